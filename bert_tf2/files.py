@@ -1,0 +1,95 @@
+"""Finding, reading and safely writing files; no TensorFlow."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from bert_tf2.errors import InputError
+
+
+def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
+    """The files that a comma-separated list of paths and globs names.
+
+    Args:
+      patterns: `"a.txt,b*.txt"`, or the patterns already split.
+      what: how an error calls these files, for example `"--input_file"`.
+
+    Returns:
+      Paths in the order of the patterns, those of one glob sorted by name. A file named twice is there twice.
+
+    Raises:
+      InputError: a pattern matches nothing, or nothing was given.
+    """
+    split = patterns.split(",") if isinstance(patterns, str) else list(patterns)
+    wanted = [pattern.strip() for pattern in split if pattern.strip()]
+    if not wanted:
+        raise InputError(f"{what} names no file; give a path, a glob or a comma-separated list of them.")
+    paths: list[str] = []
+    for pattern in wanted:
+        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            raise InputError(f"{what}: no file matches {pattern!r} (seen from {os.getcwd()}); check the path.")
+        for match in matches:
+            if os.path.isdir(match):
+                raise InputError(f"{what}: {match!r} is a folder; name its files, for example {match.rstrip('/')}/*.")
+        paths += matches
+    return paths
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    r"""The lines of a UTF-8 text file, split at `\n` alone and without it.
+
+    Python's other line ends (U+2028, form feed, a lone `\r`, ...) are ordinary characters here, as they were in the
+    original.
+
+    Raises:
+      InputError: the file is missing, unreadable or not UTF-8; the message names the line.
+    """
+    number = 0
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):  # noqa: B007 (the number is for the error below)
+                yield line.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{os.fspath(path)}, line {number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) "
+            "is not UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8."
+        ) from None
+    except OSError as error:
+        raise InputError(f"Cannot read {os.fspath(path)}: {error.strerror}.") from None
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Opens a file beside `path` for writing and renames it to `path` at the end.
+
+    `path` holds its old content, or does not exist, until the whole new content is on disk. An exception removes the
+    unfinished file. Missing folders are made. Text is UTF-8 with `\\n` line ends.
+
+    Args:
+      path: the file to write.
+      mode: `"w"` or `"wb"`.
+      **options: further arguments of `open`.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = beside(final)
+    if "b" not in mode:
+        options = {"encoding": "utf-8", "newline": "\n", **options}
+    try:
+        with open(unfinished, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, final)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def beside(path: str | os.PathLike[str]) -> Path:
+    """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its folder."""
+    final = Path(path)
+    return final.with_name(f".{final.name}.unfinished-{os.getpid()}")

@@ -1,0 +1,89 @@
+"""Progress of long work: a bar on a terminal, else a log line now and then."""
+
+import contextlib
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+logger = logging.getLogger(__name__)
+
+
+class Progress:
+    """Counts work done and shows rate and time left.
+
+    Args:
+      description: what is being done, a word or two.
+      total: amount of work in all, or None where nobody knows.
+      unit: what is counted, for example `"step"`.
+      initial: work that was done before, by an earlier run; not part of the rate.
+      seconds_between_lines: how often a line is logged when standard error is no terminal.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        total: int | None = None,
+        *,
+        unit: str = "it",
+        initial: int = 0,
+        seconds_between_lines: float = 30.0,
+    ) -> None:
+        self._description, self._total, self._unit = description, total, unit
+        self._initial = self._done = initial
+        self._interval = seconds_between_lines
+        self._start = self._last_line = time.monotonic()
+        self._note = ""
+        self._open = contextlib.ExitStack()
+        self._bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
+            self._bar = self._open.enter_context(
+                tqdm(desc=description, total=total, unit=f" {unit}", initial=initial, dynamic_ncols=True, leave=False)
+            )
+            self._open.enter_context(logging_redirect_tqdm())
+
+    def update(self, amount: int = 1, note: str = "") -> None:
+        """Adds `amount` to the work done; `note` is shown behind the rate until the next one."""
+        self._done += amount
+        self._note = note or self._note
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._note, refresh=False)
+            self._bar.update(amount)
+        elif time.monotonic() - self._last_line >= self._interval:
+            self._last_line = time.monotonic()
+            logger.info("%s", self.line())
+
+    def line(self) -> str:
+        """The state as one line: work done, share, rate, time left, note."""
+        seconds = time.monotonic() - self._start
+        rate = (self._done - self._initial) / seconds if seconds > 0 else 0.0
+        parts = [f"{self._done:,} {self._unit}s", f"{rate:.4g} {self._unit}s/s"]
+        if self._total:
+            parts[0] = f"{self._done:,} of {self._total:,} {self._unit}s ({100 * self._done / self._total:.0f} %)"
+            if rate > 0:
+                parts.append(f"{duration((self._total - self._done) / rate)} left")
+        if self._note:
+            parts.append(self._note)
+        return f"{self._description}: " + ", ".join(parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: `42 s`, `3 min 05 s`, `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,1 @@
+"""The tasks: text -> features -> model -> scores, one module each."""
