@@ -10,14 +10,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BasicTokenizer": "tokenization",
-    "BertConfig": "modeling",
+    "BertConfig": "config",
     "BertModel": "modeling",
     "FullTokenizer": "tokenization",
     "InputError": "errors",
     "WordpieceTokenizer": "tokenization",
 }
 
-__all__ = [  # noqa: F822 (found by __getattr__)
+__all__ = [
     "BasicTokenizer",
     "BertConfig",
     "BertModel",

@@ -1,14 +1,20 @@
 """What the scripts share: how they start and end, and the flag groups that more than one of them has."""
 
+import dataclasses
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from absl import app, flags
 
 from bert_tf2.errors import InputError
+
+Config = TypeVar("Config")
+
+flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
 
 def run(main: Callable[[], None]) -> None:
@@ -26,6 +32,9 @@ def run(main: Callable[[], None]) -> None:
             main()
         except InputError as error:
             _exit(str(error))
+        except KeyboardInterrupt:
+            print("\nInterrupted.", file=sys.stderr)
+            sys.exit(130)
         except OSError as error:
             _exit(f"{error.filename or 'The system'}: {error.strerror or error}.")
 
@@ -88,3 +97,53 @@ def define_vocab_flags(required: bool = True) -> None:
         True,
         "Whether to lower-case the text: true for uncased models, false for cased and multilingual cased ones.",
     )
+
+
+def define_bert_flags() -> None:
+    """Model and output folder."""
+    flags.DEFINE_string("bert_config_file", None, "JSON file with the sizes of the model.", required=True)
+    flags.DEFINE_string(
+        "init_checkpoint",
+        None,
+        "Checkpoint to start from (the original's, or of this project), usually a pre-trained one.",
+    )
+    flags.DEFINE_string("output_dir", None, "Folder of checkpoints, results and TensorBoard events.", required=True)
+
+
+def define_training_flags(*, train_batch_size: int, eval_batch_size: int, learning_rate: float) -> None:
+    """Batch sizes, learning rate, checkpoints, seed; defaults differ between scripts."""
+    flags.DEFINE_integer("train_batch_size", train_batch_size, "Examples in a training step, over all devices.")
+    flags.DEFINE_integer("eval_batch_size", eval_batch_size, "Examples in an evaluation batch, over all devices.")
+    flags.DEFINE_float("learning_rate", learning_rate, "Highest learning rate of the schedule.")
+    flags.DEFINE_integer("save_checkpoints_steps", 1000, "Steps between checkpoints.")
+    flags.DEFINE_integer("iterations_per_loop", 1000, "Most steps in one call of the compiled loop.")
+    flags.DEFINE_integer("log_steps", 100, "Steps between TensorBoard events.")
+    flags.DEFINE_integer("seed", 12345, "What initial weights, dropout and the order of data follow from.")
+
+
+def define_distribution_flags() -> None:
+    """Devices: the original's TPU flags, and `--distribution_strategy`."""
+    flags.DEFINE_string(
+        "distribution_strategy",
+        "auto",
+        "off: one device; mirrored: all GPUs of this machine; auto: mirrored if several.",
+    )
+    flags.DEFINE_bool("use_tpu", False, "Whether to run on a TPU.")
+    flags.DEFINE_string("tpu_name", None, "The TPU's name or grpc://ip:8470 address; local on a TPU VM.")
+    flags.DEFINE_string("tpu_zone", None, "Cloud zone of the TPU, found from metadata if not given.")
+    flags.DEFINE_string("gcp_project", None, "Cloud project of the TPU, found from metadata if not given.")
+    flags.DEFINE_string("master", None, "Address of the TPU if tpu_name is not given.")
+    flags.DEFINE_integer("num_tpu_cores", 8, "Cores of the TPU; used only with use_tpu.")
+
+
+def distribution_config() -> Any:
+    """The `distribution.DistributionConfig` of `define_distribution_flags`."""
+    from bert_tf2.distribution import DistributionConfig
+
+    return from_flags(DistributionConfig, strategy=flags.FLAGS.distribution_strategy)
+
+
+def from_flags(config: type[Config], **values: Any) -> Config:
+    """A config dataclass with each field from the flag of its name, except those given in `values`."""
+    names = [field.name for field in dataclasses.fields(config) if field.name not in values]
+    return config(**{name: getattr(flags.FLAGS, name) for name in names}, **values)

@@ -1,0 +1,284 @@
+"""Checkpoints under Google's names: what TF1's BERT wrote is read here, and what is written here TF1's BERT reads.
+
+A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It holds each variable under its name in
+google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), the optimizer's moments as `<name>/adam_m`
+and `<name>/adam_v`, and `global_step`. The file `checkpoint` of a folder names the newest ones.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from bert_tf2.errors import InputError
+from bert_tf2.files import beside, replacing
+
+logger = logging.getLogger(__name__)
+
+GLOBAL_STEP = "global_step"
+Reader = Any  # what tf.train.load_checkpoint returns; its class has no public name
+_SLOT = re.compile(r"/adam_[mv]$")
+
+
+def latest(output_dir: str | os.PathLike[str]) -> str | None:
+    """The newest checkpoint that the file `checkpoint` of a folder names, or None where there is no such file.
+
+    Raises:
+      InputError: the file names a checkpoint that is not there, or cannot be understood.
+    """
+    state_file = Path(output_dir) / "checkpoint"
+    if not state_file.exists():
+        return None
+    state = tf.train.get_checkpoint_state(os.fspath(output_dir))
+    if state is None or not state.model_checkpoint_path:
+        raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
+    if not _exists(state.model_checkpoint_path):
+        raise InputError(
+            f"{state_file} names {state.model_checkpoint_path}, which is not there (its .index and .data files); "
+            "restore them, or name another checkpoint of the folder in that file."
+        )
+    return str(state.model_checkpoint_path)
+
+
+def step_of(prefix: str) -> int:
+    """The `global_step` of a checkpoint; 0 where it has none."""
+    reader = open_reader(prefix)
+    return int(reader.get_tensor(GLOBAL_STEP)) if reader.has_tensor(GLOBAL_STEP) else 0
+
+
+def find(path: str) -> str:
+    """The checkpoint prefix that a user means by a prefix, one of its files, or a folder with a checkpoint.
+
+    Raises:
+      InputError: there is no checkpoint.
+    """
+    if os.path.isdir(path):
+        newest = latest(path)
+        if newest:
+            return newest
+        indexes = sorted(Path(path).glob("*.ckpt*.index"))
+        if len(indexes) == 1:
+            return os.fspath(indexes[0]).removesuffix(".index")
+        raise InputError(
+            f"The folder {path} has {len(indexes) or 'no'} checkpoints; name one, for example {path}/NAME.ckpt."
+        )
+    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
+    if not _exists(prefix):
+        raise InputError(
+            f"There is no checkpoint {prefix}: {prefix}.index and {prefix}.data-00000-of-00001 were expected; "
+            "check the path (it ends in .ckpt or .ckpt-N, without .index)."
+        )
+    return prefix
+
+
+def _exists(prefix: str) -> bool:
+    index, data = f"{prefix}.index", f"{prefix}.data-*"
+    return os.path.exists(index) and bool(tf.io.gfile.glob(data))
+
+
+def open_reader(prefix: str) -> Reader:
+    """Opens a checkpoint; raises `InputError` where it is damaged or no checkpoint."""
+    try:
+        return tf.train.load_checkpoint(prefix)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise InputError(f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}).") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What `load` did.
+
+    Attributes:
+      prefix: the checkpoint.
+      loaded: names that were loaded.
+      missing: names of the model that the checkpoint lacks; they keep their fresh values.
+      unused: names of the checkpoint that the model lacks.
+    """
+
+    prefix: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        slots = [name for name in self.unused if _SLOT.search(name)]
+        others = [name for name in self.unused if name not in slots]
+        lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
+        if self.missing:
+            lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
+        if others:
+            lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
+        if slots:
+            lines.append(f"  Also unused: {len(slots)} moments of the optimizer (a new training starts with new ones).")
+        if not self.missing and not self.unused:
+            lines.append("  Nothing missing, nothing unused.")
+        return "\n".join(lines)
+
+
+def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/") -> LoadReport:
+    """Initialises a model from a checkpoint, by name.
+
+    Heads may be missing or left over. The encoder may not: a name under `encoder` that only one side has, or a shape
+    that differs, stops with the reason.
+
+    Args:
+      variables: the model's, by Google's names.
+      path: anything `find` understands.
+      encoder: prefix of the names that have to match.
+
+    Raises:
+      InputError: there is no checkpoint, or it does not match the model.
+    """
+    prefix = find(path)
+    reader = open_reader(prefix)
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    unused = sorted(set(shapes) - set(variables))
+    missing = sorted(set(variables) - set(shapes))
+    _check_shapes(variables, shapes, prefix)
+    lacking = [name for name in missing if name.startswith(encoder)]
+    if len(lacking) == sum(name.startswith(encoder) for name in variables):
+        raise InputError(
+            f"{prefix} has no variable named {encoder}...; it holds {_some(sorted(shapes))}. "
+            "A checkpoint of the original BERT, or of this project, was expected."
+        )
+    left_over = [name for name in unused if name.startswith(encoder) and not _SLOT.search(name)]
+    for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
+        if names:
+            raise InputError(
+                f"The encoder in {prefix} is not the one of the BERT config: {where} {_some(names)}; "
+                "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
+            )
+    loaded = [name for name in variables if name in shapes]
+    _assign(variables, loaded, reader, prefix)
+    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused))
+
+
+def restore(variables: Mapping[str, tf.Variable], prefix: str) -> None:
+    """Sets every variable, moments and `global_step` included, from a checkpoint of the same training.
+
+    Raises:
+      InputError: a variable is missing there or has another shape.
+    """
+    reader = open_reader(prefix)
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    _check_shapes(variables, shapes, prefix)
+    missing = sorted(set(variables) - set(shapes))
+    if missing:
+        raise InputError(
+            f"{prefix} cannot be resumed: it lacks {_some(missing)}. It is of another model or holds no optimizer "
+            "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
+        )
+    _assign(variables, variables, reader, prefix)
+
+
+def _check_shapes(variables: Mapping[str, tf.Variable], shapes: Mapping[str, list[int]], prefix: str) -> None:
+    for name, variable in variables.items():
+        if name in shapes and list(variable.shape) != shapes[name]:
+            raise InputError(
+                f"{name} is {shapes[name]} in {prefix} but {list(variable.shape)} in this model: checkpoint and "
+                "BERT config do not belong together; use the bert_config.json that came with the checkpoint."
+            )
+
+
+def _assign(variables: Mapping[str, tf.Variable], names: Iterable[str], reader: Reader, prefix: str) -> None:
+    for name in names:
+        try:
+            variables[name].assign(reader.get_tensor(name))
+        except (tf.errors.OpError, RuntimeError) as error:
+            raise InputError(f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint.") from None
+
+
+def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:
+    """Writes `model.ckpt-<step>` and makes it the newest of its folder.
+
+    The files are written into a folder beside, synced and renamed; only then does `checkpoint` name them. A process
+    killed at any moment leaves `checkpoint` naming a whole one.
+
+    Args:
+      output_dir: the folder; made where missing.
+      step: number of finished steps.
+      variables: what to write, by name.
+      keep: how many of the newest checkpoints to keep; older ones that `checkpoint` listed are removed.
+
+    Returns:
+      The prefix that was written.
+
+    Raises:
+      OSError: the files cannot be written, for example because the disk is full; earlier checkpoints are as they were.
+    """
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = folder / f"model.ckpt-{step}"
+    unfinished = beside(prefix)
+    state = tf.train.get_checkpoint_state(output_dir)
+    earlier = [path for path in state.all_model_checkpoint_paths if path != os.fspath(prefix)] if state else []
+    try:
+        unfinished.mkdir(exist_ok=True)
+        tf.raw_ops.SaveV2(
+            prefix=os.fspath(unfinished / prefix.name),
+            tensor_names=list(variables),
+            shape_and_slices=[""] * len(variables),
+            tensors=[tf.convert_to_tensor(variable) for variable in variables.values()],
+        )
+        for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
+            _sync(file)
+            os.replace(file, folder / file.name)
+        _sync(folder)
+        kept = [*(earlier[-(keep - 1) :] if keep > 1 else []), os.fspath(prefix)]
+        _write_state(folder, kept)
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; make room and give the same "
+            "command again to go on from the last one."
+        ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    for path in earlier:
+        if path not in kept:
+            remove(path)
+    return os.fspath(prefix)
+
+
+def _write_state(folder: Path, prefixes: list[str]) -> None:
+    """Writes `checkpoint`, TensorFlow's list of a folder's checkpoints, the newest last; relative, so it can move."""
+    names = [json.dumps(os.path.relpath(prefix, folder)) for prefix in prefixes]
+    with replacing(folder / "checkpoint") as file:
+        file.write(f"model_checkpoint_path: {names[-1]}\n")
+        file.writelines(f"all_model_checkpoint_paths: {name}\n" for name in names)
+
+
+def remove(prefix: str) -> None:
+    """Deletes a checkpoint's files, `.index` first."""
+    path = Path(prefix)
+    for file in [path.with_name(f"{path.name}.index"), *path.parent.glob(f"{path.name}.data-*")]:
+        file.unlink(missing_ok=True)
+
+
+def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
+    """Deletes what killed processes left in a folder: checkpoints that were never finished."""
+    for left in Path(output_dir).glob(".model.ckpt-*.unfinished-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "message", error)).strip().split("\n")[0][:300]

@@ -1,0 +1,97 @@
+"""What stands on the encoder, and its losses: masked language model and next sentence.
+
+Shapes: `B` batch, `S` sequence, `H` hidden, `P` predictions, `V` vocabulary. Losses are sums, so that replicas and
+batches can be added before the one division by their weight. Follows google-research/bert `run_pretraining.py`.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.config import BertConfig
+from bert_tf2.modeling import Dense, LayerNorm, truncated_normal
+
+
+class MaskedLMHead(keras.layers.Layer):
+    """Scores of every piece at the masked positions: dense, activation, LayerNorm, tied embeddings, bias."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**options)
+        hidden = config.hidden_size
+        self.transform = Dense(hidden, hidden, config.initializer_range, config.hidden_act)
+        self.layer_norm = LayerNorm(hidden)
+        # In float32 under every policy: it is added to float32 scores.
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(config.vocab_size,), initializer="zeros", autocast=False
+        )
+        self.built = True
+
+    def call(self, sequence_output: tf.Tensor, positions: tf.Tensor, embedding_table: tf.Tensor) -> tf.Tensor:
+        """Scores at the given positions.
+
+        Args:
+          sequence_output: float `[B, S, H]`.
+          positions: int `[B, P]`, indices into the sequence.
+          embedding_table: float `[V, H]`, the encoder's.
+
+        Returns:
+          float32 `[B*P, V]`.
+        """
+        masked = gather_positions(sequence_output, positions)  # [B*P, H]
+        transformed = self.layer_norm(self.transform(masked))  # [B*P, H]
+        table = tf.cast(embedding_table, transformed.dtype)
+        scores = tf.matmul(transformed, table, transpose_b=True)  # [B*P, V]
+        return tf.nn.bias_add(tf.cast(scores, tf.float32), self.output_bias)
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Under Google's names, `cls/predictions/...`; the tied table is the encoder's."""
+        return {
+            **self.transform.named_variables("cls/predictions/transform/dense"),
+            **self.layer_norm.named_variables("cls/predictions/transform/LayerNorm"),
+            "cls/predictions/output_bias": self.output_bias,
+        }
+
+
+class NextSentenceHead(keras.layers.Layer):
+    """Two scores: 0, the second segment follows the first; 1, it is a random one."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**options)
+        self.output_weights = self.add_weight(
+            name="output_weights",
+            shape=(2, config.hidden_size),
+            initializer=truncated_normal(config.initializer_range),
+        )
+        self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros", autocast=False)
+        self.built = True
+
+    def call(self, pooled_output: tf.Tensor) -> tf.Tensor:
+        """`pooled_output [B, H] -> float32 [B, 2]`."""
+        scores = tf.matmul(pooled_output, self.output_weights, transpose_b=True)
+        return tf.nn.bias_add(tf.cast(scores, tf.float32), self.output_bias)
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Under Google's names, `cls/seq_relationship/...`."""
+        return {
+            "cls/seq_relationship/output_weights": self.output_weights,
+            "cls/seq_relationship/output_bias": self.output_bias,
+        }
+
+
+def gather_positions(sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Rows of a `[B, S, H]` tensor at positions `[B, P]`, as a matrix `[B*P, H]`."""
+    shape = tf.shape(sequence)
+    starts = tf.range(shape[0]) * shape[1]  # first row of each sequence in the flattened matrix
+    flat = tf.reshape(tf.cast(positions, tf.int32) + starts[:, None], [-1])  # [B*P]
+    return tf.gather(tf.reshape(sequence, [-1, sequence.shape[2]]), flat)
+
+
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Negative log-likelihood of each row's label: `logits [R, C], labels int [R] -> float32 [R]`."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """1 where the highest score is the label's, else 0: `logits [R, C], labels int [R] -> float32 [R]`."""
+    return tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)

@@ -1,0 +1,352 @@
+"""BERT's encoder as a Keras model (Devlin et al. 2018, arXiv:1810.04805).
+
+Shapes: `B` batch, `S` sequence, `H` hidden, `N` heads, `D` head size (`H = N·D`), `I` intermediate, `V` vocabulary.
+Between embeddings and the last layer the hidden states are one matrix `[B*S, H]`, so that every dense layer is a single
+2-D matmul. Numbers follow google-research/bert `modeling.py`: LayerNorm epsilon 1e-12, tanh-approximated GELU, −10000
+on the scores of padding.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+
+ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "gelu": lambda x: tf.nn.gelu(x, approximate=True),
+    "relu": tf.nn.relu,
+    "tanh": tf.tanh,
+    "linear": tf.identity,
+}
+
+LAYER_NORM_EPSILON = 1e-12
+PADDING_SCORE = -10000.0
+
+
+class BertOutputs(NamedTuple):
+    """What `BertModel` returns.
+
+    Attributes:
+      embedding_output: float `[B, S, H]`, what the first layer reads.
+      encoder_layers: one float `[B, S, H]` for each layer.
+      sequence_output: float `[B, S, H]`, the last layer.
+      pooled_output: float `[B, H]`, the transformed first position.
+    """
+
+    embedding_output: tf.Tensor
+    encoder_layers: tuple[tf.Tensor, ...]
+    sequence_output: tf.Tensor
+    pooled_output: tf.Tensor
+
+
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
+    """Dropout whose mask is a function of `seed` and `site` alone; no state.
+
+    One 32-bit random number decides two elements, so the rate is rounded to a multiple of 1/65536; the kept elements
+    are scaled by the exact inverse of the rounded probability.
+
+    Args:
+      x: any float tensor.
+      rate: probability that an element becomes 0, in [0, 1).
+      seed: int64 `[2]`, different for each step and replica; None switches dropout off.
+      site: which dropout of the model this is; different sites draw independent masks.
+    """
+    threshold = round(rate * 65536)
+    if seed is None or threshold == 0:
+        return x
+    size = tf.size(x)
+    words = tf.random.stateless_uniform(
+        [(size + 1) // 2], seed=seed + tf.constant([0, site], tf.int64), minval=None, maxval=None, dtype=tf.int32
+    )
+    halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
+    keep = tf.reshape(halves >= tf.constant(threshold, tf.uint16), tf.shape(x))
+    scale = tf.cast(65536 / (65536 - threshold), x.dtype)
+    return tf.where(keep, x * scale, tf.zeros([], x.dtype))
+
+
+# Dropout sites of one step are numbered below this; `training` leaves that much room between two steps' seeds.
+MAX_DROPOUT_SITES = 1024
+
+
+class Dense(keras.layers.Layer):
+    """`activation(x @ kernel + bias)` on a matrix.
+
+    Args:
+      inputs: columns of `x`.
+      outputs: columns of the result.
+      stddev: of the truncated normal that the kernel starts from; the bias starts at 0.
+      activation: a key of `ACTIVATIONS`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stddev: float, activation: str = "linear", **options: Any) -> None:
+        super().__init__(**options)
+        self.kernel = self.add_weight(name="kernel", shape=(inputs, outputs), initializer=truncated_normal(stddev))
+        self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
+        self._activation = ACTIVATIONS[activation]
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """`x [R, inputs] -> [R, outputs]`."""
+        return self._activation(tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias))
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """`{prefix/kernel, prefix/bias}`."""
+        return {f"{prefix}/kernel": self.kernel, f"{prefix}/bias": self.bias}
+
+
+class LayerNorm(keras.layers.Layer):
+    """Layer normalisation over the last axis (Ba et al. 2016), in float32, epsilon 1e-12."""
+
+    def __init__(self, size: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.gamma = self.add_weight(name="gamma", shape=(size,), initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=(size,), initializer="zeros", autocast=False)
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """`x [..., size]`, same shape and type out."""
+        wide = tf.cast(x, tf.float32)
+        mean = tf.reduce_mean(wide, axis=-1, keepdims=True)
+        centred = wide - mean
+        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
+        return tf.cast(centred * tf.math.rsqrt(variance + LAYER_NORM_EPSILON) * self.gamma + self.beta, x.dtype)
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """`{prefix/gamma, prefix/beta}`."""
+        return {f"{prefix}/gamma": self.gamma, f"{prefix}/beta": self.beta}
+
+
+class Embeddings(keras.layers.Layer):
+    """Word, position and segment embeddings, their sum normalised."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**options)
+        self.config = config
+
+        def table(name: str, rows: int) -> keras.Variable:
+            shape = (rows, config.hidden_size)
+            return self.add_weight(name=name, shape=shape, initializer=truncated_normal(config.initializer_range))
+
+        self.word_embeddings = table("word_embeddings", config.vocab_size)
+        self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
+        self.token_type_embeddings = table("token_type_embeddings", config.type_vocab_size)
+        self.layer_norm = LayerNorm(config.hidden_size)
+        self.built = True
+
+    def call(self, input_ids: tf.Tensor, token_type_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`input_ids [B, S], token_type_ids [B, S] -> [B, S, H]`."""
+        longest = self.config.max_position_embeddings
+        if input_ids.shape[1] is not None and input_ids.shape[1] > longest:
+            raise InputError(
+                f"The sequences have {input_ids.shape[1]} positions but the model's max_position_embeddings is "
+                f"{longest}; use shorter sequences or a config (and checkpoint) with more positions."
+            )
+        words = tf.gather(self.word_embeddings, input_ids)  # [B, S, H]
+        positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
+        # A matmul with a handful of rows is faster than a gather, whose gradient has to be scattered.
+        types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
+        segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
+        return dropout(self.layer_norm(words + segments + positions), self.config.hidden_dropout_prob, dropout_seed, 0)
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """The three tables and the LayerNorm under Google's names."""
+        return {
+            f"{prefix}/word_embeddings": self.word_embeddings,
+            f"{prefix}/token_type_embeddings": self.token_type_embeddings,
+            f"{prefix}/position_embeddings": self.position_embeddings,
+            **self.layer_norm.named_variables(f"{prefix}/LayerNorm"),
+        }
+
+
+class EncoderLayer(keras.layers.Layer):
+    """One Transformer layer: self-attention and feed-forward, each with a residual and a LayerNorm behind it.
+
+    Args:
+      config: the model's.
+      site: number of its first dropout; it uses three.
+    """
+
+    def __init__(self, config: BertConfig, site: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.config, self.site = config, site
+        hidden, stddev = config.hidden_size, config.initializer_range
+        self.query = Dense(hidden, hidden, stddev)
+        self.key = Dense(hidden, hidden, stddev)
+        self.value = Dense(hidden, hidden, stddev)
+        self.attention_output = Dense(hidden, hidden, stddev)
+        self.attention_norm = LayerNorm(hidden)
+        self.intermediate = Dense(hidden, config.intermediate_size, stddev, config.hidden_act)
+        self.output_dense = Dense(config.intermediate_size, hidden, stddev)
+        self.output_norm = LayerNorm(hidden)
+        self.built = True
+
+    def call(self, x: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`x [B*S, H], score_bias float32 [B, 1, 1, S] -> [B*S, H]`."""
+        rate = self.config.hidden_dropout_prob
+        attended = self.attention_output(self._attend(x, score_bias, dropout_seed))  # [B*S, H]
+        x = self.attention_norm(x + dropout(attended, rate, dropout_seed, self.site + 1))
+        fed_forward = self.output_dense(self.intermediate(x))  # [B*S, I] -> [B*S, H]
+        return self.output_norm(x + dropout(fed_forward, rate, dropout_seed, self.site + 2))
+
+    def _attend(self, x: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None) -> tf.Tensor:
+        batch, length = tf.shape(score_bias)[0], tf.shape(score_bias)[3]
+        split = [batch, length, self.config.num_attention_heads, self.config.head_size]
+
+        def heads(projected: tf.Tensor) -> tf.Tensor:
+            return tf.transpose(tf.reshape(projected, split), [0, 2, 1, 3])  # [B*S, H] -> [B, N, S, D]
+
+        scores = tf.matmul(heads(self.query(x)), heads(self.key(x)), transpose_b=True)  # [B, N, S, S]
+        scores = tf.cast(scores, tf.float32) / math.sqrt(self.config.head_size) + score_bias
+        probabilities = tf.cast(tf.nn.softmax(scores), x.dtype)
+        probabilities = dropout(probabilities, self.config.attention_probs_dropout_prob, dropout_seed, self.site)
+        context = tf.matmul(probabilities, heads(self.value(x)))  # [B, N, S, D]
+        return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, self.config.hidden_size])  # [B*S, H]
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """The layer's variables under Google's names."""
+        return {
+            **self.query.named_variables(f"{prefix}/attention/self/query"),
+            **self.key.named_variables(f"{prefix}/attention/self/key"),
+            **self.value.named_variables(f"{prefix}/attention/self/value"),
+            **self.attention_output.named_variables(f"{prefix}/attention/output/dense"),
+            **self.attention_norm.named_variables(f"{prefix}/attention/output/LayerNorm"),
+            **self.intermediate.named_variables(f"{prefix}/intermediate/dense"),
+            **self.output_dense.named_variables(f"{prefix}/output/dense"),
+            **self.output_norm.named_variables(f"{prefix}/output/LayerNorm"),
+        }
+
+
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertModel(keras.Model):
+    """The encoder: token ids to hidden states, a Keras 3 model.
+
+    All variables exist as soon as the model does. They start from a truncated normal of `initializer_range`, biases
+    from 0, LayerNorms from 1 and 0; call `keras.utils.set_random_seed` before for the same start every time.
+
+    Args:
+      config: the sizes.
+      **options: of `keras.Model`.
+    """
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**{"name": "bert", **options})
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.encoder = [EncoderLayer(config, site=1 + 3 * index) for index in range(config.num_hidden_layers)]
+        self.pooler = Dense(config.hidden_size, config.hidden_size, config.initializer_range, "tanh")
+        self.built = True
+
+    @property
+    def embedding_table(self) -> keras.Variable:
+        """The word embeddings `[V, H]`, which the masked-LM head shares."""
+        return self.embeddings.word_embeddings
+
+    def call(
+        self,
+        input_ids: tf.Tensor,
+        input_mask: tf.Tensor | None = None,
+        token_type_ids: tf.Tensor | None = None,
+        training: bool = False,
+        dropout_seed: tf.Tensor | None = None,
+    ) -> BertOutputs:
+        """Encodes a batch.
+
+        Args:
+          input_ids: int `[B, S]`, indices into the vocabulary.
+          input_mask: int or bool `[B, S]`, 0 at padding; all ones by default.
+          token_type_ids: int `[B, S]`, segment of each position; all zeros by default.
+          training: whether to apply dropout.
+          dropout_seed: int64 `[2]` that all of this call's dropout masks follow from; drawn anew where it is None.
+
+        Raises:
+          InputError: `S` is more than `max_position_embeddings`.
+        """
+        if not training:
+            dropout_seed = None
+        elif dropout_seed is None:
+            dropout_seed = tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
+        if input_mask is None:
+            input_mask = tf.ones_like(input_ids)
+        if token_type_ids is None:
+            token_type_ids = tf.zeros_like(input_ids)
+
+        shape = tf.concat([tf.shape(input_ids), [self.config.hidden_size]], axis=0)
+        # Made here in float32: under a mixed policy Keras would cast a float argument of a layer.
+        score_bias = ((1.0 - tf.cast(input_mask, tf.float32)) * PADDING_SCORE)[:, None, None, :]  # [B, 1, 1, S]
+        embedding_output = self.embeddings(input_ids, token_type_ids, dropout_seed)
+        x = tf.reshape(embedding_output, [-1, self.config.hidden_size])  # [B*S, H]
+        layers = []
+        for layer in self.encoder:
+            x = layer(x, score_bias, dropout_seed)
+            layers.append(tf.reshape(x, shape))  # [B, S, H]
+        pooled_output = self.pooler(layers[-1][:, 0])  # [B, H]
+        return BertOutputs(embedding_output, tuple(layers), layers[-1], pooled_output)
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Every variable under its name in Google's checkpoints, `bert/...`."""
+        named = self.embeddings.named_variables("bert/embeddings")
+        for index, layer in enumerate(self.encoder):
+            named |= layer.named_variables(f"bert/encoder/layer_{index}")
+        return named | self.pooler.named_variables("bert/pooler/dense")
+
+    def get_config(self) -> dict[str, Any]:
+        """For Keras's serialisation."""
+        return {**super().get_config(), "config": self.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """For Keras's serialisation."""
+        return cls(**{**config, "config": BertConfig.from_dict(config["config"])})
+
+
+def truncated_normal(stddev: float) -> keras.initializers.Initializer:
+    """A new truncated-normal initializer; one instance would draw the same numbers for every variable."""
+    return keras.initializers.TruncatedNormal(stddev=stddev)
+
+
+def summary(config: BertConfig, named_variables: Mapping[str, keras.Variable]) -> str:
+    """The architecture on one screen: sizes, and parameters of each block.
+
+    Args:
+      config: the encoder's.
+      named_variables: the encoder's, and those of any heads.
+    """
+
+    def count(*prefixes: str) -> int:
+        return sum(math.prod(v.shape) for name, v in named_variables.items() if name.startswith(prefixes))
+
+    first = "bert/encoder/layer_0"
+    layers, hidden = config.num_hidden_layers, config.hidden_size
+    rows = [
+        ("embeddings", count("bert/embeddings/")),
+        (f"  word_embeddings [{config.vocab_size}, {hidden}]", count("bert/embeddings/word_")),
+        (
+            f"  position_embeddings [{config.max_position_embeddings}, {hidden}]",
+            count("bert/embeddings/pos"),
+        ),
+        (f"  token_type_embeddings [{config.type_vocab_size}, {hidden}]", count("bert/embeddings/token")),
+        ("  LayerNorm", count("bert/embeddings/LayerNorm")),
+        (f"encoder, {layers} layer{'s' * (layers > 1)}", count("bert/encoder/")),
+        ("  one layer", count(f"{first}/")),
+        ("    query, key, value", count(f"{first}/attention/self/")),
+        ("    attention output, LayerNorm", count(f"{first}/attention/output/")),
+        (f"    feed-forward {config.intermediate_size}", count(f"{first}/intermediate/", f"{first}/output/dense")),
+        ("    LayerNorm", count(f"{first}/output/LayerNorm")),
+        ("pooler", count("bert/pooler/")),
+    ]
+    heads = {name.rsplit("/", 1)[0] for name in named_variables if not name.startswith("bert/")}
+    for head in sorted({"/".join(name.split("/")[:2]) for name in heads}):
+        rows.append((f"head {head}", count(f"{head}/")))
+    total = count("")
+    rows.append(("total", total))
+    title = (
+        f"BERT: {layers} layers, hidden {hidden}, {config.num_attention_heads} heads of {config.head_size}, "
+        f"feed-forward {config.intermediate_size} ({config.hidden_act}), {config.max_position_embeddings} positions"
+    )
+    lines = [f"{name:<44}{parameters:>14,}{parameters / total:>8.1%}" for name, parameters in rows]
+    memory = f"{total * 4 / 2**20:,.0f} MiB of float32 weights, four times that in training (gradient, adam_m, adam_v)"
+    return "\n".join([title, f"{'block':<44}{'parameters':>14}{'share':>8}", *lines, memory])

@@ -1,0 +1,37 @@
+"""Pre-trains BERT on records of create_pretraining_data.py: masked language model and next sentence."""
+
+from absl import flags
+
+from bert_tf2 import cli
+
+cli.define_bert_flags()
+cli.define_training_flags(train_batch_size=32, eval_batch_size=8, learning_rate=5e-5)
+cli.define_distribution_flags()
+flags.adopt_module_key_flags(cli)
+
+flags.DEFINE_string(
+    "input_file", None, "Comma-separated TFRecord files of create_pretraining_data.py, or globs.", required=True
+)
+flags.DEFINE_integer("max_seq_length", 128, "Longest sequence in pieces; has to be that of the records.")
+flags.DEFINE_integer(
+    "max_predictions_per_seq", 20, "Most masked predictions of a sequence; has to be that of the records."
+)
+flags.DEFINE_bool("do_train", False, "Whether to train.")
+flags.DEFINE_bool("do_eval", False, "Whether to evaluate, after training if there is any, on the same input_file.")
+flags.DEFINE_integer("num_train_steps", 100_000, "Training steps in all, those of earlier runs included.")
+flags.DEFINE_integer("num_warmup_steps", 10_000, "Steps over which the learning rate rises.")
+flags.DEFINE_integer(
+    "max_eval_steps", 100, "Batches to evaluate, repeating records if they do not suffice; 0: each record once."
+)
+
+
+def main() -> None:
+    """Flags -> config -> one call."""
+    cli.import_tensorflow()
+    from bert_tf2.tasks import pretraining
+
+    pretraining.run(cli.from_flags(pretraining.PretrainingConfig, distribution=cli.distribution_config()))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,323 @@
+import dataclasses
+import gzip
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from bert_tf2 import records
+from bert_tf2.errors import InputError
+from bert_tf2.instances import InstanceParameters, TrainingInstance
+from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data, instance_features
+from bert_tf2.tokenization import FullTokenizer
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPT = str(REPOSITORY / "create_pretraining_data.py")
+SHARED = REPOSITORY.parent / "shared"
+GOLDEN = SHARED / "golden" / "pretraining_data"
+needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the original's outputs are not part of the repository")
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = "abcdefghij"
+TEXT = "\n\n".join(
+    "\n".join(" ".join(random.Random(f"{document} {line}").choices(LETTERS, k=6)) for line in range(8))
+    for document in range(5)
+)
+
+
+def script(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=120)
+
+
+def decoded(path: str | Path) -> list[dict[str, list[float]]]:
+    """All records of a file, without the help of what is tested."""
+    examples = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        features = tf.train.Example.FromString(record.numpy()).features.feature
+        examples.append({name: list(getattr(f, f.WhichOneof("kind")).value) for name, f in features.items()})
+    return examples
+
+
+@pytest.fixture
+def vocab(tmp_path: Path) -> str:
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join([*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS)]) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return str(path)
+
+
+def config(text: str, vocab: str, output: str | Path, **changes: Any) -> PretrainingDataConfig:
+    values = {"max_seq_length": 32, "max_predictions_per_seq": 5, "dupe_factor": 2, **changes}
+    return PretrainingDataConfig(input_file=text, output_file=str(output), vocab_file=vocab, **values)
+
+
+# --- The same as the original ----------------------------------------------------------------------------------------
+
+
+def golden_flags(case: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    flags = json.loads((GOLDEN / "manifest.json").read_text())[case]["flags"]
+    outputs = [str(folder / f"{number}.tfrecord") for number in range(flags.pop("num_output_files"))]
+    flags["vocab_file"] = str(SHARED / "data" / "vocab" / f"{flags.pop('vocab')}.txt")
+    flags["output_file"] = ",".join(outputs)
+    sample = str(SHARED / "data" / "text" / "google_bert_sample_text.txt")
+    flags["input_file"] = flags["input_file"].replace("sample_text.txt", sample)
+    return flags, outputs
+
+
+def compare_with_golden(case: str, outputs: list[str]) -> None:
+    with gzip.open(GOLDEN / f"{case}.jsonl.gz", "rt") as file:
+        expected = [json.loads(line) for line in file]
+    assert len(expected) == json.loads((GOLDEN / "manifest.json").read_text())[case]["instances"]
+    found = {path: decoded(path) for path in outputs}
+    assert sum(map(len, found.values())) == len(expected)
+    taken = dict.fromkeys(outputs, 0)
+    for line in expected:
+        path = outputs[line.pop("_output_file")]
+        assert found[path][taken[path]] == line
+        taken[path] += 1
+
+
+@needs_golden
+@pytest.mark.parametrize("case", ["readme", "whole_word", "cased_short", "two_inputs_three_outputs"])
+def test_golden(case: str, tmp_path: Path) -> None:
+    flags, outputs = golden_flags(case, tmp_path)
+    create_pretraining_data(PretrainingDataConfig(**flags))
+    compare_with_golden(case, outputs)
+
+
+@needs_golden
+def test_golden_through_the_script(tmp_path: Path) -> None:
+    flags, outputs = golden_flags("two_inputs_three_outputs", tmp_path)
+    done = script(*(f"--{name}={value}" for name, value in flags.items()))
+    assert done.returncode == 0, done.stderr
+    compare_with_golden("two_inputs_three_outputs", outputs)
+
+
+def test_documents_go_on_over_the_end_of_a_file(tmp_path: Path, vocab: str) -> None:
+    (tmp_path / "1.txt").write_text("a b\nc d\n\ne f\n")
+    (tmp_path / "2.txt").write_text("g h\n\ni j")
+    (tmp_path / "all.txt").write_text("a b\nc d\n\ne f\ng h\n\ni j")
+    create_pretraining_data(config(f"{tmp_path}/[12].txt", vocab, tmp_path / "two"))
+    create_pretraining_data(config(f"{tmp_path}/all.txt", vocab, tmp_path / "one"))
+    assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
+
+
+# --- The script ------------------------------------------------------------------------------------------------------
+
+
+def test_script_on_a_text_of_ones_own(tmp_path: Path, text: str, vocab: str) -> None:
+    outputs = [tmp_path / "new" / "folder" / name for name in "ab"]
+    done = script(
+        f"--input_file={text}",
+        f"--output_file={outputs[0]},{outputs[1]}",
+        f"--vocab_file={vocab}",
+        "--max_seq_length=32",
+        "--max_predictions_per_seq=5",
+        "--do_whole_word_mask",
+        "--verbosity=1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"Reading {text}"
+    counts = [len(decoded(path)) for path in outputs]
+    assert lines[-3:-1] == [f"Wrote {path}: {count} instances" for path, count in zip(outputs, counts, strict=True)]
+    assert lines[-1].startswith(f"{sum(counts)} instances from 5 documents in ")
+    assert sum(line.startswith("DEBUG: Instance ") for line in lines) == 20
+    assert records.count_records(outputs) == sum(counts)
+    records.check_lengths(outputs, records.pretraining(32, 5))
+
+
+def test_mistakes_are_one_sentence_and_status_1(tmp_path: Path, text: str, vocab: str) -> None:
+    for flags, sentence in (
+        ({"input_file": tmp_path / "missing"}, "ERROR: --input_file: no file matches "),
+        ({"max_seq_length": 4}, "ERROR: --max_seq_length=4 is too small"),
+        ({"vocab_file": tmp_path / "missing"}, "ERROR: Cannot read "),
+    ):
+        given = {"input_file": text, "output_file": tmp_path / "a", "vocab_file": vocab, **flags}
+        done = script(*(f"--{name}={value}" for name, value in given.items()))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(sentence)
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "a").exists()
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path, text: str, vocab: str) -> None:
+    done = script(f"--input_file={text}", f"--output_file={text}/a", f"--vocab_file={vocab}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: ")
+    assert text in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_flags_are_the_originals_and_help_is_quick() -> None:
+    code = (
+        "import json, runpy, sys\n"
+        "from absl import flags\n"
+        "sys.argv = [sys.argv[1], '--help']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "assert 'tensorflow' not in sys.modules\n"
+        "names = [f.name for f in flags.FLAGS.get_key_flags_for_module('__main__')]\n"
+        "print(json.dumps({name: flags.FLAGS[name].default for name in names}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, SCRIPT], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    flags = json.loads(done.stdout.splitlines()[-1])
+    assert flags == {
+        "input_file": None,
+        "output_file": None,
+        "vocab_file": None,
+        "do_lower_case": True,
+        "do_whole_word_mask": False,
+        "max_seq_length": 128,
+        "max_predictions_per_seq": 20,
+        "random_seed": 12345,
+        "dupe_factor": 10,
+        "masked_lm_prob": 0.15,
+        "short_seq_prob": 0.1,
+    }
+    for field in dataclasses.fields(PretrainingDataConfig):
+        assert flags[field.name] == (None if field.default is dataclasses.MISSING else field.default)
+        assert f"--{field.name}" in done.stdout or f"--[no]{field.name}" in done.stdout
+
+
+# --- What is written -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, text: str, vocab: str) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        create_pretraining_data(config(text, vocab, tmp_path / name, random_seed=seed))
+    contents = [(tmp_path / name).read_bytes() for name in "abc"]
+    assert contents[0] == contents[1] != contents[2]
+
+
+def test_features_of_an_instance(vocab: str) -> None:
+    instance = TrainingInstance(
+        ["[CLS]", "[MASK]", "[SEP]", "b", "a", "[SEP]"], [0, 0, 0, 1, 1, 1], True, [1, 4], ["##a", "c"]
+    )
+    parameters = InstanceParameters(max_seq_length=8, max_predictions_per_seq=3)
+    features = instance_features(instance, FullTokenizer(vocab), parameters)
+    assert features == {
+        "input_ids": [2, 4, 3, 6, 5, 3, 0, 0],
+        "input_mask": [1, 1, 1, 1, 1, 1, 0, 0],
+        "segment_ids": [0, 0, 0, 1, 1, 1, 0, 0],
+        "masked_lm_positions": [1, 4, 0],
+        "masked_lm_ids": [15, 7, 0],
+        "masked_lm_weights": [1.0, 1.0, 0.0],
+        "next_sentence_labels": [1],
+    }
+    following = dataclasses.replace(instance, is_random_next=False)
+    assert instance_features(following, FullTokenizer(vocab), parameters)["next_sentence_labels"] == [0]
+
+
+def test_a_word_too_long_for_whole_word_masking_leaves_nothing_to_predict(tmp_path: Path, vocab: str) -> None:
+    (tmp_path / "text").write_text("abcdef\n\nabcdef\n")
+    create_pretraining_data(
+        config(f"{tmp_path}/text", vocab, tmp_path / "a", do_whole_word_mask=True, max_predictions_per_seq=2)
+    )
+    for example in decoded(tmp_path / "a"):
+        assert example["masked_lm_weights"] == [0.0, 0.0]
+        assert example["masked_lm_ids"] == [0, 0]
+
+
+def test_an_exception_while_writing_leaves_nothing(
+    tmp_path: Path, text: str, vocab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "a").write_bytes(b"old")
+    encode, written = records.Schema.encode, 0
+
+    def failing(schema: records.Schema, values: dict[str, Any]) -> bytes:
+        nonlocal written
+        written += 1
+        if written == 5:
+            raise KeyboardInterrupt
+        return encode(schema, values)
+
+    monkeypatch.setattr(records.Schema, "encode", failing)
+    with pytest.raises(KeyboardInterrupt):
+        create_pretraining_data(config(text, vocab, f"{output}/a,{output}/b"))
+    assert os.listdir(output) == ["a"]
+    assert (output / "a").read_bytes() == b"old"
+
+
+# --- Bad and odd input -----------------------------------------------------------------------------------------------
+
+
+def test_outputs_that_cannot_be(tmp_path: Path, text: str, vocab: str) -> None:
+    os.symlink(text, tmp_path / "link")
+    for output, sentence in (
+        (text, r"--output_file: '.*text.txt' is read by --input_file; write to another file"),
+        (f"{tmp_path}/a,{tmp_path}/link", r"--output_file: '.*link' is read by --input_file"),
+        (vocab, r"--output_file: '.*vocab.txt' is read by --vocab_file"),
+        (tmp_path, r"--output_file: '.*' is a folder; name a file in it"),
+        (f"{tmp_path}/a,{tmp_path}/b,{tmp_path}/./a", r"--output_file names '.*/\./a' twice; name each file once"),
+        (" ,", r"--output_file names no file"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            config(text, vocab, output)
+
+
+def test_inputs_and_values_are_checked_at_once(tmp_path: Path, vocab: str) -> None:
+    with pytest.raises(InputError, match="--input_file: no file matches"):
+        config(f"{tmp_path}/*.text", vocab, tmp_path / "a")
+    with pytest.raises(InputError, match="--masked_lm_prob=15 is no share"):
+        config(vocab, vocab, tmp_path / "a", masked_lm_prob=15)
+
+
+def test_input_without_text(tmp_path: Path, vocab: str) -> None:
+    (tmp_path / "blank").write_text("\n \n\n\x00\n")
+    with pytest.raises(InputError, match=r"--input_file: no text in .*/blank; give text with one sentence a line"):
+        create_pretraining_data(config(f"{tmp_path}/blank", vocab, tmp_path / "out" / "a"))
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_input_that_is_not_utf8(tmp_path: Path, vocab: str) -> None:
+    (tmp_path / "latin").write_bytes(b"a b\n\xe9t\xe9\n")
+    with pytest.raises(InputError, match=r"/latin, line 2: .* is not UTF-8"):
+        create_pretraining_data(config(f"{tmp_path}/latin", vocab, tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("a\nb\nc\nd\n", "The input is a single document"),
+        ("a b\n\nc d\n\ne f\n", "Every document is a single line"),
+        ("a b\nc d\n\n" + "e " * 40 + "\nf\n", "1 of 4 lines have more than the 29 tokens"),
+        (TEXT, None),
+    ],
+)
+def test_odd_input_gets_a_warning(
+    tmp_path: Path, vocab: str, caplog: pytest.LogCaptureFixture, content: str, sentence: str | None
+) -> None:
+    (tmp_path / "text").write_text(content)
+    create_pretraining_data(config(f"{tmp_path}/text", vocab, tmp_path / "a"))
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == (sentence is not None)
+    assert all(warning.startswith(str(sentence)) for warning in warnings)
+
+
+def test_more_files_than_instances(tmp_path: Path, vocab: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "text").write_text("a b\nc d\n\ne f\ng h\n")
+    outputs = [str(tmp_path / str(number)) for number in range(9)]
+    create_pretraining_data(config(f"{tmp_path}/text", vocab, ",".join(outputs), dupe_factor=1))
+    empty = sum(os.path.getsize(path) == 0 for path in outputs)
+    assert empty >= 5
+    assert f"fewer instances than output files: {empty} files are empty" in caplog.text
+    records.check_lengths(outputs, records.pretraining(32, 5))

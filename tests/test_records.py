@@ -1,0 +1,324 @@
+import gzip
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2 import records
+from bert_tf2.errors import InputError
+from bert_tf2.records import Feature, RecordWriter, Schema
+
+INTS = st.integers(-(2**31), 2**31 - 1)
+FLOATS = st.floats(width=32)
+
+
+def write(path: Path, contents: Sequence[bytes]) -> str:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for content in contents:
+            writer.write(content)
+    return str(path)
+
+
+def read(path: str | Path) -> list[bytes]:
+    return [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+
+
+def example(max_seq_length: int = 8, max_predictions_per_seq: int = 2, **changes: Any) -> dict[str, Any]:
+    schema = records.pretraining(max_seq_length, max_predictions_per_seq)
+    values: dict[str, Any] = {feature.name: np.arange(feature.size) for feature in schema.features}
+    return {**values, **changes}
+
+
+def pretraining_record(max_seq_length: int = 8, max_predictions_per_seq: int = 2) -> bytes:
+    schema = records.pretraining(max_seq_length, max_predictions_per_seq)
+    return schema.encode(example(max_seq_length, max_predictions_per_seq))
+
+
+# --- Schemas ---------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def schemas_and_batches(draw: st.DrawFn) -> tuple[Schema, list[dict[str, Any]]]:
+    names = draw(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=4, unique=True))
+    features = tuple(
+        Feature(name, tuple(draw(st.lists(st.integers(1, 4), max_size=2))), draw(st.sampled_from(("int", "float"))))
+        for name in names
+    )
+
+    def values(feature: Feature) -> Any:
+        kind, dtype = (INTS, np.int64) if feature.kind == "int" else (FLOATS, np.float32)
+        flat = draw(st.lists(kind, min_size=feature.size, max_size=feature.size))
+        array = np.asarray(flat, dtype).reshape(feature.shape)
+        return array if draw(st.booleans()) else array.tolist()
+
+    batch = [{feature.name: values(feature) for feature in features} for _ in range(draw(st.integers(1, 3)))]
+    return Schema("test", features), batch
+
+
+@given(schemas_and_batches())
+@settings(deadline=None, max_examples=60)
+def test_what_is_written_is_what_is_parsed(case: tuple[Schema, list[dict[str, Any]]]) -> None:
+    schema, batch = case
+    parsed = schema.parse(tf.constant([schema.encode(values) for values in batch]))
+    assert parsed.keys() == {feature.name for feature in schema.features}
+    for feature in schema.features:
+        found = parsed[feature.name]
+        assert found.dtype == (tf.int32 if feature.kind == "int" else tf.float32)
+        expected = np.asarray([values[feature.name] for values in batch], found.dtype.as_numpy_dtype)
+        assert found.shape == (len(batch), *feature.shape)
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_pretraining_records_are_the_originals(tmp_path: Path) -> None:
+    values = example(6, 3, masked_lm_weights=[1.0, 1.0, 0.0], next_sentence_labels=[1])
+    path = write(tmp_path / "a", [records.pretraining(6, 3).encode(values)] * 2)
+
+    # As the original's input_fn reads them.
+    name_to_features = {
+        "input_ids": tf.io.FixedLenFeature([6], tf.int64),
+        "input_mask": tf.io.FixedLenFeature([6], tf.int64),
+        "segment_ids": tf.io.FixedLenFeature([6], tf.int64),
+        "masked_lm_positions": tf.io.FixedLenFeature([3], tf.int64),
+        "masked_lm_ids": tf.io.FixedLenFeature([3], tf.int64),
+        "masked_lm_weights": tf.io.FixedLenFeature([3], tf.float32),
+        "next_sentence_labels": tf.io.FixedLenFeature([1], tf.int64),
+    }
+    found = tf.io.parse_single_example(read(path)[0], name_to_features)
+    for name, expected in values.items():
+        np.testing.assert_array_equal(found[name].numpy(), expected)
+    assert set(tf.train.Example.FromString(read(path)[0]).features.feature) == set(name_to_features)
+
+    # As we do.
+    dataset = tf.data.TFRecordDataset(path).batch(2, drop_remainder=True).map(records.pretraining(6, 3).parse)
+    assert {name: (spec.shape.as_list(), spec.dtype.name) for name, spec in dataset.element_spec.items()} == {
+        **dict.fromkeys(("input_ids", "input_mask", "segment_ids"), ([2, 6], "int32")),
+        **dict.fromkeys(("masked_lm_positions", "masked_lm_ids"), ([2, 3], "int32")),
+        "masked_lm_weights": ([2, 3], "float32"),
+        "next_sentence_labels": ([2, 1], "int32"),
+    }
+    for batch in dataset:
+        for name, expected in values.items():
+            np.testing.assert_array_equal(batch[name].numpy(), [expected] * 2)
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    values = example()
+    backwards = dict(reversed(values.items()))
+    assert records.pretraining(8, 2).encode(values) == records.pretraining(8, 2).encode(backwards)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"input_ids": [1] * 7}, r"input_ids has the shape \(7,\), expected \(8,\)"),
+        ({"input_ids": [[1] * 8]}, r"input_ids has the shape \(1, 8\), expected \(8,\)"),
+        ({"input_ids": [1.0] * 8}, r"input_ids is float64, expected integers"),
+        ({"input_ids": [2**31] * 8}, r"input_ids has values from 2147483648 .* too big for int32"),
+        ({"input_ids": [-(2**31) - 1] * 8}, r"too big for int32"),
+        ({"masked_lm_weights": ["a", "b"]}, r"masked_lm_weights is <U1, expected floats"),
+        ({"guid": [1]}, r"A pre-training record has the features .*'input_ids'.* not .*'guid'"),
+    ],
+)
+def test_values_that_do_not_fit(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        records.pretraining(8, 2).encode(example(**changes))
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+
+@given(count=st.integers(0, 12), files=st.integers(1, 5))
+@settings(deadline=None, max_examples=25)
+def test_records_are_dealt_in_turn(tmp_path_factory: pytest.TempPathFactory, count: int, files: int) -> None:
+    folder = tmp_path_factory.mktemp("dealt")
+    paths = [str(folder / "new" / str(number)) for number in range(files)]
+    contents = [str(number).encode() for number in range(count)]
+    with RecordWriter(paths) as writer:
+        for content in contents:
+            writer.write(content)
+    assert [read(path) for path in paths] == [contents[number::files] for number in range(files)]
+    assert writer.counts == [len(contents[number::files]) for number in range(files)]
+    assert sorted(os.listdir(folder / "new")) == sorted(map(str, range(files)))
+
+
+def test_nothing_has_its_name_before_all_is_written(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"old")
+    with RecordWriter([str(tmp_path / "a"), str(tmp_path / "b")]) as writer:
+        writer.write(b"1")
+        writer.write(b"2")
+        assert not (tmp_path / "a").exists()
+        assert (tmp_path / "b").read_bytes() == b"old"
+    assert read(tmp_path / "a") + read(tmp_path / "b") == [b"1", b"2"]
+    assert len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "b").write_bytes(b"old")
+
+    def interrupted() -> None:
+        with RecordWriter([str(tmp_path / "a"), str(tmp_path / "b")]) as writer:
+            writer.write(b"1")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert os.listdir(tmp_path) == ["b"]
+    assert (tmp_path / "b").read_bytes() == b"old"
+
+
+def test_a_kill_leaves_nothing_under_the_final_names(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from bert_tf2.records import RecordWriter\n"
+        "with RecordWriter(sys.argv[1:]) as writer:\n"
+        "    for _ in range(5000): writer.write(b'x' * 100)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
+    killed = subprocess.run([sys.executable, "-c", code, *paths], timeout=120, stderr=subprocess.DEVNULL)
+    assert killed.returncode < 0
+    assert all(name.startswith(".") for name in os.listdir(tmp_path))
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, size: int) -> None:
+    """With the smaller file, what was written is in a buffer until the file is closed."""
+    path = tmp_path / "a"
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        with RecordWriter([str(path)]) as writer:
+            for _ in range(size // 1000):
+                writer.write(b"x" * 1000)
+
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, unlimited[1]))
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert caught.value.filename == str(path)
+    assert "File too large" in caught.value.strerror
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"), RecordWriter([str(tmp_path / "a"), str(tmp_path / "file" / "b")]):
+        pass
+    assert os.listdir(tmp_path) == ["file"]
+
+
+# --- Checking --------------------------------------------------------------------------------------------------------
+
+
+def test_lengths_of_the_first_record(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", [pretraining_record(8, 3)] * 2)
+    assert records.record_lengths(path) == {
+        **dict.fromkeys(("input_ids", "input_mask", "segment_ids"), 8),
+        **dict.fromkeys(("masked_lm_positions", "masked_lm_ids", "masked_lm_weights"), 3),
+        "next_sentence_labels": 1,
+    }
+
+
+def test_files_that_fit(tmp_path: Path) -> None:
+    fits = [write(tmp_path / name, [pretraining_record()]) for name in "ab"]
+    records.check_lengths(fits, records.pretraining(8, 2))
+    records.check_lengths([*fits, write(tmp_path / "empty", [])], records.pretraining(8, 2))
+
+
+def test_other_lengths_name_both_numbers_and_the_flag(tmp_path: Path) -> None:
+    fits, other = write(tmp_path / "a", [pretraining_record()]), write(tmp_path / "b", [pretraining_record(16, 5)])
+    with pytest.raises(InputError) as caught:
+        records.check_lengths([fits, other], records.pretraining(8, 2))
+    assert str(caught.value) == (
+        f"{other} was made with --max_seq_length=16 (input_ids has 16 values a record), but --max_seq_length is 8; "
+        "set --max_seq_length=16, or make the records again with --max_seq_length=8."
+    )
+    with pytest.raises(
+        InputError, match=r"/b was made with --max_predictions_per_seq=5 .*--max_predictions_per_seq is 2"
+    ):
+        records.check_lengths([other], records.pretraining(16, 2))
+
+
+def test_records_of_another_task(tmp_path: Path) -> None:
+    feature = Feature("input_ids", (8,))
+    other = write(tmp_path / "other", [Schema("other", (feature,)).encode({"input_ids": range(8)})])
+    with pytest.raises(
+        InputError, match=r"/other holds no pre-training records: it lacks input_mask, .* has input_ids;"
+    ):
+        records.check_lengths([other], records.pretraining(8, 2))
+    floats = write(tmp_path / "floats", [Schema("other", (Feature("a", (1,), "float"),)).encode({"a": [1.0]})])
+    with pytest.raises(InputError, match=r"a has values of type float, expected int;"):
+        records.check_lengths([floats], Schema("some", (Feature("a", (1,)),)))
+    with pytest.raises(InputError, match=r"a has 1 values a record, expected 2;"):
+        records.check_lengths([floats], Schema("some", (Feature("a", (2,), "float"),)))
+    nothing = write(tmp_path / "nothing", [b""])
+    with pytest.raises(InputError, match=r"it lacks input_ids, .* and has nothing;"):
+        records.check_lengths([nothing], records.pretraining(8, 2))
+    unset = tf.train.Example()
+    unset.features.feature["a"].SetInParent()
+    assert records.record_lengths(write(tmp_path / "unset", [unset.SerializeToString()])) == {"a": 0}
+
+
+def test_no_records_at_all(tmp_path: Path) -> None:
+    schema = records.pretraining(8, 2)
+    empty = write(tmp_path / "empty", [])
+    with pytest.raises(InputError, match=r"/empty is empty: it holds no records"):
+        records.check_lengths([empty, empty], schema)
+    with pytest.raises(InputError, match=r"/empty is empty"):
+        records.record_lengths(empty)
+    with pytest.raises(InputError, match=r"Cannot read .*/missing: No such file"):
+        records.check_lengths([empty, str(tmp_path / "missing")], schema)
+    (tmp_path / "text").write_text("A text file is no TFRecord file, however long it may be.\n")
+    (tmp_path / "short").write_text("short")
+    for name in ("text", "short"):
+        with pytest.raises(InputError, match=rf"/{name} is no TFRecord file, or it is cut short in its first record"):
+            records.check_lengths([tmp_path / name], schema)
+    (tmp_path / "zip").write_bytes(gzip.compress(b"text"))
+    with pytest.raises(InputError, match=r"/zip is compressed; unpack it with gunzip"):
+        records.check_lengths([tmp_path / "zip"], schema)
+    with pytest.raises(InputError, match=r"/strings holds records that are no tf.train.Example"):
+        records.check_lengths([write(tmp_path / "strings", [b"\xff" * 20])], schema)
+
+
+def test_counting(tmp_path: Path) -> None:
+    paths = [write(tmp_path / str(count), [b"x" * number for number in range(count)]) for count in (0, 1, 300)]
+    assert records.count_records(paths) == 301
+    assert records.count_records([]) == 0
+    with pytest.raises(InputError, match="Cannot read"):
+        records.count_records([tmp_path / "missing"])
+
+
+@pytest.mark.parametrize("cut", [1, 4, 5, 100, 104, 105, 111])
+def test_a_file_cut_short(tmp_path: Path, cut: int) -> None:
+    whole = write(tmp_path / "whole", [b"x" * 100] * 1500)
+    path = tmp_path / "cut"
+    path.write_bytes(Path(whole).read_bytes()[:-cut])
+    assert records.locate_damage([whole]) is None
+    sentence = (
+        f"{path} is damaged or cut short at record 1,500; make it again, or copy it again from where it is whole."
+    )
+    assert records.locate_damage([whole, path, whole]) == sentence
+    with pytest.raises(InputError) as caught:
+        records.count_records([whole, path])
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("number", [1, 2, 1024, 1025, 1300])
+def test_a_flipped_bit(tmp_path: Path, number: int) -> None:
+    path = Path(write(tmp_path / "a", [b"x" * 100] * 1300))
+    content = bytearray(path.read_bytes())
+    content[116 * (number - 1) + 50] ^= 1
+    path.write_bytes(content)
+    assert records.count_records([path]) == 1300
+    assert f"{path} is damaged or cut short at record {number:,};" in str(records.locate_damage([path]))
