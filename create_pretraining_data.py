@@ -6,14 +6,10 @@
 The input has one sentence a line and a blank line between documents.
 """
 
-import dataclasses
-
 from absl import flags
 
 from bert_tf2 import cli
 from bert_tf2.instances import InstanceParameters
-
-FLAGS = flags.FLAGS
 
 flags.DEFINE_string(
     "input_file",
@@ -53,8 +49,7 @@ def main() -> None:
     """Flags to config, config to work."""
     from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
 
-    names = [field.name for field in dataclasses.fields(PretrainingDataConfig)]
-    config = PretrainingDataConfig(**{name: FLAGS[name].value for name in names})
+    config = cli.from_flags(PretrainingDataConfig)
     cli.import_tensorflow()
     create_pretraining_data(config)
 

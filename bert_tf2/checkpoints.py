@@ -36,8 +36,11 @@ def latest(output_dir: str | os.PathLike[str]) -> str | None:
     state_file = Path(output_dir) / "checkpoint"
     if not state_file.exists():
         return None
-    state = tf.train.get_checkpoint_state(os.fspath(output_dir))
-    if state is None or not state.model_checkpoint_path:
+    try:
+        state = tf.train.get_checkpoint_state(os.fspath(output_dir))
+    except ValueError:  # there is a file, but it names nothing
+        state = None
+    if state is None:
         raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
     if not _exists(state.model_checkpoint_path):
         raise InputError(

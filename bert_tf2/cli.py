@@ -6,13 +6,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import app, flags
 
 from bert_tf2.errors import InputError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
@@ -36,7 +39,7 @@ def run(main: Callable[[], None]) -> None:
             print("\nInterrupted.", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
-            _exit(f"{error.filename or 'The system'}: {error.strerror or error}.")
+            _exit(f"{error.filename}: {error.strerror}." if error.filename else str(error))
 
     app.run(checked)
 

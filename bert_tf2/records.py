@@ -164,6 +164,7 @@ class RecordWriter:
         self._finals = [Path(path) for path in paths]
         self._unfinished = [beside(path) for path in paths]
         self._writers: list[Any] = []
+        self._turn = 0
         self.counts = [0] * len(paths)
         """Records written so far, for each file."""
 
@@ -180,10 +181,11 @@ class RecordWriter:
 
     def write(self, record: bytes) -> None:
         """Appends one record to the file whose turn it is."""
-        turn = sum(self.counts) % len(self.counts)
+        turn = self._turn
         with _as_os_error(self._finals[turn]):
             self._writers[turn].write(record)
         self.counts[turn] += 1
+        self._turn = (turn + 1) % len(self.counts)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

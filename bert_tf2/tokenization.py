@@ -132,8 +132,9 @@ def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
 
     Lines end at `\n`; white space around a piece (and so the `\r` of `\r\n`) is no part of it. All of this is the
     original's reading, and so is what follows from it: a line that is nothing but white space is the piece `""`, as
-    line 343 of Google's Chinese vocabulary is, which holds U+2028. No text produces that piece, but it takes an id,
-    and code that draws pieces at random can draw it.
+    id 343 of Google's Chinese vocabulary is, whose line holds U+2028. No text produces that piece, but it takes an
+    id, and code that draws pieces at random can draw it. Of several such lines, each with a character of its own, the
+    last gives `""` its id, and no piece has the ids of the others; the same goes for `##` and white space.
 
     Blank lines at the end of the file are no pieces. (The original made `""` of them too, with an id beyond the
     embedding table of the model.)

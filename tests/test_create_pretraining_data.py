@@ -20,9 +20,6 @@ from bert_tf2.tokenization import FullTokenizer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPT = str(REPOSITORY / "create_pretraining_data.py")
-SHARED = REPOSITORY.parent / "shared"
-GOLDEN = SHARED / "golden" / "pretraining_data"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the original's outputs are not part of the repository")
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghij"
@@ -67,20 +64,21 @@ def config(text: str, vocab: str, output: str | Path, **changes: Any) -> Pretrai
 # --- The same as the original ----------------------------------------------------------------------------------------
 
 
-def golden_flags(case: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    flags = json.loads((GOLDEN / "manifest.json").read_text())[case]["flags"]
+def golden_flags(shared: Path, case: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    flags = json.loads((shared / "golden" / "pretraining_data" / "manifest.json").read_text())[case]["flags"]
     outputs = [str(folder / f"{number}.tfrecord") for number in range(flags.pop("num_output_files"))]
-    flags["vocab_file"] = str(SHARED / "data" / "vocab" / f"{flags.pop('vocab')}.txt")
+    flags["vocab_file"] = str(shared / "data" / "vocab" / f"{flags.pop('vocab')}.txt")
     flags["output_file"] = ",".join(outputs)
-    sample = str(SHARED / "data" / "text" / "google_bert_sample_text.txt")
+    sample = str(shared / "data" / "text" / "google_bert_sample_text.txt")
     flags["input_file"] = flags["input_file"].replace("sample_text.txt", sample)
     return flags, outputs
 
 
-def compare_with_golden(case: str, outputs: list[str]) -> None:
-    with gzip.open(GOLDEN / f"{case}.jsonl.gz", "rt") as file:
+def compare_with_golden(shared: Path, case: str, outputs: list[str]) -> None:
+    golden = shared / "golden" / "pretraining_data"
+    with gzip.open(golden / f"{case}.jsonl.gz", "rt") as file:
         expected = [json.loads(line) for line in file]
-    assert len(expected) == json.loads((GOLDEN / "manifest.json").read_text())[case]["instances"]
+    assert len(expected) == json.loads((golden / "manifest.json").read_text())[case]["instances"]
     found = {path: decoded(path) for path in outputs}
     assert sum(map(len, found.values())) == len(expected)
     taken = dict.fromkeys(outputs, 0)
@@ -90,20 +88,18 @@ def compare_with_golden(case: str, outputs: list[str]) -> None:
         taken[path] += 1
 
 
-@needs_golden
 @pytest.mark.parametrize("case", ["readme", "whole_word", "cased_short", "two_inputs_three_outputs"])
-def test_golden(case: str, tmp_path: Path) -> None:
-    flags, outputs = golden_flags(case, tmp_path)
+def test_golden(shared: Path, case: str, tmp_path: Path) -> None:
+    flags, outputs = golden_flags(shared, case, tmp_path)
     create_pretraining_data(PretrainingDataConfig(**flags))
-    compare_with_golden(case, outputs)
+    compare_with_golden(shared, case, outputs)
 
 
-@needs_golden
-def test_golden_through_the_script(tmp_path: Path) -> None:
-    flags, outputs = golden_flags("two_inputs_three_outputs", tmp_path)
+def test_golden_through_the_script(shared: Path, tmp_path: Path) -> None:
+    flags, outputs = golden_flags(shared, "two_inputs_three_outputs", tmp_path)
     done = script(*(f"--{name}={value}" for name, value in flags.items()))
     assert done.returncode == 0, done.stderr
-    compare_with_golden("two_inputs_three_outputs", outputs)
+    compare_with_golden(shared, "two_inputs_three_outputs", outputs)
 
 
 def test_documents_go_on_over_the_end_of_a_file(tmp_path: Path, vocab: str) -> None:

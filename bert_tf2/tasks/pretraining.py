@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 # The original divides the masked-LM loss by the sum of the weights plus this.
 _MASKED_LM_WEIGHT_EPSILON = 1e-5
+_MOST_BYTES_COUNTED = 4 * 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +193,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     schema = records.pretraining(config.max_seq_length, config.max_predictions_per_seq)
     paths = files.expand(config.input_file, "--input_file")
     records.check_lengths(paths, schema)
-    logger.info("Input: %d record file%s.", len(paths), "s" * (len(paths) > 1))
+    _log_input(config, paths)
 
     keras.utils.set_random_seed(config.seed)
     strategy = make_strategy(config.distribution)
@@ -207,6 +208,18 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         raise InputError(records.locate_damage(paths) or "A record file changed while it was read.") from None
     except tf.errors.InvalidArgumentError as error:
         raise _explained(error, bert_config) from error
+
+
+def _log_input(config: PretrainingConfig, paths: list[str]) -> None:
+    """Says how much data there is, and refuses files that are cut short; large data is not read for that."""
+    where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
+    size = sum(os.path.getsize(path) for path in paths)
+    if size > _MOST_BYTES_COUNTED:
+        logger.info("Input: %.1f GB in %s.", size / 1e9, where)
+        return
+    count = records.count_records(paths)
+    epochs = config.num_train_steps * config.train_batch_size / count
+    logger.info("Input: %s records in %s%s.", f"{count:,}", where, f", {epochs:.3g} epochs" if config.do_train else "")
 
 
 def _train(
@@ -236,7 +249,7 @@ def _train(
     if resumed:
         logger.info("Resuming from %s, step %d.", resumed, int(trainer.global_step.numpy()))
     elif config.init_checkpoint:
-        _initialise(model, config.init_checkpoint)
+        logger.info("%s", _initialise(model, config.init_checkpoint))
     else:
         logger.info("Starting from random weights (seed %d).", config.seed)
     with files.replacing(os.path.join(config.output_dir, "bert_config.json")) as file:
@@ -246,9 +259,8 @@ def _train(
     )
 
 
-def _initialise(model: PretrainingModel, checkpoint: str) -> None:
-    variables = {name: variable.value for name, variable in model.named_variables.items()}
-    logger.info("%s", checkpoints.load(variables, checkpoint))
+def _initialise(model: PretrainingModel, checkpoint: str) -> checkpoints.LoadReport:
+    return checkpoints.load({name: variable.value for name, variable in model.named_variables.items()}, checkpoint)
 
 
 def _evaluate(
@@ -262,8 +274,11 @@ def _evaluate(
     step = checkpoints.step_of(prefix) if prefix else 0
     if prefix is None and config.init_checkpoint is None:
         raise InputError(f"--do_eval: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint.")
-    if not config.do_train:  # else the weights are already those of the newest checkpoint
-        _initialise(model, prefix or str(config.init_checkpoint))
+    if prefix is None:
+        logger.info("%s", _initialise(model, str(config.init_checkpoint)))
+    elif not config.do_train:  # else the weights are already those of the newest checkpoint
+        _initialise(model, prefix)
+    logger.info("Evaluating %s.", prefix or config.init_checkpoint)
     steps = config.max_eval_steps or None
     dataset = batches.evaluation(paths, schema.parse, config.eval_batch_size, steps)
     results = training.evaluate(model, strategy, dataset, steps)

@@ -1,0 +1,263 @@
+"""The main job end to end: raw text -> vocabulary -> masked records -> pre-trained model, in minutes on a CPU.
+
+The text is English that every machine with this project has: docstrings of the installed TensorFlow, Keras and NumPy
+and of Python's library. Each step prints the command that does it, so that it can be repeated on other text.
+"""
+
+import ast
+import collections
+import json
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import flags
+
+from bert_tf2 import cli
+from bert_tf2.errors import InputError
+from bert_tf2.files import replacing
+from bert_tf2.progress import duration
+
+OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Folder for everything that the demo makes.")
+TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")
+NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 1500, "Training steps.")
+VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+HELD_OUT_SHARE = 20  # every 20th document is kept for evaluation
+BERT_CONFIG = {
+    "hidden_size": 192,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "intermediate_size": 768,
+    "max_position_embeddings": 64,
+    "type_vocab_size": 2,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+RECORD_FLAGS = {"max_seq_length": 64, "max_predictions_per_seq": 10}
+
+
+def docstrings() -> Iterator[str]:
+    """Docstrings of the installed libraries, file by file in the order of their names."""
+    site_packages, library = Path(sysconfig.get_path("platlib")), Path(sysconfig.get_path("stdlib"))
+    for package in (site_packages / "keras", site_packages / "numpy", library, site_packages / "tensorflow"):
+        for path in sorted(package.rglob("*.py")):
+            if {"test", "tests", "site-packages", "idlelib"} & set(path.parts[len(package.parts) :]):
+                continue
+            try:
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+            except (SyntaxError, UnicodeDecodeError):
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield ast.get_docstring(node) or ""
+
+
+def sentences(docstring: str) -> list[str]:
+    """The English of a docstring, one sentence each: code, headings and very short fragments left out."""
+    found = []
+    without_code = re.sub(r"```.*?(```|\Z)", "", docstring, flags=re.DOTALL)
+    for paragraph in re.split(r"\n\s*\n", without_code):
+        lines = [line.strip() for line in paragraph.splitlines() if not line.lstrip().startswith((">>>", "..."))]
+        text = " ".join(line for line in lines if not re.fullmatch(r"[\W_]*", line))
+        for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", text):
+            letters = sum(character.isalpha() or character == " " for character in sentence)
+            if len(sentence.split()) >= 5 and letters >= 0.85 * len(sentence):
+                found.append(sentence)
+    return found
+
+
+def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
+    """Writes `train.txt` and `held_out.txt`: a sentence a line, a blank line between documents."""
+    documents = {text: None for docstring in docstrings() if len(text := tuple(sentences(docstring))) >= 3}
+    shuffled = list(documents)  # each document once, however often it was found
+    random.Random(12345).shuffle(shuffled)
+    parts: dict[str, list[tuple[str, ...]]] = {"train": [], "held_out": []}
+    size = 0
+    for number, document in enumerate(shuffled):
+        parts["held_out" if number % HELD_OUT_SHARE == 0 else "train"].append(document)
+        size += sum(len(sentence) + 1 for sentence in document)
+        if size >= wanted_bytes:
+            break
+    for name, chosen in parts.items():
+        with replacing(folder / f"{name}.txt") as file:
+            file.write("\n\n".join("\n".join(document) for document in chosen) + "\n")
+        print(f"  {folder / name}.txt: {len(chosen):,} documents, {sum(map(len, chosen)):,} sentences")
+    return folder / "train.txt", folder / "held_out.txt"
+
+
+def write_vocabulary(text: Path, path: Path, size: int) -> None:
+    """Learns a lower-case WordPiece vocabulary: the merges of byte-pair encoding on the words of the text."""
+    import sentencepiece
+
+    from bert_tf2.tokenization import BasicTokenizer
+
+    tokenizer = BasicTokenizer(do_lower_case=True)
+    words: collections.Counter[str] = collections.Counter()
+    for line in text.read_text(encoding="utf-8").splitlines():
+        words.update(tokenizer.tokenize(line))
+    common = {word: count for word, count in words.items() if count >= 3}
+    characters = sorted({character for word in common for character in word})
+    alphabet = [*characters, *(f"##{character}" for character in characters)]
+    counts = path.with_suffix(".counts.tsv")
+    with replacing(counts) as file:
+        file.writelines(f"{word}\t{common[word]}\n" for word in sorted(common))
+    model = path.with_suffix("")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(counts),
+        input_format="tsv",
+        model_prefix=str(model),
+        model_type="bpe",
+        vocab_size=size,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    learned = sentencepiece.SentencePieceProcessor(model_file=f"{model}.model")
+    pieces = [learned.id_to_piece(index) for index in range(learned.get_piece_size())]
+    as_wordpiece = [piece[1:] if piece.startswith("▁") else f"##{piece}" for piece in pieces[3:]]  # 3: <unk> <s> </s>
+    vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *alphabet, *(piece for piece in as_wordpiece if piece)])
+    with replacing(path) as file:
+        file.writelines(f"{piece}\n" for piece in list(vocabulary)[:size])
+    print(f"  {path}: {min(size, len(vocabulary)):,} pieces from {len(common):,} words")
+
+
+def call(script: str, **values: object) -> None:
+    """Prints a command and runs it."""
+    arguments = [f"--{name}={value}" for name, value in values.items()]
+    print(f"  $ python {script} \\\n      " + " \\\n      ".join(map(shlex.quote, arguments)), flush=True)
+    status = subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *arguments], check=False).returncode
+    if status:
+        raise InputError(f"{script} ended with exit status {status}; its message is above.")
+
+
+def read_results(folder: Path) -> dict[str, float]:
+    """The numbers of an `eval_results.txt`."""
+    lines = (folder / "eval_results.txt").read_text(encoding="utf-8").splitlines()
+    return {name: float(value) for name, value in (line.split(" = ") for line in lines)}
+
+
+def training_curve(folder: Path, name: str) -> list[tuple[int, float]]:
+    """Step and value of a TensorBoard scalar of a training."""
+    import tensorflow as tf
+
+    points = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if value.tag == name:
+                    points[event.step] = float(tf.make_ndarray(value.tensor))
+    return sorted(points.items())
+
+
+def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, float]) -> None:
+    """Draws both accuracies over the training, and the held-out ones at its ends."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5))
+    for name, colour in (("masked_lm_accuracy", "tab:blue"), ("next_sentence_accuracy", "tab:orange")):
+        label = name.removesuffix("_accuracy").replace("_", " ")
+        steps, values = zip(*training_curve(model, name), strict=True)
+        axes.plot(steps, values, color=colour, label=f"{label}, training")
+        ends = [before["global_step"], after["global_step"]], [before[name], after[name]]
+        axes.plot(*ends, "o", color=colour, markersize=8, label=f"{label}, held-out documents")
+    axes.set(xlabel="step", ylabel="accuracy", ylim=(0, 1), title="BERT pre-trained on docstrings")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Text, vocabulary, records, training, table."""
+    start = time.monotonic()
+    folder, steps = Path(OUTPUT_DIR.value), NUM_TRAIN_STEPS.value
+    if folder.exists():
+        if not (folder / "bert_config.json").exists() and any(folder.iterdir()):
+            raise InputError(f"{folder} exists and is not of an earlier demo; give another --output_dir.")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+    def step(number: int, what: str) -> None:
+        print(f"\n[{number}/5] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
+
+    print("From raw text to a pre-trained BERT, in about six minutes on two cores.")
+    step(1, "Collecting English text from the docstrings of the installed libraries, about 40 s")
+    train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
+
+    step(2, "Learning a vocabulary, about 15 s")
+    vocabulary = folder / "vocab.txt"
+    write_vocabulary(train_text, vocabulary, VOCAB_SIZE.value)
+    vocab_size = len(vocabulary.read_text(encoding="utf-8").splitlines())
+    config_file = folder / "bert_config.json"
+    config_file.write_text(json.dumps({**BERT_CONFIG, "vocab_size": vocab_size}, indent=2) + "\n", encoding="utf-8")
+
+    step(3, "Making masked, paired records, about a minute")
+    for text, dupe_factor in ((train_text, 5), (held_out_text, 1)):
+        call(
+            "create_pretraining_data.py",
+            input_file=text,
+            output_file=text.with_suffix(".tfrecord"),
+            vocab_file=vocabulary,
+            dupe_factor=dupe_factor,
+            **RECORD_FLAGS,
+        )
+
+    model = folder / "model"
+    evaluate = {
+        "input_file": held_out_text.with_suffix(".tfrecord"),
+        "output_dir": model,
+        "bert_config_file": config_file,
+        "do_eval": True,
+        "eval_batch_size": 64,
+        "max_eval_steps": 0,
+        **RECORD_FLAGS,
+    }
+    training = {
+        "train_batch_size": 64,
+        "learning_rate": 2e-3,
+        "num_warmup_steps": steps // 10,
+        "log_steps": max(1, steps // 50),
+    }
+    step(4, "Evaluating the untrained model, then training it, about four minutes")
+    train = {**evaluate, "input_file": train_text.with_suffix(".tfrecord"), "do_eval": False, "do_train": True}
+    call("run_pretraining.py", **{**evaluate, **training, "do_train": True, "num_train_steps": 0})
+    before = read_results(model)
+    call("run_pretraining.py", **{**train, **training, "num_train_steps": steps})
+
+    step(5, "Evaluating the trained model")
+    call("run_pretraining.py", **evaluate)
+    after = read_results(model)
+    cli.import_tensorflow()
+    picture = folder / "learning_curve.png"
+    plot(picture, model, before, after)
+
+    print(f"\nHeld-out documents{'before':>22}{'after':>10}{'chance':>10}")
+    for name, chance in (("masked_lm_accuracy", 1 / vocab_size), ("next_sentence_accuracy", 0.5)):
+        print(f"{name:<30}{before[name]:>10.1%}{after[name]:>10.1%}{chance:>10.1%}")
+    for name in ("masked_lm_loss", "next_sentence_loss"):
+        print(f"{name:<30}{before[name]:>10.3f}{after[name]:>10.3f}")
+    print(f"\nDone in {duration(time.monotonic() - start)}. Where things are:")
+    for what, where in (
+        ("text", train_text),
+        ("vocabulary", vocabulary),
+        ("records", train_text.with_suffix(".tfrecord")),
+        ("checkpoints, TensorBoard events", model),
+        ("learning curve", picture),
+    ):
+        print(f"  {what:<32}{where}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,29 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+TINY_CONFIG = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 24,
+    "type_vocab_size": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Golden outputs of the original and real data; beside the checkout in CI, not on every machine."""
+    path = REPOSITORY.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("shared/ (golden outputs, real data) is not beside the checkout")
+    return path

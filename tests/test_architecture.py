@@ -1,0 +1,140 @@
+"""Who may import whom: levels hold, no cycle, TensorFlow and flags only where they belong, quick imports."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+import bert_tf2
+
+# A module may import from lower levels, and from its own level what SAME_LEVEL says.
+LEVELS = {
+    0: ["config", "errors", "files", "metrics", "progress", "sequences", "tokenization"],
+    1: ["batches", "checkpoints", "heads", "instances", "modeling", "optimization", "records"],
+    2: ["distribution", "training"],
+    3: ["tasks", "export"],
+    4: ["cli"],
+}
+SAME_LEVEL = {
+    ("files", "errors"),
+    ("config", "errors"),
+    ("tokenization", "errors"),
+    ("tokenization", "files"),
+    ("heads", "modeling"),
+    ("batches", "records"),
+}
+WITHOUT_TENSORFLOW = [*LEVELS[0], "instances", "cli"]
+LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules}
+SCRIPTS = sorted(REPOSITORY.glob("*.py"))
+MODULES = sorted((REPOSITORY / "bert_tf2").rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    """The first name below bert_tf2: `tasks/pretraining.py` belongs to `tasks`."""
+    return path.relative_to(REPOSITORY / "bert_tf2").parts[0].removesuffix(".py")
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Dotted names of what a file imports, names in `from x import a` included as `x.a`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of bert_tf2 that a file imports."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("bert_tf2.")}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=module_of)
+def test_levels(path):
+    module = module_of(path)
+    assert module in LEVEL_OF, f"give {module} a level"
+    for other in ours(path):
+        lower = LEVEL_OF[other] < LEVEL_OF[module]
+        assert lower or other == module or (module, other) in SAME_LEVEL, f"{module} may not import {other}"
+
+
+def test_no_cycle():
+    graph = {}
+    for path in MODULES:
+        name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+        graph[name] = {
+            other
+            for other in imports(path)
+            for other in (other, other.rpartition(".")[0])
+            if other.startswith("bert_tf2.")
+        }
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above, name])
+        for other in graph.get(name, ()):
+            visit(other, (*above, name))
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_flags_belong_to_cli_and_scripts(path):
+    if path.name != "cli.py":
+        assert not any(name.startswith("absl") for name in imports(path))
+
+
+@pytest.mark.parametrize("module", [name for name in WITHOUT_TENSORFLOW if name not in ("metrics",)])
+def test_no_tensorflow_when_imported(module):
+    path = REPOSITORY / "bert_tf2" / f"{module}.py"
+    heavy = {name for name in imports(path, top_level_only=True) if name.split(".")[0] in ("tensorflow", "keras")}
+    assert not heavy
+    if LEVEL_OF[module] == 0:
+        assert not any(name.split(".")[0] in ("tensorflow", "keras") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_only_wire(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
+    assert not any(name.split(".")[0] in ("tensorflow", "keras") for name in imports(path, top_level_only=True))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *sorted((REPOSITORY / "tests").glob("*.py"))], ids=lambda path: path.name)
+def test_no_file_is_too_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 460
+
+
+def test_exported_names():
+    assert bert_tf2.__all__ == [
+        "BasicTokenizer",
+        "BertConfig",
+        "BertModel",
+        "FullTokenizer",
+        "InputError",
+        "WordpieceTokenizer",
+    ]
+    for name in bert_tf2.__all__:
+        assert getattr(bert_tf2, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = bert_tf2.Nothing
+    assert importlib.import_module("bert_tf2.modeling").BertConfig is bert_tf2.BertConfig
+
+
+def test_importing_the_package_does_not_import_tensorflow():
+    program = "import bert_tf2, bert_tf2.cli, sys; sys.exit('tensorflow' in sys.modules or 'numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_help_does_not_import_tensorflow(path):
+    done = subprocess.run([sys.executable, "-X", "importtime", path, "--help"], capture_output=True, text=True)
+    assert "flags:" in done.stdout
+    assert "| tensorflow" not in done.stderr
+    assert "| numpy" not in done.stderr

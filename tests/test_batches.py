@@ -1,0 +1,75 @@
+"""Batches: whole epochs, an order that follows from the seed, resuming anywhere, padded evaluation."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2 import batches
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Three files with the records 0 to 22, as text."""
+    folder, numbers = tmp_path_factory.mktemp("records"), iter(range(23))
+    for index, count in enumerate((10, 1, 12)):
+        with tf.io.TFRecordWriter(str(folder / f"{index}.tfrecord")) as writer:
+            for _ in range(count):
+                writer.write(str(next(numbers)).encode())
+    return sorted(str(path) for path in folder.iterdir())
+
+
+def parse(records):
+    return {"number": tf.strings.to_number(records, tf.int32)}
+
+
+def numbers(dataset, count):
+    return [batch["number"].numpy().tolist() for batch in dataset.take(count)]
+
+
+def test_each_epoch_holds_each_record_once_in_an_order_of_its_own(paths):
+    rows = np.concatenate(numbers(batches.training(paths, parse, 23, seed=1), 4)).reshape(4, 23)
+    for row in rows:
+        assert sorted(row) == list(range(23))
+    assert len({tuple(row) for row in rows}) == 4
+
+
+def test_batches_go_on_across_epochs(paths):
+    flat = np.concatenate(numbers(batches.training(paths, parse, 10, seed=1), 23))
+    assert set(collections.Counter(flat.tolist()).values()) == {10}
+
+
+def test_order_follows_from_the_seed(paths):
+    first = numbers(batches.training(paths, parse, 4, seed=1), 8)
+    assert first == numbers(batches.training(paths, parse, 4, seed=1), 8)
+    assert first != numbers(batches.training(paths, parse, 4, seed=2), 8)
+
+
+@given(done=st.integers(0, 20), batch_size=st.integers(1, 30), buffer=st.sampled_from([3, 1000]))
+@settings(max_examples=15, deadline=None)
+def test_resuming_gives_the_batches_that_would_have_come(paths, done, batch_size, buffer):
+    whole = numbers(batches.training(paths, parse, batch_size, seed=3, buffer=buffer), done + 2)
+    later = batches.training(paths, parse, batch_size, seed=3, examples_done=done * batch_size, buffer=buffer)
+    assert numbers(later, 2) == whole[done:]
+
+
+def test_evaluation_in_order_repeated(paths):
+    found = numbers(batches.evaluation(paths, parse, 10, steps=3), 5)
+    assert found == [list(range(10)), list(range(10, 20)), [20, 21, 22, *range(7)]]
+
+
+def test_evaluation_of_each_record_once(paths):
+    found = list(batches.evaluation(paths, parse, 10, steps=None))
+    assert [batch["number"].shape[0] for batch in found] == [10, 10, 10]
+    last = found[-1]
+    assert last["number"].numpy().tolist() == [20, 21, 22] + [0] * 7
+    assert last["example_weights"].numpy().tolist() == [1.0] * 3 + [0.0] * 7
+    assert sum(float(tf.reduce_sum(batch["example_weights"])) for batch in found) == 23
+
+
+def test_shapes_are_static(paths):
+    assert batches.training(paths, parse, 4, seed=1).element_spec["number"].shape == [4]
+    assert batches.evaluation(paths, parse, 4, steps=None).element_spec["number"].shape == [4]

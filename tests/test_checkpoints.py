@@ -1,0 +1,211 @@
+"""Checkpoints: Google's names, TF1's own reader and writer, loading with a report, what a kill leaves behind."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import TINY_CONFIG
+
+from bert_tf2 import checkpoints
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.pretraining import PretrainingModel
+
+GOLDEN_NAMES_PER_LAYER = 16
+
+
+def variables(**values):
+    return {name.replace("__", "/"): tf.Variable(np.float32(value)) for name, value in values.items()}
+
+
+@pytest.fixture
+def encoder():
+    return variables(bert__a=[1.0, 2.0], bert__b=[[3.0]], cls__head=[4.0])
+
+
+def test_golden_checkpoint_loads_whole(shared):
+    model = PretrainingModel(BertConfig.from_json_file(shared / "golden/tiny/bert_config.json"))
+    named = {name: variable.value for name, variable in model.named_variables.items()}
+    report = checkpoints.load(named, str(shared / "golden/tiny/bert_model.ckpt"))
+    assert len(report.loaded) == 3 * GOLDEN_NAMES_PER_LAYER + 14
+    assert (report.missing, report.unused) == ((), ())
+    assert "Nothing missing, nothing unused" in str(report)
+    reader = tf.train.load_checkpoint(str(shared / "golden/tiny/bert_model.ckpt"))
+    for name, variable in named.items():
+        np.testing.assert_array_equal(variable, reader.get_tensor(name))
+
+
+def test_tf1_saver_reads_what_is_written_and_the_other_way_round(tmp_path, encoder):
+    prefix = checkpoints.save(str(tmp_path), 7, encoder)
+    expected = {name: v.numpy() for name, v in encoder.items()}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = {name: tf.compat.v1.get_variable(name, v.shape) for name, v in expected.items()}
+        saver = tf.compat.v1.train.Saver(graph)
+        saver.restore(session, prefix)
+        for name, value in session.run(graph).items():
+            np.testing.assert_array_equal(value, expected[name])
+        again = saver.save(session, str(tmp_path / "tf1.ckpt"), write_meta_graph=False)
+    fresh = {name: tf.Variable(tf.zeros_like(v)) for name, v in encoder.items()}
+    checkpoints.load(fresh, again)
+    for name, value in fresh.items():
+        np.testing.assert_array_equal(value, encoder[name])
+
+
+def test_five_latest_are_kept_and_found(tmp_path, encoder):
+    for step in range(8):
+        checkpoints.save(str(tmp_path), step, encoder)
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == [
+        f"model.ckpt-{step}.index" for step in range(3, 8)
+    ]
+    assert len(list(tmp_path.iterdir())) == 11
+    assert checkpoints.latest(tmp_path) == tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-7")
+    listed = tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths
+    assert [path.rsplit("-", 1)[1] for path in listed] == ["3", "4", "5", "6", "7"]
+
+
+def test_keep_one(tmp_path, encoder):
+    for step in (1, 2):
+        checkpoints.save(str(tmp_path), step, encoder, keep=1)
+    assert [path.name for path in tmp_path.glob("*.index")] == ["model.ckpt-2.index"]
+
+
+def test_a_folder_can_be_moved(tmp_path, encoder):
+    checkpoints.save(str(tmp_path / "old"), 3, encoder)
+    os.rename(tmp_path / "old", tmp_path / "new")
+    assert checkpoints.latest(tmp_path / "new") == str(tmp_path / "new/model.ckpt-3")
+
+
+def test_latest_without_and_with_broken_state(tmp_path, encoder):
+    assert checkpoints.latest(tmp_path) is None
+    prefix = checkpoints.save(str(tmp_path), 3, encoder)
+    checkpoints.remove(prefix)
+    with pytest.raises(InputError, match=r"names .*model\.ckpt-3, which is not there"):
+        checkpoints.latest(tmp_path)
+    (tmp_path / "checkpoint").write_text("")
+    with pytest.raises(InputError, match="names no checkpoint"):
+        checkpoints.latest(tmp_path)
+
+
+def test_find(tmp_path, encoder):
+    prefix = checkpoints.save(str(tmp_path), 3, encoder)
+    for way in (prefix, f"{prefix}.index", f"{prefix}.data-00000-of-00001", str(tmp_path)):
+        assert checkpoints.find(way) == prefix
+    (tmp_path / "checkpoint").unlink()
+    assert checkpoints.find(str(tmp_path)) == prefix  # a downloaded folder has one checkpoint and no such file
+    checkpoints.remove(prefix)
+    with pytest.raises(InputError, match="has no checkpoints"):
+        checkpoints.find(str(tmp_path))
+    with pytest.raises(InputError, match=r"There is no checkpoint .*nothing\.ckpt: .*index"):
+        checkpoints.find(str(tmp_path / "nothing.ckpt"))
+
+
+def test_load_reports_missing_and_unused_heads(tmp_path, encoder):
+    stored = {**encoder, "cls/other": tf.Variable([1.0]), "bert/a/adam_m": tf.Variable([0.0, 0.0])}
+    prefix = checkpoints.save(str(tmp_path), 1, stored)
+    model = variables(bert__a=[0.0, 0.0], bert__b=[[0.0]], cls__new=[9.0])
+    report = checkpoints.load(model, prefix)
+    assert report.loaded == ("bert/a", "bert/b")
+    assert report.missing == ("cls/new",)
+    assert report.unused == ("bert/a/adam_m", "cls/head", "cls/other")
+    assert "freshly initialised (1): cls/new" in str(report)
+    assert "unused (2): cls/head, cls/other" in str(report)
+    assert "1 moments of the optimizer" in str(report)
+    np.testing.assert_array_equal(model["bert/a"], [1, 2])
+    np.testing.assert_array_equal(model["cls/new"], [9])
+
+
+def test_load_refuses_an_encoder_that_does_not_match(tmp_path, encoder):
+    prefix = checkpoints.save(str(tmp_path), 1, encoder)
+    with pytest.raises(InputError, match=r"bert/a is \[2\] in .* but \[3\] in this model"):
+        checkpoints.load(variables(bert__a=[0.0] * 3, bert__b=[[0.0]]), prefix)
+    with pytest.raises(InputError, match="the model has but the checkpoint lacks bert/c"):
+        checkpoints.load(variables(bert__a=[0.0] * 2, bert__b=[[0.0]], bert__c=[1.0]), prefix)
+    with pytest.raises(InputError, match="only the checkpoint has bert/b"):
+        checkpoints.load(variables(bert__a=[0.0] * 2), prefix)
+    other = checkpoints.save(str(tmp_path), 2, variables(roberta__a=[1.0]))
+    with pytest.raises(InputError, match=r"no variable named bert/\.\.\.; it holds roberta/a"):
+        checkpoints.load(variables(bert__a=[0.0] * 2), other)
+
+
+def test_restore_needs_everything(tmp_path, encoder):
+    prefix = checkpoints.save(str(tmp_path), 1, encoder)
+    with pytest.raises(InputError, match="cannot be resumed: it lacks bert/a/adam_m"):
+        checkpoints.restore({**encoder, "bert/a/adam_m": tf.Variable([0.0, 0.0])}, prefix)
+    with pytest.raises(InputError, match=r"bert/b is \[1, 1\]"):
+        checkpoints.restore(variables(bert__b=[1.0]), prefix)
+
+
+def test_damaged_files_are_refused(tmp_path, encoder):
+    prefix = checkpoints.save(str(tmp_path), 1, {"bert/a": tf.Variable(tf.ones([1000]))})
+    data = tmp_path / "model.ckpt-1.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[100] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(InputError, match=r"bert/a in .* is damaged"):
+        checkpoints.load({"bert/a": tf.Variable(tf.zeros([1000]))}, prefix)
+    (tmp_path / "model.ckpt-1.index").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="cannot be read as a TensorFlow checkpoint"):
+        checkpoints.load({"bert/a": tf.Variable(tf.zeros([1000]))}, prefix)
+
+
+@pytest.mark.parametrize("moment", ["writing", "renaming", "state"])
+def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
+    """Stands in for SIGKILL: nothing after the given call runs, not even clean-up. The real one: test_kill.py."""
+    checkpoints.save(str(tmp_path), 1, encoder)
+
+    def die(*_arguments, **_options):
+        raise SystemExit
+
+    target = {"writing": (checkpoints, "_sync"), "renaming": (os, "replace"), "state": (checkpoints, "_write_state")}
+    monkeypatch.setattr(checkpoints.shutil, "rmtree", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(*target[moment], die)
+    with pytest.raises(SystemExit):
+        checkpoints.save(str(tmp_path), 2, {name: tf.Variable(v + 1) for name, v in encoder.items()})
+    monkeypatch.undo()
+
+    assert checkpoints.latest(tmp_path) == str(tmp_path / "model.ckpt-1")
+    checkpoints.restore(encoder, str(tmp_path / "model.ckpt-1"))
+    checkpoints.remove_unfinished(tmp_path)
+    assert not list(tmp_path.glob(".*unfinished*"))
+    checkpoints.save(str(tmp_path), 2, encoder)  # what was left is no obstacle
+    fresh = {name: tf.Variable(tf.zeros_like(v)) for name, v in encoder.items()}
+    checkpoints.restore(fresh, checkpoints.latest(tmp_path))
+    np.testing.assert_array_equal(fresh["bert/a"], [1, 2])
+
+
+def test_full_disk_is_one_sentence_and_keeps_the_earlier_checkpoint(tmp_path, encoder, monkeypatch):
+    checkpoints.save(str(tmp_path), 1, encoder)
+
+    def full(**_options):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.raw_ops, "SaveV2", full)
+    with pytest.raises(OSError, match=r"Cannot save .*model.ckpt-2: No space left on device\. Earlier checkpoints are"):
+        checkpoints.save(str(tmp_path), 2, encoder)
+    assert checkpoints.latest(tmp_path) == str(tmp_path / "model.ckpt-1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint",
+        "model.ckpt-1.data-00000-of-00001",
+        "model.ckpt-1.index",
+    ]
+
+
+def test_step_of(tmp_path, encoder):
+    with_step = {**encoder, "global_step": tf.Variable(12, dtype=tf.int64)}
+    assert checkpoints.step_of(checkpoints.save(str(tmp_path), 12, with_step)) == 12
+    assert checkpoints.step_of(checkpoints.save(str(tmp_path), 3, encoder)) == 0
+
+
+def test_tiny_config_names_follow_google():
+    names = PretrainingModel(BertConfig(**TINY_CONFIG)).named_variables
+    assert "bert/encoder/layer_1/attention/output/LayerNorm/gamma" in names
+    assert {name for name in names if not name.startswith("bert/")} == {
+        "cls/predictions/transform/dense/kernel",
+        "cls/predictions/transform/dense/bias",
+        "cls/predictions/transform/LayerNorm/gamma",
+        "cls/predictions/transform/LayerNorm/beta",
+        "cls/predictions/output_bias",
+        "cls/seq_relationship/output_weights",
+        "cls/seq_relationship/output_bias",
+    }

@@ -1,0 +1,191 @@
+"""The encoder and its heads against the original's numbers, and what has to hold for any BERT."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import TINY_CONFIG
+
+from bert_tf2 import checkpoints, heads, modeling
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.modeling import BertModel, dropout
+from bert_tf2.tasks.pretraining import PretrainingModel
+
+TOLERANCE = 2e-5
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    return np.load(shared / "golden/tiny/forward.npz")
+
+
+@pytest.fixture(scope="module")
+def golden_model(shared):
+    model = PretrainingModel(BertConfig.from_json_file(shared / "golden/tiny/bert_config.json"))
+    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    report = checkpoints.load(variables, str(shared / "golden/tiny/bert_model.ckpt"))
+    assert (report.missing, report.unused) == ((), ())
+    return model
+
+
+def golden_batch(golden):
+    return {name.removeprefix("in_"): tf.constant(golden[name]) for name in golden.files if name.startswith("in_")}
+
+
+def test_encoder_equals_the_original(golden, golden_model):
+    batch = golden_batch(golden)
+    outputs = golden_model.bert(batch["input_ids"], batch["input_mask"], batch["segment_ids"])
+    np.testing.assert_allclose(outputs.embedding_output, golden["out_embedding_output"], rtol=0, atol=TOLERANCE)
+    for index, layer in enumerate(outputs.encoder_layers):
+        np.testing.assert_allclose(layer, golden[f"out_layer_{index}"], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(outputs.sequence_output, golden["out_layer_2"], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(outputs.pooled_output, golden["out_pooled_output"], rtol=0, atol=TOLERANCE)
+
+
+def test_heads_and_losses_equal_the_original(golden, golden_model):
+    batch = golden_batch(golden)
+    masked_lm, next_sentence = golden_model.logits(batch)
+    masked_ids, next_labels = tf.reshape(batch["masked_lm_ids"], [-1]), batch["next_sentence_labels"][:, 0]
+    with tf.GradientTape() as tape:
+        loss, metrics = golden_model.loss(batch, golden_model.loss_weights(batch), None)
+    variables = [variable.value for variable in golden_model.named_variables.values()]
+    norm = tf.linalg.global_norm(tape.gradient(loss, variables))
+    found = {
+        "masked_lm_log_probs": tf.nn.log_softmax(masked_lm),
+        "masked_lm_example_loss": heads.cross_entropy(masked_lm, masked_ids),
+        "next_sentence_log_probs": tf.nn.log_softmax(next_sentence),
+        "next_sentence_example_loss": heads.cross_entropy(next_sentence, next_labels),
+        "masked_lm_loss": tf.divide(*metrics["masked_lm_loss"]),
+        "next_sentence_loss": tf.divide(*metrics["next_sentence_loss"]),
+        "total_loss": loss,
+        "global_grad_norm": norm,
+    }
+    for name, value in found.items():
+        np.testing.assert_allclose(value, golden[f"out_{name}"], rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parameters"),
+    [
+        ((30522, 128, 2, 2, 512), 4_385_920),  # BERT-Tiny
+        ((30522, 768, 12, 12, 3072), 109_482_240),  # Base, uncased
+        ((30522, 1024, 24, 16, 4096), 335_141_888),  # Large, uncased
+    ],
+)
+def test_parameter_counts(sizes, parameters, monkeypatch):
+    # The weights' values do not matter here, and random ones take seconds for the large model.
+    monkeypatch.setattr(modeling, "truncated_normal", lambda stddev: "zeros")
+    config = BertConfig(*sizes, type_vocab_size=2)
+    model = BertModel(config)
+    assert model.count_params() == parameters
+    assert f"{parameters:,}" in modeling.summary(config, model.named_variables())
+
+
+def test_named_variables_are_all_variables():
+    model = BertModel(BertConfig(**TINY_CONFIG))
+    assert {id(v) for v in model.named_variables().values()} == {id(v) for v in model.variables}
+
+
+def test_padding_does_not_change_real_positions():
+    model = BertModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
+    ids = np.arange(1, 13).reshape(2, 6)
+    short = model(ids)
+    padded_ids = np.pad(ids, [[0, 0], [0, 5]], constant_values=9)
+    padded = model(padded_ids, np.pad(np.ones_like(ids), [[0, 0], [0, 5]]))
+    np.testing.assert_allclose(padded.sequence_output[:, :6], short.sequence_output, atol=1e-5)
+    np.testing.assert_allclose(padded.pooled_output, short.pooled_output, atol=1e-5)
+    other = model(padded_ids)  # without the mask they do see the padding
+    assert np.abs(other.sequence_output[:, :6] - short.sequence_output).max() > 1e-2
+
+
+def test_gradients_reach_every_variable():
+    model = PretrainingModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
+    batch = {
+        "input_ids": tf.reshape(tf.range(36), [3, 12]),
+        "input_mask": tf.ones([3, 12], tf.int32),
+        "segment_ids": tf.constant([[0] * 6 + [1] * 6] * 3),
+        "masked_lm_positions": tf.constant([[1, 2], [3, 4], [5, 6]]),
+        "masked_lm_ids": tf.constant([[1, 2], [3, 4], [5, 6]]),
+        "masked_lm_weights": tf.ones([3, 2]),
+        "next_sentence_labels": tf.constant([[0], [1], [1]]),
+    }
+    with tf.GradientTape() as tape:
+        loss, _ = model.loss(batch, model.loss_weights(batch), tf.constant([1, 2], tf.int64))
+    gradients = tape.gradient(loss, [variable.value for variable in model.named_variables.values()])
+    for name, gradient in zip(model.named_variables, gradients, strict=True):
+        assert gradient is not None, name
+        assert tf.reduce_max(tf.abs(gradient)) > 0, name
+
+
+def test_default_mask_and_segments():
+    model = BertModel(BertConfig(**TINY_CONFIG))
+    ids = np.array([[1, 2, 3]])
+    explicit = model(ids, np.ones_like(ids), np.zeros_like(ids))
+    np.testing.assert_array_equal(model(ids).sequence_output, explicit.sequence_output)
+
+
+def test_too_long_a_sequence_is_refused():
+    model = BertModel(BertConfig(**TINY_CONFIG))
+    with pytest.raises(InputError, match="25 positions but the model's max_position_embeddings is 24"):
+        model(np.zeros([1, 25], np.int32))
+
+
+def test_training_flag_switches_dropout():
+    model = BertModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
+    ids = np.array([[1, 2, 3]])
+    assert np.array_equal(model(ids).pooled_output, model(ids).pooled_output)
+    assert not np.array_equal(model(ids, training=True).pooled_output, model(ids, training=True).pooled_output)
+    seed = tf.constant([1, 2], tf.int64)
+    first = model(ids, training=True, dropout_seed=seed)
+    again = model(ids, training=True, dropout_seed=seed)
+    np.testing.assert_array_equal(first.pooled_output, again.pooled_output)
+
+
+def test_keras_serialisation_and_symbolic_call():
+    model = BertModel(BertConfig(**TINY_CONFIG))
+    again = BertModel.from_config(model.get_config())
+    assert again.config == model.config
+    ids = keras.Input([8], dtype="int32")
+    functional = keras.Model(ids, model(ids).pooled_output)
+    np.testing.assert_allclose(
+        functional(np.ones([2, 8], np.int32)), model(np.ones([2, 8], np.int32)).pooled_output, atol=1e-6
+    )
+
+
+class TestDropout:
+    seed = tf.constant([5, 1024], tf.int64)
+
+    @pytest.mark.parametrize("rate", [0.1, 0.5])
+    def test_rate_and_scale(self, rate):
+        out = dropout(tf.ones([1001, 999]), rate, self.seed, 0).numpy()  # an odd number of elements
+        zeros = (out == 0).mean()
+        deviation = (rate * (1 - rate) / out.size) ** 0.5
+        assert abs(zeros - rate) < 4 * deviation
+        np.testing.assert_allclose(out[out != 0], 1 / (1 - rate), rtol=1e-4)
+        assert abs(out.mean() - 1) < 4 * deviation / (1 - rate)
+
+    def test_masks_follow_from_seed_and_site_alone(self):
+        x = tf.ones([64, 64])
+        first = dropout(x, 0.5, self.seed, 3)
+        np.testing.assert_array_equal(first, dropout(x, 0.5, self.seed, 3))
+        for other in (dropout(x, 0.5, self.seed, 4), dropout(x, 0.5, tf.add(self.seed, [0, 1024]), 3)):
+            assert 0.4 < np.mean(np.equal(first, other)) < 0.6
+
+    def test_off(self):
+        x = tf.ones([4, 4])
+        np.testing.assert_array_equal(dropout(x, 0.5, None, 0), x)
+        np.testing.assert_array_equal(dropout(x, 0.0, self.seed, 0), x)
+
+    def test_gradient_is_the_mask(self):
+        x = tf.Variable(tf.random.stateless_normal([32, 32], seed=[1, 2]))
+        with tf.GradientTape() as tape:
+            out = dropout(x, 0.3, self.seed, 0)
+        gradient = tape.gradient(out, x)
+        np.testing.assert_array_equal(np.equal(gradient, 0), np.equal(out, 0))
+
+
+def test_gather_positions():
+    sequence = tf.reshape(tf.range(24.0), [2, 4, 3])
+    gathered = heads.gather_positions(sequence, tf.constant([[0, 3], [2, 2]]))
+    np.testing.assert_array_equal(gathered, [[0, 1, 2], [9, 10, 11], [18, 19, 20], [18, 19, 20]])

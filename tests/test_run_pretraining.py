@@ -1,0 +1,279 @@
+"""run_pretraining.py as a user calls it, from text to results; its errors; what SIGKILL leaves."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import REPOSITORY, TINY_CONFIG
+
+from bert_tf2 import checkpoints
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.tasks import pretraining
+from bert_tf2.tasks.pretraining import PretrainingConfig
+
+LENGTH, PREDICTIONS = 16, 3
+ORIGINAL_DEFAULTS = {
+    "bert_config_file": None,
+    "input_file": None,
+    "output_dir": None,
+    "init_checkpoint": None,
+    "max_seq_length": 128,
+    "max_predictions_per_seq": 20,
+    "do_train": False,
+    "do_eval": False,
+    "train_batch_size": 32,
+    "eval_batch_size": 8,
+    "learning_rate": 5e-5,
+    "num_train_steps": 100000,
+    "num_warmup_steps": 10000,
+    "save_checkpoints_steps": 1000,
+    "iterations_per_loop": 1000,
+    "max_eval_steps": 100,
+    "use_tpu": False,
+    "tpu_name": None,
+    "tpu_zone": None,
+    "gcp_project": None,
+    "master": None,
+    "num_tpu_cores": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a vocabulary of 40 pieces, a config and records of a small random text."""
+    folder = tmp_path_factory.mktemp("made")
+    words = [f"w{index}" for index in range(35)]
+    rng = random.Random(1)
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
+    documents = ["\n".join(" ".join(rng.choices(words, k=6)) for _ in range(5)) for _ in range(20)]
+    (folder / "text.txt").write_text("\n\n".join(documents) + "\n")
+    (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
+    call(
+        "create_pretraining_data.py",
+        input_file=folder / "text.txt",
+        output_file=folder / "a.tfrecord",
+        vocab_file=folder / "vocab.txt",
+        max_seq_length=LENGTH,
+        max_predictions_per_seq=PREDICTIONS,
+        dupe_factor=2,
+    )
+    return folder
+
+
+def command(script, **values):
+    return [sys.executable, str(REPOSITORY / script), *(f"--{name}={value}" for name, value in values.items())]
+
+
+def call(script, **values):
+    done = subprocess.run(command(script, **values), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def options(made, output_dir, **changes):
+    return {
+        "input_file": made / "a.tfrecord",
+        "bert_config_file": made / "bert_config.json",
+        "output_dir": output_dir,
+        "max_seq_length": LENGTH,
+        "max_predictions_per_seq": PREDICTIONS,
+        "train_batch_size": 4,
+        "num_train_steps": 6,
+        "num_warmup_steps": 2,
+        **changes,
+    }
+
+
+def run(made, output_dir, **changes):
+    return pretraining.run(
+        PretrainingConfig(
+            **{
+                name: str(value) if isinstance(value, os.PathLike) else value
+                for name, value in options(made, output_dir, **changes).items()
+            }
+        )
+    )
+
+
+def test_flags_and_defaults_are_the_originals():
+    program = (
+        "import run_pretraining, json; from absl import flags; "
+        "print(json.dumps({name: flags.FLAGS[name].default for name in flags.FLAGS}, default=str))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    defaults = json.loads(done.stdout)
+    assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
+    config = PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_eval=True)
+    for name, default in ORIGINAL_DEFAULTS.items():
+        if default is not None and name != "do_eval":
+            holder = config if hasattr(config, name) else config.distribution
+            assert getattr(holder, name) == default, name
+
+
+def test_required_flags():
+    done = subprocess.run(command("run_pretraining.py"), capture_output=True, text=True)
+    assert done.returncode == 1
+    for name in ("input_file", "bert_config_file", "output_dir"):
+        assert f"--{name}" in done.stderr
+
+
+def test_train_and_evaluate(made, tmp_path):
+    shown = call("run_pretraining.py", **options(made, tmp_path, do_train=True, do_eval=True, max_eval_steps=3))
+    assert "total" in shown
+    assert "Starting from random weights (seed 12345)." in shown
+    assert re.search(r"Trained 6 steps in .*, [\d.e+]+ examples/s", shown)
+    assert f"Wrote {tmp_path}/model.ckpt-6." in shown
+    lines = (tmp_path / "eval_results.txt").read_text().splitlines()
+    assert [line.split(" = ")[0] for line in lines] == [
+        "global_step",
+        "loss",
+        "masked_lm_accuracy",
+        "masked_lm_loss",
+        "next_sentence_accuracy",
+        "next_sentence_loss",
+    ]
+    values = dict(line.split(" = ") for line in lines)
+    assert values["global_step"] == "6"
+    assert float(values["loss"]) == pytest.approx(
+        float(values["masked_lm_loss"]) + float(values["next_sentence_loss"]), abs=0.05
+    )
+    for line in lines:
+        assert line in shown
+    assert list(tmp_path.glob("eval/events.out.tfevents.*"))
+    assert BertConfig.from_json_file(tmp_path / "bert_config.json") == BertConfig(**TINY_CONFIG)
+
+    again = call("run_pretraining.py", **options(made, tmp_path, do_train=True))
+    assert "Nothing left to train: step 6 of 6 is reached." in again
+
+
+def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, tmp_path):
+    trained = run(made, tmp_path / "a", do_train=True, do_eval=True, max_eval_steps=0)
+    assert run(made, tmp_path / "a", do_eval=True, max_eval_steps=0) == trained
+    elsewhere = run(made, tmp_path / "b", do_eval=True, max_eval_steps=0, init_checkpoint=str(tmp_path / "a"))
+    assert elsewhere == {**trained, "global_step": 0}
+
+
+def test_init_checkpoint_of_the_original(shared, made, tmp_path, caplog):
+    caplog.set_level("INFO")
+    golden = shared / "golden/tiny"
+    changes = {"bert_config_file": str(golden / "bert_config.json"), "init_checkpoint": str(golden / "bert_model.ckpt")}
+    run(made, tmp_path, do_train=True, num_train_steps=0, **changes)
+    assert "Initialised from" in caplog.text
+    assert "Nothing missing, nothing unused." in caplog.text
+    ours, original = (
+        tf.train.load_checkpoint(path) for path in (str(tmp_path / "model.ckpt-0"), changes["init_checkpoint"])
+    )
+    for name in original.get_variable_to_shape_map():
+        np.testing.assert_array_equal(ours.get_tensor(name), original.get_tensor(name))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"do_train": False}, "Nothing to do: give --do_train, --do_eval or both"),
+        ({"train_batch_size": 0}, "--train_batch_size=0; it has to be at least 1"),
+        ({"learning_rate": 0.0}, "--learning_rate=0.0; it has to be above 0"),
+        ({"max_seq_length": 20}, r"--max_seq_length=16 .* but --max_seq_length is 20"),
+        ({"max_predictions_per_seq": 5}, r"--max_predictions_per_seq=3 .* but --max_predictions_per_seq is 5"),
+        ({"max_seq_length": 128}, r"--max_seq_length=128 but .*bert_config.json has max_position_embeddings=24"),
+        ({"input_file": "none*"}, "--input_file: no file matches 'none"),
+        ({"input_file": __file__}, "is no TFRecord file"),
+        ({"bert_config_file": "none.json"}, r"Cannot read the BERT config none\.json"),
+        ({"init_checkpoint": "none.ckpt"}, r"There is no checkpoint none\.ckpt"),
+        ({"do_train": False, "do_eval": True}, "has no checkpoint; train first, or give --init_checkpoint"),
+    ],
+)
+def test_mistakes(made, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        run(made, tmp_path / "out", **{"do_train": True, **changes})
+    assert not (tmp_path / "out" / "checkpoint").exists()
+
+
+def test_a_vocabulary_that_is_not_the_configs(made, tmp_path):
+    small = tmp_path / "small.json"
+    small.write_text(BertConfig(**{**TINY_CONFIG, "vocab_size": 12}).to_json_string())
+    with pytest.raises(InputError, match=r"piece ids have to be below vocab_size=12.*another vocabulary"):
+        run(made, tmp_path / "out", do_train=True, bert_config_file=str(small))
+
+
+def test_a_truncated_record_is_named(made, tmp_path):
+    cut = tmp_path / "cut.tfrecord"
+    cut.write_bytes((made / "a.tfrecord").read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"cut\.tfrecord is damaged or cut short at record \d+"):
+        run(made, tmp_path / "out", do_train=True, input_file=str(cut))
+
+
+def test_a_flipped_bit_is_named(made, tmp_path):
+    content = bytearray((made / "a.tfrecord").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "flipped.tfrecord").write_bytes(content)
+    with pytest.raises(InputError, match=r"flipped\.tfrecord is damaged or cut short at record \d+"):
+        run(made, tmp_path / "out", do_train=True, input_file=str(tmp_path / "flipped.tfrecord"))
+
+
+def test_resuming_another_model_is_refused(made, tmp_path):
+    run(made, tmp_path / "out", do_train=True, num_train_steps=1)
+    wider = tmp_path / "wider.json"
+    wider.write_text(BertConfig(**{**TINY_CONFIG, "intermediate_size": 64}).to_json_string())
+    with pytest.raises(InputError, match=r"intermediate/dense/kernel is \[16, 32\] in .* but \[16, 64\] in this model"):
+        run(made, tmp_path / "out", do_train=True, bert_config_file=str(wider))
+
+
+def test_warm_up_longer_than_training_is_noticed(caplog):
+    PretrainingConfig("c", "i", "o", do_train=True, num_train_steps=100)
+    assert "--num_warmup_steps=10000 is not below --num_train_steps=100" in caplog.text
+
+
+class TestKill:
+    """SIGKILL, in the middle of a save and at random, then the same command again."""
+
+    STEPS = 40
+
+    def start(self, made, output_dir):
+        arguments = options(made, output_dir, do_train=True, num_train_steps=self.STEPS, save_checkpoints_steps=1)
+        return subprocess.Popen(command("run_pretraining.py", **arguments), stderr=subprocess.PIPE, text=True)
+
+    def final_weights(self, folder):
+        reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{self.STEPS}"))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    def kill_when(self, process, condition):
+        """Kills as soon as the condition holds; says whether the process was still running."""
+        while process.poll() is None and not condition():
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return process.returncode == -signal.SIGKILL
+
+    def test_killed_runs_end_with_the_same_bits(self, made, tmp_path):
+        whole, broken = tmp_path / "whole", tmp_path / "broken"
+        process = self.start(made, whole)
+        _, shown = process.communicate()
+        assert process.returncode == 0, shown
+        broken.mkdir()
+
+        def saving_at(step):
+            return lambda: any(name.startswith(f".model.ckpt-{step}.") for name in os.listdir(broken))
+
+        assert self.kill_when(self.start(made, broken), saving_at(5))
+        first = checkpoints.step_of(checkpoints.latest(broken))
+        assert first in (4, 5)  # the save that was cut off, or finished just before the signal
+        end = time.monotonic() + random.uniform(3, 8)
+        self.kill_when(self.start(made, broken), lambda: time.monotonic() > end)
+        assert checkpoints.step_of(checkpoints.latest(broken)) >= first
+        process = self.start(made, broken)
+        _, shown = process.communicate()
+        assert process.returncode == 0, shown
+        assert not list(broken.glob(".*unfinished*"))
+        final = self.final_weights(whole)
+        for name, value in self.final_weights(broken).items():
+            np.testing.assert_array_equal(value, final[name], err_msg=name)
