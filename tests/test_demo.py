@@ -1,0 +1,57 @@
+"""The demo's parts, and all of it on a little text with a few steps."""
+
+import subprocess
+import sys
+
+from conftest import REPOSITORY
+
+from bert_tf2.tokenization import FullTokenizer
+
+
+def test_sentences():
+    import demo
+
+    docstring = """Returns the element-wise sum of both. It works on tensors
+    of any shape.
+
+    >>> add(1, 2)
+    3
+
+    ```python
+    This is code. It does not count as a sentence at all.
+    ```
+
+    Args:
+    -----
+    x: too short.
+    """
+    assert demo.sentences(docstring) == [
+        "Returns the element-wise sum of both.",
+        "It works on tensors of any shape.",
+    ]
+
+
+def test_demo_end_to_end(tmp_path):
+    folder = tmp_path / "demo"
+    arguments = ["--text_megabytes=0.2", "--num_train_steps=40", "--vocab_size=600", f"--output_dir={folder}"]
+    done = subprocess.run([sys.executable, REPOSITORY / "demo.py", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("[1/5]", "[5/5]", "$ python create_pretraining_data.py", "$ python run_pretraining.py", "Done in"):
+        assert line in done.stdout
+    table = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.startswith("masked_lm_")}
+    before, after = (float(value) for value in table["masked_lm_loss"])
+    assert after < before - 0.2
+    assert len(FullTokenizer(str(folder / "vocab.txt")).vocab) == 600
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    train, held_out = ((folder / f"{name}.txt").read_text().split("\n\n") for name in ("train", "held_out"))
+    assert not {document.strip() for document in train} & {document.strip() for document in held_out}
+
+    occupied = tmp_path / "mine"
+    occupied.mkdir()
+    (occupied / "thesis.txt").touch()
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "demo.py", f"--output_dir={occupied}"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "exists and is not of an earlier demo; give another --output_dir" in done.stderr
+    assert (occupied / "thesis.txt").exists()
