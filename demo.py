@@ -27,7 +27,7 @@ from bert_tf2.progress import duration
 
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Folder for everything that the demo makes.")
 TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")
-NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 5000, "Training steps.")
+NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 7000, "Training steps.")
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -169,7 +169,8 @@ def training_curve(folder: Path, name: str) -> list[tuple[int, float]]:
 
     points = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 if value.tag == name:
                     points[event.step] = float(tf.make_ndarray(value.tensor))
@@ -211,17 +212,17 @@ def main() -> None:
         print(f"\n[{number}/5] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
 
     print("From raw text to a pre-trained BERT, in about six minutes on two cores.")
-    step(1, "Collecting English text from the docstrings of the installed libraries, about 40 s")
+    step(1, "Collecting English text from the docstrings of the installed libraries, about 30 s")
     train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
 
-    step(2, "Learning a vocabulary, about 15 s")
+    step(2, "Learning a vocabulary, a few seconds")
     vocabulary = folder / "vocab.txt"
     write_vocabulary(train_text, vocabulary, VOCAB_SIZE.value)
     vocab_size = len(vocabulary.read_text(encoding="utf-8").splitlines())
     config_file = folder / "bert_config.json"
     config_file.write_text(json.dumps({**BERT_CONFIG, "vocab_size": vocab_size}, indent=2) + "\n", encoding="utf-8")
 
-    step(3, "Making masked, paired records, about a minute")
+    step(3, "Making masked, paired records, about half a minute")
     for text, dupe_factor in ((train_text, 5), (held_out_text, 1)):
         call(
             "create_pretraining_data.py",
@@ -248,7 +249,7 @@ def main() -> None:
         "num_warmup_steps": steps // 10,
         "log_steps": max(1, steps // 40),
     }
-    step(4, "Evaluating the untrained model, then training it, about four minutes")
+    step(4, "Evaluating the untrained model, then training it, four to five minutes")
     train = {**evaluate, "input_file": train_text.with_suffix(".tfrecord"), "do_eval": False, "do_train": True}
     call("run_pretraining.py", **{**evaluate, **training, "do_train": True, "num_train_steps": 0})
     before = read_results(model)
