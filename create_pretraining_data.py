@@ -6,24 +6,31 @@
 The input has one sentence a line and a blank line between documents.
 """
 
+import sys
+from collections.abc import Sequence
+
 from absl import flags
 
 from bert_tf2 import cli
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.text_groups import GROUP_BYTES
 
 flags.DEFINE_string(
     "input_file",
     None,
-    "Text to read, one sentence a line, a blank line between documents: a comma-separated list of paths and globs.",
+    "Text to read, one sentence a line, a blank line between documents: a comma-separated list of paths and globs. "
+    "gzip and Zstandard are unpacked.",
     required=True,
 )
 flags.DEFINE_string(
     "output_file",
     None,
-    "TFRecord files to write: a comma-separated list, over which the instances are dealt in turn.",
+    "TFRecord files to write: a comma-separated list, over which the instances are dealt in turn; or a folder/, for a "
+    "file part-00000-of-00016 of each group.",
     required=True,
 )
-cli.define_vocab_flags()
+cli.define_vocab_flags(required=False)
+cli.define_sentencepiece_flags()
 flags.DEFINE_bool(
     "do_whole_word_mask", False, "Whether all pieces of a word are masked together, instead of each piece by itself."
 )
@@ -43,16 +50,44 @@ flags.DEFINE_float(
     InstanceParameters.short_seq_prob,
     "Share of the documents that are cut into instances shorter than max_seq_length.",
 )
+flags.DEFINE_integer(
+    "group_bytes",
+    GROUP_BYTES,
+    "Text is taken in groups of files of about this size, each made by itself; what fits into one is made as a whole.",
+)
+flags.DEFINE_integer("num_workers", 1, "Processes that make groups. The records do not depend on it.")
+flags.DEFINE_enum(
+    "masking",
+    "static",
+    ["static", "dynamic"],
+    "dynamic: records without masks, which run_pretraining.py --masking=dynamic draws anew in each epoch.",
+)
+flags.DEFINE_bool(
+    "no_nsp", False, "Rows of full sentences instead of pairs of texts, for run_pretraining.py --use_nsp=false."
+)
+flags.DEFINE_enum("compression", "none", ["none", "gzip"], "How to compress the output.")
+flags.DEFINE_bool("resume", False, "Whether to keep the groups that an interrupted run of the same command finished.")
+flags.DEFINE_string(
+    "runner",
+    None,
+    "Make the groups on Apache Beam with this runner (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner); flags "
+    "that this script does not know are passed on to Beam.",
+)
 
 
-def main() -> None:
+def main(beam_options: Sequence[str] = ()) -> None:
     """Flags to config, config to work."""
     from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
 
     config = cli.from_flags(PretrainingDataConfig)
-    cli.import_tensorflow()
-    create_pretraining_data(config)
+    if flags.FLAGS.runner is None:
+        create_pretraining_data(config)
+        return
+    from bert_tf2.tasks import beam
+
+    options = [f"--runner={flags.FLAGS.runner}", *beam_options]
+    create_pretraining_data(config, lambda jobs, finished: beam.run(jobs, finished, options))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, takes_arguments=any(argument.lstrip("-").startswith("runner") for argument in sys.argv[1:]))

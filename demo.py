@@ -5,7 +5,6 @@ and of Python's library. Each step prints the command that does it, so that it c
 """
 
 import ast
-import collections
 import json
 import random
 import re
@@ -30,7 +29,6 @@ TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to tak
 NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 7000, "Training steps.")
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 HELD_OUT_SHARE = 20  # every 20th document is kept for evaluation
 BERT_CONFIG = {
     "hidden_size": 128,
@@ -93,42 +91,6 @@ def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
             file.write("\n\n".join("\n".join(document) for document in chosen) + "\n")
         print(f"  {folder / name}.txt: {len(chosen):,} documents, {sum(map(len, chosen)):,} sentences")
     return folder / "train.txt", folder / "held_out.txt"
-
-
-def write_vocabulary(text: Path, path: Path, size: int) -> None:
-    """Learns a lower-case WordPiece vocabulary: the merges of byte-pair encoding on the words of the text."""
-    import sentencepiece
-
-    from bert_tf2.tokenization import BasicTokenizer
-
-    tokenizer = BasicTokenizer(do_lower_case=True)
-    words: collections.Counter[str] = collections.Counter()
-    for line in text.read_text(encoding="utf-8").splitlines():
-        words.update(tokenizer.tokenize(line))
-    common = {word: count for word, count in words.items() if count >= 3}
-    characters = sorted({character for word in common for character in word})
-    alphabet = [*characters, *(f"##{character}" for character in characters)]
-    counts = path.with_suffix(".counts.tsv")
-    with replacing(counts) as file:
-        file.writelines(f"{word}\t{common[word]}\n" for word in sorted(common))
-    model = path.with_suffix("")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(counts),
-        input_format="tsv",
-        model_prefix=str(model),
-        model_type="bpe",
-        vocab_size=size,
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        minloglevel=2,
-    )
-    learned = sentencepiece.SentencePieceProcessor(model_file=f"{model}.model")
-    pieces = [learned.id_to_piece(index) for index in range(learned.get_piece_size())]
-    as_wordpiece = [piece[1:] if piece.startswith("▁") else f"##{piece}" for piece in pieces[3:]]  # 3: <unk> <s> </s>
-    vocabulary = dict.fromkeys([*SPECIAL_TOKENS, *alphabet, *(piece for piece in as_wordpiece if piece)])
-    with replacing(path) as file:
-        file.writelines(f"{piece}\n" for piece in list(vocabulary)[:size])
-    print(f"  {path}: {min(size, len(vocabulary)):,} pieces from {len(common):,} words")
 
 
 def call(script: str, **values: object) -> None:
@@ -215,14 +177,14 @@ def main() -> None:
     step(1, "Collecting English text from the docstrings of the installed libraries, about 30 s")
     train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
 
-    step(2, "Learning a vocabulary, a few seconds")
+    step(2, "Learning a vocabulary, a second")
     vocabulary = folder / "vocab.txt"
-    write_vocabulary(train_text, vocabulary, VOCAB_SIZE.value)
+    call("build_vocab.py", input_file=train_text, output_file=vocabulary, vocab_size=VOCAB_SIZE.value, num_unused=0)
     vocab_size = len(vocabulary.read_text(encoding="utf-8").splitlines())
     config_file = folder / "bert_config.json"
     config_file.write_text(json.dumps({**BERT_CONFIG, "vocab_size": vocab_size}, indent=2) + "\n", encoding="utf-8")
 
-    step(3, "Making masked, paired records, about half a minute")
+    step(3, "Making masked, paired records, a few seconds")
     for text, dupe_factor in ((train_text, 5), (held_out_text, 1)):
         call(
             "create_pretraining_data.py",

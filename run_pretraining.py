@@ -16,6 +16,18 @@ flags.DEFINE_integer("max_seq_length", 128, "Longest sequence in pieces; has to 
 flags.DEFINE_integer(
     "max_predictions_per_seq", 20, "Most masked predictions of a sequence; has to be that of the records."
 )
+flags.DEFINE_enum(
+    "masking",
+    "static",
+    ["static", "dynamic"],
+    "static: the records are masked; dynamic: they are not, and are masked anew in each epoch.",
+)
+flags.DEFINE_string("vocab_file", None, "The vocabulary that the records were made with; needed with masking=dynamic.")
+flags.DEFINE_float("masked_lm_prob", 0.15, "Share of the tokens that masking=dynamic masks.")
+flags.DEFINE_bool("do_whole_word_mask", False, "Whether masking=dynamic masks all pieces of a word or none.")
+flags.DEFINE_bool(
+    "use_nsp", True, "Whether to train the next-sentence task; false for records made with --no_nsp, or without it."
+)
 flags.DEFINE_bool("do_train", False, "Whether to train.")
 flags.DEFINE_bool("do_eval", False, "Whether to evaluate, after training if there is any, on the same input_file.")
 flags.DEFINE_integer("num_train_steps", 100_000, "Training steps in all, those of earlier runs included.")

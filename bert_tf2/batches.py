@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from bert_tf2.records import count_records
+from bert_tf2.records import count_records, record_dataset, record_reader
 
 Batch = dict[str, tf.Tensor]
 Parse = Callable[[tf.Tensor], Batch]
@@ -36,12 +36,13 @@ def training(
     Raises:
       InputError: `examples_done` is not 0 and a file is cut short.
     """
+    read = record_reader(paths)
     first_epoch, done = divmod(examples_done, count_records(paths)) if examples_done else (0, 0)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         files = tf.data.Dataset.from_tensor_slices(list(paths))
         files = files.shuffle(len(paths), seed=seed + number, reshuffle_each_iteration=False)
-        records = files.interleave(tf.data.TFRecordDataset, cycle_length=min(len(paths), _FILES_READ_AT_ONCE))
+        records = files.interleave(read, cycle_length=min(len(paths), _FILES_READ_AT_ONCE))
         return records.shuffle(buffer, seed=seed + number, reshuffle_each_iteration=False)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch)
@@ -59,7 +60,7 @@ def evaluation(paths: Sequence[str], parse: Parse, batch_size: int, steps: int |
       steps: how many batches; the records are repeated where they do not suffice. None: each record exactly once, the
         last batch filled up with rows of zeros that have weight 0.
     """
-    records = tf.data.TFRecordDataset(list(paths))
+    records = record_dataset(paths)
     if steps is not None:
         records = records.repeat()
 

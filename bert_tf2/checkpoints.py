@@ -284,4 +284,5 @@ def _some(names: list[str], most: int = 4) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "message", error)).strip().split("\n")[0][:300]
+    line = str(getattr(error, "message", error)).strip().split("\n")[0]
+    return re.sub(r"\{\{function_node .*?\}\} | \[Op:\w+\]", "", line)[:300]

@@ -20,19 +20,24 @@ Config = TypeVar("Config", bound="DataclassInstance")
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
     """Parses the flags, calls `main` and turns its end into an exit status.
+
+    Args:
+      main: the script's work.
+      takes_arguments: whether `main` is called with the list of arguments that are none of the script's flags; else
+        such arguments are refused.
 
     A mistake of the user's (`InputError`) or of the system's (`OSError`: a full disk, no permission, ...) is printed as
     one sentence, exit status 1. `--verbosity=1` adds the traceback. Anything else is a defect and keeps its traceback.
     """
 
     def checked(arguments: list[str]) -> None:
-        if len(arguments) > 1:
+        if len(arguments) > 1 and not takes_arguments:
             _exit(f"unexpected argument {arguments[1]!r}; flags are written --name=value.")
         log_to_stderr(debug=flags.FLAGS.verbosity >= 1)
         try:
-            main()
+            main(*([arguments[1:]] if takes_arguments else []))
         except InputError as error:
             _exit(str(error))
         except KeyboardInterrupt:
@@ -41,7 +46,17 @@ def run(main: Callable[[], None]) -> None:
         except OSError as error:
             _exit(f"{error.filename}: {error.strerror}." if error.filename else str(error))
 
-    app.run(checked)
+    if takes_arguments:
+        app.run(checked, flags_parser=_parse_known)
+    else:
+        app.run(checked)
+
+
+def _parse_known(arguments: list[str]) -> list[str]:
+    try:
+        return list(flags.FLAGS(arguments, known_only=True))
+    except flags.Error as error:
+        sys.exit(f"FATAL Flags parsing error: {error}\nPass --helpshort or --helpfull to see help on flags.")
 
 
 def _exit(sentence: str) -> None:
@@ -99,6 +114,14 @@ def define_vocab_flags(required: bool = True) -> None:
         "do_lower_case",
         True,
         "Whether to lower-case the text: true for uncased models, false for cased and multilingual cased ones.",
+    )
+
+
+def define_sentencepiece_flags() -> None:
+    """`--spm_model_file` and `--spm_alpha`, wherever `--vocab_file` is."""
+    flags.DEFINE_string("spm_model_file", None, "A SentencePiece model, instead of vocab_file.")
+    flags.DEFINE_float(
+        "spm_alpha", 0.0, "Draw the pieces of the SentencePiece model at random: 0.1 is usual, 0 takes the best ones."
     )
 
 

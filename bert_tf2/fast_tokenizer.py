@@ -1,27 +1,44 @@
 """The tokens of `tokenization.FullTokenizer`, fast; no TensorFlow.
 
-`FullTokenizer` is the definition. This is the same function, rearranged: almost every character means the same wherever
-it stands, so what it becomes is looked up (`unicode_tables`). The few that depend on their neighbours, capital sigma and
-the marks that NFD reorders, go through the definition itself.
+`FullTokenizer` is the definition of the rules; this is the same function, rearranged. Almost every character means the
+same wherever it stands, so a text is a string of replacements that are looked up (`unicode_tables`). Text with one of
+the few characters that depend on their neighbours, capital sigma and the marks that NFD sorts, goes through the rules.
+
+There are two ways to the same ids. Plain Python remembers the ids of each word that it has met. A kernel compiled with
+Numba (`wordpiece_kernel`) remembers nothing and is many times faster, but has to be loaded first.
 """
 
+import functools
+import itertools
+import logging
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bert_tf2.tokenization import (
     BasicTokenizer,
+    WordpieceTokenizer,
     convert_ids_to_tokens,
     convert_to_unicode,
     convert_tokens_to_ids,
     load_vocab,
 )
-from bert_tf2.unicode_tables import CONTEXT, replacement
+from bert_tf2.unicode_tables import CONTEXT, load_replacements, replacement
 
 UNKNOWN = "[UNK]"
-LONGEST_WORD = 200
+"""The piece that a word becomes that cannot be cut into pieces, or is too long."""
+
+# To import Numba and the kernel takes half a second, to compile it for the first time a few: as long as plain Python
+# takes for this many characters. So that is when a tokenizer turns to the kernel.
+_PATIENCE = 2_000_000
+# A text this short is found among the remembered words more quickly than a call of the kernel takes.
+_SHORT = 32
+# Characters that the kernel gets at a time: enough that a call costs nothing, few enough for the processor's cache.
+_CHUNK = 1 << 16
+
+_logger = logging.getLogger(__name__)
 
 
 class Ragged(NamedTuple):
@@ -77,45 +94,62 @@ class FastTokenizer:
         self.is_continuation = np.zeros(max(self.inv_vocab) + 1, bool)
         self.is_continuation[[index for piece, index in vocab.items() if piece.startswith("##")]] = True
 
-        self._basic_tokenizer = BasicTokenizer(do_lower_case)
+        self._words = BasicTokenizer(do_lower_case)
+        self._pieces = WordpieceTokenizer(vocab, UNKNOWN)
         self._continuations = {piece[2:]: index for piece, index in vocab.items() if piece.startswith("##")}
         self._longest_piece = max(map(len, vocab))
-        self._replacements = _Memo(lambda code: replacement(chr(code), self._basic_tokenizer))
-        self._ids_of_part = _Memo(self._part)
-        self._ids_of_word = _Memo(self._word)
+        self._replacement_of = _Memo(lambda code: replacement(chr(code), self._words))
+        self._ids_of_part = _Memo(self._encode_part)
+        self._ids_of_word = _Memo(self._encode_word)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self.vocab, self.do_lower_case)
+        self._kernel: Any = None
+        self._tables: tuple[Any, ...] = ()
+        self._patience: float = _PATIENCE
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Not the tables: another process may run another Python, with other Unicode tables.
+        return {"vocab": self.vocab, "do_lower_case": self.do_lower_case}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._set_up(**state)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """The pieces of the text, each in the vocabulary. Bytes are UTF-8, checked as in `convert_to_unicode`."""
-        pieces = self.inv_vocab
-        return [pieces[index] for index in self.encode(text)]
+        return list(map(self.inv_vocab.__getitem__, self.encode(text)))
 
     def encode(self, text: str | bytes) -> list[int]:
         """The ids of the pieces of the text: `convert_tokens_to_ids(tokenize(text))`."""
-        ids: list[int] = []
-        parts = self._ids_of_part
-        # U+0020 alone: `str.split()` also splits at control characters, which the rules delete.
-        for part in convert_to_unicode(text).split(" "):
-            ids += parts[part]
-        return ids
+        if not isinstance(text, str):
+            text = convert_to_unicode(text)
+        if len(text) > _SHORT and (self._kernel is not None or self._use_kernel(len(text))):
+            ids = self._kernel.encode_text(_utf_32(text), *self._tables)
+            if ids is not None:
+                return ids.tolist()
+        return self._encode(text)
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
         """The ids of many texts, without a Python object for each token.
 
         Args:
-          texts: strings of any length.
+          texts: strings of any length, none of them `bytes`.
 
         Returns:
-          A row of ids for each text, in their order; `encode(text)` each.
+          A row of ids for each text, in their order: that of `encode(text)`.
+
+        Raises:
+          TypeError: `texts` is a single text, or holds something else than `str`.
         """
-        values = array("i")
+        if isinstance(texts, str | bytes):
+            raise TypeError("encode_batch takes a sequence of texts; for a single one there is encode.")
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        encode = self._encode_by_kernel if self._use_kernel(int(lengths.sum())) else self._encode_by_memory
+        ids = [np.empty(0, np.int32)]
         splits = np.zeros(len(texts) + 1, np.int64)
-        for row, text in enumerate(texts, 1):
-            values.extend(self.encode(text))
-            splits[row] = len(values)
-        return Ragged(np.array(values, np.int32), splits)
+        for begin, end in _chunks(lengths):
+            chunk_ids, counts = encode(texts[begin:end], lengths[begin:end])
+            ids.append(chunk_ids)
+            splits[begin + 1 : end + 1] = counts
+        return Ragged(np.concatenate(ids), np.cumsum(splits))
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """The ids of tokens; an unknown token raises `InputError`, it does not become `[UNK]`."""
@@ -125,15 +159,67 @@ class FastTokenizer:
         """The tokens of ids; an unknown id raises `InputError`."""
         return convert_ids_to_tokens(self.inv_vocab, ids)
 
-    def _part(self, part: str) -> tuple[int, ...]:
-        """The ids of a text without blanks."""
-        cleaned = part.translate(self._replacements)
-        words = self._basic_tokenizer.tokenize(part) if CONTEXT in cleaned else cleaned.split()
+    def _use_kernel(self, characters: int) -> bool:
+        """Whether this many characters are for the kernel, which is loaded when there have been enough."""
+        if self._kernel is None and self._patience >= 0:
+            self._patience -= characters
+            if self._patience < 0:
+                self._load_kernel()
+        return self._kernel is not None
+
+    def _load_kernel(self) -> None:
+        try:
+            from bert_tf2 import wordpiece_kernel as kernel
+
+            replacements = load_replacements(self.do_lower_case)
+            tables = kernel.make_tables(self.vocab, replacements, UNKNOWN, self._pieces.max_input_chars_per_word)
+            # Compiled for these types now, or not at all.
+            kernel.encode_text(_utf_32("a"), *tables)
+            kernel.encode_texts(_utf_32("a"), np.ones(1, np.int64), *tables)
+        except Exception as error:  # Numba can fail in many ways; all of them only cost time.
+            _warn_of_slowness(f"{type(error).__name__}: {error}")
+        else:
+            self._tables = tables
+            self._kernel = kernel  # Last, as another thread may ask for it.
+
+    def _encode_by_kernel(self, texts: Sequence[str], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of texts, int32 `[total]`, and how many each has, int64 `[rows]`."""
+        ids, counts = self._kernel.encode_texts(_utf_32("".join(texts)), lengths, *self._tables)
+        left = np.flatnonzero(counts == self._kernel.NEEDS_RULES)
+        if not len(left):
+            return ids, counts
+        counts[left] = 0
+        places = np.cumsum(counts)[left]
+        left_ids, counts[left] = self._encode_by_memory([texts[row] for row in left.tolist()], lengths[left])
+        return np.insert(ids, np.repeat(places, counts[left]), left_ids), counts
+
+    def _encode_by_memory(self, texts: Sequence[str], _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `_encode_by_kernel`, in plain Python."""
+        ids = array("i")
+        counts = np.empty(len(texts), np.int64)
+        for row, text in enumerate(texts):
+            row_ids = self._encode(text)
+            ids.extend(row_ids)
+            counts[row] = len(row_ids)
+        return np.array(ids, np.int32), counts
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = []
+        remembered = self._ids_of_part
+        # At blanks alone: `str.split()` also splits at control characters, which the rules delete.
+        for part in text.split(" "):
+            ids += remembered[part] if len(part) <= _SHORT else self._encode_part(part)
+        return ids
+
+    def _encode_part(self, part: str) -> tuple[int, ...]:
+        """The ids of a text that stands between blanks."""
+        cleaned = part.translate(self._replacement_of)
+        words = self._words.tokenize(part) if CONTEXT in cleaned else cleaned.split()
         return tuple(index for word in words for index in self._ids_of_word[word])
 
-    def _word(self, word: str) -> tuple[int, ...]:
-        """The ids of a word: at each place the longest piece that fits, or `[UNK]` for the whole word."""
-        if len(word) > LONGEST_WORD:
+    def _encode_word(self, word: str) -> tuple[int, ...]:
+        """The ids of a word as `WordpieceTokenizer` cuts it; no longer pieces are tried than there are."""
+        if len(word) > self._pieces.max_input_chars_per_word:
             return (self.vocab[UNKNOWN],)
         ids: list[int] = []
         start = 0
@@ -150,7 +236,20 @@ class FastTokenizer:
         return tuple(ids)
 
 
-def _unpickled(vocab: dict[str, int], do_lower_case: bool) -> FastTokenizer:
-    tokenizer = FastTokenizer.__new__(FastTokenizer)
-    tokenizer._set_up(vocab, do_lower_case)
-    return tokenizer
+def _utf_32(text: str) -> bytes:
+    return text.encode("utf-32-le", "surrogatepass")  # The rules let lone surrogates through.
+
+
+def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of rows, one after the other, each of about `_CHUNK` characters or a single, longer one."""
+    if not len(lengths):
+        return
+    ends = np.cumsum(lengths)
+    full = np.searchsorted(ends, np.arange(_CHUNK, ends[-1], _CHUNK)) + 1
+    bounds = np.unique([0, *full, len(lengths)]).tolist()
+    yield from itertools.pairwise(bounds)
+
+
+@functools.cache
+def _warn_of_slowness(reason: str) -> None:
+    _logger.warning("Tokens are made by plain Python, which is several times slower than the Numba kernel: %s", reason)

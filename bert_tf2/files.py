@@ -1,7 +1,9 @@
 """Finding, reading and safely writing files; no TensorFlow."""
 
 import glob
+import gzip
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +42,7 @@ def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
-    r"""The lines of a UTF-8 text file, split at `\n` alone and without it.
+    r"""The lines of a UTF-8 text file, unpacked if it is gzip or Zstandard, split at `\n` alone and without it.
 
     Python's other line ends (U+2028, form feed, a lone `\r`, ...) are ordinary characters here, as they were in the
     original.
@@ -50,7 +52,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     number = 0
     try:
-        with open(path, "rb") as file:
+        with open_bytes(path) as file:
             for number, line in enumerate(file, 1):  # noqa: B007 (the number is for the error below)
                 yield line.decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
@@ -58,8 +60,47 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
             f"{os.fspath(path)}, line {number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) "
             "is not UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8."
         ) from None
-    except OSError as error:
-        raise InputError(f"Cannot read {os.fspath(path)}: {error.strerror}.") from None
+    except (OSError, EOFError) as error:
+        raise cannot_read(path, error) from None
+
+
+def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
+    """The sentence for a file that is missing, unreadable, or compressed and damaged."""
+    reason = getattr(error, "strerror", None) or f"{error}; it is damaged or cut short"
+    return InputError(f"Cannot read {os.fspath(path)}: {reason}.")
+
+
+def compression(path: str | os.PathLike[str]) -> str | None:
+    """How a file is compressed by its first bytes: "gzip", "zstd" or None."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    return "gzip" if start[:2] == b"\x1f\x8b" else "zstd" if start == b"\x28\xb5\x2f\xfd" else None
+
+
+@contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Opens a file for reading bytes; gzip and Zstandard are unpacked on the way.
+
+    Raises:
+      OSError, EOFError: it cannot be read, or is compressed and damaged; `cannot_read` makes a sentence of it.
+    """
+    kind = compression(path)
+    if kind == "gzip":
+        with gzip.open(path, "rb") as file:
+            yield file
+    elif kind == "zstd":
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        try:
+            with zstd.open(path, "rb") as file:
+                yield file
+        except zstd.ZstdError as error:
+            raise EOFError(str(error)) from None
+    else:
+        with open(path, "rb") as file:
+            yield file
 
 
 @contextmanager

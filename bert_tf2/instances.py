@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bert_tf2.errors import InputError
-from bert_tf2.sequences import CLS, SEP, join_pair, truncate_pair
+from bert_tf2.sequences import CLS, SEP, join_pair, pad, truncate_pair
+from bert_tf2.tokenization import FullTokenizer
 
 Segment = Sequence[str]
 Document = Sequence[Segment]
@@ -65,6 +66,10 @@ class InstanceParameters:
     def max_tokens(self) -> int:
         """Tokens of both sentences together at most."""
         return self.max_seq_length - SPECIAL_TOKENS
+
+    def number_to_mask(self, length: int) -> int:
+        """How many of an instance's `length` tokens, special ones included, are to be masked."""
+        return min(self.max_predictions_per_seq, max(1, round(length * self.masked_lm_prob)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +240,7 @@ def mask_tokens(
     """
     words = mask_candidates(tokens, parameters.do_whole_word_mask)
     rng.shuffle(words)
-    wanted = min(parameters.max_predictions_per_seq, max(1, round(len(tokens) * parameters.masked_lm_prob)))
+    wanted = parameters.number_to_mask(len(tokens))
 
     masked = list(tokens)
     positions: list[int] = []
@@ -273,3 +278,20 @@ def _replacement(token: str, vocab_words: Sequence[str], rng: random.Random) -> 
     if rng.random() < 0.5:
         return token
     return vocab_words[rng.randint(0, len(vocab_words) - 1)]
+
+
+def instance_features(
+    instance: TrainingInstance, tokenizer: FullTokenizer, parameters: InstanceParameters
+) -> dict[str, Sequence[float]]:
+    """An instance as the values of `records.pretraining`: ids for tokens, padded with 0."""
+    length, predictions = parameters.max_seq_length, parameters.max_predictions_per_seq
+    labels = instance.masked_lm_labels
+    return {
+        "input_ids": pad(tokenizer.convert_tokens_to_ids(instance.tokens), length, 0),
+        "input_mask": pad([1] * len(instance.tokens), length, 0),
+        "segment_ids": pad(instance.segment_ids, length, 0),
+        "masked_lm_positions": pad(instance.masked_lm_positions, predictions, 0),
+        "masked_lm_ids": pad(tokenizer.convert_tokens_to_ids(labels), predictions, 0),
+        "masked_lm_weights": pad([1.0] * len(labels), predictions, 0.0),
+        "next_sentence_labels": [int(instance.is_random_next)],
+    }

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import sys
 import time
 from types import TracebackType
@@ -19,6 +20,7 @@ class Progress:
       unit: what is counted, for example `"step"`.
       initial: work that was done before, by an earlier run; not part of the rate.
       seconds_between_lines: how often a line is logged when standard error is no terminal.
+      shown: whether to show anything.
     """
 
     def __init__(
@@ -29,15 +31,16 @@ class Progress:
         unit: str = "it",
         initial: int = 0,
         seconds_between_lines: float = 30.0,
+        shown: bool = True,
     ) -> None:
         self._description, self._total, self._unit = description, total, unit
         self._initial = self._done = initial
-        self._interval = seconds_between_lines
+        self._interval = seconds_between_lines if shown else math.inf
         self._start = self._last_line = time.monotonic()
         self._note = ""
         self._open = contextlib.ExitStack()
         self._bar = None
-        if sys.stderr.isatty():
+        if shown and sys.stderr.isatty():
             from tqdm import tqdm
             from tqdm.contrib.logging import logging_redirect_tqdm
 

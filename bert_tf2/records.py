@@ -1,24 +1,28 @@
 """The one place that knows what is in a TFRecord file: names, shapes and types of the features, both ways.
 
+TensorFlow is imported where it is used: writing records in bulk (`fast_records`) does without its seconds of start-up.
+
 The files are the original's: uncompressed TFRecords of `tf.train.Example`, integers as int64 lists, floats as float32
 lists. `B` batch, `S` sequence, `P` predictions.
 """
 
 import contextlib
 import errno
+import functools
 import math
 import os
 import struct
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from bert_tf2 import files
 from bert_tf2.errors import InputError
 from bert_tf2.files import beside
 
@@ -27,7 +31,7 @@ Kind = Literal["int", "float"]
 _INT32 = np.iinfo(np.int32)
 _HEADER = struct.Struct("<QI")  # length of a record, checksum of that length
 _FOOTER_SIZE = 4  # checksum of the record
-_GZIP = b"\x1f\x8b"
+_MOST_BYTES = 2**31  # of a record; a length above is no length
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,14 @@ class Feature:
       shape: without the batch; every dimension is fixed.
       kind: `"int"` is int64 in the file and int32 in memory, `"float"` is float32 in both.
       flag: the flag that sets its length, named in errors.
+      without: what errors advise where records do not have it, a sentence.
     """
 
     name: str
     shape: tuple[int, ...]
     kind: Kind = "int"
     flag: str | None = None
+    without: str | None = None
 
     @property
     def size(self) -> int:
@@ -59,10 +65,12 @@ class Schema:
     Attributes:
       task: how errors call the records, for example `"pre-training"`.
       features: in any order.
+      unwanted: features that the records may not have, each with what errors advise where they do, a sentence.
     """
 
     task: str
     features: tuple[Feature, ...]
+    unwanted: tuple[tuple[str, str], ...] = ()
 
     def encode(self, values: Mapping[str, Any]) -> bytes:
         """One record.
@@ -76,19 +84,36 @@ class Schema:
         Raises:
           ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
         """
-        names = {feature.name for feature in self.features}
-        if values.keys() != names:
-            raise ValueError(f"A {self.task} record has the features {sorted(names)}, not {sorted(values)}.")
+        import tensorflow as tf
+
+        arrays = self.checked(values)
         example = tf.train.Example()
         fields = example.features.feature
         for feature in self.features:
-            array = np.asarray(values[feature.name])
-            _check(array, feature)
+            array = arrays[feature.name]
             if feature.kind == "int":
                 fields[feature.name].int64_list.value.extend(array.ravel().tolist())
             else:
                 fields[feature.name].float_list.value.extend(array.ravel().tolist())
         return bytes(example.SerializeToString(deterministic=True))
+
+    def checked(self, values: Mapping[str, Any], rows: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        """What fits this schema, as arrays.
+
+        Args:
+          values: for each feature, and for nothing else, an array or (nested) list of its shape.
+          rows: the values are of so many records: `[rows, *shape]`.
+
+        Raises:
+          ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
+        """
+        names = {feature.name for feature in self.features}
+        if values.keys() != names:
+            raise ValueError(f"A {self.task} record has the features {sorted(names)}, not {sorted(values)}.")
+        arrays = {feature.name: np.asarray(values[feature.name]) for feature in self.features}
+        for feature in self.features:
+            _check(arrays[feature.name], feature, feature.shape if rows is None else (rows, *feature.shape))
+        return arrays
 
     def parse(self, batch: Any) -> dict[str, Any]:
         """A batch of records as tensors; for use in `tf.data` after batching, and outside of it.
@@ -99,6 +124,8 @@ class Schema:
         Returns:
           name -> [B, *shape], int32 or float32.
         """
+        import tensorflow as tf
+
         types = {"int": tf.int64, "float": tf.float32}
         parsed = tf.io.parse_example(
             batch,
@@ -109,9 +136,9 @@ class Schema:
         }
 
 
-def _check(array: np.ndarray[Any, Any], feature: Feature) -> None:
-    if array.shape != feature.shape:
-        raise ValueError(f"Feature {feature.name} has the shape {array.shape}, expected {feature.shape}.")
+def _check(array: np.ndarray[Any, Any], feature: Feature, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"Feature {feature.name} has the shape {array.shape}, expected {shape}.")
     if feature.kind == "float":
         if array.dtype.kind not in "fiu":
             raise ValueError(f"Feature {feature.name} is {array.dtype}, expected floats.")
@@ -121,8 +148,13 @@ def _check(array: np.ndarray[Any, Any], feature: Feature) -> None:
         raise ValueError(f"Feature {feature.name} has values from {array.min()} to {array.max()}, too big for int32.")
 
 
-def pretraining(max_seq_length: int, max_predictions_per_seq: int) -> Schema:
+def pretraining(
+    max_seq_length: int, max_predictions_per_seq: int, *, masked: bool = True, next_sentence: bool = True
+) -> Schema:
     """Records of create_pretraining_data.py, S = `max_seq_length` and P = `max_predictions_per_seq`.
+
+    `masked=False` leaves out the `masked_lm_` features: such records are masked when they are read (`masking`).
+    `next_sentence=False` leaves out `next_sentence_labels`; records that have them are accepted all the same.
 
     | feature | shape | |
     |---|---|---|
@@ -132,19 +164,28 @@ def pretraining(max_seq_length: int, max_predictions_per_seq: int) -> Schema:
     | next_sentence_labels | [1] | 0: b follows a, 1: b is random |
     """
     sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
-    predictions: dict[str, Any] = {"shape": (max_predictions_per_seq,), "flag": "max_predictions_per_seq"}
-    return Schema(
-        "pre-training",
-        (
-            Feature("input_ids", **sequence),
-            Feature("input_mask", **sequence),
-            Feature("segment_ids", **sequence),
+    predictions: dict[str, Any] = {
+        "shape": (max_predictions_per_seq,),
+        "flag": "max_predictions_per_seq",
+        "without": "The records have no masks: give --masking=dynamic (and --vocab_file), or make them again with "
+        "--masking=static.",
+    }
+    features = [
+        Feature("input_ids", **sequence),
+        Feature("input_mask", **sequence),
+        Feature("segment_ids", **sequence),
+    ]
+    if masked:
+        features += [
             Feature("masked_lm_positions", **predictions),
             Feature("masked_lm_ids", **predictions),
             Feature("masked_lm_weights", kind="float", **predictions),
-            Feature("next_sentence_labels", (1,)),
-        ),
-    )
+        ]
+    if next_sentence:
+        advice = "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp."
+        features.append(Feature("next_sentence_labels", (1,), without=advice))
+    advice = "The records are masked already: give --masking=static, or make them again with --masking=dynamic."
+    return Schema("pre-training", tuple(features), () if masked else (("masked_lm_positions", advice),))
 
 
 class RecordWriter:
@@ -155,16 +196,19 @@ class RecordWriter:
 
     Args:
       paths: the files, no two the same.
+      open_file: opens a file to which something is written that has `write` and `close`; by default what frames each
+        `write` as a record.
 
     Raises:
       OSError: a file cannot be written; names the file.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], open_file: Callable[[str], Any] | None = None) -> None:
+        self._open_file = open_file or open_records
         self._finals = [Path(path) for path in paths]
         self._unfinished = [beside(path) for path in paths]
         self._writers: list[Any] = []
-        self._turn = 0
+        self._written = 0
         self.counts = [0] * len(paths)
         """Records written so far, for each file."""
 
@@ -173,7 +217,7 @@ class RecordWriter:
             for final, unfinished in zip(self._finals, self._unfinished, strict=True):
                 final.parent.mkdir(parents=True, exist_ok=True)
                 with _as_os_error(final):
-                    self._writers.append(tf.io.TFRecordWriter(os.fspath(unfinished)))
+                    self._writers.append(self._open_file(os.fspath(unfinished)))
         except BaseException:
             self._remove()
             raise
@@ -181,11 +225,19 @@ class RecordWriter:
 
     def write(self, record: bytes) -> None:
         """Appends one record to the file whose turn it is."""
-        turn = self._turn
-        with _as_os_error(self._finals[turn]):
-            self._writers[turn].write(record)
-        self.counts[turn] += 1
-        self._turn = (turn + 1) % len(self.counts)
+        self.append(self.turn, record, 1)
+
+    @property
+    def turn(self) -> int:
+        """The file to which the next record belongs."""
+        return self._written % len(self.counts)
+
+    def append(self, number: int, content: bytes | memoryview, count: int) -> None:
+        """Appends what is `count` records to file `number`, for callers that deal the records themselves."""
+        with _as_os_error(self._finals[number]):
+            self._writers[number].write(content)
+        self.counts[number] += count
+        self._written += count
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -207,18 +259,30 @@ class RecordWriter:
 
     def _remove(self) -> None:
         for writer in self._writers:
-            with contextlib.suppress(tf.errors.OpError):
+            with contextlib.suppress(Exception):  # it failed before, or is closed already
                 writer.close()
         for unfinished in self._unfinished:
             unfinished.unlink(missing_ok=True)
 
 
+def open_records(path: str, compression: str = "none") -> Any:
+    """TensorFlow's writer of records; `compression` is "none" or "gzip"."""
+    import tensorflow as tf
+
+    return tf.io.TFRecordWriter(path, "GZIP" if compression == "gzip" else None)
+
+
 @contextlib.contextmanager
 def _as_os_error(path: Path) -> Iterator[None]:
-    """TensorFlow has exceptions of its own for a full disk and the like."""
+    """Names the file. TensorFlow has exceptions of its own for a full disk and the like."""
     try:
         yield
-    except tf.errors.OpError as error:
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written ({error.strerror})", os.fspath(path)) from error
+    except Exception as error:
+        tf = sys.modules.get("tensorflow")
+        if tf is None or not isinstance(error, tf.errors.OpError):
+            raise
         raise OSError(errno.EIO, f"cannot be written ({error.message})", os.fspath(path)) from error
 
 
@@ -247,12 +311,19 @@ def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> No
 
 def _check_file(path: str, schema: Schema) -> None:
     found = _first_record(path)
-    missing = [feature.name for feature in schema.features if feature.name not in found]
+    missing = [feature for feature in schema.features if feature.name not in found]
+    advice = [feature.without for feature in missing]
+    if missing and None not in advice:
+        names = ", ".join(feature.name for feature in missing)
+        raise InputError(f"{path} lacks {names}. {' '.join(dict.fromkeys(filter(None, advice)))}")
     if missing:
         raise InputError(
-            f"{path} holds no {schema.task} records: it lacks {', '.join(missing)} and has "
+            f"{path} holds no {schema.task} records: it lacks {', '.join(feature.name for feature in missing)} and has "
             f"{', '.join(sorted(found)) or 'nothing'}; give files made for this task."
         )
+    for name, sentence in schema.unwanted:
+        if name in found:
+            raise InputError(f"{path} has {name}. {sentence}")
     for feature in schema.features:
         kind, length = found[feature.name]
         if kind != feature.kind:
@@ -274,13 +345,37 @@ def _check_file(path: str, schema: Schema) -> None:
         )
 
 
+def record_dataset(paths: Sequence[str]) -> Any:
+    """A `tf.data.TFRecordDataset` of files, all of them plain or all of them gzip.
+
+    Raises:
+      InputError: some are compressed and some are not, or by something else.
+    """
+    return record_reader(paths)(list(paths))
+
+
+def record_reader(paths: Sequence[str]) -> Callable[[Any], Any]:
+    """From names of some of the files (a list or a tensor) to a dataset of their records; see `record_dataset`."""
+    import tensorflow as tf
+
+    kinds = {files.compression(path): path for path in paths}
+    if len(kinds) > 1:
+        raise InputError(
+            f"The record files {' and '.join(kinds.values())} are compressed differently; unpack them or compress all."
+        )
+    kind = next(iter(kinds))
+    if kind == "zstd":
+        raise InputError(f"{kinds[kind]} is compressed with Zstandard; unpack it, or compress records with gzip.")
+    return functools.partial(tf.data.TFRecordDataset, compression_type="GZIP" if kind else None)
+
+
 def count_records(paths: Iterable[str | os.PathLike[str]]) -> int:
     """How many records the files hold together; follows their length headers and checks no checksums.
 
     Raises:
       InputError: a file is missing, no TFRecord file or cut short; names file and record.
     """
-    return sum(1 for path in paths for _ in _spans(path))
+    return sum(map(_count, paths))
 
 
 def locate_damage(paths: Iterable[str | os.PathLike[str]]) -> str | None:
@@ -304,10 +399,12 @@ def locate_damage(paths: Iterable[str | os.PathLike[str]]) -> str | None:
 
 def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
     """The first record, counted from 1, that TensorFlow refuses."""
+    import tensorflow as tf
+
     good = 0
     for batch_size in (1024, 1):  # batches are much faster; the records of the damaged one are read one by one
         try:
-            for batch in tf.data.TFRecordDataset(os.fspath(path)).skip(good).batch(batch_size):
+            for batch in record_dataset([os.fspath(path)]).skip(good).batch(batch_size):
                 good += int(batch.shape[0])
             return None
         except tf.errors.DataLossError:
@@ -322,43 +419,53 @@ def _damage(path: str | os.PathLike[str], number: int) -> str:
     )
 
 
-def _spans(path: str | os.PathLike[str]) -> Generator[tuple[int, int], None, None]:
-    """Offset and length of each record's content, in bytes."""
+def _count(path: str | os.PathLike[str]) -> int:
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            end = number = 0
-            while end < size:
+        size = None if files.compression(path) else os.path.getsize(path)
+        with files.open_bytes(path) as file:
+            number = 0
+            while header := file.read(_HEADER.size):
                 number += 1
-                header = file.read(_HEADER.size)
-                start = end + _HEADER.size
-                length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
-                end = start + length + _FOOTER_SIZE
-                if end > size:
-                    raise InputError(_no_records(path, header) if number == 1 else _damage(path, number))
-                yield start, length
-                file.seek(end)
-    except OSError as error:
-        raise InputError(f"Cannot read {os.fspath(path)}: {error.strerror}.") from None
+                length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MOST_BYTES
+                rest = length + _FOOTER_SIZE
+                if length >= _MOST_BYTES:
+                    whole = False
+                elif size is None:  # compressed: seeking would not tell where the end is
+                    whole = len(file.read(rest)) == rest
+                else:
+                    whole = file.seek(rest, os.SEEK_CUR) <= size
+                if not whole:
+                    raise InputError(_no_records(path) if number == 1 else _damage(path, number))
+            return number
+    except (OSError, EOFError) as error:
+        raise files.cannot_read(path, error) from None
 
 
-def _no_records(path: str | os.PathLike[str], beginning: bytes) -> str:
-    if beginning.startswith(_GZIP):
-        return f"{os.fspath(path)} is compressed; unpack it with gunzip."
+def _first_content(path: str | os.PathLike[str]) -> bytes:
+    try:
+        with files.open_bytes(path) as file:
+            header = file.read(_HEADER.size)
+            if not header:
+                raise InputError(f"{os.fspath(path)} is empty: it holds no records; make it again.")
+            length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MOST_BYTES
+            content = file.read(length) if length < _MOST_BYTES else b""
+            if len(content) < length:
+                raise InputError(_no_records(path))
+            return content
+    except (OSError, EOFError) as error:
+        raise files.cannot_read(path, error) from None
+
+
+def _no_records(path: str | os.PathLike[str]) -> str:
     return f"{os.fspath(path)} is no TFRecord file, or it is cut short in its first record; make it again."
 
 
 def _first_record(path: str | os.PathLike[str]) -> dict[str, tuple[Kind | Literal["bytes"], int]]:
     """Type and number of values of each feature in the first record."""
+    import tensorflow as tf
+
     # Read without tf.data: it would start TensorFlow's runtime, which a distribution strategy wants to do itself.
-    with contextlib.closing(_spans(path)) as spans:
-        span = next(spans, None)
-    if span is None:
-        raise InputError(f"{os.fspath(path)} is empty: it holds no records; make it again.")
-    start, length = span
-    with open(path, "rb") as file:
-        file.seek(start)
-        content = file.read(length)
+    content = _first_content(path)
     try:
         features = tf.train.Example.FromString(content).features.feature
     except DecodeError:

@@ -1,6 +1,9 @@
 """Batches: whole epochs, an order that follows from the seed, resuming anywhere, padded evaluation."""
 
 import collections
+import gzip
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf2 import batches
+from bert_tf2.errors import InputError
+from bert_tf2.records import count_records
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,21 @@ def test_evaluation_of_each_record_once(paths):
     assert last["number"].numpy().tolist() == [20, 21, 22] + [0] * 7
     assert last["example_weights"].numpy().tolist() == [1.0] * 3 + [0.0] * 7
     assert sum(float(tf.reduce_sum(batch["example_weights"])) for batch in found) == 23
+
+
+def test_gzip_files_give_the_same(paths, tmp_path):
+    packed = [str(tmp_path / os.path.basename(path)) for path in paths]
+    for path, target in zip(paths, packed, strict=True):
+        Path(target).write_bytes(gzip.compress(Path(path).read_bytes()))
+    assert count_records(packed) == count_records(paths) == 23
+    expected = numbers(batches.training(paths, parse, 4, seed=1, examples_done=8), 8)
+    assert numbers(batches.training(packed, parse, 4, seed=1, examples_done=8), 8) == expected
+    assert numbers(batches.evaluation(packed, parse, 10, 3), 3) == numbers(batches.evaluation(paths, parse, 10, 3), 3)
+    with pytest.raises(InputError, match="are compressed differently; unpack them or compress all"):
+        batches.training([paths[0], packed[1]], parse, 4, seed=1)
+    Path(packed[0]).write_bytes(Path(packed[0]).read_bytes()[:-12])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        count_records(packed)
 
 
 def test_shapes_are_static(paths):

@@ -178,7 +178,8 @@ def test_full_disk_is_one_sentence_and_keeps_the_earlier_checkpoint(tmp_path, en
     checkpoints.save(str(tmp_path), 1, encoder)
 
     def full(**_options):
-        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+        message = "{{function_node __wrapped__SaveV2_CPU:0}} No space left on device [Op:SaveV2]"
+        raise tf.errors.ResourceExhaustedError(None, None, message)
 
     monkeypatch.setattr(tf.raw_ops, "SaveV2", full)
     with pytest.raises(OSError, match=r"Cannot save .*model.ckpt-2: No space left on device\. Earlier checkpoints are"):

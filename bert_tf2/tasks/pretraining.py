@@ -7,21 +7,23 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import batches, checkpoints, files, heads, modeling, optimization, records, training
+from bert_tf2 import batches, checkpoints, files, masking, modeling, optimization, records, training
 from bert_tf2.config import BertConfig
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.errors import InputError
+from bert_tf2.fast_instances import Vocabulary
+from bert_tf2.instances import InstanceParameters
+from bert_tf2.tasks.pretraining_model import PretrainingModel
+from bert_tf2.tokenization import load_vocab
 
 logger = logging.getLogger(__name__)
 
-# The original divides the masked-LM loss by the sum of the weights plus this.
-_MASKED_LM_WEIGHT_EPSILON = 1e-5
+MASKINGS = ("static", "dynamic")
 _MOST_BYTES_COUNTED = 4 * 10**9
 
 
@@ -36,6 +38,11 @@ class PretrainingConfig:
       init_checkpoint: what to start from where `output_dir` has no checkpoint yet.
       max_seq_length: `S` of the records.
       max_predictions_per_seq: `P` of the records.
+      masking: "static", the records are masked; "dynamic", they are not, and are masked anew in each epoch.
+      vocab_file: the vocabulary of the records, for dynamic masking.
+      masked_lm_prob: share of the tokens that dynamic masking masks.
+      do_whole_word_mask: whether dynamic masking masks all pieces of a word or none.
+      use_nsp: whether there is a next-sentence task.
       do_train: whether to train.
       do_eval: whether to evaluate.
       train_batch_size: examples in a step, over all devices.
@@ -60,6 +67,11 @@ class PretrainingConfig:
     init_checkpoint: str | None = None
     max_seq_length: int = 128
     max_predictions_per_seq: int = 20
+    masking: str = "static"
+    vocab_file: str | None = None
+    masked_lm_prob: float = 0.15
+    do_whole_word_mask: bool = False
+    use_nsp: bool = True
     do_train: bool = False
     do_eval: bool = False
     train_batch_size: int = 32
@@ -84,6 +96,19 @@ class PretrainingConfig:
                 raise InputError(f"--{field.name}={value}; it has to be at least {least.get(field.name, 1)}.")
         if not self.learning_rate > 0:
             raise InputError(f"--learning_rate={self.learning_rate}; it has to be above 0.")
+        if self.masking not in MASKINGS:
+            raise InputError(f"Unknown --masking {self.masking!r}; choose one of {', '.join(MASKINGS)}.")
+        if self.masking == "dynamic":
+            if self.vocab_file is None:
+                raise InputError(
+                    "--masking=dynamic needs --vocab_file: the vocabulary that the records were made with."
+                )
+            _ = self.parameters
+        elif self.do_whole_word_mask or self.masked_lm_prob != type(self).masked_lm_prob:
+            raise InputError(
+                "--do_whole_word_mask and --masked_lm_prob have no effect on records that are masked already; leave "
+                "them away, or give --masking=dynamic and records made with it."
+            )
         if self.do_train and 0 < self.num_train_steps <= self.num_warmup_steps:
             logger.warning(
                 "--num_warmup_steps=%d is not below --num_train_steps=%d: the learning rate will only rise and never "
@@ -93,85 +118,58 @@ class PretrainingConfig:
                 self.learning_rate,
             )
 
+    @property
+    def parameters(self) -> InstanceParameters:
+        """What dynamic masking follows."""
+        return InstanceParameters(
+            max_seq_length=self.max_seq_length,
+            max_predictions_per_seq=self.max_predictions_per_seq,
+            masked_lm_prob=self.masked_lm_prob,
+            do_whole_word_mask=self.do_whole_word_mask,
+        )
 
-class PretrainingModel:
-    """The encoder with both heads, and their losses: a `training.Task`.
 
-    Args:
-      config: the encoder's sizes.
+@dataclasses.dataclass(frozen=True)
+class _Data:
+    """The records as batches, masked on the way where they are not masked already.
+
+    Attributes:
+      config: the flags.
+      paths: record files.
+      vocabulary: for dynamic masking, else None.
     """
 
-    metric_names = ("masked_lm_loss", "masked_lm_accuracy", "next_sentence_loss", "next_sentence_accuracy")
-
-    def __init__(self, config: BertConfig) -> None:
-        self.bert = modeling.BertModel(config)
-        self.masked_lm = heads.MaskedLMHead(config)
-        self.next_sentence = heads.NextSentenceHead(config)
+    config: PretrainingConfig
+    paths: list[str]
+    vocabulary: Vocabulary | None
 
     @functools.cached_property
-    def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by Google's names."""
-        return {
-            **self.bert.named_variables(),
-            **self.masked_lm.named_variables(),
-            **self.next_sentence.named_variables(),
-        }
-
-    def logits(self, batch: training.Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores of a batch with the features of `records.pretraining`.
-
-        Returns:
-          Masked-LM scores float32 `[B*P, V]` and next-sentence scores float32 `[B, 2]`.
-        """
-        outputs = self.bert(
-            batch["input_ids"],
-            batch["input_mask"],
-            batch["segment_ids"],
-            training=dropout_seed is not None,
-            dropout_seed=dropout_seed,
+    def schema(self) -> records.Schema:
+        config = self.config
+        return records.pretraining(
+            config.max_seq_length,
+            config.max_predictions_per_seq,
+            masked=config.masking == "static",
+            next_sentence=config.use_nsp,
         )
-        table = tf.convert_to_tensor(self.bert.embedding_table)
-        masked_lm = self.masked_lm(outputs.sequence_output, batch["masked_lm_positions"], table)
-        return masked_lm, self.next_sentence(outputs.pooled_output)
 
-    def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
-        """Sum of the prediction weights, and number of examples."""
-        return {
-            "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
-            "next_sentence": tf.reduce_sum(_example_weights(batch)),
-        }
+    def training(self, examples_done: int) -> tf.data.Dataset:
+        """Endless; goes on after that many examples."""
+        config = self.config
+        dataset = batches.training(
+            self.paths, self.schema.parse, config.train_batch_size, config.seed, examples_done=examples_done
+        )
+        return self._masked(dataset, config.seed, examples_done)
 
-    def loss(
-        self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
-        """Masked-LM loss plus next-sentence loss; see `training.Task.loss`."""
-        masked_lm_logits, next_sentence_logits = self.logits(batch, dropout_seed)
-        masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
-        masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
-        next_labels = tf.reshape(batch["next_sentence_labels"], [-1])  # [B]
-        example_weights = _example_weights(batch)  # [B]
+    def evaluation(self, steps: int | None) -> tf.data.Dataset:
+        """See `batches.evaluation`; the masks are the same each time."""
+        dataset = batches.evaluation(self.paths, self.schema.parse, self.config.eval_batch_size, steps)
+        return self._masked(dataset, masking.EVALUATION_SEED)
 
-        masked_lm = tf.reduce_sum(heads.cross_entropy(masked_lm_logits, masked_ids) * masked_weights)
-        next_sentence = tf.reduce_sum(heads.cross_entropy(next_sentence_logits, next_labels) * example_weights)
-        loss = masked_lm / (loss_weights["masked_lm"] + _MASKED_LM_WEIGHT_EPSILON)
-        loss += next_sentence / loss_weights["next_sentence"]
-
-        masked_right = tf.reduce_sum(heads.correct(masked_lm_logits, masked_ids) * masked_weights)
-        next_right = tf.reduce_sum(heads.correct(next_sentence_logits, next_labels) * example_weights)
-        masked_weight, examples = tf.reduce_sum(masked_weights), tf.reduce_sum(example_weights)
-        return loss, {
-            "masked_lm_loss": (masked_lm, masked_weight),
-            "masked_lm_accuracy": (masked_right, masked_weight),
-            "next_sentence_loss": (next_sentence, examples),
-            "next_sentence_accuracy": (next_right, examples),
-        }
-
-
-def _example_weights(batch: training.Batch) -> tf.Tensor:
-    """1 for a real example, 0 for a row that fills up a batch: float32 `[B]`."""
-    if batches.EXAMPLE_WEIGHTS in batch:
-        return batch[batches.EXAMPLE_WEIGHTS]
-    return tf.ones(tf.shape(batch["input_ids"])[:1])
+    def _masked(self, dataset: tf.data.Dataset, seed: int, examples_done: int = 0) -> tf.data.Dataset:
+        if self.vocabulary is None:
+            return dataset
+        return masking.masked(dataset, self.vocabulary, self.config.parameters, seed, examples_done)
 
 
 def run(config: PretrainingConfig) -> dict[str, float] | None:
@@ -190,24 +188,38 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
             f"--max_seq_length={config.max_seq_length} but {config.bert_config_file} has max_position_embeddings="
             f"{bert_config.max_position_embeddings}; make records with at most that many tokens."
         )
-    schema = records.pretraining(config.max_seq_length, config.max_predictions_per_seq)
     paths = files.expand(config.input_file, "--input_file")
-    records.check_lengths(paths, schema)
+    data = _Data(config, paths, _vocabulary(config, bert_config))
+    records.check_lengths(paths, data.schema)
     _log_input(config, paths)
 
     keras.utils.set_random_seed(config.seed)
     strategy = make_strategy(config.distribution)
     with strategy.scope():
-        model = PretrainingModel(bert_config)
+        model = PretrainingModel(bert_config, with_next_sentence=config.use_nsp)
     logger.info("%s", modeling.summary(bert_config, model.named_variables))
     try:
         if config.do_train:
-            _train(config, bert_config, model, strategy, paths, schema)
-        return _evaluate(config, model, strategy, paths, schema) if config.do_eval else None
+            _train(config, bert_config, model, strategy, data)
+        return _evaluate(config, model, strategy, data) if config.do_eval else None
     except tf.errors.DataLossError:
         raise InputError(records.locate_damage(paths) or "A record file changed while it was read.") from None
     except tf.errors.InvalidArgumentError as error:
         raise _explained(error, bert_config) from error
+
+
+def _vocabulary(config: PretrainingConfig, bert_config: BertConfig) -> Vocabulary | None:
+    """What dynamic masking has to know about the vocabulary."""
+    if config.masking == "static":
+        return None
+    vocab = load_vocab(str(config.vocab_file))
+    highest = max(vocab.values())
+    if highest >= bert_config.vocab_size:
+        raise InputError(
+            f"{config.vocab_file} has {highest + 1:,} pieces, but vocab_size is {bert_config.vocab_size:,} in "
+            f"{config.bert_config_file}; give the vocabulary and the config of one model."
+        )
+    return Vocabulary.of(vocab)
 
 
 def _log_input(config: PretrainingConfig, paths: list[str]) -> None:
@@ -227,8 +239,7 @@ def _train(
     bert_config: BertConfig,
     model: PretrainingModel,
     strategy: tf.distribute.Strategy,
-    paths: list[str],
-    schema: records.Schema,
+    data: _Data,
 ) -> None:
     schedule = optimization.linear_schedule(config.learning_rate, config.num_train_steps, config.num_warmup_steps)
     trainer = training.Trainer.create(
@@ -254,9 +265,7 @@ def _train(
         logger.info("Starting from random weights (seed %d).", config.seed)
     with files.replacing(os.path.join(config.output_dir, "bert_config.json")) as file:
         file.write(bert_config.to_json_string())
-    trainer.train(
-        lambda done: batches.training(paths, schema.parse, config.train_batch_size, config.seed, examples_done=done)
-    )
+    trainer.train(data.training)
 
 
 def _initialise(model: PretrainingModel, checkpoint: str) -> checkpoints.LoadReport:
@@ -267,8 +276,7 @@ def _evaluate(
     config: PretrainingConfig,
     model: PretrainingModel,
     strategy: tf.distribute.Strategy,
-    paths: list[str],
-    schema: records.Schema,
+    data: _Data,
 ) -> dict[str, float]:
     prefix = checkpoints.latest(config.output_dir)
     step = checkpoints.step_of(prefix) if prefix else 0
@@ -280,8 +288,7 @@ def _evaluate(
         _initialise(model, prefix)
     logger.info("Evaluating %s.", prefix or config.init_checkpoint)
     steps = config.max_eval_steps or None
-    dataset = batches.evaluation(paths, schema.parse, config.eval_batch_size, steps)
-    results = training.evaluate(model, strategy, dataset, steps)
+    results = training.evaluate(model, strategy, data.evaluation(steps), steps)
 
     path = os.path.join(config.output_dir, "eval_results.txt")
     text = {"global_step": str(step), **{name: str(np.float32(value)) for name, value in results.items()}}
@@ -297,6 +304,11 @@ def _evaluate(
 def _explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:
     """A sentence for what records can do wrong in the graph; the error itself where it is something else."""
     message = str(error.message)
+    if masking.OTHER_VOCABULARY in message:
+        return InputError(
+            "A record does not begin with the [CLS] of --vocab_file: the records were made with another vocabulary; "
+            "give that one."
+        )
     if "is not in [0, " in message:
         return InputError(
             "A record holds a number that is out of range for the model (piece ids have to be below vocab_size="

@@ -1,23 +1,39 @@
-"""Text files to files of pre-training records, as create_pretraining_data.py of google-research/bert made them."""
+"""Text files to files of pre-training records, as create_pretraining_data.py of google-research/bert made them.
 
+Input of any size: it is taken in groups (`text_groups`), each made as if it were the whole input, by one process or
+several. What comes out depends on the input, the flags and the size of the groups alone.
+"""
+
+import concurrent.futures
+import concurrent.futures.process
 import dataclasses
-import itertools
+import json
 import logging
+import multiprocessing
 import os
-import random
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from bert_tf2 import files, instances
+from bert_tf2 import files, text_groups
 from bert_tf2.errors import InputError
-from bert_tf2.instances import Document, InstanceParameters, TrainingInstance
+from bert_tf2.fast_records import Compression
+from bert_tf2.instances import InstanceParameters
 from bert_tf2.progress import Progress, duration
-from bert_tf2.sequences import pad
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2.tasks import pretraining_groups
+from bert_tf2.tasks.pretraining_groups import Job, Summary
+from bert_tf2.text_groups import GROUP_BYTES
+from bert_tf2.tokenization import load_vocab
 
 logger = logging.getLogger(__name__)
 
-_INSTANCES_SHOWN = 20
+COMPRESSIONS = ("none", "gzip")
+MASKINGS = ("static", "dynamic")
+
+_CASED_SHARE = 0.05
+_UNKNOWN_SHARE = 0.05
+_OUTPUTS_SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,17 +42,26 @@ class PretrainingDataConfig:
 
     Attributes:
       input_file: text files, one sentence a line and a blank line between documents: a comma-separated list of paths
-        and globs.
-      output_file: TFRecord files to write: a comma-separated list, over which the records are dealt round-robin.
-      vocab_file: the vocabulary.
+        and globs; gzip and Zstandard are unpacked.
+      output_file: TFRecord files to write: a comma-separated list, over which the records are dealt round-robin; or a
+        folder, named with a slash behind it: a file `part-00000-of-00016` for each group.
+      vocab_file: the WordPiece vocabulary; or
+      spm_model_file: a SentencePiece model, one of the two.
       do_lower_case: whether to lower-case the text.
       do_whole_word_mask: see `InstanceParameters`, as for all that follow but random_seed.
       max_seq_length: S.
       max_predictions_per_seq: P.
-      random_seed: the same seed, input and flags give the same records.
+      random_seed: of the first group; each further one takes the next number.
       dupe_factor: rounds over the input.
       masked_lm_prob: share of masked tokens.
       short_seq_prob: share of documents that give shorter instances.
+      group_bytes: text of one group; what fits into one is made as the original made it.
+      num_workers: processes.
+      spm_alpha: see `SentencePieceTokenizer`; 0 does not sample.
+      masking: "static"; or "dynamic": records without masks, which run_pretraining.py --masking=dynamic draws.
+      no_nsp: rows of full sentences instead of pairs, for run_pretraining.py --use_nsp=false.
+      compression: of the outputs: "none" or "gzip".
+      resume: whether to keep the groups that an earlier, interrupted run with the same flags has finished.
 
     Raises:
       InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
@@ -44,7 +69,7 @@ class PretrainingDataConfig:
 
     input_file: str
     output_file: str
-    vocab_file: str
+    vocab_file: str | None = None
     do_lower_case: bool = True
     do_whole_word_mask: bool = False
     max_seq_length: int = 128
@@ -53,18 +78,36 @@ class PretrainingDataConfig:
     dupe_factor: int = 10
     masked_lm_prob: float = 0.15
     short_seq_prob: float = 0.1
+    group_bytes: int = GROUP_BYTES
+    num_workers: int = 1
+    spm_model_file: str | None = None
+    spm_alpha: float = 0.0
+    masking: str = "static"
+    no_nsp: bool = False
+    compression: Compression = "none"
+    resume: bool = False
 
     def __post_init__(self) -> None:
         _ = self.parameters
+        for name in ("group_bytes", "num_workers"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
+        for name, choices in (("compression", COMPRESSIONS), ("masking", MASKINGS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        if (self.vocab_file is None) == (self.spm_model_file is None):
+            raise InputError("Give either --vocab_file or --spm_model_file.")
+        if self.spm_alpha and self.spm_model_file is None:
+            raise InputError("--spm_alpha samples the pieces of a SentencePiece model; give --spm_model_file.")
         outputs = self.outputs
         if not outputs:
             raise InputError("--output_file names no file; give a path or a comma-separated list of them.")
         sources = {os.path.realpath(path): "--input_file" for path in self.inputs}
-        sources[os.path.realpath(self.vocab_file)] = "--vocab_file"
+        sources[os.path.realpath(self.pieces_file)] = "--vocab_file" if self.vocab_file else "--spm_model_file"
         seen: set[str] = set()
         for path in outputs:
-            if os.path.isdir(path):
-                raise InputError(f"--output_file: {path!r} is a folder; name a file in it.")
+            if _is_folder(path) and len(outputs) > 1:
+                raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
             real = os.path.realpath(path)
             if real in sources:
                 raise InputError(f"--output_file: {path!r} is read by {sources[real]}; write to another file.")
@@ -79,119 +122,265 @@ class PretrainingDataConfig:
         return InstanceParameters(**{name: getattr(self, name) for name in names})
 
     @property
+    def pieces_file(self) -> str:
+        """The vocabulary or the SentencePiece model."""
+        return str(self.vocab_file or self.spm_model_file)
+
+    @property
     def inputs(self) -> list[str]:
         """The files to read, globs expanded, in order."""
         return files.expand(self.input_file, "--input_file")
 
     @property
     def outputs(self) -> list[str]:
-        """The files to write, in order."""
+        """The files to write, in order, or the one folder."""
         return [path.strip() for path in self.output_file.split(",") if path.strip()]
 
+    @property
+    def output_folder(self) -> Path | None:
+        """The folder of part files, where one is asked for."""
+        return Path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
 
-def create_pretraining_data(config: PretrainingDataConfig) -> None:
+    @property
+    def summary_file(self) -> Path:
+        """Where the summary goes: into the folder, or beside the first output."""
+        if self.output_folder:
+            return self.output_folder / "summary.json"
+        return Path(f"{self.outputs[0]}.summary.json")
+
+
+def _is_folder(path: str) -> bool:
+    return path.endswith("/") or os.path.isdir(path)
+
+
+Runner = Callable[[list[Job], Callable[[Job, Summary], None]], None]
+
+
+def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None = None) -> Summary:
     """Reads text, makes masked and paired instances, writes them as records.
 
-    The output files appear together, at the end. Documents and instances are held in memory.
+    The output files that were named appear together, at the end; part files of a folder one by one, each when it is
+    whole.
+
+    Args:
+      config: what to do.
+      runner: makes jobs and reports each with its summary; this machine's processes by default.
+
+    Returns:
+      The sums over all groups.
 
     Raises:
-      InputError: no usable text in the input, a file that cannot be read, a vocabulary that lacks a special token.
+      InputError: no usable text in the input, a file that cannot be read, a vocabulary that lacks a special token, a
+        worker that died.
+      OSError: an output cannot be written.
     """
-    from bert_tf2 import records  # here, for TensorFlow comes with it and the config is to be checked without
-
     started = time.monotonic()
-    parameters = config.parameters
-    tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
-    rng = random.Random(config.random_seed)
-    # Opened first, so that an output that cannot be written is known before the work is done.
-    with records.RecordWriter(config.outputs) as writer:
-        documents = _read(config.inputs, tokenizer)
-        _warn_of_odd_input(documents, parameters)
-        with Progress("Making instances", len(documents) * parameters.dupe_factor, unit="document") as progress:
-            made = instances.create_instances(
-                documents, list(tokenizer.vocab), parameters, rng, after_document=progress.update
-            )
-        schema = records.pretraining(parameters.max_seq_length, parameters.max_predictions_per_seq)
-        with Progress("Writing records", len(made), unit="record") as progress:
-            for number, instance in enumerate(made):
-                features = instance_features(instance, tokenizer, parameters)
-                if number < _INSTANCES_SHOWN:
-                    logger.debug("Instance %d: %s\n%s", number + 1, " ".join(instance.tokens), features)
-                writer.write(schema.encode(features))
-                progress.update()
-    _report(config.outputs, writer.counts, made, documents, time.monotonic() - started)
+    _warn_of_vocabulary(config)
+    groups = text_groups.plan(config.inputs, config.group_bytes)
+    jobs = [_job(config, group, len(groups)) for group in groups]
+    _check_folder(config, jobs)
+    done = {job.group.index: summary for job in jobs if config.resume and (summary := job.finished()) is not None}
+    if done:
+        logger.info("%d of %d groups are there from an earlier run.", len(done), len(groups))
+    elif len(groups) > 1:
+        logger.info("%d groups of at most %.1f MB, each made by itself.", len(groups), config.group_bytes / 1e6)
+    left = [job for job in jobs if job.group.index not in done]
+    for job in left:
+        Path(job.marker).unlink(missing_ok=True)
 
+    total = sum(job.group.size for job in left)
+    several = len(left) > 1
+    with Progress("Making records", total, unit="byte", shown=several) as progress:
 
-def instance_features(
-    instance: TrainingInstance, tokenizer: FullTokenizer, parameters: InstanceParameters
-) -> dict[str, Sequence[float]]:
-    """An instance as the values of `records.pretraining`: ids for tokens, padded with 0."""
-    length, predictions = parameters.max_seq_length, parameters.max_predictions_per_seq
-    labels = instance.masked_lm_labels
-    return {
-        "input_ids": pad(tokenizer.convert_tokens_to_ids(instance.tokens), length, 0),
-        "input_mask": pad([1] * len(instance.tokens), length, 0),
-        "segment_ids": pad(instance.segment_ids, length, 0),
-        "masked_lm_positions": pad(instance.masked_lm_positions, predictions, 0),
-        "masked_lm_ids": pad(tokenizer.convert_tokens_to_ids(labels), predictions, 0),
-        "masked_lm_weights": pad([1.0] * len(labels), predictions, 0.0),
-        "next_sentence_labels": [int(instance.is_random_next)],
-    }
+        def finished(job: Job, summary: Summary) -> None:
+            done[job.group.index] = summary
+            sums = Summary.add(done.values())
+            progress.update(job.group.size, f"{sums.documents:,} documents, {sums.instances:,} instances")
 
-
-def _read(paths: list[str], tokenizer: FullTokenizer) -> list[Document]:
-    size = sum(os.path.getsize(path) for path in paths)
-
-    with Progress("Reading", size, unit="byte") as progress:
-
-        def lines(path: str) -> Iterator[str]:
-            logger.info("Reading %s", path)
-            for line in files.read_lines(path):
-                yield line
-                progress.update(len(line.encode("utf-8")) + 1)
-
-        text = itertools.chain.from_iterable(lines(path) for path in paths)
-        documents = instances.read_documents(text, tokenizer.tokenize)
-    if not documents:
+        if runner:
+            runner(left, finished)
+        elif config.num_workers > 1 and several:
+            _run_in_processes(left, finished, config.num_workers)
+        else:
+            for job in left:
+                finished(job, pretraining_groups.make(job))
+    summary = Summary.add(done.values())
+    if not summary.documents:
+        _remove(path for job in jobs for path in (*job.outputs, job.marker))
         raise InputError(
-            f"--input_file: no text in {', '.join(paths)}; give text with one sentence a line and a blank line between "
-            "documents."
-        )
-    return documents
-
-
-def _warn_of_odd_input(documents: list[Document], parameters: InstanceParameters) -> None:
-    """Says what a form of the input that was probably not meant does to the instances."""
-    if len(documents) == 1:
-        logger.warning(
-            "The input is a single document, so that random second sentences come from it, too; put a blank line "
+            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank line "
             "between documents."
         )
-    elif all(len(document) == 1 for document in documents):
+    _finish(config, jobs)
+    _report(config, jobs, summary, time.monotonic() - started)
+    return summary
+
+
+def _job(config: PretrainingDataConfig, group: text_groups.Group, groups: int) -> Job:
+    part = f"{group.index:05d}-of-{groups:05d}"
+    if folder := config.output_folder:
+        outputs = [folder / f"part-{part}"]
+    else:
+        outputs = [path.with_name(f".{path.name}.group-{part}") for path in map(Path, config.outputs)]
+    values = {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in ("input_file", "num_workers", "resume", "group_bytes")
+    }
+    return Job(
+        group=group,
+        outputs=tuple(map(os.fspath, outputs)),
+        marker=os.fspath(outputs[0].with_name(f".{outputs[0].name.lstrip('.')}.json")),
+        vocab_file=config.vocab_file,
+        spm_model_file=config.spm_model_file,
+        spm_alpha=config.spm_alpha,
+        do_lower_case=config.do_lower_case,
+        masking=config.masking,
+        no_nsp=config.no_nsp,
+        parameters=config.parameters,
+        seed=config.random_seed + group.index,
+        compression=config.compression,
+        fingerprint=pretraining_groups.fingerprint(values, group, config.pieces_file),
+        shows_progress=groups == 1,
+    )
+
+
+def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
+    """Part files of another number of parts would be read together with the new ones."""
+    if folder := config.output_folder:
+        ours = {os.path.basename(job.outputs[0]) for job in jobs}
+        others = [path.name for path in sorted(folder.glob("part-*-of-*")) if path.name not in ours]
+        if others:
+            raise InputError(
+                f"--output_file: {folder} has {others[0]} of another run; remove it or name another folder."
+            )
+
+
+def _run_in_processes(jobs: list[Job], finished: Callable[[Job, Summary], None], workers: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        futures = {pool.submit(pretraining_groups.make, job): job for job in jobs}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                finished(futures[future], future.result())
+        except concurrent.futures.process.BrokenProcessPool:
+            raise InputError(
+                "A worker process died, perhaps for want of memory; give fewer --num_workers or smaller --group_bytes. "
+                "The groups that are done are kept: the same command with --resume goes on."
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _finish(config: PretrainingDataConfig, jobs: list[Job]) -> None:
+    """Puts the groups' files together under the names given; nothing is left to do for a folder."""
+    if not config.output_folder:
+        unfinished = [files.beside(path) for path in config.outputs]
+        try:
+            for number, path in enumerate(unfinished):
+                _join([job.outputs[number] for job in jobs], path)
+            for path, output in zip(unfinished, config.outputs, strict=True):
+                os.replace(path, output)
+        finally:
+            _remove(unfinished)
+        _remove(path for job in jobs for path in job.outputs)
+    _remove(job.marker for job in jobs)
+
+
+def _join(parts: list[str], whole: Path) -> None:
+    """One after the other; both TFRecord files and gzip files can be joined like that."""
+    if len(parts) == 1:
+        os.replace(parts[0], whole)
+        return
+    with open(whole, "wb") as target:
+        for part in parts:
+            with open(part, "rb") as source:
+                shutil.copyfileobj(source, target, 2**20)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _remove(paths: Iterable[str | os.PathLike[str]]) -> None:
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
+
+
+def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
+    """A cased vocabulary with lower-casing on, or the other way round, makes pieces that are never used."""
+    if config.vocab_file is None:
+        return
+    words = [piece for piece in load_vocab(config.vocab_file) if not piece.startswith("[")]
+    upper = sum(piece != piece.lower() for piece in words) / max(len(words), 1)
+    if config.do_lower_case and upper > _CASED_SHARE:
+        logger.warning(
+            "%.0f %% of the pieces of %s have capital letters, which lower-cased text never has; is it for "
+            "--do_lower_case=false?",
+            100 * upper,
+            config.vocab_file,
+        )
+    elif not config.do_lower_case and upper == 0 and any(piece != piece.upper() for piece in words):
+        logger.warning(
+            "No piece of %s has a capital letter, so that words with one become [UNK]; is it for --do_lower_case=true?",
+            config.vocab_file,
+        )
+
+
+def _warn_of_text(summary: Summary, max_tokens: int) -> None:
+    """Says what a form of the input that was probably not meant does to the instances."""
+    if summary.documents == 1:
+        logger.warning(
+            "The input has no blank line and so is a single document: random second sentences come from it, too; put a "
+            "blank line between documents."
+        )
+    elif summary.one_sentence_documents == summary.documents:
         logger.warning(
             "Every document is a single line, so that every second sentence is a random one; put each sentence on a "
             "line of its own, and blank lines only between documents."
         )
-    lengths = [len(segment) for document in documents for segment in document]
-    too_long = sum(length > parameters.max_tokens for length in lengths)
-    if too_long * 10 > len(lengths):
+    if summary.very_long_sentences:
+        logger.warning(
+            "%s lines have more than %s tokens, which looks like whole documents on a line; put each sentence on a "
+            "line of its own.",
+            *(f"{summary.very_long_sentences:,}", f"{pretraining_groups.LONG_LINE:,}"),
+        )
+    elif summary.truncated_sentences * 10 > summary.sentences:
         logger.warning(
             "%s of %s lines have more than the %d tokens that fit into an instance, and what does not fit is dropped; "
             "put each sentence on a line of its own.",
-            *(f"{too_long:,}", f"{len(lengths):,}", parameters.max_tokens),
+            *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}", max_tokens),
+        )
+    if summary.unknown_tokens > _UNKNOWN_SHARE * summary.tokens:
+        logger.warning(
+            "%.1f %% of the tokens are [UNK]; the vocabulary does not fit the text (another language, or its case?).",
+            100 * summary.unknown_tokens / summary.tokens,
         )
 
 
-def _report(
-    paths: list[str], counts: list[int], made: list[TrainingInstance], documents: list[Document], seconds: float
-) -> None:
-    for path, count in zip(paths, counts, strict=True):
-        logger.info("Wrote %s: %s instances", path, f"{count:,}")
-    if len(made) < len(paths):
-        logger.warning("There are fewer instances than output files: %d files are empty.", counts.count(0))
-    logger.info(
-        "%s instances from %s documents in %s; %.0f %% have a random second sentence, %.1f tokens of each are masked",
-        *(f"{len(made):,}", f"{len(documents):,}", duration(seconds)),
-        100 * sum(instance.is_random_next for instance in made) / len(made),
-        sum(len(instance.masked_lm_labels) for instance in made) / len(made),
-    )
+def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, seconds: float) -> None:
+    """Warns, logs what was made and written, and writes the summary file."""
+    _warn_of_text(summary, config.parameters.max_tokens)
+    outputs = [output for job in jobs for output in job.outputs] if config.output_folder else config.outputs
+    if summary.instances < len(outputs):
+        logger.warning("There are fewer instances than output files: some files are empty.")
+    shares = {
+        "unknown_rate": summary.unknown_tokens / summary.tokens,
+        "padding_share": summary.padding / summary.positions,
+        "random_next_share": summary.random_next / summary.instances,
+        "masked_tokens_per_instance": summary.masked_tokens / summary.instances,
+    }
+    values = {**dataclasses.asdict(summary), **shares, "seconds": seconds, "groups": len(jobs)}
+    with files.replacing(config.summary_file) as file:
+        json.dump({**values, "config": dataclasses.asdict(config), "outputs": outputs}, file, indent=2)
+        file.write("\n")
+    lines = [
+        f"Read {summary.documents:,} documents, {summary.sentences:,} sentences, {summary.tokens:,} tokens "
+        f"({shares['unknown_rate']:.2%} unknown, {summary.truncated_sentences:,} sentences too long for an instance).",
+        f"Made {summary.instances:,} instances: {shares['random_next_share']:.1%} with a random second sentence, "
+        f"{shares['masked_tokens_per_instance']:.1f} masked tokens each, {shares['padding_share']:.1%} padding.",
+        f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
+        f"{summary.bytes / seconds / 1e6:.3g} MB of text/s.",
+        *(f"Wrote {output}" for output in outputs[:_OUTPUTS_SHOWN]),
+        *([f"  and {len(outputs) - _OUTPUTS_SHOWN} more"] if len(outputs) > _OUTPUTS_SHOWN else []),
+        f"Wrote {config.summary_file}",
+    ]
+    logger.info("%s", "\n".join(lines))

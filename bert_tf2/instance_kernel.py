@@ -1,0 +1,337 @@
+"""The compiled twin of `instances`: function for function and draw for draw, on ids and offsets instead of strings.
+
+`instances` is the definition, and says why things are done; here the functions have its names and its order of draws.
+What differs is the form. A document is a range of segments, a segment a range of `Text.token_ids`. The texts of a pair
+are runs of one document each, so that an instance is two ranges and what its masked positions show. And work comes in
+slices (`create_instances` fills its buffers and is called again), so that the caller can show progress and be
+interrupted.
+"""
+
+import random
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bert_tf2.compilation import compiled, inlined
+from bert_tf2.mersenne_twister import State, random_float, random_int, shuffle, take_over
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_NOT_CHOSEN = -1
+_NEW_DOCUMENT = -1
+BEGINS, CONTINUES, SPECIAL = range(3)
+_MASK, _KEEP = -1, -2
+
+
+class Text(NamedTuple):
+    """A corpus.
+
+    Attributes:
+      token_ids: int32 [tokens].
+      segment_splits: int64 [segments + 1], into token_ids.
+      document_splits: int64 [documents + 1], into segments.
+      order: int64 [documents]; "document i" below is the one at `order[i]`.
+    """
+
+    token_ids: Array
+    segment_splits: Array
+    document_splits: Array
+    order: Array
+
+
+class Rules(NamedTuple):
+    """`InstanceParameters` and the vocabulary.
+
+    Attributes:
+      max_tokens: tokens of both texts together at most.
+      short_seq_prob: see `InstanceParameters`.
+      wanted: int64 [max_seq_length + 1], how many tokens of an instance of so many are to be masked.
+      word_ids: int32 [words], what random replacements are drawn from.
+      roles: uint8 [ids], whether a token BEGINS what is masked together, CONTINUES it, or is SPECIAL and never masked.
+      cls: id of `[CLS]`.
+      sep: id of `[SEP]`.
+      mask: id of `[MASK]`.
+    """
+
+    max_tokens: int
+    short_seq_prob: float
+    wanted: Array
+    word_ids: Array
+    roles: Array
+    cls: int
+    sep: int
+    mask: int
+
+
+class Cursor(NamedTuple):
+    """Where the next slice goes on.
+
+    Attributes:
+      visits: documents done, over all rounds.
+      start: the segment that begins the next chunk of the document that is not yet done, or -1.
+      target: length aimed at in that document.
+    """
+
+    visits: int
+    start: int
+    target: int
+
+
+FIRST_CURSOR = Cursor(0, _NEW_DOCUMENT, 0)
+
+
+class Buffers(NamedTuple):
+    """Where instances are put, C of them at most.
+
+    Attributes:
+      starts: int64 [C, 2], where each of the two texts begins in `Text.token_ids`.
+      lengths: uint16 or int32 [C, 2], tokens of each text.
+      is_random_next: bool [C].
+      prediction_counts: int32 [C], masked positions of each instance.
+      positions: as lengths, [C * most of them], the masked positions of all instances one after the other.
+      replacements: int32, as positions: what is shown there.
+    """
+
+    starts: Array
+    lengths: Array
+    is_random_next: Array
+    prediction_counts: Array
+    positions: Array
+    replacements: Array
+
+
+class Scratch(NamedTuple):
+    """The instance that is being made.
+
+    Attributes:
+      tokens: int32 [max_seq_length].
+      shown: int32 [max_seq_length], what takes a token's place, or -1; -1 everywhere between instances.
+      words: int64 [max_seq_length + 1], positions.
+    """
+
+    tokens: Array
+    shown: Array
+    words: Array
+
+
+class Pair(NamedTuple):
+    """Two texts as ranges of `Text.token_ids`; the ends are exclusive."""
+
+    a_start: int
+    a_end: int
+    b_start: int
+    b_end: int
+    is_random_next: bool
+
+
+def scratch(max_seq_length: int) -> Scratch:
+    """Room for an instance."""
+    return Scratch(
+        tokens=np.empty(max_seq_length, np.int32),
+        shown=np.full(max_seq_length, _NOT_CHOSEN, np.int32),
+        words=np.empty(max_seq_length + 1, np.int64),
+    )
+
+
+@compiled
+def create_instances(
+    text: Text, rules: Rules, visits: int, cursor: Cursor, scratch: Scratch, out: Buffers, state: State
+) -> tuple[int, int, Cursor]:
+    """Makes instances until there is no room for another or `visits` documents are done.
+
+    Returns:
+      How many instances, how many masked positions they have together, and where to go on.
+    """
+    done, start, target = cursor
+    tokens, shown, words = scratch
+    made = predictions = 0
+    while done < visits and made < len(out.lengths):
+        index = done % len(text.order)
+        if start == _NEW_DOCUMENT:
+            start = text.document_splits[text.order[index]]
+            target = rules.max_tokens
+            if random_float(state) < rules.short_seq_prob:
+                target = random_int(state, 2, rules.max_tokens)
+        pair, start = _next_pair(text, index, start, target, rules.max_tokens, state)
+        length = _join_pair(text.token_ids, pair, rules.cls, rules.sep, tokens)
+        masked = _mask_tokens(tokens, length, rules.wanted[length], rules, words, shown, state)
+        _put_down(shown, length, words, out.positions, out.replacements, predictions)
+
+        out.starts[made, 0], out.starts[made, 1] = pair.a_start, pair.b_start
+        out.lengths[made, 0], out.lengths[made, 1] = pair.a_end - pair.a_start, pair.b_end - pair.b_start
+        out.is_random_next[made] = pair.is_random_next
+        out.prediction_counts[made] = masked
+        made += 1
+        predictions += masked
+        if start == _document_end(text, index):
+            done += 1
+            start = _NEW_DOCUMENT
+    return made, predictions, Cursor(done, start, target)
+
+
+@inlined
+def _document_end(text: Text, index: int) -> int:
+    return text.document_splits[text.order[index] + 1]
+
+
+@inlined
+def _next_pair(text: Text, index: int, start: int, target: int, max_tokens: int, state: State) -> tuple[Pair, int]:
+    """The pair that begins with segment `start`, and the segment that begins the next one."""
+    at = text.segment_splits
+    end = _chunk_end(text, start, _document_end(text, index), target)
+    middle = start + 1
+    if end - start >= 2:
+        middle = start + random_int(state, 1, end - start - 1)
+    is_random_next = end - start == 1 or random_float(state) < 0.5
+    if is_random_next:
+        b_from, b_to = _random_text(text, index, target - (at[middle] - at[start]), state)
+        following = middle
+    else:
+        b_from, b_to = middle, end
+        following = end
+    pair = Pair(at[start], at[middle], at[b_from], at[b_to], is_random_next)
+    return _truncate_pair(pair, max_tokens, state), following
+
+
+@inlined
+def _chunk_end(text: Text, start: int, document_end: int, target: int) -> int:
+    for end in range(start + 1, document_end):
+        if text.segment_splits[end] - text.segment_splits[start] >= target:
+            return end
+    return document_end
+
+
+@inlined
+def _random_text(text: Text, index: int, target: int, state: State) -> tuple[int, int]:
+    """The segments of a random text, as a range."""
+    other = index
+    for _ in range(10):
+        other = random_int(state, 0, len(text.order) - 1)
+        if other != index:
+            break
+    document_start = text.document_splits[text.order[other]]
+    document_end = _document_end(text, other)
+    start = document_start + random_int(state, 0, document_end - document_start - 1)
+    return start, _chunk_end(text, start, document_end, target)
+
+
+@inlined
+def _truncate_pair(pair: Pair, max_tokens: int, state: State) -> Pair:
+    a_start, a_end, b_start, b_end, is_random_next = pair
+    for _ in range(a_end - a_start + b_end - b_start - max_tokens):
+        # Sums instead of branches, which nobody could foresee.
+        cut_front = random_float(state) < 0.5
+        if a_end - a_start > b_end - b_start:
+            a_start += cut_front
+            a_end -= not cut_front
+        else:
+            b_start += cut_front
+            b_end -= not cut_front
+    return Pair(a_start, a_end, b_start, b_end, is_random_next)
+
+
+@inlined
+def _join_pair(token_ids: Array, pair: Pair, cls: int, sep: int, tokens: Array) -> int:
+    """Fills `tokens` with `[CLS] a [SEP] b [SEP]`; returns its length."""
+    tokens[0] = cls
+    length = 1
+    for start, end in ((pair.a_start, pair.a_end), (pair.b_start, pair.b_end)):
+        source, target = token_ids[start:end], tokens[length:]
+        for at in range(end - start):
+            target[at] = source[at]
+        length += end - start
+        tokens[length] = sep
+        length += 1
+    return length
+
+
+@inlined
+def _mask_tokens(
+    tokens: Array, length: int, wanted: int, rules: Rules, words: Array, shown: Array, state: State
+) -> int:
+    """Chooses what is masked and puts into `shown` what takes its place; returns how many positions it chose."""
+    roles, word_ids, mask = rules.roles, rules.word_ids, rules.mask
+    count = _mask_candidates(tokens, length, roles, words)
+    shuffle(state, words[:count])
+    chosen = 0
+    for word in range(count):
+        if chosen >= wanted:
+            break
+        start = words[word]
+        end, pieces = _word_end(tokens, start, length, roles)
+        if chosen + pieces > wanted:
+            continue
+        chosen += pieces
+        for position in range(start, end):
+            if roles[tokens[position]] == SPECIAL:
+                continue
+            drawn = _draw_replacement(len(word_ids), state)
+            if drawn == _MASK:
+                shown[position] = mask
+            elif drawn == _KEEP:
+                shown[position] = tokens[position]
+            else:
+                shown[position] = word_ids[drawn]
+    return chosen
+
+
+@inlined
+def _mask_candidates(tokens: Array, length: int, roles: Array, words: Array) -> int:
+    """Fills `words` with the first position of each; returns how many there are."""
+    first = 0
+    while first < length and roles[tokens[first]] == SPECIAL:
+        first += 1
+    words[0] = first
+    count = 1 if first < length else 0
+    for position in range(first + 1, length):
+        words[count] = position
+        count += roles[tokens[position]] == BEGINS
+    return count
+
+
+@inlined
+def _word_end(tokens: Array, start: int, length: int, roles: Array) -> tuple[int, int]:
+    """Where a word ends, special tokens in and behind it included, and how many others it has."""
+    pieces = 1
+    end = start + 1
+    while end < length and roles[tokens[end]] != BEGINS:
+        pieces += roles[tokens[end]] == CONTINUES
+        end += 1
+    return end, pieces
+
+
+@inlined
+def _put_down(shown: Array, length: int, words: Array, positions: Array, replacements: Array, first: int) -> None:
+    """Empties `shown` into `positions` and `replacements`, from place `first` on; ascending, as positions are to be."""
+    count = 0
+    for position in range(length):
+        words[count] = position
+        count += shown[position] != _NOT_CHOSEN
+    for at in range(count):
+        positions[first + at] = words[at]
+        replacements[first + at] = shown[words[at]]
+        shown[words[at]] = _NOT_CHOSEN
+
+
+@inlined
+def _draw_replacement(words: int, state: State) -> int:
+    """The index of a random word, or `_MASK` or `_KEEP`."""
+    if random_float(state) < 0.8:
+        return _MASK
+    if random_float(state) < 0.5:
+        return _KEEP
+    return random_int(state, 0, words - 1)
+
+
+def try_out() -> None:
+    """Compiles, or loads, all that `fast_instances` calls."""
+    state = take_over(random.Random(0))
+    one = np.array([0, 1])
+    order = np.zeros(1, np.int64)
+    shuffle(state, order)
+    text = Text(np.zeros(1, np.int32), one, one, order)
+    rules = Rules(2, 0.5, np.ones(6, np.int64), np.zeros(1, np.int32), np.zeros(4, np.uint8), 1, 2, 3)
+    lengths = np.zeros((1, 2), np.uint16)
+    counts = np.zeros(1, np.int32)
+    out = Buffers(np.zeros((1, 2), np.int64), lengths, np.zeros(1, np.bool_), counts, lengths[0], counts)
+    create_instances(text, rules, 1, FIRST_CURSOR, scratch(5), out, state)

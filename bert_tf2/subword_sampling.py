@@ -1,0 +1,169 @@
+"""Drawing the pieces of a text instead of taking the best ones: subword regularisation, with draws that repeat.
+
+The `sentencepiece` package samples, too, but its draws differ from process to process (0.2.3) or cannot be seeded again
+(before). These depend on the random numbers alone. Both follow the library in everything else.
+
+- `sample_unigram`: Kudo, "Subword Regularization" (2018): a cut of the text into pieces is drawn with a probability
+  proportional to its probability under the model to the power alpha. Forward filtering, backward sampling.
+- `sample_bpe`: Provilkov et al., "BPE-Dropout" (2020): each merge is left out with probability alpha.
+"""
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+UNKNOWN = -1
+"""Stands for a character that no piece has."""
+
+_UNKNOWN_PENALTY = 10.0  # below the worst piece
+_USER_DEFINED_SCORE = -0.1  # almost certain; what the library gives them
+_MOST_REMEMBERED = 1 << 17
+
+
+class Piece(NamedTuple):
+    """What text can be cut into.
+
+    Attributes:
+      piece_id: its id.
+      score: its log probability (unigram), or minus the rank of its merge (BPE).
+      user_defined: whether it is taken wherever the text has it (in samples of a unigram model: nearly always).
+    """
+
+    piece_id: int
+    score: float
+    user_defined: bool
+
+
+Sampler = Callable[[str, random.Random], list[int]]
+"""A normalised word and a source of randomness to ids, `UNKNOWN` among them."""
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a normalised text, each with the `▁` that it begins with."""
+    words = text.split("▁")
+    return [*([words[0]] if words[0] else []), *(f"▁{word}" for word in words[1:])]
+
+
+# --- Unigram ---------------------------------------------------------------------------------------------------------
+
+# For each end in a word, the pieces that end there: where each begins, its id, the probability of it or one before it.
+_Lattice = list[list[tuple[int, int, float]]]
+
+
+def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
+    """A sampler for a unigram model.
+
+    Args:
+      pieces: what can be cut into.
+      alpha: the power of the probabilities; large values give the best cut almost always.
+    """
+    longest = max(map(len, pieces), default=0)
+    scores = [piece.score for piece in pieces.values() if not piece.user_defined]
+    unknown_score = min(scores, default=0.0) - _UNKNOWN_PENALTY
+    remembered: dict[str, _Lattice] = {}
+
+    def lattice(word: str) -> _Lattice:
+        ending: list[list[tuple[int, int, float]]] = [[] for _ in range(len(word) + 1)]
+        for start in range(len(word)):
+            for end in range(start + 1, min(len(word), start + longest) + 1):
+                piece = pieces.get(word[start:end])
+                if piece is not None:
+                    score = _USER_DEFINED_SCORE if piece.user_defined else piece.score
+                    ending[end].append((start, piece.piece_id, score))
+                elif end == start + 1:
+                    ending[end].append((start, UNKNOWN, unknown_score))
+        total = [0.0] * (len(word) + 1)  # the log of the sum over all cuts up to here
+        chances: _Lattice = [[]]
+        for end in range(1, len(word) + 1):
+            logs = [total[start] + alpha * score for start, _, score in ending[end]]
+            top = max(logs)
+            weights = [math.exp(log - top) for log in logs]
+            sum_of_weights = math.fsum(weights)
+            total[end] = top + math.log(sum_of_weights)
+            reached, row = 0.0, []
+            for (start, index, _), weight in zip(ending[end], weights, strict=True):
+                reached += weight / sum_of_weights
+                row.append((start, index, reached))
+            chances.append(row)
+        return chances
+
+    def sample(word: str, rng: random.Random) -> list[int]:
+        chances = remembered.get(word)
+        if chances is None:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            chances = remembered[word] = lattice(word)
+        ids: list[int] = []
+        end = len(word)
+        while end:
+            row = chances[end]
+            start, index, _ = row[-1]  # also where rounding leaves the sum below the draw
+            if len(row) > 1:
+                draw = rng.random()
+                for start, index, reached in row:  # noqa: B007 (used behind the loop)
+                    if draw < reached:
+                        break
+            ids.append(index)
+            end = start
+        return ids[::-1]
+
+    return sample
+
+
+# --- Byte-pair encoding ----------------------------------------------------------------------------------------------
+
+
+def sample_bpe(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
+    """A sampler for a byte-pair encoding.
+
+    Args:
+      pieces: what can be cut into; those of one character and the results of merges.
+      alpha: the probability of leaving out a merge; 0 gives what the model gives.
+    """
+    user_defined = sorted((text for text, piece in pieces.items() if piece.user_defined), key=len, reverse=True)
+
+    def symbols(word: str) -> list[str]:
+        found, start = [], 0
+        while start < len(word):
+            length = next((len(text) for text in user_defined if word.startswith(text, start)), 1)
+            found.append(word[start : start + length])
+            start += length
+        return found
+
+    def mergeable(left: str, right: str) -> Piece | None:
+        if any(side in pieces and pieces[side].user_defined for side in (left, right)):
+            return None
+        return pieces.get(left + right)
+
+    def sample(word: str, rng: random.Random) -> list[int]:
+        parts = symbols(word)  # a part that was merged into the one before it is ""
+        before = list(range(-1, len(parts) - 1))
+        after = [*range(1, len(parts)), -1]
+        candidates: list[tuple[float, int, str, str]] = []
+
+        def consider(left: int, right: int) -> None:
+            if left >= 0 and right >= 0:
+                piece = mergeable(parts[left], parts[right])
+                if piece is not None:
+                    heapq.heappush(candidates, (-piece.score, left, parts[left], parts[right]))
+
+        for left in range(len(parts) - 1):
+            consider(left, left + 1)
+        while candidates:
+            _, left, left_part, right_part = heapq.heappop(candidates)
+            right = after[left]
+            if right < 0 or parts[left] != left_part or parts[right] != right_part:
+                continue  # one of them has been merged with another
+            if alpha and rng.random() < alpha:
+                continue
+            parts[left], parts[right] = left_part + right_part, ""
+            after[left] = after[right]
+            if after[left] >= 0:
+                before[after[left]] = left
+            consider(before[left], left)
+            consider(left, after[left])
+        return [pieces[part].piece_id if part in pieces else UNKNOWN for part in parts if part]
+
+    return sample

@@ -1,0 +1,269 @@
+"""One group of text to finished record files: what a worker does."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import fast_records, files, full_sentences, records, text_groups
+from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
+from bert_tf2.fast_records import Compression
+from bert_tf2.fast_tokenizer import UNKNOWN, FastTokenizer
+from bert_tf2.full_sentences import PackedRows
+from bert_tf2.instances import MASK, SPECIAL_TOKENS, InstanceParameters
+from bert_tf2.progress import Progress
+from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
+from bert_tf2.sequences import CLS, SEP
+from bert_tf2.text_groups import Group
+
+Tokenizer = FastTokenizer | SentencePieceTokenizer
+
+logger = logging.getLogger(__name__)
+
+LONG_LINE = 1000  # tokens
+_RECORDS_AT_ONCE = 8192
+_STAGES = ("seconds_tokenizing", "seconds_instances", "seconds_records")
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What went in and what came out; sums, so that groups can be added.
+
+    Attributes:
+      bytes: text read, on disk.
+      documents: documents with at least one sentence.
+      sentences: lines with at least one token.
+      tokens: pieces of all sentences.
+      unknown_tokens: pieces that are `[UNK]`.
+      truncated_sentences: sentences longer than what fits into an instance.
+      very_long_sentences: sentences of more than `LONG_LINE` tokens.
+      one_sentence_documents: documents that have a single sentence.
+      instances: records written.
+      random_next: instances whose second segment is a random one.
+      masked_tokens: predictions of all instances.
+      positions: positions of all instances, padding included.
+      padding: positions that are padding.
+      seconds_tokenizing: time spent reading and tokenizing, over all processes.
+      seconds_instances: time spent making instances.
+      seconds_records: time spent encoding and writing records.
+    """
+
+    bytes: int = 0
+    documents: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    unknown_tokens: int = 0
+    truncated_sentences: int = 0
+    very_long_sentences: int = 0
+    one_sentence_documents: int = 0
+    instances: int = 0
+    random_next: int = 0
+    masked_tokens: int = 0
+    positions: int = 0
+    padding: int = 0
+    seconds_tokenizing: float = 0.0
+    seconds_instances: float = 0.0
+    seconds_records: float = 0.0
+
+    @classmethod
+    def add(cls, summaries: Iterable[Self]) -> Self:
+        """The sum of several."""
+        values = [dataclasses.astuple(summary) for summary in summaries]
+        return cls(*(sum(column) for column in zip(*values, strict=True))) if values else cls()
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A group and what to make of it.
+
+    Attributes:
+      group: the text.
+      outputs: record files to write, over which the instances are dealt round-robin.
+      marker: file that is written when the outputs are whole.
+      vocab_file: the WordPiece vocabulary, or None.
+      spm_model_file: the SentencePiece model, where there is no vocabulary.
+      spm_alpha: see `SentencePieceTokenizer`.
+      do_lower_case: whether to lower-case the text.
+      masking: "static", or "dynamic" for records without masks.
+      no_nsp: rows of full sentences instead of pairs.
+      parameters: of the instances.
+      seed: of this group.
+      compression: of the outputs, "none" or "gzip".
+      fingerprint: what the outputs follow from; a marker with another one is of another run.
+      shows_progress: whether to show progress bars.
+    """
+
+    group: Group
+    outputs: tuple[str, ...]
+    marker: str
+    vocab_file: str | None
+    spm_model_file: str | None
+    spm_alpha: float
+    do_lower_case: bool
+    masking: str
+    no_nsp: bool
+    parameters: InstanceParameters
+    seed: int
+    compression: Compression
+    fingerprint: str
+    shows_progress: bool
+
+    def finished(self) -> Summary | None:
+        """The summary that an earlier run left, if its outputs are whole and of the same text and flags."""
+        try:
+            left = json.loads(Path(self.marker).read_text(encoding="utf-8"))
+            if left["fingerprint"] != self.fingerprint:
+                return None
+            if [os.path.getsize(path) for path in self.outputs] != left["sizes"]:
+                return None
+            return Summary(**left["summary"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def fingerprint(values: dict[str, Any], group: Group, *paths: str) -> str:
+    """A digest of flags, of a group and of the size and time of the files that it is made from."""
+    stats = [os.stat(path) for path in (*paths, *(span.path for span in group.spans))]
+    parts = [values, dataclasses.asdict(group), [(stat.st_size, stat.st_mtime_ns) for stat in stats]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def make(job: Job) -> Summary:
+    """Makes the records of a group.
+
+    Raises:
+      OSError: an output cannot be written.
+    """
+    times = [time.perf_counter()]
+    tokenizer = _tokenizer(job.vocab_file, job.spm_model_file, job.do_lower_case, job.spm_alpha, job.seed)
+    corpus, summary = _read(job, tokenizer)
+    times.append(time.perf_counter())
+    made = _made(job, tokenizer, corpus)
+    times.append(time.perf_counter())
+    _write(job, made)
+    times.append(time.perf_counter())
+    done: dict[str, Any] = {**_counts(made, job), **dict(zip(_STAGES, np.diff(times).tolist(), strict=True))}
+    summary = dataclasses.replace(summary, **done)
+    left = {
+        "fingerprint": job.fingerprint,
+        "sizes": [os.path.getsize(path) for path in job.outputs],
+        "summary": dataclasses.asdict(summary),
+    }
+    with files.replacing(job.marker) as file:
+        json.dump(left, file)
+    return summary
+
+
+@functools.lru_cache(maxsize=1)  # a worker makes many groups with one tokenizer
+def _tokenizer(
+    vocab_file: str | None, spm_model_file: str | None, do_lower_case: bool, spm_alpha: float, seed: int
+) -> Tokenizer:
+    if spm_model_file:
+        return SentencePieceTokenizer(spm_model_file, do_lower_case, spm_alpha, seed if spm_alpha else 0)
+    return FastTokenizer(str(vocab_file), do_lower_case)
+
+
+def _read(job: Job, tokenizer: Tokenizer) -> tuple[Corpus, Summary]:
+    """The documents of a group as token ids: the rules of `instances.read_documents` on arrays."""
+    ids: list[NDArray[np.int32]] = []
+    lengths: list[NDArray[np.int64]] = []  # of each line
+    blank: list[NDArray[np.bool_]] = []
+    with Progress("Reading", job.group.size, unit="byte", shown=job.shows_progress) as progress:
+        for lines in text_groups.read_lines(job.group):
+            encoded = tokenizer.encode_batch(lines)
+            ids.append(encoded.values)
+            lengths.append(np.diff(encoded.row_splits))
+            blank.append(np.fromiter((not line.strip() for line in lines), np.bool_, len(lines)))
+            progress.update(sum(map(len, lines)) + len(lines))
+    corpus = _corpus(_joined(ids, np.int32), _joined(lengths, np.int64), _joined(blank, np.bool_))
+    sentences = np.diff(corpus.segment_splits)
+    return corpus, Summary(
+        bytes=job.group.size,
+        documents=len(corpus),
+        sentences=sentences.size,
+        tokens=corpus.token_ids.size,
+        unknown_tokens=int(np.count_nonzero(corpus.token_ids == tokenizer.vocab[UNKNOWN])),
+        truncated_sentences=int(np.count_nonzero(sentences > job.parameters.max_tokens)),
+        very_long_sentences=int(np.count_nonzero(sentences > LONG_LINE)),
+        one_sentence_documents=int(np.count_nonzero(np.diff(corpus.document_splits) == 1)),
+    )
+
+
+def _joined(arrays: list[Any], dtype: Any) -> Any:
+    """All arrays as one; frees them one list at a time."""
+    joined = np.concatenate([np.zeros(0, dtype), *arrays])
+    arrays.clear()
+    return joined
+
+
+def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
+    """Documents of lines: blank lines divide them; lines without a token and documents without a line are dropped."""
+    is_segment = lengths > 0
+    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where blank lines follow each other
+    first = np.flatnonzero(np.diff(document, prepend=-1))
+    return Corpus(
+        token_ids=token_ids,
+        segment_splits=np.concatenate([[0], np.cumsum(lengths[is_segment])]),
+        document_splits=np.append(first, document.size) if document.size else np.zeros(1, np.int64),
+    )
+
+
+def _counts(made: InstanceArrays | PackedRows, job: Job) -> dict[str, int]:
+    """The part of the summary that instances tell."""
+    positions = len(made) * job.parameters.max_seq_length
+    is_masked = job.masking == "static"
+    if isinstance(made, PackedRows):
+        counts = {"random_next": 0, "padding": made.padding, "truncated_sentences": made.cut_sentences}
+    else:
+        tokens = int(made.lengths.sum()) + SPECIAL_TOKENS * len(made)
+        counts = {"random_next": int(np.count_nonzero(made.is_random_next)), "padding": positions - tokens}
+    masked_tokens = made.positions.size if is_masked else 0
+    return {**counts, "instances": len(made), "positions": positions, "masked_tokens": masked_tokens}
+
+
+def _vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+    ids = tokenizer.vocab
+    word_ids = np.fromiter(ids.values(), np.int32, len(ids))
+    return Vocabulary(word_ids, tokenizer.is_continuation, ids[CLS], ids[SEP], ids[MASK])
+
+
+def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus) -> InstanceArrays | PackedRows:
+    rng, vocabulary = random.Random(job.seed), _vocabulary(tokenizer)
+    rounds = job.parameters.dupe_factor * len(corpus)
+    if job.no_nsp:
+        with Progress("Making rows", unit="row", shown=job.shows_progress) as progress:
+            return full_sentences.pack(
+                corpus, vocabulary, job.parameters, rng, job.masking == "static", progress.update
+            )
+    with Progress("Making instances", rounds, unit="document", shown=job.shows_progress) as progress:
+        return create_instances(corpus, vocabulary, job.parameters, rng, progress.update)
+
+
+def _write(job: Job, made: InstanceArrays | PackedRows) -> None:
+    schema = records.pretraining(
+        job.parameters.max_seq_length,
+        job.parameters.max_predictions_per_seq,
+        masked=job.masking == "static",
+        next_sentence=not job.no_nsp,
+    )
+    with (
+        fast_records.BlockWriter(job.outputs, schema, job.compression) as writer,
+        Progress("Writing records", len(made), unit="record", shown=job.shows_progress) as progress,
+    ):
+        for start in range(0, len(made), _RECORDS_AT_ONCE):
+            stop = min(start + _RECORDS_AT_ONCE, len(made))
+            if job.masking == "dynamic" and isinstance(made, InstanceArrays):
+                writer.write(full_sentences.unmasked_features(made, start, stop))
+            else:
+                writer.write(made.features(start, stop))
+            progress.update(stop - start)

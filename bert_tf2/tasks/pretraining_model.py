@@ -1,0 +1,106 @@
+"""The pre-training model: the encoder, the masked-LM head, the next-sentence head or none, and their losses.
+
+Shapes: `B` batch, `P` predictions, `V` vocabulary. Follows google-research/bert `run_pretraining.py`.
+"""
+
+import functools
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from bert_tf2 import batches, heads, modeling, training
+from bert_tf2.config import BertConfig
+
+# The original divides the masked-LM loss by the sum of the weights plus this.
+_MASKED_LM_WEIGHT_EPSILON = 1e-5
+
+
+class PretrainingModel:
+    """The encoder with one head or both, and their losses: a `training.Task`.
+
+    Args:
+      config: the encoder's sizes.
+      with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
+        as it is.
+    """
+
+    def __init__(self, config: BertConfig, with_next_sentence: bool = True) -> None:
+        self.bert = modeling.BertModel(config)
+        self.masked_lm = heads.MaskedLMHead(config)
+        self.next_sentence = heads.NextSentenceHead(config) if with_next_sentence else None
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Of the tasks that there are."""
+        masked_lm = ("masked_lm_loss", "masked_lm_accuracy")
+        return (*masked_lm, "next_sentence_loss", "next_sentence_accuracy") if self.next_sentence else masked_lm
+
+    @functools.cached_property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by Google's names."""
+        return {
+            **self.bert.named_variables(),
+            **self.masked_lm.named_variables(),
+            **(self.next_sentence.named_variables() if self.next_sentence else {}),
+        }
+
+    def logits(
+        self, batch: training.Batch, dropout_seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Scores of a batch with the features of `records.pretraining`.
+
+        Returns:
+          Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` or None.
+        """
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            batch["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+        )
+        table = tf.convert_to_tensor(self.bert.embedding_table)
+        masked_lm = self.masked_lm(outputs.sequence_output, batch["masked_lm_positions"], table)
+        return masked_lm, self.next_sentence(outputs.pooled_output) if self.next_sentence else None
+
+    def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
+        """Sum of the prediction weights, and number of examples."""
+        return {
+            "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
+            "next_sentence": tf.reduce_sum(_example_weights(batch)),
+        }
+
+    def loss(
+        self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
+        """Masked-LM loss, plus next-sentence loss where there is that head; see `training.Task.loss`."""
+        masked_lm_logits, next_sentence_logits = self.logits(batch, dropout_seed)
+        masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
+        masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
+        masked_lm = tf.reduce_sum(heads.cross_entropy(masked_lm_logits, masked_ids) * masked_weights)
+        masked_right = tf.reduce_sum(heads.correct(masked_lm_logits, masked_ids) * masked_weights)
+        masked_weight = tf.reduce_sum(masked_weights)
+        loss = masked_lm / (loss_weights["masked_lm"] + _MASKED_LM_WEIGHT_EPSILON)
+        metrics = {"masked_lm_loss": (masked_lm, masked_weight), "masked_lm_accuracy": (masked_right, masked_weight)}
+        if next_sentence_logits is None:
+            return loss, metrics
+
+        next_labels = tf.reshape(batch["next_sentence_labels"], [-1])  # [B]
+        example_weights = _example_weights(batch)  # [B]
+        next_sentence = tf.reduce_sum(heads.cross_entropy(next_sentence_logits, next_labels) * example_weights)
+        next_right = tf.reduce_sum(heads.correct(next_sentence_logits, next_labels) * example_weights)
+        examples = tf.reduce_sum(example_weights)
+        loss += next_sentence / loss_weights["next_sentence"]
+        return loss, {
+            **metrics,
+            "next_sentence_loss": (next_sentence, examples),
+            "next_sentence_accuracy": (next_right, examples),
+        }
+
+
+def _example_weights(batch: training.Batch) -> tf.Tensor:
+    """1 for a real example, 0 for a row that fills up a batch: float32 `[B]`."""
+    if batches.EXAMPLE_WEIGHTS in batch:
+        return batch[batches.EXAMPLE_WEIGHTS]
+    return tf.ones(tf.shape(batch["input_ids"])[:1])

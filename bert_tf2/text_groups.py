@@ -1,0 +1,130 @@
+"""Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from bert_tf2 import files
+from bert_tf2.errors import InputError
+
+# Text of one group; memory is about twenty times that at a dupe_factor of 10.
+GROUP_BYTES = 256 * 2**20
+# How much larger compressed text is when it is unpacked, about; for planning only.
+_UNPACKED = 3.5
+_LINES_AT_ONCE = 8 * 2**20  # bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Part of a text file, from byte `start` up to byte `end`; a compressed file is not divided."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """What is worked on at one time.
+
+    Attributes:
+      index: its place among the groups.
+      spans: parts of files, in order.
+    """
+
+    index: int
+    spans: tuple[Span, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(span.end - span.start for span in self.spans)
+
+
+def plan(paths: Sequence[str], group_bytes: int) -> list[Group]:
+    """Divides files into groups of about `group_bytes` of text, in order.
+
+    Input that fits into one group is one group. A file goes into one group whole, unless it is larger than a group by
+    itself and not compressed: then it is divided at blank lines, so that no document is cut.
+
+    Args:
+      paths: text files; may be gzip or Zstandard.
+      group_bytes: unpacked size to aim at.
+
+    Raises:
+      InputError: a file cannot be read.
+    """
+    try:
+        parts = [part for path in paths for part in _parts(path, group_bytes)]
+    except OSError as error:
+        raise files.cannot_read(str(error.filename), error) from None
+    groups: list[list[Span]] = [[]]
+    filled = 0.0
+    for span, size in parts:
+        if groups[-1] and filled + size > group_bytes:
+            groups.append([])
+            filled = 0.0
+        groups[-1].append(span)
+        filled += size
+    return [Group(index, tuple(spans)) for index, spans in enumerate(groups)]
+
+
+def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
+    size = os.path.getsize(path)
+    if files.compression(path):
+        yield Span(path, 0, size), size * _UNPACKED
+        return
+    start = 0
+    while size - start > group_bytes:
+        end = _behind_blank_line(path, start + group_bytes)
+        yield Span(path, start, end), end - start
+        start = end
+    if start < size or size == 0:
+        yield Span(path, start, size), size - start
+
+
+def _behind_blank_line(path: str, position: int) -> int:
+    """Where the first blank line that begins behind `position` ends; the end of the file where there is none."""
+    with open(path, "rb") as file:
+        file.seek(position)
+        file.readline()  # the rest of a line
+        while line := file.readline():
+            if not line.strip():
+                break
+        return file.tell()
+
+
+def read_lines(group: Group) -> Iterator[list[str]]:
+    r"""The lines of a group, some megabytes at a time, without their `\n`.
+
+    Raises:
+      InputError: a file is missing, damaged or not UTF-8; the message names file and line.
+    """
+    for span in group.spans:
+        try:
+            with files.open_bytes(span.path) as file:
+                if span.start:
+                    file.seek(span.start)
+                left = None if files.compression(span.path) else span.end - span.start
+                for block in _blocks(file, left):
+                    yield block.decode("utf-8").removesuffix("\n").split("\n")
+        except UnicodeDecodeError:
+            for _ in files.read_lines(span.path):  # says where
+                pass
+            raise InputError(f"{span.path} is not UTF-8.") from None
+        except (OSError, EOFError) as error:
+            raise files.cannot_read(span.path, error) from None
+
+
+def _blocks(file: IO[bytes], left: int | None) -> Iterator[bytes]:
+    """Whole lines, `_LINES_AT_ONCE` bytes or a little more at a time, until `left` bytes are read or the file ends."""
+    while left is None or left > 0:
+        block = file.read(_LINES_AT_ONCE if left is None else min(_LINES_AT_ONCE, left))
+        if not block:
+            return
+        if not block.endswith(b"\n"):
+            block += file.readline()
+        if left is not None:
+            left -= len(block)
+        yield block

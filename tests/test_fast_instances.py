@@ -1,0 +1,290 @@
+"""The same instances as `instances.create_instances` makes, value for value, and the same draws."""
+
+import gzip
+import itertools
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2 import compilation, fast_instances, files, instances
+from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
+from bert_tf2.instances import Document, InstanceParameters
+from bert_tf2.tokenization import FullTokenizer
+
+PIECES = ["[PAD]", *(f"##p{number}" for number in range(20)), "[CLS]", "[UNK]", "[SEP]", "[MASK]"]
+PIECES += [f"w{number}" for number in range(60)]
+VOCAB = {piece: number for number, piece in enumerate(PIECES)}
+VOCABULARY = Vocabulary.of(VOCAB)
+
+
+def documents_of(seed: int, documents: int, segments: int, tokens: int, continuations: float) -> list[Document]:
+    """Random documents; some hold what a text of its own never does, the special tokens."""
+    rng = random.Random(f"{seed} {documents} {segments} {tokens}")
+    words = [piece for piece in PIECES if not piece.startswith(("[", "##"))]
+    pieces = [piece for piece in PIECES if piece.startswith("##")]
+    special = ["[CLS]", "[SEP]", "[MASK]", "[UNK]"]
+
+    def token() -> str:
+        if rng.random() < 0.02:
+            return rng.choice(special)
+        return rng.choice(pieces if rng.random() < continuations else words)
+
+    def segment() -> list[str]:
+        return [token() for _ in range(rng.randint(1, tokens))]
+
+    return [[segment() for _ in range(rng.randint(1, segments))] for _ in range(documents)]
+
+
+def corpus_of(documents: list[Document], vocab: dict[str, int] = VOCAB) -> Corpus:
+    segments = [segment for document in documents for segment in document]
+    return Corpus(
+        np.array([vocab[token] for segment in segments for token in segment], np.int32),
+        np.cumsum([0, *map(len, segments)]),
+        np.cumsum([0, *map(len, documents)]),
+    )
+
+
+def rows(made: InstanceArrays, start: int = 0, stop: int | None = None) -> list[dict[str, list[Any]]]:
+    columns = {name: column.tolist() for name, column in made.features(start, stop).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def expected_rows(
+    documents: list[Document], parameters: InstanceParameters, rng: random.Random, vocab: dict[str, int] = VOCAB
+) -> list[dict[str, list[Any]]]:
+    """What the plain code makes, as records."""
+    made = instances.create_instances(documents, list(vocab), parameters, rng)
+
+    def padded(values: list[Any], length: int) -> list[Any]:
+        assert len(values) <= length
+        return values + [0] * (length - len(values))
+
+    length, predictions = parameters.max_seq_length, parameters.max_predictions_per_seq
+    return [
+        {
+            "input_ids": padded([vocab[token] for token in instance.tokens], length),
+            "input_mask": padded([1] * len(instance.tokens), length),
+            "segment_ids": padded(instance.segment_ids, length),
+            "masked_lm_positions": padded(instance.masked_lm_positions, predictions),
+            "masked_lm_ids": padded([vocab[token] for token in instance.masked_lm_labels], predictions),
+            "masked_lm_weights": padded([1.0] * len(instance.masked_lm_labels), predictions),
+            "next_sentence_labels": [int(instance.is_random_next)],
+        }
+        for instance in made
+    ]
+
+
+def check(documents: list[Document], parameters: InstanceParameters, seed: int) -> InstanceArrays:
+    rng, plain_rng = random.Random(seed), random.Random(seed)
+    done: list[int] = []
+    made = create_instances(corpus_of(documents), VOCABULARY, parameters, rng, done.append)
+    assert rows(made) == expected_rows(documents, parameters, plain_rng)
+    assert rng.getstate() == plain_rng.getstate()
+    assert sum(done) == parameters.dupe_factor * len(documents)
+    return made
+
+
+PARAMETERS = st.builds(
+    InstanceParameters,
+    max_seq_length=st.integers(5, 150),
+    max_predictions_per_seq=st.integers(1, 30),
+    masked_lm_prob=st.floats(0, 1),
+    short_seq_prob=st.floats(0, 1),
+    dupe_factor=st.integers(1, 3),
+    do_whole_word_mask=st.booleans(),
+)
+DOCUMENTS = st.builds(
+    documents_of,
+    seed=st.integers(0, 2**32),
+    documents=st.integers(1, 8),
+    segments=st.integers(1, 12),
+    tokens=st.integers(1, 40),
+    continuations=st.sampled_from([0.0, 0.3, 0.7, 1.0]),
+)
+
+
+@given(DOCUMENTS, PARAMETERS, st.integers(0, 2**64))
+@settings(deadline=None, max_examples=250)
+def test_the_same_instances(documents: list[Document], parameters: InstanceParameters, seed: int) -> None:
+    check(documents, parameters, seed)
+
+
+@given(DOCUMENTS, PARAMETERS, st.integers(0, 2**64), st.integers(1, 7))
+@settings(deadline=None, max_examples=50)
+def test_slices_change_nothing(
+    documents: list[Document], parameters: InstanceParameters, seed: int, instances_at_once: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_instances, "_SLICE", instances_at_once)
+        check(documents, parameters, seed)
+
+
+@given(DOCUMENTS, PARAMETERS, st.integers(0, 2**64))
+@settings(deadline=None, max_examples=50)
+def test_the_same_instances_without_compiled_code(
+    documents: list[Document], parameters: InstanceParameters, seed: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_instances, "kernel", lambda _: None)
+        check(documents, parameters, seed)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"do_whole_word_mask": True},
+        {"max_seq_length": 5, "short_seq_prob": 1.0},
+        {"max_seq_length": 512, "max_predictions_per_seq": 80},
+        {"masked_lm_prob": 1.0, "max_predictions_per_seq": 600},
+        {"masked_lm_prob": 0, "short_seq_prob": 0, "do_whole_word_mask": True},  # integers, as a caller may give them
+        {"max_seq_length": 70_000, "max_predictions_per_seq": 20},  # too long for 16 bits
+    ],
+    ids=str,
+)
+def test_many_documents(flags: dict[str, Any]) -> None:
+    parameters = InstanceParameters(dupe_factor=2, **flags)
+    made = check(documents_of(1, 40 if parameters.max_seq_length > 1000 else 300, 20, 30, 0.4), parameters, 12345)
+    assert len(made) == len(made.order) > 80
+
+
+def test_where_no_word_is_short_enough_nothing_is_masked() -> None:
+    documents: list[Document] = [[["w1", "##p1", "##p2"]] * 8] * 3
+    parameters = InstanceParameters(do_whole_word_mask=True, max_predictions_per_seq=2)
+    made = check(documents, parameters, 1)
+    assert made.positions.size == made.replacements.size == 0
+    assert not made.features()["masked_lm_weights"].any()
+
+
+@pytest.mark.parametrize("whole_words", [False, True])
+@pytest.mark.parametrize("token", ["[CLS]", "[SEP]", "##p1"])
+def test_texts_of_nothing_but_one_token(token: str, whole_words: bool) -> None:
+    check([[[token] * 9] * 4] * 2, InstanceParameters(max_seq_length=20, do_whole_word_mask=whole_words), 3)
+
+
+@pytest.mark.parametrize("documents", [1, 2])
+def test_few_documents(documents: int) -> None:
+    check(documents_of(5, documents, 200, 20, 0.2), InstanceParameters(), 6)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_no_documents(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not compiled:
+        monkeypatch.setattr(fast_instances, "kernel", lambda _: None)
+    made = check([], InstanceParameters(), 1)
+    assert len(made) == 0
+    assert made.features()["input_ids"].shape == (0, 128)
+
+
+def test_compiled_code_is_what_was_tested() -> None:
+    assert compilation.kernel("bert_tf2.instance_kernel") is not None
+
+
+@pytest.mark.parametrize("case", ["readme", "whole_word", "cased_short", "two_inputs_three_outputs"])
+def test_golden(shared: Path, case: str) -> None:
+    golden = shared / "golden" / "pretraining_data"
+    flags = json.loads((golden / "manifest.json").read_text())[case]["flags"]
+    tokenizer = FullTokenizer(shared / "data" / "vocab" / f"{flags['vocab']}.txt", flags["do_lower_case"])
+    sample = list(files.read_lines(shared / "data" / "text" / "google_bert_sample_text.txt"))
+    lines = [line for _ in flags["input_file"].split(",") for line in sample]
+    documents = instances.read_documents(lines, tokenizer.tokenize)
+    names = InstanceParameters.__dataclass_fields__.keys() & flags.keys()
+    parameters = InstanceParameters(**{name: flags[name] for name in names})
+    rng = random.Random(flags["random_seed"])
+    made = create_instances(corpus_of(documents, tokenizer.vocab), Vocabulary.of(tokenizer.vocab), parameters, rng)
+
+    with gzip.open(golden / f"{case}.jsonl.gz", "rt") as file:
+        expected = [json.loads(line) for line in file]
+    outputs = flags["num_output_files"]
+    for number in range(outputs):
+        of_output = [row for row in expected if row["_output_file"] == number]
+        assert [{**row, "_output_file": number} for row in rows(made)[number::outputs]] == of_output
+
+
+def test_parts_of_the_instances() -> None:
+    made = check(documents_of(1, 20, 10, 10, 0.2), InstanceParameters(max_seq_length=32), 1)
+    whole = rows(made)
+    for start, stop in ((0, 7), (7, 8), (8, 8), (8, None), (len(whole), None), (0, 10**9)):
+        assert rows(made, start, stop) == whole[start:stop]
+    for name, column in made.features(0, 3).items():
+        assert column.dtype == (np.float32 if name == "masked_lm_weights" else np.int32)
+        assert column.flags.c_contiguous
+
+
+def test_arrays() -> None:
+    documents = documents_of(1, 20, 10, 10, 0.2)
+    made = check(documents, InstanceParameters(max_seq_length=32), 1)
+    assert made.prediction_splits[-1] == made.positions.size == made.replacements.size
+    assert sorted(made.order) == list(range(len(made)))
+    assert made.lengths.min() >= 1
+    assert made.lengths.sum(axis=1).max() <= 29
+    runs = {tuple(run) for document in corpus_texts(documents) for run in runs_of(document)}
+    for (a, b), (a_length, b_length) in zip(made.starts.tolist(), made.lengths.tolist(), strict=True):
+        for start, length in ((a, a_length), (b, b_length)):
+            assert tuple(made.token_ids[start : start + length].tolist()) in runs
+
+
+def corpus_texts(documents: list[Document]) -> list[list[int]]:
+    return [[VOCAB[token] for segment in document for token in segment] for document in documents]
+
+
+def runs_of(text: list[int]) -> list[list[int]]:
+    return [text[start:end] for start, end in itertools.combinations(range(len(text) + 1), 2) if end - start < 30]
+
+
+def test_arrays_that_cannot_be_written_to_or_have_other_types() -> None:
+    documents = documents_of(1, 20, 10, 10, 0.2)
+    corpus = corpus_of(documents)
+    other = Corpus(corpus.token_ids.astype(np.int64), corpus.segment_splits.astype(np.int32), corpus.document_splits)
+    other.token_ids.flags.writeable = False
+    parameters = InstanceParameters()
+    made = create_instances(other, VOCABULARY, parameters, random.Random(1))
+    assert rows(made) == rows(create_instances(corpus, VOCABULARY, parameters, random.Random(1)))
+
+
+def test_an_interruption_leaves_the_generator_alone() -> None:
+    rng = random.Random(1)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create_instances(corpus_of(documents_of(1, 20, 10, 10, 0.2)), VOCABULARY, InstanceParameters(), rng, interrupt)
+    assert rng.getstate() == random.Random(1).getstate()
+
+
+@pytest.mark.parametrize(
+    ("segments", "documents", "sentence"),
+    [
+        ([0, 2, 2, 4], [0, 3], "segment_splits does not rise from 0 to 4; no segment may be empty"),
+        ([0, 2, 3], [0, 2], "segment_splits does not rise from 0 to 4"),
+        ([1, 2, 4], [0, 2], "segment_splits does not rise from 0 to 4"),
+        ([], [0], "segment_splits does not rise from 0 to 4"),
+        ([0, 2, 4], [0, 0, 2], "document_splits does not rise from 0 to 2; no document may be empty"),
+        ([0, 2, 4], [0, 1], "document_splits does not rise from 0 to 2"),
+    ],
+)
+def test_splits_that_do_not_fit(segments: list[int], documents: list[int], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Corpus(np.zeros(4, np.int32), np.array(segments, np.int64), np.array(documents, np.int64))
+
+
+@pytest.mark.parametrize("wrong", [-1, len(PIECES)])
+def test_ids_that_the_vocabulary_does_not_have(wrong: int) -> None:
+    corpus = Corpus(np.array([5, wrong], np.int32), np.array([0, 1, 2]), np.array([0, 2]))
+    with pytest.raises(ValueError, match=rf"has ids from {min(5, wrong)} to {max(5, wrong)}, .* from 0 to 84"):
+        create_instances(corpus, VOCABULARY, InstanceParameters(), random.Random(1))
+
+
+def test_vocabulary() -> None:
+    vocabulary = Vocabulary.of({"##b": 7, "[SEP]": 2, "[CLS]": 9, "[MASK]": 1, "##": 3, "#a": 4})
+    assert vocabulary.word_ids.tolist() == [7, 2, 9, 1, 3, 4]
+    assert np.flatnonzero(vocabulary.is_continuation).tolist() == [3, 7]
+    assert vocabulary.is_continuation.size == 10
+    assert (vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id) == (9, 2, 1)

@@ -1,0 +1,483 @@
+"""The fast tokenizer against its definition: every code point, nasty texts, odd vocabularies, real data."""
+
+import json
+import logging
+import math
+import multiprocessing
+import pickle
+import random
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import bert_tf2
+from bert_tf2 import fast_tokenizer, wordpiece_kernel
+from bert_tf2.errors import InputError
+from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
+from bert_tf2.tokenization import BasicTokenizer, FullTokenizer, WordpieceTokenizer
+from bert_tf2.unicode_tables import CODE_POINTS, CONTEXT, load_replacements, replacement
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+MODES = pytest.mark.parametrize("lower", [True, False], ids=["lower", "cased"])
+VOCABULARIES = {"uncased": True, "cased": False, "chinese": True}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tables are made once for this file, and not taken from the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+# --- Both ways of the fast tokenizer, and the definition -------------------------------------------------------------
+
+
+class Slow:
+    """`FullTokenizer` for a vocabulary that is in no file."""
+
+    def __init__(self, vocab: dict[str, int], lower: bool) -> None:
+        self.vocab = vocab
+        self.words = BasicTokenizer(lower)
+        self.pieces = WordpieceTokenizer(vocab)
+
+    def tokenize(self, text: str) -> list[str]:
+        return [piece for word in self.words.tokenize(text) for piece in self.pieces.tokenize(word)]
+
+    def encode(self, text: str) -> list[int]:
+        return [self.vocab[piece] for piece in self.tokenize(text)]
+
+
+def made(vocab: dict[str, int], lower: bool, patience: float) -> FastTokenizer:
+    tokenizer = FastTokenizer.__new__(FastTokenizer)
+    tokenizer.__setstate__({"vocab": vocab, "do_lower_case": lower})
+    tokenizer._patience = patience
+    return tokenizer
+
+
+def plain(vocab: dict[str, int], lower: bool) -> FastTokenizer:
+    """One that never loads the kernel."""
+    return made(vocab, lower, math.inf)
+
+
+def compiled(vocab: dict[str, int], lower: bool) -> FastTokenizer:
+    """One that has loaded the kernel."""
+    tokenizer = made(vocab, lower, 0)
+    tokenizer.encode_batch(["a"])
+    assert tokenizer._kernel is wordpiece_kernel
+    return tokenizer
+
+
+def numbered(pieces: Iterable[str]) -> dict[str, int]:
+    return {piece: index for index, piece in enumerate(dict.fromkeys([*SPECIAL, *pieces]))}
+
+
+def rows(ragged: Ragged) -> list[list[int]]:
+    return [part.tolist() for part in np.split(ragged.values, ragged.row_splits[1:-1])]
+
+
+def check(texts: Sequence[str], slow: Slow, *fast: FastTokenizer) -> None:
+    tokens = [slow.tokenize(text) for text in texts]
+    ids = [[slow.vocab[piece] for piece in row] for row in tokens]
+    for tokenizer in fast:
+        assert rows(tokenizer.encode_batch(texts)) == (ids or [[]])
+        assert [tokenizer.encode(text) for text in texts] == ids
+        # Blanks mean nothing, but make the text long enough for the kernel.
+        assert [tokenizer.encode(text + " " * 40) for text in texts] == ids
+        assert [tokenizer.tokenize(text) for text in texts] == tokens
+
+
+# --- Every code point ------------------------------------------------------------------------------------------------
+
+
+def words_of(tokenizer: FastTokenizer, texts: Sequence[str]) -> str:
+    """The words that the pieces make up, joined by blanks; no word may be unknown."""
+    pieces = map(tokenizer.inv_vocab.__getitem__, tokenizer.encode_batch(texts).values.tolist())
+    return "".join(piece[2:] if piece.startswith("##") and piece != "##" else " " + piece for piece in pieces)[1:]
+
+
+@MODES
+def test_every_code_point_alone_and_inside_a_word(lower: bool) -> None:
+    rules = BasicTokenizer(lower)
+    for first in range(0, CODE_POINTS, 1 << 15):
+        texts = [f"{char} a{char}b" for char in map(chr, range(first, first + (1 << 15)))]
+        expected = rules.tokenize(" ".join(texts))
+        letters = sorted(set("".join(expected)))
+        tokenizer = compiled(numbered([*letters, *("##" + letter for letter in letters)]), lower)
+        if words_of(tokenizer, texts) != " ".join(expected):
+            pairs = [(words_of(tokenizer, [text]), " ".join(rules.tokenize(text))) for text in texts]
+            wrong = [f"U+{first + place:04X}" for place, (found, wanted) in enumerate(pairs) if found != wanted]
+            pytest.fail(f"{len(wrong)} code points differ, {wrong[:10]}")
+
+
+@MODES
+def test_replacements_one_by_one_are_those_of_the_table(lower: bool) -> None:
+    rules = BasicTokenizer(lower)
+    changed, ends, characters = load_replacements(lower)
+    text = "".join(map(chr, characters.tolist()))
+    table = {
+        code: text[start:end]
+        for code, start, end in zip(changed.tolist(), [0, *ends.tolist()], ends.tolist(), strict=False)
+    }
+    codes = {*table, *range(0x3000), *range(0, CODE_POINTS, 31)}
+    assert [code for code in codes if replacement(chr(code), rules) != table.get(code, chr(code))] == []
+    needs_rules = [chr(code) for code in table if table[code] == CONTEXT]
+    if lower:
+        # Sigma, and the marks that are not nonspacing but have a combining class, with what decomposes to them.
+        assert "Σ" in needs_rules
+        assert all(
+            any(map(unicodedata.combining, unicodedata.normalize("NFD", char))) for char in needs_rules if char != "Σ"
+        )
+        assert len(needs_rules) > 20
+    else:
+        assert not needs_rules
+
+
+# --- Nasty texts -----------------------------------------------------------------------------------------------------
+
+LETTERS = list("aAbBzéÉåÅßİıſŒǅΐΰΣσςΑα1٣½²ªµﬁＡａ，。「」中国㐀𠀀𫠠豈か가각힣")
+MARKS = list(
+    "\u0301\u0308\u0323\u0327\u0345\u0338\u1dce\u302a\u302e\u302f\u093c\u094d\u1b44\u1baa\ua953\ua9c0\u0f71\u0f72"
+)
+MARKS += list("\U0001d165\U0001d16d\U0001d15e\U0001d160\U00016ff0\U000111c0\U00011235\u0344\u0f73\u0f81\u0958\ufb2c")
+BLANKS = list(" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2028\u2029\u202f\u205f\u3000")
+GONE = list("\0\ufffd\x01\x11\x7f\xad\u200b\u200d\u2060\ufeff\U000e0001\ufe0f")
+STOPS = list(".,'!#@$^`|~[]()-_؟·¿«»–—…‹§†‰")
+ODD = list("\ud800\udfff\ue000\uf8ff\U000f0000\U0010ffff\ufdd0\uffff\U0001f600\U0002b820\U0002b73a\U000e0100\u0378")
+ALPHABET = LETTERS + MARKS + BLANKS + GONE + STOPS + ODD
+PIECES = list(dict.fromkeys(
+    piece for char in ALPHABET for piece in (char, "##" + char) if char.strip()
+))  # fmt: skip
+NASTY = numbered(
+    [
+        *PIECES,
+        "ab",
+        "##ab",
+        "abab",
+        "[MASK]",
+        "##σα",
+        "##ας",
+        "中国",
+        "##́a",
+        "aa",
+        "##aaa",
+        "e",
+        "##e",
+        "i",
+        "##i",
+        "ᄀ",
+        "##ᄀ",
+        "##ᅡ",
+    ]
+)
+SCARCE = numbered(["a", "##a", "##b", "b", "##ab", ".", "中", "σ", "##ς", "e", "", "##", "#", "a b", "\x11", "##\x11"])
+WORDS = st.text(st.sampled_from(ALPHABET), max_size=12)
+LONG = st.builds(
+    str.__mul__,
+    st.text(st.sampled_from(ALPHABET), min_size=1, max_size=3),
+    st.sampled_from([66, 67, 99, 100, 199, 200, 201]),
+)
+TEXTS = st.one_of(
+    st.lists(st.one_of(WORDS, LONG, st.text(max_size=8)), max_size=6).map("".join),
+    st.lists(WORDS, max_size=8).map(" ".join),
+    st.text(st.characters(), max_size=40),
+    st.text(st.characters(categories=["Mn", "Mc", "Me", "Lu", "Ll", "Lt"]), max_size=20),
+)
+
+
+@pytest.fixture(scope="module", params=["nasty-lower", "nasty-cased", "scarce-lower", "scarce-cased"])
+def tokenizers(request: pytest.FixtureRequest) -> tuple[Slow, FastTokenizer, FastTokenizer]:
+    name, mode = request.param.split("-")
+    vocab = {"nasty": NASTY, "scarce": SCARCE}[name]
+    lower = mode == "lower"
+    return Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower)
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(st.lists(TEXTS, max_size=6))
+@example(["ΑΣ", "ΑΣ.", "Σ", "ΑΣ ΑΣΑ", "Α\u0301Σ\u0301", "ab", ""])
+@example(["a\u302e\u0323b", "a\u302e\u1b44b", "\U0001d160\u1b44", "a\u0323\u0301 a\u0301\u0323"])
+@example(["a\x1cb", "a\u2028b", "a\x85b\x0bab", "\ud800a", "中a国\u200b中"])
+def test_nasty_texts(tokenizers: tuple[Slow, FastTokenizer, FastTokenizer], texts: list[str]) -> None:
+    check(texts, *tokenizers)
+
+
+@MODES
+def test_long_words(lower: bool) -> None:
+    vocab = numbered(
+        ["a", "##a", "e", "##e", "ᄀ", "##ᄀ", "##ᅡ", "##ᆨ", "가", "##가", "i", "##i", "é", "##é", "##aaaaaaa"]
+    )
+    # What counts are the characters after lowering and stripping: these words grow, or shrink.
+    texts = [
+        unit * count for unit in ("a", "é", "e\u0301", "가", "각", "İ", "a\u200b", "\u0301") for count in range(60, 205)
+    ]
+    texts += [
+        f"{'a' * before}{middle}{'a' * after}"
+        for before in (0, 199, 200, 201)
+        for after in (0, 199, 200, 201)
+        for middle in (" ", ".", "中", "")
+    ]
+    texts += ["a" * 199 + tail for tail in ("é", "각", "e\u0301\u0301", "aa", "Σ")]
+    check(texts, Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower))
+
+
+def test_batches_are_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(7)
+    texts = ["".join(rng.choices("aabb  .中Σé", k=rng.choice([0, 0, 1, 3, 9, 40]))) for _ in range(300)]
+    slow = Slow(NASTY, True)
+    for chunk in (1, 2, 7, 64, 1000, 1 << 16):
+        monkeypatch.setattr(fast_tokenizer, "_CHUNK", chunk)
+        for tokenizer in (plain(NASTY, True), compiled(NASTY, True)):
+            assert rows(tokenizer.encode_batch(texts)) == [slow.encode(text) for text in texts]
+            for few in ([], [""], ["", ""], ["Σ"], ["a", "", "Σ", ""]):
+                ids, splits = tokenizer.encode_batch(few)
+                assert (ids.dtype, splits.dtype, splits[0]) == (np.int32, np.int64, 0)
+                assert len(splits) == len(few) + 1
+                assert ids.tolist() == [index for text in few for index in slow.encode(text)]
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = plain(NASTY, True)
+    tokenizer._ids_of_part._limit = tokenizer._ids_of_word._limit = 10
+    texts = [f"ab{number} b{number}" for number in range(100)]
+    check(texts, Slow(NASTY, True), tokenizer)
+    assert len(tokenizer._ids_of_part) <= 10
+    assert len(tokenizer._ids_of_word) <= 10
+
+
+# --- Vocabularies ----------------------------------------------------------------------------------------------------
+
+SMALL = "abéΣσ中.#\x11"
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.lists(st.text(SMALL, max_size=5) | st.text(SMALL, max_size=9).map("##".__add__), max_size=25),
+    st.lists(st.text(SMALL + "B ́", max_size=60), max_size=5),
+    st.integers(0, 9),
+    st.booleans(),
+)
+def test_any_vocabulary(pieces: list[str], texts: list[str], gap: int, lower: bool) -> None:
+    vocab = {piece: index * (gap + 1) + gap for piece, index in numbered(pieces).items()}  # Ids with holes.
+    check(texts, Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower))
+
+
+def test_longest_pieces() -> None:
+    vocab = numbered(["a" * 200, "a" * 201, "##" + "a" * 199, "##" + "a" * 200, "a", "b", "##b", "ba"])
+    texts = ["a" * count for count in range(195, 204)] + ["b" + "a" * count for count in range(195, 204)]
+    check(texts, Slow(vocab, True), plain(vocab, True), compiled(vocab, True))
+
+
+def test_words_with_the_same_number_are_told_apart() -> None:
+    """Words and pieces that are one 64-bit number to the kernel, made by carrying 2**64 through the digits."""
+    letters = [chr(ord("a") + place) for place in range(26)] + [chr(0x561 + place) for place in range(38)]
+    base = (2 + len(letters)) | 1
+
+    def value(word: str) -> int:
+        number = 0
+        for letter in word:
+            number = number * base + 2 + letters.index(letter)
+        return number
+
+    def word_of(number: int) -> str | None:
+        digits = []
+        while number > 0:
+            number, digit = divmod(number, base)
+            digits.append(digit - 2)
+        return (
+            "".join(letters[digit] for digit in digits[::-1])
+            if digits and min(digits) >= 0 and max(digits) < len(letters)
+            else None
+        )
+
+    rng = random.Random(5)
+    pairs = []
+    while len(pairs) < 200:
+        shorter = "".join(rng.choices(letters, k=rng.choice([9, 10, 12, 15])))
+        other = word_of(value(shorter) + rng.randint(1, 1000) * 2**64)
+        if other is not None:
+            pairs.append((shorter, other))
+    assert {len(b) - len(a) for a, b in pairs} >= {0, 2}
+    for index in (0, 1):
+        pieces = [pair[index] for pair in pairs]
+        vocab = numbered([*letters, *pieces[::2], *("##" + piece for piece in pieces[1::2])])
+        tokenizer = compiled(vocab, True)
+        assert tokenizer._tables.exact_length < 12
+        assert value(pairs[0][0]) % 2**64 == value(pairs[0][1]) % 2**64
+        texts = [word for pair in pairs for one in pair for word in (one, "a" + one)]
+        check(texts, Slow(vocab, True), tokenizer)
+
+
+def test_interface(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join([*SPECIAL, "walk", "##ed", ",", "Walk", "##"]) + "\n", encoding="utf-8")
+    fast, full = FastTokenizer(str(path)), FullTokenizer(path)
+    assert (fast.vocab, fast.inv_vocab, fast.do_lower_case) == (full.vocab, full.inv_vocab, True)
+    assert fast.tokenize("WALKED, wálk walks") == ["walk", "##ed", ",", "walk", "[UNK]"]
+    assert fast.tokenize(b"WALKED") == fast.tokenize(b"walked") == ["walk", "##ed"]
+    assert fast.encode("walked Walk") == fast.convert_tokens_to_ids(["walk", "##ed", "walk"]) == [5, 6, 5]
+    assert fast.convert_ids_to_tokens([5, 6]) == ["walk", "##ed"]
+    assert fast.is_continuation.tolist() == [piece.startswith("##") for piece in full.vocab]
+    assert fast.is_continuation.dtype == bool
+    cased = FastTokenizer(str(path), do_lower_case=False)
+    assert cased.encode("Walk walk wálk") == [8, 5, 1]
+    with pytest.raises(InputError, match="token 'c' is not in the vocabulary"):
+        fast.convert_tokens_to_ids(["c"])
+    with pytest.raises(InputError, match="id 99 is not in the vocabulary"):
+        fast.convert_ids_to_tokens([99])
+    with pytest.raises(InputError, match="is not UTF-8"):
+        fast.encode(b"\xff")
+    with pytest.raises(InputError, match="Cannot read"):
+        FastTokenizer(str(tmp_path / "nothing.txt"))
+
+
+@pytest.mark.parametrize("make", [plain, compiled])
+def test_batches_are_of_texts(make: "type[FastTokenizer]") -> None:
+    tokenizer = make(SCARCE, True)
+    with pytest.raises(TypeError, match="a sequence of texts; for a single one there is encode"):
+        tokenizer.encode_batch("ab")
+    for wrong in ([b"ab"], ["ab", None], [3]):
+        with pytest.raises(TypeError):
+            tokenizer.encode_batch(wrong)
+    with pytest.raises(ValueError, match="must be str or bytes, not int"):
+        tokenizer.encode(3)
+
+
+def test_holes_are_no_continuations() -> None:
+    vocab = {"[UNK]": 1, "a": 4, "##a": 7}
+    assert plain(vocab, True).is_continuation.tolist() == [False] * 7 + [True]
+
+
+# --- Loading the kernel, and doing without ---------------------------------------------------------------------------
+
+
+def test_kernel_is_loaded_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_tokenizer, "_PATIENCE", 100)
+    tokenizer = made(SCARCE, True, fast_tokenizer._PATIENCE)
+    text = "ab a.b" * 10
+    expected = Slow(SCARCE, True).encode(text)
+    assert tokenizer.encode(text) == expected
+    assert tokenizer._kernel is None
+    assert tokenizer.encode(text) == expected
+    assert tokenizer._kernel is wordpiece_kernel
+    assert tokenizer.encode(text) == expected
+
+
+@pytest.mark.parametrize("missing", ["numba", "bert_tf2.wordpiece_kernel"])
+def test_without_numba(missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.delitem(sys.modules, "bert_tf2.wordpiece_kernel")
+    monkeypatch.delattr(bert_tf2, "wordpiece_kernel")
+    monkeypatch.setitem(sys.modules, missing, None)
+    fast_tokenizer._warn_of_slowness.cache_clear()
+    texts = ["ab ab.Σ中", "", "a" * 201, "ab " * 50]
+    for _ in range(2):
+        tokenizer = made(SCARCE, True, 0)
+        check(texts, Slow(SCARCE, True), tokenizer)
+        assert tokenizer._kernel is None
+    [record] = caplog.records
+    assert (record.levelno, record.name) == (logging.WARNING, fast_tokenizer.__name__)
+    assert "plain Python, which is several times slower than the Numba kernel: " in record.getMessage()
+
+
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(wordpiece_kernel, "encode_texts", fails)
+    fast_tokenizer._warn_of_slowness.cache_clear()
+    check(["ab " * 50], Slow(SCARCE, True), made(SCARCE, True, 0))
+    assert "OSError: no space left" in caplog.text
+
+
+def test_kernel_without_a_folder_for_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def njit(*functions: object, cache: bool = False) -> object:
+        calls.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return functions[0] if functions else njit
+
+    monkeypatch.setattr(wordpiece_kernel, "njit", lambda *f, **o: (lambda g: njit(g, **o)) if o else njit(*f))
+    assert wordpiece_kernel._compiled(len) is len
+    assert calls == [True, False]
+
+
+def test_importing_imports_neither_numba_nor_tensorflow() -> None:
+    program = (
+        "import sys, bert_tf2.fast_tokenizer as f; sys.exit(any(n in sys.modules for n in ('numba', 'tensorflow')))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
+
+
+# --- Other processes -------------------------------------------------------------------------------------------------
+
+
+def test_pickling() -> None:
+    tokenizer = compiled(NASTY, False)
+    again = pickle.loads(pickle.dumps(tokenizer))
+    assert (again.vocab, again.do_lower_case, again._kernel) == (NASTY, False, None)
+    assert len(pickle.dumps(tokenizer)) < 20_000  # The vocabulary, no tables.
+    check(["Ab ab Σ é"], Slow(NASTY, False), again)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers(method: str) -> None:
+    tokenizer = compiled(NASTY, True)
+    texts = ["ab Σa é", "中 ab" * 20]
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        ids, splits = pool.submit(tokenizer.encode_batch, texts).result()
+    expected = tokenizer.encode_batch(texts)
+    np.testing.assert_array_equal(ids, expected.values)
+    np.testing.assert_array_equal(splits, expected.row_splits)
+
+
+# --- Real data -------------------------------------------------------------------------------------------------------
+
+SAMPLE = 12  # Every so manieth text; all of them were compared by hand.
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The lines of a file, or the strings of a JSON file."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".json":
+        yield from text.split("\n")
+        return
+    left = [json.loads(text)]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list | dict):
+            left += value.values() if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_real_data(name: str, shared: Path) -> None:
+    vocab_file = shared / "data" / "vocab" / f"bert_{name}.txt"
+    full = FullTokenizer(vocab_file, VOCABULARIES[name])
+    fast = compiled(full.vocab, VOCABULARIES[name])
+    paths = sorted(path for path in (shared / "data").rglob("*") if path.is_file() and path.suffix != ".model")
+    assert len(paths) >= 25
+    for path in paths:
+        texts = list(texts_of(path))[::SAMPLE]
+        tokens = [full.tokenize(text) for text in texts]
+        ids = [full.convert_tokens_to_ids(row) for row in tokens]
+        assert rows(fast.encode_batch(texts)) == ids, path
+        assert [fast.tokenize(text) for text in texts] == tokens, path
+        check(texts[::20], full_as_slow(full), plain(full.vocab, VOCABULARIES[name]))
+
+
+def full_as_slow(full: FullTokenizer) -> Slow:
+    return Slow(full.vocab, full.basic_tokenizer.do_lower_case)
