@@ -23,6 +23,7 @@ flags.DEFINE_enum(
     "static: the records are masked; dynamic: they are not, and are masked anew in each epoch.",
 )
 flags.DEFINE_string("vocab_file", None, "The vocabulary that the records were made with; needed with masking=dynamic.")
+flags.DEFINE_string("spm_model_file", None, "Or the SentencePiece model that they were made with.")
 flags.DEFINE_float("masked_lm_prob", 0.15, "Share of the tokens that masking=dynamic masks.")
 flags.DEFINE_bool("do_whole_word_mask", False, "Whether masking=dynamic masks all pieces of a word or none.")
 flags.DEFINE_bool(

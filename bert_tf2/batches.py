@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from bert_tf2.records import count_records, record_dataset, record_reader
+from bert_tf2.record_files import count_records, record_dataset, record_reader
 
 Batch = dict[str, tf.Tensor]
 Parse = Callable[[tf.Tensor], Batch]

@@ -124,7 +124,7 @@ class FastTokenizer:
         if len(text) > _SHORT and (self._kernel is not None or self._use_kernel(len(text))):
             ids = self._kernel.encode_text(_utf_32(text), *self._tables)
             if ids is not None:
-                return ids.tolist()
+                return ids
         return self._encode(text)
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:

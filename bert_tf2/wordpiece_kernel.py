@@ -162,6 +162,8 @@ def _encode(
 ) -> int:
     """Writes the ids of all texts to `ids`, and how many each text has to `counts`; returns their sum.
 
+    See `encode_texts` and `Tables`. `ids` has room for `widest` ids a character.
+
     All in one function, as Numba counts references to arrays wherever they are handed on: that took twice the time.
     """
     base = powers[1]
@@ -169,7 +171,8 @@ def _encode(
     half = len(slots) // 2
     # What a word needs to be cut: the numbers of its beginnings, from the empty one's on. Symbol i of the word is
     # numbers[i + 1] - numbers[i] * base. Of a word that is too long, no more than is needed to see that is kept.
-    numbers = np.zeros(max_length + 2, np.uint64)
+    numbers = np.empty(max_length + 2, np.uint64)
+    numbers[0] = 0
     number = np.uint64(0)
     end = 0
     count = 0
@@ -245,7 +248,7 @@ def _encode(
 
 
 @_compiled
-def encode_text(text: bytes, *fields: Any) -> np.ndarray | None:
+def encode_text(text: bytes, *fields: Any) -> list[int] | None:
     """The ids of one text.
 
     Args:
@@ -253,14 +256,13 @@ def encode_text(text: bytes, *fields: Any) -> np.ndarray | None:
       *fields: those of `Tables`. (Numba takes them over more quickly than the tuple.)
 
     Returns:
-      int32 `[ids]`; None where the text needs the rules.
+      The ids; None where the text needs the rules.
     """
     codes = np.frombuffer(text, np.int32)
     lengths = np.full(1, len(codes), np.int64)
-    counts = np.empty(1, np.int64)
     ids = np.empty(len(codes) * fields[-1], np.int32)
-    end = _encode(codes, lengths, ids, counts, *fields)
-    return None if counts[0] == NEEDS_RULES else ids[:end]
+    end = _encode(codes, lengths, ids, lengths, *fields)  # The counts may overwrite the lengths.
+    return None if lengths[0] == NEEDS_RULES else [ids[place] for place in range(end)]
 
 
 @_compiled

@@ -41,6 +41,7 @@ LEVELS = {
         "masking",
         "modeling",
         "optimization",
+        "record_files",
         "record_kernel",
         "records",
         "sentence_kernel",
@@ -53,7 +54,7 @@ LEVELS = {
 }
 WITH_TENSORFLOW = {"batches", "checkpoints", "heads", "masking", "modeling", "optimization"}
 SAME_LEVEL = {
-    "batches": {"records"},
+    "batches": {"record_files"},
     "config": {"errors"},
     "fast_instances": {"instance_kernel", "instances"},
     "fast_records": {"record_kernel", "records"},
@@ -63,12 +64,13 @@ SAME_LEVEL = {
     "heads": {"modeling"},
     "masking": {"fast_instances", "instances"},
     "mersenne_twister": {"compilation"},
+    "record_files": {"records"},
     "sentence_kernel": {"instance_kernel"},
     "sentencepiece_tokenizer": {"errors", "fast_tokenizer", "subword_sampling", "tokenization"},
     "subword_sampling": {"errors"},
     "tokenization": {"errors", "files"},
     "unicode_tables": {"files", "tokenization"},
-    "wordpiece_kernel": {"compilation"},
+    "wordpiece_kernel": {"compilation", "unicode_tables"},
 }
 WITHOUT_TENSORFLOW = sorted({*LEVELS[0], *LEVELS[1], "cli"} - {"metrics"} - WITH_TENSORFLOW)
 LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bert_tf2 import batches
 from bert_tf2.errors import InputError
-from bert_tf2.records import count_records
+from bert_tf2.record_files import count_records
 
 
 @pytest.fixture(scope="module")

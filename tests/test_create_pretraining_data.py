@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from bert_tf2 import records
+from bert_tf2 import record_files, records
 from bert_tf2.errors import InputError
 from bert_tf2.instances import InstanceParameters, TrainingInstance, instance_features
 from bert_tf2.tasks import pretraining_groups
@@ -134,8 +134,8 @@ def test_script_on_a_text_of_ones_own(tmp_path: Path, text: str, vocab: str) -> 
     assert lines[-6].startswith("Read 5 documents, 40 sentences, 240 tokens (0.00% unknown")
     assert lines[-5].startswith(f"Made {sum(counts)} instances: ")
     assert lines[-3:] == [f"Wrote {path}" for path in (*outputs, f"{outputs[0]}.summary.json")]
-    assert records.count_records(outputs) == sum(counts)
-    records.check_lengths(outputs, records.pretraining(32, 5))
+    assert record_files.count_records(outputs) == sum(counts)
+    record_files.check_lengths(outputs, records.pretraining(32, 5))
 
 
 def test_mistakes_are_one_sentence_and_status_1(tmp_path: Path, text: str, vocab: str) -> None:
@@ -329,4 +329,4 @@ def test_more_files_than_instances(tmp_path: Path, vocab: str, caplog: pytest.Lo
     empty = sum(os.path.getsize(path) == 0 for path in outputs)
     assert empty >= 5
     assert "fewer instances than output files" in caplog.text
-    records.check_lengths(outputs, records.pretraining(32, 5))
+    record_files.check_lengths(outputs, records.pretraining(32, 5))

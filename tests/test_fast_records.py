@@ -16,7 +16,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_tf2 import compilation, fast_records, records
+from bert_tf2 import compilation, fast_records, record_files, records
 from bert_tf2.fast_records import BlockWriter, Encoder
 from bert_tf2.records import Feature, RecordWriter, Schema
 
@@ -138,8 +138,8 @@ def test_tensorflow_reads_it(tmp_path: Path) -> None:
     (batch,) = tf.data.TFRecordDataset(path).batch(500).map(schema.parse)
     for name, column in columns.items():
         np.testing.assert_array_equal(batch[name].numpy(), column)
-    assert records.count_records([path]) == 500
-    assert records.locate_damage([path]) is None
+    assert record_files.count_records([path]) == 500
+    assert record_files.locate_damage([path]) is None
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -252,7 +252,7 @@ def test_tensorflow_is_not_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], timeout=60, cwd=REPOSITORY)
     assert done.returncode == 0
-    assert records.count_records([tmp_path / "a"]) == 3
+    assert record_files.count_records([tmp_path / "a"]) == 3
 
 
 def test_many_random_records(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import batches, checkpoints, files, masking, modeling, optimization, records, training
+from bert_tf2 import batches, checkpoints, files, masking, modeling, optimization, record_files, records, training
 from bert_tf2.config import BertConfig
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.fast_instances import Vocabulary
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
+from bert_tf2.tasks.pretraining_groups import vocabulary_of
 from bert_tf2.tasks.pretraining_model import PretrainingModel
 from bert_tf2.tokenization import load_vocab
 
@@ -39,7 +41,8 @@ class PretrainingConfig:
       max_seq_length: `S` of the records.
       max_predictions_per_seq: `P` of the records.
       masking: "static", the records are masked; "dynamic", they are not, and are masked anew in each epoch.
-      vocab_file: the vocabulary of the records, for dynamic masking.
+      vocab_file: the vocabulary of the records, for dynamic masking; or
+      spm_model_file: their SentencePiece model.
       masked_lm_prob: share of the tokens that dynamic masking masks.
       do_whole_word_mask: whether dynamic masking masks all pieces of a word or none.
       use_nsp: whether there is a next-sentence task.
@@ -69,6 +72,7 @@ class PretrainingConfig:
     max_predictions_per_seq: int = 20
     masking: str = "static"
     vocab_file: str | None = None
+    spm_model_file: str | None = None
     masked_lm_prob: float = 0.15
     do_whole_word_mask: bool = False
     use_nsp: bool = True
@@ -99,9 +103,9 @@ class PretrainingConfig:
         if self.masking not in MASKINGS:
             raise InputError(f"Unknown --masking {self.masking!r}; choose one of {', '.join(MASKINGS)}.")
         if self.masking == "dynamic":
-            if self.vocab_file is None:
+            if (self.vocab_file is None) == (self.spm_model_file is None):
                 raise InputError(
-                    "--masking=dynamic needs --vocab_file: the vocabulary that the records were made with."
+                    "--masking=dynamic needs --vocab_file (or --spm_model_file): what the records were made with."
                 )
             _ = self.parameters
         elif self.do_whole_word_mask or self.masked_lm_prob != type(self).masked_lm_prob:
@@ -190,7 +194,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         )
     paths = files.expand(config.input_file, "--input_file")
     data = _Data(config, paths, _vocabulary(config, bert_config))
-    records.check_lengths(paths, data.schema)
+    record_files.check_lengths(paths, data.schema)
     _log_input(config, paths)
 
     keras.utils.set_random_seed(config.seed)
@@ -203,7 +207,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
             _train(config, bert_config, model, strategy, data)
         return _evaluate(config, model, strategy, data) if config.do_eval else None
     except tf.errors.DataLossError:
-        raise InputError(records.locate_damage(paths) or "A record file changed while it was read.") from None
+        raise InputError(record_files.locate_damage(paths) or "A record file changed while it was read.") from None
     except tf.errors.InvalidArgumentError as error:
         raise _explained(error, bert_config) from error
 
@@ -212,14 +216,17 @@ def _vocabulary(config: PretrainingConfig, bert_config: BertConfig) -> Vocabular
     """What dynamic masking has to know about the vocabulary."""
     if config.masking == "static":
         return None
-    vocab = load_vocab(str(config.vocab_file))
-    highest = max(vocab.values())
-    if highest >= bert_config.vocab_size:
+    if config.spm_model_file:
+        vocabulary = vocabulary_of(SentencePieceTokenizer(config.spm_model_file))
+    else:
+        vocabulary = Vocabulary.of(load_vocab(str(config.vocab_file)))
+    pieces = vocabulary.is_continuation.size
+    if pieces > bert_config.vocab_size:
         raise InputError(
-            f"{config.vocab_file} has {highest + 1:,} pieces, but vocab_size is {bert_config.vocab_size:,} in "
-            f"{config.bert_config_file}; give the vocabulary and the config of one model."
+            f"{config.vocab_file or config.spm_model_file} has {pieces:,} pieces, but vocab_size is "
+            f"{bert_config.vocab_size:,} in {config.bert_config_file}; give the vocabulary and the config of one model."
         )
-    return Vocabulary.of(vocab)
+    return vocabulary
 
 
 def _log_input(config: PretrainingConfig, paths: list[str]) -> None:
@@ -229,7 +236,7 @@ def _log_input(config: PretrainingConfig, paths: list[str]) -> None:
     if size > _MOST_BYTES_COUNTED:
         logger.info("Input: %.1f GB in %s.", size / 1e9, where)
         return
-    count = records.count_records(paths)
+    count = record_files.count_records(paths)
     epochs = config.num_train_steps * config.train_batch_size / count
     logger.info("Input: %s records in %s%s.", f"{count:,}", where, f", {epochs:.3g} epochs" if config.do_train else "")
 

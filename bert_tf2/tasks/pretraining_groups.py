@@ -231,14 +231,15 @@ def _counts(made: InstanceArrays | PackedRows, job: Job) -> dict[str, int]:
     return {**counts, "instances": len(made), "positions": positions, "masked_tokens": masked_tokens}
 
 
-def _vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
+    """What the making of instances has to know about a tokenizer's vocabulary."""
     ids = tokenizer.vocab
     word_ids = np.fromiter(ids.values(), np.int32, len(ids))
     return Vocabulary(word_ids, tokenizer.is_continuation, ids[CLS], ids[SEP], ids[MASK])
 
 
 def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus) -> InstanceArrays | PackedRows:
-    rng, vocabulary = random.Random(job.seed), _vocabulary(tokenizer)
+    rng, vocabulary = random.Random(job.seed), vocabulary_of(tokenizer)
     rounds = job.parameters.dupe_factor * len(corpus)
     if job.no_nsp:
         with Progress("Making rows", unit="row", shown=job.shows_progress) as progress:
