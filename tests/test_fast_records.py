@@ -158,6 +158,8 @@ def test_gzip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, compi
         assert unpacked == list(tf.data.TFRecordDataset(expected).as_numpy_iterator())
     write_fast(again, schema, columns, [20, 45], compression="gzip")
     assert contents(packed) == contents(again)
+    if compiled:
+        assert all(content[4:8] == bytes(4) for content in contents(packed)), "no time in it"
 
 
 def test_records_are_dealt_in_turn_over_blocks(tmp_path: Path) -> None:
