@@ -4,6 +4,7 @@ The interface is that of `fast_tokenizer.FastTokenizer`; the pieces are those of
 of this project (`build_vocab.py --type=sentencepiece`) or another's, as of ALBERT.
 """
 
+import functools
 import hashlib
 import itertools
 import os
@@ -208,11 +209,34 @@ _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6
 _UNIGRAM, _BPE = 1, 2
 
 
-def _content(model: bytes) -> Any:
-    """The `ModelProto`; the processor does not tell the types of the pieces whole."""
-    from sentencepiece import sentencepiece_model_pb2
+@functools.cache
+def _model_class() -> Any:
+    """A protobuf class for the parts of `ModelProto` that are needed here.
 
-    return sentencepiece_model_pb2.ModelProto.FromString(model)
+    That of the sentencepiece package is generated for one version of protobuf and refuses to be imported with an older
+    one, as Apache Beam brings.
+    """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="sentencepiece_parts.proto", package="parts", syntax="proto2")
+    model = file.message_type.add(name="Model")
+    model.field.add(name="pieces", number=1, label=3, type=kinds.TYPE_MESSAGE, type_name=".parts.Piece")
+    model.field.add(name="trainer_spec", number=2, label=1, type=kinds.TYPE_MESSAGE, type_name=".parts.Trainer")
+    piece = file.message_type.add(name="Piece")
+    piece.field.add(name="piece", number=1, label=1, type=kinds.TYPE_STRING)
+    piece.field.add(name="score", number=2, label=1, type=kinds.TYPE_FLOAT)
+    piece.field.add(name="type", number=3, label=1, type=kinds.TYPE_INT32, default_value=str(_NORMAL))
+    trainer = file.message_type.add(name="Trainer")
+    trainer.field.add(name="model_type", number=3, label=1, type=kinds.TYPE_INT32, default_value=str(_UNIGRAM))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("parts.Model"))
+
+
+def _content(model: bytes) -> Any:
+    """A model's pieces and kind; the processor does not tell the types of the pieces whole."""
+    return _model_class().FromString(model)
 
 
 def piece_scores(model: bytes) -> list[tuple[str, float]]:

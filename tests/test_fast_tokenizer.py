@@ -1,5 +1,6 @@
 """The fast tokenizer against its definition: every code point, nasty texts, odd vocabularies, real data."""
 
+import itertools
 import json
 import logging
 import math
@@ -251,37 +252,49 @@ def test_longest_pieces() -> None:
     check(texts, Slow(vocab, True), plain(vocab, True), compiled(vocab, True))
 
 
+ARMENIAN = [chr(code) for code in range(0x561, 0x587)]
+SYMBOLS = sorted({*"".join(SPECIAL), *ARMENIAN})  # The kernel's, from 2 on, for vocabularies of these letters.
+BASE = (2 + len(SYMBOLS)) | 1
+
+
+def number_of(word: str) -> int:
+    return sum((2 + SYMBOLS.index(letter)) * BASE**place for place, letter in enumerate(reversed(word)))
+
+
+def word_of(number: int) -> str:
+    word = ""
+    while number > 0:
+        number, digit = divmod(number, BASE)
+        word = (SYMBOLS[digit - 2] if 2 <= digit < 2 + len(SYMBOLS) else " ") + word
+    return word
+
+
 def test_words_with_the_same_number_are_told_apart() -> None:
     """Words and pieces that are one number to the kernel: 2**64 or its multiples are carried through the digits."""
-    letters = [chr(code) for code in range(0x561, 0x587)]  # Armenian.
-    alphabet = sorted({*"".join(SPECIAL), *letters})
-    base = (2 + len(alphabet)) | 1
-
-    def value(word: str) -> int:
-        return sum((2 + alphabet.index(letter)) * base**place for place, letter in enumerate(reversed(word)))
-
-    def word_of(number: int) -> str:
-        word = ""
-        while number > 0:
-            number, digit = divmod(number, base)
-            word = (alphabet[digit - 2] if 2 <= digit < 2 + len(alphabet) else " ") + word
-        return word
-
     rng = random.Random(5)
     pairs: list[tuple[str, str]] = []
     while len(pairs) < 100:
-        one = "".join(rng.choices(letters, k=rng.choice([8, 12, 13])))
-        other = word_of(value(one) + rng.randint(1, 1000) * 2**64)
-        if set(other) <= set(letters):
+        one = "".join(rng.choices(ARMENIAN, k=rng.choice([8, 12, 13])))
+        other = word_of(number_of(one) + rng.randint(1, 1000) * 2**64)
+        if set(other) <= set(ARMENIAN):
             pairs.append((one, other))
     assert {len(other) - len(one) for one, other in pairs} >= {0, 4}
-    texts = [text for pair in pairs for word in pair for text in (word, letters[0] + word)]
+    texts = [text for pair in pairs for word in pair for text in (word, ARMENIAN[0] + word)]
     for pieces in zip(*pairs, strict=True):
-        vocab = numbered([*letters, *pieces[::2], *("##" + piece for piece in pieces[1::2])])
+        vocab = numbered([*ARMENIAN, *pieces[::2], *("##" + piece for piece in pieces[1::2])])
         tokenizer = compiled(vocab, False)
-        assert int(tokenizer._tables.powers[1]) == base
+        assert int(tokenizer._tables.powers[1]) == BASE
         assert tokenizer._tables.exact_length == 11
         check(texts, Slow(vocab, False), tokenizer)
+
+
+def test_pieces_at_the_end_of_the_hash_table() -> None:
+    words = ["".join(letters) for letters in itertools.product(ARMENIAN[:20], repeat=3)]
+    last = [word for word in words if wordpiece_kernel._slot(np.uint64(number_of(word)), 128) == 127][:40]
+    vocab = numbered([*ARMENIAN[:10], *last[:20], *("##" + word for word in [*last[:20], *ARMENIAN])])
+    tokenizer = compiled(vocab, False)
+    assert len(tokenizer._tables.slots) == 2 * 128
+    check([*last, *(ARMENIAN[0] + word for word in last)], Slow(vocab, False), tokenizer)
 
 
 def test_interface(tmp_path: Path) -> None:
@@ -441,8 +454,4 @@ def test_real_data(name: str, shared: Path) -> None:
         ids = [full.convert_tokens_to_ids(row) for row in tokens]
         assert rows(fast.encode_batch(texts)) == ids, path
         assert [fast.tokenize(text) for text in texts] == tokens, path
-        check(texts[::20], full_as_slow(full), plain(full.vocab, VOCABULARIES[name]))
-
-
-def full_as_slow(full: FullTokenizer) -> Slow:
-    return Slow(full.vocab, full.basic_tokenizer.do_lower_case)
+        check(texts[::20], Slow(full.vocab, VOCABULARIES[name]), plain(full.vocab, VOCABULARIES[name]))

@@ -16,9 +16,8 @@ import sentencepiece
 from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sentencepiece import sentencepiece_model_pb2
 
-from bert_tf2 import vocabulary
+from bert_tf2 import sentencepiece_tokenizer, vocabulary
 from bert_tf2.errors import InputError
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.subword_sampling import UNKNOWN, Piece, Sampler, sample_bpe, sample_unigram
@@ -269,7 +268,7 @@ def test_without_randomness_it_is_the_library(
 
 
 def exact(path: str) -> Sampler:
-    content = sentencepiece_model_pb2.ModelProto.FromString(Path(path).read_bytes())
+    content = sentencepiece_tokenizer._content(Path(path).read_bytes())
     pieces = {
         piece.piece: Piece(index, piece.score, piece.type == 4)
         for index, piece in enumerate(content.pieces)
