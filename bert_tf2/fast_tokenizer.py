@@ -8,15 +8,14 @@ There are two ways to the same ids. Plain Python remembers the ids of each word 
 Numba (`wordpiece_kernel`) remembers nothing and is many times faster, but has to be loaded first.
 """
 
-import functools
 import itertools
-import logging
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bert_tf2.compilation import kernel
 from bert_tf2.tokenization import (
     BasicTokenizer,
     WordpieceTokenizer,
@@ -37,8 +36,6 @@ _PATIENCE = 2_000_000
 _SHORT = 32
 # Characters that the kernel gets at a time: enough that a call costs nothing, few enough for the processor's cache.
 _CHUNK = 1 << 16
-
-_logger = logging.getLogger(__name__)
 
 
 class Ragged(NamedTuple):
@@ -168,19 +165,12 @@ class FastTokenizer:
         return self._kernel is not None
 
     def _load_kernel(self) -> None:
-        try:
-            from bert_tf2 import wordpiece_kernel as kernel
-
+        loaded = kernel("bert_tf2.wordpiece_kernel")
+        if loaded is not None:
             replacements = load_replacements(self.do_lower_case)
-            tables = kernel.make_tables(self.vocab, replacements, UNKNOWN, self._pieces.max_input_chars_per_word)
-            # Compiled for these types now, or not at all.
-            kernel.encode_text(_utf_32("a"), *tables)
-            kernel.encode_texts(_utf_32("a"), np.ones(1, np.int64), *tables)
-        except Exception as error:  # Numba can fail in many ways; all of them only cost time.
-            _warn_of_slowness(f"{type(error).__name__}: {error}")
-        else:
-            self._tables = tables
-            self._kernel = kernel  # Last, as another thread may ask for it.
+            longest = self._pieces.max_input_chars_per_word
+            self._tables = loaded.make_tables(self.vocab, replacements, UNKNOWN, longest)
+            self._kernel = loaded  # Last, as another thread may ask for it.
 
     def _encode_by_kernel(self, texts: Sequence[str], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ids of texts, int32 `[total]`, and how many each has, int64 `[rows]`."""
@@ -248,8 +238,3 @@ def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
     full = np.searchsorted(ends, np.arange(_CHUNK, ends[-1], _CHUNK)) + 1
     bounds = np.unique([0, *full, len(lengths)]).tolist()
     yield from itertools.pairwise(bounds)
-
-
-@functools.cache
-def _warn_of_slowness(reason: str) -> None:
-    _logger.warning("Tokens are made by plain Python, which is several times slower than the Numba kernel: %s", reason)

@@ -4,15 +4,15 @@ The characters that pieces are made of are numbered: their `symbol`. A word is a
 the digits of a number, are what it is looked up by. In 64 bits the number of a short word is exact; a longer one may
 share its number with others and is compared with the piece found.
 
-Only `fast_tokenizer` imports this module, when it is worth it, and does without where Numba is missing.
+Imported by `compilation.kernel` alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from bert_tf2.compilation import compiled, inlined
 from bert_tf2.unicode_tables import BLANK, CODE_POINTS, CONTEXT, Replacements, code_points
 
 NEEDS_RULES = -1
@@ -113,22 +113,14 @@ def make_tables(vocab: Mapping[str, int], replacements: Replacements, unknown: s
     )
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as machine code, kept for the next time: beside this file or else in the user's cache folder."""
-    try:
-        return njit(cache=True)(function)
-    except RuntimeError:  # Numba may write to neither.
-        return njit(function)
-
-
-@njit(forceinline=True)
+@inlined
 def _slot(number: np.uint64, half: int) -> int:
     """Where to begin to look for a number in one half of `Tables.slots`."""
     place: Any = np.int64((number * _SPREAD) >> _HIGH_BITS)
     return place & (half - 1)
 
 
-@_compiled
+@compiled
 def _fill(slots: np.ndarray, pieces: np.ndarray, beginnings: int, spellings: np.ndarray, base: np.uint64) -> None:
     """Enters the pieces into `slots`; the first `beginnings` of them begin words. See `Tables`."""
     half = len(slots) // 2
@@ -144,7 +136,7 @@ def _fill(slots: np.ndarray, pieces: np.ndarray, beginnings: int, spellings: np.
         slots[table + slot, _PIECE] = np.uint64(piece)
 
 
-@_compiled
+@compiled
 def _encode(
     codes: np.ndarray,
     lengths: np.ndarray,
@@ -247,7 +239,7 @@ def _encode(
     return count
 
 
-@_compiled
+@compiled
 def encode_text(text: bytes, *fields: Any) -> list[int] | None:
     """The ids of one text.
 
@@ -265,7 +257,7 @@ def encode_text(text: bytes, *fields: Any) -> list[int] | None:
     return None if lengths[0] == NEEDS_RULES else [ids[place] for place in range(end)]
 
 
-@_compiled
+@compiled
 def encode_texts(text: bytes, lengths: np.ndarray, *fields: Any) -> tuple[np.ndarray, np.ndarray]:
     """The ids of several texts.
 
@@ -283,3 +275,11 @@ def encode_texts(text: bytes, lengths: np.ndarray, *fields: Any) -> tuple[np.nda
     ids = np.empty(len(codes) * fields[-1], np.int32)
     end = _encode(codes, lengths, ids, counts, *fields)
     return ids[:end].copy(), counts
+
+
+def try_out() -> None:
+    """Calls all compiled functions, as `compilation.kernel` asks for."""
+    nothing = np.empty(0, np.int32)
+    tables = make_tables({"[UNK]": 0, "a": 1}, Replacements(nothing, nothing, nothing), "[UNK]", max_length=1)
+    encode_text(b"a\0\0\0", *tables)
+    encode_texts(b"a\0\0\0", np.ones(1, np.int64), *tables)

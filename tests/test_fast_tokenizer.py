@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import logging
 import math
 import multiprocessing
 import pickle
@@ -20,8 +19,7 @@ from conftest import REPOSITORY
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import bert_tf2
-from bert_tf2 import fast_tokenizer, wordpiece_kernel
+from bert_tf2 import compilation, fast_tokenizer, wordpiece_kernel
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
 from bert_tf2.tokenization import BasicTokenizer, FullTokenizer, WordpieceTokenizer
@@ -352,44 +350,35 @@ def test_kernel_is_loaded_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -
     assert tokenizer.encode(text) == expected
 
 
+@pytest.fixture
+def _kernels_are_forgotten() -> Iterator[None]:
+    compilation.kernel.cache_clear()
+    yield
+    compilation.kernel.cache_clear()
+
+
+@pytest.mark.usefixtures("_kernels_are_forgotten")
 @pytest.mark.parametrize("missing", ["numba", "bert_tf2.wordpiece_kernel"])
 def test_without_numba(missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.delitem(sys.modules, "bert_tf2.wordpiece_kernel")
-    monkeypatch.delattr(bert_tf2, "wordpiece_kernel")
     monkeypatch.setitem(sys.modules, missing, None)
-    fast_tokenizer._warn_of_slowness.cache_clear()
     texts = ["ab ab.Σ中", "", "a" * 201, "ab " * 50]
     for _ in range(2):
         tokenizer = made(SCARCE, True, 0)
         check(texts, Slow(SCARCE, True), tokenizer)
         assert tokenizer._kernel is None
     [record] = caplog.records
-    assert (record.levelno, record.name) == (logging.WARNING, fast_tokenizer.__name__)
-    assert "plain Python, which is several times slower than the Numba kernel: " in record.getMessage()
+    assert record.getMessage().startswith("bert_tf2.wordpiece_kernel cannot be compiled here")
 
 
+@pytest.mark.usefixtures("_kernels_are_forgotten")
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def fails(*_: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(wordpiece_kernel, "encode_texts", fails)
-    fast_tokenizer._warn_of_slowness.cache_clear()
     check(["ab " * 50], Slow(SCARCE, True), made(SCARCE, True, 0))
     assert "OSError: no space left" in caplog.text
-
-
-def test_kernel_without_a_folder_for_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def njit(*functions: object, cache: bool = False) -> object:
-        calls.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return functions[0] if functions else njit
-
-    monkeypatch.setattr(wordpiece_kernel, "njit", lambda *f, **o: (lambda g: njit(g, **o)) if o else njit(*f))
-    assert wordpiece_kernel._compiled(len) is len
-    assert calls == [True, False]
 
 
 def test_importing_imports_neither_numba_nor_tensorflow() -> None:
