@@ -173,7 +173,7 @@ def main() -> None:
     def step(number: int, what: str) -> None:
         print(f"\n[{number}/5] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
 
-    print("From raw text to a pre-trained BERT, in about six minutes on two cores.")
+    print("From raw text to a pre-trained BERT, in five to six minutes on two cores.")
     step(1, "Collecting English text from the docstrings of the installed libraries, about 30 s")
     train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
 

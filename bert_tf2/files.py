@@ -130,6 +130,12 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> 
         unfinished.unlink(missing_ok=True)
 
 
+def unfinished(path: str | os.PathLike[str]) -> list[Path]:
+    """What killed processes left of `path`, and what others are writing of it now."""
+    final = Path(path)
+    return list(final.parent.glob(f".{glob.escape(final.name)}.unfinished-*"))
+
+
 def beside(path: str | os.PathLike[str]) -> Path:
     """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its folder."""
     final = Path(path)

@@ -186,7 +186,7 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
         logger.info("%d groups of at most %.1f MB, each made by itself.", len(groups), config.group_bytes / 1e6)
     left = [job for job in jobs if job.group.index not in done]
     for job in left:
-        Path(job.marker).unlink(missing_ok=True)
+        _remove([job.marker, *(left_over for output in job.outputs for left_over in files.unfinished(output))])
 
     total = sum(job.group.size for job in left)
     several = len(left) > 1
