@@ -1,39 +1,15 @@
 """What record files hold: counts, lengths, and sentences for all that can be wrong with them."""
 
 import gzip
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import tensorflow as tf
+from test_records import pretraining_record, write
 
 from bert_tf2 import record_files, records
 from bert_tf2.errors import InputError
 from bert_tf2.records import Feature, Schema
-
-
-def write(path: Path, contents: Sequence[bytes]) -> str:
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for content in contents:
-            writer.write(content)
-    return str(path)
-
-
-def read(path: str | Path) -> list[bytes]:
-    return [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
-
-
-def example(max_seq_length: int = 8, max_predictions_per_seq: int = 2, **changes: Any) -> dict[str, Any]:
-    schema = records.pretraining(max_seq_length, max_predictions_per_seq)
-    values: dict[str, Any] = {feature.name: np.arange(feature.size) for feature in schema.features}
-    return {**values, **changes}
-
-
-def pretraining_record(max_seq_length: int = 8, max_predictions_per_seq: int = 2) -> bytes:
-    schema = records.pretraining(max_seq_length, max_predictions_per_seq)
-    return schema.encode(example(max_seq_length, max_predictions_per_seq))
 
 
 def test_lengths_of_the_first_record(tmp_path: Path) -> None:

@@ -145,7 +145,9 @@ def make(job: Job) -> Summary:
       OSError: an output cannot be written.
     """
     times = [time.perf_counter()]
-    tokenizer = _tokenizer(job.vocab_file, job.spm_model_file, job.do_lower_case, job.spm_alpha, job.seed)
+    # The seed, another one for each group, only where it matters: else one tokenizer serves all groups.
+    seed = job.seed if job.spm_alpha else 0
+    tokenizer = _tokenizer(job.vocab_file, job.spm_model_file, job.do_lower_case, job.spm_alpha, seed)
     corpus, summary = _read(job, tokenizer)
     times.append(time.perf_counter())
     made = _made(job, tokenizer, corpus)
@@ -169,7 +171,7 @@ def _tokenizer(
     vocab_file: str | None, spm_model_file: str | None, do_lower_case: bool, spm_alpha: float, seed: int
 ) -> Tokenizer:
     if spm_model_file:
-        return SentencePieceTokenizer(spm_model_file, do_lower_case, spm_alpha, seed if spm_alpha else 0)
+        return SentencePieceTokenizer(spm_model_file, do_lower_case, spm_alpha, seed)
     return FastTokenizer(str(vocab_file), do_lower_case)
 
 
