@@ -6,6 +6,7 @@ from bert_tf2 import cli
 
 cli.define_bert_flags()
 cli.define_training_flags(train_batch_size=32, eval_batch_size=8, learning_rate=5e-5)
+cli.define_precision_flags()
 cli.define_distribution_flags()
 flags.adopt_module_key_flags(cli)
 
@@ -29,6 +30,13 @@ flags.DEFINE_bool("do_whole_word_mask", False, "Whether masking=dynamic masks al
 flags.DEFINE_bool(
     "use_nsp", True, "Whether to train the next-sentence task; false for records made with --no_nsp, or without it."
 )
+flags.DEFINE_enum(
+    "shard_input",
+    "rows",
+    ["rows", "files"],
+    "With several machines: rows, each reads all records and takes its rows of each batch; files, each its own files.",
+)
+flags.DEFINE_integer("skip_bad_records", 0, "Leave out at most so many damaged records.")
 flags.DEFINE_bool("do_train", False, "Whether to train.")
 flags.DEFINE_bool("do_eval", False, "Whether to evaluate, after training if there is any, on the same input_file.")
 flags.DEFINE_integer("num_train_steps", 100_000, "Training steps in all, those of earlier runs included.")
@@ -43,7 +51,14 @@ def main() -> None:
     cli.import_tensorflow()
     from bert_tf2.tasks import pretraining
 
-    pretraining.run(cli.from_flags(pretraining.PretrainingConfig, distribution=cli.distribution_config()))
+    pretraining.run(
+        cli.from_flags(
+            pretraining.PretrainingConfig,
+            optimizer=cli.optimizer_config(),
+            precision=cli.precision_config(),
+            distribution=cli.distribution_config(),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Which records the batch of a step holds is a function of the files, the seed and
 training that was stopped goes on with exactly the batches that it would have had.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,24 +22,115 @@ _FILES_READ_AT_ONCE = 16
 EXAMPLE_WEIGHTS = "example_weights"
 
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Which part of each global batch a process makes: a run of its rows, in as many pieces as it has devices.
+
+    Attributes:
+      worker: which of the processes.
+      workers: how many there are.
+      devices: of this process.
+      by_files: the processes read different records, so that none reads all: each its own files, or, where there are
+        fewer files than processes, every n-th record. Else all processes read the same records and the batches are
+        those of a single device.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    devices: int = 1
+    by_files: bool = False
+
+    def rows(self, batch_size: int) -> int:
+        """Rows of a piece of a batch of `batch_size` rows over all processes."""
+        return batch_size // (self.workers * self.devices)
+
+    def first_row(self, element: tf.Tensor, batch_size: int) -> tf.Tensor:
+        """The number of a piece's first row in the stream of all rows; `element` counts the pieces of this process."""
+        batch, device = element // self.devices, element % self.devices
+        return batch * batch_size + (self.worker * self.devices + device) * self.rows(batch_size)
+
+    def of(self, dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        """From global batches (tensors, or dictionaries of them) to this process's pieces, one after the other."""
+        if self.workers * self.devices == 1:
+            return dataset
+        rows = self.rows(batch_size)
+
+        def pieces(value: tf.Tensor) -> tf.Tensor:
+            mine = value[self.worker * self.devices * rows :][: self.devices * rows]
+            return tf.reshape(mine, [self.devices, rows, *value.shape[1:]])
+
+        return dataset.map(lambda batch: tf.nest.map_structure(pieces, batch)).unbatch()
+
+
+def distribute(batches: Callable[[Share], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Any:
+    """The distributed dataset of which each process makes its share."""
+
+    def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers = context.num_input_pipelines
+        return batches(Share(context.input_pipeline_id, workers, strategy.num_replicas_in_sync // workers))
+
+    return strategy.distribute_datasets_from_function(share)
+
+
 def training(
-    paths: Sequence[str], parse: Parse, batch_size: int, seed: int, examples_done: int = 0, buffer: int = SHUFFLE_BUFFER
+    paths: Sequence[str],
+    parse: Parse,
+    batch_size: int,
+    seed: int,
+    examples_done: int = 0,
+    buffer: int = SHUFFLE_BUFFER,
+    share: Share = Share(),
 ) -> tf.data.Dataset:
     """An endless dataset of batches; every epoch holds each record once, in an order of its own.
 
     Args:
       paths: record files, none empty.
       parse: from serialized records, string `[B]`, to features.
-      batch_size: `B`, over all replicas. A batch may hold the end of one epoch and the start of the next.
+      batch_size: rows of a batch, over all processes and devices. A batch may hold the end of one epoch and the start
+        of the next.
       seed: what the order follows from.
       examples_done: how many examples an earlier run has already taken.
       buffer: how many records are held for shuffling.
+      share: which part of each batch to make.
 
     Raises:
       InputError: `examples_done` is not 0 and a file is cut short.
     """
+    if share.by_files and share.workers > 1:
+        return _of_own_records(paths, parse, batch_size, seed, examples_done, buffer, share)
     read = record_reader(paths)
     first_epoch, done = divmod(examples_done, count_records(paths)) if examples_done else (0, 0)
+    records = _epochs(paths, read, seed, first_epoch, buffer).skip(done)
+    batches = share.of(records.batch(batch_size, drop_remainder=True), batch_size)
+    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _of_own_records(
+    paths: Sequence[str], parse: Parse, batch_size: int, seed: int, examples_done: int, buffer: int, share: Share
+) -> tf.data.Dataset:
+    """`training` for a process that reads its own records alone."""
+    own = list(paths[share.worker :: share.workers]) if len(paths) >= share.workers else list(paths)
+    split = len(paths) < share.workers
+    read = record_reader(own)
+
+    def read_own(files: tf.Tensor) -> tf.data.Dataset:
+        return read(files).shard(share.workers, share.worker) if split else read(files)
+
+    own_done, first_epoch = examples_done // share.workers, 0
+    if own_done:
+        counts = [count_records([path]) for path in own]
+        if split:
+            counts = [len(range(share.worker, count, share.workers)) for count in counts]
+        first_epoch, own_done = divmod(own_done, sum(counts))
+    records = _epochs(own, read_own, seed, first_epoch, buffer).skip(own_done)
+    batches = records.batch(share.rows(batch_size), drop_remainder=True)
+    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _epochs(
+    paths: Sequence[str], read: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first: int, buffer: int
+) -> tf.data.Dataset:
+    """Shuffled epochs without end, from number `first` on."""
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         files = tf.data.Dataset.from_tensor_slices(list(paths))
@@ -45,32 +138,59 @@ def training(
         records = files.interleave(read, cycle_length=min(len(paths), _FILES_READ_AT_ONCE))
         return records.shuffle(buffer, seed=seed + number, reshuffle_each_iteration=False)
 
-    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch)
-    batches = epochs.skip(done).batch(batch_size, drop_remainder=True)
-    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.range(first, tf.int64.max).flat_map(epoch)
 
 
-def evaluation(paths: Sequence[str], parse: Parse, batch_size: int, steps: int | None) -> tf.data.Dataset:
+def evaluation(
+    paths: Sequence[str],
+    parse: Parse,
+    batch_size: int,
+    steps: int | None,
+    share: Share = Share(),
+) -> tf.data.Dataset:
     """Batches in the order of the files, all of `batch_size` rows, with `example_weights` float `[B]` added.
 
     Args:
       paths: record files.
       parse: from serialized records, string `[B]`, to features.
-      batch_size: `B`, over all replicas.
+      batch_size: rows of a batch, over all processes and devices.
       steps: how many batches; the records are repeated where they do not suffice. None: each record exactly once, the
         last batch filled up with rows of zeros that have weight 0.
+      share: which part of each batch to make.
     """
     records = record_dataset(paths)
     if steps is not None:
         records = records.repeat()
+    parsed = records.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = share.of(parsed.map(lambda batch: filled(batch, batch_size)), batch_size)
+    return (batches if steps is None else batches.take(steps * share.devices)).prefetch(tf.data.AUTOTUNE)
 
-    def fill(batch: Batch) -> Batch:
-        rows = tf.shape(next(iter(batch.values())))[0]
-        filled = {}
-        for name, value in {**batch, EXAMPLE_WEIGHTS: tf.ones([rows])}.items():
-            padding = [[0, batch_size - rows]] + [[0, 0]] * (value.shape.rank - 1)
-            filled[name] = tf.ensure_shape(tf.pad(value, padding), [batch_size, *value.shape[1:]])
-        return filled
 
-    batches = records.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE).map(fill)
-    return (batches if steps is None else batches.take(steps)).prefetch(tf.data.AUTOTUNE)
+def filled(batch: Batch, batch_size: int) -> Batch:
+    """A batch of at most `batch_size` rows filled up with rows of zeros, and `example_weights`, 0 for these."""
+    rows = tf.shape(next(iter(batch.values())))[0]
+    result = {}
+    for name, value in {**batch, EXAMPLE_WEIGHTS: tf.ones([rows])}.items():
+        padding = [[0, batch_size - rows]] + [[0, 0]] * (value.shape.rank - 1)
+        result[name] = tf.ensure_shape(tf.pad(value, padding), [batch_size, *value.shape[1:]])
+    return result
+
+
+def trimmed(dataset: tf.data.Dataset, multiple: int = 8) -> tf.data.Dataset:
+    """Cuts off the columns in which a whole batch is padding, which changes no result.
+
+    Args:
+      dataset: batches with `input_ids`, `input_mask` and `segment_ids`, `[B, S]`, and anything else.
+      multiple: the new number of columns is a multiple of this, so that there are not too many different ones.
+
+    Returns:
+      The same batches, `S` different from batch to batch.
+    """
+
+    def trim(batch: Batch) -> Batch:
+        is_used = tf.reduce_any(batch["input_mask"] > 0, axis=0)  # [S]
+        longest = tf.reduce_max(tf.where(is_used, tf.range(1, tf.size(is_used) + 1), 1))
+        length = tf.minimum((longest + multiple - 1) // multiple * multiple, tf.size(is_used))
+        return {**batch, **{name: batch[name][:, :length] for name in ("input_ids", "input_mask", "segment_ids")}}
+
+    return dataset.map(trim, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

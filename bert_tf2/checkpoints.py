@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,19 @@ from bert_tf2.files import beside, replacing
 logger = logging.getLogger(__name__)
 
 GLOBAL_STEP = "global_step"
+AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
 Reader = Any  # what tf.train.load_checkpoint returns; its class has no public name
-_SLOT = re.compile(r"/adam_[mv]$")
+_SLOT = re.compile(r"/(adam_[mv]|ExponentialMovingAverage)$")
+_INDEX = re.compile(r"model\.ckpt-(\d+)\.index")
+
+
+class DamagedCheckpointError(InputError):
+    """A checkpoint that is there but cannot be read."""
+
+
+def is_of_training(name: str) -> bool:
+    """Whether a name in a checkpoint is part of the training's state rather than of the model."""
+    return name == GLOBAL_STEP or _SLOT.search(name) is not None
 
 
 def latest(output_dir: str | os.PathLike[str]) -> str | None:
@@ -91,7 +102,9 @@ def open_reader(prefix: str) -> Reader:
     try:
         return tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise InputError(f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}).") from None
+        raise DamagedCheckpointError(
+            f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}); use another one."
+        ) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,33 +116,37 @@ class LoadReport:
       loaded: names that were loaded.
       missing: names of the model that the checkpoint lacks; they keep their fresh values.
       unused: names of the checkpoint that the model lacks.
+      mismatched: names of heads that have another shape in the checkpoint; they keep their fresh values.
     """
 
     prefix: str
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     unused: tuple[str, ...]
+    mismatched: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         slots = [name for name in self.unused if _SLOT.search(name)]
-        others = [name for name in self.unused if name not in slots]
+        others = [name for name in self.unused if not _SLOT.search(name)]
         lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
         if self.missing:
             lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
+        if self.mismatched:
+            lines.append(
+                "  Of another shape there (a head for another number of labels), so freshly initialised "
+                f"({len(self.mismatched)}): {', '.join(self.mismatched)}"
+            )
         if others:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
         if slots:
-            lines.append(f"  Also unused: {len(slots)} moments of the optimizer (a new training starts with new ones).")
-        if not self.missing and not self.unused:
+            lines.append(f"  Also unused: {len(slots)} values of the optimizer (a new training starts with new ones).")
+        if not (self.missing or self.unused or self.mismatched):
             lines.append("  Nothing missing, nothing unused.")
         return "\n".join(lines)
 
 
 def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/") -> LoadReport:
-    """Initialises a model from a checkpoint, by name.
-
-    Heads may be missing or left over. The encoder may not: a name under `encoder` that only one side has, or a shape
-    that differs, stops with the reason.
+    """Initialises a model from a checkpoint, by name; see `load_from`.
 
     Args:
       variables: the model's, by Google's names.
@@ -140,13 +157,32 @@ def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/"
       InputError: there is no checkpoint, or it does not match the model.
     """
     prefix = find(path)
-    reader = open_reader(prefix)
+    return load_from(variables, open_reader(prefix), prefix, encoder)
+
+
+def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str, encoder: str = "bert/") -> LoadReport:
+    """Initialises a model from an open checkpoint, by name.
+
+    Heads may be missing, left over or of another shape, and the pooler may be missing. The rest of the encoder may
+    not: a name under `encoder` that only one side has, or a shape that differs, stops with the reason.
+
+    Args:
+      variables: the model's, by Google's names.
+      reader: has `get_variable_to_shape_map` and `get_tensor`, as what `open_reader` returns.
+      prefix: what messages call the checkpoint.
+      encoder: prefix of the names that have to match.
+
+    Raises:
+      InputError: the checkpoint does not match the model, or is damaged.
+    """
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     unused = sorted(set(shapes) - set(variables))
     missing = sorted(set(variables) - set(shapes))
-    _check_shapes(variables, shapes, prefix)
-    lacking = [name for name in missing if name.startswith(encoder)]
-    if len(lacking) == sum(name.startswith(encoder) for name in variables):
+    mismatched = [name for name, v in variables.items() if name in shapes and list(v.shape) != shapes[name]]
+    _check_shapes({name: variables[name] for name in mismatched if name.startswith(encoder)}, shapes, prefix)
+    needed = [name for name in variables if name.startswith(encoder) and not name.startswith(f"{encoder}pooler/")]
+    lacking = [name for name in missing if name in needed]
+    if needed and len(lacking) == len(needed):
         raise InputError(
             f"{prefix} has no variable named {encoder}...; it holds {_some(sorted(shapes))}. "
             "A checkpoint of the original BERT, or of this project, was expected."
@@ -158,27 +194,95 @@ def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/"
                 f"The encoder in {prefix} is not the one of the BERT config: {where} {_some(names)}; "
                 "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
             )
-    loaded = [name for name in variables if name in shapes]
+    loaded = [name for name in variables if name in shapes and name not in mismatched]
     _assign(variables, loaded, reader, prefix)
-    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused))
+    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused), tuple(mismatched))
 
 
-def restore(variables: Mapping[str, tf.Variable], prefix: str) -> None:
+def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
+    """Sets variables to the moving averages that a checkpoint has of them; returns how many it has."""
+    prefix = find(path)
+    reader = open_reader(prefix)
+    averages = {f"{name}/{AVERAGE}": variable for name, variable in variables.items()}
+    found = [name for name in averages if reader.has_tensor(name)]
+    _assign(averages, found, reader, prefix)
+    return len(found)
+
+
+def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collection[str] = ()) -> list[str]:
     """Sets every variable, moments and `global_step` included, from a checkpoint of the same training.
+
+    Args:
+      variables: the training's, by name.
+      prefix: the checkpoint.
+      optional: names that it may lack; these variables stay as they are.
+
+    Returns:
+      Those of `optional` that it lacks.
 
     Raises:
       InputError: a variable is missing there or has another shape.
+      DamagedCheckpointError: it cannot be read; then some variables may have been set.
     """
     reader = open_reader(prefix)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     _check_shapes(variables, shapes, prefix)
-    missing = sorted(set(variables) - set(shapes))
+    lacking = [name for name in variables if name not in shapes]
+    missing = sorted(set(lacking) - set(optional))
     if missing:
         raise InputError(
             f"{prefix} cannot be resumed: it lacks {_some(missing)}. It is of another model or holds no optimizer "
             "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
         )
-    _assign(variables, variables, reader, prefix)
+    _assign(variables, [name for name in variables if name in shapes], reader, prefix)
+    return lacking
+
+
+def resume(
+    variables: Mapping[str, tf.Variable], output_dir: str, optional: Collection[str] = ()
+) -> tuple[str, list[str]] | None:
+    """Restores the newest checkpoint of a folder that is whole, and warns where it is not the newest of all.
+
+    Args:
+      variables, optional: see `restore`.
+      output_dir: the folder.
+
+    Returns:
+      The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.
+
+    Raises:
+      InputError: none is whole, or the newest one that is does not fit.
+    """
+    if not (Path(output_dir) / "checkpoint").exists():
+        return None
+    reasons = []
+    for prefix in _newest_first(output_dir):
+        try:
+            if not _exists(prefix):
+                raise DamagedCheckpointError(f"{prefix} is not whole: its .index or .data file is missing.")
+            lacking = restore(variables, prefix, optional)
+        except DamagedCheckpointError as error:
+            reasons.append(str(error))
+            continue
+        for reason in reasons:
+            logger.warning("%s The one before it is used: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
+        return prefix, lacking
+    raise InputError(
+        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the folder to start "
+        "anew, or restore its files."
+    )
+
+
+def _newest_first(output_dir: str) -> list[str]:
+    """The checkpoints that the file `checkpoint` lists; where it is damaged, those that are there."""
+    try:
+        state = tf.train.get_checkpoint_state(output_dir)
+    except ValueError:
+        state = None
+    if state is not None:
+        return list(dict.fromkeys([state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]))
+    found = [(int(match[1]), path) for path in Path(output_dir).iterdir() if (match := _INDEX.fullmatch(path.name))]
+    return [os.fspath(path).removesuffix(".index") for _, path in sorted(found, reverse=True)]
 
 
 def _check_shapes(variables: Mapping[str, tf.Variable], shapes: Mapping[str, list[int]], prefix: str) -> None:
@@ -194,8 +298,10 @@ def _assign(variables: Mapping[str, tf.Variable], names: Iterable[str], reader: 
     for name in names:
         try:
             variables[name].assign(reader.get_tensor(name))
-        except (tf.errors.OpError, RuntimeError) as error:
-            raise InputError(f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint.") from None
+        except (tf.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: the file is cut
+            raise DamagedCheckpointError(
+                f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint."
+            ) from None
 
 
 def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:
@@ -224,12 +330,7 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     earlier = [path for path in state.all_model_checkpoint_paths if path != os.fspath(prefix)] if state else []
     try:
         unfinished.mkdir(exist_ok=True)
-        tf.raw_ops.SaveV2(
-            prefix=os.fspath(unfinished / prefix.name),
-            tensor_names=list(variables),
-            shape_and_slices=[""] * len(variables),
-            tensors=[tf.convert_to_tensor(variable) for variable in variables.values()],
-        )
+        write(os.fspath(unfinished / prefix.name), variables)
         for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
             _sync(file)
             os.replace(file, folder / file.name)
@@ -247,6 +348,24 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
         if path not in kept:
             remove(path)
     return os.fspath(prefix)
+
+
+def write(prefix: str, variables: Mapping[str, Any]) -> None:
+    """Writes the files of a checkpoint, and nothing else.
+
+    Args:
+      prefix: of the files; its folder exists.
+      variables: variables or arrays by name.
+
+    Raises:
+      tf.errors.OpError: they cannot be written.
+    """
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(variables),
+        shape_and_slices=[""] * len(variables),
+        tensors=[tf.convert_to_tensor(variable) for variable in variables.values()],
+    )
 
 
 def _write_state(folder: Path, prefixes: list[str]) -> None:

@@ -1,6 +1,10 @@
 """What the scripts share: how they start and end, and the flag groups that more than one of them has."""
 
+import argparse
 import dataclasses
+import difflib
+import functools
+import json
 import logging
 import os
 import sys
@@ -10,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import app, flags
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, Stopped
+from bert_tf2.files import read_lines
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Config = TypeVar("Config", bound="DataclassInstance")
+
+_NOT_CONFIGURATION = ("config", "print_config", "dry_run")
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
@@ -29,34 +36,103 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
         such arguments are refused.
 
     A mistake of the user's (`InputError`) or of the system's (`OSError`: a full disk, no permission, ...) is printed as
-    one sentence, exit status 1. `--verbosity=1` adds the traceback. Anything else is a defect and keeps its traceback.
+    one sentence, exit status 1. `--verbosity=1` adds the traceback. A process that was asked to stop and has saved its
+    work ends with exit status 75. Anything else is a defect and keeps its traceback.
+
+    Every script has `--config`, a file with values for its flags (those on the command line go before), and
+    `--print_config`, which prints such a file and ends.
     """
+    flags.DEFINE_string(
+        "config", None, "JSON or YAML file with values for flags; what the command line says goes before."
+    )
+    flags.DEFINE_bool("print_config", False, "Print all flags as JSON, which --config takes, and do nothing else.")
 
     def checked(arguments: list[str]) -> None:
         if len(arguments) > 1 and not takes_arguments:
             _exit(f"unexpected argument {arguments[1]!r}; flags are written --name=value.")
+        if flags.FLAGS.print_config:
+            print(json.dumps(_flag_values(), indent=2))
+            return
         log_to_stderr(debug=flags.FLAGS.verbosity >= 1)
         try:
             main(*([arguments[1:]] if takes_arguments else []))
         except InputError as error:
             _exit(str(error))
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            sys.exit(os.EX_TEMPFAIL)
         except KeyboardInterrupt:
             print("\nInterrupted.", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
             _exit(f"{error.filename}: {error.strerror}." if error.filename else str(error))
 
-    if takes_arguments:
-        app.run(checked, flags_parser=_parse_known)
-    else:
-        app.run(checked)
+    app.run(checked, flags_parser=functools.partial(_parse, known_only=takes_arguments))
 
 
-def _parse_known(arguments: list[str]) -> list[str]:
+def _parse(arguments: list[str], known_only: bool) -> list[str]:
+    """Parses flags as absl does, those of the file of `--config` included."""
     try:
-        return list(flags.FLAGS(arguments, known_only=True))
-    except flags.Error as error:
+        return list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
+    except (flags.Error, InputError) as error:
         sys.exit(f"FATAL Flags parsing error: {error}\nPass --helpshort or --helpfull to see help on flags.")
+
+
+def _from_config_file(arguments: list[str]) -> list[str]:
+    """The file of `--config` as arguments, so that its values are checked as those of the command line."""
+    given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    given.add_argument("--config", "-config")
+    path = given.parse_known_args(arguments[1:])[0].config
+    if path is None:
+        return []
+    allowed = {flag.name for flag in _key_flags()}
+    found = []
+    for name, value in read_config_file(path).items():
+        if name not in allowed:
+            close = difflib.get_close_matches(name, allowed, 1)
+            hint = f"did you mean {close[0]}?" if close else f"the flags are {', '.join(sorted(allowed))}."
+            raise InputError(f"{path}: there is no flag {name!r}; {hint}")
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        if value is not None:
+            found.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+    return found
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """The values by flag of a JSON or YAML file, or of what `run_folder.describe` wrote.
+
+    Raises:
+      InputError: it cannot be read, or is no mapping from flags to values.
+    """
+    text = "\n".join(read_lines(path))
+    try:
+        if path.endswith((".yaml", ".yml")):
+            import yaml
+
+            try:
+                values = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(" ".join(str(error).split())) from None
+        else:
+            values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path} is no {'YAML' if path.endswith(('.yaml', '.yml')) else 'JSON'}: {error}.") from None
+    if isinstance(values, dict) and isinstance(values.get("config"), dict):
+        values = values["config"]
+    if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
+        raise InputError(
+            f'{path} does not map flags to values; an object like {{"train_batch_size": 32}} was expected.'
+        )
+    return values
+
+
+def _key_flags() -> list[Any]:
+    return [flag for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]) if flag.name not in _NOT_CONFIGURATION]
+
+
+def _flag_values() -> dict[str, Any]:
+    return {flag.name: flag.value for flag in _key_flags()}
 
 
 def _exit(sentence: str) -> None:
@@ -76,9 +152,10 @@ def log_to_stderr(debug: bool = False) -> None:
     handler.setFormatter(_Plain())
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.DEBUG if debug else logging.INFO)
-    if debug:  # other libraries' debugging output is not asked for
-        for name in ("h5py", "matplotlib", "PIL", "tensorflow"):
-            logging.getLogger(name).setLevel(logging.INFO)
+    # What other libraries say of their own work is not asked for.
+    logging.getLogger("tensorflow").setLevel(logging.INFO if debug else logging.WARNING)
+    for name in ("h5py", "matplotlib", "PIL"):
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def import_tensorflow() -> None:
@@ -125,9 +202,9 @@ def define_sentencepiece_flags() -> None:
     )
 
 
-def define_bert_flags() -> None:
-    """Model and output folder."""
-    flags.DEFINE_string("bert_config_file", None, "JSON file with the sizes of the model.", required=True)
+def define_bert_flags(required: bool = True) -> None:
+    """Model and output folder; `required` is the config, which can also be found beside a checkpoint."""
+    flags.DEFINE_string("bert_config_file", None, "JSON file with the sizes of the model.", required=required)
     flags.DEFINE_string(
         "init_checkpoint",
         None,
@@ -143,8 +220,61 @@ def define_training_flags(*, train_batch_size: int, eval_batch_size: int, learni
     flags.DEFINE_float("learning_rate", learning_rate, "Highest learning rate of the schedule.")
     flags.DEFINE_integer("save_checkpoints_steps", 1000, "Steps between checkpoints.")
     flags.DEFINE_integer("iterations_per_loop", 1000, "Most steps in one call of the compiled loop.")
+    flags.DEFINE_integer("keep_checkpoints", 5, "How many of the latest checkpoints to keep.")
     flags.DEFINE_integer("log_steps", 100, "Steps between TensorBoard events.")
     flags.DEFINE_integer("seed", 12345, "What initial weights, dropout and the order of data follow from.")
+    flags.DEFINE_integer(
+        "gradient_accumulation_steps", 1, "Compute a batch in so many parts, to save memory; the results are the same."
+    )
+    flags.DEFINE_integer(
+        "max_skipped_steps", 10, "Stop after so many steps in a row whose loss or gradients are not finite."
+    )
+    flags.DEFINE_string("profile_steps", None, "10,20: profile from step 10 to step 20 for TensorBoard.")
+    flags.DEFINE_bool("dry_run", False, "Check all inputs, shapes and paths, and train nothing.")
+    flags.DEFINE_enum("optimizer", "bert", ["bert", "adamw", "lamb"], "bert: Adam as BERT was trained with.")
+    flags.DEFINE_enum(
+        "learning_rate_schedule", "linear", ["linear", "cosine", "constant"], "What follows the linear warm-up."
+    )
+    flags.DEFINE_float("weight_decay", 0.01, "Of all weights but LayerNorm's and biases.")
+    flags.DEFINE_float("layerwise_learning_rate_decay", 1.0, "Each layer's rate is that of the layer above times this.")
+    flags.DEFINE_integer("num_frozen_layers", 0, "Do not train the embeddings and so many of the lowest layers.")
+    flags.DEFINE_bool("freeze_embeddings", False, "Do not train the embeddings.")
+    flags.DEFINE_float("ema_decay", 0.0, "Keep moving averages of the weights and evaluate with them; 0.999 is usual.")
+
+
+def define_finetuning_flags(*, max_seq_length: int, num_train_epochs: float) -> None:
+    """What the fine-tuning scripts share beside model, training, precision and devices; defaults differ."""
+    flags.DEFINE_string("spm_model_file", None, "A SentencePiece model, instead of vocab_file.")
+    flags.DEFINE_integer("max_seq_length", max_seq_length, "Longest sequence in pieces; longer ones are cut.")
+    flags.DEFINE_bool("do_train", False, "Whether to train.")
+    flags.DEFINE_bool("do_eval", False, "Whether to evaluate, while and after training if there is any.")
+    flags.DEFINE_bool("do_predict", False, "Whether to predict, after training if there is any.")
+    flags.DEFINE_integer("predict_batch_size", 8, "Examples in a batch of a prediction, over all devices.")
+    flags.DEFINE_float("num_train_epochs", num_train_epochs, "How often each example is learned.")
+    flags.DEFINE_float("warmup_proportion", 0.1, "Share of the steps over which the learning rate rises.")
+    flags.DEFINE_integer("eval_every_steps", 0, "With do_train and do_eval: steps between evaluations; 0: each epoch.")
+    flags.DEFINE_integer(
+        "early_stopping_patience", 0, "Stop after so many evaluations without a better one; 0 goes on to the end."
+    )
+    flags.DEFINE_string(
+        "metric_for_best", None, "Which number of the evaluation decides which weights are kept in best/; or loss."
+    )
+    flags.DEFINE_bool(
+        "overwrite_output_dir", False, "Remove what an earlier training left in output_dir, and start anew."
+    )
+    flags.DEFINE_string("seeds", None, "1,2,3: once with each of these seeds, in output_dir/seed-N, instead of seed.")
+
+
+def define_precision_flags() -> None:
+    """In what and how the model computes."""
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        ["float32", "bfloat16", "float16", "auto"],
+        "What the model computes in, weights excepted; auto: the fastest of this device.",
+    )
+    flags.DEFINE_enum("jit", "auto", ["auto", "on", "off"], "Whether XLA compiles the steps; auto: on GPU and TPU.")
+    flags.DEFINE_bool("recompute", False, "Save memory: compute each layer again for its gradients, a third slower.")
 
 
 def define_distribution_flags() -> None:
@@ -152,7 +282,8 @@ def define_distribution_flags() -> None:
     flags.DEFINE_string(
         "distribution_strategy",
         "auto",
-        "off: one device; mirrored: all GPUs of this machine; auto: mirrored if several.",
+        "off: one device; mirrored: all GPUs of this machine; multi_worker_mirrored: all machines of TF_CONFIG; tpu; "
+        "auto: mirrored if there are several GPUs.",
     )
     flags.DEFINE_bool("use_tpu", False, "Whether to run on a TPU.")
     flags.DEFINE_string("tpu_name", None, "The TPU's name or grpc://ip:8470 address; local on a TPU VM.")
@@ -166,7 +297,26 @@ def distribution_config() -> Any:
     """The `distribution.DistributionConfig` of `define_distribution_flags`."""
     from bert_tf2.distribution import DistributionConfig
 
-    return from_flags(DistributionConfig, strategy=flags.FLAGS.distribution_strategy)
+    return from_flags(DistributionConfig)
+
+
+def optimizer_config() -> Any:
+    """The `optimization.OptimizerConfig` of `define_training_flags`."""
+    from bert_tf2.optimization import OptimizerConfig
+
+    return from_flags(OptimizerConfig)
+
+
+def precision_config() -> Any:
+    """The `precision.PrecisionConfig` of `define_precision_flags`."""
+    from bert_tf2.precision import PrecisionConfig
+
+    return from_flags(PrecisionConfig)
+
+
+def given(name: str) -> Any:
+    """A flag's value where it was given; None, not its default, where it was not."""
+    return flags.FLAGS[name].value if flags.FLAGS[name].present else None
 
 
 def from_flags(config: type[Config], **values: Any) -> Config:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from bert_tf2.errors import InputError
 
-ACTIVATIONS = ("gelu", "linear", "relu", "tanh")
+ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
 
 # Keys of Google's Chinese and multilingual configurations that its model never read, and the values they have there.
 _WITHOUT_EFFECT = {
@@ -32,7 +32,8 @@ class BertConfig:
       num_hidden_layers: encoder layers.
       num_attention_heads: `N`; has to divide `H`.
       intermediate_size: `I`, width of the feed-forward layers.
-      hidden_act: activation of the feed-forward layers and the masked-LM head: gelu, relu, tanh or linear.
+      hidden_act: activation of the feed-forward layers and the masked-LM head: gelu (approximated by tanh, as
+        Google's), gelu_exact (as Hugging Face's "gelu"; Google's code does not know it), relu, tanh or linear.
       hidden_dropout_prob: dropout on embeddings and on every block's output, in [0, 1).
       attention_probs_dropout_prob: dropout on attention probabilities, in [0, 1).
       max_position_embeddings: the longest sequence.

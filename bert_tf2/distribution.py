@@ -1,7 +1,9 @@
 """Where a model runs: the `tf.distribute` strategy for the devices at hand."""
 
 import dataclasses
+import json
 import logging
+import os
 
 import tensorflow as tf
 
@@ -9,7 +11,7 @@ from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-STRATEGIES = ("auto", "off", "mirrored")
+STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,9 +19,10 @@ class DistributionConfig:
     """Devices to run on; the TPU part has the original's names and defaults.
 
     Attributes:
-      strategy: "off" one device; "mirrored" every GPU of this machine (every logical CPU device where there is none);
-        "auto" mirrored where there are several GPUs, else off.
-      use_tpu: run on a TPU; `strategy` then has no say.
+      distribution_strategy: "off" one device; "mirrored" every GPU of this machine (every logical CPU device where
+        there is none); "multi_worker_mirrored" all devices of all machines that the environment variable TF_CONFIG
+        names; "tpu" a TPU; "auto" mirrored where there are several GPUs, else off.
+      use_tpu: run on a TPU, the same as "tpu".
       tpu_name: the TPU's name or its address, `grpc://ip:8470`; "local" for a TPU VM.
       tpu_zone: Cloud zone, found from the metadata server where it is None.
       gcp_project: Cloud project, likewise.
@@ -30,7 +33,7 @@ class DistributionConfig:
       InputError: an unknown strategy.
     """
 
-    strategy: str = "auto"
+    distribution_strategy: str = "auto"
     use_tpu: bool = False
     tpu_name: str | None = None
     tpu_zone: str | None = None
@@ -39,26 +42,86 @@ class DistributionConfig:
     num_tpu_cores: int = 8
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
+        if self.distribution_strategy not in STRATEGIES:
             raise InputError(
-                f"Unknown --distribution_strategy {self.strategy!r}; choose one of {', '.join(STRATEGIES)}."
+                f"Unknown --distribution_strategy {self.distribution_strategy!r}; "
+                f"choose one of {', '.join(STRATEGIES)}."
+            )
+        if self.use_tpu and self.distribution_strategy not in ("auto", "tpu"):
+            raise InputError(
+                f"--use_tpu and --distribution_strategy={self.distribution_strategy} exclude each other; leave one out."
             )
 
 
 def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
-    """The strategy of this process; make one, not several.
+    """The strategy of this process; make one, not several, and before anything is computed.
 
     Raises:
-      InputError: a TPU was asked for and cannot be reached.
+      InputError: a TPU was asked for and cannot be reached; TF_CONFIG is missing or makes no sense.
     """
-    if config.use_tpu:
+    if config.use_tpu or config.distribution_strategy == "tpu":
         return _tpu(config)
+    if config.distribution_strategy == "multi_worker_mirrored":
+        return _multi_worker()
     gpus = tf.config.list_logical_devices("GPU")
-    if config.strategy == "mirrored" or (config.strategy == "auto" and len(gpus) > 1):
+    if config.distribution_strategy == "mirrored" or (config.distribution_strategy == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
         logger.info("Training on %d devices of this machine (MirroredStrategy).", len(devices))
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.get_strategy()
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """The processes that train together.
+
+    Attributes:
+      index: which of them this process is.
+      count: how many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def of(cls, strategy: tf.distribute.Strategy) -> "Workers":
+        """Those of a strategy; one for all but multi-worker strategies."""
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return cls()
+        spec = strategy.cluster_resolver.cluster_spec()
+        # A chief is worker 0 of TensorFlow's count, ordinary workers come behind it.
+        chiefs = len(spec.as_dict().get("chief", []))
+        resolver = strategy.cluster_resolver
+        index = resolver.task_id if resolver.task_type == "chief" else chiefs + resolver.task_id
+        return cls(index, chiefs + len(spec.as_dict().get("worker", [])))
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes what one process has to write."""
+        return self.index == 0
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    example = """{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}"""
+    text = os.environ.get("TF_CONFIG")
+    expected = f"set it on each machine to all addresses and the machine's own index, for example TF_CONFIG='{example}'"
+    if not text:
+        raise InputError(
+            f"--distribution_strategy=multi_worker_mirrored: the environment variable TF_CONFIG is not set; {expected}."
+        )
+    try:
+        described = json.loads(text)
+        cluster, task = described["cluster"], described["task"]
+        address = cluster[task["type"]][int(task["index"])]
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise InputError(f"TF_CONFIG={text!r} does not name the workers and which one this is; {expected}.") from None
+    if set(cluster) - {"worker", "chief"}:
+        raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker have work here.")
+    count = sum(map(len, cluster.values()))
+    logger.info(
+        "Worker %s of %d (%s, MultiWorkerMirroredStrategy); waiting for the others.", task["index"], count, address
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:

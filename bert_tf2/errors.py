@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake in what the user gave."""
+"""The two exceptions that are no defects: a mistake in what the user gave, and a wish to stop."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one clear sentence: what was found, where, what was expected, what to do. The scripts print it
     without a traceback and exit with status 1; any other exception is a defect of this project and keeps its traceback.
     """
+
+
+class Stopped(Exception):
+    """SIGTERM or Ctrl-C: the work is saved; the message says how to go on. The scripts exit with status 75."""

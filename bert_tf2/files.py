@@ -130,6 +130,13 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> 
         unfinished.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Raises `InputError` where files cannot be written into a folder that may not exist yet; writes nothing."""
+    existing = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{os.fspath(folder)} cannot be written: no permission in {existing}, or that is no folder.")
+
+
 def unfinished(path: str | os.PathLike[str]) -> list[Path]:
     """What killed processes left of `path`, and what others are writing of it now."""
     final = Path(path)

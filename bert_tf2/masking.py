@@ -9,6 +9,8 @@ changes nothing. How many tokens are masked, which ones may be and what is shown
 Shapes: `B` batch, `S` sequence, `P` predictions, `W` words; `W` is `S`, for there is room for as many words.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -33,7 +35,7 @@ def masked(
     vocabulary: Vocabulary,
     parameters: InstanceParameters,
     seed: int,
-    examples_done: int = 0,
+    first_example: Callable[[tf.Tensor], tf.Tensor],
 ) -> tf.data.Dataset:
     """Masks each batch of a dataset; see `mask`.
 
@@ -42,17 +44,13 @@ def masked(
       vocabulary: that of the records.
       parameters: see `mask`.
       seed: what the masks follow from.
-      examples_done: examples that came before the dataset's first.
+      first_example: from the number of a batch, int64 scalar, to that of its first example in the stream.
     """
-    batch_size = dataset.element_spec["input_ids"].shape[0]
 
     def mask_numbered(number: tf.Tensor, batch: Batch) -> Batch:
-        return mask(batch, vocabulary, parameters, seed, examples_done + number * batch_size)
+        return mask(batch, vocabulary, parameters, seed, first_example(number))
 
-    numbered = dataset.enumerate()
-    return numbered.map(mask_numbered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
-        tf.data.AUTOTUNE
-    )
+    return dataset.enumerate().map(mask_numbered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def mask(

@@ -18,6 +18,7 @@ from bert_tf2.errors import InputError
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "gelu": lambda x: tf.nn.gelu(x, approximate=True),
+    "gelu_exact": tf.nn.gelu,
     "relu": tf.nn.relu,
     "tanh": tf.tanh,
     "linear": tf.identity,
@@ -171,7 +172,7 @@ class EncoderLayer(keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, site: int, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{"autocast": False, **options})  # the score bias stays float32; the sublayers cast
         self.config, self.site = config, site
         hidden, stddev = config.hidden_size, config.initializer_range
         self.query = Dense(hidden, hidden, stddev)
@@ -275,7 +276,6 @@ class BertModel(keras.Model):
             token_type_ids = tf.zeros_like(input_ids)
 
         shape = tf.concat([tf.shape(input_ids), [self.config.hidden_size]], axis=0)
-        # Made here in float32: under a mixed policy Keras would cast a float argument of a layer.
         score_bias = ((1.0 - tf.cast(input_mask, tf.float32)) * PADDING_SCORE)[:, None, None, :]  # [B, 1, 1, S]
         embedding_output = self.embeddings(input_ids, token_type_ids, dropout_seed)
         x = tf.reshape(embedding_output, [-1, self.config.hidden_size])  # [B*S, H]
@@ -340,7 +340,7 @@ def summary(config: BertConfig, named_variables: Mapping[str, keras.Variable]) -
     ]
     heads = {name.rsplit("/", 1)[0] for name in named_variables if not name.startswith("bert/")}
     for head in sorted({"/".join(name.split("/")[:2]) for name in heads}):
-        rows.append((f"head {head}", count(f"{head}/")))
+        rows.append((f"head {head}", count(head)))
     total = count("")
     rows.append(("total", total))
     title = (

@@ -116,8 +116,8 @@ def encode(values: Array, layout: Layout, first: int, step: int, out: Array) -> 
                 at = _copy(packed, packed_splits[feature], size, out, at)
 
         _put_fixed(out, end, at - start, 8)
-        _put_fixed(out, end + 8, _masked_crc(out, end, end + 8), 4)
-        end = _put_fixed(out, at, _masked_crc(out, start, at), 4)
+        _put_fixed(out, end + 8, masked_crc(out, end, end + 8), 4)
+        end = _put_fixed(out, at, masked_crc(out, start, at), 4)
     return end
 
 
@@ -199,7 +199,7 @@ def _put_fixed(out: Array, at: int, value: int, size: int) -> int:
 
 
 @compiled
-def _masked_crc(content: Array, start: int, end: int) -> int:
+def masked_crc(content: Array, start: int, end: int) -> int:
     """CRC-32C, eight bytes at a time, and rotated as TFRecord files have it."""
     crc = 0xFFFFFFFF
     whole = start + (end - start) // 8 * 8

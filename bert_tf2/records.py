@@ -180,6 +180,51 @@ def pretraining(
     return Schema("pre-training", tuple(features), () if masked else (("masked_lm_positions", advice),))
 
 
+def squad(max_seq_length: int, training: bool) -> Schema:
+    """Records of run_squad.py, `train.tf_record` and `eval.tf_record`, S = `max_seq_length`.
+
+    | feature | shape | |
+    |---|---|---|
+    | unique_ids | [1] | of the window, from 1,000,000,000 on |
+    | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
+    | start_positions, end_positions | [1] | training: first and last token of the answer, 0 where there is none |
+    | is_impossible | [1] | training: 1 for a question without an answer |
+    """
+    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
+    features = [
+        Feature("unique_ids", (1,)),
+        Feature("input_ids", **sequence),
+        Feature("input_mask", **sequence),
+        Feature("segment_ids", **sequence),
+    ]
+    if training:
+        names = ("start_positions", "end_positions", "is_impossible")
+        features += [Feature(name, (1,), without="The records were made for prediction.") for name in names]
+    return Schema("question answering", tuple(features))
+
+
+def classification(max_seq_length: int, *, label_size: int = 1, label_kind: Kind = "int") -> Schema:
+    """Records of run_classifier.py, S = `max_seq_length` and L = `label_size`.
+
+    | feature | shape | |
+    |---|---|---|
+    | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
+    | label_ids | [L] | the label's id, L = 1; of several labels 1 for those that apply; for regression a float, L = 1 |
+    | is_real_example | [1] | 0 for rows that only fill up a batch |
+    """
+    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
+    return Schema(
+        "classification",
+        (
+            Feature("input_ids", **sequence),
+            Feature("input_mask", **sequence),
+            Feature("segment_ids", **sequence),
+            Feature("label_ids", (label_size,), label_kind),
+            Feature("is_real_example", (1,)),
+        ),
+    )
+
+
 class RecordWriter:
     """Deals records round-robin over files that appear, all of them, when the `with` block has ended well.
 

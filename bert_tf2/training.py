@@ -1,304 +1,447 @@
-"""The one loop: train and evaluate any task on any `tf.distribute` strategy; knows no task.
-
-The order of a step, which makes the numbers those of one device with the same global batch: the weight of each loss is
-summed over all replicas first; each replica differentiates its part of the loss, already divided by that global weight;
-gradients are summed over replicas once, made dense and clipped by their global norm; a step that is not finite changes
-nothing; then the update.
-"""
+"""The one loop: trains any task on any `tf.distribute` strategy, saves, resumes, stops when asked; knows no task."""
 
 import dataclasses
 import functools
 import logging
 import math
-import os
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
-from bert_tf2.errors import InputError
-from bert_tf2.modeling import MAX_DROPOUT_SITES
-from bert_tf2.optimization import BertAdam, Schedule, clipping_scale
+from bert_tf2.batches import Share, distribute
+from bert_tf2.distribution import Workers
+from bert_tf2.errors import InputError, Stopped
+from bert_tf2.events import write_scalars
+from bert_tf2.interruption import StopRequest, stop_request
+from bert_tf2.optimization import Optimizer, OptimizerConfig, Schedule, make_optimizer
+from bert_tf2.precision import LossScale, PrecisionConfig
 from bert_tf2.progress import Progress, duration
+from bert_tf2.training_step import Batch, Task, Totals, TrainStep, Weighted
+
+__all__ = ["Batch", "Data", "Hook", "Task", "Trainer", "TrainingConfig", "Weighted"]
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, tf.Tensor]
-# A sum and the weight to divide it by once everything has been added.
-Weighted = tuple[tf.Tensor, tf.Tensor]
+# From the number of examples that an earlier run has taken, and a process's share, to the batches behind them.
+Data = Callable[[int, Share], tf.data.Dataset]
 
+SKIPPED_STEPS = "skipped_steps"
 _SECONDS_BETWEEN_PROGRESS = 1.0
+_LOST_CONNECTION = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 
 
-class Task(Protocol):
-    """What the loop needs of a model with its losses."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """What all tasks' flags say of the loop.
+
+    Attributes:
+      save_checkpoints_steps: steps between checkpoints.
+      keep_checkpoints: how many of the newest checkpoints to keep.
+      iterations_per_loop: most steps in one call of the compiled loop.
+      log_steps: steps between TensorBoard events.
+      seed: what initial weights, dropout masks and the order of data follow from.
+      gradient_accumulation_steps: into how many parts a device's share of the batch is split, computed one after the
+        other; the numbers are those of the whole.
+      max_skipped_steps: steps in a row whose loss or gradients are not finite, after which training stops.
+      profile_steps: "10,20": profile from step 10 to step 20 for TensorBoard; None does not.
+
+    Raises:
+      InputError: a value is impossible.
+    """
+
+    save_checkpoints_steps: int = 1000
+    keep_checkpoints: int = 5
+    iterations_per_loop: int = 1000
+    log_steps: int = 100
+    seed: int = 12345
+    gradient_accumulation_steps: int = 1
+    max_skipped_steps: int = 10
+    profile_steps: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(LoopConfig):
+            value, least = getattr(self, field.name), 0 if field.name == "seed" else 1
+            if field.type is int and value < least:
+                raise InputError(f"--{field.name}={value}; it has to be at least {least}.")
+        _ = self.profiled
 
     @property
-    def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by their names in checkpoints."""
-
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """The keys of the metrics that `loss` returns."""
-
-    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """The weight of each loss in (a replica's part of) a batch, float32 scalars; they are added over replicas."""
-
-    def loss(
-        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
-        """A replica's share of the loss, a float32 scalar, and its metrics.
-
-        Args:
-          batch: a replica's part of a batch.
-          loss_weights: those of the global batch.
-          dropout_seed: int64 `[2]`; None switches dropout off.
-        """
+    def profiled(self) -> tuple[int, int] | None:
+        """First and last step of `profile_steps`."""
+        if not self.profile_steps:
+            return None
+        numbers = re.fullmatch(r"(\d+),(\d+)", self.profile_steps.replace(" ", ""))
+        if not numbers or int(numbers[1]) >= int(numbers[2]):
+            raise InputError(
+                f"--profile_steps={self.profile_steps}; two steps were expected, the first below the last: 10,20."
+            )
+        return int(numbers[1]), int(numbers[2])
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig(LoopConfig):
     """How to train.
 
     Attributes:
       output_dir: folder of checkpoints and TensorBoard events.
       num_train_steps: steps in all, those of earlier runs included.
       batch_size: examples in a step, over all replicas.
-      save_checkpoints_steps: steps between checkpoints.
-      iterations_per_loop: most steps in one call of the compiled loop.
-      log_steps: steps between TensorBoard events.
-      seed: what dropout masks follow from.
       clip_norm: largest global norm of the gradients.
-      keep_checkpoints: how many of the newest checkpoints to keep.
     """
 
     output_dir: str
     num_train_steps: int
     batch_size: int
-    save_checkpoints_steps: int = 1000
-    iterations_per_loop: int = 1000
-    log_steps: int = 100
-    seed: int = 12345
     clip_norm: float = 1.0
-    keep_checkpoints: int = 5
+
+    @classmethod
+    def of(cls, config: LoopConfig, **values: Any) -> "TrainingConfig":
+        """With what a task's config says of the loop, and `values`."""
+        shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(LoopConfig)}
+        return cls(**shared, **values)
+
+
+class Hook(Protocol):
+    """What is to be done between steps, evaluation for example."""
+
+    def next_after(self, step: int) -> int:
+        """The first step behind `step` at which `run` has something to do."""
+
+    def run(self, step: int) -> str | None:
+        """Called at that step, and once at the start; does nothing where an earlier run has done it.
+
+        Returns:
+          Why training has to end here; None where it goes on.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """A task with its optimizer on a strategy; make task and optimizer inside the strategy's scope.
+    """A task with its optimizer on a strategy; make the task inside the strategy's scope.
 
     Attributes:
       task: model and losses.
-      optimizer: of the task's variables.
-      schedule: learning rate by step.
       strategy: where it runs.
       config: how.
-      global_step: finished steps, an int64 variable.
+      step: what is done in each step.
     """
 
     task: Task
-    optimizer: BertAdam
-    schedule: Schedule
     strategy: tf.distribute.Strategy
     config: TrainingConfig
-    global_step: tf.Variable
+    step: TrainStep
 
     @classmethod
     def create(
-        cls, task: Task, schedule: Schedule, strategy: tf.distribute.Strategy, config: TrainingConfig
+        cls,
+        task: Task,
+        schedule: Schedule,
+        strategy: tf.distribute.Strategy,
+        config: TrainingConfig,
+        optimizer: OptimizerConfig | None = None,
+        precision: PrecisionConfig | None = None,
     ) -> "Trainer":
-        """A trainer with fresh moments and step 0."""
-        with strategy.scope():
-            optimizer = BertAdam(task.named_variables)
-            global_step = tf.Variable(
-                0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+        """A trainer with fresh moments and step 0.
+
+        Args:
+          task: model and losses, made inside the scope of `strategy` and with the policy of `precision`.
+          schedule: learning rate by step.
+          strategy: where it runs.
+          config: how.
+          optimizer: BERT's where it is None.
+          precision: resolved; float32 without XLA where it is None.
+
+        Raises:
+          InputError: the batch does not divide by the devices and parts, or all is frozen.
+        """
+        pieces = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
+        if config.batch_size % pieces:
+            raise InputError(
+                f"--train_batch_size={config.batch_size} does not divide by {pieces} ({strategy.num_replicas_in_sync} "
+                f"devices, gradient_accumulation_steps {config.gradient_accumulation_steps}); take a multiple of it."
             )
-        return cls(task, optimizer, schedule, strategy, config, global_step)
+        precision = precision or PrecisionConfig("float32", "off")
+        options: dict[str, Any] = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+        with strategy.scope():
+            step = TrainStep(
+                task=task,
+                optimizer=make_optimizer(task.named_variables, optimizer or OptimizerConfig()),
+                schedule=schedule,
+                strategy=strategy,
+                loss_scale=LossScale(precision.precision),
+                global_step=tf.Variable(0, dtype=tf.int64, **options),
+                skipped_steps=tf.Variable(0, dtype=tf.int64, **options),
+                seed=config.seed,
+                clip_norm=config.clip_norm,
+                parts=config.gradient_accumulation_steps,
+                most_skipped=config.max_skipped_steps,
+                compiles=precision.compiles,
+            )
+        return cls(task, strategy, config, step)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer of the variables that are trained."""
+        return self.step.optimizer
+
+    @property
+    def global_step(self) -> int:
+        """Finished steps."""
+        return int(self.step.global_step.numpy())
+
+    @functools.cached_property
+    def _workers(self) -> Workers:
+        return Workers.of(self.strategy)
 
     @property
     def _state(self) -> dict[str, tf.Variable]:
-        slots = self.optimizer.named_slots()
-        return {**self.optimizer.variables, **slots, checkpoints.GLOBAL_STEP: self.global_step}
+        return {
+            **{name: variable.value for name, variable in self.task.named_variables.items()},
+            **self.optimizer.named_slots(),
+            **self._optional_state,
+            checkpoints.GLOBAL_STEP: self.step.global_step,
+        }
+
+    @property
+    def _optional_state(self) -> dict[str, tf.Variable]:
+        """What the original's checkpoints lack."""
+        extra = {SKIPPED_STEPS: self.step.skipped_steps}
+        return {**self.optimizer.named_averages(), **self.step.loss_scale.variables, **extra}
 
     def resume(self) -> str | None:
-        """Restores the newest checkpoint of `output_dir`, if it has one; returns its prefix."""
-        checkpoints.remove_unfinished(self.config.output_dir)
-        prefix = checkpoints.latest(self.config.output_dir)
-        if prefix:
-            checkpoints.restore(self._state, prefix)
-        return prefix
-
-    def train(self, batches: Callable[[int], tf.data.Dataset]) -> None:
-        """Trains from `global_step` to `num_train_steps`.
-
-        Args:
-          batches: makes the endless dataset of global batches that follows after that many examples.
+        """Restores the newest whole checkpoint of `output_dir`, if it has one; returns its prefix.
 
         Raises:
-          InputError: loss or gradients are not finite; the batch does not divide by the replicas.
-          OSError: a checkpoint cannot be written.
+          InputError: there are checkpoints, but none is whole or fits; or workers see different folders.
         """
-        config, step = self.config, int(self.global_step.numpy())
-        replicas = self.strategy.num_replicas_in_sync
-        if config.batch_size % replicas:
-            raise InputError(
-                f"--train_batch_size={config.batch_size} does not divide by the {replicas} devices; "
-                f"take a multiple of {replicas}."
-            )
-        if step == 0 and checkpoints.latest(config.output_dir) is None:
-            self._save()
-        if step >= config.num_train_steps:
-            logger.info("Nothing left to train: step %d of %d is reached.", step, config.num_train_steps)
+        if self._workers.is_chief:
+            checkpoints.remove_unfinished(self.config.output_dir)
+        found = checkpoints.resume(self._state, self.config.output_dir, self._optional_state)
+        self._check_that_workers_agree()
+        if found is None:
+            return None
+        prefix, lacking = found
+        if set(lacking) & set(self.optimizer.named_averages()):
+            self.optimizer.start_averages()
+        return prefix
+
+    def _check_that_workers_agree(self) -> None:
+        if self._workers.count == 1:
             return
 
-        dataset = self.strategy.experimental_distribute_dataset(batches(step * config.batch_size))
-        iterator = iter(dataset)
-        names = ("loss", *self.task.metric_names, "gradient_norm", "learning_rate")
-        start, log_start, log_from = time.monotonic(), time.monotonic(), step
-        sums = dict.fromkeys(names, 0.0)
-        first_step, seconds_per_step = step, math.inf
-        events = tf.summary.create_file_writer(config.output_dir)
-        progress = Progress("Training", config.num_train_steps, unit="step", initial=step)
+        step, replicas = float(self.global_step), self.strategy.num_replicas_in_sync
+
+        @tf.function
+        def sums() -> tuple[tf.Tensor, ...]:
+            def replica() -> tuple[tf.Tensor, tf.Tensor]:
+                mine = tf.cast(self.step.global_step.value(), tf.float64)
+                add = functools.partial(tf.distribute.get_replica_context().all_reduce, tf.distribute.ReduceOp.SUM)
+                return add(mine), add(mine * mine)
+
+            found = self.strategy.run(replica)
+            return tuple(self.strategy.experimental_local_results(value)[0] for value in found)
+
+        total, squares = (float(value) for value in sums())
+        if total != step * replicas or squares != step * step * replicas:
+            raise InputError(
+                f"Worker {self._workers.index} would go on from step {step:.0f}, others from another one: --output_dir="
+                f"{self.config.output_dir} has to be one folder that all workers see."
+            )
+
+    def check(self, data: Data) -> None:
+        """Reads a batch and traces a step without taking it: errors in shapes and records come out."""
+        iterator = iter(distribute(functools.partial(data, self.global_step * self.config.batch_size), self.strategy))
+        zero = tf.constant(0, tf.int64)
+        self.step.run.get_concrete_function(iterator, zero, zero, tf.zeros([2]))
+        next(iterator)
+
+    def train(self, data: Data, hooks: Sequence[Hook] = ()) -> None:
+        """Trains from `global_step` to `num_train_steps`, or until a hook ends it.
+
+        Args:
+          data: makes the endless dataset of (this process's share of) global batches.
+          hooks: what to do between steps.
+
+        Raises:
+          InputError: too many steps in a row were not finite, the device's memory does not suffice, or another worker
+            was lost.
+          OSError: a checkpoint cannot be written.
+          Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
+        """
+        config, first = self.config, self.global_step
+        if first == 0 and not (Path(config.output_dir) / "checkpoint").exists():
+            self.optimizer.start_averages()
+            self._save(0)
+        if first >= config.num_train_steps:
+            logger.info("Nothing left to train: step %d of %d is reached.", first, config.num_train_steps)
+            return
+        reason = _first_reason(hooks, first)
+        if reason:
+            logger.info("Nothing left to train: %s.", reason)
+            return
+        start = time.monotonic()
+        try:
+            with stop_request() as stop:
+                self._loop(data, hooks, stop)
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(self._out_of_memory(error)) from None
+        except _LOST_CONNECTION as error:
+            if self._workers.count == 1:
+                raise
+            raise InputError(
+                f"Another worker was lost ({_first_line(error)}). Start all workers again: they go on from "
+                f"{checkpoints.latest(config.output_dir)}."
+            ) from None
+        if not self._workers.is_chief:
+            return
+        seconds, taken = time.monotonic() - start, self.global_step - first
+        rate = taken * config.batch_size / seconds
+        logger.info("Trained %d steps in %s, %.4g examples/s.", taken, duration(seconds), rate)
+        skipped = int(self.step.skipped_steps.numpy())
+        if skipped:
+            logger.warning("%d steps of this training were skipped: their loss or gradients were not finite.", skipped)
+        logger.info("Wrote %s.", checkpoints.latest(config.output_dir))
+
+    def _loop(self, data: Data, hooks: Sequence[Hook], stop: StopRequest) -> None:
+        config, step = self.config, self.global_step
+        iterator = iter(distribute(functools.partial(data, step * config.batch_size), self.strategy))
+        means = _Means(self.step.value_names, config.batch_size, step)
+        seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
+        is_chief = self._workers.is_chief
+        events = tf.summary.create_file_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
+        progress = Progress("Training", config.num_train_steps, unit="step", initial=step, shown=is_chief)
         with events.as_default(), progress:
             while step < config.num_train_steps:
+                self._profile(step)
+                count = self._steps_to_boundary(step, seconds_per_step, hooks)
                 call_start = time.monotonic()
-                most = self._steps_to_boundary(step, seconds_per_step)
-                values, taken, finite = self._run_steps(iterator, tf.constant(most, tf.int64))
-                totals = dict(zip(names, values.numpy().tolist(), strict=True))
-                taken = int(taken)
-                if not bool(finite):
-                    raise InputError(self._not_finite(step + taken, totals))
-                seconds_per_step = (time.monotonic() - call_start) / taken
+                mine = tf.constant([bool(stop), 0.0 if math.isinf(seconds_per_step) else seconds_per_step], tf.float32)
+                totals = self.step.run(iterator, tf.constant(count, tf.int64), in_a_row, mine)
+                in_a_row, taken = totals.in_a_row, int(totals.taken)
+                wants_stop, others_seconds = totals.agreed.numpy().tolist()
+                seconds_per_step = max((time.monotonic() - call_start) / taken, 1e-9)
+                if self._workers.count > 1:  # what all know, so that all take as many steps in the next call
+                    seconds_per_step = others_seconds or math.inf
                 step += taken
-                sums = {name: sums[name] + totals[name] for name in names}
-                now = time.monotonic()
-                note = _note({name: totals[name] / taken for name in names}, config.batch_size / seconds_per_step)
-                progress.update(taken, note)
-                if step % config.log_steps == 0 or step == config.num_train_steps:
-                    means = {name: total / (step - log_from) for name, total in sums.items()}
-                    means["examples_per_second"] = (step - log_from) * config.batch_size / (now - log_start)
-                    write_scalars(step, means)
-                    log_start, log_from, sums = now, step, dict.fromkeys(names, 0.0)
-                if step % config.save_checkpoints_steps == 0 or step == config.num_train_steps:
-                    self._save()
-        seconds = time.monotonic() - start
-        rate = (step - first_step) * config.batch_size / seconds
-        logger.info("Trained %d steps in %s, %.4g examples/s.", step - first_step, duration(seconds), rate)
-        logger.info("Wrote %s.", os.path.join(config.output_dir, f"model.ckpt-{step}"))
+                means.add(totals)
+                if int(in_a_row) >= config.max_skipped_steps:
+                    raise InputError(self._not_finite(step, dict(zip(means.names, totals.last.numpy(), strict=True))))
+                progress.update(taken, means.note())
+                last = step == config.num_train_steps
+                if last or step % config.log_steps == 0:
+                    write_scalars(step, {**means.values(), SKIPPED_STEPS: float(self.step.skipped_steps.numpy())})
+                    means = _Means(self.step.value_names, config.batch_size, step)
+                if last or step % config.save_checkpoints_steps == 0:
+                    self._save(step)
+                    saved = step
+                reason = _first_reason([hook for hook in hooks if hook.next_after(step - taken) == step], step)
+                stops = bool(wants_stop) if self._workers.count > 1 else bool(stop)
+                if (reason or stops) and saved != step:
+                    self._save(step)
+                if reason:
+                    logger.info("Training ends at step %d: %s.", step, reason)
+                    break
+                if stops and not last:
+                    raise Stopped(self._stopped(step, stop))
+        self._profile(step, ends=True)
 
-    def _save(self) -> None:
-        step = int(self.global_step.numpy())
-        checkpoints.save(self.config.output_dir, step, self._state, self.config.keep_checkpoints)
+    def _save(self, step: int) -> None:
+        if self._workers.is_chief:
+            checkpoints.save(self.config.output_dir, step, self._state, self.config.keep_checkpoints)
 
-    def _steps_to_boundary(self, step: int, seconds_per_step: float) -> int:
+    def _steps_to_boundary(self, step: int, seconds_per_step: float, hooks: Sequence[Hook]) -> int:
         """Steps until something is due outside the compiled loop, at most about a second's worth."""
         config = self.config
-        due = min(
-            config.num_train_steps - step,
-            *(interval - step % interval for interval in (config.log_steps, config.save_checkpoints_steps)),
-        )
-        return max(1, min(due, config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step)))
+        due = [config.num_train_steps, *(hook.next_after(step) for hook in hooks)]
+        due += [step + interval - step % interval for interval in (config.log_steps, config.save_checkpoints_steps)]
+        due += [edge for edge in config.profiled or () if edge > step]
+        at_once = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
+        return max(1, min(min(due) - step, at_once))
 
-    @functools.cached_property
-    def _run_steps(self) -> Callable[..., Any]:
-        @tf.function
-        def run_steps(iterator: Any, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            """Up to `count` steps; stops behind the first that is not finite, then returns that step's values alone."""
-            totals = tf.zeros([len(self.task.metric_names) + 3])
-            taken, finite = tf.constant(0, tf.int64), tf.constant(True)
-            while taken < count and finite:
-                per_replica = self.strategy.run(self._replica_step, args=(next(iterator), self.global_step.value()))
-                values = self.strategy.experimental_local_results(per_replica)[0]
-                finite = tf.reduce_all(tf.math.is_finite(values))
-                taken += 1
-                totals = tf.where(finite, totals + values, values)
-                self.global_step.assign_add(tf.cast(finite, tf.int64))
-            return totals, taken, finite
-
-        return run_steps
-
-    def _replica_step(self, batch: Batch, step: tf.Tensor) -> tf.Tensor:
-        """One step on one replica: float32 `[1 + metrics + 2]`: loss, metrics, gradient norm, learning rate."""
-        context = tf.distribute.get_replica_context()
-        add = functools.partial(context.all_reduce, tf.distribute.ReduceOp.SUM)
-        weights = add(self.task.loss_weights(batch))
-        variables = self.optimizer.variables
-        with tf.GradientTape() as tape:
-            loss, metrics = self.task.loss(batch, weights, self._dropout_seed(step, context))
-        gradients = dict(zip(variables, tape.gradient(loss, list(variables.values())), strict=True))
-        gradients = add({name: tf.convert_to_tensor(g) for name, g in gradients.items() if g is not None})
-        scale, norm = clipping_scale(list(gradients.values()), self.config.clip_norm)
-        loss, metrics = add((loss, metrics))
-        rate = self.schedule(step)
-        scale = tf.where(tf.math.is_finite(loss), scale, 0.0)
-        self.optimizer.apply(gradients, rate, scale)
-        means = [tf.math.divide_no_nan(*metrics[name]) for name in self.task.metric_names]
-        return tf.stack([loss, *means, norm, rate])
-
-    def _dropout_seed(self, step: tf.Tensor, context: tf.distribute.ReplicaContext) -> tf.Tensor:
-        replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
-        draw = (step * self.strategy.num_replicas_in_sync + replica) * MAX_DROPOUT_SITES
-        return tf.stack([tf.constant(self.config.seed, tf.int64), draw])
+    def _profile(self, step: int, ends: bool = False) -> None:
+        """Starts and stops the profiler where `step` is an edge of `profile_steps`."""
+        if self.config.profiled is None or not self._workers.is_chief:
+            return
+        first, last = self.config.profiled
+        if step == first and not ends:
+            tf.profiler.experimental.start(self.config.output_dir)
+        elif (step == last and not ends) or (ends and first <= step < last):
+            tf.profiler.experimental.stop()
+            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", first, step, self.config.output_dir)
 
     def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
-        last = checkpoints.latest(self.config.output_dir)
+        last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps
         return (
             f"Step {step}: loss {values['loss']:g}, gradient norm {values['gradient_norm']:g} at learning rate "
-            f"{values['learning_rate']:g}; the step was not taken and training stopped. The last good checkpoint is "
-            f"{last}. Lower --learning_rate or raise --num_warmup_steps, and start again."
+            f"{values['learning_rate']:g}; --max_skipped_steps={most} steps in a row were like that, were skipped, and "
+            f"training stopped. The last good checkpoint is {last}. Lower --learning_rate or raise --num_warmup_steps, "
+            "and start again."
+        )
+
+    def _stopped(self, step: int, stop: StopRequest) -> str:
+        return (
+            f"{stop.signal_name or 'Another worker'} asked to stop: saved step {step} of "
+            f"{self.config.num_train_steps} as {checkpoints.latest(self.config.output_dir)}. Give the same command "
+            "again to go on from there."
+        )
+
+    def _out_of_memory(self, error: tf.errors.ResourceExhaustedError) -> str:
+        config, parts = self.config, self.config.gradient_accumulation_steps
+        rows = config.batch_size // self.strategy.num_replicas_in_sync  # of a device
+        more_parts = next((part for part in range(parts + 1, rows + 1) if rows % part == 0), None)
+        advice = "What helps:"
+        if more_parts:
+            advice = f"--gradient_accumulation_steps={more_parts} needs less and gives the same results. So do"
+        return (
+            f"Out of memory with {rows // parts} examples at once on a device ({_first_line(error, 'OOM')}). "
+            f"{advice} --recompute, or with other results --precision=bfloat16 and a smaller --max_seq_length."
         )
 
 
-def evaluate(
-    task: Task, strategy: tf.distribute.Strategy, batches: tf.data.Dataset, steps: int | None
-) -> dict[str, float]:
-    """The task's metrics over a dataset, dropout off.
+class _Means:
+    """Means over the steps since the last event, which the progress line shows too."""
 
-    Args:
-      task: model and losses.
-      strategy: where it runs.
-      batches: global batches of fixed size; rows with `example_weights` 0 do not count.
-      steps: how many there are, for the progress shown; None where nobody knows.
+    def __init__(self, names: Sequence[str], batch_size: int, step: int) -> None:
+        self.names = names
+        self._batch_size = batch_size
+        self._sums = [0.0] * len(names)
+        self._taken = self._counted = 0
+        self._start = time.monotonic()
 
-    Returns:
-      Each metric: sums and weights added over all batches, divided once; and `loss`, the mean of the batches' losses
-      weighted by their examples.
-    """
+    def add(self, totals: Totals) -> None:
+        self._sums = [total + value for total, value in zip(self._sums, totals.sums.numpy().tolist(), strict=True)]
+        self._taken += int(totals.taken)
+        self._counted += int(totals.taken - totals.skipped)
 
-    @tf.function
-    def evaluate_batch(batch: Batch) -> dict[str, Weighted]:
-        def replica(batch: Batch) -> dict[str, Weighted]:
-            add = functools.partial(tf.distribute.get_replica_context().all_reduce, tf.distribute.ReduceOp.SUM)
-            weights = add(task.loss_weights(batch))
-            loss, metrics = task.loss(batch, weights, None)
-            examples = add(tf.reduce_sum(batch["example_weights"]))
-            loss, metrics = add((loss, metrics))
-            return {"loss": (loss * examples, examples), **metrics}
+    def values(self) -> dict[str, float]:
+        means = [total / self._counted if self._counted else math.nan for total in self._sums]
+        rate = self._taken * self._batch_size / max(time.monotonic() - self._start, 1e-9)
+        return {**dict(zip(self.names, means, strict=True)), "examples_per_second": rate}
 
-        per_replica = strategy.run(replica, args=(batch,))
-        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], per_replica)
-
-    totals: dict[str, tuple[float, float]] = {}
-    with Progress("Evaluating", steps, unit="batch") as progress:
-        for batch in strategy.experimental_distribute_dataset(batches):
-            for name, (total, weight) in evaluate_batch(batch).items():
-                before = totals.get(name, (0.0, 0.0))
-                totals[name] = (before[0] + float(total), before[1] + float(weight))
-            progress.update()
-    return {name: total / weight if weight else math.nan for name, (total, weight) in totals.items()}
+    def note(self) -> str:
+        values = self.values()
+        rate = values.pop("examples_per_second")
+        return ", ".join([*(f"{name} {value:.4g}" for name, value in values.items()), f"{rate:.4g} examples/s"])
 
 
-def write_scalars(step: int, values: Mapping[str, float]) -> None:
-    """Writes TensorBoard scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed)."""
-    metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
-    metadata.plugin_data.plugin_name = "scalars"
-    for name, value in values.items():
-        tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
+def _first_reason(hooks: Sequence[Hook], step: int) -> str | None:
+    """Runs all hooks; the first reason to end training that one of them gives."""
+    reasons = [hook.run(step) for hook in hooks]
+    return next(filter(None, reasons), None)
 
 
-def _note(values: Mapping[str, float], examples_per_second: float) -> str:
-    shown = [f"{name} {value:.4g}" for name, value in values.items()]
-    return ", ".join([*shown, f"{examples_per_second:.4g} examples/s"])
+def _first_line(error: tf.errors.OpError, word: str = "aborted") -> str:
+    """The first line of a TensorFlow message with a word in it, or of all."""
+    lines = str(error.message).strip().splitlines()
+    return next((line.strip() for line in lines if word in line), lines[0])[:200]

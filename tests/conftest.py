@@ -1,6 +1,8 @@
 """Fixtures that several test files share."""
 
 import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,18 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("shared/ (golden outputs, real data) is not beside the checkout")
     return path
+
+
+def expect_full_disk(path: Path, limit: int, write: Callable[[], None]) -> None:
+    """Lets `write` fill a disk, where files end at `limit` bytes: the error names `path`, and nothing stays behind."""
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert caught.value.filename == str(path)
+    assert "File too large" in caught.value.strerror
+    assert not path.exists()
+    assert not list(path.parent.glob("*unfinished*"))

@@ -93,3 +93,55 @@ def test_gzip_files_give_the_same(paths, tmp_path):
 def test_shapes_are_static(paths):
     assert batches.training(paths, parse, 4, seed=1).element_spec["number"].shape == [4]
     assert batches.evaluation(paths, parse, 4, steps=None).element_spec["number"].shape == [4]
+
+
+@pytest.mark.parametrize(("workers", "devices"), [(1, 2), (2, 1), (2, 2), (3, 1)])
+def test_shares_are_the_rows_of_one_device(paths, workers, devices):
+    size = 12
+    whole = numbers(batches.training(paths, parse, size, seed=1, examples_done=size), 4)
+    pieces = {}
+    for worker in range(workers):
+        share = batches.Share(worker, workers, devices)
+        found = numbers(batches.training(paths, parse, size, 1, size, share=share), 4 * devices)
+        for element, piece in enumerate(found):
+            pieces[int(share.first_row(element, size))] = piece
+            assert len(piece) == share.rows(size)
+    assert [row for first in sorted(pieces) for row in pieces[first]] == [row for batch in whole for row in batch]
+
+
+def test_shares_of_an_evaluation(paths):
+    found = []
+    for worker in (0, 1):
+        share = batches.Share(worker, 2, 1)
+        found.append([batch["number"].numpy() for batch in batches.evaluation(paths, parse, 8, None, share)])
+    rows = [row for pair in zip(*found, strict=True) for piece in pair for row in piece.tolist()]
+    assert rows == [*range(23), 0]
+
+
+@pytest.mark.parametrize(("workers", "files"), [(2, 3), (3, 3), (3, 2), (4, 1)])
+def test_by_files_each_record_belongs_to_one_worker(paths, workers, files):
+    """Fewer files than workers, too: then every n-th record."""
+    read = paths[:files]
+    everything = sorted(np.concatenate(numbers(batches.evaluation(read, parse, 1, None), 30)).tolist())
+    found = []
+    for worker in range(workers):
+        share = batches.Share(worker, workers, 1, by_files=True)
+        stream = numbers(batches.training(read, parse, workers, 1, share=share), 46)
+        own = {row for piece in stream for row in piece}
+        found += own
+        later = batches.training(read, parse, workers, 1, examples_done=workers * 7, share=share)
+        assert numbers(later, 9) == stream[7:16]
+    assert sorted(found) == everything
+
+
+def test_columns_of_padding_are_cut_off():
+    mask = np.zeros([4, 32], np.int32)
+    for row, length in enumerate((3, 9, 30, 0)):
+        mask[row, :length] = 1
+    rows = {"input_ids": mask * 7, "input_mask": mask, "segment_ids": mask, "other": np.ones([4, 32], np.int32)}
+    found = list(batches.trimmed(tf.data.Dataset.from_tensor_slices(rows).batch(2)))
+    assert [batch["input_ids"].shape[1] for batch in found] == [16, 32]
+    assert found[0]["other"].shape == [2, 32]
+    np.testing.assert_array_equal(found[0]["input_ids"], rows["input_ids"][:2, :16])
+    (empty,) = batches.trimmed(tf.data.Dataset.from_tensor_slices(rows).skip(3).batch(1))
+    assert empty["input_mask"].shape == [1, 8]

@@ -1,6 +1,7 @@
 """Checkpoints: Google's names, TF1's own reader and writer, loading with a report, what a kill leaves behind."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_load_reports_missing_and_unused_heads(tmp_path, encoder):
     assert report.unused == ("bert/a/adam_m", "cls/head", "cls/other")
     assert "freshly initialised (1): cls/new" in str(report)
     assert "unused (2): cls/head, cls/other" in str(report)
-    assert "1 moments of the optimizer" in str(report)
+    assert "1 values of the optimizer" in str(report)
     np.testing.assert_array_equal(model["bert/a"], [1, 2])
     np.testing.assert_array_equal(model["cls/new"], [9])
 
@@ -126,6 +127,20 @@ def test_load_refuses_an_encoder_that_does_not_match(tmp_path, encoder):
     other = checkpoints.save(str(tmp_path), 2, variables(roberta__a=[1.0]))
     with pytest.raises(InputError, match=r"no variable named bert/\.\.\.; it holds roberta/a"):
         checkpoints.load(variables(bert__a=[0.0] * 2), other)
+
+
+def test_load_does_without_a_pooler_and_with_another_head(tmp_path, encoder):
+    prefix = checkpoints.save(str(tmp_path), 1, {**encoder, "bert/a/ExponentialMovingAverage": tf.Variable([1.0, 2.0])})
+    model = variables(bert__a=[0.0, 0.0], bert__b=[[0.0]], bert__pooler__dense__bias=[5.0], cls__head=[6.0, 7.0])
+    report = checkpoints.load(model, prefix)
+    assert report.loaded == ("bert/a", "bert/b")
+    assert report.missing == ("bert/pooler/dense/bias",)
+    assert report.mismatched == ("cls/head",)
+    assert "another shape there (a head for another number of labels), so freshly initialised (1): cls/head" in str(
+        report
+    )
+    np.testing.assert_array_equal(model["bert/pooler/dense/bias"], [5])
+    np.testing.assert_array_equal(model["cls/head"], [6, 7])
 
 
 def test_restore_needs_everything(tmp_path, encoder):
@@ -210,3 +225,80 @@ def test_tiny_config_names_follow_google():
         "cls/seq_relationship/output_weights",
         "cls/seq_relationship/output_bias",
     }
+
+
+def test_resume_takes_the_newest(tmp_path, encoder):
+    assert checkpoints.resume(encoder, str(tmp_path)) is None
+    for step in (1, 2):
+        checkpoints.save(str(tmp_path), step, {**encoder, "bert/a": tf.Variable([float(step), 0.0])})
+    assert checkpoints.resume(encoder, str(tmp_path)) == (str(tmp_path / "model.ckpt-2"), [])
+    assert encoder["bert/a"][0] == 2
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda folder: flip(folder / "model.ckpt-3.data-00000-of-00001"), r"bert/\w in .*ckpt-3 is damaged \("),
+        (lambda folder: cut(folder / "model.ckpt-3.data-00000-of-00001"), r"in .*ckpt-3 is damaged \("),
+        (lambda folder: flip(folder / "model.ckpt-3.index"), r"ckpt-3 cannot be read as a TensorFlow checkpoint \("),
+        (lambda folder: cut(folder / "model.ckpt-3.index"), r"ckpt-3 cannot be read as a TensorFlow checkpoint \("),
+        (lambda folder: (folder / "model.ckpt-3.index").unlink(), r"ckpt-3 is not whole: its \.index or \.data file"),
+        (lambda folder: (folder / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is not whole"),
+    ],
+)
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path, caplog, harm, reason):
+    stored = {name: tf.Variable(np.random.default_rng(1).random([64, 64], np.float32)) for name in ("bert/a", "bert/b")}
+    for step in (1, 2, 3):
+        checkpoints.save(str(tmp_path), step, {**stored, "global_step": tf.Variable(step, dtype=tf.int64)})
+    harm(tmp_path)
+    fresh = {name: tf.Variable(tf.zeros([64, 64])) for name in stored} | {"global_step": tf.Variable(0, dtype=tf.int64)}
+    found = checkpoints.resume(fresh, str(tmp_path))
+    assert found == (str(tmp_path / "model.ckpt-2"), [])
+    assert fresh["global_step"] == 2
+    for name, value in stored.items():
+        np.testing.assert_array_equal(fresh[name], value)
+    (warning,) = caplog.messages
+    assert re.search(reason, warning)
+    assert warning.endswith(f"The one before it is used: {tmp_path}/model.ckpt-2.")
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_damaged_list_of_checkpoints_does_not_matter(tmp_path, encoder):
+    for step in (9, 10):
+        checkpoints.save(str(tmp_path), step, encoder)
+    (tmp_path / "checkpoint").write_text("model_check")
+    assert checkpoints.resume(encoder, str(tmp_path)) == (str(tmp_path / "model.ckpt-10"), [])
+
+
+def test_none_is_whole(tmp_path, encoder):
+    checkpoints.save(str(tmp_path), 1, encoder)
+    cut(tmp_path / "model.ckpt-1.index")
+    with pytest.raises(InputError, match=r"No checkpoint of .* is whole \(.*ckpt-1 cannot be read.*\); remove the fol"):
+        checkpoints.resume(encoder, str(tmp_path))
+
+
+def test_optional_values_may_be_missing(tmp_path, encoder):
+    checkpoints.save(str(tmp_path), 1, encoder)
+    more = {**encoder, "loss_scale": tf.Variable(4.0)}
+    assert checkpoints.resume(more, str(tmp_path), ["loss_scale"]) == (str(tmp_path / "model.ckpt-1"), ["loss_scale"])
+    assert more["loss_scale"] == 4
+    with pytest.raises(InputError, match=r"cannot be resumed: it lacks loss_scale"):
+        checkpoints.resume(more, str(tmp_path))
+
+
+def test_moving_averages_are_loaded_over_the_weights(tmp_path, encoder):
+    averages = {"bert/a/ExponentialMovingAverage": tf.Variable([8.0, 9.0])}
+    prefix = checkpoints.save(str(tmp_path), 1, {**encoder, **averages})
+    assert "1 values of the optimizer" in str(checkpoints.load(encoder, prefix))
+    assert checkpoints.load_averages(encoder, prefix) == 1
+    np.testing.assert_array_equal(encoder["bert/a"], [8, 9])
+    np.testing.assert_array_equal(encoder["bert/b"], [[3]])

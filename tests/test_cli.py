@@ -73,3 +73,50 @@ def test_tensorflow_starts_in_silence_and_says_why_it_does_not():
     done = run(body)
     assert done.returncode == 1
     assert "tensorflow" in done.stderr
+
+
+def test_being_stopped_has_a_status_of_its_own():
+    done = run("from bert_tf2.errors import Stopped; raise Stopped('Saved step 3. Give the same command again.')")
+    assert (done.returncode, done.stderr) == (75, "Saved step 3. Give the same command again.\n")
+
+
+class TestConfigFile:
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("a.json", '{"number": 5}'),
+            ("a.yaml", "number: 5  # five"),
+            ("run.json", '{"command": "x", "config": {"number": 5}, "versions": {}}'),
+        ],
+    )
+    def test_gives_values_for_flags(self, tmp_path, name, text):
+        (tmp_path / name).write_text(text)
+        for arguments, expected in (((), "5"), (("--number=6",), "6")):
+            done = run("print(flags.FLAGS.number)", f"--config={tmp_path / name}", *arguments)
+            assert (done.stdout.strip(), done.stderr) == (expected, "")
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("a.json", '{"numbr": 5}', "a.json: there is no flag 'numbr'; did you mean number?"),
+            ("a.json", '{"zzz": 5}', "a.json: there is no flag 'zzz'; the flags are number."),
+            ("a.json", '{"number": "x"}', "flag --number=x: invalid literal"),
+            ("a.json", "{", "a.json is no JSON: "),
+            ("a.yaml", "a: [", "a.yaml is no YAML: "),
+            ("a.json", "[1]", "a.json does not map flags to values; an object like"),
+            ("none.json", None, "none.json: No such file"),
+        ],
+    )
+    def test_mistakes(self, tmp_path, name, text, message):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        done = run("pass", f"--config={tmp_path / name}")
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_print_config_is_what_config_takes(self, tmp_path):
+        printed = run("print('ran')", "--number=8", "--print_config")
+        assert (printed.stdout, printed.returncode) == ('{\n  "number": 8\n}\n', 0)
+        (tmp_path / "a.json").write_text(printed.stdout)
+        assert run("print(flags.FLAGS.number)", f"--config={tmp_path / 'a.json'}").stdout == "8\n"

@@ -67,7 +67,7 @@ def test_writes_what_it_reads(tmp_path):
         ({"hidden_size": 12.5}, "hidden_size is 12.5"),
         ({"num_hidden_layers": True}, "num_hidden_layers is True"),
         ({"num_attention_heads": 7}, "hidden_size 768 is not a multiple of num_attention_heads 7"),
-        ({"hidden_act": "swish"}, "hidden_act is 'swish'; choose one of gelu, linear, relu, tanh"),
+        ({"hidden_act": "swish"}, "hidden_act is 'swish'; choose one of gelu, gelu_exact, linear, relu, tanh"),
         ({"hidden_act": None}, "hidden_act is None"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob is 1.0"),
         ({"attention_probs_dropout_prob": "0.1"}, "attention_probs_dropout_prob is '0.1'"),

@@ -195,6 +195,8 @@ def test_flags_are_the_originals_and_help_is_quick() -> None:
         "spm_alpha": 0.0,
         "masking": "static",
         "no_nsp": False,
+        "config": None,
+        "print_config": False,
     }
     for field in dataclasses.fields(PretrainingDataConfig):
         assert flags[field.name] == (None if field.default is dataclasses.MISSING else field.default)

@@ -1,5 +1,6 @@
 """The same instances as `instances.create_instances` makes, value for value, and the same draws."""
 
+import functools
 import gzip
 import itertools
 import json
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_tf2 import compilation, fast_instances, files, instances
+from bert_tf2 import compilation, fast_instances, files, full_sentences, instances
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.instances import Document, InstanceParameters
 from bert_tf2.tokenization import FullTokenizer
@@ -87,7 +88,19 @@ def check(documents: list[Document], parameters: InstanceParameters, seed: int) 
     assert rows(made) == expected_rows(documents, parameters, plain_rng)
     assert rng.getstate() == plain_rng.getstate()
     assert sum(done) == parameters.dupe_factor * len(documents)
+    check_values(made)
+    check_values(made, with_masks=False)
     return made
+
+
+def check_values(made: InstanceArrays, start: int = 0, stop: int | None = None, with_masks: bool = True) -> None:
+    """The compiled rows have the features, each at its place."""
+    features = (made.features if with_masks else functools.partial(full_sentences.unmasked_features, made))(start, stop)
+    sizes = [column.shape[1] for column in features.values()]
+    splits = np.cumsum([0, *sizes]).tolist()
+    values = made.rows(dict(zip(features, splits[:-1], strict=True)), splits[-1], start, stop)
+    columns = [column.view(np.int32) for column in features.values()]
+    np.testing.assert_array_equal(values, np.hstack(columns))
 
 
 PARAMETERS = st.builds(
@@ -217,6 +230,7 @@ def test_parts_of_the_instances() -> None:
     whole = rows(made)
     for start, stop in ((0, 7), (7, 8), (8, 8), (8, None), (len(whole), None), (0, 10**9)):
         assert rows(made, start, stop) == whole[start:stop]
+        check_values(made, start, stop)
     for name, column in made.features(0, 3).items():
         assert column.dtype == (np.float32 if name == "masked_lm_weights" else np.int32)
         assert column.flags.c_contiguous

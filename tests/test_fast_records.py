@@ -3,7 +3,6 @@
 import gzip
 import os
 import random
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import expect_full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,21 +197,13 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, compressi
     """With one block, what was written may be in a buffer until the file is closed."""
     schema, columns = records.pretraining(128, 20), pretraining_columns(100, 128, 20)
     path = tmp_path / "a"
-    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill() -> None:
         with BlockWriter([str(path)], schema, compression) as writer:
             for _ in range(blocks):
                 writer.write(columns)
 
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))
-        with pytest.raises(OSError, match="cannot be written") as caught:
-            fill()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-    assert caught.value.filename == str(path)
-    assert "File too large" in caught.value.strerror
+    expect_full_disk(path, 20_000, fill)
     assert os.listdir(tmp_path) == []
 
 

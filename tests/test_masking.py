@@ -232,7 +232,7 @@ def test_same_rows_get_masks_of_their_own() -> None:
 def batches(rows: dict[str, np.ndarray], batch_size: int, done: int = 0) -> list[dict[str, np.ndarray]]:
     """Three epochs in batches, after `done` examples."""
     dataset = tf.data.Dataset.from_tensor_slices(rows).repeat(3).skip(done).batch(batch_size, drop_remainder=True)
-    masked = masking.masked(dataset, VOCABULARY, PARAMETERS, SEED, examples_done=done)
+    masked = masking.masked(dataset, VOCABULARY, PARAMETERS, SEED, lambda number: done + number * batch_size)
     assert masked.element_spec["input_ids"].shape == [batch_size, 16]
     assert masked.element_spec["masked_lm_ids"].shape == [batch_size, 4]
     return [{name: value.numpy() for name, value in batch.items()} for batch in masked]

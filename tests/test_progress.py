@@ -29,6 +29,14 @@ def test_line(monkeypatch):
     assert progress.line() == expected
 
 
+def test_bytes_are_shown_in_megabytes(monkeypatch):
+    clock = iter([100.0, 110.0, 110.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    progress = Progress("Reading", 2_500_000_000, unit="byte")
+    progress.update(100_000_000, note="7 documents")
+    assert progress.line() == "Reading: 100.0 of 2,500.0 MB (4 %), 10 MB/s, 4 min 00 s left, 7 documents"
+
+
 def test_lines_now_and_then_where_there_is_no_terminal(caplog, monkeypatch):
     clock = iter([0.0, 10.0, 40.0, 40.0, 40.0, 50.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))

@@ -1,5 +1,4 @@
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import expect_full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -194,21 +194,13 @@ def test_a_kill_leaves_nothing_under_the_final_names(tmp_path: Path) -> None:
 def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     """With the smaller file, what was written is in a buffer until the file is closed."""
     path = tmp_path / "a"
-    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill() -> None:
         with RecordWriter([str(path)]) as writer:
             for _ in range(size // 1000):
                 writer.write(b"x" * 1000)
 
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, unlimited[1]))
-        with pytest.raises(OSError, match="cannot be written") as caught:
-            fill()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-    assert caught.value.filename == str(path)
-    assert "File too large" in caught.value.strerror
+    expect_full_disk(path, 50_000, fill)
     assert os.listdir(tmp_path) == []
 
 

@@ -13,7 +13,7 @@ from bert_tf2.text_groups import Span
 
 
 def lines_of(groups):
-    return [line for group in groups for lines in text_groups.read_lines(group) for line in lines]
+    return [line for group in groups for lines, _ in text_groups.read_lines(group) for line in lines]
 
 
 def write(folder, **contents):
@@ -67,12 +67,15 @@ def test_a_large_file_without_blank_lines_stays_whole(tmp_path):
 )
 @settings(max_examples=60, deadline=None)
 def test_every_line_once_in_order(tmp_path_factory, monkeypatch_class, texts, group_bytes, at_once, ends):
-    monkeypatch_class.setattr(text_groups, "_LINES_AT_ONCE", at_once)
+    monkeypatch_class.setattr(text_groups, "_BLOCK", at_once)
     folder = tmp_path_factory.mktemp("texts")
     contents = {str(index): ("\n".join(lines) + "\n" * ends).encode() for index, lines in enumerate(texts)}
     paths = write(folder, **contents)
     expected = [line for path in paths for line in files.read_lines(path)]
-    assert lines_of(text_groups.plan(paths, group_bytes)) == expected
+    groups = text_groups.plan(paths, group_bytes)
+    assert lines_of(groups) == expected
+    for group in groups:
+        assert sum(size for _, size in text_groups.read_lines(group)) == group.size
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,8 @@ def test_compressed_files(tmp_path):
     (tmp_path / "c.txt").write_bytes(text)
     results = [lines_of(text_groups.plan([str(tmp_path / name)], 10**6)) for name in ("a.gz", "b.zst", "c.txt")]
     assert results[0] == results[1] == results[2] == ["one", "two", ""] * 1000
+    (group,) = text_groups.plan([str(tmp_path / "a.gz")], 10**6)
+    assert 0 < sum(size for _, size in text_groups.read_lines(group)) <= group.size
 
 
 def test_errors_name_file_and_line(tmp_path):

@@ -13,9 +13,10 @@ from conftest import TINY_CONFIG
 
 from bert_tf2.config import BertConfig
 from bert_tf2.distribution import DistributionConfig, make_strategy
+from bert_tf2.evaluation import evaluate
 from bert_tf2.optimization import linear_schedule
 from bert_tf2.tasks.pretraining import PretrainingModel
-from bert_tf2.training import Trainer, TrainingConfig, evaluate
+from bert_tf2.training import Trainer, TrainingConfig
 
 STEPS, BATCH, LENGTH, PREDICTIONS = 20, 6, 16, 4
 
@@ -38,7 +39,7 @@ def main(strategy_name: str, output: str) -> None:
     """Trains, evaluates with a batch that is not full, saves."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    strategy = make_strategy(DistributionConfig(strategy=strategy_name))
+    strategy = make_strategy(DistributionConfig(distribution_strategy=strategy_name))
     assert strategy.num_replicas_in_sync == {"off": 1, "mirrored": 2}[strategy_name]
     keras.utils.set_random_seed(1)
     config = BertConfig(**TINY_CONFIG, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.2)
@@ -46,13 +47,17 @@ def main(strategy_name: str, output: str) -> None:
         model = PretrainingModel(config)
     data = examples(np.random.default_rng(2), STEPS * BATCH)
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
-    training = TrainingConfig(f"{output}.dir", num_train_steps=STEPS, batch_size=BATCH)
-    Trainer.create(model, linear_schedule(1e-3, STEPS, 4), strategy, training).train(lambda done: dataset)
+    training = TrainingConfig(output_dir=f"{output}.dir", num_train_steps=STEPS, batch_size=BATCH)
+    Trainer.create(model, linear_schedule(1e-3, STEPS, 4), strategy, training).train(
+        lambda done, share: share.of(dataset, BATCH)
+    )
 
     held_out = examples(np.random.default_rng(3), BATCH)
     held_out["example_weights"] = np.array([1, 1, 0, 1, 0, 0], np.float32)
     held_out["masked_lm_weights"] *= held_out["example_weights"][:, None]
-    scores = evaluate(model, strategy, tf.data.Dataset.from_tensor_slices(held_out).batch(BATCH), 1)
+    scores = evaluate(
+        model, strategy, lambda share: share.of(tf.data.Dataset.from_tensor_slices(held_out).batch(BATCH), BATCH), 1
+    )
     weights = {name.replace("/", "|"): variable.value.numpy() for name, variable in model.named_variables.items()}
     np.savez(output, **weights, **{f"score {name}": value for name, value in scores.items()})
 

@@ -4,16 +4,14 @@ Input of any size: it is taken in groups (`text_groups`), each made as if it wer
 several. What comes out depends on the input, the flags and the size of the groups alone.
 """
 
-import concurrent.futures
-import concurrent.futures.process
 import dataclasses
+import glob
+import hashlib
 import json
 import logging
-import multiprocessing
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from bert_tf2 import files, text_groups
@@ -22,9 +20,9 @@ from bert_tf2.fast_records import Compression
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
+from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
 from bert_tf2.tasks.pretraining_groups import Job, Summary
 from bert_tf2.text_groups import GROUP_BYTES
-from bert_tf2.tokenization import load_vocab
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +151,8 @@ def _is_folder(path: str) -> bool:
     return path.endswith("/") or os.path.isdir(path)
 
 
-Runner = Callable[[list[Job], Callable[[Job, Summary], None]], None]
+Finished = Callable[[Job, Summary], None]
+Runner = Callable[[list[Job], Finished], None]
 
 
 def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None = None) -> Summary:
@@ -179,41 +178,107 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
     groups = text_groups.plan(config.inputs, config.group_bytes)
     jobs = [_job(config, group, len(groups)) for group in groups]
     _check_folder(config, jobs)
+    if config.resume and (summary := _made_before(config, jobs)) is not None:
+        _remove_groups(config)
+        logger.info("Nothing to do: an earlier run of the same command has finished %s.", config.output_file)
+        return summary
     done = {job.group.index: summary for job in jobs if config.resume and (summary := job.finished()) is not None}
-    if done:
-        logger.info("%d of %d groups are there from an earlier run.", len(done), len(groups))
-    elif len(groups) > 1:
-        logger.info("%d groups of at most %.1f MB, each made by itself.", len(groups), config.group_bytes / 1e6)
     left = [job for job in jobs if job.group.index not in done]
-    for job in left:
-        _remove([job.marker, *(left_over for output in job.outputs for left_over in files.unfinished(output))])
+    remove(job.marker for job in left)
+    _remove_unfinished(config, left)
+    try:
+        _make(config, jobs, done, runner)
+    except BaseException:
+        if kept := sum(job.finished() is not None for job in jobs):
+            logger.info("%d of %d groups are done; the same command with --resume goes on.", kept, len(jobs))
+        raise
+    finally:
+        _remove_unfinished(config, left)
+    summary = Summary.add(done.values())
+    _report(config, jobs, summary, time.monotonic() - started)
+    _remove_groups(config)
+    return summary
 
-    total = sum(job.group.size for job in left)
-    several = len(left) > 1
-    with Progress("Making records", total, unit="byte", shown=several) as progress:
+
+def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summary], runner: Runner | None) -> None:
+    """Makes the jobs that are not in `done`, where their summaries go, and the outputs of all."""
+    left = [job for job in jobs if job.group.index not in done]
+    if done:
+        logger.info("%d of %d groups are there from an earlier run.", len(done), len(jobs))
+    elif len(jobs) > 1:
+        logger.info("%d groups of about %.3g MB, each made by itself.", len(jobs), config.group_bytes / 1e6)
+    size, size_left = (sum(job.group.size for job in some) for some in (jobs, left))
+    shown = len(jobs) > 1 and runner is None
+    with (
+        JoinedOutputs([] if config.output_folder else config.outputs, jobs, done) as outputs,
+        Progress("Making records", size, unit="byte", initial=size - size_left, shown=shown) as progress,
+    ):
+        worked = 0.0
+
+        def advance(size: float) -> None:
+            nonlocal worked
+            before, worked = worked, worked + size
+            progress.update(round(worked) - round(before))
 
         def finished(job: Job, summary: Summary) -> None:
             done[job.group.index] = summary
             sums = Summary.add(done.values())
-            progress.update(job.group.size, f"{sums.documents:,} documents, {sums.instances:,} instances")
+            progress.update(0, f"{sums.documents:,} documents, {sums.instances:,} instances")
+            outputs.add(job)
 
         if runner:
             runner(left, finished)
-        elif config.num_workers > 1 and several:
-            _run_in_processes(left, finished, config.num_workers)
+        elif config.num_workers > 1 and len(left) > 1:
+            from bert_tf2.tasks import group_workers
+
+            group_workers.run(left, finished, advance, config.num_workers)
         else:
             for job in left:
-                finished(job, pretraining_groups.make(job))
-    summary = Summary.add(done.values())
-    if not summary.documents:
-        _remove(path for job in jobs for path in (*job.outputs, job.marker))
-        raise InputError(
-            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank line "
-            "between documents."
-        )
-    _finish(config, jobs)
-    _report(config, jobs, summary, time.monotonic() - started)
-    return summary
+                finished(job, pretraining_groups.make(job, advance))
+        if not any(summary.documents for summary in done.values()):
+            remove(path for job in jobs for path in (*job.outputs, job.marker))
+            raise InputError(
+                f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank "
+                "line between documents."
+            )
+        outputs.finish()
+
+
+def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
+    """The summary of an earlier run, if it had the same input and flags and all that it wrote is there."""
+    try:
+        left = json.loads(config.summary_file.read_text(encoding="utf-8"))
+        if left["fingerprint"] != _fingerprint(jobs) or left["sizes"] != _sizes(_outputs(config, jobs)):
+            return None
+        return Summary(**{field.name: left[field.name] for field in dataclasses.fields(Summary)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fingerprint(jobs: list[Job]) -> str:
+    return hashlib.sha256("".join(job.fingerprint for job in jobs).encode()).hexdigest()
+
+
+def _sizes(paths: list[str]) -> list[int]:
+    return [os.path.getsize(path) for path in paths]
+
+
+def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
+    return [output for job in jobs for output in job.outputs] if config.output_folder else config.outputs
+
+
+def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
+    """Removes what a run that was stopped has left of the outputs, half-written."""
+    paths = [path for job in jobs for path in (*job.outputs, job.marker)]
+    remove(left for path in (*paths, *config.outputs) for left in files.unfinished(path))
+
+
+def _remove_groups(config: PretrainingDataConfig) -> None:
+    """Removes what is of use only until all groups are made, also what runs with other groups may have left."""
+    if folder := config.output_folder:
+        remove(folder.glob(".part-*-of-*.json"))
+    for path in [] if config.output_folder else map(Path, config.outputs):
+        remove(path.parent.glob(f".{glob.escape(path.name)}.group-*-of-*"))
 
 
 def _job(config: PretrainingDataConfig, group: text_groups.Group, groups: int) -> Job:
@@ -256,60 +321,12 @@ def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
             )
 
 
-def _run_in_processes(jobs: list[Job], finished: Callable[[Job, Summary], None], workers: int) -> None:
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = {pool.submit(pretraining_groups.make, job): job for job in jobs}
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                finished(futures[future], future.result())
-        except concurrent.futures.process.BrokenProcessPool:
-            raise InputError(
-                "A worker process died, perhaps for want of memory; give fewer --num_workers or smaller --group_bytes. "
-                "The groups that are done are kept: the same command with --resume goes on."
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _finish(config: PretrainingDataConfig, jobs: list[Job]) -> None:
-    """Puts the groups' files together under the names given; nothing is left to do for a folder."""
-    if not config.output_folder:
-        unfinished = [files.beside(path) for path in config.outputs]
-        try:
-            for number, path in enumerate(unfinished):
-                _join([job.outputs[number] for job in jobs], path)
-            for path, output in zip(unfinished, config.outputs, strict=True):
-                os.replace(path, output)
-        finally:
-            _remove(unfinished)
-        _remove(path for job in jobs for path in job.outputs)
-    _remove(job.marker for job in jobs)
-
-
-def _join(parts: list[str], whole: Path) -> None:
-    """One after the other; both TFRecord files and gzip files can be joined like that."""
-    if len(parts) == 1:
-        os.replace(parts[0], whole)
-        return
-    with open(whole, "wb") as target:
-        for part in parts:
-            with open(part, "rb") as source:
-                shutil.copyfileobj(source, target, 2**20)
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def _remove(paths: Iterable[str | os.PathLike[str]]) -> None:
-    for path in paths:
-        Path(path).unlink(missing_ok=True)
-
-
 def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
     """A cased vocabulary with lower-casing on, or the other way round, makes pieces that are never used."""
     if config.vocab_file is None:
         return
-    words = [piece for piece in load_vocab(config.vocab_file) if not piece.startswith("[")]
+    vocab = pretraining_groups.tokenizer_of(config.vocab_file, None, config.do_lower_case, 0.0, 0).vocab
+    words = [piece for piece in vocab if not piece.startswith("[")]
     upper = sum(piece != piece.lower() for piece in words) / max(len(words), 1)
     if config.do_lower_case and upper > _CASED_SHARE:
         logger.warning(
@@ -359,7 +376,7 @@ def _warn_of_text(summary: Summary, max_tokens: int) -> None:
 def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, seconds: float) -> None:
     """Warns, logs what was made and written, and writes the summary file."""
     _warn_of_text(summary, config.parameters.max_tokens)
-    outputs = [output for job in jobs for output in job.outputs] if config.output_folder else config.outputs
+    outputs = _outputs(config, jobs)
     if summary.instances < len(outputs):
         logger.warning("There are fewer instances than output files: some files are empty.")
     shares = {
@@ -369,8 +386,9 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
         "masked_tokens_per_instance": summary.masked_tokens / summary.instances,
     }
     values = {**dataclasses.asdict(summary), **shares, "seconds": seconds, "groups": len(jobs)}
+    made = {"outputs": outputs, "sizes": _sizes(outputs), "fingerprint": _fingerprint(jobs)}
     with files.replacing(config.summary_file) as file:
-        json.dump({**values, "config": dataclasses.asdict(config), "outputs": outputs}, file, indent=2)
+        json.dump({**values, "config": dataclasses.asdict(config), **made}, file, indent=2)
         file.write("\n")
     lines = [
         f"Read {summary.documents:,} documents, {summary.sentences:,} sentences, {summary.tokens:,} tokens "

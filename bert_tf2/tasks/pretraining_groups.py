@@ -1,5 +1,6 @@
 """One group of text to finished record files: what a worker does."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -8,22 +9,22 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import fast_records, files, full_sentences, records, text_groups
+from bert_tf2 import files, full_sentences, records, text_groups
+from bert_tf2.compilation import kernel
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
-from bert_tf2.fast_records import Compression
+from bert_tf2.fast_records import BlockWriter, Compression
 from bert_tf2.fast_tokenizer import UNKNOWN, FastTokenizer
 from bert_tf2.full_sentences import PackedRows
-from bert_tf2.instances import MASK, SPECIAL_TOKENS, InstanceParameters
+from bert_tf2.instances import SPECIAL_TOKENS, InstanceParameters
 from bert_tf2.progress import Progress
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
-from bert_tf2.sequences import CLS, SEP
 from bert_tf2.text_groups import Group
 
 Tokenizer = FastTokenizer | SentencePieceTokenizer
@@ -31,8 +32,12 @@ Tokenizer = FastTokenizer | SentencePieceTokenizer
 logger = logging.getLogger(__name__)
 
 LONG_LINE = 1000  # tokens
-_RECORDS_AT_ONCE = 8192
+_RECORDS_AT_ONCE = 2048  # which fit into a processor's cache
 _STAGES = ("seconds_tokenizing", "seconds_instances", "seconds_records")
+_READING, _MAKING, _WRITING = 0.2, 0.25, 0.55  # shares of a group's time, about
+
+Advance = Callable[[float], None]
+"""Told how much further the work has come, in bytes of text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +143,16 @@ def fingerprint(values: dict[str, Any], group: Group, *paths: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def make(job: Job) -> Summary:
+def _tell_nobody(_: float) -> None:
+    pass
+
+
+def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     """Makes the records of a group.
+
+    Args:
+      job: what to make.
+      advance: called now and then; the sum in the end is the group's size.
 
     Raises:
       OSError: an output cannot be written.
@@ -147,12 +160,12 @@ def make(job: Job) -> Summary:
     times = [time.perf_counter()]
     # The seed, another one for each group, only where it matters: else one tokenizer serves all groups.
     seed = job.seed if job.spm_alpha else 0
-    tokenizer = _tokenizer(job.vocab_file, job.spm_model_file, job.do_lower_case, job.spm_alpha, seed)
-    corpus, summary = _read(job, tokenizer)
+    tokenizer = tokenizer_of(job.vocab_file, job.spm_model_file, job.do_lower_case, job.spm_alpha, seed)
+    corpus, summary = _read(job, tokenizer, advance)
     times.append(time.perf_counter())
-    made = _made(job, tokenizer, corpus)
+    made = _made(job, tokenizer, corpus, advance)
     times.append(time.perf_counter())
-    _write(job, made)
+    _write(job, made, advance)
     times.append(time.perf_counter())
     done: dict[str, Any] = {**_counts(made, job), **dict(zip(_STAGES, np.diff(times).tolist(), strict=True))}
     summary = dataclasses.replace(summary, **done)
@@ -167,26 +180,48 @@ def make(job: Job) -> Summary:
 
 
 @functools.lru_cache(maxsize=1)  # a worker makes many groups with one tokenizer
-def _tokenizer(
+def tokenizer_of(
     vocab_file: str | None, spm_model_file: str | None, do_lower_case: bool, spm_alpha: float, seed: int
 ) -> Tokenizer:
+    """The tokenizer of a job; the arguments are its fields of these names."""
     if spm_model_file:
         return SentencePieceTokenizer(spm_model_file, do_lower_case, spm_alpha, seed)
     return FastTokenizer(str(vocab_file), do_lower_case)
 
 
-def _read(job: Job, tokenizer: Tokenizer) -> tuple[Corpus, Summary]:
+@contextlib.contextmanager
+def _stage(
+    job: Job, description: str, total: int | None, unit: str, share: float, advance: Advance
+) -> Iterator[Callable[[int], None]]:
+    """Shows the progress of a stage where it is told to; tells `advance` of its `share` of the group in any case."""
+    told = 0.0
+
+    def update(amount: int) -> None:
+        nonlocal told
+        progress.update(amount)
+        if total:
+            advance(share * job.group.size * amount / total)
+            told += amount / total
+
+    with Progress(description, total, unit=unit, shown=job.shows_progress) as progress:
+        yield update
+        advance(share * job.group.size * (1 - told))
+
+
+def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
     """The documents of a group as token ids: the rules of `instances.read_documents` on arrays."""
     ids: list[NDArray[np.int32]] = []
     lengths: list[NDArray[np.int64]] = []  # of each line
     blank: list[NDArray[np.bool_]] = []
-    with Progress("Reading", job.group.size, unit="byte", shown=job.shows_progress) as progress:
-        for lines in text_groups.read_lines(job.group):
+    if isinstance(tokenizer, FastTokenizer):
+        tokenizer.expect(job.group.size)
+    with _stage(job, "Reading", job.group.size, "byte", _READING, advance) as update:
+        for lines, size in text_groups.read_lines(job.group):
             encoded = tokenizer.encode_batch(lines)
             ids.append(encoded.values)
             lengths.append(np.diff(encoded.row_splits))
             blank.append(np.fromiter((not line.strip() for line in lines), np.bool_, len(lines)))
-            progress.update(sum(map(len, lines)) + len(lines))
+            update(size)
     corpus = _corpus(_joined(ids, np.int32), _joined(lengths, np.int64), _joined(blank, np.bool_))
     sentences = np.diff(corpus.segment_splits)
     return corpus, Summary(
@@ -233,26 +268,17 @@ def _counts(made: InstanceArrays | PackedRows, job: Job) -> dict[str, int]:
     return {**counts, "instances": len(made), "positions": positions, "masked_tokens": masked_tokens}
 
 
-def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
-    """What the making of instances has to know about a tokenizer's vocabulary."""
-    ids = tokenizer.vocab
-    word_ids = np.fromiter(ids.values(), np.int32, len(ids))
-    return Vocabulary(word_ids, tokenizer.is_continuation, ids[CLS], ids[SEP], ids[MASK])
-
-
-def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus) -> InstanceArrays | PackedRows:
-    rng, vocabulary = random.Random(job.seed), vocabulary_of(tokenizer)
+def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus, advance: Advance) -> InstanceArrays | PackedRows:
+    rng, vocabulary = random.Random(job.seed), Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
     rounds = job.parameters.dupe_factor * len(corpus)
     if job.no_nsp:
-        with Progress("Making rows", unit="row", shown=job.shows_progress) as progress:
-            return full_sentences.pack(
-                corpus, vocabulary, job.parameters, rng, job.masking == "static", progress.update
-            )
-    with Progress("Making instances", rounds, unit="document", shown=job.shows_progress) as progress:
-        return create_instances(corpus, vocabulary, job.parameters, rng, progress.update)
+        with _stage(job, "Making rows", None, "row", _MAKING, advance) as update:
+            return full_sentences.pack(corpus, vocabulary, job.parameters, rng, job.masking == "static", update)
+    with _stage(job, "Making instances", rounds, "document", _MAKING, advance) as update:
+        return create_instances(corpus, vocabulary, job.parameters, rng, update)
 
 
-def _write(job: Job, made: InstanceArrays | PackedRows) -> None:
+def _write(job: Job, made: InstanceArrays | PackedRows, advance: Advance) -> None:
     schema = records.pretraining(
         job.parameters.max_seq_length,
         job.parameters.max_predictions_per_seq,
@@ -260,13 +286,21 @@ def _write(job: Job, made: InstanceArrays | PackedRows) -> None:
         next_sentence=not job.no_nsp,
     )
     with (
-        fast_records.BlockWriter(job.outputs, schema, job.compression) as writer,
-        Progress("Writing records", len(made), unit="record", shown=job.shows_progress) as progress,
+        BlockWriter(job.outputs, schema, job.compression) as writer,
+        _stage(job, "Writing records", len(made), "record", _WRITING, advance) as update,
     ):
         for start in range(0, len(made), _RECORDS_AT_ONCE):
             stop = min(start + _RECORDS_AT_ONCE, len(made))
-            if job.masking == "dynamic" and isinstance(made, InstanceArrays):
-                writer.write(full_sentences.unmasked_features(made, start, stop))
-            else:
-                writer.write(made.features(start, stop))
-            progress.update(stop - start)
+            _write_block(job, made, start, stop, writer)
+            update(stop - start)
+
+
+def _write_block(job: Job, made: InstanceArrays | PackedRows, start: int, stop: int, writer: BlockWriter) -> None:
+    if isinstance(made, PackedRows):
+        writer.write(made.features(start, stop))
+    elif writer.encoder is not None and kernel("bert_tf2.instance_kernel"):
+        writer.write_values(made.rows(writer.encoder.places, writer.encoder.width, start, stop))
+    elif job.masking == "dynamic":
+        writer.write(full_sentences.unmasked_features(made, start, stop))
+    else:
+        writer.write(made.features(start, stop))

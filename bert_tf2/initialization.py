@@ -1,0 +1,177 @@
+"""Where a model starts from: `--init_checkpoint` of every task, whatever it names.
+
+That is a checkpoint of the original BERT, an output folder of this project, or a Hugging Face folder. The last two (and
+Google's releases) have the model's config and vocabulary beside the weights, so that they need not be given.
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+
+from bert_tf2 import checkpoints, huggingface
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.huggingface_config import FolderConfig, TokenizerSettings, read_json
+
+logger = logging.getLogger(__name__)
+
+CONFIG_FILE = "bert_config.json"
+VOCAB_FILE = "vocab.txt"
+# Keys that may differ between a given config and the folder's, because they change training only.
+_OF_TRAINING = ("attention_probs_dropout_prob", "hidden_dropout_prob", "initializer_range")
+
+
+def load(variables: Mapping[str, tf.Variable], init_checkpoint: str) -> checkpoints.LoadReport:
+    """Initialises a model, by name.
+
+    Heads may be missing, left over or of another shape, and the pooler may be missing: those of the model's variables
+    keep their fresh values, and the report says so. The rest of the encoder has to match.
+
+    Args:
+      variables: the model's, by Google's names.
+      init_checkpoint: a checkpoint's prefix, a folder with a checkpoint, or a Hugging Face folder.
+
+    Raises:
+      InputError: there are no such weights, or they do not match the model.
+    """
+    path = hugging_face_folder(init_checkpoint)
+    if path is None:
+        return checkpoints.load(variables, init_checkpoint)
+    folder = huggingface.Folder(path)
+    foreign = [name for name in folder.unplaced if huggingface.is_of_encoder(name)]
+    if foreign:
+        raise InputError(
+            f"{folder.weights_file} holds {', '.join(foreign[:4])}{' and more' if len(foreign) > 4 else ''}, for which "
+            "BERT's encoder has no place: this is another kind of model."
+        )
+    return checkpoints.load_from(variables, folder, folder.weights_file)
+
+
+def hugging_face_folder(init_checkpoint: str) -> str | None:
+    """The Hugging Face folder that `--init_checkpoint` names; None where it names something else.
+
+    Raises:
+      InputError: it is one without weights that can be read.
+    """
+    path = huggingface.find_folder(init_checkpoint)
+    config_only = path is None and os.path.isfile(os.path.join(init_checkpoint, huggingface.CONFIG_FILE))
+    if config_only and not _has_checkpoint(init_checkpoint):
+        raise InputError(
+            f"{init_checkpoint} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in "
+            "other formats cannot be read."
+        )
+    return path
+
+
+def _has_checkpoint(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "checkpoint")) or bool(list(Path(folder).glob("*.ckpt*.index")))
+
+
+def folder_of(init_checkpoint: str) -> str:
+    """The folder that a checkpoint's config and vocabulary are expected in."""
+    path = hugging_face_folder(init_checkpoint)
+    return path or (init_checkpoint if os.path.isdir(init_checkpoint) else os.path.dirname(init_checkpoint))
+
+
+def find_bert_config(init_checkpoint: str | None, bert_config_file: str | None = None) -> BertConfig:
+    """The model's config: the given file, else that of the folder to start from.
+
+    Args:
+      init_checkpoint: as in `load`, or None.
+      bert_config_file: Google's `bert_config.json` or Hugging Face's `config.json`, or None.
+
+    Raises:
+      InputError: there is none, or it cannot be read.
+    """
+    found = _config_in_folder(init_checkpoint) if init_checkpoint else None
+    if bert_config_file is None:
+        if found is None:
+            where = f"{folder_of(init_checkpoint) or '.'} has no {CONFIG_FILE}; g" if init_checkpoint else "G"
+            raise InputError(f"{where}ive --bert_config_file, the JSON file with the sizes of the model.")
+        return read_config(found)
+    config = read_config(bert_config_file)
+    if found is not None and not os.path.samefile(found, bert_config_file):
+        _warn_of_differences(config, bert_config_file, read_config(found), found)
+    return config
+
+
+def _config_in_folder(init_checkpoint: str) -> str | None:
+    name = huggingface.CONFIG_FILE if hugging_face_folder(init_checkpoint) else CONFIG_FILE
+    path = os.path.join(folder_of(init_checkpoint), name)
+    return path if os.path.isfile(path) else None
+
+
+def read_config(path: str) -> BertConfig:
+    """A config from Google's `bert_config.json` or Hugging Face's `config.json`, told by name or keys."""
+    name = os.path.basename(path)
+    if name == huggingface.CONFIG_FILE or (
+        os.path.isfile(path) and {"model_type", "architectures"} & set(read_json(path))
+    ):
+        return FolderConfig.read(path).bert
+    return BertConfig.from_json_file(path)
+
+
+def _warn_of_differences(given: BertConfig, given_file: str, found: BertConfig, found_file: str) -> None:
+    names = [field.name for field in dataclasses.fields(BertConfig) if field.name not in _OF_TRAINING]
+    different = [name for name in names if getattr(given, name) != getattr(found, name)]
+    if different:
+        logger.warning(
+            "--bert_config_file=%s is used, but the checkpoint's own %s differs: %s.",
+            given_file,
+            found_file,
+            ", ".join(f"{name} {getattr(given, name)} there {getattr(found, name)}" for name in different),
+        )
+
+
+def find_vocab_file(init_checkpoint: str | None, vocab_file: str | None = None) -> str:
+    """The vocabulary: the given file, else that of the folder to start from.
+
+    Args:
+      init_checkpoint: as in `load`, or None.
+      vocab_file: a `vocab.txt`, or None.
+
+    Raises:
+      InputError: there is none.
+    """
+    if vocab_file is not None:
+        return vocab_file
+    if init_checkpoint is None:
+        raise InputError("Give --vocab_file, the vocabulary of the model.")
+    folder = folder_of(init_checkpoint)
+    path = os.path.join(folder, VOCAB_FILE)
+    if os.path.isfile(path):
+        return path
+    if os.path.isfile(os.path.join(folder, huggingface.TOKENIZER_FILE)):
+        raise InputError(
+            f"{folder} has no {VOCAB_FILE}; its vocabulary is in {huggingface.TOKENIZER_FILE}. Convert it once, with "
+            f"convert_checkpoint.py --init_checkpoint={folder} --output_dir=NEW, and give --init_checkpoint=NEW."
+        )
+    raise InputError(f"{folder or '.'} has no {VOCAB_FILE}; give --vocab_file, the vocabulary of the model.")
+
+
+def find_do_lower_case(init_checkpoint: str | None) -> bool | None:
+    """Whether the tokenizer of the folder to start from lower-cases; None where the folder does not say.
+
+    Logs a warning where that tokenizer does something that the one here does not.
+
+    Args:
+      init_checkpoint: as in `load`, or None.
+
+    Raises:
+      InputError: the tokenizer's files cannot be read.
+    """
+    folder = hugging_face_folder(init_checkpoint) if init_checkpoint else None
+    if folder is None:
+        return None
+    settings = TokenizerSettings.read(folder)
+    if settings.differences:
+        logger.warning(
+            "The tokenizer of %s is not quite the one here (%s there): some text will be cut differently.",
+            folder,
+            ", ".join(settings.differences),
+        )
+    return settings.do_lower_case

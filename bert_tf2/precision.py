@@ -1,0 +1,140 @@
+"""In which precision a model computes, and whether XLA compiles it: the user's choice, or what suits the device.
+
+Weights and moments are float32 in every precision. bfloat16 has float32's range and needs nothing else; float16 needs
+its loss scaled, so that small gradients do not vanish (Micikevicius et al., arXiv:1710.03740).
+"""
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+JIT = ("auto", "on", "off")
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+_CPU_WITH_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # as Linux calls them
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionConfig:
+    """How the steps are computed.
+
+    Attributes:
+      precision: "float32", "bfloat16", "float16" or "auto", what is fastest on the device.
+      jit: "on", XLA compiles forward and backward pass; "off"; or "auto", on a GPU or TPU.
+
+    Raises:
+      InputError: an unknown value.
+    """
+
+    precision: str = "float32"
+    jit: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("precision", PRECISIONS), ("jit", JIT)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+
+    def resolved(self) -> "PrecisionConfig":
+        """With "auto" decided by the devices of this machine; says so where another precision would be faster."""
+        device = _device_type()
+        fastest = _fastest_precision(device)
+        if self.precision == "float32" != fastest:
+            logger.info("Computing in float32; --precision=%s would be faster on this %s.", fastest, device)
+        precision = fastest if self.precision == "auto" else self.precision
+        if precision == "float16" and device == "TPU":
+            raise InputError("--precision=float16: a TPU computes in bfloat16; give --precision=bfloat16.")
+        jit = self.jit if self.jit != "auto" else "off" if device == "CPU" else "on"
+        if "auto" in (self.precision, self.jit):
+            logger.info("Precision %s, XLA %s (%s).", precision, jit, device)
+        return PrecisionConfig(precision, jit)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether XLA compiles the steps, which then want fixed shapes; ask what is `resolved`."""
+        return self.jit == "on"
+
+    @contextlib.contextmanager
+    def policy(self) -> Iterator[None]:
+        """Models made inside compute in this precision; ask what is `resolved`."""
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(_POLICIES[self.precision])
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
+
+
+def _device_type() -> str:
+    return next((kind for kind in ("TPU", "GPU") if tf.config.list_physical_devices(kind)), "CPU")
+
+
+def _fastest_precision(device: str) -> str:
+    if device == "TPU":
+        return "bfloat16"
+    if device == "GPU":
+        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+        capability = details.get("compute_capability", (0, 0))
+        return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
+    return "bfloat16" if _cpu_features() & _CPU_WITH_BFLOAT16 else "float32"
+
+
+def _cpu_features() -> set[str]:
+    """The processor's features as Linux lists them; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return {feature for line in lines if line.startswith("flags") for feature in line.partition(":")[2].split()}
+
+
+class LossScale:
+    """Dynamic loss scaling: doubled after many good steps, halved after one that overflowed, never below 1.
+
+    In any other precision than float16 it is 1 and has no variables. All replicas see the same, for whether a step
+    overflowed is decided on the summed gradients.
+
+    Args:
+      precision: what the model computes in.
+      start: the scale of the first step.
+      steps_to_double: good steps in a row after which the scale is doubled.
+    """
+
+    def __init__(self, precision: str, start: float = 2.0**15, steps_to_double: int = 2000) -> None:
+        self._steps_to_double = steps_to_double
+        self._scale = self._good_steps = None
+        if precision == "float16":
+            options: dict[str, Any] = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+            self._scale = tf.Variable(start, dtype=tf.float32, **options)
+            self._good_steps = tf.Variable(0, dtype=tf.int64, **options)
+
+    @property
+    def variables(self) -> Mapping[str, tf.Variable]:
+        """By their names in checkpoints."""
+        if self._scale is None:
+            return {}
+        return {"loss_scale": self._scale, "good_steps": self._good_steps}
+
+    def value(self) -> tf.Tensor:
+        """What the loss of this step is to be multiplied by, float32 scalar."""
+        return tf.ones([]) if self._scale is None else self._scale.value()
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Takes in whether the gradients of a step were finite; call it outside of replicas."""
+        if self._scale is None or self._good_steps is None:
+            return
+        good = tf.where(finite, self._good_steps + 1, 0)
+        doubles = good >= self._steps_to_double
+        grown = tf.where(doubles, self._scale * 2.0, self._scale.value())
+        self._scale.assign(tf.where(finite, grown, tf.maximum(self._scale / 2.0, 1.0)))
+        self._good_steps.assign(tf.where(doubles, tf.zeros_like(good), good))

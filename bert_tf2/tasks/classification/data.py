@@ -1,0 +1,271 @@
+"""Which task it is, and its rows: a GLUE task in its folder, or files of the user's own.
+
+data = open_data(DataConfig(output_dir="model", train_file="train.csv"), training=True)
+data.description, data.examples("train")
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from bert_tf2.errors import InputError
+from bert_tf2.metrics import DEFAULT_METRICS, ProblemType
+from bert_tf2.tasks.classification import glue
+from bert_tf2.tasks.classification import labels as label_lists
+from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tasks.classification.glue import GlueTask, Split
+from bert_tf2.tasks.classification.own_data import read_own
+from bert_tf2.tasks.classification.tables import is_number, kind_of
+from bert_tf2.tasks.classification.task_description import FILE, TaskDescription
+
+logger = logging.getLogger(__name__)
+
+_FLAGS: dict[Split, str] = {"train": "--train_file", "dev": "--dev_file", "test": "--predict_file"}
+_PATHS = ("data_dir", "dev_file", "predict_file")
+_NO_NAME = "custom"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The flags about data. None is "not given": the training's choice, or the default behind the colon.
+
+    Attributes:
+      output_dir: the model's folder, where the training's choices are remembered.
+      task_name: a task of GLUE, read from `data_dir`; or any other name for data of one's own: "custom".
+      data_dir: folder of the task's files.
+      train_file: rows to learn; this and what follows is for data of one's own.
+      dev_file: rows to evaluate.
+      predict_file: rows to predict; they need no labels.
+      text_column: name or number (from 0) of the text: "text".
+      text_pair_column: of a second text: there is none.
+      label_column: of the label: "label".
+      id_column: of what rows are called in `predictions.jsonl`: "id", or where that is missing the row's number.
+      header: whether the first row of CSV and TSV files names the columns: true if a column is given by name.
+      labels_file: the labels, one a line, in the order of their ids: those of the training data, sorted.
+      label_separator: what stands between several labels in a cell: "|".
+      problem_type: told by the training data, see `labels.infer_problem_type`.
+      threshold: for several labels: 0.5.
+      max_seq_length: tokens of a sequence at most: 128.
+      do_lower_case: whether to strip case and accents: true.
+
+    Raises:
+      InputError: flags that exclude each other.
+    """
+
+    output_dir: str
+    task_name: str | None = None
+    data_dir: str | None = None
+    train_file: str | None = None
+    dev_file: str | None = None
+    predict_file: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    header: bool | None = None
+    labels_file: str | None = None
+    label_separator: str | None = None
+    problem_type: ProblemType | None = None
+    threshold: float | None = None
+    max_seq_length: int | None = None
+    do_lower_case: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.task_name and glue.is_known(self.task_name) and self.files:
+            raise InputError(
+                f"--task_name={self.task_name} is read from --data_dir and {next(iter(self.files))} is data of your "
+                "own; give one of the two, or the task another name."
+            )
+        if self.data_dir and self.files:
+            raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
+        if self.label_separator == "":
+            raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Flag and path of each file of one's own."""
+        return self._given("train_file", "dev_file", "predict_file")
+
+    @property
+    def for_own_data(self) -> dict[str, Any]:
+        """Flag and value of what has no meaning for the tasks of GLUE."""
+        return self.files | self._given(
+            *("text_column", "text_pair_column", "label_column", "id_column", "header", "labels_file"),
+            *("label_separator", "problem_type", "threshold"),
+        )
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        values = {f"--{name}": getattr(self, name) for name in names}
+        return {flag: value for flag, value in values.items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A task and its rows.
+
+    Attributes:
+      description: of the task; `description.save(output_dir)` belongs before the training.
+      task: where it is one of GLUE.
+      train_file: rows to learn, of data of one's own.
+      train: its rows where they have been read.
+    """
+
+    description: TaskDescription
+    task: GlueTask | None = None
+    train_file: str | None = None
+    train: Examples | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names for `metrics.evaluate`."""
+        return self.task.metrics if self.task else DEFAULT_METRICS[self.description.problem_type]
+
+    def examples(self, split: Split) -> Examples:
+        """The rows to train, to evaluate ("dev") or to predict ("test"), the last without labels.
+
+        Raises:
+          InputError: they cannot be read, or nobody said where they are.
+        """
+        wanted = self.description
+        if self.task:
+            return glue.read(self.task, str(wanted.data_dir), split)
+        if split == "train" and self.train:
+            return self.train
+        path = {"train": self.train_file, "dev": wanted.dev_file, "test": wanted.predict_file}[split]
+        if path is None:
+            raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
+        return read_own(path, wanted, with_labels=split != "test")
+
+    def labels(self, examples: Examples) -> NDArray[Any]:
+        """The labels of rows as numbers; see `labels.encode`."""
+        wanted = self.description
+        return label_lists.encode(examples, wanted.problem_type, wanted.labels, wanted.label_separator)
+
+
+def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Data:
+    """Finds out which task it is.
+
+    Args:
+      config: the flags.
+      training: whether there will be training: then a task of one's own is described by its training data, else by the
+        `task.json` of `output_dir`.
+      overwrite: whether `output_dir` will be emptied: what it holds does not matter.
+
+    Raises:
+      InputError: nobody says which task it is, it is not that of `output_dir`, or the data cannot be read.
+    """
+    saved = None if overwrite else TaskDescription.load(config.output_dir)
+    name = config.task_name or (saved.name if saved else None)
+    if name is None and not config.files:
+        raise InputError(
+            "Which task is it? Give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
+            f"an --output_dir that holds the {FILE} of a training."
+        )
+    if config.files or (saved and name == saved.name and not glue.is_known(saved.name)):
+        data = _learned_from(config, saved) if training else _remembered(config, saved)
+    else:
+        data = _glue(config, saved, str(name))
+    if saved:
+        data.description.check_same_model(saved, config.output_dir)
+    return data
+
+
+def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
+    task = glue.task_named(name)
+    if config.for_own_data:
+        flag = next(iter(config.for_own_data))
+        raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; leave it away.")
+    given = _given(config, saved, "max_seq_length", "do_lower_case", "data_dir")
+    if "data_dir" not in given:
+        raise InputError(f"--task_name={task.name} needs --data_dir, the folder of its files.")
+    return Data(TaskDescription(task.trained_as, task.problem_type, task.labels, **given), task)
+
+
+def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> dict[str, Any]:
+    """Flags that were given, now or at the training, as fields of `TaskDescription`."""
+    given = {}
+    for name in names:
+        value = getattr(config, name)
+        if value is None:
+            value = getattr(saved, name, None)
+        elif name in _PATHS:
+            value = os.path.abspath(value)
+        if value is not None:
+            given[name] = value
+    return given
+
+
+# --- Data of one's own -----------------------------------------------------------------------------------------------
+
+
+def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
+    """For evaluation and prediction."""
+    kind, labels = (saved.problem_type, saved.labels) if saved else ("single_label", ())
+    if saved is None and config.labels_file is None and config.problem_type != "regression":
+        raise InputError(
+            f"{config.output_dir} has no {FILE}, so that nobody knows the labels: train first, give the folder of a "
+            "training, or give --labels_file."
+        )
+    if config.labels_file:
+        labels = label_lists.read_labels(config.labels_file)
+    name = config.task_name or (saved.name if saved else _NO_NAME)
+    return Data(TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved)))
+
+
+def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
+    """For training: problem and labels are those of the training data, unless they were given."""
+    if config.train_file is None:
+        raise InputError(f"{_FLAGS['train']} is missing: which rows are they?")
+    own = saved if saved and not glue.is_known(saved.name) else None
+    fields = _own_fields(config, own)
+    name = config.task_name or (own.name if own else _NO_NAME)
+    description = TaskDescription(name, "regression", (), **fields)  # for its columns; the rest is not known yet
+    examples = read_own(config.train_file, description, with_labels=True)
+    if config.header is None and own is None and not description.header:
+        _refuse_doubtful_header(examples)
+    kind = config.problem_type or label_lists.infer_problem_type(examples, config.label_separator)
+    if config.labels_file:
+        kind = config.problem_type or ("single_label" if kind == "regression" else kind)
+        labels = label_lists.read_labels(config.labels_file)
+    else:
+        labels = label_lists.infer_labels(examples, kind, description.label_separator)
+    _log(examples, kind, labels, told=config.problem_type is None)
+    description = dataclasses.replace(description, problem_type=kind, labels=labels)
+    return Data(description, train_file=config.train_file, train=examples)
+
+
+def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, Any]:
+    """The fields of `TaskDescription` that do not depend on the labels."""
+    columns = {"text_column": "text", "label_column": "label"}
+    columns |= _given(config, saved, "text_column", "text_pair_column", "label_column", "id_column")
+    had_header = saved is not None and saved.text_column is not None and saved.header
+    fields = {**columns, "header": had_header or not all(map(is_number, columns.values()))}
+    if config.header is not None:
+        fields["header"] = config.header
+    others = ("label_separator", "threshold", "max_seq_length", "do_lower_case", "dev_file", "predict_file")
+    return fields | _given(config, saved, *others)
+
+
+def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: bool) -> None:
+    logger.info(
+        "%s: %s rows, %s%s%s.",
+        *(examples.path, f"{len(examples):,}", kind, ", as the labels look" if told else ""),
+        f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
+    )
+
+
+def _refuse_doubtful_header(examples: Examples) -> None:
+    """Columns given by number say nothing about a header; but a first label unlike all others looks like one."""
+    first, *others = examples.labels or [""]
+    if kind_of(examples.path) == "json" or len(others) < 2 or first in others:
+        return
+    repeated = len(set(others)) < len(others)
+    if repeated or (label_lists.are_numbers(map(str, others)) and not label_lists.are_numbers([str(first)])):
+        raise InputError(
+            f"{examples.place(0)}: is this a header? Its label {first!r:.60} is in no other row; say so with "
+            "--header=true or --header=false."
+        )

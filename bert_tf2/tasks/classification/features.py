@@ -1,0 +1,203 @@
+"""Examples to token ids to records, all rows at once; no TensorFlow.
+
+A row becomes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, cut as `sequences.truncate_pair` cuts it: of two texts the
+longer one loses its last token, of equally long ones the second. A second text without tokens counts as none. All of
+this is `convert_single_example` of google-research/bert `run_classifier.py`.
+
+Shapes: `N` rows, `S` `max_seq_length`, `L` labels.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import fast_records, records
+from bert_tf2.errors import InputError
+from bert_tf2.fast_tokenizer import Ragged
+from bert_tf2.progress import Progress
+from bert_tf2.sequences import CLS, SEP
+from bert_tf2.tasks.classification.examples import Examples
+
+logger = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 8192
+
+
+class Tokenizer(Protocol):
+    """What `FastTokenizer` and `SentencePieceTokenizer` have in common, as far as it is needed here."""
+
+    vocab: dict[str, int]
+
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """A row of ids for each text."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Rows as a model takes them, without padding.
+
+    Attributes:
+      input_ids: N rows of at most S ids, special tokens included.
+      first_lengths: int64 [N], how many of them belong to the first segment.
+      labels: see `labels.encode`: int32 [N], int32 [N, L] or float32 [N].
+      max_seq_length: S.
+      cut: how many rows lost tokens.
+      longest: how many tokens the longest row would have had.
+    """
+
+    input_ids: Ragged
+    first_lengths: NDArray[np.int64]
+    labels: NDArray[Any]
+    max_seq_length: int
+    cut: int
+    longest: int
+
+    def __len__(self) -> int:
+        return len(self.first_lengths)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many tokens each row has: int64 [N]."""
+        return np.diff(self.input_ids.row_splits)
+
+    @property
+    def schema(self) -> records.Schema:
+        """Of the records."""
+        kind: records.Kind = "float" if self.labels.dtype.kind == "f" else "int"
+        return records.classification(self.max_seq_length, label_size=self._label_size, label_kind=kind)
+
+    @property
+    def _label_size(self) -> int:
+        return self.labels.shape[1] if self.labels.ndim == 2 else 1
+
+    def columns(self, begin: int = 0, end: int | None = None) -> dict[str, NDArray[Any]]:
+        """Rows `begin` to `end`, padded with zeros to S: the features of `schema`, each [rows, ...]."""
+        splits = self.input_ids.row_splits[begin : len(self) + 1 if end is None else end + 1]
+        first_lengths = self.first_lengths[begin:end]
+        positions = np.arange(self.max_seq_length)
+        mask = positions < np.diff(splits)[:, None]  # [rows, S]
+        input_ids = np.zeros(mask.shape, np.int32)
+        input_ids[mask] = self.input_ids.values[splits[0] : splits[-1]]
+        rows = len(mask)
+        return {
+            "input_ids": input_ids,
+            "input_mask": mask.astype(np.int32),
+            "segment_ids": (mask & (positions >= first_lengths[:, None])).astype(np.int32),
+            "label_ids": self.labels[begin:end].reshape(rows, self._label_size),
+            "is_real_example": np.ones((rows, 1), np.int32),
+        }
+
+    def write(self, path: str, multiple_of: int = 1) -> None:
+        """Writes the rows as records, as the original does.
+
+        Args:
+          path: the file.
+          multiple_of: rows of zeros, which say that they are no real examples, fill up to a multiple of it.
+
+        Raises:
+          OSError: the file cannot be written.
+        """
+        with fast_records.BlockWriter([path], self.schema) as writer:
+            for begin in range(0, len(self), _ROWS_AT_ONCE):
+                writer.write(self.columns(begin, begin + _ROWS_AT_ONCE))
+            filling = -len(self) % multiple_of
+            if filling:
+                writer.write(
+                    {feature.name: np.zeros((filling, *feature.shape), int) for feature in self.schema.features}
+                )
+
+    def truncation(self) -> str:
+        """How much was cut, as a sentence."""
+        limit = f"max_seq_length={self.max_seq_length}"
+        if not self.cut:
+            return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
+        share = f"{self.cut:,} of {len(self):,} rows ({100 * self.cut / len(self):.2g} %)"
+        return f"{share} were cut to {limit}; the longest had {self.longest:,} tokens."
+
+
+def featurize(examples: Examples, labels: NDArray[Any], tokenizer: Tokenizer, max_seq_length: int) -> Features:
+    """Tokenizes and cuts all rows.
+
+    Args:
+      examples: N rows.
+      labels: theirs, from `labels.encode`.
+      tokenizer: of the model.
+      max_seq_length: S.
+
+    Raises:
+      InputError: S has no room for a token of each text.
+    """
+    least = 3 if examples.pairs is None else 5
+    if max_seq_length < least:
+        raise InputError(
+            f"--max_seq_length={max_seq_length} has no room for a token of each text and the special tokens; it has to "
+            f"be at least {least}."
+        )
+    with Progress(f"Tokenizing {examples.path}", len(examples), unit="row") as progress:
+        blocks = []
+        for begin in range(0, len(examples), _ROWS_AT_ONCE):
+            end = min(begin + _ROWS_AT_ONCE, len(examples))
+            first = tokenizer.encode_batch(examples.texts[begin:end])
+            second = None if examples.pairs is None else tokenizer.encode_batch(examples.pairs[begin:end])
+            blocks.append(_join(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP]))
+            progress.update(end - begin)
+    features = Features(
+        input_ids=Ragged(
+            np.concatenate([block.values for block in blocks]),
+            np.cumsum(np.concatenate([[0], *(block.lengths for block in blocks)])),
+        ),
+        first_lengths=np.concatenate([block.first_lengths for block in blocks]),
+        labels=labels,
+        max_seq_length=max_seq_length,
+        cut=sum(block.cut for block in blocks),
+        longest=max(block.longest for block in blocks),
+    )
+    empty = int((features.lengths == 2).sum())
+    if empty:
+        logger.warning("%s: %s row%s without any token.", examples.path, f"{empty:,}", "s" * (empty > 1))
+    return features
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    values: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    first_lengths: NDArray[np.int64]
+    cut: int
+    longest: int
+
+
+def _join(first: Ragged, second: Ragged | None, max_seq_length: int, cls: int, sep: int) -> _Block:
+    a = np.diff(first.row_splits)
+    b = np.zeros_like(a) if second is None else np.diff(second.row_splits)
+    pair = b > 0
+    room = max_seq_length - 2 - pair
+    # The longer one is cut down to the other's length, then both in turn, the second first.
+    kept_b = np.minimum(b, np.maximum(room // 2, room - a))
+    kept_a = np.minimum(a, room - kept_b)
+
+    first_lengths = kept_a + 2
+    lengths = first_lengths + kept_b + pair
+    starts = np.cumsum(lengths) - lengths
+    values = np.full(lengths.sum(), sep, np.int32)
+    values[starts] = cls
+    _copy(values, starts + 1, first, kept_a)
+    if second is not None:
+        _copy(values, starts + first_lengths, second, kept_b)
+    return _Block(
+        values,
+        lengths,
+        first_lengths,
+        cut=int(((kept_a < a) | (kept_b < b)).sum()),
+        longest=int((a + b + 2 + pair).max()),
+    )
+
+
+def _copy(target: NDArray[np.int32], starts: NDArray[np.int64], source: Ragged, counts: NDArray[np.int64]) -> None:
+    """Puts the first `counts[i]` values of row `i` at `starts[i]`."""
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    target[np.repeat(starts, counts) + within] = source.values[np.repeat(source.row_splits[:-1], counts) + within]

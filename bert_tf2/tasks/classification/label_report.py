@@ -1,0 +1,174 @@
+"""What an evaluation says of each label: precision, recall and F1, and which label was taken for which."""
+
+import dataclasses
+import json
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import files, metrics
+from bert_tf2.metrics import Score
+from bert_tf2.tasks.classification.task_description import TaskDescription
+
+logger = logging.getLogger(__name__)
+
+JSON_FILE = "label_report.json"
+PICTURE_FILE = "label_report.png"
+
+# A matrix of more labels is printed only by its greatest numbers, and drawn without them.
+_MOST_LABELS_IN_MATRIX = 20
+_MOST_CONFUSIONS = 10
+_LONGEST_NAME = 24
+_WIDEST_HEADER = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelReport:
+    """Scores of each label.
+
+    Attributes:
+      labels: the L names.
+      scores: one for each label.
+      matrix: int [L, L], a row for each true label, a column for each predicted one; None for several labels a row.
+    """
+
+    labels: tuple[str, ...]
+    scores: list[Score]
+    matrix: NDArray[np.int64] | None
+
+    @classmethod
+    def of(
+        cls, description: TaskDescription, labels: NDArray[Any], probabilities: NDArray[np.float32]
+    ) -> "LabelReport | None":
+        """The report of an evaluation; None for regression.
+
+        Args:
+          description: of the task.
+          labels: of the N rows, from `labels.encode`.
+          probabilities: float32 [N, L] from `metrics.probabilities`.
+        """
+        if description.problem_type == "regression":
+            return None
+        count = len(description.labels)
+        predicted = metrics.predictions(probabilities, description.problem_type, description.threshold)
+        one_each = description.problem_type == "single_label"
+        return cls(
+            description.labels,
+            metrics.per_label(labels, predicted, count),
+            metrics.confusion_matrix(labels, predicted, count) if one_each else None,
+        )
+
+    def text(self) -> str:
+        """Tables for the log."""
+        scores = [
+            [_short(label), *(f"{value:.4f}" for value in score[:3]), f"{score.support:,}"]
+            for label, score in zip(self.labels, self.scores, strict=True)
+        ]
+        parts = [_table([["label", "precision", "recall", "F1", "rows"], *scores])]
+        if self.matrix is not None and len(self.labels) <= _MOST_LABELS_IN_MATRIX:
+            names = list(map(_short, self.labels))
+            numbers = [f"({index})" for index in range(len(names))]
+            wide = sum(map(len, names)) > _WIDEST_HEADER
+            rows = [f"{number} {name}" if wide else name for number, name in zip(numbers, names, strict=True)]
+            cells = [[name, *map(str, counts)] for name, counts in zip(rows, self.matrix, strict=True)]
+            parts.append(_table([["true \\ predicted", *(numbers if wide else names)], *cells]))
+        elif self.matrix is not None:
+            found = [[_short(a), _short(b), f"{count:,}"] for a, b, count in self._confusions()]
+            parts.append(_table([["most often confused: true", "predicted", "rows"], *found]))
+        return "\n\n".join(parts)
+
+    def _confusions(self) -> list[tuple[str, str, int]]:
+        """The greatest numbers beside the diagonal: true label, predicted label, rows."""
+        matrix = np.array(self.matrix)
+        np.fill_diagonal(matrix, 0)
+        order = np.argsort(-matrix, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+        found = [(int(index) // len(matrix), int(index) % len(matrix)) for index in order]
+        return [(self.labels[a], self.labels[b], int(matrix[a, b])) for a, b in found if matrix[a, b]]
+
+    def save(self, folder: str) -> list[str]:
+        """Writes `label_report.json` and, where matplotlib is installed, `label_report.png`.
+
+        Returns:
+          The paths.
+        """
+        path = os.path.join(folder, JSON_FILE)
+        content = {
+            "labels": list(self.labels),
+            "per_label": {label: score._asdict() for label, score in zip(self.labels, self.scores, strict=True)},
+            "confusion_matrix": None if self.matrix is None else self.matrix.tolist(),
+        }
+        with files.replacing(path) as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+        picture = os.path.join(folder, PICTURE_FILE)
+        return [path, picture] if self._draw(picture) else [path]
+
+    def _draw(self, path: str) -> bool:
+        """Whether there was something to draw with."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            logger.info("%s was not drawn: that needs matplotlib (pip install matplotlib).", path)
+            return False
+        count = len(self.labels)
+        size = min(4 + 0.4 * count, 20)
+        figure = Figure(figsize=(size * (1.9 if self.matrix is not None else 1), size), layout="constrained")
+        axes = figure.subplots(1, 1 if self.matrix is None else 2, squeeze=False)[0]
+        _draw_scores(axes[-1], self.labels, self.scores)
+        if self.matrix is not None:
+            _draw_matrix(axes[0], self.labels, self.matrix)
+        with files.replacing(path, "wb") as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # its font has no Chinese; boxes will do
+            figure.savefig(file, format="png", dpi=120)
+        return True
+
+
+def _draw_matrix(axes: Any, labels: Sequence[str], matrix: NDArray[np.int64]) -> None:
+    """Colours are shares of the true label, so that rare labels can be seen; the numbers are rows."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = list(map(_drawn, labels))
+    axes.set_xticks(range(len(labels)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), names)
+    axes.set(xlabel="predicted", ylabel="true", title="rows (colour: share of the true label)")
+    if len(labels) <= _MOST_LABELS_IN_MATRIX:
+        for (row, column), count in np.ndenumerate(matrix):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+
+
+def _draw_scores(axes: Any, labels: Sequence[str], scores: Sequence[Score]) -> None:
+    places = np.arange(len(labels))
+    for index, (name, colour) in enumerate((("precision", "tab:blue"), ("recall", "tab:orange"), ("f1", "tab:green"))):
+        values = [getattr(score, name) for score in scores]
+        axes.barh(places + 0.27 * (index - 1), values, 0.25, color=colour, label="F1" if name == "f1" else name)
+    axes.set_yticks(places, list(map(_drawn, labels)))
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set(xlim=(0, 1), title="scores of each label")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
+
+
+def _drawn(name: str) -> str:
+    return _short(name).replace("$", r"\$")  # a dollar begins a formula
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells in columns, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

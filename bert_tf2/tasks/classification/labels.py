@@ -1,0 +1,230 @@
+"""Labels: what kind of problem they make, their order, their numbers, their weights."""
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import files
+from bert_tf2.errors import InputError
+from bert_tf2.metrics import ProblemType
+from bert_tf2.tasks.classification.examples import Examples, RawLabel
+
+logger = logging.getLogger(__name__)
+
+SEPARATOR = "|"
+"""What stands between several labels in a cell, unless something else is asked for."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_LARGEST = float(np.finfo(np.float32).max)
+_MOST_NAMED = 20
+
+
+def infer_problem_type(examples: Examples, separator: str | None = None) -> ProblemType:
+    """What labels ask for.
+
+    * Several labels a row: where there is a list in JSON Lines, or a `|` in a cell, or a separator was asked for.
+    * Regression: where all labels are numbers and not all of them are whole (2.0 is whole).
+    * Else a single label. So whole numbers are names of classes, however many there are.
+
+    Args:
+      examples: with labels.
+      separator: the one that was asked for.
+    """
+    labels = _labels_of(examples)
+    if separator is not None or any(isinstance(label, tuple) or SEPARATOR in label for label in labels):
+        return "multi_label"
+    different = {label.strip() for label in labels if isinstance(label, str)}
+    if are_numbers(different) and any(not float(label).is_integer() for label in different):
+        return "regression"
+    return "single_label"
+
+
+def infer_labels(examples: Examples, problem_type: ProblemType, separator: str = SEPARATOR) -> tuple[str, ...]:
+    """The different labels of the training data, sorted; numbers by their value.
+
+    Args:
+      examples: with labels.
+      problem_type: none are inferred for regression.
+      separator: what stands between several labels in a cell.
+
+    Raises:
+      InputError: a label is missing or is no text, or all rows have the same one.
+    """
+    if problem_type == "regression":
+        return ()
+    found = {label for row in _split(examples, problem_type, separator) for label in row}
+    if problem_type == "single_label" and len(found) < 2:
+        raise InputError(
+            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; there have to be two "
+            "different ones at least. Is --label_column right?"
+        )
+    if not found:
+        raise InputError(f"{examples.path}: no row has a label. Is --label_column right?")
+    if problem_type == "single_label" and len(found) > max(20, len(examples) / 2):
+        logger.warning(
+            "%s: %s rows have %s different labels; is --label_column right? Amounts need --problem_type=regression.",
+            *(examples.path, f"{len(examples):,}", f"{len(found):,}"),
+        )
+    for label in found:
+        _check_name(label, examples.path)
+    return in_order(found)
+
+
+def in_order(labels: set[str]) -> tuple[str, ...]:
+    """Labels by value where all are numbers, else as texts."""
+    if are_numbers(labels):
+        return tuple(sorted(labels, key=lambda label: (float(label), label)))
+    return tuple(sorted(labels))
+
+
+def are_numbers(labels: Iterable[str]) -> bool:
+    """Whether all labels are numbers in decimal notation."""
+    return all(map(_NUMBER.fullmatch, labels))
+
+
+def read_labels(path: str) -> tuple[str, ...]:
+    """A file of labels, one a line in the order of their ids; blank lines at its end are none.
+
+    Raises:
+      InputError: it cannot be read, is empty, or has a blank line or a label twice.
+    """
+    labels = [line.removeprefix("\ufeff").strip() for line in files.read_lines(path)]
+    while labels and not labels[-1]:
+        labels.pop()
+    if not labels:
+        raise InputError(f"{path} is empty; expected a label a line.")
+    seen = set()
+    for number, label in enumerate(labels, 1):
+        if not label or label in seen:
+            what = f"has the label {label!r} again" if label else "is blank"
+            raise InputError(f"{path}, line {number} {what}; expected each label once, one a line.")
+        seen.add(label)
+    return tuple(labels)
+
+
+def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
+    """Writes what `read_labels` reads."""
+    with files.replacing(path) as file:
+        file.writelines(f"{label}\n" for label in labels)
+
+
+def encode(
+    examples: Examples, problem_type: ProblemType, labels: Sequence[str], separator: str = SEPARATOR
+) -> NDArray[Any]:
+    """Labels as numbers; zeros where there are none.
+
+    Args:
+      examples: `N` rows.
+      problem_type: what they are.
+      labels: the `L` labels in the order of their ids.
+      separator: what stands between several labels in a cell.
+
+    Returns:
+      Single label: int32 [N]. Several: int32 [N, L], 1 for those that apply. Regression: float32 [N].
+
+    Raises:
+      InputError: a label is missing, is not among `labels`, or is no number; names file and line.
+    """
+    rows = len(examples)
+    encoded = np.zeros(
+        (rows, len(labels)) if problem_type == "multi_label" else rows,
+        np.float32 if problem_type == "regression" else np.int32,
+    )
+    if examples.labels is None:
+        return encoded
+    if problem_type == "regression":
+        encoded[:] = _values(examples)
+        return encoded
+    ids = {label: index for index, label in enumerate(labels)}
+    for row, names in enumerate(_split(examples, problem_type, separator)):
+        for name in names:
+            index = ids.get(name)
+            if index is None:
+                _refuse(examples, row, name, labels)
+            if problem_type == "multi_label":
+                encoded[row, index] = 1
+            else:
+                encoded[row] = index
+    return encoded
+
+
+def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.float32]:
+    """Weights with which every label counts the same in all: rows / (labels * rows of the label).
+
+    Args:
+      encoded: int [N], the labels of the training data.
+      labels: their `L` names.
+
+    Returns:
+      float32 [L]; the weights of all rows sum to N.
+
+    Raises:
+      InputError: a label has no row.
+    """
+    counts = np.bincount(encoded, minlength=len(labels))
+    missing = [label for label, count in zip(labels, counts, strict=True) if not count]
+    if missing:
+        raise InputError(
+            f"--class_weights=balanced: no row of the training data has the label {missing[0]!r}; take it off the list "
+            "of labels, or leave the flag away."
+        )
+    return (len(encoded) / (len(labels) * counts)).astype(np.float32)
+
+
+def _labels_of(examples: Examples) -> Sequence[RawLabel]:
+    if examples.labels is None:
+        raise ValueError(f"{examples.path} was read without labels.")
+    return examples.labels
+
+
+def _split(examples: Examples, problem_type: ProblemType, separator: str) -> list[tuple[str, ...]]:
+    """The labels of each row, without white space around them; exactly one each for a single label."""
+    split: list[tuple[str, ...]] = []
+    for row, label in enumerate(_labels_of(examples)):
+        if problem_type == "multi_label":
+            names = label if isinstance(label, tuple) else label.split(separator)
+            split.append(tuple(name.strip() for name in names if name.strip()))
+        elif isinstance(label, tuple):
+            raise InputError(
+                f"{examples.place(row)} has a list of labels; give --problem_type=multi_label, or one label a row."
+            )
+        elif not label.strip():
+            raise InputError(f"{examples.place(row)} has no label; every row that is learned or scored needs one.")
+        else:
+            split.append((label.strip(),))
+    return split
+
+
+def _values(examples: Examples) -> list[float]:
+    values = []
+    for row, label in enumerate(_labels_of(examples)):
+        if isinstance(label, tuple) or not _NUMBER.fullmatch(label.strip()) or abs(float(label)) > _LARGEST:
+            raise InputError(
+                f"{examples.place(row)}: {_shown(label)} is no number; regression needs one in every row. For classes "
+                "give --problem_type=single_label."
+            )
+        values.append(float(label))
+    return values
+
+
+def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:
+    more = len(labels) - _MOST_NAMED
+    known = ", ".join(map(repr, labels[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+    raise InputError(
+        f"{examples.place(row)} has the unknown label {_shown(name)}; known are {known}. Correct the row, or the list "
+        "of labels."
+    )
+
+
+def _check_name(label: str, path: str) -> None:
+    if "\n" in label or "\r" in label:
+        raise InputError(f"{path}: the label {_shown(label)} goes over several lines; is --label_column right?")
+
+
+def _shown(label: RawLabel) -> str:
+    return repr(label if len(label) <= 60 else f"{label[:60]}...")

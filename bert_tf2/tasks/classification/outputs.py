@@ -1,0 +1,120 @@
+"""The files that an evaluation and a prediction write.
+
+`eval_results.txt` and `test_results.tsv` are those of google-research/bert `run_classifier.py`.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import files, metrics
+from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tasks.classification.glue import GlueTask
+from bert_tf2.tasks.classification.task_description import TaskDescription
+
+_ROWS_AT_ONCE = 4096
+
+
+def write_eval_results(path: str, results: Mapping[str, float]) -> list[str]:
+    """Writes `name = value` lines sorted by name.
+
+    Args:
+      path: `eval_results.txt`.
+      results: whole numbers (`global_step`) are written as such, others as float32 prints itself.
+
+    Returns:
+      The lines, for the log.
+    """
+    lines = [f"{name} = {_printed(value)}" for name, value in sorted(results.items())]
+    with files.replacing(path) as file:
+        file.writelines(f"{line}\n" for line in lines)
+    return lines
+
+
+def write_predictions(
+    folder: str,
+    description: TaskDescription,
+    examples: Examples,
+    probabilities: NDArray[np.float32],
+    task: GlueTask | None = None,
+) -> list[str]:
+    """Writes all files of a prediction: `test_results.tsv`, `predictions.jsonl`, and GLUE's where there is one.
+
+    Args:
+      folder: `output_dir`.
+      description: of the task.
+      examples: the N rows that were predicted.
+      probabilities: float32 [N, L] from `metrics.probabilities`, in the order of the rows.
+      task: where it is one of GLUE.
+
+    Returns:
+      The paths.
+
+    Raises:
+      ValueError: there is not one row of probabilities for each example.
+    """
+    if probabilities.shape != (len(examples), description.outputs):
+        raise ValueError(f"{probabilities.shape} are no probabilities of {len(examples)} rows.")
+    paths = [os.path.join(folder, "test_results.tsv"), os.path.join(folder, "predictions.jsonl")]
+    write_test_results(paths[0], probabilities)
+    write_prediction_lines(paths[1], description, examples, probabilities)
+    if task and task.submission:
+        paths.append(os.path.join(folder, task.submission))
+        write_submission(paths[2], task, probabilities)
+    return paths
+
+
+def write_test_results(path: str, probabilities: NDArray[np.float32]) -> None:
+    """A line for each row: its L probabilities (for regression the value) as float32 prints them, tabs between them."""
+    with files.replacing(path) as file:
+        file.writelines("\t".join(map(str, row)) + "\n" for row in probabilities)
+
+
+def write_prediction_lines(
+    path: str, description: TaskDescription, examples: Examples, probabilities: NDArray[np.float32]
+) -> None:
+    """JSON Lines: what each row is called, and what was predicted for it.
+
+    * single label: `{"id": "a1", "label": "good", "probabilities": {"bad": 0.1, "good": 0.9}}`
+    * several labels: `"labels": ["rude", "angry"]` in place of `"label"`, those whose probability reaches the threshold
+    * regression: `{"id": "a1", "value": 3.2}`
+    """
+    kind, names = description.problem_type, description.labels
+    predicted = metrics.predictions(probabilities, kind, description.threshold)
+    with files.replacing(path) as file:
+        for begin in range(0, len(examples), _ROWS_AT_ONCE):
+            end = begin + _ROWS_AT_ONCE
+            # As float32 prints itself: 0.1, not 0.10000000149011612.
+            values = probabilities[begin:end].astype(str).astype(float).tolist()
+            for name, value, found in zip(examples.ids[begin:end], values, predicted[begin:end], strict=True):
+                line: dict[str, Any] = {"id": name}
+                if kind == "regression":
+                    line["value"] = value[0]
+                elif kind == "multi_label":
+                    line["labels"] = [label for label, is_there in zip(names, found, strict=True) if is_there]
+                else:
+                    line["label"] = names[int(found)]
+                if names:
+                    line["probabilities"] = dict(zip(names, value, strict=True))
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32]) -> None:
+    """What GLUE's server takes: a header, then the number of each row, from 0, and its label or value."""
+    predicted = metrics.predictions(probabilities, task.problem_type)
+    cells: Sequence[str]
+    if task.value_range:
+        cells = [f"{value:.3f}" for value in np.clip(predicted, *task.value_range)]
+    else:
+        cells = [task.labels[label] for label in predicted.tolist()]
+    with files.replacing(path) as file:
+        file.write("index\tprediction\n")
+        file.writelines(f"{index}\t{cell}\n" for index, cell in enumerate(cells))
+
+
+def _printed(value: float) -> str:
+    return str(value) if isinstance(value, int | np.integer) else str(np.float32(value))

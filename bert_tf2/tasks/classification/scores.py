@@ -1,0 +1,69 @@
+"""The numbers of an evaluation, as `eval_results.txt` has them; no TensorFlow.
+
+Shapes: `N` rows, `L` labels. Follows google-research/bert `run_classifier.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import metrics
+from bert_tf2.metrics import ProblemType
+
+Array = NDArray[Any]
+
+
+def row_losses(logits: Array, labels: Array, problem_type: ProblemType) -> NDArray[np.float64]:
+    """The loss of each row, as the model has it in training: float64 [N].
+
+    Args:
+      logits: [N, L].
+      labels: int [N]; for several labels 0 and 1, [N, L]; for regression float [N].
+      problem_type: see `metrics.PROBLEM_TYPES`.
+    """
+    values = np.asarray(logits, np.float64)
+    if problem_type == "single_label":
+        from scipy import special
+
+        return np.asarray(-special.log_softmax(values, axis=1)[np.arange(len(values)), labels])
+    if problem_type == "regression":
+        return np.asarray((values[:, 0] - labels) ** 2)
+    # log(1 + exp(z)), with z's sign turned where the label is there.
+    return np.asarray(np.logaddexp(0.0, np.where(labels > 0, -values, values)).mean(axis=1))
+
+
+def result_names(names: Sequence[str]) -> list[str]:
+    """The keys of `results`."""
+    return [*(f"eval_{name}" for name in names), "eval_loss", "loss"]
+
+
+def results(
+    logits: Array,
+    labels: Array,
+    problem_type: ProblemType,
+    names: Sequence[str],
+    threshold: float,
+    batch_size: int,
+) -> dict[str, float]:
+    """What an evaluation comes to.
+
+    Args:
+      logits, labels, problem_type: see `row_losses`.
+      names: of the metrics, for `metrics.evaluate`.
+      threshold: for several labels.
+      batch_size: rows of a batch of the evaluation.
+
+    Returns:
+      `eval_<metric>` for each; `eval_loss`, the mean loss of the rows; `loss`, the mean of the mean losses of batches
+      in the order of the rows, which is another number where the last batch is not full.
+    """
+    losses = row_losses(logits, labels, problem_type)
+    batches = [losses[begin : begin + batch_size].mean() for begin in range(0, len(losses), batch_size)]
+    found = metrics.evaluate(problem_type, logits, labels, names, threshold)
+    return {
+        **{f"eval_{name}": value for name, value in found.items()},
+        "eval_loss": float(losses.mean()),
+        "loss": float(np.mean(batches)),
+    }

@@ -1,0 +1,241 @@
+"""From one format of weights to another: the work of convert_checkpoint.py."""
+
+import dataclasses
+import fnmatch
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from bert_tf2 import checkpoints, huggingface, initialization, vocabulary_growth
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.huggingface_config import FolderConfig, default_labels
+from bert_tf2.tasks import conversion_output, conversion_source
+from bert_tf2.tasks.conversion_source import Source
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("google", "huggingface")
+HEADS = ("classifier", "tagger")
+_OF_VOCABULARY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
+_NEW_PIECES_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionConfig:
+    """What convert_checkpoint.py is asked to do; the flags of the same names.
+
+    Attributes:
+      init_checkpoint: the model: a checkpoint's prefix, a folder with a checkpoint, or a Hugging Face folder.
+      output_dir: the folder to make.
+      output_format: "google" or "huggingface"; None for the other one than the model's, and with `grow_vocab` its own.
+      bert_config_file: instead of the config in the model's folder.
+      vocab_file: instead of the vocabulary in the model's folder.
+      do_lower_case: of the tokenizer; None for what the model's folder says, else what its vocabulary looks like.
+      head: what `output_weights` is, "classifier" or "tagger"; None for what the model's folder says, else classifier.
+      allow_unused: comma-separated names or patterns of what may be left out.
+      grow_vocab: a vocabulary with more pieces for the model.
+
+    Raises:
+      InputError: a value is impossible, or `output_dir` is not free.
+    """
+
+    init_checkpoint: str
+    output_dir: str
+    output_format: str | None = None
+    bert_config_file: str | None = None
+    vocab_file: str | None = None
+    do_lower_case: bool | None = None
+    head: str | None = None
+    allow_unused: str = ""
+    grow_vocab: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("output_format", FORMATS), ("head", HEADS)):
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise InputError(f"Unknown --{name} {value!r}; choose one of {', '.join(choices)}.")
+        if os.path.isfile(self.output_dir) or (os.path.isdir(self.output_dir) and os.listdir(self.output_dir)):
+            raise InputError(
+                f"--output_dir={self.output_dir} is there already and not an empty folder; name a new one."
+            )
+
+
+def convert(config: ConversionConfig) -> None:
+    """Reads a model, writes it in the other format (or with a larger vocabulary), and prints what went where.
+
+    The same model gives the same bytes. The folder appears when it is complete.
+
+    Raises:
+      InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
+        or the vocabularies do not fit.
+      OSError: the folder cannot be written.
+    """
+    source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
+    target = config.output_format or _default_format(source, config)
+    allowed = _allowed(source, config.allow_unused)
+    names = [name for name in source.own_names if source.own_names[name] not in allowed]
+    heads = huggingface.heads_of(names, config.head or source.classifier or "classifier")
+    architecture = _architecture(source, heads)
+    conversion_source.check_complete(source, names)
+    destinations = {name: name for name in names}
+    if target == "huggingface":
+        destinations = {name: place.name for name, place in huggingface.names_there(names, architecture).items()}
+
+    vocab_file = config.vocab_file or _vocab_file(source.folder)
+    if vocab_file:
+        _check_vocabulary_size(vocab_file, source.config)
+    else:
+        logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
+    if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in source.left_out):
+        logger.warning("%s keeps moving averages, too; the weights themselves are converted.", source.weights)
+    variables = {name: source.read(name) for name in names}
+    sizes = source.config
+    if config.grow_vocab:
+        variables, sizes = _grown(config, variables, sizes, vocab_file)
+        vocab_file = config.grow_vocab
+    folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
+    do_lower_case = _do_lower_case(config, source, vocab_file)
+    output = conversion_output.Output(target, folder_config, variables, vocab_file, do_lower_case)
+    written = conversion_output.write(config.output_dir, output)
+    print(_table(source, target, destinations, allowed))
+    logger.info(
+        "Wrote %s: %s (%s parameters, %s, do_lower_case %s).",
+        *(config.output_dir, ", ".join(written), f"{sum(variable.size for variable in variables.values()):,}"),
+        *(architecture, str(do_lower_case).lower()),
+    )
+
+
+def _default_format(source: Source, config: ConversionConfig) -> str:
+    if config.grow_vocab:
+        return source.format
+    return "huggingface" if source.format == "google" else "google"
+
+
+# --- What goes where -------------------------------------------------------------------------------------------------
+
+
+def _allowed(source: Source, patterns: str) -> set[str]:
+    """The source's own names of what is left out as the user allows; refuses what has no place otherwise."""
+    candidates = [*source.own_names.values(), *source.unplaced]
+    allowed: set[str] = set()
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        matches = fnmatch.filter(candidates, pattern)
+        if not matches:
+            logger.warning("--allow_unused: nothing in %s is called %s.", source.weights, pattern)
+        allowed.update(matches)
+    left = [name for name in source.unplaced if name not in allowed]
+    if left:
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        raise InputError(
+            f"{source.weights} holds {shown}, for which BERT has no place; if the model is to go without, name them: "
+            f"--allow_unused='{','.join(left[:5])}' (* stands for anything)."
+        )
+    return allowed
+
+
+def _architecture(source: Source, heads: frozenset[str]) -> str:
+    """The class of transformers that has these heads."""
+    for name, its_heads in huggingface.ARCHITECTURES.items():
+        if its_heads == heads:
+            return name
+    patterns = {head: sorted(huggingface.HEADS[head]) for head in sorted(heads)}
+    raise InputError(
+        f"{source.weights} has the heads {', '.join(sorted(heads))}, which no model of transformers has together; "
+        f"leave all but one out, for example by --allow_unused='{','.join(next(iter(patterns.values())))}'."
+    )
+
+
+def _table(source: Source, target: str, destinations: Mapping[str, str], allowed: set[str]) -> str:
+    """What went where: name in the source, shape there, name in the output."""
+    rows = [("name", "shape", "name there")]
+    for name, destination in destinations.items():
+        place = huggingface.to_huggingface(name)
+        transposed = place is not None and place.transposed
+        shape = source.shapes[name][::-1] if transposed and source.format == "huggingface" else source.shapes[name]
+        note = ", transposed" if transposed and target != source.format else ""
+        rows.append((source.own_names[name], str(list(shape)), f"{destination}{note}"))
+    rows += [(name, "", "left out, as allowed") for name in sorted(allowed)]
+    reasons: dict[str, list[str]] = {}
+    for name, why in source.left_out.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        rows.append((f"{names[0]}{more}", "", f"left out: {why}"))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {there}" for name, shape, there in rows)
+
+
+def _labels(
+    source: Source, heads: frozenset[str], variables: Mapping[str, NDArray[Any]]
+) -> tuple[tuple[str, ...], str | None]:
+    """The labels of the classifier or tagger, and what transformers calls the kind of a classifier's problem."""
+    if not heads & {"classifier", "tagger"}:
+        return (), None
+    count = len(variables["output_bias"])
+    labels = source.labels or default_labels(count)
+    if len(labels) != count:
+        raise InputError(
+            f"{source.folder} names {len(labels)} labels, but the head in {source.weights} has {count} outputs; "
+            "labels.txt (or id2label) has to have a name for each."
+        )
+    there = {here: name for name, here in conversion_source.PROBLEM_TYPES.items()}
+    kind = source.problem_type or ("regression" if count == 1 else "single_label")
+    return labels, there[kind] if "classifier" in heads else None
+
+
+# --- Vocabulary ------------------------------------------------------------------------------------------------------
+
+
+def _vocab_file(folder: str) -> str | None:
+    """The vocabulary of a model's folder; a `tokenizer.json` where there is only that."""
+    paths = [os.path.join(folder, name) for name in (initialization.VOCAB_FILE, huggingface.TOKENIZER_FILE)]
+    return next(filter(os.path.isfile, paths), None)
+
+
+def _check_vocabulary_size(vocab_file: str, config: BertConfig) -> None:
+    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1
+    if pieces > config.vocab_size:
+        raise InputError(
+            f"{vocab_file} has {pieces:,} pieces, but the model's vocab_size is {config.vocab_size:,}; give the "
+            "--vocab_file that belongs to the model."
+        )
+
+
+def _grown(
+    config: ConversionConfig, variables: Mapping[str, NDArray[Any]], sizes: BertConfig, vocab_file: str | None
+) -> tuple[dict[str, NDArray[Any]], BertConfig]:
+    """The model under the vocabulary of `--grow_vocab`."""
+    new_file = str(config.grow_vocab)
+    if vocab_file is None or vocab_file.endswith(".json"):
+        raise InputError("--grow_vocab needs the vocabulary that the model was trained with; give --vocab_file, too.")
+    new_pieces = vocabulary_growth.plan(vocab_file, new_file)
+    rows = max(sizes.vocab_size, *(new.index + 1 for new in new_pieces))
+    grown = {
+        name: vocabulary_growth.grow(variable, new_pieces, rows) if name in _OF_VOCABULARY else variable
+        for name, variable in variables.items()
+    }
+    for new in new_pieces[:_NEW_PIECES_SHOWN]:
+        logger.info("  %s, id %d, starts as the mean of %s", new.piece, new.index, " ".join(new.pieces))
+    logger.info(
+        "%s new pieces, of which %s in slots; vocab_size is %s, it was %s.",
+        f"{len(new_pieces):,}",
+        f"{sum(new.index < sizes.vocab_size for new in new_pieces):,}",
+        f"{rows:,}",
+        f"{sizes.vocab_size:,}",
+    )
+    return grown, dataclasses.replace(sizes, vocab_size=rows)
+
+
+def _do_lower_case(config: ConversionConfig, source: Source, vocab_file: str | None) -> bool:
+    """What the flag says, else the model's folder, else the vocabulary: a cased one has many upper-case pieces."""
+    if config.do_lower_case is not None:
+        return config.do_lower_case
+    if source.do_lower_case is not None:
+        return source.do_lower_case
+    pieces = conversion_output.vocabulary(vocab_file) if vocab_file else {}
+    cased = sum(piece != piece.lower() and piece[0] != "[" for piece in pieces) > len(pieces) / 20
+    return not cased

@@ -1,0 +1,209 @@
+"""A model to convert: a checkpoint with Google's names or a Hugging Face folder, seen as one thing.
+
+Shapes: `V` vocabulary, `H` hidden, `I` intermediate, `L` labels.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import checkpoints, huggingface, initialization
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.huggingface_config import read_json
+from bert_tf2.tasks.classification import labels as label_lists
+from bert_tf2.tasks.classification.task_description import FILE as TASK_FILE
+from bert_tf2.tasks.classification.task_description import LABELS_FILE
+
+Format = Literal["google", "huggingface"]
+TAGGING = "tagging"
+"""What `task.json` has as `problem_type` in a tagger's folder; a classifier's are those of `metrics.PROBLEM_TYPES`."""
+
+# Kinds of a classifier's problem: those of transformers -> ours.
+PROBLEM_TYPES = {
+    "single_label_classification": "single_label",
+    "multi_label_classification": "multi_label",
+    "regression": "regression",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model to convert, under Google's names.
+
+    Attributes:
+      format: the one that it is in.
+      weights: what messages call its weights: a checkpoint's prefix or a file.
+      folder: where its other files are.
+      config: its sizes.
+      own_names: its own name of each variable.
+      shapes: of each variable.
+      read: gives a variable.
+      left_out: its own names of what is no weight, and why.
+      unplaced: its own names of what is no part of BERT as far as known.
+      classifier: "classifier" or "tagger" where its files say what `output_weights` is, else None.
+      labels: of that head; empty where its files do not say.
+      problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
+      do_lower_case: of its tokenizer; None where its files do not say.
+    """
+
+    format: Format
+    weights: str
+    folder: str
+    config: BertConfig
+    own_names: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[str], NDArray[Any]]
+    left_out: Mapping[str, str]
+    unplaced: tuple[str, ...]
+    classifier: str | None
+    labels: tuple[str, ...]
+    problem_type: str | None
+    do_lower_case: bool | None
+
+
+def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> Source:
+    """Opens what `--init_checkpoint` names.
+
+    Args:
+      init_checkpoint: as in `initialization.load`.
+      bert_config_file: instead of the config in its folder.
+
+    Raises:
+      InputError: there is no such model, or it cannot be read.
+    """
+    folder = initialization.hugging_face_folder(init_checkpoint)
+    if folder is not None:
+        return _open_hugging_face(folder, init_checkpoint, bert_config_file)
+    prefix = checkpoints.find(init_checkpoint)
+    return _open_google(prefix, initialization.find_bert_config(init_checkpoint, bert_config_file))
+
+
+def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | None) -> Source:
+    folder = huggingface.Folder(path)
+    shapes = folder.get_variable_to_shape_map()
+    config = folder.config
+    return Source(
+        format="huggingface",
+        weights=folder.weights_file,
+        folder=path,
+        config=initialization.find_bert_config(init_checkpoint, bert_config_file),
+        own_names=folder.there,
+        shapes={name: tuple(shapes[name]) for name in folder.there},
+        read=folder.get_tensor,
+        left_out=folder.ignored,
+        unplaced=folder.unplaced,
+        classifier=folder.classifier,
+        labels=config.labels,
+        problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
+        do_lower_case=initialization.find_do_lower_case(init_checkpoint),
+    )
+
+
+def _open_google(prefix: str, config: BertConfig) -> Source:
+    reader = checkpoints.open_reader(prefix)
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    names = sorted(name for name in shapes if huggingface.to_huggingface(name))
+    left_out = {name: "state of the training" for name in sorted(shapes) if checkpoints.is_of_training(name)}
+    folder = os.path.dirname(prefix)
+    task_file, labels_file = os.path.join(folder, TASK_FILE), os.path.join(folder, LABELS_FILE)
+    task = read_json(task_file) if os.path.isfile(task_file) else {}
+    kind = task.get("problem_type")
+    return Source(
+        format="google",
+        weights=prefix,
+        folder=folder,
+        config=config,
+        own_names={name: name for name in names},
+        shapes={name: tuple(shapes[name]) for name in names},
+        read=lambda name: np.asarray(reader.get_tensor(name), np.float32),
+        left_out=left_out,
+        unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
+        classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
+        labels=label_lists.read_labels(labels_file) if os.path.isfile(labels_file) else (),
+        problem_type=kind if kind in PROBLEM_TYPES.values() else None,
+        do_lower_case=task.get("do_lower_case"),
+    )
+
+
+def check_complete(source: Source, names: Collection[str]) -> None:
+    """Checks that variables are a whole model of the source's config: encoder, pooler or none, and whole heads.
+
+    Args:
+      source: the model.
+      names: Google's names of those of its variables that are to be converted.
+
+    Raises:
+      InputError: a variable is missing, is of a layer that the config does not have, or has another shape.
+    """
+    expected = expected_shapes(source.config)
+    heads = huggingface.heads_of(names)
+    groups = [[name for name in expected if name.startswith("bert/") and "/pooler/" not in name]]
+    groups += [[name for name in expected if "/pooler/" in name and any("/pooler/" in other for other in names)]]
+    groups += [list(huggingface.HEADS[head]) for head in sorted(heads)]
+    missing = [name for group in groups for name in group if name not in names]
+    surplus = [name for name in names if name not in expected]
+    if missing:
+        raise InputError(
+            f"{source.weights} lacks {missing[0]}{_more(missing)}: it is not a whole model, or not one of that config."
+        )
+    if surplus:
+        raise InputError(
+            f"{source.weights} has {surplus[0]}{_more(surplus)}, for which its config has not enough layers; give the "
+            "config that belongs to it."
+        )
+    for name in names:
+        wanted, found = expected[name], source.shapes[name]
+        if len(wanted) != len(found) or any(
+            length not in (None, there) for length, there in zip(wanted, found, strict=True)
+        ):
+            shown = ["labels" if length is None else length for length in wanted]
+            raise InputError(
+                f"{name} in {source.weights} is {list(found)}, by its config it would be {shown}; give the config that "
+                "belongs to it."
+            )
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def expected_shapes(config: BertConfig) -> dict[str, tuple[int | None, ...]]:
+    """The shape of each variable of an encoder and all heads by Google's names; None for the number of labels."""
+    hidden, wide = config.hidden_size, config.intermediate_size
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "bert/embeddings/word_embeddings": (config.vocab_size, hidden),
+        "bert/embeddings/token_type_embeddings": (config.type_vocab_size, hidden),
+        "bert/embeddings/position_embeddings": (config.max_position_embeddings, hidden),
+        "cls/predictions/output_bias": (config.vocab_size,),
+        "cls/seq_relationship/output_weights": (2, hidden),
+        "cls/seq_relationship/output_bias": (2,),
+        "cls/squad/output_weights": (2, hidden),
+        "cls/squad/output_bias": (2,),
+        "output_weights": (None, hidden),
+        "output_bias": (None,),
+    }
+
+    def dense(name: str, inputs: int = hidden, outputs: int = hidden) -> None:
+        shapes[f"{name}/kernel"], shapes[f"{name}/bias"] = (inputs, outputs), (outputs,)
+
+    def norm(name: str) -> None:
+        shapes[f"{name}/gamma"], shapes[f"{name}/beta"] = (hidden,), (hidden,)
+
+    norm("bert/embeddings/LayerNorm")
+    for index in range(config.num_hidden_layers):
+        layer = f"bert/encoder/layer_{index}"
+        for part in ("self/query", "self/key", "self/value", "output/dense"):
+            dense(f"{layer}/attention/{part}")
+        norm(f"{layer}/attention/output/LayerNorm")
+        dense(f"{layer}/intermediate/dense", outputs=wide)
+        dense(f"{layer}/output/dense", inputs=wide)
+        norm(f"{layer}/output/LayerNorm")
+    dense("bert/pooler/dense")
+    dense("cls/predictions/transform/dense")
+    norm("cls/predictions/transform/LayerNorm")
+    return shapes

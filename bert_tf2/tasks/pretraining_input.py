@@ -1,0 +1,131 @@
+"""The records of pre-training as batches, and what can be wrong with them.
+
+Shapes: `B` batch, `S` sequence, `P` predictions.
+"""
+
+import dataclasses
+import functools
+import logging
+import os
+
+import tensorflow as tf
+
+from bert_tf2 import batches, masking, record_files, records
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.fast_instances import Vocabulary
+from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
+from bert_tf2.tasks.pretraining_config import PretrainingConfig
+from bert_tf2.tokenization import load_vocab
+
+logger = logging.getLogger(__name__)
+
+_MOST_BYTES_COUNTED = 4 * 10**9
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingData:
+    """The records as batches, masked on the way where they are not masked already.
+
+    Attributes:
+      config: the flags.
+      paths: record files.
+      vocabulary: for dynamic masking, else None.
+      fixed_shapes: whether all batches have `max_seq_length` columns; else columns of padding alone are cut off.
+    """
+
+    config: PretrainingConfig
+    paths: list[str]
+    vocabulary: Vocabulary | None
+    fixed_shapes: bool
+
+    @functools.cached_property
+    def schema(self) -> records.Schema:
+        """Of the records."""
+        config = self.config
+        return records.pretraining(
+            config.max_seq_length,
+            config.max_predictions_per_seq,
+            masked=config.masking == "static",
+            next_sentence=config.use_nsp,
+        )
+
+    def training(self, examples_done: int, share: batches.Share) -> tf.data.Dataset:
+        """Endless; goes on after that many examples."""
+        config, share = self.config, dataclasses.replace(share, by_files=self.config.shard_input == "files")
+        dataset = batches.training(
+            self.paths, self.schema.parse, config.train_batch_size, config.seed, examples_done, share=share
+        )
+        return self._prepared(dataset, config.train_batch_size, config.seed, examples_done, share)
+
+    def evaluation(self, steps: int | None, share: batches.Share) -> tf.data.Dataset:
+        """See `batches.evaluation`; the masks are the same each time."""
+        size = self.config.eval_batch_size
+        dataset = batches.evaluation(self.paths, self.schema.parse, size, steps, share)
+        return self._prepared(dataset, size, masking.EVALUATION_SEED, 0, share)
+
+    def _prepared(
+        self, dataset: tf.data.Dataset, batch_size: int, seed: int, examples_done: int, share: batches.Share
+    ) -> tf.data.Dataset:
+        if self.vocabulary is not None:
+
+            def first_example(element: tf.Tensor) -> tf.Tensor:
+                return examples_done + share.first_row(element, batch_size)
+
+            dataset = masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
+        if not self.fixed_shapes:
+            dataset = batches.trimmed(dataset)
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabulary | None:
+    """What dynamic masking has to know about the vocabulary."""
+    if config.masking == "static":
+        return None
+    if config.spm_model_file:
+        tokenizer = SentencePieceTokenizer(config.spm_model_file)
+        vocabulary = Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
+    else:
+        vocabulary = Vocabulary.of(load_vocab(str(config.vocab_file)))
+    pieces = vocabulary.is_continuation.size
+    if pieces > bert_config.vocab_size:
+        raise InputError(
+            f"{config.vocab_file or config.spm_model_file} has {pieces:,} pieces, but vocab_size is "
+            f"{bert_config.vocab_size:,} in {config.bert_config_file}; give the vocabulary and the config of one model."
+        )
+    return vocabulary
+
+
+def log_input(config: PretrainingConfig, paths: list[str]) -> None:
+    """Says how much data there is, and refuses files that are cut short; large data is not read for that."""
+    where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
+    size = sum(os.path.getsize(path) for path in paths)
+    if size > _MOST_BYTES_COUNTED:
+        logger.info("Input: %.1f GB in %s.", size / 1e9, where)
+        return
+    count = record_files.count_records(paths)
+    epochs = config.num_train_steps * config.train_batch_size / count
+    logger.info("Input: %s records in %s%s.", f"{count:,}", where, f", {epochs:.3g} epochs" if config.do_train else "")
+
+
+def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:
+    """A sentence for what records can do wrong in the graph; the error itself where it is something else."""
+    message = str(error.message)
+    if masking.OTHER_VOCABULARY in message:
+        return InputError(
+            "A record does not begin with the [CLS] of --vocab_file: the records were made with another vocabulary; "
+            "give that one."
+        )
+    if "is not in [0, " in message:
+        return InputError(
+            "A record holds a number that is out of range for the model (piece ids have to be below vocab_size="
+            f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were made with another "
+            "vocabulary than the one of --bert_config_file."
+        )
+    if "parse" in message and "example" in message.lower():
+        return InputError(
+            "A record does not have the features or lengths of the first one of its file "
+            f"({message.strip().splitlines()[0][:200]}); make the records again with one --max_seq_length and one "
+            "--max_predictions_per_seq."
+        )
+    return error

@@ -1,0 +1,174 @@
+"""Files of named arrays: safetensors, read and written, and PyTorch's, read without PyTorch (`pytorch_pickle`).
+
+A safetensors file is the length of its header (8 bytes, little-endian), the header (a JSON object: type, shape and
+place of each array), and the arrays behind each other: https://huggingface.co/docs/safetensors.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.errors import InputError
+from bert_tf2.files import replacing
+
+Arrays = dict[str, "Stored"]
+# The types of safetensors: ours, where weights can be of them, and bytes of an element.
+_SAFETENSORS_TYPES = {
+    "F32": ("float32", 4),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    **{name: (None, int(name[1:]) // 8) for name in ("F64", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8")},
+    "BOOL": (None, 1),
+}
+_MOST_HEADER_BYTES = 100_000_000
+
+
+class Stored:
+    """An array in a file.
+
+    Attributes:
+      path: the file.
+      shape: of the array.
+      dtype: the file's name for the type of its elements.
+    """
+
+    def __init__(self, path: str, shape: tuple[int, ...], dtype: str, read: Callable[[], NDArray[Any]]) -> None:
+        self.path, self.shape, self.dtype = path, shape, dtype
+        self._read = read
+
+    def read(self) -> NDArray[np.float32]:
+        """The array in float32, which holds every float16 and bfloat16 exactly.
+
+        Raises:
+          InputError: its elements are neither float32 nor float16 nor bfloat16.
+        """
+        return self._read().astype(np.float32, copy=False)
+
+
+def as_floats(content: Any, dtype: str | None, shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    """Little-endian bytes as an array.
+
+    Args:
+      content: the bytes.
+      dtype: `float32`, `float16` or `bfloat16`.
+      shape: of the result.
+      what: how an error calls the array.
+    """
+    if dtype == "bfloat16":  # the upper half of a float32
+        wide = np.frombuffer(content, "<u2").astype(np.uint32) << 16
+        return wide.view(np.float32).reshape(shape)
+    if dtype not in ("float32", "float16"):
+        raise InputError(f"{what} is not of 32 or 16 bit floating-point numbers; convert the model to float32 first.")
+    return np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+
+
+def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
+    """The arrays of a safetensors file; each is read from the disk when it is asked for.
+
+    Raises:
+      InputError: the file cannot be read, is no safetensors file, or is cut short.
+    """
+    path = os.fspath(path)
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            header = file.read(min(length, _MOST_HEADER_BYTES))
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from None
+    if start == b"version ":
+        raise InputError(f"{path} is a pointer of Git LFS, not the weights; fetch them with git lfs pull.")
+    try:
+        if len(header) != length:
+            raise ValueError
+        entries = json.loads(header)
+        entries.pop("__metadata__", None)
+        arrays = {name: _entry(path, name, entry, 8 + length, size) for name, entry in entries.items()}
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{path} is not a safetensors file, or a damaged one: {size:,} bytes, and no header that fits them; "
+            "get it again from where it came from."
+        ) from None
+    return arrays
+
+
+def _entry(path: str, name: str, entry: Mapping[str, Any], start: int, size: int) -> Stored:
+    shape = tuple(int(length) for length in entry["shape"])
+    dtype = str(entry["dtype"])
+    begin, end = (start + int(offset) for offset in entry["data_offsets"])
+    if end > size:
+        raise InputError(
+            f"{path} is cut short: {name} ends at byte {end:,}, the file at {size:,}; get it again from where it came "
+            "from."
+        )
+    ours, width = _SAFETENSORS_TYPES.get(dtype, (None, None))
+    if min(shape, default=0) < 0 or begin < start or (width and end - begin != math.prod(shape) * width):
+        raise ValueError
+
+    def read() -> NDArray[Any]:
+        content = np.fromfile(path, np.uint8, end - begin, offset=begin)
+        return as_floats(content, ours, shape, f"{name} ({dtype}) in {path}")
+
+    return Stored(path, shape, dtype, read)
+
+
+def write_safetensors(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Writes a safetensors file: float32, sorted by name, marked as PyTorch's so that transformers takes it.
+
+    Equal arrays give equal bytes.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name in sorted(arrays):
+        shape = list(arrays[name].shape)
+        end = offset + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    with replacing(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in sorted(arrays):
+            file.write(np.ascontiguousarray(arrays[name], "<f4").data)
+
+
+def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays]) -> Arrays:
+    """The arrays of a model in several files, which `*.index.json` lists under `weight_map`.
+
+    Args:
+      index: the list.
+      open_file: opens one of the files.
+
+    Raises:
+      InputError: the list cannot be understood, or a file or an array of it is missing.
+    """
+    index = Path(index)
+    try:
+        places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+    except OSError as error:
+        raise InputError(f"Cannot read {index}: {error.strerror}.") from None
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f'{index} has no "weight_map" of names to files; get it again.') from None
+    files: dict[str, Arrays] = {}
+    arrays = {}
+    for name, file in places.items():
+        if file not in files:
+            if not (index.parent / file).is_file():
+                raise InputError(f"{index} names {file}, which is not beside it; get that part of the model, too.")
+            files[file] = open_file(index.parent / file)
+        if name not in files[file]:
+            raise InputError(f"{index} says that {name} is in {file}, but it is not; get both again.")
+        arrays[name] = files[file][name]
+    return arrays

@@ -1,0 +1,126 @@
+"""What an evaluation and a prediction write, number for number."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from bert_tf2.tasks.classification import glue, outputs
+from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tasks.classification.task_description import TaskDescription
+
+PROBABILITIES = np.array([[0.1, 0.9], [2 / 3, 1 / 3], [1e-7, 0.9999999]], np.float32)
+TWO = TaskDescription("cola", "single_label", ("bad", "gut ✓"))
+
+
+def examples(*ids: Any) -> Examples:
+    return Examples("a.csv", range(len(ids)), ids, ["text"] * len(ids), None, None)
+
+
+def test_eval_results_are_those_of_the_original(tmp_path: Path) -> None:
+    results = {
+        "eval_loss": 0.1,
+        "global_step": 343,
+        "loss": 1 / 3,
+        "eval_accuracy": 0.8774510,
+        "eval_mcc": float("nan"),
+    }
+    lines = outputs.write_eval_results(str(tmp_path / "eval_results.txt"), results)
+    assert (tmp_path / "eval_results.txt").read_text() == (
+        "eval_accuracy = 0.877451\neval_loss = 0.1\neval_mcc = nan\nglobal_step = 343\nloss = 0.33333334\n"
+    )
+    assert lines[3] == "global_step = 343"
+    assert outputs.write_eval_results(str(tmp_path / "a"), {"global_step": np.int64(7)}) == ["global_step = 7"]  # type: ignore[dict-item]
+
+
+def test_test_results_are_those_of_the_original(tmp_path: Path) -> None:
+    outputs.write_test_results(str(tmp_path / "a.tsv"), PROBABILITIES)
+    assert (tmp_path / "a.tsv").read_text() == "0.1\t0.9\n0.6666667\t0.33333334\n1e-07\t0.9999999\n"
+    outputs.write_test_results(str(tmp_path / "a.tsv"), np.float32([[2.5], [-1]]))
+    assert (tmp_path / "a.tsv").read_text() == "2.5\n-1.0\n"
+
+
+@given(arrays.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 3)), elements=st.floats(0, 1, width=32)))
+@settings(deadline=None, max_examples=60)
+def test_no_probability_loses_a_digit(tmp_path_factory: pytest.TempPathFactory, probabilities: np.ndarray) -> None:
+    folder = tmp_path_factory.mktemp("predictions")
+    names = tuple("abc"[: probabilities.shape[1]])
+    task = TaskDescription("a", "multi_label", names)
+    rows = examples(*range(len(probabilities)))
+    paths = outputs.write_predictions(str(folder), task, rows, probabilities)
+    lines = [line.split("\t") for line in Path(paths[0]).read_text().splitlines()]
+    assert [list(map(np.float32, line)) for line in lines] == probabilities.tolist()
+    assert lines == [[str(value) for value in row] for row in probabilities], "as the original printed them"
+    found = [json.loads(line) for line in Path(paths[1]).read_text().splitlines()]
+    assert [[str(np.float32(value)) for value in line["probabilities"].values()] for line in found] == lines
+    assert [list(line["probabilities"].values()) for line in found] == [list(map(float, line)) for line in lines]
+    assert [line["labels"] for line in found] == [
+        [name for name, value in zip(names, row, strict=True) if value >= 0.5] for row in probabilities
+    ]
+
+
+def test_predictions_of_one_label(tmp_path: Path) -> None:
+    paths = outputs.write_predictions(str(tmp_path), TWO, examples("r1", 7, "ü"), PROBABILITIES)
+    assert [Path(path).name for path in paths] == ["test_results.tsv", "predictions.jsonl"]
+    assert Path(paths[1]).read_text(encoding="utf-8") == (
+        '{"id": "r1", "label": "gut ✓", "probabilities": {"bad": 0.1, "gut ✓": 0.9}}\n'
+        '{"id": 7, "label": "bad", "probabilities": {"bad": 0.6666667, "gut ✓": 0.33333334}}\n'
+        '{"id": "ü", "label": "gut ✓", "probabilities": {"bad": 1e-07, "gut ✓": 0.9999999}}\n'
+    )
+
+
+def test_predictions_of_several_labels_and_of_values(tmp_path: Path) -> None:
+    task = TaskDescription("a", "multi_label", ("x", "y"), threshold=0.3)
+    outputs.write_prediction_lines(str(tmp_path / "a"), task, examples(0, 1, 2), PROBABILITIES)
+    found = [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()]
+    assert [line["labels"] for line in found] == [["y"], ["x", "y"], ["y"]]
+    task = TaskDescription("a", "regression", ())
+    outputs.write_prediction_lines(str(tmp_path / "a"), task, examples("b"), np.float32([[0.1]]))
+    assert (tmp_path / "a").read_text() == '{"id": "b", "value": 0.1}\n'
+
+
+def test_many_rows_in_order(tmp_path: Path) -> None:
+    rows = 10_000
+    probabilities = np.linspace(0, 1, 2 * rows, dtype=np.float32).reshape(rows, 2)
+    outputs.write_prediction_lines(str(tmp_path / "a"), TWO, examples(*range(rows)), probabilities)
+    found = [json.loads(line) for line in (tmp_path / "a").read_text(encoding="utf-8").splitlines()]
+    assert [line["id"] for line in found] == list(range(rows))
+    assert [np.float32(line["probabilities"]["bad"]) for line in found] == probabilities[:, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "probabilities", "expected"),
+    [
+        ("cola", [[0.4, 0.6], [0.7, 0.3]], "0\t1\n1\t0\n"),
+        ("mnli", [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]], "0\tcontradiction\n1\tentailment\n2\tneutral\n"),
+        ("rte", [[0.4, 0.6], [0.7, 0.3]], "0\tnot_entailment\n1\tentailment\n"),
+        ("sts-b", [[-0.2], [2.34567], [5.1]], "0\t0.000\n1\t2.346\n2\t5.000\n"),
+    ],
+)
+def test_what_glues_server_takes(tmp_path: Path, name: str, probabilities: Any, expected: str) -> None:
+    task = glue.TASKS[name]
+    description = TaskDescription(name, task.problem_type, task.labels)
+    values = np.array(probabilities, np.float32)
+    paths = outputs.write_predictions(str(tmp_path), description, examples(*range(len(values))), values, task)
+    assert Path(paths[2]).name == task.submission
+    assert Path(paths[2]).read_text() == f"index\tprediction\n{expected}"
+
+
+def test_xnli_has_no_server(tmp_path: Path) -> None:
+    task = glue.TASKS["xnli"]
+    description = TaskDescription("xnli", task.problem_type, task.labels)
+    assert (
+        len(outputs.write_predictions(str(tmp_path), description, examples(0), np.ones((1, 3), np.float32), task)) == 2
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 3), (3,)])
+def test_a_row_of_probabilities_for_each_example(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="are no probabilities of 3 rows"):
+        outputs.write_predictions(str(tmp_path), TWO, examples(0, 1, 2), np.ones(shape, np.float32))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,207 @@
+"""CSV, TSV and JSON Lines: what was written is what is read, and a sentence for every damage."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification import tables
+from bert_tf2.tasks.classification.tables import read_table
+
+# Not at the beginning of a file, where it is no character.
+TEXT = st.text(max_size=12).filter(lambda text: not text.startswith("\ufeff"))
+# A TSV line ends at \n, and \r in front of it belongs to the end.
+PLAIN = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=("Cs",)), max_size=12).filter(
+    lambda text: not text.startswith("\ufeff")
+)
+
+
+def grids(cells: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
+    row = st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=5)
+    )
+    return row.filter(lambda rows: len(rows[0]) > 1 or all(row[0] for row in rows))
+
+
+def write(path: Path, content: str | bytes) -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+# --- Round trips -----------------------------------------------------------------------------------------------------
+
+
+@given(grids(TEXT), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_what_is_written_as_csv_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, mark: bool, packed: bool
+) -> None:
+    file = io.StringIO()
+    # Without quotes around everything, Python 3.11 leaves a carriage return bare unless it is part of the line end.
+    csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL if end == "\n" else csv.QUOTE_MINIMAL).writerows(rows)
+    content = (b"\xef\xbb\xbf" if mark else b"") + file.getvalue().encode()
+    folder = tmp_path_factory.mktemp("csv")
+    path = write(folder / ("a.csv.gz" if packed else "a.csv"), gzip.compress(content) if packed else content)
+    table = read_table(path, header=False)
+    assert table.rows == rows
+    assert table.names is None
+    begins = [1 + "".join(",".join(row) + "\n" for row in rows[:index]).count("\n") for index in range(len(rows))]
+    assert table.lines == begins
+    for index in range(len(rows[0])):
+        assert table.column(str(index), "--text_column") == [row[index] for row in rows]
+        assert table.column(str(index - len(rows[0])), "--text_column") == [row[index] for row in rows]
+
+
+@given(grids(PLAIN), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@settings(deadline=None, max_examples=100)
+@example([['"a', 'b "c" d'], ['"', "'"]], "\n", True)
+def test_what_is_written_as_tsv_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, last_end: bool
+) -> None:
+    content = end.join("\t".join(row) for row in rows) + (end if last_end else "")
+    path = write(tmp_path_factory.mktemp("tsv") / "a.TSV", content)
+    if all(row == [""] for row in rows):
+        return
+    assert read_table(path, header=False).rows == rows
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.one_of(TEXT, st.integers(), st.none(), st.lists(TEXT)))))
+@settings(deadline=None, max_examples=60)
+def test_what_is_written_as_json_lines_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    content = "\n\n".join(json.dumps(row) for row in rows)
+    path = write(tmp_path_factory.mktemp("json") / "a.jsonl", content)
+    if not rows:
+        with pytest.raises(InputError, match="is empty"):
+            read_table(path, header=True)
+        return
+    table = read_table(path, header=True)
+    assert table.rows == rows
+    assert table.lines == list(range(1, 2 * len(rows), 2))
+    for key in rows[0]:
+        if table.has(key):
+            assert table.column(key, "--text_column") == [row[key] for row in rows]
+
+
+@given(st.binary(max_size=60), st.sampled_from([".csv", ".tsv", ".jsonl"]), st.booleans())
+@settings(deadline=None, max_examples=300)
+@example(b'a,"b', ".csv", False)
+@example(b'a,"b"c\n', ".csv", False)
+@example(b"a,b\rc\n", ".csv", False)
+@example(b"[" * 5000, ".jsonl", False)
+@example(b"\x1f\x8b", ".csv", False)
+def test_any_bytes_are_a_table_or_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str, header: bool
+) -> None:
+    path = write(tmp_path_factory.mktemp("bytes") / f"a{ending}", content)
+    try:
+        table = read_table(path, header)
+    except InputError as error:
+        if path not in str(error):
+            raise
+    else:
+        assert len(table.rows) == len(table.lines) > 0
+
+
+# --- Details ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_header_gives_names_to_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", '\ufeffid, text ,1\r\n\r\n7,"one,\ntwo",x\r\n8,three,y\r\n')
+    table = read_table(path, header=True)
+    assert table.names == ["id", "text", "1"]
+    assert table.lines == [3, 5]
+    assert table.column("text", "") == ["one,\ntwo", "three"]
+    assert table.column("1", "") == ["x", "y"], "a name goes before a number"
+    assert table.column("0", "") == ["7", "8"]
+    assert table.column("-1", "") == ["x", "y"]
+    assert table.has("id")
+    assert not table.has("label")
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    text = "word " * 100_000
+    assert read_table(write(tmp_path / "a.csv", f"{text},b\n"), header=False).rows == [[text, "b"]]
+
+
+def test_json_lines_need_every_key_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": "a", "id": 1}\n\n{"text": "b"}\n')
+    table = read_table(path, header=True)
+    assert table.column("text", "") == ["a", "b"]
+    assert not table.has("id")
+    with pytest.raises(InputError, match=r"a\.jsonl, line 3 has no key 'id' \(--id_column\); it has 'text'\."):
+        table.column("id", "--id_column")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV.GZ", "a.tsv", "a.tsv.zst", "a.jsonl", "a.ndjson", "a.json.gz"])
+def test_known_endings(name: str) -> None:
+    assert tables.kind_of(f"/data.x/{name}") == name.lower().split(".")[1].replace("jsonl", "json").replace("nd", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.txt", "a", r"a\.txt: unknown kind of file; expected a name that ends in \.csv, \.tsv, \.jsonl"),
+        ("a.gz", "a", r"a\.gz: unknown kind of file"),
+        ("a.csv", "", r"a\.csv is empty; expected a header and a row for each text"),
+        ("a.tsv", "\n\n", r"a\.tsv is empty"),
+        ("a.jsonl", " \n", r"a\.jsonl is empty; expected a JSON object a line"),
+        ("a.csv", "text,label\n", r"a\.csv has a header \('text', 'label'\) and nothing below it"),
+        ("a.csv", "text,label\na,1\nb\n", r"a\.csv, line 3 has 1 column, but line 1 has 2; a cell that holds a comma"),
+        ("a.tsv", "text\tlabel\na\t1\tx\n", r"a\.tsv, line 2 has 3 columns, but line 1 has 2; a text that holds a tab"),
+        ("a.csv", 'a,b\n"x\ny\n"z,1\n', r"a\.csv, row from line 2: this is no CSV \(.*\); a cell that holds commas"),
+        ("a.csv", 'a,b\nc,"d\ne,f\n', r"a\.csv, row from line 2: this is no CSV \(unexpected end of data\)"),
+        ("a.csv", "a,b\rc,d\r", r"a\.csv, row from line 1: this is no CSV \(new-line character seen"),
+        ("a.csv", b"a,b\nc,\xe9\n", r"a\.csv, line 2: byte 3 of the line \(0xe9\) is not UTF-8"),
+        ("a.jsonl", '{"a": 1}\n{"a"\n', r"a\.jsonl, line 2 is no JSON \(.*\); expected an object on each line"),
+        ("a.jsonl", '{"a": NaN}\n', r"a\.jsonl, line 1 is no JSON \(NaN is no number of JSON\)"),
+        ("a.json", '[{"a": 1}]\n', r"a\.json, line 1 holds a list, expected an object on each line"),
+        ("a.jsonl", "3\n", r"a\.jsonl, line 1 holds 3, expected an object on each line"),
+        ("none.csv", None, r"Cannot read .*none\.csv: No such file"),
+        ("cut.csv.gz", gzip.compress(b"text,label\n" * 99)[:20], r"Cannot read .*cut\.csv\.gz: .* damaged or cut"),
+    ],
+)
+def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        write(path, content)
+    with pytest.raises(InputError, match=sentence):
+        read_table(str(path), header=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        ("body", r"has no column 'body' \(--text_column\); it has the columns 'text', 'label', 'label', and 3 columns"),
+        ("3", r"has no column '3' .* which can be given by number from 0 to 2\."),
+        ("-4", "has no column '-4'"),
+        ("²", "has no column '²'"),
+        ("label", r"has 2 columns 'label'; give --text_column the number of the one, from 0\."),
+    ],
+)
+def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str, sentence: str) -> None:
+    table = read_table(write(tmp_path / "a.csv", "text,label,label\na,1,2\n"), header=True)
+    with pytest.raises(InputError, match=sentence):
+        table.column(column, "--text_column")
+
+
+def test_names_without_a_header(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "a.csv", "a,1\n"), header=False)
+    with pytest.raises(InputError, match=r"has no column 'text' \(--text_column\); it has no header, and 2 columns"):
+        table.column("text", "--text_column")
+
+
+def test_many_long_names_are_cut(tmp_path: Path) -> None:
+    names = [f"{number}{'x' * 100}" for number in range(50)]
+    table = read_table(write(tmp_path / "a.csv", ",".join(names) + "\n" + "a," * 49 + "a\n"), header=True)
+    with pytest.raises(InputError, match=r"'19x{38}\.\.\.' and 30 more, and 50 columns") as caught:
+        table.column("text", "--text_column")
+    assert len(str(caught.value)) < 1500

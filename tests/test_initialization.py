@@ -1,0 +1,167 @@
+"""Where a model starts from: all kinds of --init_checkpoint, config, vocabulary and case of the folder."""
+
+import json
+import logging
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_huggingface import CONFIG, ENCODER, POOLER, arrays_of, write_folder
+
+from bert_tf2 import checkpoints, huggingface, initialization
+from bert_tf2.errors import InputError
+from bert_tf2.modeling import ACTIVATIONS, BertModel
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("config"), "BertModel")
+    return BertModel(initialization.find_bert_config(str(folder)))
+
+
+def variables_of(model, **heads):
+    named = {name: variable.value for name, variable in model.named_variables().items()}
+    return {**named, **{name: tf.Variable(value) for name, value in heads.items()}}
+
+
+def test_gelu_exact_is_that_of_the_error_function():
+    numbers = np.linspace(-5, 5, 101, dtype=np.float32)
+    exact = [0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in numbers.tolist()]
+    np.testing.assert_allclose(ACTIVATIONS["gelu_exact"](tf.constant(numbers)), exact, atol=5e-7)
+    assert np.abs(ACTIVATIONS["gelu"](tf.constant(numbers)) - exact).max() > 4e-4  # they are not the same
+
+
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_loads_a_hugging_face_folder(tmp_path, model, given):
+    arrays = arrays_of("BertModel")
+    folder = write_folder(tmp_path, "BertModel", arrays)
+    path = str(folder / "model.safetensors" if given == "file" else folder)
+    variables = variables_of(model)
+    report = initialization.load(variables, path)
+    assert report.prefix == str(folder / "model.safetensors")
+    assert len(report.loaded) == len(ENCODER) + len(POOLER) == len(variables)
+    assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    np.testing.assert_array_equal(variables["bert/pooler/dense/kernel"], arrays["pooler.dense.weight"].T)
+    np.testing.assert_array_equal(
+        variables["bert/embeddings/word_embeddings"], arrays["embeddings.word_embeddings.weight"]
+    )
+
+
+def test_a_missing_pooler_is_reported_and_stays_fresh(tmp_path, model):
+    variables = variables_of(model)
+    before = variables["bert/pooler/dense/kernel"].numpy()
+    report = initialization.load(variables, str(write_folder(tmp_path, "BertForMaskedLM")))
+    assert report.missing == ("bert/pooler/dense/bias", "bert/pooler/dense/kernel")
+    assert "freshly initialised (2): bert/pooler/dense/bias" in str(report)
+    assert len([name for name in report.unused if name.startswith("cls/predictions/")]) == 5
+    np.testing.assert_array_equal(variables["bert/pooler/dense/kernel"], before)
+
+
+def test_the_head_is_used_where_it_fits(tmp_path, model):
+    arrays = arrays_of("BertForSequenceClassification")
+    folder = str(write_folder(tmp_path, "BertForSequenceClassification", arrays))
+    variables = variables_of(model, output_weights=np.zeros([3, 4], np.float32), output_bias=np.zeros(3, np.float32))
+    report = initialization.load(variables, folder)
+    assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    np.testing.assert_array_equal(variables["output_weights"], arrays["classifier.weight"])
+
+    variables = variables_of(model, output_weights=np.ones([5, 4], np.float32), output_bias=np.ones(5, np.float32))
+    report = initialization.load(variables, folder)
+    assert report.mismatched == ("output_weights", "output_bias")
+    assert "freshly initialised (2): output_weights, output_bias" in str(report)
+    assert not set(report.mismatched) & {*report.loaded, *report.missing, *report.unused}
+    np.testing.assert_array_equal(variables["output_weights"], np.ones([5, 4]))
+
+
+def test_encoders_that_do_not_fit(tmp_path, model):
+    arrays = arrays_of("BertModel")
+    folder = str(write_folder(tmp_path, "BertModel", {**arrays, "encoder.layer.0.adapter.weight": np.float32([1])}))
+    with pytest.raises(InputError, match=r"holds encoder\.layer\.0\.adapter\.weight, for which BERT's encoder has no"):
+        initialization.load(variables_of(model), folder)
+    more = {name.replace("layer.0", "layer.2"): array for name, array in arrays.items()}
+    write_folder(tmp_path, "BertModel", {**arrays, **more})
+    with pytest.raises(InputError, match="only the checkpoint has bert/encoder/layer_2"):
+        initialization.load(variables_of(model), folder)
+    write_folder(tmp_path, "BertModel", {name: a for name, a in arrays.items() if name != "embeddings.LayerNorm.bias"})
+    with pytest.raises(InputError, match="the model has but the checkpoint lacks bert/embeddings/LayerNorm/beta"):
+        initialization.load(variables_of(model), folder)
+    write_folder(tmp_path, "BertModel", {**arrays, "pooler.dense.bias": np.zeros(5, np.float32)})
+    with pytest.raises(InputError, match=r"bert/pooler/dense/bias is \[5\] in .*model\.safetensors but \[4\]"):
+        initialization.load(variables_of(model), folder)
+
+
+def test_checkpoints_of_google_and_ours(tmp_path, shared, model):
+    prefix = str(shared / "golden/tiny/bert_model.ckpt")
+    for way in (prefix, str(shared / "golden/tiny")):
+        assert initialization.find_bert_config(way).hidden_size == 96
+        assert initialization.find_vocab_file(way) == str(shared / "golden/tiny/vocab.txt")
+        assert initialization.find_do_lower_case(way) is None
+    golden = BertModel(initialization.find_bert_config(prefix))
+    assert initialization.load(variables_of(golden), prefix).missing == ()
+
+    checkpoints.save(str(tmp_path), 3, variables_of(model))
+    (tmp_path / "bert_config.json").write_text(model.config.to_json_string())
+    assert initialization.find_bert_config(str(tmp_path)) == model.config
+    assert initialization.load(variables_of(model), str(tmp_path)).prefix == str(tmp_path / "model.ckpt-3")
+
+
+def test_folders_without_weights(tmp_path):
+    write_folder(tmp_path, "BertModel")
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "tf_model.h5").touch()
+    with pytest.raises(InputError, match=r"has a config\.json, but neither model\.safetensors nor pytorch_model\.bin"):
+        initialization.load({}, str(tmp_path))
+    with pytest.raises(InputError, match="There is no checkpoint"):
+        initialization.load({}, str(tmp_path / "none"))
+
+
+def test_config_and_vocabulary_may_be_given(tmp_path, caplog):
+    folder = str(write_folder(tmp_path / "model", "BertModel"))
+    own = tmp_path / "bert_config.json"
+    config = initialization.find_bert_config(folder)
+    own.write_text(config.to_json_string())
+    with caplog.at_level(logging.WARNING):
+        assert initialization.find_bert_config(folder, str(own)) == config
+        assert initialization.find_bert_config(None, folder + "/config.json") == config
+    assert caplog.text == ""
+    own.write_text(config.to_json_string().replace("gelu_exact", "gelu").replace("0.1", "0.2"))
+    assert initialization.find_bert_config(folder, str(own)).hidden_act == "gelu"
+    assert "differs: hidden_act gelu there gelu_exact." in caplog.text
+    assert initialization.find_vocab_file(folder, "other.txt") == "other.txt"
+    assert initialization.find_vocab_file(folder) == f"{folder}/vocab.txt"
+
+
+def test_a_folder_from_before_model_type_has_the_exact_gelu(tmp_path):
+    write_folder(tmp_path, None, arrays_of("BertModel"), model_type=None)
+    assert initialization.find_bert_config(str(tmp_path)).hidden_act == "gelu_exact"
+    config = {key: value for key, value in CONFIG.items() if key not in ("model_type", "architectures")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert initialization.find_bert_config(str(tmp_path)).hidden_act == "gelu_exact"
+
+
+def test_what_is_nowhere_has_to_be_given(tmp_path):
+    with pytest.raises(InputError, match=r"^Give --bert_config_file"):
+        initialization.find_bert_config(None)
+    with pytest.raises(InputError, match=rf"^{tmp_path} has no bert_config\.json; give --bert_config_file"):
+        initialization.find_bert_config(f"{tmp_path}/x.ckpt")
+    with pytest.raises(InputError, match=r"^Give --vocab_file"):
+        initialization.find_vocab_file(None)
+    with pytest.raises(InputError, match=rf"^{tmp_path} has no vocab\.txt; give --vocab_file"):
+        initialization.find_vocab_file(f"{tmp_path}/x.ckpt")
+    folder = write_folder(tmp_path / "model", "BertModel")
+    (folder / "vocab.txt").rename(folder / huggingface.TOKENIZER_FILE)
+    with pytest.raises(InputError, match=r"its vocabulary is in tokenizer\.json\. Convert it once, with convert_check"):
+        initialization.find_vocab_file(str(folder))
+
+
+def test_case_of_the_folder(tmp_path, caplog):
+    folder = write_folder(tmp_path, "BertModel")
+    assert initialization.find_do_lower_case(str(folder)) is True
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert initialization.find_do_lower_case(str(folder)) is False
+    assert caplog.text == ""
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
+    assert initialization.find_do_lower_case(str(folder)) is True
+    assert "(strip_accents is False there)" in caplog.text
+    assert initialization.find_do_lower_case(None) is None

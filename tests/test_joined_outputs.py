@@ -1,0 +1,90 @@
+"""Groups one after the other in the files that were named; whole or not at all."""
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from conftest import expect_full_disk
+
+from bert_tf2.tasks.joined_outputs import JoinedOutputs
+from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, _job
+from bert_tf2.tasks.pretraining_groups import Job
+from bert_tf2.text_groups import Group
+
+GROUPS = 4
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PretrainingDataConfig:
+    """Two files, `a` and `b`, which each had other content."""
+    for name in ("text", "vocab"):
+        (tmp_path / name).touch()
+    (tmp_path / "out").mkdir()
+    for name in "ab":
+        (tmp_path / "out" / name).write_bytes(b"old")
+    return PretrainingDataConfig(f"{tmp_path}/text", f"{tmp_path}/out/a,{tmp_path}/out/b", f"{tmp_path}/vocab")
+
+
+def jobs_of(config: PretrainingDataConfig) -> list[Job]:
+    """Jobs whose groups are made; each file of one says its name and the group's number."""
+    jobs = [_job(config, Group(index, ()), GROUPS) for index in range(GROUPS)]
+    for job in jobs:
+        for name, path in zip("ab", job.outputs, strict=True):
+            Path(path).write_bytes(f"{name}{job.group.index} ".encode() * 1000)
+    return jobs
+
+
+def contents(config: PretrainingDataConfig) -> list[str]:
+    """Which groups are in each file, in order."""
+    texts = [Path(path).read_text() for path in config.outputs]
+    return [" ".join(word for word, _ in itertools.groupby(text.split())) for text in texts]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(GROUPS))))
+def test_groups_made_in_any_order(config: PretrainingDataConfig, order: tuple[int, ...]) -> None:
+    jobs = jobs_of(config)
+    with JoinedOutputs(config.outputs, jobs, []) as outputs:
+        for index in order:
+            outputs.add(jobs[index])
+            assert contents(config) == ["old", "old"]
+        outputs.finish()
+    assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
+
+
+@pytest.mark.parametrize("made", [[0, 1, 2, 3], [0, 2], [3]])
+def test_groups_of_an_earlier_run(config: PretrainingDataConfig, made: list[int]) -> None:
+    jobs = jobs_of(config)
+    with JoinedOutputs(config.outputs, jobs, made) as outputs:
+        for job in jobs:
+            if job.group.index not in made:
+                outputs.add(job)
+        outputs.finish()
+    assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
+
+
+def test_an_exception_leaves_what_was_there_and_the_groups(config: PretrainingDataConfig) -> None:
+    jobs = jobs_of(config)
+    with pytest.raises(KeyboardInterrupt), JoinedOutputs(config.outputs, jobs, []) as outputs:
+        outputs.add(jobs[0])
+        raise KeyboardInterrupt
+    assert contents(config) == ["old", "old"]
+    groups = {os.path.basename(path) for job in jobs for path in job.outputs}
+    assert set(os.listdir(Path(config.outputs[0]).parent)) == {"a", "b", *groups}
+
+
+def test_a_full_disk_names_the_file_and_keeps_the_groups(config: PretrainingDataConfig) -> None:
+    jobs = jobs_of(config)
+    path = Path(config.outputs[0])
+    path.unlink()
+
+    def join() -> None:
+        with JoinedOutputs(config.outputs, jobs, []) as outputs:
+            for job in jobs:
+                outputs.add(job)
+            outputs.finish()
+
+    expect_full_disk(path, 2 * os.path.getsize(jobs[0].outputs[0]), join)
+    assert all(os.path.exists(path) for job in jobs for path in job.outputs)
+    join()
+    assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]

@@ -1,0 +1,278 @@
+"""Scores: hand-made numbers, the definitions, and what must not change them."""
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2 import metrics
+from bert_tf2.metrics import Score, Span
+
+LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [0.0, 3.0, 1.0], [5.0, 1.0, 2.0]], np.float32)
+LABELS = np.array([0, 1, 2, 0])
+BINARY = (np.array([1, 1, 1, 0, 0, 0, 0, 1]), np.array([1, 1, 0, 0, 0, 0, 1, 0]))  # TP 2, FP 1, FN 2, TN 3
+
+
+def one_hot(predicted: Any, count: int) -> np.ndarray:
+    return np.eye(count, dtype=np.float32)[np.asarray(predicted)]
+
+
+# --- Predictions -----------------------------------------------------------------------------------------------------
+
+
+def test_probabilities() -> None:
+    found = metrics.probabilities(LOGITS, "single_label")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], [0.66524096, 0.24472848, 0.09003057], rtol=1e-6)
+    found = metrics.probabilities(np.array([[0.0, 2.0], [-200.0, 200.0]]), "multi_label")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[0.5, 0.88079708], [0.0, 1.0]], atol=1e-7)
+    np.testing.assert_array_equal(metrics.probabilities(np.array([[3.5]]), "regression"), np.float32([[3.5]]))
+
+
+def test_probabilities_of_large_logits_are_finite() -> None:
+    np.testing.assert_allclose(metrics.probabilities(np.array([[1e4, -1e4]]), "single_label"), [[1.0, 0.0]])
+
+
+def test_predictions() -> None:
+    assert metrics.predictions(np.array([[0.4, 0.4, 0.2], [0.1, 0.2, 0.7]]), "single_label").tolist() == [0, 2]
+    found = metrics.predictions(np.float32([[0.5, 0.49], [0.7, 0.9]]), "multi_label", 0.5)
+    assert found.tolist() == [[True, False], [True, True]]
+    assert metrics.predictions(np.float32([[0.5, 0.49]]), "multi_label", 0.6).tolist() == [[False, False]]
+    assert metrics.predictions(np.array([[1.5], [2.5]]), "regression").tolist() == [1.5, 2.5]
+
+
+# --- Metrics ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_label_a_row() -> None:
+    found = metrics.evaluate("single_label", LOGITS, LABELS)
+    # F1: label 0 is 1, label 1 is 2/3 (one of two found is right), label 2 is 0.
+    assert found == pytest.approx({"accuracy": 0.75, "macro_f1": (1 + 2 / 3 + 0) / 3})
+
+
+def test_two_labels() -> None:
+    labels, predicted = BINARY
+    found = metrics.evaluate("single_label", one_hot(predicted, 2), labels, ("accuracy", "f1", "matthews"))
+    matthews = (2 * 3 - 1 * 2) / math.sqrt(3 * 4 * 4 * 5)
+    assert found == pytest.approx({"accuracy": 5 / 8, "f1": 4 / 7, "matthews": matthews})
+
+
+def test_nothing_predicted_and_nothing_there_is_0_without_a_warning() -> None:
+    zeros = np.zeros(4, int)
+    found = metrics.evaluate("single_label", one_hot(zeros, 2), zeros, ("accuracy", "f1", "matthews"))
+    assert found == {"accuracy": 1.0, "f1": 0.0, "matthews": 0.0}
+
+
+def test_several_labels_a_row() -> None:
+    labels = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]])
+    logits = np.array([[3.0, -1.0, -1.0], [-1.0, 2.0, 1.0], [-1.0, -1.0, -1.0]])
+    found = metrics.evaluate("multi_label", logits, labels)
+    # All three labels: TP 2, FP 1, FN 1. Of each: 1, 1 and 0.
+    assert found == pytest.approx({"exact_match": 1 / 3, "micro_f1": 2 / 3, "macro_f1": 2 / 3})
+    found = metrics.evaluate("multi_label", logits, labels, ("exact_match", "micro_f1"), threshold=0.8)
+    assert found == pytest.approx({"exact_match": 2 / 3, "micro_f1": 4 / 5})
+
+
+def test_a_single_label_that_may_or_may_not_apply() -> None:
+    labels, predicted = BINARY
+    logits = np.where(predicted, 2.0, -2.0)[:, None]
+    found = metrics.evaluate("multi_label", logits, labels[:, None])
+    assert found == pytest.approx({"exact_match": 5 / 8, "micro_f1": 4 / 7, "macro_f1": 4 / 7})
+    assert metrics.per_label(labels[:, None], logits > 0, 1) == [
+        Score(pytest.approx(2 / 3), pytest.approx(1 / 2), pytest.approx(4 / 7), 4)
+    ]
+
+
+def test_regression() -> None:
+    labels, values = np.array([1.0, 2.0, 3.0, 4.0], np.float32), np.array([[1.0], [3.0], [2.0], [10.0]])
+    found = metrics.evaluate("regression", values, labels)
+    assert found == pytest.approx({"pearson": 13 / math.sqrt(5 * 50), "spearman": 0.8, "mean_squared_error": 9.5})
+
+
+@pytest.mark.parametrize("values", [[[1.0], [1.0]], [[2.0], [2.0]]])
+def test_correlations_with_a_constant_are_not_a_number(values: list[list[float]]) -> None:
+    found = metrics.evaluate("regression", np.array(values), np.array([1.0, 2.0]), ("pearson", "spearman"))
+    assert all(map(math.isnan, found.values()))
+    found = metrics.evaluate("regression", np.array([[2.0]]), np.array([1.0]))
+    assert math.isnan(found["pearson"])
+    assert math.isnan(found["spearman"])
+    assert found["mean_squared_error"] == 1
+
+
+def test_correlations_with_almost_a_constant_do_not_warn() -> None:
+    values = np.array([[1.0], [1.0 + 1e-7], [1.0]])
+    assert metrics.evaluate("regression", values, np.array([1.0, 2.0, 3.0])).keys() == {
+        *("pearson", "spearman", "mean_squared_error")
+    }
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "names", "sentence"),
+    [
+        (LOGITS, LABELS, ["acuracy"], "Unknown metric 'acuracy' for single_label; choose from accuracy, f1"),
+        (LOGITS, LABELS[:3], None, r"shape \(4,\) cannot be scored by labels of \(3,\)"),
+        (LOGITS[:0], LABELS[:0], None, "cannot be scored"),
+    ],
+)
+def test_what_cannot_be_scored(logits: Any, labels: Any, names: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        metrics.evaluate("single_label", logits, labels, names)
+
+
+@given(st.integers(2, 5), st.data())
+@settings(deadline=None, max_examples=80)
+def test_scores_of_labels_by_their_definition(count: int, data: st.DataObject) -> None:
+    rows = data.draw(st.integers(1, 30))
+    index = st.integers(0, count - 1)
+    labels, predicted = (np.array(data.draw(st.lists(index, min_size=rows, max_size=rows))) for _ in range(2))
+    matrix = metrics.confusion_matrix(labels, predicted, count)
+    assert matrix.shape == (count, count)
+    for a in range(count):
+        for b in range(count):
+            assert matrix[a, b] == ((labels == a) & (predicted == b)).sum()
+    scores = metrics.per_label(labels, predicted, count)
+    for label, score in enumerate(scores):
+        right, found, there = matrix[label, label], matrix[:, label].sum(), matrix[label].sum()
+        assert score.precision == pytest.approx(right / found if found else 0)
+        assert score.recall == pytest.approx(right / there if there else 0)
+        assert score.f1 == pytest.approx(2 * right / (found + there) if found + there else 0)
+        assert score.support == there
+    found = metrics.evaluate("single_label", one_hot(predicted, count), labels, ("accuracy", "macro_f1", "matthews"))
+    seen = [score.f1 for label, score in enumerate(scores) if label in labels or label in predicted]
+    assert found["accuracy"] == pytest.approx(np.trace(matrix) / rows)
+    assert found["macro_f1"] == pytest.approx(np.mean(seen))
+    # A new order of rows and other numbers for the labels change nothing.
+    order, numbers = np.random.default_rng(0).permutation(rows), np.random.default_rng(1).permutation(count)
+    again = metrics.evaluate(
+        "single_label", one_hot(numbers[predicted[order]], count), numbers[labels[order]], tuple(found)
+    )
+    assert again == pytest.approx(found)
+
+
+@given(st.integers(1, 4), st.data())
+@settings(deadline=None, max_examples=60)
+def test_scores_of_several_labels_by_their_definition(count: int, data: st.DataObject) -> None:
+    rows = data.draw(st.integers(1, 12))
+    row = st.lists(st.booleans(), min_size=count, max_size=count)
+    labels, predicted = (np.array(data.draw(st.lists(row, min_size=rows, max_size=rows))) for _ in range(2))
+    found = metrics.evaluate("multi_label", np.where(predicted, 1.0, -1.0), labels.astype(int))
+
+    def f1(a: np.ndarray, b: np.ndarray) -> float:
+        return 2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else 0.0
+
+    each = [f1(labels[:, label], predicted[:, label]) for label in range(count)]
+    assert found["micro_f1"] == pytest.approx(f1(labels, predicted))
+    assert found["macro_f1"] == pytest.approx(np.mean(each))
+    assert found["exact_match"] == pytest.approx(
+        np.mean([(a == b).all() for a, b in zip(labels, predicted, strict=True)])
+    )
+    assert [score.f1 for score in metrics.per_label(labels.astype(int), predicted, count)] == pytest.approx(each)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=20),
+    st.integers(1, 9),
+    st.integers(-9, 9),
+)
+@settings(deadline=None, max_examples=60)
+def test_correlations_do_not_depend_on_scale_and_origin(pairs: list[Any], scale: int, origin: int) -> None:
+    labels, values = np.array(pairs, float).T
+    found = metrics.evaluate("regression", values[:, None], labels, ("pearson", "spearman"))
+    moved = metrics.evaluate("regression", scale * values[:, None] + origin, labels, ("pearson", "spearman"))
+    flipped = metrics.evaluate("regression", -values[:, None], labels, ("pearson", "spearman"))
+    for name, value in found.items():
+        assert -1.0001 < value < 1.0001 or math.isnan(value)
+        assert moved[name] == pytest.approx(value, abs=1e-6, nan_ok=True)
+        assert flipped[name] == pytest.approx(-value, abs=1e-6, nan_ok=True)
+
+
+# --- Spans -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("", []),
+        ("O O", []),
+        ("B-PER I-PER O B-LOC", [("PER", 0, 1), ("LOC", 3, 3)]),
+        ("I-PER I-PER O", [("PER", 0, 1)]),
+        ("B-PER B-PER", [("PER", 0, 0), ("PER", 1, 1)]),
+        ("B-PER I-LOC I-LOC", [("PER", 0, 0), ("LOC", 1, 2)]),
+        ("I-PER B-PER I-PER", [("PER", 0, 0), ("PER", 1, 2)]),
+        ("B-PER I-PER E-PER I-PER", [("PER", 0, 2), ("PER", 3, 3)]),
+        ("S-PER I-PER E-PER S-LOC", [("PER", 0, 0), ("PER", 1, 2), ("LOC", 3, 3)]),
+        ("E-PER E-PER", [("PER", 0, 0), ("PER", 1, 1)]),
+        ("B-creative-work I-creative-work", [("creative-work", 0, 1)]),
+        ("B I O I", [("_", 0, 1), ("_", 3, 3)]),
+    ],
+)
+def test_spans_are_those_of_seqeval(tags: str, expected: list[Any]) -> None:
+    """What `seqeval.metrics.sequence_labeling.get_entities` of seqeval 1.2.2 gives."""
+    assert metrics.spans(tags.split()) == [Span(*span) for span in expected]
+
+
+@pytest.mark.parametrize("tag", ["PER", "X-PER", "Bx", "", "o"])
+def test_what_is_no_tag(tag: str) -> None:
+    with pytest.raises(ValueError, match="is no tag; expected O, or one of B-, I-, E- and S-"):
+        metrics.spans(["O", tag])
+
+
+def test_span_scores_are_those_of_seqeval() -> None:
+    """Numbers of `seqeval.metrics.classification_report` (1.2.2, default mode)."""
+    true = [
+        ["B-PER", "I-PER", "O", "B-LOC", "O"],
+        ["B-ORG", "I-ORG", "I-ORG", "O", "B-PER"],
+        ["O", "O", "B-MISC"],
+    ]
+    predicted = [
+        ["B-PER", "I-PER", "O", "I-LOC", "O"],
+        ["B-ORG", "I-ORG", "O", "O", "B-LOC"],
+        ["O", "O", "O"],
+    ]
+    found = metrics.span_scores(true, predicted)
+    assert found.per_type == {
+        "LOC": Score(0.5, 1.0, pytest.approx(2 / 3), 1),
+        "MISC": Score(0.0, 0.0, 0.0, 1),
+        "ORG": Score(0.0, 0.0, 0.0, 1),
+        "PER": Score(1.0, 0.5, pytest.approx(2 / 3), 2),
+    }
+    assert found.micro == Score(0.5, pytest.approx(0.4), pytest.approx(4 / 9), 5)
+    assert found.macro == Score(0.375, 0.375, pytest.approx(1 / 3), 5)
+
+
+def test_no_spans_at_all() -> None:
+    assert metrics.span_scores([["O"]], [["O"]]) == (Score(0, 0, 0, 0), Score(0, 0, 0, 0), {})
+
+
+def test_as_many_tags_as_there_are() -> None:
+    with pytest.raises(ValueError, match="as many predicted tags as true ones"):
+        metrics.span_scores([["O", "O"]], [["O"]])
+    with pytest.raises(ValueError, match="as many predicted tags as true ones"):
+        metrics.span_scores([["O"], ["O"]], [["O"]])
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 4), st.integers(0, 2)), max_size=6))
+def test_spans_written_as_tags_are_read_back(parts: list[tuple[str, int, int]]) -> None:
+    tags: list[str] = []
+    expected = []
+    for kind, length, gap in parts:
+        expected.append(Span(kind, len(tags), len(tags) + length - 1))
+        tags += [f"B-{kind}", *[f"I-{kind}"] * (length - 1), *["O"] * gap]
+    assert metrics.spans(tags) == expected
+    scores = metrics.span_scores([tags], [tags])
+    assert scores.micro == ((1, 1, 1, len(parts)) if parts else (0, 0, 0, 0))
+
+
+# --- Start-up --------------------------------------------------------------------------------------------------------
+
+
+def test_importing_is_quick() -> None:
+    code = "import sys, bert_tf2.metrics; sys.exit(any(name in sys.modules for name in ('sklearn', 'scipy')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

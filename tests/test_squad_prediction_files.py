@@ -1,0 +1,95 @@
+"""Files of predictions: what Python's json makes of them, byte for byte; JSON Lines; the threshold."""
+
+import json
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.squad import prediction_files
+from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
+from bert_tf2.tasks.squad.examples import Example
+from bert_tf2.tasks.squad.words import split
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters() | st.sampled_from('\ud800"\\\n中/'), max_size=6)
+ENTRIES = st.builds(NBestEntry, TEXTS, FLOATS, FLOATS, FLOATS, st.just(0), st.just(1))
+
+
+@st.composite
+def predictions(draw, version_2):
+    made = []
+    for identity in draw(st.lists(TEXTS, max_size=4)):
+        n_best = draw(st.lists(ENTRIES, min_size=1, max_size=3))
+        made.append(Prediction(identity, n_best[-1], n_best[0], draw(FLOATS) if version_2 else None, n_best))
+    return made
+
+
+@given(st.data(), st.booleans())
+def test_files_are_what_json_makes(tmp_path_factory, data, version_2):
+    folder = tmp_path_factory.mktemp("out")
+    made = data.draw(predictions(version_2))
+    answers, n_best, odds = OrderedDict(), OrderedDict(), OrderedDict()
+    names = ("text", "probability", "start_logit", "end_logit")
+    for one in made:
+        answers[one.id] = one.answer.text
+        n_best[one.id] = [OrderedDict(zip(names, entry[:4], strict=True)) for entry in one.n_best]
+        odds[one.id] = one.null_odds
+    expected = {"predictions.json": answers, "nbest_predictions.json": n_best}
+    if version_2 and made:
+        expected["null_odds.json"] = odds
+    paths = prediction_files.write(folder, made)
+    assert [path.name for path in paths] == list(expected)
+    for path in paths:
+        assert path.read_text(encoding="utf-8") == json.dumps(expected[path.name], indent=4) + "\n"
+
+
+def test_json_lines(tmp_path):
+    context = "Das  Café \ud800!"
+    asked = [Example(identity, "Où?", split(context, "en")) for identity in "abc"]
+    cafe, nothing = NBestEntry("Das Café", 0.75, 1.0, 2.0, 0, 9), NBestEntry("", 0.25, 0.0, 0.0, None, None)
+    empty = NBestEntry("empty", 1.0, 0.0, 0.0, None, None)
+    made = [
+        Prediction("a", cafe, cafe, -1.0, [cafe, nothing]),
+        Prediction("b", nothing, cafe, 1.0, [cafe, nothing]),
+        Prediction("c", empty, empty, None, [empty]),
+    ]
+    path = tmp_path / "answers.jsonl"
+    prediction_files.write_json_lines(path, asked, made)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == '{"id": "a", "question": "Où?", "answer": "Das Café", "probability": 0.75, "start": 0, "end": 9}'
+    assert [json.loads(line)["answer"] for line in lines] == ["Das Café", "", ""]
+    assert json.loads(lines[1]) == {
+        "id": "b",
+        "question": "Où?",
+        "answer": "",
+        "probability": 0.25,
+        "start": None,
+        "end": None,
+    }
+    surrogate = NBestEntry('\ud800"', 1.0, 0.0, 0.0, 10, 11)
+    prediction_files.write_json_lines(path, asked[:1], [Prediction("a", surrogate, surrogate, None, [surrogate])])
+    assert json.loads(path.read_bytes())["answer"] == '\ud800"'
+    with pytest.raises(ValueError, match="shorter"):
+        prediction_files.write_json_lines(path, asked, made[:2])
+
+
+def test_of_several_questions_with_one_id_the_last_one_counts(tmp_path):
+    entries = [NBestEntry(text, 1.0, 0.0, 0.0, 0, 1) for text in "xyz"]
+    made = [Prediction(identity, one, one, None, [one]) for identity, one in zip("aba", entries, strict=True)]
+    path, _ = prediction_files.write(tmp_path, made)
+    assert path.read_text() == '{\n    "a": "z",\n    "b": "y"\n}\n'
+
+
+def test_threshold(tmp_path):
+    path = tmp_path / "threshold.json"
+    prediction_files.write_threshold(path, -1.3704290390014648)
+    assert prediction_files.read_threshold(path) == -1.3704290390014648
+    for content in ("", "[]", "{}", '{"null_score_diff_threshold": null}', "3"):
+        path.write_text(content)
+        with pytest.raises(InputError, match="has no threshold; expected"):
+            prediction_files.read_threshold(path)
+    with pytest.raises(InputError, match="Cannot read"):
+        prediction_files.read_threshold(tmp_path / "none.json")

@@ -1,0 +1,114 @@
+"""Contexts cut into words: the original's way, the Chinese way, and which of them a text needs."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert_tf2.tasks.squad import words
+from bert_tf2.tasks.squad.words import Paragraph, detect_language, split
+
+TEXTS = st.text(
+    st.sampled_from("ab,.中国，《 \t\n\r\u202f\u00a0\u3000\u2028\x0b\u200b\ufeff'éΣ\ud800") | st.characters(),
+    max_size=30,
+)
+
+
+def original_words(text: str) -> tuple[list[str], list[int]]:
+    """The original's loop over characters: words, and for each character the word that it is of."""
+    found: list[str] = []
+    word_of = []
+    after_space = True
+    for char in text:
+        if char in (" ", "\t", "\r", "\n") or ord(char) == 0x202F:
+            after_space = True
+        else:
+            if after_space:
+                found.append(char)
+            else:
+                found[-1] += char
+            after_space = False
+        word_of.append(len(found) - 1)
+    return found, word_of
+
+
+@given(TEXTS)
+def test_english_words_are_the_original_ones(text):
+    found, word_of = original_words(text)
+    paragraph = split(text, "en")
+    assert paragraph.words == found
+    assert [paragraph.word_at(place) for place in range(len(text))] == word_of
+    assert all(text.startswith(word, start) for word, start in zip(found, paragraph.starts, strict=True))
+    if found:
+        assert paragraph.quote(*paragraph.span(0, len(found) - 1)) == " ".join(found)
+
+
+@given(TEXTS)
+def test_verbatim_means_that_quotes_are_what_the_text_has(text):
+    paragraph = split(text, "en")
+    quoted = " ".join(paragraph.words)
+    assert paragraph.verbatim == (quoted == text)
+
+
+@given(TEXTS)
+def test_chinese_words_are_parts_of_the_text_and_tokenize_as_the_original_words(text):
+    paragraph = split(text, "zh")
+    ends = [start + len(word) for start, word in zip(paragraph.starts, paragraph.words, strict=True)]
+    assert all(
+        word and text.startswith(word, start) for word, start in zip(paragraph.words, paragraph.starts, strict=True)
+    )
+    assert all(end <= start for end, start in zip(ends, paragraph.starts[1:], strict=False))
+    rules = words._RULES
+    tokens = [token for word in split(text, "en").words for token in rules.tokenize(word)]
+    assert [token for word in paragraph.words for token in rules.tokenize(word)] == tokens
+    # A word is one token, but for what it may have inside and the tokenizer removes.
+    assert all(len(rules.tokenize(word)) == 1 for word in paragraph.words)
+
+
+def test_chinese_words():
+    text = "\ufeff贝基2015年《NFL》\u3000说：“U.S.A.\u200b b\u200bc”"
+    paragraph = split(text, "zh")
+    assert paragraph.words == [*"贝基", "2015", *"年《", "NFL", *"》说：“", *"U.S.A.", "b\u200bc", "”"]
+    assert paragraph.quote(*paragraph.span(2, 5)) == "2015年《NFL"
+    assert paragraph.word_at(0) == -1
+    assert paragraph.word_at(text.index("\u3000")) == paragraph.words.index("》")
+
+
+def test_quotes_have_single_blanks_where_words_have_none_of_their_own():
+    paragraph = split("Super  Bowl\n50 was", "en")
+    assert paragraph.quote(2, 14) == "per Bowl 50"
+    assert paragraph.verbatim is False
+    assert split("Super Bowl", "en").verbatim is True
+    assert split(" Super Bowl", "en").verbatim is False
+
+
+@pytest.mark.parametrize(
+    ("texts", "language"),
+    [
+        (["Super Bowl 50 was an American football game."], "en"),
+        (["A city (Chinese: 北京; pinyin: Běijīng) in the north."], "en"),
+        (["卡罗来纳黑豹队 (Carolina Panthers) 在 2015 年以 12–4 的战绩进入季后赛。"], "zh"),
+        (["", "   "], "en"),
+        ([], "en"),
+        (["aaa中"], "zh"),
+        (["aaaa中"], "en"),
+        (["北京 北京", "a" * 8], "zh"),
+        (["カタカナ ひらがな 한국어"], "en"),
+    ],
+)
+def test_detection(texts, language):
+    assert detect_language(texts) == language
+
+
+def test_detection_on_real_files(shared):
+
+    for name, language in (("xquad.zh.json", "zh"), ("dev-v1.1.json", "en")):
+        data = json.loads((shared / "data" / "squad" / name).read_bytes())["data"]
+        contexts = [paragraph["context"] for article in data for paragraph in article["paragraphs"]]
+        assert detect_language(contexts) == language
+
+
+def test_paragraphs_are_compared_by_identity():
+    assert split("a", "en") != split("a", "en")
+    assert isinstance(split("a", "en"), Paragraph)

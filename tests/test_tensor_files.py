@@ -1,0 +1,134 @@
+"""safetensors: bytes, types, damage, models in parts."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+from bert_tf2.errors import InputError
+from bert_tf2.tensor_files import open_parts, open_safetensors, write_safetensors
+
+
+def safetensors(header, content=b""):
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content
+
+
+def test_the_bytes_are_those_of_the_format(tmp_path):
+    write_safetensors(tmp_path / "x.safetensors", {"b": np.float32([[1, 2]]).T, "a": np.float32(3)})
+    content = (tmp_path / "x.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    assert length % 8 == 0
+    assert json.loads(content[8 : 8 + length]) == {
+        "__metadata__": {"format": "pt"},
+        "a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]},
+        "b": {"dtype": "F32", "shape": [2, 1], "data_offsets": [4, 12]},
+    }
+    assert content[8 + length :] == np.float32([3, 1, 2]).tobytes()
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+        arrays_of.arrays(np.float32, arrays_of.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)),
+        max_size=4,
+    )
+)
+def test_round_trip_is_bitwise(tmp_path_factory, arrays):
+    arrays.pop("__metadata__", None)
+    path = tmp_path_factory.mktemp("round") / "x.safetensors"
+    write_safetensors(path, arrays)
+    back = open_safetensors(path)
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert back[name].shape == array.shape
+        assert back[name].read().tobytes() == array.tobytes()  # NaN and -0 included
+
+
+def test_half_precision_becomes_float32_exactly(tmp_path):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    numbers = np.float32([0.1, -1e-5, 3.0, 65504, np.inf]).astype(np.float16)
+    brain = np.float32([0.1, -1e-30, 3.0, 1e38, np.inf]).astype(ml_dtypes.bfloat16)
+    header = {
+        "half": {"dtype": "F16", "shape": [5], "data_offsets": [0, 10]},
+        "brain": {"dtype": "BF16", "shape": [5, 1], "data_offsets": [10, 20]},
+        "ids": {"dtype": "I64", "shape": [1], "data_offsets": [20, 28]},
+        "tiny": {"dtype": "F8_E4M3", "shape": [3], "data_offsets": [28, 31]},
+    }
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(safetensors(header, numbers.tobytes() + brain.tobytes() + b"\0" * 11))
+    arrays = open_safetensors(path)
+    assert arrays["half"].read().dtype == arrays["brain"].read().dtype == np.float32
+    np.testing.assert_array_equal(arrays["half"].read(), numbers.astype(np.float32))
+    np.testing.assert_array_equal(arrays["brain"].read()[:, 0], brain.astype(np.float32))
+    for name, what in (("ids", "I64"), ("tiny", "F8_E4M3")):
+        with pytest.raises(InputError, match=rf"{name} \({what}\) in .*x.safetensors is not of 32 or 16 bit floating"):
+            arrays[name].read()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x05",
+        (2**62).to_bytes(8, "little") + b"{}",
+        b"\x04\0\0\0\0\0\0\0[1]",
+        safetensors({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"\0" * 8),
+        safetensors({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, -4]}}, b"\0" * 8),
+        safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}, b"\0" * 8),
+        safetensors({"a": {"shape": [1], "data_offsets": [0, 4]}}, b"\0" * 8),
+        safetensors({"a": 7}),
+    ],
+)
+def test_what_is_no_safetensors_file(tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.safetensors is not a safetensors file, or a damaged one"):
+        open_safetensors(path)
+
+
+def test_sentences_for_common_damage(tmp_path):
+    path = tmp_path / "x.safetensors"
+    write_safetensors(path, {"a": np.zeros([10], np.float32)})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"is cut short: a ends at byte \d+, the file at \d+; get it again"):
+        open_safetensors(path)
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12\n")
+    with pytest.raises(InputError, match="pointer of Git LFS, not the weights; fetch them with git lfs pull"):
+        open_safetensors(path)
+    with pytest.raises(InputError, match=r"none: No such file"):
+        open_safetensors(tmp_path / "none")
+
+
+def test_parts(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    write_safetensors(tmp_path / "1.safetensors", {"a": np.float32([1]), "not listed": np.float32([0])})
+    write_safetensors(tmp_path / "2.safetensors", {"b": np.float32([2])})
+    index.write_text('{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}')
+    arrays = open_parts(index, open_safetensors)
+    assert {name: array.read()[0] for name, array in arrays.items()} == {"a": 1, "b": 2}
+    for text, message in (
+        ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not beside it"),
+        ('{"weight_map": {"c": "1.safetensors"}}', "says that c is in 1.safetensors, but it is not"),
+        ("{}", 'has no "weight_map"'),
+        ("[", 'has no "weight_map"'),
+    ):
+        index.write_text(text)
+        with pytest.raises(InputError, match=message):
+            open_parts(index, open_safetensors)
+
+
+def test_against_the_safetensors_package(tmp_path):
+    package = pytest.importorskip("safetensors.numpy", reason="the package safetensors is not installed")
+    arrays = {f"layer.{index}": np.random.default_rng(index).normal(size=[3, index]) for index in range(5)}
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    write_safetensors(tmp_path / "ours", arrays)
+    package.save_file(arrays, tmp_path / "theirs", {"format": "pt"})
+    for read in (package.load_file(tmp_path / "ours"), package.load_file(tmp_path / "theirs")):
+        assert read.keys() == arrays.keys()
+    for name, stored in open_safetensors(tmp_path / "theirs").items():
+        np.testing.assert_array_equal(stored.read(), arrays[name])
+        np.testing.assert_array_equal(package.load_file(tmp_path / "ours")[name], arrays[name])
