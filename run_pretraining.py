@@ -36,11 +36,19 @@ flags.DEFINE_enum(
     ["rows", "files"],
     "With several machines: rows, each reads all records and takes its rows of each batch; files, each its own files.",
 )
+flags.DEFINE_bool(
+    "pack_sequences",
+    False,
+    "Put several short sequences into one row, so that little is padding; a batch then is of so many rows.",
+)
 flags.DEFINE_integer("skip_bad_records", 0, "Leave out at most so many damaged records.")
 flags.DEFINE_bool("do_train", False, "Whether to train.")
 flags.DEFINE_bool("do_eval", False, "Whether to evaluate, after training if there is any, on the same input_file.")
 flags.DEFINE_integer("num_train_steps", 100_000, "Training steps in all, those of earlier runs included.")
 flags.DEFINE_integer("num_warmup_steps", 10_000, "Steps over which the learning rate rises.")
+flags.DEFINE_integer(
+    "eval_every_steps", 0, "With do_train and do_eval: evaluate after each so many steps too; 0: at the end alone."
+)
 flags.DEFINE_integer(
     "max_eval_steps", 100, "Batches to evaluate, repeating records if they do not suffice; 0: each record once."
 )

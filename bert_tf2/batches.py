@@ -20,6 +20,9 @@ SHUFFLE_BUFFER = 100_000
 _FILES_READ_AT_ONCE = 16
 
 EXAMPLE_WEIGHTS = "example_weights"
+# int64 [B], the same in all rows: where the data goes on behind a batch, for data that cannot tell it from the number
+# of examples. The loop keeps it in checkpoints and hands it back.
+INPUT_POSITION = "input_position"
 
 
 @dataclasses.dataclass(frozen=True)

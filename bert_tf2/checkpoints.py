@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 GLOBAL_STEP = "global_step"
 AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
 Reader = Any  # what tf.train.load_checkpoint returns; its class has no public name
-_SLOT = re.compile(r"/(adam_[mv]|ExponentialMovingAverage)$")
+_SLOT = re.compile(r"/(adam_[mv]|ExponentialMovingAverage)$|^(skipped_steps|input_position|loss_scale|good_steps)$")
 _INDEX = re.compile(r"model\.ckpt-(\d+)\.index")
 
 

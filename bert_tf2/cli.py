@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
-_NOT_CONFIGURATION = ("config", "print_config", "dry_run")
+_NOT_CONFIGURATION = ("config", "print_config")
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 

@@ -13,7 +13,7 @@ def _fixed(content: Array, at: int, size: int) -> int:
     """A little-endian number."""
     value = 0
     for byte in range(size):
-        value |= np.int64(content[at + byte]) << 8 * byte
+        value |= int(content[at + byte]) << 8 * byte
     return value
 
 

@@ -1,9 +1,10 @@
 """Optimizers and learning rates; BERT's own follow google-research/bert `optimization.py`."""
 
+import contextlib
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import keras
@@ -223,6 +224,19 @@ class Optimizer:
         for name, slots in self._slots.items():
             if slots.average is not None:
                 slots.average.assign(self.variables[name])
+
+    @contextlib.contextmanager
+    def averages_in_place(self) -> Iterator[None]:
+        """Inside, the variables have the values of their moving averages, where any are kept."""
+        averaged = {name: slots.average for name, slots in self._slots.items() if slots.average is not None}
+        trained = {name: tf.identity(self.variables[name]) for name in averaged}
+        for name, average in averaged.items():
+            self.variables[name].assign(average)
+        try:
+            yield
+        finally:
+            for name, value in trained.items():
+                self.variables[name].assign(value)
 
     def apply(
         self,

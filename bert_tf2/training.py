@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
-from bert_tf2.batches import Share, distribute
+from bert_tf2.batches import INPUT_POSITION, Share, distribute
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
@@ -27,7 +27,8 @@ __all__ = ["Batch", "Data", "Hook", "Task", "Trainer", "TrainingConfig", "Weight
 
 logger = logging.getLogger(__name__)
 
-# From the number of examples that an earlier run has taken, and a process's share, to the batches behind them.
+# From the number of examples that an earlier run has taken (or the `INPUT_POSITION` of its latest batch), and a
+# process's share, to the batches behind them.
 Data = Callable[[int, Share], tf.data.Dataset]
 
 SKIPPED_STEPS = "skipped_steps"
@@ -182,6 +183,7 @@ class Trainer:
                 loss_scale=LossScale(precision.precision),
                 global_step=tf.Variable(0, dtype=tf.int64, **options),
                 skipped_steps=tf.Variable(0, dtype=tf.int64, **options),
+                input_position=tf.Variable(-1, dtype=tf.int64, **options),
                 seed=config.seed,
                 clip_norm=config.clip_norm,
                 parts=config.gradient_accumulation_steps,
@@ -216,7 +218,7 @@ class Trainer:
     @property
     def _optional_state(self) -> dict[str, tf.Variable]:
         """What the original's checkpoints lack."""
-        extra = {SKIPPED_STEPS: self.step.skipped_steps}
+        extra = {SKIPPED_STEPS: self.step.skipped_steps, INPUT_POSITION: self.step.input_position}
         return {**self.optimizer.named_averages(), **self.step.loss_scale.variables, **extra}
 
     def resume(self) -> str | None:
@@ -261,7 +263,7 @@ class Trainer:
 
     def check(self, data: Data) -> None:
         """Reads a batch and traces a step without taking it: errors in shapes and records come out."""
-        iterator = iter(distribute(functools.partial(data, self.global_step * self.config.batch_size), self.strategy))
+        iterator = self._iterator(data)
         zero = tf.constant(0, tf.int64)
         self.step.run.get_concrete_function(iterator, zero, zero, tf.zeros([2]))
         next(iterator)
@@ -313,9 +315,14 @@ class Trainer:
             logger.warning("%d steps of this training were skipped: their loss or gradients were not finite.", skipped)
         logger.info("Wrote %s.", checkpoints.latest(config.output_dir))
 
+    def _iterator(self, data: Data) -> Any:
+        position = int(self.step.input_position.numpy())
+        start = self.global_step * self.config.batch_size if position < 0 else position
+        return iter(distribute(functools.partial(data, start), self.strategy))
+
     def _loop(self, data: Data, hooks: Sequence[Hook], stop: StopRequest) -> None:
         config, step = self.config, self.global_step
-        iterator = iter(distribute(functools.partial(data, step * config.batch_size), self.strategy))
+        iterator = self._iterator(data)
         means = _Means(self.step.value_names, config.batch_size, step)
         seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
         is_chief = self._workers.is_chief

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import tensorflow as tf
 
+from bert_tf2.batches import INPUT_POSITION
 from bert_tf2.modeling import MAX_DROPOUT_SITES
 from bert_tf2.optimization import Optimizer, Schedule, clipping_scale
 from bert_tf2.precision import LossScale
@@ -89,6 +90,7 @@ class TrainStep:
       loss_scale: of the precision that the model computes in.
       global_step: steps taken, int64 variable.
       skipped_steps: those of them that were skipped, int64 variable.
+      input_position: `batches.INPUT_POSITION` of the latest batch, int64 variable; -1 where batches have none.
       seed: what dropout masks follow from.
       clip_norm: largest global norm of the gradients.
       parts: into how many parts a replica's batch is split.
@@ -103,6 +105,7 @@ class TrainStep:
     loss_scale: LossScale
     global_step: tf.Variable
     skipped_steps: tf.Variable
+    input_position: tf.Variable
     seed: int
     clip_norm: float
     parts: int
@@ -132,13 +135,14 @@ class TrainStep:
                 scale = self.loss_scale.value()
                 arguments = (next(iterator), self.global_step.value(), self.skipped_steps.value(), scale)
                 per_replica = self.strategy.run(self._replica_step, args=arguments)
-                last, is_finite = self.strategy.experimental_local_results(per_replica)[0]
+                last, is_finite, position = self.strategy.experimental_local_results(per_replica)[0]
                 sums = tf.where(is_finite, sums + last, sums)
                 in_a_row = tf.where(is_finite, zero, in_a_row + tf.cast(scale <= 1, tf.int64))
                 is_skipped = tf.cast(~is_finite, tf.int64)
                 taken, skipped = taken + 1, skipped + is_skipped
                 self.global_step.assign_add(1)
                 self.skipped_steps.assign_add(is_skipped)
+                self.input_position.assign(position)
                 self.loss_scale.update(is_finite)
             agreed = mine
             if several_workers:
@@ -149,8 +153,10 @@ class TrainStep:
 
     def _replica_step(
         self, batch: Batch, step: tf.Tensor, skipped: tf.Tensor, scale: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step on one replica: its values, float32 `[values]`, and whether it was taken, bool."""
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One step on one replica: its values, float32 `[values]`, whether it was taken, bool, and `INPUT_POSITION`."""
+        batch = dict(batch)
+        position = batch.pop(INPUT_POSITION)[0] if INPUT_POSITION in batch else tf.constant(-1, tf.int64)
         context = tf.distribute.get_replica_context()
         add = functools.partial(context.all_reduce, tf.distribute.ReduceOp.SUM)
         weights = add(self.task.loss_weights(batch))
@@ -163,7 +169,7 @@ class TrainStep:
         rate = self.schedule(step)
         self.optimizer.apply(gradients, rate, gradient_scale, step - skipped)
         means = [tf.math.divide_no_nan(*metrics[name]) for name in self.task.metric_names]
-        return tf.stack([loss, *means, norm, rate]), is_finite
+        return tf.stack([loss, *means, norm, rate]), is_finite, position
 
     @functools.cached_property
     def _gradients(self) -> Callable[..., _Gradients]:

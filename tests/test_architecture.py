@@ -51,6 +51,7 @@ LEVELS = {
         "masking",
         "modeling",
         "optimization",
+        "packing",
         "precision",
         "record_files",
         "record_kernel",
@@ -68,12 +69,15 @@ LEVELS = {
 WITH_TENSORFLOW = {
     "batches",
     "checkpoints",
+    "events",
     "example_batches",
     "heads",
     "initialization",
     "masking",
     "modeling",
     "optimization",
+    "packing",
+    "precision",
 }
 SAME_LEVEL = {
     "batches": {"record_files"},
@@ -92,6 +96,7 @@ SAME_LEVEL = {
     "masking": {"fast_instances", "instances"},
     "mersenne_twister": {"compilation"},
     "optimization": {"checkpoints"},
+    "packing": {"batches"},
     "pytorch_pickle": {"errors", "tensor_files"},
     "record_files": {"records"},
     "run_folder": {"errors", "files"},

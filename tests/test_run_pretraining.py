@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from conftest import REPOSITORY, TINY_CONFIG
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks import pretraining
 from bert_tf2.tasks.pretraining import PretrainingConfig
 
@@ -233,13 +235,65 @@ def test_warm_up_longer_than_training_is_noticed(caplog):
     assert "--num_warmup_steps=10000 is not below --num_train_steps=100" in caplog.text
 
 
+def test_a_dry_run_checks_and_writes_nothing(made, tmp_path, caplog):
+    caplog.set_level("INFO")
+    assert run(made, tmp_path / "out", do_train=True, do_eval=True, dry_run=True, init_checkpoint=None) is None
+    assert caplog.messages[-1] == "Dry run: all is well, and nothing was written."
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=r"There is no checkpoint none\.ckpt"):
+        run(made, tmp_path / "out", do_train=True, dry_run=True, init_checkpoint="none.ckpt")
+
+
+def test_what_was_run_is_written_down_and_can_be_run_again(made, tmp_path):
+    call("run_pretraining.py", **options(made, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1))
+    (described,) = (tmp_path / "a/runs").iterdir()
+    written = json.loads(described.read_text())
+    assert written["config"]["weight_decay"] == 0.2
+    assert written["config"]["num_train_steps"] == 1
+    call("run_pretraining.py", config=described, output_dir=tmp_path / "b")
+    assert checkpoints.latest(tmp_path / "b") == str(tmp_path / "b/model.ckpt-1")
+
+
+def test_damaged_records_can_be_left_out(made, tmp_path, caplog):
+    content = bytearray((made / "a.tfrecord").read_bytes())
+    content[len(content) // 2] ^= 1
+    harmed = tmp_path / "harmed.tfrecord"
+    harmed.write_bytes(content)
+    with pytest.raises(InputError, match=r"1 damaged records in .*, more than --skip_bad_records=0|harmed"):
+        run(made, tmp_path / "out", do_train=True, input_file=str(harmed))
+    run(made, tmp_path / "out", do_train=True, input_file=str(harmed), skip_bad_records=1)
+    assert f"Skipping 1 damaged records: {harmed} (1)." in caplog.text
+
+
+def test_moving_averages_are_evaluated(made, tmp_path, caplog):
+    caplog.set_level("INFO")
+    averaged = run(
+        made, tmp_path, do_train=True, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)
+    )
+    assert "Evaluating with the moving averages of" in caplog.text
+    plain = run(made, tmp_path, do_eval=True, max_eval_steps=2)
+    assert plain["loss"] != averaged["loss"]
+    assert run(made, tmp_path, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)) == averaged
+
+
 class TestKill:
     """SIGKILL, in the middle of a save and at random, then the same command again."""
 
     STEPS = 40
 
     def start(self, made, output_dir):
-        arguments = options(made, output_dir, do_train=True, num_train_steps=self.STEPS, save_checkpoints_steps=1)
+        """Dropout on, packed rows, evaluation in between."""
+        arguments = options(
+            made,
+            output_dir,
+            do_train=True,
+            do_eval=True,
+            eval_every_steps=7,
+            max_eval_steps=2,
+            pack_sequences=True,
+            num_train_steps=self.STEPS,
+            save_checkpoints_steps=1,
+        )
         return subprocess.Popen(command("run_pretraining.py", **arguments), stderr=subprocess.PIPE, text=True)
 
     def final_weights(self, folder):
@@ -249,33 +303,53 @@ class TestKill:
     def kill_when(self, process, condition):
         """Kills as soon as the condition holds; says whether the process was still running."""
         while process.poll() is None and not condition():
-            pass
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         return process.returncode == -signal.SIGKILL
 
-    def test_killed_runs_end_with_the_same_bits(self, made, tmp_path):
+    def finish(self, made, output_dir):
+        process = self.start(made, output_dir)
+        _, shown = process.communicate()
+        assert process.returncode == 0, shown
+        return self.final_weights(output_dir)
+
+    def check(self, made, tmp_path, kills):
+        """Ends as a run that was never stopped, after so many kills: the first in a save, the others at random."""
         whole, broken = tmp_path / "whole", tmp_path / "broken"
-        process = self.start(made, whole)
-        _, shown = process.communicate()
-        assert process.returncode == 0, shown
+        final = self.finish(made, whole)
         broken.mkdir()
+        first = None
+        for kill in range(kills):
 
-        def saving():
-            """Whether the fifth or a later checkpoint is being written at this moment."""
-            steps = [re.match(r"\.model\.ckpt-(\d+)\.", name) for name in os.listdir(broken)]
-            return any(int(step[1]) >= 5 for step in steps if step)
+            def saving():
+                """Whether the fifth or a later checkpoint is being written at this moment."""
+                steps = [re.match(r"\.model\.ckpt-(\d+)\.", name) for name in os.listdir(broken)]
+                return any(int(step[1]) >= 5 for step in steps if step)
 
-        assert self.kill_when(self.start(made, broken), saving)
-        first = checkpoints.step_of(checkpoints.latest(broken))
-        assert 4 <= first < self.STEPS
-        end = time.monotonic() + random.uniform(3, 8)
-        self.kill_when(self.start(made, broken), lambda: time.monotonic() > end)
-        assert checkpoints.step_of(checkpoints.latest(broken)) >= first
-        process = self.start(made, broken)
-        _, shown = process.communicate()
-        assert process.returncode == 0, shown
+            end = time.monotonic() + random.uniform(3, 12)
+            killed = self.kill_when(self.start(made, broken), saving if kill == 0 else lambda: time.monotonic() > end)  # noqa: B023
+            if kill == 0:
+                assert killed
+                first = checkpoints.step_of(checkpoints.latest(broken))
+                assert 4 <= first < self.STEPS
+            assert checkpoints.step_of(checkpoints.latest(broken)) >= first
+            if not killed or checkpoints.step_of(checkpoints.latest(broken)) == self.STEPS:
+                self.compare(self.final_weights(broken), final)
+                for path in broken.iterdir():  # it was through: once more from the start
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                first = 0
+                self.start(made, broken).wait() if kill == kills - 1 else None
+        self.compare(self.finish(made, broken), final)
         assert not list(broken.glob(".*unfinished*"))
-        final = self.final_weights(whole)
-        for name, value in self.final_weights(broken).items():
-            np.testing.assert_array_equal(value, final[name], err_msg=name)
+
+    def compare(self, found, expected):
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+    def test_killed_runs_end_with_the_same_bits(self, made, tmp_path):
+        self.check(made, tmp_path, kills=3)
+
+    @pytest.mark.slow
+    def test_fifty_kills(self, made, tmp_path):
+        self.check(made, tmp_path, kills=50)

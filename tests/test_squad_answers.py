@@ -272,6 +272,12 @@ def test_logits_beyond_the_window_may_be_left_out():
     assert prediction.answer.text == "the a"
 
 
+def test_half_precision():
+    start, end = logits(_4=2.0, _3=1.0).astype(np.float16), logits(_7=3.0).astype(np.float16)
+    found = predict([ASKED], SIZES, start, end, AnswerParameters())
+    assert found == predict([ASKED], SIZES, start.astype(np.float64), end.astype(np.float64), AnswerParameters())
+
+
 @pytest.mark.parametrize(("place", "value"), [(3, np.nan), (3, -np.inf), (3, np.inf), (8, np.nan), (8, np.inf)])
 def test_logits_that_are_not_finite(place, value):
     asked = Example("q", "a", split("the a", "en"))

@@ -76,6 +76,7 @@ def test_checkpoint_holds_the_moments_and_the_step(whole_run):
     assert names == {f"{name}{slot}" for name in final for slot in ("", "/adam_m", "/adam_v")} | {
         "global_step",
         "skipped_steps",
+        "input_position",
     }
     assert reader.get_tensor("global_step").dtype == np.int64
 

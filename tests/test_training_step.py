@@ -28,7 +28,7 @@ def trained(folder, steps=STEPS, optimizer=None, precision=None, rate=1e-2, rows
     keras.utils.set_random_seed(7)
     precision = precision or PrecisionConfig("float32", "off")
     with precision.policy():
-        model = PretrainingModel(config)
+        model = PretrainingModel(config, recompute=options.pop("recompute", False))
     loop = TrainingConfig(output_dir=str(folder), num_train_steps=steps, batch_size=BATCH, **options)
     trainer = Trainer.create(model, linear_schedule(rate, 12, 2), STRATEGY, loop, optimizer, precision)
     trainer.train(rows)
@@ -68,6 +68,19 @@ def test_each_part_has_dropout_of_its_own(tmp_path):
         for count in (1, 6)
     )
     assert largest_difference(whole, parts) > 1e-5
+
+
+@pytest.mark.parametrize(
+    "options", [{"gradient_accumulation_steps": 2}, {"precision": PrecisionConfig("float32", "on")}]
+)
+def test_recomputed_layers_give_the_same_numbers(plain, tmp_path, options):
+    """With dropout, whose masks are the same the second time."""
+    dropout = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3}
+    kept, recomputed = (
+        trained(tmp_path / str(recompute), model=dropout, recompute=recompute, **options) for recompute in (False, True)
+    )
+    assert largest_difference(kept, recomputed) < 1e-5
+    assert largest_difference(kept, plain) > 1e-3
 
 
 def test_xla_gives_the_same_numbers(plain, tmp_path):

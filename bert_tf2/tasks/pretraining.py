@@ -67,7 +67,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), precision.policy():
-        model = PretrainingModel(bert_config, with_next_sentence=config.use_nsp)
+        model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
     logger.info("%s", modeling.summary(bert_config, model.named_variables))
     job = _Job(config, bert_config, model, strategy, precision, data)
     try:
@@ -124,7 +124,8 @@ class _Job:
             with files.replacing(os.path.join(config.output_dir, "bert_config.json")) as file:
                 file.write(self.bert_config.to_json_string())
             run_folder.describe(config.output_dir, config)
-        trainer.train(self.data.training)
+        hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
+        trainer.train(self.data.training, hooks)
 
     def _start(self, trainer: training.Trainer) -> None:
         resumed = trainer.resume()
@@ -176,14 +177,36 @@ class _Job:
         return checkpoints.step_of(prefix) if prefix else 0
 
     def evaluate(self) -> dict[str, float]:
-        config, step = self.config, self._load_for_evaluation()
+        step = self._load_for_evaluation()
+        return {"global_step": float(step), **self.score(step)}
+
+    def score(self, step: int) -> dict[str, float]:
+        """Evaluates the weights as they are, and writes the results down."""
+        config = self.config
         steps = config.max_eval_steps or None
         results = evaluation.evaluate(
             self.model, self.strategy, lambda share: self.data.evaluation(steps, share), steps
         )
         if self.workers.is_chief:
             _write_results(config.output_dir, step, results)
-        return {"global_step": float(step), **results}
+        return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluation:
+    """Evaluates while training; a `training.Hook`."""
+
+    job: _Job
+    trainer: training.Trainer
+
+    def next_after(self, step: int) -> int:
+        every = self.job.config.eval_every_steps
+        return step - step % every + every
+
+    def run(self, step: int) -> None:
+        if step and step % self.job.config.eval_every_steps == 0:
+            with self.trainer.optimizer.averages_in_place():
+                self.job.score(step)
 
 
 def _write_results(output_dir: str, step: int, results: dict[str, float]) -> None:

@@ -41,8 +41,10 @@ class PretrainingConfig(training.LoopConfig):
       num_train_steps: steps in all.
       num_warmup_steps: steps of the linear warm-up.
       max_eval_steps: batches of an evaluation, records repeated where they do not suffice; 0: each record once.
+      eval_every_steps: with do_train and do_eval, evaluate after each so many steps too; 0: at the end alone.
       shard_input: "rows", each process reads all records and takes its rows of each batch; "files", each process
         reads its own files.
+      pack_sequences: whether to put several short sequences into one row; batches then are of so many rows.
       skip_bad_records: how many damaged records may be left out.
       recompute: whether to compute each layer again for its gradients, to save memory.
       dry_run: whether to check everything and train nothing.
@@ -74,7 +76,9 @@ class PretrainingConfig(training.LoopConfig):
     num_train_steps: int = 100_000
     num_warmup_steps: int = 10_000
     max_eval_steps: int = 100
+    eval_every_steps: int = 0
     shard_input: str = "rows"
+    pack_sequences: bool = False
     skip_bad_records: int = 0
     recompute: bool = False
     dry_run: bool = False
@@ -86,7 +90,14 @@ class PretrainingConfig(training.LoopConfig):
         super().__post_init__()
         if not (self.do_train or self.do_eval):
             raise InputError("Nothing to do: give --do_train, --do_eval or both.")
-        least = {"num_train_steps": 0, "num_warmup_steps": 0, "max_eval_steps": 0, "seed": 0, "skip_bad_records": 0}
+        least = {
+            "num_train_steps": 0,
+            "num_warmup_steps": 0,
+            "max_eval_steps": 0,
+            "seed": 0,
+            "skip_bad_records": 0,
+            "eval_every_steps": 0,
+        }
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int and value < least.get(field.name, 1):
@@ -96,6 +107,8 @@ class PretrainingConfig(training.LoopConfig):
         for name, choices in (("masking", MASKINGS), ("shard_input", SHARES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        if self.pack_sequences and self.shard_input == "files":
+            raise InputError("--pack_sequences needs --shard_input=rows.")
         if self.masking == "dynamic":
             if (self.vocab_file is None) == (self.spm_model_file is None):
                 raise InputError(

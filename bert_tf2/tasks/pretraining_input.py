@@ -7,10 +7,11 @@ import dataclasses
 import functools
 import logging
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from bert_tf2 import batches, masking, record_files, records
+from bert_tf2 import batches, masking, packing, record_files, records
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_instances import Vocabulary
@@ -50,13 +51,22 @@ class PretrainingData:
             next_sentence=config.use_nsp,
         )
 
-    def training(self, examples_done: int, share: batches.Share) -> tf.data.Dataset:
-        """Endless; goes on after that many examples."""
+    def training(self, position: int, share: batches.Share) -> tf.data.Dataset:
+        """Endless; goes on after that many examples, or behind the packed batch of that `INPUT_POSITION`."""
         config, share = self.config, dataclasses.replace(share, by_files=self.config.shard_input == "files")
+        if config.pack_sequences:
+            return self._packed(position, share)
         dataset = batches.training(
-            self.paths, self.schema.parse, config.train_batch_size, config.seed, examples_done, share=share
+            self.paths, self.schema.parse, config.train_batch_size, config.seed, position, share=share
         )
-        return self._prepared(dataset, config.train_batch_size, config.seed, examples_done, share)
+        return self._prepared(dataset, config.train_batch_size, config.seed, position, share)
+
+    def _packed(self, position: int, share: batches.Share) -> tf.data.Dataset:
+        config, done = self.config, packing.examples_done(position)
+        examples = batches.training(self.paths, self.schema.parse, packing.WINDOW, config.seed, done)
+        examples = self._masked(examples, config.seed, lambda window: done + window * packing.WINDOW)
+        rows = packing.packed(examples, config.train_batch_size, config.seed, position)
+        return share.of(rows, config.train_batch_size).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, steps: int | None, share: batches.Share) -> tf.data.Dataset:
         """See `batches.evaluation`; the masks are the same each time."""
@@ -67,15 +77,16 @@ class PretrainingData:
     def _prepared(
         self, dataset: tf.data.Dataset, batch_size: int, seed: int, examples_done: int, share: batches.Share
     ) -> tf.data.Dataset:
-        if self.vocabulary is not None:
+        dataset = self._masked(dataset, seed, lambda piece: examples_done + share.first_row(piece, batch_size))
+        return (dataset if self.fixed_shapes else batches.trimmed(dataset)).prefetch(tf.data.AUTOTUNE)
 
-            def first_example(element: tf.Tensor) -> tf.Tensor:
-                return examples_done + share.first_row(element, batch_size)
-
-            dataset = masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
-        if not self.fixed_shapes:
-            dataset = batches.trimmed(dataset)
-        return dataset.prefetch(tf.data.AUTOTUNE)
+    def _masked(
+        self, dataset: tf.data.Dataset, seed: int, first_example: Callable[[tf.Tensor], tf.Tensor]
+    ) -> tf.data.Dataset:
+        """Masked, if the records are not."""
+        if self.vocabulary is None:
+            return dataset
+        return masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
 
 
 def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabulary | None:

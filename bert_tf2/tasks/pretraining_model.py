@@ -23,10 +23,11 @@ class PretrainingModel:
       config: the encoder's sizes.
       with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
         as it is.
+      recompute: see `modeling.BertModel`.
     """
 
-    def __init__(self, config: BertConfig, with_next_sentence: bool = True) -> None:
-        self.bert = modeling.BertModel(config)
+    def __init__(self, config: BertConfig, with_next_sentence: bool = True, recompute: bool = False) -> None:
+        self.bert = modeling.BertModel(config, recompute)
         self.masked_lm = heads.MaskedLMHead(config)
         self.next_sentence = heads.NextSentenceHead(config) if with_next_sentence else None
 
@@ -48,21 +49,29 @@ class PretrainingModel:
     def logits(
         self, batch: training.Batch, dropout_seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Scores of a batch with the features of `records.pretraining`.
+        """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_shapes`.
 
         Returns:
-          Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` or None.
+          Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` (`[B*Q, 2]` for packed rows) or
+          None.
         """
         outputs = self.bert(
             batch["input_ids"],
-            batch["input_mask"],
+            batch.get("input_mask"),
             batch["segment_ids"],
             training=dropout_seed is not None,
             dropout_seed=dropout_seed,
+            position_ids=batch.get("position_ids"),
+            sequence_ids=batch.get("sequence_ids"),
         )
         table = tf.convert_to_tensor(self.bert.embedding_table)
         masked_lm = self.masked_lm(outputs.sequence_output, batch["masked_lm_positions"], table)
-        return masked_lm, self.next_sentence(outputs.pooled_output) if self.next_sentence else None
+        if self.next_sentence is None:
+            return masked_lm, None
+        pooled = outputs.pooled_output
+        if "sequence_starts" in batch:
+            pooled = self.bert.pooler(heads.gather_positions(outputs.sequence_output, batch["sequence_starts"]))
+        return masked_lm, self.next_sentence(pooled)
 
     def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
         """Sum of the prediction weights, and number of examples."""
@@ -100,7 +109,9 @@ class PretrainingModel:
 
 
 def _example_weights(batch: training.Batch) -> tf.Tensor:
-    """1 for a real example, 0 for a row that fills up a batch: float32 `[B]`."""
+    """1 for a real example, 0 for what fills up a batch or a packed row: float32 `[B]` or `[B*Q]`."""
+    if "sequence_weights" in batch:
+        return tf.reshape(batch["sequence_weights"], [-1])
     if batches.EXAMPLE_WEIGHTS in batch:
         return batch[batches.EXAMPLE_WEIGHTS]
     return tf.ones(tf.shape(batch["input_ids"])[:1])

@@ -1,0 +1,249 @@
+"""Logits turned into answers: the readable definition; no TensorFlow.
+
+Follows `write_predictions` of google-research/bert `run_squad.py`. `fast_answers` does the same to all questions, and
+is what scripts use.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.squad.examples import Example
+from bert_tf2.tasks.squad.features import WindowFeatures
+from bert_tf2.tokenization import BasicTokenizer
+
+NO_CANDIDATE = "empty"
+"""What the original predicts on 1.1 where no span of tokens can be an answer."""
+
+NO_WINDOW_SCORE = 1_000_000.0
+"""The score of "no answer" where a context has no token, and so no window to tell it; the original starts from it."""
+
+
+@dataclass(frozen=True)
+class AnswerParameters:
+    """How answers are chosen; names and defaults are the original's flags.
+
+    Attributes:
+      n_best_size: answers to keep for a question; also starts, and ends, to try in each window.
+      max_answer_length: longest answer, in tokens.
+      version_2_with_negative: whether "" (no answer) may be predicted.
+      null_score_diff_threshold: "" is predicted where its score exceeds that of the best other answer by more.
+
+    Raises:
+      InputError: a value is impossible.
+    """
+
+    n_best_size: int = 20
+    max_answer_length: int = 30
+    version_2_with_negative: bool = False
+    null_score_diff_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("n_best_size", "max_answer_length"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
+
+
+class NBestEntry(NamedTuple):
+    """One of the best answers to a question.
+
+    Attributes:
+      text: the answer; "" stands for none.
+      probability: among all entries of the question.
+      start_logit: of its first token.
+      end_logit: of its last token.
+      start: character of the context where it begins, None where it is no span.
+      end: character behind its end, likewise. `context[start:end]` is the text, but that the text has single blanks
+        between words where the paragraph is not verbatim.
+    """
+
+    text: str
+    probability: float
+    start_logit: float
+    end_logit: float
+    start: int | None
+    end: int | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted for a question.
+
+    Attributes:
+      id: of the question.
+      answer: the entry of `n_best` that is predicted.
+      best: the best entry that is not ""; None where there is none. On 1.1, always the answer.
+      null_odds: by how much the score of "" exceeds that of `best`, or that of 0 where there is none; None on 1.1.
+      n_best: the best answers, in order; never empty.
+    """
+
+    id: str
+    answer: NBestEntry
+    best: NBestEntry | None
+    null_odds: float | None
+    n_best: list[NBestEntry]
+
+
+Candidate: TypeAlias = tuple[str, float, float, int | None, int | None]
+"""What becomes an `NBestEntry`: text, start and end logit, first character and the one behind the end."""
+
+
+class _Span(NamedTuple):
+    window: int
+    start: int
+    end: int
+    start_logit: float
+    end_logit: float
+
+
+def predict(
+    example: Example,
+    windows: Sequence[WindowFeatures],
+    start_logits: Sequence[Sequence[float]],
+    end_logits: Sequence[Sequence[float]],
+    parameters: AnswerParameters,
+    do_lower_case: bool = True,
+) -> Prediction:
+    """The answer to one question.
+
+    Args:
+      example: the question.
+      windows: its windows, W of them.
+      start_logits: `[W, S]`.
+      end_logits: `[W, S]`.
+      parameters: how to choose.
+      do_lower_case: whether the tokenizer lowers the case.
+    """
+    spans = []
+    null = _Span(0, 0, 0, 0.0, 0.0)
+    null_score = NO_WINDOW_SCORE
+    for number, window in enumerate(windows):
+        starts, ends = start_logits[number], end_logits[number]
+        if starts[0] + ends[0] < null_score:
+            null_score = starts[0] + ends[0]
+            null = _Span(number, 0, 0, starts[0], ends[0])
+        spans += [
+            _Span(number, start, end, starts[start], ends[end])
+            for start in best_indexes(starts, parameters.n_best_size)
+            for end in best_indexes(ends, parameters.n_best_size)
+            if window.token_is_max_context.get(start, False)
+            and end in window.token_to_orig_map
+            and 0 <= end - start < parameters.max_answer_length
+        ]
+    if parameters.version_2_with_negative:
+        spans.append(null)
+    spans.sort(key=lambda span: span.start_logit + span.end_logit, reverse=True)
+
+    candidates: list[Candidate] = []
+    seen = set()
+    for span in spans:
+        if len(candidates) >= parameters.n_best_size:
+            break
+        text, start, end = "", None, None
+        if span.start > 0:
+            text, start, end = _answer_text(example, windows[span.window], span, do_lower_case)
+            if text in seen:
+                continue
+        seen.add(text)
+        candidates.append((text, span.start_logit, span.end_logit, start, end))
+    if parameters.version_2_with_negative and "" not in seen:
+        candidates.append(("", null.start_logit, null.end_logit, None, None))
+    return decide(example.id, candidates, null_score, parameters)
+
+
+def decide(
+    identity: str, candidates: Sequence[Candidate], null_score: float, parameters: AnswerParameters
+) -> Prediction:
+    """Which of the candidates is predicted.
+
+    Args:
+      identity: of the question.
+      candidates: in order, no text twice; with "" among them on 2.0.
+      null_score: the score of "no answer", in the window where it is least.
+      parameters: how to choose.
+    """
+    n_best = n_best_of(candidates or [(NO_CANDIDATE, 0.0, 0.0, None, None)])
+    if not parameters.version_2_with_negative:
+        return Prediction(identity, n_best[0], n_best[0], None, n_best)
+    best = next((entry for entry in n_best if entry.text), None)
+    if best is None:  # the original ended with an error
+        return Prediction(identity, n_best[0], None, null_score, n_best)
+    null_odds = null_score - best.start_logit - best.end_logit
+    prediction = Prediction(identity, best, best, null_odds, n_best)
+    return with_threshold(prediction, parameters.null_score_diff_threshold)
+
+
+def with_threshold(prediction: Prediction, null_score_diff_threshold: float) -> Prediction:
+    """The prediction that another threshold would have made; on 1.1, the same."""
+    if prediction.best is None or prediction.null_odds is None:
+        return prediction
+    if prediction.null_odds > null_score_diff_threshold:
+        return replace(prediction, answer=next(entry for entry in prediction.n_best if not entry.text))
+    return replace(prediction, answer=prediction.best)
+
+
+def n_best_of(candidates: Sequence[Candidate]) -> list[NBestEntry]:
+    """Candidates with their probabilities: the softmax of the sums of their logits."""
+    scores = [start_logit + end_logit for _, start_logit, end_logit, _, _ in candidates]
+    highest = max(scores)
+    exponentials = [math.exp(score - highest) for score in scores]
+    total = 0.0
+    for exponential in exponentials:  # not `sum`, which newer Pythons round differently
+        total += exponential
+    return [
+        NBestEntry(text, exponential / total, start_logit, end_logit, start, end)
+        for (text, start_logit, end_logit, start, end), exponential in zip(candidates, exponentials, strict=True)
+    ]
+
+
+def best_indexes(logits: Sequence[float], count: int) -> list[int]:
+    """Where the `count` highest logits are, the highest first; of equal ones, the first comes first."""
+    return sorted(range(len(logits)), key=lambda index: logits[index], reverse=True)[:count]
+
+
+def _answer_text(
+    example: Example, window: WindowFeatures, span: _Span, do_lower_case: bool
+) -> tuple[str, int | None, int | None]:
+    """The text of a span, and the characters of the context from and up to which it goes."""
+    first, last = window.token_to_orig_map[span.start], window.token_to_orig_map[span.end]
+    paragraph = example.paragraph
+    words = paragraph.words[first : last + 1]
+    begin, end = align(detokenized(window.tokens[span.start : span.end + 1]), words, do_lower_case)
+    starts = paragraph.starts[first : last + 1]
+    places = [start + place for start, word in zip(starts, words, strict=True) for place in range(len(word))]
+    start, end = places[begin], places[end - 1] + 1
+    return paragraph.quote(start, end), start, end
+
+
+def detokenized(tokens: Sequence[str]) -> str:
+    """Pieces put together to words, and words with single blanks between them."""
+    return " ".join(" ".join(tokens).replace(" ##", "").replace("##", "").split())
+
+
+def align(predicted: str, words: Sequence[str], do_lower_case: bool) -> tuple[int, int]:
+    """Finds the part of some words that became the predicted tokens.
+
+    The words of a span hold more than its tokens: of `Steve Smith's.` only `steve smith` may be meant, and with case
+    and accents. So the tokens are sought in what the tokenizer makes of the words; where that has as many characters
+    as the words, white space aside, characters correspond one to one.
+
+    Args:
+      predicted: `detokenized` tokens.
+      words: what the tokens are of.
+      do_lower_case: whether the tokenizer lowers the case.
+
+    Returns:
+      From which to which character (not included) the part goes, the characters of all words counted on; all of them
+      where the correspondence cannot be found.
+    """
+    rules = BasicTokenizer(do_lower_case)
+    tokenized = " ".join(token for word in words for token in rules.tokenize(word))
+    characters = sum(map(len, words))
+    begin = tokenized.find(predicted)
+    last = begin + len(predicted) - 1
+    number_of = {place: number for number, place in enumerate(p for p, char in enumerate(tokenized) if char != " ")}
+    if begin == -1 or characters != len(number_of) or begin not in number_of or last not in number_of:
+        return 0, characters
+    return number_of[begin], number_of[last] + 1

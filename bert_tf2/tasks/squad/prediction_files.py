@@ -1,0 +1,122 @@
+"""The files of predictions, byte for byte as the original wrote them, and two of our own; no TensorFlow.
+
+`predictions.json`, `nbest_predictions.json` and, on 2.0, `null_odds.json` are what Python's `json.dumps(..., indent=4)`
+makes of dicts from question to answer, answers and odds. `json` is slow at indenting, so lines are put together here.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bert_tf2 import files
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
+from bert_tf2.tasks.squad.examples import Example
+
+PREDICTIONS = "predictions.json"
+N_BEST = "nbest_predictions.json"
+NULL_ODDS = "null_odds.json"
+
+_THRESHOLD = "null_score_diff_threshold"
+
+_string = json.JSONEncoder().encode
+
+
+def write(folder: str | os.PathLike[str], predictions: Sequence[Prediction]) -> list[Path]:
+    """Writes the original's files of predictions.
+
+    Args:
+      folder: where to.
+      predictions: for each question. Of several with one id, the last one counts.
+
+    Returns:
+      The files, two of them for 1.1 and three for 2.0.
+
+    Raises:
+      OSError: a file cannot be written.
+    """
+    by_id = {prediction.id: prediction for prediction in predictions}
+    contents: dict[str, Iterator[str]] = {
+        PREDICTIONS: (_string(prediction.answer.text) for prediction in by_id.values()),
+        N_BEST: (_list(prediction.n_best) for prediction in by_id.values()),
+    }
+    if any(prediction.null_odds is not None for prediction in by_id.values()):
+        contents[NULL_ODDS] = (repr(prediction.null_odds) for prediction in by_id.values())
+    paths = []
+    for name, values in contents.items():
+        paths.append(Path(folder, name))
+        with files.replacing(paths[-1]) as file:
+            file.writelines(_dict(by_id, values))
+    return paths
+
+
+def write_json_lines(
+    path: str | os.PathLike[str], examples: Iterable[Example], predictions: Iterable[Prediction]
+) -> None:
+    """Writes a line for each question: what was asked, the answer, its probability and place.
+
+    A line is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
+    white space between its words. Where there is no answer, it is "" and its place is null.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    # A lone surrogate, which JSON can hold and UTF-8 cannot, is written as JSON escapes it.
+    with files.replacing(path, errors="backslashreplace") as file:
+        for example, prediction in zip(examples, predictions, strict=True):
+            answer = prediction.answer
+            line = {
+                "id": example.id,
+                "question": example.question,
+                "answer": "" if answer.start is None else answer.text,
+                "probability": answer.probability,
+                "start": answer.start,
+                "end": answer.end,
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float) -> None:
+    """Keeps a threshold, found on one file, for the predictions on others.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    with files.replacing(path) as file:
+        file.write(json.dumps({_THRESHOLD: null_score_diff_threshold}) + "\n")
+
+
+def read_threshold(path: str | os.PathLike[str]) -> float:
+    """What `write_threshold` has kept.
+
+    Raises:
+      InputError: the file is missing or something else.
+    """
+    try:
+        value = json.loads("\n".join(files.read_lines(path)))[_THRESHOLD]
+        return float(value)
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f'{os.fspath(path)} has no threshold; expected {{"{_THRESHOLD}": a number}}.') from None
+
+
+def _dict(keys: Iterable[str], values: Iterable[str]) -> Iterator[str]:
+    """The lines of an object whose values are JSON already."""
+    before = "{\n"
+    for key, value in zip(keys, values, strict=True):
+        yield f"{before}    {_string(key)}: {value}"
+        before = ",\n"
+    yield "{}\n" if before == "{\n" else "\n}\n"
+
+
+def _list(entries: Sequence[NBestEntry]) -> str:
+    items = [
+        f'        {{\n            "text": {_string(text)},\n'
+        f'            "probability": {probability!r},\n'
+        f'            "start_logit": {start_logit!r},\n'
+        f'            "end_logit": {end_logit!r}\n        }}'
+        for text, probability, start_logit, end_logit, _, _ in entries
+    ]
+    return "[\n" + ",\n".join(items) + "\n    ]"

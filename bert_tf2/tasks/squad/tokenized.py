@@ -1,0 +1,161 @@
+"""Questions, contexts and answers as token ids, each context once however many questions it has; no TensorFlow.
+
+`E` examples.
+"""
+
+import concurrent.futures
+import concurrent.futures.process
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.errors import InputError
+from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
+from bert_tf2.progress import Progress
+from bert_tf2.tasks.squad.examples import Example
+from bert_tf2.tasks.squad.words import Paragraph
+
+Ints = NDArray[np.int64]
+_Encode = Callable[[Sequence[str]], Ragged]
+
+_TEXTS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class TokenizedExamples:
+    """Examples and their tokens.
+
+    Attributes:
+      examples: the questions, E.
+      tokenizer: that made the tokens.
+      paragraphs: the contexts of the examples, each once.
+      documents: ids of contexts, a row for each paragraph.
+      words: int32, for each of the ids of `documents` the word of its paragraph that the token is of.
+      questions: ids of questions, a row for each example.
+      paragraph: `[E]`, the row of `documents`.
+      answers: `[E, 2]`, first and last token in its document of the answer to train with; -1 where there is none.
+    """
+
+    examples: Sequence[Example]
+    tokenizer: FastTokenizer
+    paragraphs: list[Paragraph]
+    documents: Ragged
+    words: NDArray[np.int32]
+    questions: Ragged
+    paragraph: Ints
+    answers: Ints
+
+
+def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, num_workers: int = 1) -> TokenizedExamples:
+    """Tokenizes examples.
+
+    Args:
+      examples: some.
+      tokenizer: of the model.
+      num_workers: processes; the result is the same for any number. One is best as a rule: to hand texts to others
+        takes longer than to tokenize them with compiled code. Where Numba does not work, several may pay.
+
+    Raises:
+      InputError: a worker died, or `num_workers` is below 1.
+    """
+    paragraphs = list({id(example.paragraph): example.paragraph for example in examples}.values())
+    row = {id(paragraph): number for number, paragraph in enumerate(paragraphs)}
+    paragraph = np.fromiter((row[id(example.paragraph)] for example in examples), np.int64, len(examples))
+    words = [word for one in paragraphs for word in one.words]
+    first_word = np.cumsum([0, *(len(one.words) for one in paragraphs)])
+    answers = [example.answer.text for example in examples if example.answer]
+    with _encoder(tokenizer, num_workers, len(words) + len(examples) + len(answers)) as encode:
+        pieces = encode(words)
+        questions = encode([example.question for example in examples])
+        answer_ids = encode(answers)
+    numbers = np.arange(len(words)) - np.repeat(first_word[:-1], np.diff(first_word))
+    return TokenizedExamples(
+        examples=examples,
+        tokenizer=tokenizer,
+        paragraphs=paragraphs,
+        documents=Ragged(pieces.values, pieces.row_splits[first_word]),
+        words=np.repeat(numbers, np.diff(pieces.row_splits)).astype(np.int32),
+        questions=questions,
+        paragraph=paragraph,
+        answers=_answer_tokens(examples, pieces, first_word[paragraph], answer_ids),
+    )
+
+
+def _answer_tokens(examples: Sequence[Example], pieces: Ragged, first_word: Ints, answers: Ragged) -> Ints:
+    """First and last token of each answer in its document, -1 where there is none; `[E, 2]`.
+
+    Args:
+      examples: E questions.
+      pieces: ids of words, a row for each.
+      first_word: `[E]`, the row of the first word of the question's paragraph.
+      answers: ids of answers, a row for each example that has one.
+    """
+    found = np.full((len(examples), 2), -1)
+    answered = [(number, example.answer) for number, example in enumerate(examples) if example.answer]
+    if not answered:
+        return found
+    ids, splits, first_words = pieces.values.tolist(), pieces.row_splits.tolist(), first_word.tolist()
+    answer_ids, ends = answers.values.tolist(), answers.row_splits.tolist()
+    for row, (number, answer) in enumerate(answered):
+        word = first_words[number]
+        first, last = splits[word + answer.first_word], splits[word + answer.last_word + 1] - 1
+        first, last = _improved(ids, first, last, answer_ids[ends[row] : ends[row + 1]])
+        found[number] = first - splits[word], last - splits[word]
+    return found
+
+
+def _improved(ids: list[int], first: int, last: int, answer: list[int]) -> tuple[int, int]:
+    """`features.improved_answer`: the first place that is the answer."""
+    if answer:
+        for start in range(first, last - len(answer) + 2):
+            if ids[start : start + len(answer)] == answer:
+                return start, start + len(answer) - 1
+    return first, last
+
+
+@contextlib.contextmanager
+def _encoder(tokenizer: FastTokenizer, num_workers: int, total: int) -> Iterator[_Encode]:
+    """A function from texts to ids that shows its progress towards `total` texts."""
+    if num_workers < 1:
+        raise InputError(f"--num_workers={num_workers}; it has to be at least 1.")
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(Progress("Tokenizing", total, unit="text"))
+        each: Callable[[_Encode, list[Sequence[str]]], Iterator[Ragged]] = map
+        encode_part: _Encode = tokenizer.encode_batch
+        if num_workers > 1:
+            context = multiprocessing.get_context("spawn")
+            pool = concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, (tokenizer,))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            each, encode_part = pool.map, _encode_in_worker
+
+        def encode(texts: Sequence[str]) -> Ragged:
+            parts = [texts[first : first + _TEXTS_AT_ONCE] for first in range(0, len(texts), _TEXTS_AT_ONCE)]
+            encoded = [Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))]
+            try:
+                for part in each(encode_part, parts):
+                    encoded.append(part)
+                    progress.update(len(part.row_splits) - 1)
+            except concurrent.futures.process.BrokenProcessPool:
+                raise InputError(
+                    "A worker process died, perhaps for want of memory; give fewer --num_workers."
+                ) from None
+            lengths = np.concatenate([np.diff(part.row_splits) for part in encoded])
+            return Ragged(np.concatenate([part.values for part in encoded]), np.cumsum([0, *lengths]))
+
+        yield encode
+
+
+_worker_tokenizer: FastTokenizer
+
+
+def _start_worker(tokenizer: FastTokenizer) -> None:
+    global _worker_tokenizer
+    _worker_tokenizer = tokenizer
+
+
+def _encode_in_worker(texts: Sequence[str]) -> Ragged:
+    return _worker_tokenizer.encode_batch(texts)
