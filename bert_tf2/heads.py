@@ -1,7 +1,8 @@
-"""What stands on the encoder, and its losses: masked language model and next sentence.
+"""What stands on the encoder, and its losses: masked language model, next sentence, labels of texts.
 
-Shapes: `B` batch, `S` sequence, `H` hidden, `P` predictions, `V` vocabulary. Losses are sums, so that replicas and
-batches can be added before the one division by their weight. Follows google-research/bert `run_pretraining.py`.
+Shapes: `B` batch, `S` sequence, `H` hidden, `P` predictions, `V` vocabulary, `L` labels. Losses are sums, so that
+replicas and batches can be added before the one division by their weight. Follows google-research/bert
+`run_pretraining.py` and `run_classifier.py`.
 """
 
 from typing import Any
@@ -10,7 +11,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf2.config import BertConfig
-from bert_tf2.modeling import Dense, LayerNorm, truncated_normal
+from bert_tf2.modeling import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, truncated_normal
+
+# The original's rate, whatever the encoder's is.
+_CLASSIFIER_DROPOUT = 0.1
 
 
 class MaskedLMHead(keras.layers.Layer):
@@ -19,8 +23,8 @@ class MaskedLMHead(keras.layers.Layer):
     def __init__(self, config: BertConfig, **options: Any) -> None:
         super().__init__(**options)
         hidden = config.hidden_size
-        self.transform = Dense(hidden, hidden, config.initializer_range, config.hidden_act)
-        self.layer_norm = LayerNorm(hidden)
+        self.transform = Dense(hidden, hidden, config.initializer_range, config.hidden_act, name="transform")
+        self.layer_norm = LayerNorm(hidden, name="layer_norm")
         # In float32 under every policy: it is added to float32 scores.
         self.output_bias = self.add_weight(
             name="output_bias", shape=(config.vocab_size,), initializer="zeros", autocast=False
@@ -77,6 +81,33 @@ class NextSentenceHead(keras.layers.Layer):
             "cls/seq_relationship/output_weights": self.output_weights,
             "cls/seq_relationship/output_bias": self.output_bias,
         }
+
+
+class ClassifierHead(keras.layers.Layer):
+    """Scores of each label of a text, from the pooled first position; as in the original's `run_classifier.py`.
+
+    Args:
+      config: the encoder's.
+      outputs: how many scores, `L`.
+    """
+
+    def __init__(self, config: BertConfig, outputs: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.output_weights = self.add_weight(
+            name="output_weights", shape=(outputs, config.hidden_size), initializer=truncated_normal(0.02)
+        )
+        self.output_bias = self.add_weight(name="output_bias", shape=(outputs,), initializer="zeros", autocast=False)
+        self.built = True
+
+    def call(self, pooled_output: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`pooled_output [B, H] -> float32 [B, L]`; dropout where there is a seed."""
+        pooled_output = dropout(pooled_output, _CLASSIFIER_DROPOUT, dropout_seed, MAX_DROPOUT_SITES - 1)
+        scores = tf.matmul(pooled_output, self.output_weights, transpose_b=True)
+        return tf.nn.bias_add(tf.cast(scores, tf.float32), self.output_bias)
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Under Google's names, `output_weights` and `output_bias`."""
+        return {"output_weights": self.output_weights, "output_bias": self.output_bias}
 
 
 def gather_positions(sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

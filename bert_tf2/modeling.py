@@ -135,11 +135,17 @@ class Embeddings(keras.layers.Layer):
         self.word_embeddings = table("word_embeddings", config.vocab_size)
         self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
         self.token_type_embeddings = table("token_type_embeddings", config.type_vocab_size)
-        self.layer_norm = LayerNorm(config.hidden_size)
+        self.layer_norm = LayerNorm(config.hidden_size, name="layer_norm")
         self.built = True
 
-    def call(self, input_ids: tf.Tensor, token_type_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """`input_ids [B, S], token_type_ids [B, S] -> [B, S, H]`."""
+    def call(
+        self,
+        input_ids: tf.Tensor,
+        token_type_ids: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        position_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """`input_ids [B, S], token_type_ids [B, S] -> [B, S, H]`; positions are 0, 1, ... unless `[B, S]` are given."""
         longest = self.config.max_position_embeddings
         if input_ids.shape[1] is not None and input_ids.shape[1] > longest:
             raise InputError(
@@ -147,7 +153,10 @@ class Embeddings(keras.layers.Layer):
                 f"{longest}; use shorter sequences or a config (and checkpoint) with more positions."
             )
         words = tf.gather(self.word_embeddings, input_ids)  # [B, S, H]
-        positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
+        if position_ids is None:
+            positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
+        else:
+            positions = tf.gather(self.position_embeddings, position_ids)  # [B, S, H]
         # A matmul with a handful of rows is faster than a gather, whose gradient has to be scattered.
         types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
         segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
@@ -175,18 +184,20 @@ class EncoderLayer(keras.layers.Layer):
         super().__init__(**{"autocast": False, **options})  # the score bias stays float32; the sublayers cast
         self.config, self.site = config, site
         hidden, stddev = config.hidden_size, config.initializer_range
-        self.query = Dense(hidden, hidden, stddev)
-        self.key = Dense(hidden, hidden, stddev)
-        self.value = Dense(hidden, hidden, stddev)
-        self.attention_output = Dense(hidden, hidden, stddev)
-        self.attention_norm = LayerNorm(hidden)
-        self.intermediate = Dense(hidden, config.intermediate_size, stddev, config.hidden_act)
-        self.output_dense = Dense(config.intermediate_size, hidden, stddev)
-        self.output_norm = LayerNorm(hidden)
+        # Named, for else Keras would number the layers of a process, and the order in which TensorFlow adds gradients
+        # depends on names: a second model would differ from the first in the last bit.
+        self.query = Dense(hidden, hidden, stddev, name="query")
+        self.key = Dense(hidden, hidden, stddev, name="key")
+        self.value = Dense(hidden, hidden, stddev, name="value")
+        self.attention_output = Dense(hidden, hidden, stddev, name="attention_output")
+        self.attention_norm = LayerNorm(hidden, name="attention_norm")
+        self.intermediate = Dense(hidden, config.intermediate_size, stddev, config.hidden_act, name="intermediate")
+        self.output_dense = Dense(config.intermediate_size, hidden, stddev, name="output")
+        self.output_norm = LayerNorm(hidden, name="output_norm")
         self.built = True
 
     def call(self, x: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """`x [B*S, H], score_bias float32 [B, 1, 1, S] -> [B*S, H]`."""
+        """`x [B*S, H], score_bias float32 [B, 1, 1 or S, S] -> [B*S, H]`."""
         rate = self.config.hidden_dropout_prob
         attended = self.attention_output(self._attend(x, score_bias, dropout_seed))  # [B*S, H]
         x = self.attention_norm(x + dropout(attended, rate, dropout_seed, self.site + 1))
@@ -230,15 +241,18 @@ class BertModel(keras.Model):
 
     Args:
       config: the sizes.
+      recompute: whether training keeps of each layer its input alone and computes the rest again for its gradients
+        (Chen et al., arXiv:1604.06174): a third more work, for the memory of one layer instead of all.
       **options: of `keras.Model`.
     """
 
-    def __init__(self, config: BertConfig, **options: Any) -> None:
+    def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(**{"name": "bert", **options})
-        self.config = config
-        self.embeddings = Embeddings(config)
-        self.encoder = [EncoderLayer(config, site=1 + 3 * index) for index in range(config.num_hidden_layers)]
-        self.pooler = Dense(config.hidden_size, config.hidden_size, config.initializer_range, "tanh")
+        self.config, self.recompute = config, recompute
+        self.embeddings = Embeddings(config, name="embeddings")
+        layers = range(config.num_hidden_layers)
+        self.encoder = [EncoderLayer(config, site=1 + 3 * index, name=f"layer_{index}") for index in layers]
+        self.pooler = Dense(config.hidden_size, config.hidden_size, config.initializer_range, "tanh", name="pooler")
         self.built = True
 
     @property
@@ -253,6 +267,8 @@ class BertModel(keras.Model):
         token_type_ids: tf.Tensor | None = None,
         training: bool = False,
         dropout_seed: tf.Tensor | None = None,
+        position_ids: tf.Tensor | None = None,
+        sequence_ids: tf.Tensor | None = None,
     ) -> BertOutputs:
         """Encodes a batch.
 
@@ -262,6 +278,9 @@ class BertModel(keras.Model):
           token_type_ids: int `[B, S]`, segment of each position; all zeros by default.
           training: whether to apply dropout.
           dropout_seed: int64 `[2]` that all of this call's dropout masks follow from; drawn anew where it is None.
+          position_ids: int `[B, S]`; 0, 1, ... by default.
+          sequence_ids: int `[B, S]`, for rows of several sequences: 1, 2, ..., 0 at padding. A position attends to its
+            own sequence alone, and `input_mask` has no say.
 
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
@@ -276,12 +295,17 @@ class BertModel(keras.Model):
             token_type_ids = tf.zeros_like(input_ids)
 
         shape = tf.concat([tf.shape(input_ids), [self.config.hidden_size]], axis=0)
-        score_bias = ((1.0 - tf.cast(input_mask, tf.float32)) * PADDING_SCORE)[:, None, None, :]  # [B, 1, 1, S]
-        embedding_output = self.embeddings(input_ids, token_type_ids, dropout_seed)
+        if sequence_ids is None:
+            score_bias = ((1.0 - tf.cast(input_mask, tf.float32)) * PADDING_SCORE)[:, None, None, :]  # [B, 1, 1, S]
+        else:
+            is_other = tf.cast(sequence_ids[:, :, None] != sequence_ids[:, None, :], tf.float32)
+            score_bias = (is_other * PADDING_SCORE)[:, None]  # [B, 1, S, S]
+        embedding_output = self.embeddings(input_ids, token_type_ids, dropout_seed, position_ids)
         x = tf.reshape(embedding_output, [-1, self.config.hidden_size])  # [B*S, H]
         layers = []
         for layer in self.encoder:
-            x = layer(x, score_bias, dropout_seed)
+            run = tf.recompute_grad(layer) if self.recompute and dropout_seed is not None else layer
+            x = run(x, score_bias, dropout_seed)
             layers.append(tf.reshape(x, shape))  # [B, S, H]
         pooled_output = self.pooler(layers[-1][:, 0])  # [B, H]
         return BertOutputs(embedding_output, tuple(layers), layers[-1], pooled_output)
@@ -295,7 +319,7 @@ class BertModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """For Keras's serialisation."""
-        return {**super().get_config(), "config": self.config.to_dict()}
+        return {**super().get_config(), "config": self.config.to_dict(), "recompute": self.recompute}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

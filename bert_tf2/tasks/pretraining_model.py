@@ -28,8 +28,8 @@ class PretrainingModel:
 
     def __init__(self, config: BertConfig, with_next_sentence: bool = True, recompute: bool = False) -> None:
         self.bert = modeling.BertModel(config, recompute)
-        self.masked_lm = heads.MaskedLMHead(config)
-        self.next_sentence = heads.NextSentenceHead(config) if with_next_sentence else None
+        self.masked_lm = heads.MaskedLMHead(config, name="masked_lm")
+        self.next_sentence = heads.NextSentenceHead(config, name="next_sentence") if with_next_sentence else None
 
     @property
     def metric_names(self) -> tuple[str, ...]:
