@@ -6,6 +6,8 @@
 The input has one sentence a line and a blank line between documents.
 """
 
+import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -77,11 +79,16 @@ flags.DEFINE_string(
 
 def main(beam_options: Sequence[str] = ()) -> None:
     """Flags to config, config to work."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nobody multiplies matrices here; idle threads would spin
+    if flags.FLAGS.runner is None:
+        # The data has no cycles, and to look for some among Numba's many objects takes a twentieth of a short run.
+        gc.disable()
     from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
 
     config = cli.from_flags(PretrainingDataConfig)
     if flags.FLAGS.runner is None:
         create_pretraining_data(config)
+        gc.freeze()  # or Python looks through them all the same when it exits
         return
     from bert_tf2.tasks import beam
 

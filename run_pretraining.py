@@ -4,15 +4,13 @@ from absl import flags
 
 from bert_tf2 import cli
 
-cli.define_bert_flags()
+cli.define_bert_flags(required=False)
 cli.define_training_flags(train_batch_size=32, eval_batch_size=8, learning_rate=5e-5)
 cli.define_precision_flags()
 cli.define_distribution_flags()
 flags.adopt_module_key_flags(cli)
 
-flags.DEFINE_string(
-    "input_file", None, "Comma-separated TFRecord files of create_pretraining_data.py, or globs.", required=True
-)
+flags.DEFINE_string("input_file", None, "Comma-separated TFRecord files of create_pretraining_data.py, or globs.")
 flags.DEFINE_integer("max_seq_length", 128, "Longest sequence in pieces; has to be that of the records.")
 flags.DEFINE_integer(
     "max_predictions_per_seq", 20, "Most masked predictions of a sequence; has to be that of the records."
@@ -44,6 +42,8 @@ flags.DEFINE_bool(
 flags.DEFINE_integer("skip_bad_records", 0, "Leave out at most so many damaged records.")
 flags.DEFINE_bool("do_train", False, "Whether to train.")
 flags.DEFINE_bool("do_eval", False, "Whether to evaluate, after training if there is any, on the same input_file.")
+flags.DEFINE_bool("do_predict", False, "Whether to fill the masks of predict_file, after training if there is any.")
+flags.DEFINE_string("predict_file", "-", "Text with [MASK] in it, a line each; - for standard input.")
 flags.DEFINE_integer("num_train_steps", 100_000, "Training steps in all, those of earlier runs included.")
 flags.DEFINE_integer("num_warmup_steps", 10_000, "Steps over which the learning rate rises.")
 flags.DEFINE_integer(
@@ -54,19 +54,33 @@ flags.DEFINE_integer(
 )
 
 
-def main() -> None:
-    """Flags -> config -> one call."""
-    cli.import_tensorflow()
-    from bert_tf2.tasks import pretraining
-
-    pretraining.run(
-        cli.from_flags(
-            pretraining.PretrainingConfig,
-            optimizer=cli.optimizer_config(),
-            precision=cli.precision_config(),
-            distribution=cli.distribution_config(),
-        )
+for _name in ("bert_config_file", "input_file"):
+    flags.register_multi_flags_validator(
+        [_name, "do_train", "do_eval", "do_predict"],
+        lambda values, name=_name: bool(
+            values[name] or (values["do_predict"] and not (values["do_train"] or values["do_eval"]))
+        ),
+        f"Flag --{_name} must have a value, except with --do_predict alone.",
     )
+
+
+def main() -> None:
+    """Flags -> config -> one call, or two."""
+    cli.import_tensorflow()
+    from bert_tf2.tasks import fill_mask, pretraining
+
+    config = cli.from_flags(
+        pretraining.PretrainingConfig,
+        bert_config_file=flags.FLAGS.bert_config_file or "",
+        input_file=flags.FLAGS.input_file or "",
+        optimizer=cli.optimizer_config(),
+        precision=cli.precision_config(),
+        distribution=cli.distribution_config(),
+    )
+    if config.do_train or config.do_eval:
+        pretraining.run(config)
+    if config.do_predict:
+        fill_mask.run(config)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,9 @@ def write_plainly(made: list[instances.TrainingInstance], tokenizer, parameters,
 
 def write_fast(made: InstanceArrays, schema, path: str) -> None:
     with BlockWriter([path], schema) as writer:
+        assert writer.encoder is not None
         for start in range(0, len(made), _BLOCK):
-            writer.write(made.features(start, start + _BLOCK))
+            writer.write_values(made.rows(writer.encoder.places, writer.encoder.width, start, start + _BLOCK))
 
 
 def seconds_to_start() -> tuple[float, float]:

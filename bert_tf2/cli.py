@@ -265,7 +265,7 @@ def define_finetuning_flags(*, max_seq_length: int, num_train_epochs: float) -> 
     flags.DEFINE_string("seeds", None, "1,2,3: once with each of these seeds, in output_dir/seed-N, instead of seed.")
 
 
-def define_precision_flags() -> None:
+def define_precision_flags(training: bool = True) -> None:
     """In what and how the model computes."""
     flags.DEFINE_enum(
         "precision",
@@ -274,7 +274,10 @@ def define_precision_flags() -> None:
         "What the model computes in, weights excepted; auto: the fastest of this device.",
     )
     flags.DEFINE_enum("jit", "auto", ["auto", "on", "off"], "Whether XLA compiles the steps; auto: on GPU and TPU.")
-    flags.DEFINE_bool("recompute", False, "Save memory: compute each layer again for its gradients, a third slower.")
+    if training:
+        flags.DEFINE_bool(
+            "recompute", False, "Save memory: compute each layer again for its gradients, a third slower."
+        )
 
 
 def define_distribution_flags() -> None:

@@ -31,7 +31,7 @@ def evaluate(
       weighted by their examples.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def evaluate_batch(batch: Batch) -> dict[str, Weighted]:
         def replica(batch: Batch) -> dict[str, Weighted]:
             add = functools.partial(tf.distribute.get_replica_context().all_reduce, tf.distribute.ReduceOp.SUM)
@@ -72,7 +72,7 @@ def predict(
       For each output an array `[N, ...]`, the same on all workers.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def predict_batch(batch: Batch) -> dict[str, tf.Tensor]:
         def replica(batch: Batch) -> dict[str, tf.Tensor]:
             return {**outputs(batch), EXAMPLE_WEIGHTS: batch[EXAMPLE_WEIGHTS]}

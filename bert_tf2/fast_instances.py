@@ -69,12 +69,26 @@ class Vocabulary:
     mask_id: int
 
     @classmethod
-    def of(cls, vocab: Mapping[str, int]) -> Self:
-        """From pieces and their ids, as `tokenization.load_vocab` gives them."""
-        is_continuation = np.zeros(max(vocab.values()) + 1, np.bool_)
-        is_continuation[[number for piece, number in vocab.items() if piece.startswith("##")]] = True
+    def of(cls, vocab: Mapping[str, int], is_continuation: NDArray[np.bool_] | None = None) -> Self:
+        """From pieces and their ids, as `tokenization.load_vocab` or a tokenizer has them.
+
+        Args:
+          vocab: pieces and their ids.
+          is_continuation: a tokenizer's; by default those that begin with `##` are.
+        """
+        if is_continuation is None:
+            is_continuation = np.zeros(max(vocab.values()) + 1, np.bool_)
+            is_continuation[[number for piece, number in vocab.items() if piece.startswith("##")]] = True
         word_ids = np.fromiter(vocab.values(), np.int32, len(vocab))
         return cls(word_ids, is_continuation, vocab[CLS], vocab[SEP], vocab[MASK])
+
+    @property
+    def names(self) -> list[str]:
+        """A token for each id, all that the plain code looks at: is it [CLS], [SEP] or [MASK], or a ## piece."""
+        names = [f"##{number}" if piece else str(number) for number, piece in enumerate(self.is_continuation)]
+        for number, name in ((self.cls_id, CLS), (self.sep_id, SEP), (self.mask_id, MASK)):
+            names[number] = name
+        return names
 
 
 @dataclass(frozen=True)
@@ -161,6 +175,35 @@ class InstanceArrays:
             "next_sentence_labels": self.is_random_next[chosen, None].astype(np.int32),
         }
 
+    def rows(self, places: Mapping[str, int], width: int, start: int = 0, stop: int | None = None) -> NDArray[np.int32]:
+        """`features` by compiled code, as rows of values; needs Numba.
+
+        Args:
+          places: where in a row each feature begins; without the `masked_lm_` ones, the tokens are shown as they are.
+          width: values of a row.
+          start: see `features`.
+          stop: see `features`.
+
+        Returns:
+          int32 [B, width], floats as their bits.
+        """
+        from bert_tf2 import instance_kernel
+
+        arrays = {name: getattr(self, name) for name in instance_kernel.Instances._fields}
+        chosen = self.order[start:stop]
+        rows = np.empty((chosen.size, width), np.int32)
+        instance_kernel.instance_features(
+            instance_kernel.Instances(**arrays),
+            chosen,
+            instance_kernel.Places(**places),
+            self.parameters.max_seq_length,
+            self.parameters.max_predictions_per_seq,
+            int(self.vocabulary.cls_id),
+            int(self.vocabulary.sep_id),
+            rows,
+        )
+        return rows
+
 
 def _take(values: NDArray[Any], at: NDArray[np.int64]) -> NDArray[Any]:
     """`values[at]`; anything where there is no such place."""
@@ -216,22 +259,7 @@ def _create_compiled(
         np.require(corpus.document_splits, np.int64, ("C", "W")),
         documents,
     )
-    wanted = np.array([parameters.number_to_mask(length) for length in range(parameters.max_seq_length + 1)], np.int64)
-    roles = np.full(vocabulary.is_continuation.size, compiled.BEGINS, np.uint8)
-    if parameters.do_whole_word_mask:
-        roles[vocabulary.is_continuation] = compiled.CONTINUES
-    roles[[vocabulary.cls_id, vocabulary.sep_id]] = compiled.SPECIAL
-    rules = compiled.Rules(
-        max_tokens=parameters.max_tokens,
-        short_seq_prob=float(parameters.short_seq_prob),
-        wanted=wanted,
-        word_ids=np.require(vocabulary.word_ids, np.int32, ("C", "W")),
-        roles=roles,
-        cls=int(vocabulary.cls_id),
-        sep=int(vocabulary.sep_id),
-        mask=int(vocabulary.mask_id),
-    )
-
+    rules = kernel_rules(vocabulary, parameters)
     visits = parameters.dupe_factor * len(corpus)
     small = np.uint16 if parameters.max_seq_length <= 2**16 else np.int32
     columns = {
@@ -242,10 +270,11 @@ def _create_compiled(
     }
     prediction_columns = {"positions": _Column((), small), "replacements": _Column((), np.int32)}
     cursor, scratch = compiled.FIRST_CURSOR, compiled.scratch(parameters.max_seq_length)
+    most = _SLICE * int(rules.wanted.max())
     while cursor.visits < visits:
         before, share = cursor.visits, cursor.visits / visits
         room = {name: column.room(_SLICE, share) for name, column in columns.items()}
-        room |= {name: column.room(_SLICE * int(wanted.max()), share) for name, column in prediction_columns.items()}
+        room |= {name: column.room(most, share) for name, column in prediction_columns.items()}
         out = compiled.Buffers(**room)
         made, predictions, cursor = compiled.create_instances(text, rules, visits, cursor, scratch, out, state)
         for column in columns.values():
@@ -266,6 +295,27 @@ def _create_compiled(
         vocabulary=vocabulary,
         parameters=parameters,
         **arrays,
+    )
+
+
+def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
+    """The `Rules` of `instance_kernel`; the types are a part of what that was compiled for. Needs Numba."""
+    from bert_tf2 import instance_kernel
+
+    wanted = np.array([parameters.number_to_mask(length) for length in range(parameters.max_seq_length + 1)], np.int64)
+    roles = np.full(vocabulary.is_continuation.size, instance_kernel.BEGINS, np.uint8)
+    if parameters.do_whole_word_mask:
+        roles[vocabulary.is_continuation] = instance_kernel.CONTINUES
+    roles[[vocabulary.cls_id, vocabulary.sep_id]] = instance_kernel.SPECIAL
+    return instance_kernel.Rules(
+        max_tokens=parameters.max_tokens,
+        short_seq_prob=float(parameters.short_seq_prob),
+        wanted=wanted,
+        word_ids=np.require(vocabulary.word_ids, np.int32, ("C", "W")),
+        roles=roles,
+        cls=int(vocabulary.cls_id),
+        sep=int(vocabulary.sep_id),
+        mask=int(vocabulary.mask_id),
     )
 
 
@@ -303,10 +353,7 @@ def _create_plainly(
     rng: random.Random,
     after_documents: Callable[[int], None],
 ) -> InstanceArrays:
-    # All that the plain code looks at in a token is whether it is [CLS], [SEP] or a ## piece.
-    names = [f"##{number}" if piece else str(number) for number, piece in enumerate(vocabulary.is_continuation)]
-    for number, name in ((vocabulary.cls_id, CLS), (vocabulary.sep_id, SEP), (vocabulary.mask_id, MASK)):
-        names[number] = name
+    names = vocabulary.names
     id_of = {name: number for number, name in enumerate(names)}
     words = [names[number] for number in vocabulary.word_ids]
     made = instances.create_instances(

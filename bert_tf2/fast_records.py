@@ -29,14 +29,17 @@ class BlockWriter:
       schema: what the records are.
       compression: `"gzip"` writes what gunzip turns into the plain file; the same records give the same bytes.
 
+    Attributes:
+      encoder: makes the bytes; None where Numba does not work.
+
     Raises:
       OSError: a file cannot be written; names the file.
     """
 
     def __init__(self, paths: Sequence[str], schema: Schema, compression: Compression = "none") -> None:
         self._schema = schema
-        self._encoder = Encoder(schema) if kernel("bert_tf2.record_kernel") else None
-        if self._encoder is None:
+        self.encoder = Encoder(schema) if kernel("bert_tf2.record_kernel") else None
+        if self.encoder is None:
             self._writer = RecordWriter(paths, lambda path: open_records(path, compression))
         else:
             self._writer = RecordWriter(paths, _Gzip if compression == "gzip" else _open)
@@ -64,16 +67,25 @@ class BlockWriter:
         Raises:
           ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
         """
-        if self._encoder is None:
-            arrays = self._schema.checked(columns, _rows(columns))
-            for row in zip(*arrays.values(), strict=True):
-                self._writer.write(self._schema.encode(dict(zip(arrays, row, strict=True))))
+        if self.encoder is not None:
+            self.write_values(self.encoder.values(columns))
             return
-        values = self._encoder.values(columns)
+        arrays = self._schema.checked(columns, _rows(columns))
+        for row in zip(*arrays.values(), strict=True):
+            self._writer.write(self._schema.encode(dict(zip(arrays, row, strict=True))))
+
+    def write_values(self, values: NDArray[np.int32]) -> None:
+        """Appends a block of B records that are rows for the encoder already: int32 [B, `encoder.width`].
+
+        Raises:
+          ValueError: there is no encoder.
+        """
+        if self.encoder is None:
+            raise ValueError("Without Numba there is no encoder; write takes columns in any case.")
         files = len(self.counts)
         turn = self._writer.turn
         for first in range(min(files, len(values))):
-            content, count = self._encoder.encode(values, first, files)
+            content, count = self.encoder.encode(values, first, files)
             self._writer.append((turn + first) % files, content, count)
 
 
@@ -82,6 +94,10 @@ class Encoder:
 
     Args:
       schema: what the records are.
+
+    Attributes:
+      places: where in a row of values each feature begins.
+      width: values of a row.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -96,6 +112,9 @@ class Encoder:
             [feature.size for feature in self._features],
             [feature.kind == "float" for feature in self._features],
         )
+        splits = self._layout.splits.tolist()
+        self.places = {feature.name: place for feature, place in zip(self._features, splits[:-1], strict=True)}
+        self.width: int = splits[-1]
         self._out = np.empty(0, np.uint8)
 
     def values(self, columns: Mapping[str, Any]) -> NDArray[np.int32]:
@@ -105,16 +124,17 @@ class Encoder:
           columns: for each feature, and for nothing else, an array [B, *shape].
 
         Returns:
-          int32 [B, values of a record], floats as their bits.
+          int32 [B, width], floats as their bits.
 
         Raises:
           ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
         """
         rows = _rows(columns)
         arrays = self._schema.checked(columns, rows)
-        values = np.empty((rows, int(self._layout.splits[-1])), np.int32)
-        for feature, start, end in zip(self._features, self._layout.splits[:-1], self._layout.splits[1:], strict=True):
-            target = values[:, start:end]
+        values = np.empty((rows, self.width), np.int32)
+        for feature in self._features:
+            start = self.places[feature.name]
+            target = values[:, start : start + feature.size]
             if feature.kind == "float":
                 target = target.view(np.float32)
             target[:] = arrays[feature.name].reshape(rows, feature.size)

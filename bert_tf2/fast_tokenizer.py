@@ -8,6 +8,8 @@ There are two ways to the same ids. Plain Python remembers the ids of each word 
 Numba (`wordpiece_kernel`) remembers nothing and is many times faster, but has to be loaded first.
 """
 
+import codecs
+import functools
 import itertools
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,8 +95,6 @@ class FastTokenizer:
 
         self._words = BasicTokenizer(do_lower_case)
         self._pieces = WordpieceTokenizer(vocab, UNKNOWN)
-        self._continuations = {piece[2:]: index for piece, index in vocab.items() if piece.startswith("##")}
-        self._longest_piece = max(map(len, vocab))
         self._replacement_of = _Memo(lambda code: replacement(chr(code), self._words))
         self._ids_of_part = _Memo(self._encode_part)
         self._ids_of_word = _Memo(self._encode_word)
@@ -102,6 +102,14 @@ class FastTokenizer:
         self._kernel: Any = None
         self._tables: tuple[Any, ...] = ()
         self._patience: float = _PATIENCE
+
+    @functools.cached_property
+    def _continuations(self) -> dict[str, int]:
+        return {piece[2:]: index for piece, index in self.vocab.items() if piece.startswith("##")}
+
+    @functools.cached_property
+    def _longest_piece(self) -> int:
+        return max(map(len, self.vocab))
 
     def __getstate__(self) -> dict[str, Any]:
         # Not the tables: another process may run another Python, with other Unicode tables.
@@ -123,6 +131,10 @@ class FastTokenizer:
             if ids is not None:
                 return ids
         return self._encode(text)
+
+    def expect(self, characters: int) -> None:
+        """Says that so much text is to come, in whatever parts: enough of it, and the kernel is loaded now."""
+        self._use_kernel(characters)
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
         """The ids of many texts, without a Python object for each token.
@@ -227,7 +239,8 @@ class FastTokenizer:
 
 
 def _utf_32(text: str) -> bytes:
-    return text.encode("utf-32-le", "surrogatepass")  # The rules let lone surrogates through.
+    # As `text.encode`, which looks for the codec first, twice the time. The rules let lone surrogates through.
+    return codecs.utf_32_le_encode(text, "surrogatepass")[0]
 
 
 def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.compilation import kernel
-from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary
-from bert_tf2.instances import MASK, InstanceParameters, mask_tokens
+from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, kernel_rules
+from bert_tf2.instances import InstanceParameters, mask_tokens
 from bert_tf2.sequences import CLS, SEP
 
 _SPECIAL_TOKENS = 2  # [CLS] ... [SEP]
@@ -237,24 +237,15 @@ def _mask_compiled(
     from bert_tf2 import mersenne_twister
 
     state = mersenne_twister.take_over(rng)
-    wanted = np.array([parameters.number_to_mask(length) for length in range(parameters.max_seq_length + 1)], np.int64)
-    # The types are a part of what the code was compiled for.
-    rules = compiled.Rules(
-        whole_words=bool(parameters.do_whole_word_mask),
-        wanted=wanted,
-        word_ids=np.require(vocabulary.word_ids, np.int32, ("C", "W")),
-        is_continuation=np.require(vocabulary.is_continuation, np.bool_, ("C", "W")),
-        cls=int(vocabulary.cls_id),
-        sep=int(vocabulary.sep_id),
-        mask=int(vocabulary.mask_id),
-    )
-    out = compiled.room_for(_ROWS_AT_ONCE, int(wanted.max()))
+    rules = kernel_rules(vocabulary, parameters)
+    scratch = compiled.scratch(parameters.max_seq_length)
+    out = compiled.room_for(_ROWS_AT_ONCE, int(rules.wanted.max()))
     counts, positions, replacements = [], [], []
     for _ in range(parameters.dupe_factor):
         for start in range(0, rows.starts.size, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             starts = rows.starts[part]
-            predictions = compiled.mask_rows(rows.token_ids, starts, rows.lengths[part], rules, out, state)
+            predictions = compiled.mask_rows(rows.token_ids, starts, rows.lengths[part], rules, scratch, out, state)
             counts.append(out.counts[: starts.size].copy())
             positions.append(out.positions[:predictions].copy())
             replacements.append(out.replacements[:predictions].copy())
@@ -271,10 +262,7 @@ def _mask_plainly(
     rng: random.Random,
     after_rows: Callable[[int], None],
 ) -> _Predictions:
-    # All that the plain code looks at in a token is whether it is [CLS], [SEP] or a ## piece.
-    names = [f"##{number}" if piece else str(number) for number, piece in enumerate(vocabulary.is_continuation)]
-    for number, name in ((vocabulary.cls_id, CLS), (vocabulary.sep_id, SEP), (vocabulary.mask_id, MASK)):
-        names[number] = name
+    names = vocabulary.names
     id_of = {name: number for number, name in enumerate(names)}
     words = [names[number] for number in vocabulary.word_ids]
     counts, positions, replacements = [], [], []

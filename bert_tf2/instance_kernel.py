@@ -21,6 +21,8 @@ _NOT_CHOSEN = -1
 _NEW_DOCUMENT = -1
 BEGINS, CONTINUES, SPECIAL = range(3)
 _MASK, _KEEP = -1, -2
+NOT_THERE = -1
+_ONE = 0x3F800000  # the bits of the float 1.0
 
 
 class Text(NamedTuple):
@@ -114,6 +116,33 @@ class Scratch(NamedTuple):
     words: Array
 
 
+class Instances(NamedTuple):
+    """The arrays of `fast_instances.InstanceArrays` with these names."""
+
+    token_ids: Array
+    starts: Array
+    lengths: Array
+    is_random_next: Array
+    prediction_splits: Array
+    positions: Array
+    replacements: Array
+
+
+class Places(NamedTuple):
+    """Where in a row of values each feature of `records.pretraining` begins.
+
+    All three of the predictions are NOT_THERE for records without masks, whose tokens are shown as they are.
+    """
+
+    input_ids: int
+    input_mask: int
+    segment_ids: int
+    next_sentence_labels: int
+    masked_lm_positions: int = NOT_THERE
+    masked_lm_ids: int = NOT_THERE
+    masked_lm_weights: int = NOT_THERE
+
+
 class Pair(NamedTuple):
     """Two texts as ranges of `Text.token_ids`; the ends are exclusive."""
 
@@ -154,8 +183,8 @@ def create_instances(
                 target = random_int(state, 2, rules.max_tokens)
         pair, start = _next_pair(text, index, start, target, rules.max_tokens, state)
         length = _join_pair(text.token_ids, pair, rules.cls, rules.sep, tokens)
-        masked = _mask_tokens(tokens, length, rules.wanted[length], rules, words, shown, state)
-        _put_down(shown, length, words, out.positions, out.replacements, predictions)
+        masked = mask_tokens(tokens, length, rules.wanted[length], rules, words, shown, state)
+        put_down(shown, length, words, out.positions, out.replacements, predictions)
 
         out.starts[made, 0], out.starts[made, 1] = pair.a_start, pair.b_start
         out.lengths[made, 0], out.lengths[made, 1] = pair.a_end - pair.a_start, pair.b_end - pair.b_start
@@ -246,9 +275,7 @@ def _join_pair(token_ids: Array, pair: Pair, cls: int, sep: int, tokens: Array) 
 
 
 @inlined
-def _mask_tokens(
-    tokens: Array, length: int, wanted: int, rules: Rules, words: Array, shown: Array, state: State
-) -> int:
+def mask_tokens(tokens: Array, length: int, wanted: int, rules: Rules, words: Array, shown: Array, state: State) -> int:
     """Chooses what is masked and puts into `shown` what takes its place; returns how many positions it chose."""
     roles, word_ids, mask = rules.roles, rules.word_ids, rules.mask
     count = _mask_candidates(tokens, length, roles, words)
@@ -301,7 +328,7 @@ def _word_end(tokens: Array, start: int, length: int, roles: Array) -> tuple[int
 
 
 @inlined
-def _put_down(shown: Array, length: int, words: Array, positions: Array, replacements: Array, first: int) -> None:
+def put_down(shown: Array, length: int, words: Array, positions: Array, replacements: Array, first: int) -> None:
     """Empties `shown` into `positions` and `replacements`, from place `first` on; ascending, as positions are to be."""
     count = 0
     for position in range(length):
@@ -323,6 +350,58 @@ def _draw_replacement(words: int, state: State) -> int:
     return random_int(state, 0, words - 1)
 
 
+@compiled
+def instance_features(
+    made: Instances,
+    chosen: Array,
+    places: Places,
+    max_seq_length: int,
+    predictions: int,
+    cls: int,
+    sep: int,
+    out: Array,
+) -> None:
+    """`instances.instance_features` of chosen instances, as rows of values.
+
+    Args:
+      made: all instances.
+      chosen: int64 [B], which of them.
+      places: of the features in a row.
+      max_seq_length: see `InstanceParameters`.
+      predictions: its `max_predictions_per_seq`.
+      cls: id of `[CLS]`.
+      sep: id of `[SEP]`.
+      out: int32 [B, values of a row], floats as their bits.
+    """
+    for row in range(len(chosen)):
+        instance, values = chosen[row], out[row]
+        input_ids = values[places.input_ids : places.input_ids + max_seq_length]
+        input_mask = values[places.input_mask : places.input_mask + max_seq_length]
+        segment_ids = values[places.segment_ids : places.segment_ids + max_seq_length]
+        a_start, b_start = made.starts[instance, 0], made.starts[instance, 1]
+        a_end, b_end = a_start + made.lengths[instance, 0], b_start + made.lengths[instance, 1]
+        length = _join_pair(made.token_ids, Pair(a_start, a_end, b_start, b_end, False), cls, sep, input_ids)
+        b_first = 2 + a_end - a_start
+        for position in range(max_seq_length):
+            input_mask[position] = position < length
+            segment_ids[position] = (b_first <= position) & (position < length)
+        for position in range(length, max_seq_length):
+            input_ids[position] = 0
+        values[places.next_sentence_labels] = made.is_random_next[instance]
+        if places.masked_lm_positions != NOT_THERE:
+            positions = values[places.masked_lm_positions : places.masked_lm_positions + predictions]
+            labels = values[places.masked_lm_ids : places.masked_lm_ids + predictions]
+            weights = values[places.masked_lm_weights : places.masked_lm_weights + predictions]
+            first = made.prediction_splits[instance]
+            count = made.prediction_splits[instance + 1] - first
+            for at in range(count):
+                position = made.positions[first + at]
+                positions[at], labels[at], weights[at] = position, input_ids[position], _ONE
+                input_ids[position] = made.replacements[first + at]
+            for at in range(count, predictions):
+                positions[at] = labels[at] = weights[at] = 0
+
+
 def try_out() -> None:
     """Compiles, or loads, all that `fast_instances` calls."""
     state = take_over(random.Random(0))
@@ -335,3 +414,5 @@ def try_out() -> None:
     counts = np.zeros(1, np.int32)
     out = Buffers(np.zeros((1, 2), np.int64), lengths, np.zeros(1, np.bool_), counts, lengths[0], counts)
     create_instances(text, rules, 1, FIRST_CURSOR, scratch(5), out, state)
+    made = Instances(text.token_ids, out.starts, lengths, out.is_random_next, one, lengths[0], counts)
+    instance_features(made, order, Places(0, 5, 10, 15), 5, 1, rules.cls, rules.sep, np.zeros((1, 16), np.int32))

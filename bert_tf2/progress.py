@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ class Progress:
     Args:
       description: what is being done, a word or two.
       total: amount of work in all, or None where nobody knows.
-      unit: what is counted, for example `"step"`.
+      unit: what is counted, for example `"step"`; `"byte"` is shown in megabytes.
       initial: work that was done before, by an earlier run; not part of the rate.
       seconds_between_lines: how often a line is logged when standard error is no terminal.
       shown: whether to show anything.
@@ -44,8 +44,9 @@ class Progress:
             from tqdm import tqdm
             from tqdm.contrib.logging import logging_redirect_tqdm
 
+            units: dict[str, Any] = {"unit": "B", "unit_scale": True} if unit == "byte" else {"unit": f" {unit}"}
             self._bar = self._open.enter_context(
-                tqdm(desc=description, total=total, unit=f" {unit}", initial=initial, dynamic_ncols=True, leave=False)
+                tqdm(desc=description, total=total, initial=initial, dynamic_ncols=True, leave=False, **units)
             )
             self._open.enter_context(logging_redirect_tqdm())
 
@@ -64,9 +65,17 @@ class Progress:
         """The state as one line: work done, share, rate, time left, note."""
         seconds = time.monotonic() - self._start
         rate = (self._done - self._initial) / seconds if seconds > 0 else 0.0
-        parts = [f"{self._done:,} {self._unit}s", f"{rate:.4g} {self._unit}s/s"]
+        in_megabytes = self._unit == "byte"
+        unit = "MB" if in_megabytes else f"{self._unit}s"
+
+        def amount(number: float) -> str:
+            return f"{number / 1e6:,.1f}" if in_megabytes else f"{number:,}"
+
+        speed = f"{rate / 1e6 if in_megabytes else rate:.4g} {unit}/s"
+        parts = [f"{amount(self._done)} {unit}", speed]
         if self._total:
-            parts[0] = f"{self._done:,} of {self._total:,} {self._unit}s ({100 * self._done / self._total:.0f} %)"
+            share = f"{100 * self._done / self._total:.0f} %"
+            parts[0] = f"{amount(self._done)} of {amount(self._total)} {unit} ({share})"
             if rate > 0:
                 parts.append(f"{duration((self._total - self._done) / rate)} left")
         if self._note:

@@ -12,7 +12,8 @@ from bert_tf2.errors import InputError
 GROUP_BYTES = 256 * 2**20
 # How much larger compressed text is when it is unpacked, about; for planning only.
 _UNPACKED = 3.5
-_LINES_AT_ONCE = 8 * 2**20  # bytes
+# Bytes read at once. What is made of megabytes at a time would leave holes in the memory that are never filled again.
+_BLOCK = 2**18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,20 +96,25 @@ def _behind_blank_line(path: str, position: int) -> int:
         return file.tell()
 
 
-def read_lines(group: Group) -> Iterator[list[str]]:
-    r"""The lines of a group, some megabytes at a time, without their `\n`.
+def read_lines(group: Group) -> Iterator[tuple[list[str], int]]:
+    r"""The lines of a group, some hundred at a time, without their `\n`; and the bytes on disk that they take.
+
+    The bytes are an estimate where a file is compressed, never more than the file has.
 
     Raises:
       InputError: a file is missing, damaged or not UTF-8; the message names file and line.
     """
     for span in group.spans:
+        left = span.end - span.start
         try:
             with files.open_bytes(span.path) as file:
+                packed = files.compression(span.path) is not None
                 if span.start:
                     file.seek(span.start)
-                left = None if files.compression(span.path) else span.end - span.start
-                for block in _blocks(file, left):
-                    yield block.decode("utf-8").removesuffix("\n").split("\n")
+                for block in _blocks(file, None if packed else left):
+                    size = min(left, round(len(block) / _UNPACKED) if packed else len(block))
+                    left -= size
+                    yield block.decode("utf-8").removesuffix("\n").split("\n"), size
         except UnicodeDecodeError:
             for _ in files.read_lines(span.path):  # says where
                 pass
@@ -118,9 +124,9 @@ def read_lines(group: Group) -> Iterator[list[str]]:
 
 
 def _blocks(file: IO[bytes], left: int | None) -> Iterator[bytes]:
-    """Whole lines, `_LINES_AT_ONCE` bytes or a little more at a time, until `left` bytes are read or the file ends."""
+    """Whole lines, `_BLOCK` bytes or a little more at a time, until `left` bytes are read or the file ends."""
     while left is None or left > 0:
-        block = file.read(_LINES_AT_ONCE if left is None else min(_LINES_AT_ONCE, left))
+        block = file.read(_BLOCK if left is None else min(_BLOCK, left))
         if not block:
             return
         if not block.endswith(b"\n"):

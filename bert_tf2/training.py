@@ -227,8 +227,6 @@ class Trainer:
         Raises:
           InputError: there are checkpoints, but none is whole or fits; or workers see different folders.
         """
-        if self._workers.is_chief:
-            checkpoints.remove_unfinished(self.config.output_dir)
         found = checkpoints.resume(self._state, self.config.output_dir, self._optional_state)
         self._check_that_workers_agree()
         if found is None:
@@ -282,6 +280,8 @@ class Trainer:
           Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
         """
         config, first = self.config, self.global_step
+        if self._workers.is_chief:
+            checkpoints.remove_unfinished(config.output_dir)
         if first == 0 and not (Path(config.output_dir) / "checkpoint").exists():
             self.optimizer.start_averages()
             self._save(0)

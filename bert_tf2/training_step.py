@@ -124,6 +124,8 @@ class TrainStep:
         `in_a_row` is that of the call before; `mine`, float32 `[2]`, becomes `agreed`, the largest of all workers, so
         that what they do next is the same.
         """
+        # AutoGraph has nothing to do in models, and would take seconds to find that out.
+        replica_step = tf.autograph.experimental.do_not_convert(self._replica_step)
         several_workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
         @tf.function
@@ -134,7 +136,7 @@ class TrainStep:
             while taken < count and in_a_row < self.most_skipped:
                 scale = self.loss_scale.value()
                 arguments = (next(iterator), self.global_step.value(), self.skipped_steps.value(), scale)
-                per_replica = self.strategy.run(self._replica_step, args=arguments)
+                per_replica = self.strategy.run(replica_step, args=arguments)
                 last, is_finite, position = self.strategy.experimental_local_results(per_replica)[0]
                 sums = tf.where(is_finite, sums + last, sums)
                 in_a_row = tf.where(is_finite, zero, in_a_row + tf.cast(scale <= 1, tf.int64))
@@ -173,7 +175,7 @@ class TrainStep:
 
     @functools.cached_property
     def _gradients(self) -> Callable[..., _Gradients]:
-        return tf.function(self._all_parts, jit_compile=True) if self.compiles else self._all_parts
+        return tf.function(self._all_parts, jit_compile=True, autograph=False) if self.compiles else self._all_parts
 
     def _all_parts(
         self, batch: Batch, weights: dict[str, tf.Tensor], step: tf.Tensor, replica: tf.Tensor, scale: tf.Tensor

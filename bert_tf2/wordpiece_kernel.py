@@ -24,27 +24,43 @@ _BOUNDARY = 0  # Between words.
 _END = -1  # Of an expansion.
 _CONTEXT = -2
 
-# Columns of `Tables.slots` and of `Tables.pieces`.
+# Columns of `Parts.slots` and of `Parts.pieces`.
 _NUMBER, _PIECE = 0, 1
 _BEGIN, _LENGTH, _ID = 0, 1, 2
+_HEADER = 6  # numbers in front of the parts in `Tables.narrow`
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _HIGH_BITS = np.uint64(32)
 
 
 class Tables(NamedTuple):
+    """All `Parts`, one after the other, in two arrays.
+
+    Numba takes over few arguments more quickly than many, and that is what a short text waits for most.
+
+    Attributes:
+      narrow: int32: the three numbers, where `expansions`, `spellings` and `powers` end, then `actions`, `expansions`,
+        `spellings` and `pieces`.
+      wide: uint64: `powers` and `slots`.
+    """
+
+    narrow: np.ndarray
+    wide: np.ndarray
+
+
+class Parts(NamedTuple):
     """A vocabulary and the rules, as the kernels read them.
 
     Attributes:
       actions: int32 `[0x110000]`. Above 0: the symbol that a code point becomes. Otherwise minus the place in
         `expansions` of the symbols that it becomes.
       expansions: int32, strings of symbols, each ended by `_END`. The one at 0 is a `_BOUNDARY`.
-      slots: uint64 `[slots, 2]`, two hash tables with open addressing: the number of a piece, and its row in `pieces`
-        (0: the slot is free). The first half holds the pieces that begin a word, the second those that continue one.
+      spellings: int32, the symbols of all pieces, without `##`.
       pieces: int32 `[pieces + 1, 3]`: where a piece begins in `spellings`, its length without `##`, its id. Row 0 is
         what words that cannot be cut become; it has no spelling.
-      spellings: int32, the symbols of all pieces, without `##`.
       powers: uint64 `[longest piece + 1]`, the powers of the numbers' base, modulo 2**64.
+      slots: uint64 `[slots, 2]`, two hash tables with open addressing: the number of a piece, and its row in `pieces`
+        (0: the slot is free). The first half holds the pieces that begin a word, the second those that continue one.
       exact_length: up to this length, words of one length with the same number are the same.
       max_length: of a word that is cut, in characters.
       widest: symbols that a character becomes at most.
@@ -52,13 +68,41 @@ class Tables(NamedTuple):
 
     actions: np.ndarray
     expansions: np.ndarray
-    slots: np.ndarray
-    pieces: np.ndarray
     spellings: np.ndarray
+    pieces: np.ndarray
     powers: np.ndarray
+    slots: np.ndarray
     exact_length: int
     max_length: int
     widest: int
+
+
+def _tables(parts: Parts) -> Tables:
+    narrow = [parts.actions, parts.expansions, parts.spellings, parts.pieces.ravel()]
+    ends = _HEADER + np.cumsum([len(part) for part in narrow[:3]])
+    header = [parts.exact_length, parts.max_length, parts.widest, *ends[1:], len(parts.powers)]
+    return Tables(
+        np.concatenate([header, *narrow], dtype=np.int32, casting="same_kind"),
+        np.concatenate([parts.powers, parts.slots.ravel()]),
+    )
+
+
+@inlined
+def parts(narrow: np.ndarray, wide: np.ndarray) -> Parts:
+    """The parts of `Tables`."""
+    actions_end = _HEADER + CODE_POINTS
+    expansions_end, spellings_end, powers_end = narrow[3], narrow[4], narrow[5]
+    return Parts(
+        narrow[_HEADER:actions_end],
+        narrow[actions_end:expansions_end],
+        narrow[expansions_end:spellings_end],
+        narrow[spellings_end:].reshape(-1, 3),
+        wide[:powers_end],
+        wide[powers_end:].reshape(-1, 2),
+        narrow[0],
+        narrow[1],
+        narrow[2],
+    )
 
 
 def make_tables(vocab: Mapping[str, int], replacements: Replacements, unknown: str, max_length: int) -> Tables:
@@ -94,22 +138,25 @@ def make_tables(vocab: Mapping[str, int], replacements: Replacements, unknown: s
     symbols = symbol_of[replacements.characters]
     ends = replacements.ends
     widths = np.diff(ends, prepend=0)
-    expansions = np.concatenate([[_BOUNDARY, _END], np.insert(symbols, ends, _END)]).astype(np.int32)
-    actions = symbol_of.copy()
+    expansions = np.concatenate([[_BOUNDARY, _END], np.insert(symbols, ends, _END)])
+    actions = symbol_of  # Nobody needs it any more as it was.
     actions[replacements.changed] = -(2 + ends - widths + np.arange(len(ends)))  # Behind each comes an `_END`.
     single = np.flatnonzero(widths == 1)
     single = single[symbols[ends[single] - 1] > 0]
     actions[replacements.changed[single]] = symbols[ends[single] - 1]
-    return Tables(
-        actions=actions,
-        expansions=expansions,
-        slots=slots,
-        pieces=pieces,
-        spellings=spellings,
-        powers=powers,
-        exact_length=exact_length,
-        max_length=max_length,
-        widest=int(widths.max(initial=1)),
+
+    return _tables(
+        Parts(
+            actions=actions,
+            expansions=expansions,
+            spellings=spellings,
+            pieces=pieces,
+            powers=powers,
+            slots=slots,
+            exact_length=exact_length,
+            max_length=max_length,
+            widest=widths.max(initial=1),
+        )
     )
 
 
@@ -138,26 +185,15 @@ def _fill(slots: np.ndarray, pieces: np.ndarray, beginnings: int, spellings: np.
 
 @compiled
 def _encode(
-    codes: np.ndarray,
-    lengths: np.ndarray,
-    ids: np.ndarray,
-    counts: np.ndarray,
-    actions: np.ndarray,
-    expansions: np.ndarray,
-    slots: np.ndarray,
-    pieces: np.ndarray,
-    spellings: np.ndarray,
-    powers: np.ndarray,
-    exact_length: int,
-    max_length: int,
-    widest: int,
+    codes: np.ndarray, lengths: np.ndarray, ids: np.ndarray, counts: np.ndarray, narrow: np.ndarray, wide: np.ndarray
 ) -> int:
     """Writes the ids of all texts to `ids`, and how many each text has to `counts`; returns their sum.
 
-    See `encode_texts` and `Tables`. `ids` has room for `widest` ids a character.
+    See `encode_texts` and `Tables`. `ids` has room for as many ids a character as it may become.
 
     All in one function, as Numba counts references to arrays wherever they are handed on: that took twice the time.
     """
+    actions, expansions, spellings, pieces, powers, slots, exact_length, max_length, _ = parts(narrow, wide)
     base = powers[1]
     longest_piece = len(powers) - 1
     half = len(slots) // 2
@@ -240,31 +276,35 @@ def _encode(
 
 
 @compiled
-def encode_text(text: bytes, *fields: Any) -> list[int] | None:
+def encode_text(text: bytes, narrow: np.ndarray, wide: np.ndarray) -> list[int] | None:
     """The ids of one text.
 
     Args:
       text: UTF-32, little-endian, without a byte order mark; lone surrogates may be there.
-      *fields: those of `Tables`. (Numba takes them over more quickly than the tuple.)
+      narrow: see `Tables`.
+      wide: see there.
 
     Returns:
       The ids; None where the text needs the rules.
     """
     codes = np.frombuffer(text, np.int32)
     lengths = np.full(1, len(codes), np.int64)
-    ids = np.empty(len(codes) * fields[-1], np.int32)
-    end = _encode(codes, lengths, ids, lengths, *fields)  # The counts may overwrite the lengths.
+    ids = np.empty(len(codes) * parts(narrow, wide).widest, np.int32)
+    end = _encode(codes, lengths, ids, lengths, narrow, wide)  # The counts may overwrite the lengths.
     return None if lengths[0] == NEEDS_RULES else [ids[place] for place in range(end)]
 
 
 @compiled
-def encode_texts(text: bytes, lengths: np.ndarray, *fields: Any) -> tuple[np.ndarray, np.ndarray]:
+def encode_texts(
+    text: bytes, lengths: np.ndarray, narrow: np.ndarray, wide: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The ids of several texts.
 
     Args:
       text: all of them, one after the other, as for `encode_text`.
       lengths: int64 `[rows]`, the characters of each.
-      *fields: those of `Tables`.
+      narrow: see `Tables`.
+      wide: see there.
 
     Returns:
       ids: int32 `[total]`, of all texts.
@@ -272,8 +312,8 @@ def encode_texts(text: bytes, lengths: np.ndarray, *fields: Any) -> tuple[np.nda
     """
     codes = np.frombuffer(text, np.int32)
     counts = np.empty(len(lengths), np.int64)
-    ids = np.empty(len(codes) * fields[-1], np.int32)
-    end = _encode(codes, lengths, ids, counts, *fields)
+    ids = np.empty(len(codes) * parts(narrow, wide).widest, np.int32)
+    end = _encode(codes, lengths, ids, counts, narrow, wide)
     return ids[:end].copy(), counts
 
 

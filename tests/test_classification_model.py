@@ -105,8 +105,8 @@ def test_names_are_the_originals() -> None:
 def test_dropout_on_the_pooled_output() -> None:
     head = heads.ClassifierHead(BertConfig(**{**TINY_CONFIG, "hidden_size": 2000}), 1)
     head.output_weights.assign(np.eye(1, 2000))
-    pooled = tf.eye(2000)[:1] * 0 + tf.ones([500, 2000])
+    pooled = tf.ones([500, 2000])
     kept = head(pooled, tf.constant([1, 2], tf.int64)).numpy()[:, 0]
-    assert set(np.round(kept, 4)) == {0.0, round(1 / 0.9, 4)}
+    assert sorted(set(kept.tolist())) == pytest.approx([0, 1 / 0.9], rel=1e-4)
     assert 0.05 < (kept == 0).mean() < 0.15
     assert (head(pooled).numpy() == 1).all()

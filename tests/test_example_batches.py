@@ -96,7 +96,9 @@ def test_shares_are_the_rows_of_one_device():
         numbers(example_batches.training(examples, 8, seed=1, share=Share(worker, 2, devices=2)), 6)
         for worker in range(2)
     ]
-    assert [sum((worker[2 * batch] + worker[2 * batch + 1] for worker in pieces), []) for batch in range(3)] == whole
+    for batch in range(3):
+        parts = [worker[2 * batch + device] for worker in pieces for device in range(2)]
+        assert np.concatenate(parts).tolist() == whole[batch]
     rows = np.concatenate([batch["row"] for batch in example_batches.evaluation(examples, 8)])
     shared = [
         [batch["row"].numpy() for batch in example_batches.evaluation(examples, 8, Share(worker, 2, 1))]

@@ -267,6 +267,15 @@ def word_of(number: int) -> str:
     return word
 
 
+def test_enough_expected_text_loads_the_kernel_at_once(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL, "a"]) + "\n", encoding="utf-8")
+    tokenizer = FastTokenizer(str(tmp_path / "vocab.txt"))
+    tokenizer.expect(1000)
+    assert tokenizer._kernel is None
+    tokenizer.expect(10**7)
+    assert tokenizer._kernel is wordpiece_kernel
+
+
 def test_words_with_the_same_number_are_told_apart() -> None:
     """Words and pieces that are one number to the kernel: 2**64 or its multiples are carried through the digits."""
     rng = random.Random(5)
@@ -281,8 +290,9 @@ def test_words_with_the_same_number_are_told_apart() -> None:
     for pieces in zip(*pairs, strict=True):
         vocab = numbered([*ARMENIAN, *pieces[::2], *("##" + piece for piece in pieces[1::2])])
         tokenizer = compiled(vocab, False)
-        assert int(tokenizer._tables.powers[1]) == BASE
-        assert tokenizer._tables.exact_length == 11
+        tables = wordpiece_kernel.parts(*tokenizer._tables)
+        assert int(tables.powers[1]) == BASE
+        assert tables.exact_length == 11
         check(texts, Slow(vocab, False), tokenizer)
 
 
@@ -291,7 +301,7 @@ def test_pieces_at_the_end_of_the_hash_table() -> None:
     last = [word for word in words if wordpiece_kernel._slot(np.uint64(number_of(word)), 128) == 127][:40]
     vocab = numbered([*ARMENIAN[:10], *last[:20], *("##" + word for word in [*last[:20], *ARMENIAN])])
     tokenizer = compiled(vocab, False)
-    assert len(tokenizer._tables.slots) == 2 * 128
+    assert len(wordpiece_kernel.parts(*tokenizer._tables).slots) == 2 * 128
     check([*last, *(ARMENIAN[0] + word for word in last)], Slow(vocab, False), tokenizer)
 
 

@@ -54,7 +54,7 @@ def test_kept_files_make_a_folder_that_needs_nothing_else(tmp_path: Path) -> Non
     assert found.tokenizer(True).vocab == {piece: index for index, piece in enumerate([*SPECIAL, "a"])}
     found.keep(str(tmp_path / "out"))  # onto itself
     assert find(tmp_path).tokenizer(True).vocab["a"] == 5
-    with pytest.raises(InputError, match="Give --bert_config_file|Give --vocab_file"):
+    with pytest.raises(InputError, match=r"Give --(bert_config|vocab)_file"):
         find(tmp_path, overwrite_output_dir=True)
 
 
@@ -79,7 +79,7 @@ def test_sentencepiece(tmp_path: Path, shared: Path) -> None:
     found.keep(str(tmp_path / "out"))
     again = find(tmp_path)
     assert (again.vocab_file, again.spm_model_file) == (None, str(tmp_path / "out" / "spm.model"))
-    assert again.tokenizer(True).encode_batch(["Hello there"]).values.size == 2
+    assert len(again.tokenizer(True).vocab) == 30000
 
 
 def test_what_does_not_fit(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"vocab\.txt has 7 pieces, but the model's vocab_size is 6"):
         small.tokenizer(True)
     small.check_sequences(24, 2)
-    with pytest.raises(InputError, match=r"--max_seq_length=25, but the model has only 24 positions .* =24 or less"):
+    with pytest.raises(InputError, match=r"--max_seq_length=25, but the model has only 24 positions .*=24 or less"):
         small.check_sequences(25, 2)
     with pytest.raises(InputError, match="need 2 segment types, but the model has only 1"):
         find(tmp_path, init_checkpoint=write_model(tmp_path / "one", type_vocab_size=1)).check_sequences(8, 2)

@@ -1,12 +1,13 @@
 """Worker processes end with the command, however it ends; what was done is kept and not done again."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from conftest import REPOSITORY
 WORDS = [f"w{number}" for number in range(50)]
 GROUPS = 60
 INTERRUPTED = 130
+STARTED: list[subprocess.Popen[str]] = []
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,19 @@ def start(folder: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
         *flags,
     ]
     # A session of its own, so that a signal can be sent to all of its processes, as a terminal does.
-    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    STARTED.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """Whatever a test that fails has left behind."""
+    yield
+    for process in STARTED:
+        with process, contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    STARTED.clear()
 
 
 def parts(out: Path) -> dict[str, bytes]:
@@ -92,22 +106,37 @@ def test_the_death_of_the_command_ends_the_workers(folder: Path, expected: dict[
     wait_for(lambda: some_are_made(tmp_path))
     assert len(processes(process.pid)) == 3
     process.kill()
-    process.communicate()
+    process.wait()
     wait_for(lambda: not processes(process.pid))
     assert "groups are there from an earlier run" in go_on(folder, tmp_path, expected)
 
 
-def test_ctrl_c_ends_all_at_once(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_is_done(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     process = start(folder, tmp_path)
     wait_for(lambda: some_are_made(tmp_path))
-    os.killpg(process.pid, signal.SIGINT)
-    _, messages = process.communicate(timeout=30)
-    assert process.returncode == INTERRUPTED
-    assert "Traceback" not in messages
+    messages = press_ctrl_c(process)
     assert f"of {GROUPS} groups are done; the same command with --resume goes on" in messages
-    wait_for(lambda: not processes(process.pid))
     assert not list(tmp_path.glob(".*unfinished*"))
     go_on(folder, tmp_path, expected)
+
+
+@pytest.mark.parametrize("seconds", [0, 4], ids=["while they start", "while they work"])
+def test_ctrl_c_ends_all_at_once(folder: Path, tmp_path: Path, seconds: float) -> None:
+    process = start(folder, tmp_path, "--dupe_factor=30000")  # half a minute a group
+    wait_for(lambda: len(processes(process.pid)) == 3)
+    time.sleep(seconds)
+    press_ctrl_c(process)
+    assert not list(tmp_path.iterdir())
+
+
+def press_ctrl_c(process: subprocess.Popen[str]) -> str:
+    """As a terminal does; returns messages."""
+    os.killpg(process.pid, signal.SIGINT)
+    _, messages = process.communicate(timeout=15)
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in messages
+    wait_for(lambda: not processes(process.pid))
+    return messages
 
 
 def test_a_dead_worker_is_one_sentence(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:

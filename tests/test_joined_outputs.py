@@ -27,12 +27,13 @@ def config(tmp_path: Path) -> PretrainingDataConfig:
 
 
 def jobs_of(config: PretrainingDataConfig) -> list[Job]:
-    """Jobs whose groups are made; each file of one says its name and the group's number."""
-    jobs = [_job(config, Group(index, ()), GROUPS) for index in range(GROUPS)]
-    for job in jobs:
-        for name, path in zip("ab", job.outputs, strict=True):
-            Path(path).write_bytes(f"{name}{job.group.index} ".encode() * 1000)
-    return jobs
+    return [_job(config, Group(index, ()), GROUPS) for index in range(GROUPS)]
+
+
+def make(job: Job) -> None:
+    """Each file of a job says its name and the group's number."""
+    for name, path in zip("ab", job.outputs, strict=True):
+        Path(path).write_bytes(f"{name}{job.group.index} ".encode() * 1000)
 
 
 def contents(config: PretrainingDataConfig) -> list[str]:
@@ -46,6 +47,7 @@ def test_groups_made_in_any_order(config: PretrainingDataConfig, order: tuple[in
     jobs = jobs_of(config)
     with JoinedOutputs(config.outputs, jobs, []) as outputs:
         for index in order:
+            make(jobs[index])
             outputs.add(jobs[index])
             assert contents(config) == ["old", "old"]
         outputs.finish()
@@ -55,9 +57,12 @@ def test_groups_made_in_any_order(config: PretrainingDataConfig, order: tuple[in
 @pytest.mark.parametrize("made", [[0, 1, 2, 3], [0, 2], [3]])
 def test_groups_of_an_earlier_run(config: PretrainingDataConfig, made: list[int]) -> None:
     jobs = jobs_of(config)
+    for index in made:
+        make(jobs[index])
     with JoinedOutputs(config.outputs, jobs, made) as outputs:
         for job in jobs:
             if job.group.index not in made:
+                make(job)
                 outputs.add(job)
         outputs.finish()
     assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
@@ -65,11 +70,17 @@ def test_groups_of_an_earlier_run(config: PretrainingDataConfig, made: list[int]
 
 def test_an_exception_leaves_what_was_there_and_the_groups(config: PretrainingDataConfig) -> None:
     jobs = jobs_of(config)
-    with pytest.raises(KeyboardInterrupt), JoinedOutputs(config.outputs, jobs, []) as outputs:
-        outputs.add(jobs[0])
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with JoinedOutputs(config.outputs, jobs, []) as outputs:
+            make(jobs[0])
+            outputs.add(jobs[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert contents(config) == ["old", "old"]
-    groups = {os.path.basename(path) for job in jobs for path in job.outputs}
+    groups = map(os.path.basename, jobs[0].outputs)
     assert set(os.listdir(Path(config.outputs[0]).parent)) == {"a", "b", *groups}
 
 
@@ -77,6 +88,8 @@ def test_a_full_disk_names_the_file_and_keeps_the_groups(config: PretrainingData
     jobs = jobs_of(config)
     path = Path(config.outputs[0])
     path.unlink()
+    for job in jobs:
+        make(job)
 
     def join() -> None:
         with JoinedOutputs(config.outputs, jobs, []) as outputs:

@@ -1,6 +1,7 @@
 """Records of large input: groups, worker processes, resuming, compression, Beam, the summary and its warnings."""
 
 import dataclasses
+import functools
 import gzip
 import json
 import logging
@@ -17,6 +18,7 @@ from conftest import REPOSITORY
 
 from bert_tf2 import files, records, text_groups
 from bert_tf2.errors import InputError
+from bert_tf2.progress import Progress
 from bert_tf2.tasks import pretraining_data, pretraining_groups
 from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
 
@@ -140,6 +142,73 @@ def test_resume_keeps_what_is_done(folder, parts, tmp_path, dying, monkeypatch, 
     assert summary.instances == parts[1].instances
     assert b"".join(contents(out).values()) == b"".join(contents(parts[0]).values())
     assert not [name for name in os.listdir(out) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("output", ["", "named"])
+def test_resume_of_a_run_that_has_finished_does_nothing(folder, parts, tmp_path, monkeypatch, caplog, output):
+    caplog.set_level(logging.INFO)
+    out = tmp_path / "out"
+    create_pretraining_data(config(folder, f"{out}/{output}"))
+    before = contents(out)
+
+    def never(job, advance):
+        raise Died
+
+    monkeypatch.setattr(pretraining_groups, "make", never)
+    summary = create_pretraining_data(config(folder, f"{out}/{output}", resume=True))
+    assert caplog.messages[-1] == f"Nothing to do: an earlier run of the same command has finished {out}/{output}."
+    assert summary.instances == parts[1].instances
+    assert contents(out) == before
+    with pytest.raises(Died):  # other flags
+        create_pretraining_data(config(folder, f"{out}/{output}", resume=True, random_seed=1))
+    with pytest.raises(Died):  # without the flag
+        create_pretraining_data(config(folder, f"{out}/{output}"))
+    cut = out / next(iter(before))
+    cut.write_bytes(cut.read_bytes()[:-1])
+    with pytest.raises(Died):
+        create_pretraining_data(config(folder, f"{out}/{output}", resume=True))
+
+
+@pytest.mark.parametrize("output", ["", "named"])
+def test_what_runs_with_other_groups_left_is_removed(folder, tmp_path, dying, monkeypatch, output):
+    out = tmp_path / "out"
+    with pytest.raises(Died):
+        create_pretraining_data(config(folder, f"{out}/{output}"))
+    monkeypatch.undo()
+    for path in out.glob("part-*"):  # as the message of `_check_folder` says
+        path.unlink()
+    create_pretraining_data(config(folder, f"{out}/{output}", group_bytes=10**6))
+    assert sorted(os.listdir(out)) == (
+        ["named", "named.summary.json"] if output else ["part-00000-of-00001", "summary.json"]
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"masking": "dynamic"}, {"no_nsp": True}, {"input_file": "packed"}], ids=str)
+def test_the_progress_of_a_group_is_its_size(folder, tmp_path, changes):
+    if changes.get("input_file"):
+        (tmp_path / "text.gz").write_bytes(gzip.compress((folder / "0.txt").read_bytes()))
+        changes = {"input_file": f"{tmp_path}/text.gz"}
+    settings = config(folder, tmp_path / "out", group_bytes=10**6, **changes)
+    (group,) = text_groups.plan(settings.inputs, settings.group_bytes)
+    told = []
+    pretraining_groups.make(pretraining_data._job(settings, group, 1), told.append)
+    assert min(told) >= 0
+    assert len(told) >= 4
+    assert sum(told) == pytest.approx(group.size)
+
+
+def test_progress_lines_of_several_groups(folder, parts, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    eager = functools.partial(Progress, seconds_between_lines=0)
+    monkeypatch.setattr(pretraining_data, "Progress", eager)
+    create_pretraining_data(config(folder, f"{tmp_path}/"))
+    lines = [message for message in caplog.messages if message.startswith("Making records")]
+    summary = parts[1]
+    number = r"\d[\d.e-]*"
+    assert re.fullmatch(rf"Making records: 0\.0 of 0\.0 MB \({number} %\), {number} MB/s, \d+ s left", lines[0])
+    end = f"0 s left, {summary.documents} documents, {summary.instances:,} instances"
+    assert lines[-1].endswith(end)
+    assert "(100 %)" in lines[-1]
 
 
 def test_resume_does_not_take_groups_of_other_flags(folder, parts, tmp_path, dying, monkeypatch):

@@ -181,7 +181,7 @@ def test_init_checkpoint_of_the_original(shared, made, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"do_train": False}, "Nothing to do: give --do_train, --do_eval or both"),
+        ({"do_train": False}, "Nothing to do: give --do_train, --do_eval, --do_predict or several"),
         ({"train_batch_size": 0}, "--train_batch_size=0; it has to be at least 1"),
         ({"learning_rate": 0.0}, "--learning_rate=0.0; it has to be above 0"),
         ({"max_seq_length": 20}, r"--max_seq_length=16 .* but --max_seq_length is 20"),

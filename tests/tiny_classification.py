@@ -17,7 +17,8 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *SIGNS.values()]
 
 def write_model_files(folder: Path, **changes: Any) -> dict[str, str]:
     """A vocabulary and a config; the flags that name them."""
-    config = {**TINY_CONFIG, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.2}
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = {**TINY_CONFIG, "num_hidden_layers": 1, "initializer_range": 0.2, **no_dropout}
     (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
     (folder / "bert_config.json").write_text(BertConfig(**{**config, **changes}).to_json_string())
     return {"vocab_file": str(folder / "vocab.txt"), "bert_config_file": str(folder / "bert_config.json")}

@@ -35,6 +35,9 @@ class PretrainingConfig(training.LoopConfig):
       use_nsp: whether there is a next-sentence task.
       do_train: whether to train.
       do_eval: whether to evaluate.
+      do_predict: whether to fill the masks of the lines of predict_file; alone, it needs neither bert_config_file nor
+        input_file, which are "" then.
+      predict_file: text with `[MASK]` in it; "-" is standard input.
       train_batch_size: examples in a step, over all devices.
       eval_batch_size: examples in an evaluation batch, over all devices.
       learning_rate: highest rate of the schedule.
@@ -70,6 +73,8 @@ class PretrainingConfig(training.LoopConfig):
     use_nsp: bool = True
     do_train: bool = False
     do_eval: bool = False
+    do_predict: bool = False
+    predict_file: str = "-"
     train_batch_size: int = 32
     eval_batch_size: int = 8
     learning_rate: float = 5e-5
@@ -88,8 +93,10 @@ class PretrainingConfig(training.LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.do_train or self.do_eval):
-            raise InputError("Nothing to do: give --do_train, --do_eval or both.")
+        if not (self.do_train or self.do_eval or self.do_predict):
+            raise InputError("Nothing to do: give --do_train, --do_eval, --do_predict or several of them.")
+        if self.do_predict and self.distribution.distribution_strategy == "multi_worker_mirrored":
+            raise InputError("--do_predict runs on one machine; leave --distribution_strategy away.")
         least = {
             "num_train_steps": 0,
             "num_warmup_steps": 0,

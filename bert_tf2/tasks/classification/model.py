@@ -27,6 +27,7 @@ class ClassificationModel:
       outputs: scores of a row, `L`; 1 for regression.
       problem_type: see `metrics.PROBLEM_TYPES`.
       class_weights: for a single label, how much rows of each label count, [L]; the mean is divided by their sum.
+      recompute: see `modeling.BertModel`.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class ClassificationModel:
         outputs: int,
         problem_type: ProblemType,
         class_weights: Sequence[float] | None = None,
+        recompute: bool = False,
     ) -> None:
-        self.bert = modeling.BertModel(config)
-        self.classifier = heads.ClassifierHead(config, outputs)
+        self.bert = modeling.BertModel(config, recompute)
+        self.classifier = heads.ClassifierHead(config, outputs, name="classifier")
         self._problem_type = problem_type
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
 

@@ -19,7 +19,6 @@ from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.events import write_scalars
 from bert_tf2.example_batches import ExampleArrays
-from bert_tf2.metrics import PROBLEM_TYPES
 from bert_tf2.tasks.classification import glue, label_report, outputs
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.config import ClassificationConfig
@@ -35,7 +34,7 @@ from bert_tf2.tasks.finetuning import Finetuning, TrainingData
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
 from bert_tf2.tasks.seeds import run_seeds
 
-__all__ = ["PROBLEM_TYPES", "ClassificationConfig", "run"]
+__all__ = ["ClassificationConfig", "run"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +74,8 @@ def _run(config: ClassificationConfig, strategy: tf.distribute.Strategy) -> dict
     weights = _class_weights(config, data, examples.get("train"))
 
     def make_model() -> ClassificationModel:
-        return ClassificationModel(foundation.bert_config, description.outputs, description.problem_type, weights)
+        kind, recompute = description.problem_type, config.recompute
+        return ClassificationModel(foundation.bert_config, description.outputs, kind, weights, recompute)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES)
     job = _Job(config, data, examples, tokenizer, finetuning)

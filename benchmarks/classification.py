@@ -1,0 +1,255 @@
+"""Fine-tuning a real model on SST-2 and RTE, next to PyTorch and transformers.
+
+    python benchmarks/classification.py --glue=glue --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1,2,3]
+
+`--glue` is a folder with `SST-2/` and `RTE/` as GLUE has them; `--model` a Hugging Face folder of a BERT. Both sides
+start from it and learn the same rows (the first `--rows` of SST-2, all of RTE) with the same batch, highest rate,
+epochs and linear schedule with a warm-up of a tenth, in float32 with dropout, and are scored on the whole dev set:
+
+* ours: `run_classifier.py`'s own function, batches padded to their longest row;
+* transformers, padded to `max_seq_length`, as its `run_glue.py` does;
+* transformers, padded to the longest row of the batch (its dynamic padding).
+
+The optimizer is AdamW in both, weight decay 0.01 (`--optimizer=bert` takes BERT's own here, which leaves out the bias
+correction and so takes longer steps at first: a short training at a low rate comes farther with it). The loop there is
+a plain one around `BertForSequenceClassification`; its tokenizing is not timed. PyTorch gets the settings that let
+glibc keep its memory, without which it is several times slower.
+
+First speed: `--repetitions` times in turns, each side takes `--warm_up` steps and then `--steps` timed ones on the same
+number of threads; examples a second (medians) and their ratios. Then, unless `--speed_only`, scores: for each seed a
+whole fine-tuning of ours and one of transformers' dynamic padding; means and deviations.
+
+`--peer` is a Python with torch and transformers; the same one where it is not given.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+_TASKS = {"SST-2": ("sst-2", ("sentence", None)), "RTE": ("rte", ("sentence1", "sentence2"))}
+_WARM_UP = 0.1
+_WEIGHT_DECAY = 0.01
+
+
+# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+
+
+def ours(options: argparse.Namespace) -> dict[str, float]:
+    import dataclasses
+
+    import tensorflow as tf
+
+    from bert_tf2 import training
+    from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.tasks.classification import runner
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    marks: list[tuple[int, float]] = []
+
+    class Clock:
+        """Notes the time at two steps."""
+
+        def next_after(self, step: int) -> int:
+            return options.warm_up if step < options.warm_up else max(step + 1, options.warm_up + options.steps)
+
+        def run(self, step: int) -> str | None:
+            if step in (options.warm_up, options.warm_up + options.steps):
+                marks.append((step, time.perf_counter()))
+            return "timed" if step >= options.warm_up + options.steps else None
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = runner.ClassificationConfig(
+            output_dir=folder,
+            init_checkpoint=options.model,
+            task_name=_TASKS[options.task][0],
+            data_dir=options.data,
+            max_seq_length=options.max_seq_length,
+            train_batch_size=options.batch_size,
+            eval_batch_size=32,
+            learning_rate=options.learning_rate,
+            num_train_epochs=options.epochs,
+            do_train=True,
+            do_eval=not options.timed,
+            eval_every_steps=1_000_000,
+            seed=options.seed,
+            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=_WEIGHT_DECAY),
+        )
+        if options.timed:
+            plain = training.Trainer.train
+            training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
+            # The loop saves at the end; that is not timed, and all else is left to the second mark.
+            runner.run(dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6))
+            (first, begin), (last, end) = marks
+            return {"examples_per_second": (last - first) * options.batch_size / (end - begin)}
+        return {"accuracy": (runner.run(config) or {})["eval_accuracy"]}
+
+
+# --- The peer, in a process of its own -------------------------------------------------------------------------------
+
+
+def peer(options: argparse.Namespace) -> dict[str, float]:
+    import numpy as np
+    import torch
+    from transformers import AutoTokenizer, BertForSequenceClassification, get_linear_schedule_with_warmup
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+
+    def read(split: str) -> tuple[list[dict], list[int]]:
+        header, *lines = Path(options.data, f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+        names = header.split("\t")
+        cells = [dict(zip(names, line.split("\t"), strict=False)) for line in lines]
+        first, second = _TASKS[options.task][1]
+        labels = sorted({cell["label"] for cell in cells})
+        texts = [[cell[first] for cell in cells], *([[cell[second] for cell in cells]] if second else [])]
+        limits = {"truncation": True, "max_length": options.max_seq_length}
+        encoded = tokenizer(*texts, **limits)
+        rows = [{key: encoded[key][row] for key in encoded} for row in range(len(cells))]
+        return rows, [labels.index(cell["label"]) for cell in cells]
+
+    def batch(rows: list[dict], pad_to: int | None) -> dict:
+        padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
+        return tokenizer.pad(rows, return_tensors="pt", **padding)
+
+    rows, labels = read("train")
+    model = BertForSequenceClassification.from_pretrained(options.model, num_labels=2)
+    decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
+    others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
+    groups = [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
+    steps = int(len(rows) / options.batch_size * options.epochs)
+    schedule = get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
+    rng = np.random.default_rng(options.seed)
+    order = np.concatenate([rng.permutation(len(rows)) for _ in range(int(options.epochs) + 1)])
+    pad_to = options.max_seq_length if options.full_padding else None
+    model.train()
+    begin = 0.0
+    for step in range(min(steps, options.warm_up + options.steps) if options.timed else steps):
+        if step == options.warm_up:
+            begin = time.perf_counter()
+        chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
+        inputs = batch([rows[row] for row in chosen], pad_to)
+        loss = model(**inputs, labels=torch.tensor([labels[row] for row in chosen])).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    if options.timed:
+        return {"examples_per_second": options.steps * options.batch_size / (time.perf_counter() - begin)}
+    rows, labels = read("dev")
+    model.eval()
+    right = 0
+    with torch.no_grad():
+        for begin_row in range(0, len(rows), 32):
+            part = slice(begin_row, begin_row + 32)
+            found = model(**batch(rows[part], None)).logits.argmax(1)
+            right += int((found == torch.tensor(labels[part])).sum())
+    return {"accuracy": right / len(rows)}
+
+
+# --- All together ----------------------------------------------------------------------------------------------------
+
+
+def start(options: argparse.Namespace, side: str, **changes: object) -> dict[str, float]:
+    """Runs one side in a process of its own and returns what it found."""
+    values = {**vars(options), "side": side, **changes}
+    python = options.peer if side == "peer" else sys.executable
+    environment = {**os.environ, **(_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
+    program = [python, __file__, f"--worker={json.dumps(values)}"]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def copy_rows(source: Path, target: Path, rows: int | None) -> str:
+    target.mkdir(parents=True)
+    for name in ("train.tsv", "dev.tsv"):
+        lines = (source / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = lines if name == "dev.tsv" or rows is None else lines[: rows + 1]
+        (target / name).write_text("".join(kept), encoding="utf-8")
+    return str(target)
+
+
+def measure_speed(options: argparse.Namespace) -> None:
+    sides = {
+        "ours": {"side": "ours"},
+        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
+        "transformers, dynamic padding": {"side": "peer"},
+    }
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(options.repetitions):
+        for name, values in sides.items():
+            found[name].append(start(options, **values, timed=True)["examples_per_second"])
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    for name, values in found.items():
+        ratio = medians["ours"] / medians[name]
+        each = ", ".join(f"{value:.1f}" for value in values)
+        print(f"{options.task}  {name:30} {medians[name]:7.1f} examples/s  ours is {ratio:.2f}x  ({each})", flush=True)
+
+
+def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
+    for name, side in (("ours", "ours"), ("transformers", "peer")):
+        scores = [100 * start(options, side, seed=seed)["accuracy"] for seed in seeds]
+        deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
+        each = ", ".join(f"{score:.1f}" for score in scores)
+        mean = statistics.mean(scores)
+        print(f"{options.task}  {name:30} dev accuracy {mean:.2f} +- {deviation:.2f}  ({each})", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--glue", help="folder with SST-2 and RTE")
+    parser.add_argument("--model", help="Hugging Face folder")
+    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
+    parser.add_argument("--tasks", default="SST-2,RTE")
+    parser.add_argument("--rows", type=int, default=6000, help="of SST-2")
+    parser.add_argument("--epochs", type=float, help="1 for SST-2, 3 for RTE")
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--learning_rate", type=float, default=5e-5)
+    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
+    parser.add_argument("--max_seq_length", type=int, default=128)
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--warm_up", type=int, default=4, help="steps before the timed ones")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--speed_only", action="store_true")
+    parser.add_argument("--scores_only", action="store_true")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        values = argparse.Namespace(**{"timed": False, "full_padding": False, "seed": 1, **json.loads(options.worker)})
+        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        return
+    seeds = list(map(int, options.seeds.split(",")))
+    default_epochs = {"SST-2": 1.0, "RTE": 3.0}
+    with tempfile.TemporaryDirectory() as folder:
+        for task in options.tasks.split(","):
+            data = copy_rows(Path(options.glue, task), Path(folder, task), options.rows if task == "SST-2" else None)
+            epochs = options.epochs or default_epochs[task]
+            part = argparse.Namespace(**{**vars(options), "task": task, "data": data, "epochs": epochs})
+            if not options.scores_only:
+                measure_speed(part)
+            if not options.speed_only:
+                measure_scores(part, seeds)
+
+
+if __name__ == "__main__":
+    main()

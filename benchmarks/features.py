@@ -1,0 +1,167 @@
+"""Vectors of lines of text, mean over their tokens: this project against transformers on PyTorch, on one model.
+
+    python benchmarks/features.py --model=all-MiniLM-L6-v2 --text=en_novels.txt [--lines=5000] [--peer_python=python]
+
+`--model` is a Hugging Face folder. Both sides get the same lines in memory and give back their vectors in memory, from
+tokenizing to pooling. PyTorch runs in a process of its own (`--peer_python` may be of another environment), in
+inference mode, the lines sorted by length and padded to the longest of a batch, with glibc told to keep its memory. The
+lines are taken in rounds, part by part, size by size, side by side, so that a busy moment of the machine hits both.
+Printed are sentences per second by batch size, from the median and the fastest of the rounds of each part; the ratio of
+the best of each side; and the greatest difference of a number.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+MAX_SEQ_LENGTH = 128
+BATCH_SIZES = (8, 16, 32, 64)
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+Vectors = Callable[[list[str], int], np.ndarray[Any, Any]]
+
+
+def pytorch(folder: str) -> Vectors:
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+
+    @torch.inference_mode()
+    def vectors(lines: list[str], batch_size: int) -> np.ndarray[Any, Any]:
+        encoded = tokenizer(lines, truncation=True, max_length=MAX_SEQ_LENGTH)
+        order = np.argsort([-len(ids) for ids in encoded["input_ids"]], kind="stable")
+        found = np.empty((len(lines), model.config.hidden_size), np.float32)
+        for first in range(0, len(lines), batch_size):
+            rows = order[first : first + batch_size]
+            part = {name: [encoded[name][row] for row in rows] for name in ("input_ids", "attention_mask")}
+            batch = tokenizer.pad(part, return_tensors="pt")
+            mask = batch["attention_mask"][..., None].float()
+            found[rows] = ((model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)).numpy()
+        return found
+
+    return vectors
+
+
+def ours(folder: str) -> Vectors:
+    from bert_tf2 import cli
+
+    cli.import_tensorflow()
+    import tensorflow as tf
+
+    from bert_tf2 import initialization, modeling
+    from bert_tf2.fast_tokenizer import FastTokenizer
+    from bert_tf2.tasks import feature_encoder, feature_input
+
+    model = modeling.BertModel(initialization.find_bert_config(folder))
+    initialization.load({name: variable.value for name, variable in model.named_variables().items()}, folder)
+    lower = initialization.find_do_lower_case(folder)
+    tokenizer = FastTokenizer(initialization.find_vocab_file(folder), lower is not False)
+    encoders = {
+        size: feature_encoder.Encoder(
+            feature_encoder.features_of(model, (-1,), feature_encoder.MEAN),
+            model.config.hidden_size,
+            of_tokens=False,
+            batch_size=size,
+            max_seq_length=MAX_SEQ_LENGTH,
+            strategy=tf.distribute.get_strategy(),
+            compiles=False,
+        )
+        for size in BATCH_SIZES
+    }
+
+    def vectors(lines: list[str], batch_size: int) -> np.ndarray[Any, Any]:
+        sequences = feature_input.encode(lines, tokenizer, MAX_SEQ_LENGTH)
+        return encoders[batch_size].vectors(sequences, lambda _: None)
+
+    return vectors
+
+
+def serve(vectors: Vectors) -> None:
+    """Answers requests, an object a line on standard input, with the seconds that they took."""
+    for request in map(json.loads, sys.stdin):
+        begin = time.perf_counter()
+        found = vectors(request["lines"], request["batch_size"])
+        seconds = time.perf_counter() - begin
+        np.save(request["output"], found)
+        print(json.dumps(seconds), flush=True)
+
+
+def parts(lines: list[str], size: int) -> Iterator[list[str]]:
+    return (lines[first : first + size] for first in range(0, len(lines), size))
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--text")
+    parser.add_argument("--lines", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--part", type=int, default=500, help="lines at a time")
+    parser.add_argument("--peer_python", default=sys.executable, help="Python that has torch and transformers")
+    parser.add_argument("--serve", choices=["ours", "pytorch"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", default="/tmp", help="for the vectors")
+    options = parser.parse_args()
+    if options.serve:
+        serve({"ours": ours, "pytorch": pytorch}[options.serve](options.model))
+        return
+
+    with open(options.text, encoding="utf-8") as file:
+        text = sorted({line.strip() for line in file} - {""})
+    lines = random.Random(12345).sample(text, options.lines)
+    sides: dict[str, Any] = {}
+    for side, python, environment in (("ours", sys.executable, {}), ("pytorch", options.peer_python, KEEP_MEMORY)):
+        command = [python, __file__, f"--model={options.model}", f"--serve={side}"]
+        sides[side] = subprocess.Popen(
+            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment}
+        )
+    seconds: dict[tuple[str, int], list[list[float]]] = {}
+    difference = 0.0
+    for number in range(options.rounds + 1):
+        for part in list(parts(lines, options.part))[: None if number else 1]:  # at first one, to warm up
+            for size in BATCH_SIZES:
+                found = {}
+                for side, process in sides.items():
+                    output = os.path.join(options.folder, f"features-{os.getpid()}-{side}.npy")
+                    request = {"lines": part, "batch_size": size, "output": output}
+                    process.stdin.write(json.dumps(request) + "\n")
+                    process.stdin.flush()
+                    took = json.loads(process.stdout.readline())
+                    found[side] = np.load(output)
+                    os.remove(output)
+                    if number:
+                        rounds = seconds.setdefault((side, size), [[] for _ in range(options.rounds)])
+                        rounds[number - 1].append(took)
+                difference = max(difference, float(np.abs(found["ours"] - found["pytorch"]).max()))
+    for process in sides.values():
+        process.stdin.close()
+        process.wait()
+
+    for kind, choose in (("median of the rounds", statistics.median), ("fastest of the rounds", min)):
+        print(f"{kind:24}" + "".join(f"{f'batch {size}':>12}" for size in BATCH_SIZES))
+        best = {}
+        for side in sides:
+            # By part, so that a busy moment spoils one part of one round alone.
+            totals = [sum(map(choose, zip(*seconds[side, size], strict=True))) for size in BATCH_SIZES]
+            best[side] = len(lines) / min(totals)
+            print(f"{side:24}" + "".join(f"{len(lines) / total:12.1f}" for total in totals))
+        print(f"best against best: {best['ours'] / best['pytorch']:.2f}x")
+    print(f"greatest difference: {difference:.1e}")
+
+
+if __name__ == "__main__":
+    main()

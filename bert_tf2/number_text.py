@@ -1,0 +1,31 @@
+"""float32 numbers as JSON text with at most six decimals, many at a time; no TensorFlow.
+
+The text of a number `x` is that of `json.dumps(round(float(x), 6))`, as the original's `extract_features.py` writes it:
+`0.25`, `-0.0`, `1.2e-05`, `NaN`.
+"""
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+
+from bert_tf2.compilation import kernel
+
+
+def rows_as_text(values: np.ndarray[Any, Any]) -> list[bytes]:
+    """The numbers of each row, `", "` between them: `b"0.5, -1.25"`.
+
+    Args:
+      values: float32 [R, C].
+    """
+    fast = kernel("bert_tf2.number_kernel")
+    if fast is not None:
+        text = np.empty(values.size * fast.MOST_CHARACTERS, np.uint8)
+        ends = np.empty(len(values), np.int64)
+        size = fast.write_rows(np.ascontiguousarray(values), text, ends)
+        if size != fast.CANNOT:
+            whole = text[:size].tobytes()
+            bounds = [0, *ends.tolist()]
+            return [whole[begin:end] for begin, end in itertools.pairwise(bounds)]
+    return [json.dumps([round(value, 6) for value in row])[1:-1].encode() for row in values.tolist()]

@@ -1,0 +1,323 @@
+"""Vectors of a model for lines of text: lines -> ids -> encoder -> file.
+
+Follows google-research/bert `extract_features.py`.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2 import files, initialization, line_blocks, modeling
+from bert_tf2.distribution import DistributionConfig, make_strategy
+from bert_tf2.errors import InputError
+from bert_tf2.huggingface_config import read_json
+from bert_tf2.line_blocks import STANDARD_INPUT
+from bert_tf2.precision import PrecisionConfig
+from bert_tf2.progress import Progress
+from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs
+from bert_tf2.tasks.feature_encoder import POOLER, POOLINGS, TOKENS, Encoder
+from bert_tf2.tasks.feature_input import Sequences
+from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, TASK_FILE, Foundation
+from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
+
+logger = logging.getLogger(__name__)
+
+STANDARD_OUTPUT = "-"
+_POOLER_WEIGHTS = "bert/pooler/"
+_BLOCK_BYTES = 1 << 27  # of vectors that are held at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureConfig:
+    """What `extract_features.py` was asked to do; names and defaults are the original's where it has them.
+
+    Attributes:
+      input_file: lines of text; "-" is standard input.
+      output_file: what to write; "-" is standard output.
+      init_checkpoint: the model's weights.
+      bert_config_file: its sizes; those beside the checkpoint where it is None.
+      vocab_file: its vocabulary, likewise; or
+      spm_model_file: its SentencePiece model, likewise.
+      do_lower_case: whether to strip case and accents; None: as the checkpoint's folder says, else true.
+      layers: numbers of layers with commas between, counted as Python's indices.
+      max_seq_length: tokens of a sequence at most; longer ones are cut.
+      batch_size: sequences in a batch, over all devices.
+      output_format: "json", "npy", "npz" or "parquet".
+      pooling: "none", a vector for each token; else one for each line: "mean", "max", "cls" or "pooler".
+      precision: in what the model computes.
+      distribution: devices.
+
+    Raises:
+      InputError: a value is impossible.
+    """
+
+    input_file: str
+    output_file: str
+    init_checkpoint: str
+    bert_config_file: str | None = None
+    vocab_file: str | None = None
+    spm_model_file: str | None = None
+    do_lower_case: bool | None = None
+    layers: str = "-1,-2,-3,-4"
+    max_seq_length: int = 128
+    batch_size: int = 32
+    output_format: str = "json"
+    pooling: str = TOKENS
+    precision: PrecisionConfig = dataclasses.field(default_factory=PrecisionConfig)
+    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("max_seq_length", 3), ("batch_size", 1)):
+            if getattr(self, name) < lowest:
+                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least {lowest}.")
+        for name, choices in (("output_format", feature_outputs.FORMATS), ("pooling", POOLINGS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        if self.vocab_file and self.spm_model_file:
+            raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
+        _ = self.layer_numbers
+        if self.pooling == POOLER and self.layers != type(self).layers:
+            raise InputError(
+                "--pooling=pooler is what the model makes of its last layer, so --layers has no effect; leave it away."
+            )
+        if self.output_file == STANDARD_OUTPUT and self.output_format != "json":
+            raise InputError(
+                f"--output_format={self.output_format} cannot be written to standard output; give a file as "
+                "--output_file, or --output_format=json."
+            )
+        if self.distribution.distribution_strategy == "multi_worker_mirrored":
+            raise InputError(
+                "--distribution_strategy=multi_worker_mirrored: one machine writes the output; divide the input and "
+                "start one process on each machine."
+            )
+        feature_outputs.check_format(self.output_format, self.of_tokens)
+
+    @property
+    def layer_numbers(self) -> tuple[int, ...]:
+        """The numbers of `layers`; none where the pooler's vectors are wanted."""
+        if self.pooling == POOLER:
+            return ()
+        try:
+            return tuple(int(number) for number in self.layers.split(","))
+        except ValueError:
+            raise InputError(
+                f"--layers={self.layers}; numbers of layers with commas between were expected: -1,-2 are the last two."
+            ) from None
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether there is a vector for each token; else for each line."""
+        return self.pooling == TOKENS
+
+
+def run(config: FeatureConfig) -> int:
+    """Writes the vectors of all lines.
+
+    Returns:
+      How many lines there are.
+
+    Raises:
+      InputError: input, config, checkpoint and flags do not fit together.
+      OSError: the output cannot be written.
+    """
+    paths = line_blocks.find(config.input_file)
+    _check_files(config, paths)
+    strategy = make_strategy(config.distribution)
+    precision = config.precision.resolved()
+    foundation = _find_foundation(config)
+    extraction = _Extraction(config, paths, foundation, strategy, precision)
+    with contextlib.ExitStack() as opened:
+        if config.output_file == STANDARD_OUTPUT:
+            return extraction.run_to_standard_output()
+        names = feature_outputs.names_of(config.output_format, config.of_tokens)
+        output = opened.enter_context(UnfinishedOutput(config.output_file, names, extraction.settings()))
+        return extraction.run(extraction.file(output), output)
+
+
+def _check_files(config: FeatureConfig, paths: list[str]) -> None:
+    if config.output_file == STANDARD_OUTPUT:
+        return
+    folder = os.path.dirname(config.output_file) or "."
+    files.check_writable(folder)
+    if os.path.isdir(config.output_file):
+        raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
+    for path in paths:
+        if path != STANDARD_INPUT and os.path.exists(config.output_file) and os.path.samefile(path, config.output_file):
+            raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")
+
+
+def _find_foundation(config: FeatureConfig) -> Foundation:
+    """Config and vocabulary: the flags, else what is beside the checkpoint."""
+    checkpoint = config.init_checkpoint
+    bert_config = initialization.find_bert_config(checkpoint, config.bert_config_file)
+    vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
+    if vocab_file is None and spm_model_file is None:
+        folder = initialization.folder_of(checkpoint)
+        beside = os.path.join(folder, SENTENCEPIECE_FILE)
+        if os.path.isfile(beside) and not os.path.isfile(os.path.join(folder, initialization.VOCAB_FILE)):
+            spm_model_file = beside
+        else:
+            vocab_file = initialization.find_vocab_file(checkpoint)
+    foundation = Foundation(bert_config, vocab_file, spm_model_file, _find_case(config), checkpoint)
+    foundation.check_sequences(config.max_seq_length, segments=1)
+    count = bert_config.num_hidden_layers
+    for number in config.layer_numbers:
+        if not -count <= number < count:
+            raise InputError(
+                f"--layers={config.layers}: there is no layer {number}; the model has {count}, 0 to {count - 1} from "
+                f"below or -1 to -{count} from above."
+            )
+    return foundation
+
+
+def _find_case(config: FeatureConfig) -> bool:
+    if config.do_lower_case is not None:
+        return config.do_lower_case
+    found = initialization.find_do_lower_case(config.init_checkpoint)
+    path = os.path.join(initialization.folder_of(config.init_checkpoint), TASK_FILE)
+    if found is None and os.path.isfile(path):
+        found = read_json(path).get("do_lower_case")
+    if found is False:
+        logger.info("--do_lower_case=false, as the folder of --init_checkpoint says.")
+    return found is not False
+
+
+class _Extraction:
+    """A model, and the lines that it reads."""
+
+    def __init__(
+        self,
+        config: FeatureConfig,
+        paths: list[str],
+        foundation: Foundation,
+        strategy: tf.distribute.Strategy,
+        precision: PrecisionConfig,
+    ) -> None:
+        self._config, self._paths, self._foundation, self._precision = config, paths, foundation, precision
+        self._tokenizer = foundation.tokenizer(foundation.do_lower_case)
+        bert_config, numbers = foundation.bert_config, config.layer_numbers
+        with strategy.scope(), precision.policy():
+            model = modeling.BertModel(bert_config)
+        variables = {name: variable.value for name, variable in model.named_variables().items()}
+        report = initialization.load(variables, config.init_checkpoint)
+        if config.pooling == POOLER and any(name.startswith(_POOLER_WEIGHTS) for name in report.missing):
+            raise InputError(f"--pooling=pooler: {report.prefix} has no pooler; give --pooling=mean, max or cls.")
+        logger.info("Using the weights of %s.", report.prefix)
+        self._weights = report.prefix
+        self._size = bert_config.hidden_size * max(1, len(numbers))
+        self._encoder = Encoder(
+            feature_encoder.features_of(model, numbers, config.pooling),
+            self._size,
+            of_tokens=config.of_tokens,
+            batch_size=config.batch_size,
+            max_seq_length=config.max_seq_length,
+            strategy=strategy,
+            compiles=precision.compiles,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What the output follows from, beside the lines."""
+        config, foundation = self._config, self._foundation
+        names = ("layers", "max_seq_length", "output_format", "pooling")
+        vocabulary = hashlib.sha256(Path(foundation.vocabulary_file).read_bytes()).hexdigest()
+        weights = next(path for path in (self._weights, f"{self._weights}.index") if os.path.isfile(path))
+        return {
+            **{name: getattr(config, name) for name in names},
+            "precision": self._precision.precision,
+            "do_lower_case": foundation.do_lower_case,
+            "vocabulary": vocabulary,
+            "bert_config": foundation.bert_config.to_dict(),
+            "weights": [os.path.realpath(weights), os.path.getsize(weights), os.stat(weights).st_mtime_ns],
+        }
+
+    def _json_lines(self) -> feature_outputs.JsonLines:
+        numbers = self._config.layer_numbers if self._config.of_tokens else ()
+        return feature_outputs.JsonLines(self._tokenizer.inv_vocab, numbers)
+
+    def file(self, output: UnfinishedOutput) -> feature_outputs.Vectors:
+        """What writes the output."""
+        config = self._config
+        if config.output_format == "json":
+            return feature_outputs.JsonFile(self._json_lines(), output)
+        pieces = self._tokenizer.inv_vocab if config.of_tokens else None
+        return feature_outputs.ArrayFile(config.output_format, output, self._size, pieces, config.layer_numbers)
+
+    def run_to_standard_output(self) -> int:
+        """Writes to standard output until the input ends or nobody reads any more; returns the number of lines."""
+        stream = feature_outputs.JsonStream(self._json_lines(), sys.stdout.buffer)
+        try:
+            return self.run(stream, None)
+        except BrokenPipeError:
+            logger.info("Whatever read standard output has gone; nothing is left to do.")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            return 0
+
+    def run(self, vectors: feature_outputs.Vectors, output: UnfinishedOutput | None) -> int:
+        """Writes the vectors of all lines that the output does not have yet; returns the number of lines."""
+        earlier = output.done if output else {}
+        done = earlier.get("lines", 0)
+        lines = tokens = 0
+        digest = hashlib.sha256()  # of the lines so far, to go on with the same ones
+        with Progress("Extracting", line_blocks.count(self._paths), unit="line", initial=done) as progress:
+            for text, part in self._parts():
+                skipped = min(len(text), max(0, done - lines))
+                if skipped:
+                    lines, tokens = lines + skipped, tokens + int(part.row_splits[skipped])
+                    digest.update(_bytes(text[:skipped]))
+                    if lines == done and digest.hexdigest() != earlier["digest"]:
+                        raise self._other_lines(done)
+                    text, part = text[skipped:], part.part(skipped, len(part))
+                if not text:
+                    continue
+                vectors.add(lines, part, self._encoder.vectors(part, progress.update))
+                digest.update(_bytes(text))
+                lines, tokens = lines + len(text), tokens + len(part.input_ids)
+                if output:
+                    output.commit({"lines": lines, "tokens": tokens, "digest": digest.hexdigest()})
+        if lines < done:
+            raise self._other_lines(done)
+        if output:
+            output.commit(output.done, at_once=True)
+        vectors.finish()
+        return lines
+
+    def _parts(self) -> Iterator[tuple[list[str], Sequences]]:
+        """All lines, as many at a time as their vectors can be held; the same parts each time, and so the same bits."""
+        most = max(1, _BLOCK_BYTES // (4 * self._size))
+        lines = 0
+        for block in line_blocks.read(self._paths):
+            sequences = feature_input.encode(block, self._tokenizer, self._config.max_seq_length)
+            self._check_segments(sequences, lines)
+            lines += len(block)
+            is_divided = self._config.of_tokens
+            for first, end in feature_outputs.ranges(sequences.row_splits, most) if is_divided else [(0, len(block))]:
+                yield block[first:end], sequences.part(first, end)
+
+    def _check_segments(self, sequences: Sequences, before: int) -> None:
+        if self._foundation.bert_config.type_vocab_size < 2 and sequences.segment_ids.any():
+            first = int(np.searchsorted(sequences.row_splits, np.argmax(sequences.segment_ids), side="right"))
+            raise InputError(
+                f"{self._config.input_file}, line {before + first}: a pair (a ||| b), but the model has only one "
+                "segment type (type_vocab_size)."
+            )
+
+    def _other_lines(self, done: int) -> InputError:
+        config = self._config
+        return InputError(
+            f"{config.output_file} was begun by an earlier run with other input: lines 1 to {done:,} of "
+            f"--input_file={config.input_file} are not the same. To start anew, remove the folder "
+            f"{unfinished_folder(config.output_file)}."
+        )
+
+
+def _bytes(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -1,0 +1,232 @@
+"""What a pre-trained model puts in the place of `[MASK]`: the quickest way to look into it.
+
+Shapes: `B` batch, `S` sequence, `P` masks of a line at most, `V` vocabulary.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2 import checkpoints, files, initialization, line_blocks
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.sequences import join_pair, pad
+from bert_tf2.tasks.feature_input import split_line
+from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, Tokenizer
+from bert_tf2.tasks.pretraining_config import PretrainingConfig
+from bert_tf2.tasks.pretraining_model import PretrainingModel
+
+logger = logging.getLogger(__name__)
+
+OUTPUT_FILE = "fill_mask.jsonl"
+MASK = "[MASK]"
+PAD = "[PAD]"
+_CANDIDATES = 5
+_HEAD = "cls/predictions/"
+_VOCABULARIES = (initialization.VOCAB_FILE, SENTENCEPIECE_FILE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A piece, and how probable the model holds it."""
+
+    token: str
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """A line, and what the model puts in.
+
+    Attributes:
+      line: its number in the input, from 1.
+      text: as it was given.
+      masks: for each `[MASK]` the best pieces, the most probable first.
+    """
+
+    line: int
+    text: str
+    masks: tuple[tuple[Candidate, ...], ...]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        masks = [
+            [{"token": candidate.token, "probability": round(candidate.probability, 6)} for candidate in candidates]
+            for candidates in self.masks
+        ]
+        return json.dumps({"line": self.line, "text": self.text, "masks": masks}, ensure_ascii=False)
+
+    def to_table(self) -> str:
+        """The text, and a row for each mask."""
+        rows = [
+            "   ".join(f"{candidate.token} {candidate.probability:.1%}" for candidate in candidates)
+            for candidates in self.masks
+        ]
+        return "\n".join([self.text, *(f"  {MASK} {number}: {row}" for number, row in enumerate(rows, 1))])
+
+
+def run(config: PretrainingConfig) -> list[Filled]:
+    """Fills the masks of all lines of `predict_file`, prints them, and writes `fill_mask.jsonl` into `output_dir`.
+
+    Empty lines are passed over. A pair of texts is `a ||| b`.
+
+    Raises:
+      InputError: the lines, the model and the vocabulary do not fit together.
+      OSError: the output cannot be written.
+    """
+    paths = line_blocks.find(config.predict_file, "--predict_file")
+    files.check_writable(config.output_dir)
+    filler = MaskFiller.load(config)
+    path = os.path.join(config.output_dir, OUTPUT_FILE)
+    found, number = [], 0
+    with files.replacing(path) as file:
+        for block in line_blocks.read(paths):
+            numbered = [(number + row, line.strip()) for row, line in enumerate(block, 1) if line.strip()]
+            number += len(block)
+            for filled in filler.fill(numbered, config.eval_batch_size):
+                print(filled.to_table(), flush=True)
+                file.write(f"{filled.to_json()}\n")
+                found.append(filled)
+    logger.info("Wrote %s, %d lines.", path, len(found))
+    return found
+
+
+class MaskFiller:
+    """A model with its masked-LM head, and its tokenizer.
+
+    Args:
+      model: with weights.
+      tokenizer: the model's.
+      max_seq_length: tokens of a line at most.
+      source: how an error calls the lines' file.
+    """
+
+    def __init__(self, model: PretrainingModel, tokenizer: Tokenizer, max_seq_length: int, source: str) -> None:
+        self._tokenizer, self._max_seq_length, self._source = tokenizer, max_seq_length, source
+        # A model may have more rows than there are pieces; what has no name is no candidate.
+        pieces = np.zeros(model.bert.config.vocab_size, bool)
+        pieces[list(tokenizer.inv_vocab)] = True
+        names = tf.constant(pieces)
+
+        @tf.function(reduce_retracing=True)
+        def best(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            logits, _ = model.logits(batch)  # [B*P, V]
+            probabilities = tf.where(names, tf.nn.softmax(logits), 0.0)
+            return tf.math.top_k(probabilities, min(_CANDIDATES, len(tokenizer.inv_vocab)))  # [B*P, candidates] each
+
+        self._best = best
+
+    @classmethod
+    def load(cls, config: PretrainingConfig) -> "MaskFiller":
+        """The newest checkpoint of `output_dir`, else `init_checkpoint`.
+
+        Raises:
+          InputError: there is none, it has no masked-LM head, or its config or vocabulary cannot be found.
+        """
+        checkpoint = checkpoints.latest(config.output_dir) or config.init_checkpoint
+        if checkpoint is None:
+            raise InputError(
+                f"--do_predict: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
+            )
+        bert_config = initialization.find_bert_config(checkpoint, config.bert_config_file or None)
+        tokenizer = _find_tokenizer(config, checkpoint, bert_config)
+        with config.precision.resolved().policy():
+            model = PretrainingModel(bert_config, with_next_sentence=False)
+        variables = {name: variable.value for name, variable in model.named_variables.items()}
+        report = initialization.load(variables, checkpoint)
+        if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
+            raise InputError(
+                f"--do_predict: {report.prefix} has no masked-LM head (it lacks {lacking[0]}): it was fine-tuned for "
+                "something else, or never had one."
+            )
+        logger.info("Filling masks with %s.", report.prefix)
+        length = min(config.max_seq_length, bert_config.max_position_embeddings)
+        return cls(model, tokenizer, length, "standard input" if config.predict_file == "-" else config.predict_file)
+
+    def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[Filled]:
+        """The lines with what belongs into them, in their order.
+
+        Args:
+          lines: number and text of each.
+          batch_size: how many the model gets at a time.
+
+        Raises:
+          InputError: a line is too long.
+        """
+        for first in range(0, len(lines), batch_size):
+            part = lines[first : first + batch_size]
+            yield from map(Filled, *zip(*part, strict=True), self._candidates([self._form(*line) for line in part]))
+
+    def _form(self, number: int, text: str) -> tuple[list[str], list[int]]:
+        """Tokens and segments of a line."""
+        first, second = map(self._tokens, split_line(text))
+        tokens, segments = join_pair(first, second or None)
+        if MASK not in tokens:
+            logger.warning("%s, line %d has no %s: nothing to fill in.", self._source, number, MASK)
+        if len(tokens) > self._max_seq_length:
+            raise InputError(
+                f"{self._source}, line {number}: {len(tokens)} tokens with [CLS] and [SEP], but at most "
+                f"{self._max_seq_length} are allowed; shorten it, or give a larger --max_seq_length if the model has "
+                "so many positions."
+            )
+        return tokens, segments
+
+    def _tokens(self, text: str) -> list[str]:
+        """The tokens of a text in which `[MASK]` is the special token, not text."""
+        first, *others = map(self._tokenizer.tokenize, text.split(MASK))
+        return [*first, *(token for other in others for token in (MASK, *other))]
+
+    def _candidates(self, forms: Sequence[tuple[list[str], list[int]]]) -> list[tuple[tuple[Candidate, ...], ...]]:
+        """The best pieces for each mask of some lines."""
+        places = [[place for place, token in enumerate(tokens) if token == MASK] for tokens, _ in forms]
+        columns, most = max(len(tokens) for tokens, _ in forms), max(1, *map(len, places))
+        rows = [self._tokenizer.convert_tokens_to_ids(pad(tokens, columns, PAD)) for tokens, _ in forms]
+        batch = {
+            "input_ids": rows,
+            "input_mask": [pad([1] * len(tokens), columns, 0) for tokens, _ in forms],
+            "segment_ids": [pad(segments, columns, 0) for _, segments in forms],
+            "masked_lm_positions": [pad(found, most, 0) for found in places],
+        }
+        probabilities, pieces = self._best({name: tf.constant(part, tf.int32) for name, part in batch.items()})
+        shape = (len(forms), most, -1)
+        best = zip(probabilities.numpy().reshape(shape).tolist(), pieces.numpy().reshape(shape).tolist(), strict=True)
+        return [
+            tuple(map(self._named, row_probabilities[: len(found)], row_pieces))
+            for (row_probabilities, row_pieces), found in zip(best, places, strict=True)
+        ]
+
+    def _named(self, probabilities: list[float], indices: list[int]) -> tuple[Candidate, ...]:
+        pieces = self._tokenizer.convert_ids_to_tokens(indices)
+        return tuple(Candidate(*pair) for pair in zip(pieces, probabilities, strict=True))
+
+
+def _find_tokenizer(config: PretrainingConfig, checkpoint: str, bert_config: BertConfig) -> Tokenizer:
+    """The tokenizer of the flags, else of `output_dir`, else of the folder of the checkpoint."""
+    vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
+    folders = (config.output_dir, initialization.folder_of(config.init_checkpoint or checkpoint))
+    beside = [os.path.join(folder, name) for folder in folders for name in _VOCABULARIES]
+    if vocab_file is None and spm_model_file is None:
+        found = next(filter(os.path.isfile, beside), None)
+        if found is None:
+            raise InputError(
+                f"--do_predict needs the vocabulary of the model, and there is no {' or '.join(_VOCABULARIES)} in "
+                f"{' or '.join(dict.fromkeys(folders))}; give --vocab_file or --spm_model_file."
+            )
+        vocab_file, spm_model_file = (None, found) if found.endswith(SENTENCEPIECE_FILE) else (found, None)
+    lower = initialization.find_do_lower_case(config.init_checkpoint or checkpoint)
+    foundation = Foundation(bert_config, vocab_file, spm_model_file, True, checkpoint)
+    if lower is None and vocab_file is not None:
+        lower = not _has_capitals(foundation)
+    return foundation.tokenizer(bool(lower))
+
+
+def _has_capitals(foundation: Foundation) -> bool:
+    """Whether a vocabulary has pieces, other than special tokens, that lower-cased text can never give."""
+    pieces = foundation.tokenizer(do_lower_case=False).vocab
+    return any(piece != piece.lower() for piece in pieces if not re.fullmatch(r"\[.*\]|<.*>", piece))

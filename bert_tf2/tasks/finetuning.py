@@ -1,0 +1,303 @@
+"""What all fine-tuning tasks do alike: start or resume, train with evaluations in between, keep the best, load.
+
+A task brings its model, its examples and its evaluation; `tasks/classification/runner.py` puts them together.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from bert_tf2 import checkpoints, example_batches, initialization, modeling, optimization, run_folder, training
+from bert_tf2.batches import Share
+from bert_tf2.distribution import Workers
+from bert_tf2.errors import InputError
+from bert_tf2.evaluation import Arrays, predict
+from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.precision import PrecisionConfig
+from bert_tf2.tasks.evaluation_hook import BEST_FOLDER, BestMetric, EvaluationHook, EvaluationSteps, Results
+from bert_tf2.tasks.finetuning_config import FinetuningConfig
+from bert_tf2.tasks.foundation import Foundation, check_not_inside
+
+logger = logging.getLogger(__name__)
+
+Outputs = Callable[[training.Batch], dict[str, tf.Tensor]]
+
+# What fine-tuning leaves in a folder, whatever the task is; tasks add their own.
+_WRITTEN = (
+    *("checkpoint", "model.ckpt-*", ".model.ckpt-*", "bert_config.json", "vocab.txt", "spm.model", "task.json"),
+    *("labels.txt", "*.tf_record", "eval_results.txt", "eval_history.jsonl", "predictions.jsonl", "runs"),
+    *(BEST_FOLDER, "eval", "events.out.tfevents.*"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What is learned, and how it is evaluated in between.
+
+    Attributes:
+      examples: the examples.
+      keep: writes what the task has to remember into a folder.
+      results: names of what `evaluate` returns.
+      evaluate: evaluates the model as it is, at a step; None: there is no evaluation.
+      best: the task's choice for `--metric_for_best`.
+    """
+
+    examples: ExampleArrays
+    keep: Callable[[str], None]
+    results: Sequence[str] = ()
+    evaluate: Callable[[int], Results] | None = None
+    best: str = "loss"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetuning:
+    """A model on its devices.
+
+    Attributes:
+      config: the flags.
+      foundation: config and vocabulary.
+      model: made by `make_model`.
+      strategy: where it runs.
+      precision: resolved.
+      own_files: patterns of what the task writes into `output_dir`, for `--overwrite_output_dir`.
+    """
+
+    config: FinetuningConfig
+    foundation: Foundation
+    model: training.Task
+    strategy: tf.distribute.Strategy
+    precision: PrecisionConfig
+    own_files: Sequence[str]
+
+    @classmethod
+    def create(
+        cls,
+        config: FinetuningConfig,
+        foundation: Foundation,
+        make_model: Callable[[], training.Task],
+        strategy: tf.distribute.Strategy,
+        own_files: Sequence[str] = (),
+    ) -> "Finetuning":
+        """With a fresh model, whose weights follow from the seed."""
+        precision = config.precision.resolved()
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope(), precision.policy():
+            model = make_model()
+        logger.info("%s", modeling.summary(foundation.bert_config, model.named_variables))
+        return cls(config, foundation, model, strategy, precision, own_files)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes."""
+        return Workers.of(self.strategy).is_chief
+
+    @property
+    def _variables(self) -> dict[str, tf.Variable]:
+        return {name: variable.value for name, variable in self.model.named_variables.items()}
+
+    # --- Training ----------------------------------------------------------------------------------------------------
+
+    def trainer(self, examples: int) -> training.Trainer:
+        """A trainer for so many examples, resumed or started from `init_checkpoint`.
+
+        Call it inside `locked_folder`, and before anything is written: what is to be overwritten is removed at its end.
+
+        Raises:
+          InputError: there are too few examples for a step, a checkpoint does not fit, or what has been given would be
+            removed.
+        """
+        config, steps = self.config, self.config.num_train_steps(examples)
+        if steps == 0 and config.num_train_epochs:
+            raise InputError(
+                f"{examples} examples and --num_train_epochs={config.num_train_epochs:g} are not one batch of "
+                f"--train_batch_size={config.train_batch_size}; take smaller batches or more epochs."
+            )
+        warmup = config.num_warmup_steps(examples)
+        name = config.optimizer.learning_rate_schedule
+        schedule = optimization.make_schedule(name, config.learning_rate, steps, warmup)
+        loop = training.TrainingConfig.of(
+            config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
+        )
+        trainer = training.Trainer.create(self.model, schedule, self.strategy, loop, config.optimizer, self.precision)
+        resumed = None if config.overwrite_output_dir else trainer.resume()
+        if resumed:
+            logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
+        elif config.init_checkpoint:
+            logger.info("%s", initialization.load(self._variables, config.init_checkpoint))
+        else:
+            logger.warning("There is no --init_checkpoint: training from random weights (seed %d).", config.seed)
+        logger.info(
+            "Training: %s examples, %g epochs, %s steps of %d, %d of them warm-up.",
+            *(f"{examples:,}", config.num_train_epochs, f"{steps:,}", config.train_batch_size, warmup),
+        )
+        self._start_anew()
+        return trainer
+
+    @contextlib.contextmanager
+    def locked_folder(self) -> Iterator[None]:
+        """Inside, `output_dir` is this process's alone to train in.
+
+        Raises:
+          InputError: another process trains there.
+        """
+        if not self.is_chief or self.config.dry_run:
+            yield
+            return
+        with run_folder.locked(self.config.output_dir):
+            yield
+
+    def _start_anew(self) -> None:
+        """Removes what an earlier training left, if that is asked for."""
+        config = self.config
+        if not config.overwrite_output_dir:
+            return
+        given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
+        check_not_inside(config.output_dir, given)
+        if self.is_chief and not config.dry_run:
+            _empty(config.output_dir, (*_WRITTEN, *self.own_files))
+
+    def keep(self, folder: str, keep_task: Callable[[str], None]) -> None:
+        """Writes all but the weights into a model's folder."""
+        self.foundation.keep(folder)
+        keep_task(folder)
+
+    def train(self, trainer: training.Trainer, data: TrainingData) -> None:
+        """Trains to the end; call it inside `locked_folder`.
+
+        Raises:
+          InputError, OSError, Stopped: see `training.Trainer.train`.
+        """
+        config = self.config
+        hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
+        if self.is_chief:
+            self.keep(config.output_dir, data.keep)
+            run_folder.describe(config.output_dir, config)
+        trainer.train(self.batches(data.examples), hooks)
+        for hook in hooks:
+            if hook.best:
+                folder = os.path.join(config.output_dir, BEST_FOLDER)
+                logger.info(
+                    "The best evaluation was at step %d, its weights are kept: use them by --output_dir=%s.",
+                    *(hook.best["step"], folder),
+                )
+
+    def batches(self, examples: ExampleArrays) -> training.Data:
+        """Endless training batches, as `training.Trainer` takes them."""
+
+        def make(examples_done: int, share: Share) -> tf.data.Dataset:
+            size, seed, fixed = self.config.train_batch_size, self.config.seed, self.precision.compiles
+            return example_batches.training(examples, size, seed, examples_done, share, fixed)
+
+        return make
+
+    def _hook(
+        self, trainer: training.Trainer, data: TrainingData, evaluate: Callable[[int], Results]
+    ) -> EvaluationHook:
+        config = self.config
+
+        def evaluate_averages(step: int) -> Results:
+            with trainer.optimizer.averages_in_place():
+                return evaluate(step)
+
+        def save_best(step: int) -> None:
+            if not self.is_chief:
+                return
+            folder = os.path.join(config.output_dir, BEST_FOLDER)
+            checkpoints.remove_unfinished(folder)
+            self.keep(folder, data.keep)
+            with trainer.optimizer.averages_in_place():
+                state = {**self._variables, checkpoints.GLOBAL_STEP: trainer.step.global_step}
+                checkpoints.save(folder, step, state, keep=1)
+
+        return EvaluationHook(
+            config.output_dir,
+            EvaluationSteps(
+                trainer.config.num_train_steps, len(data.examples), config.train_batch_size, config.eval_every_steps
+            ),
+            BestMetric.named(config.metric_for_best or data.best, list(data.results)),
+            config.early_stopping_patience,
+            evaluate_averages,
+            save_best,
+            first_step=trainer.global_step,
+            is_chief=self.is_chief,
+        )
+
+    # --- Evaluation and prediction -----------------------------------------------------------------------------------
+
+    def load(self, is_trained: bool) -> int:
+        """Loads the weights to evaluate or predict with: the newest of `output_dir`, else those of `init_checkpoint`.
+
+        Args:
+          is_trained: whether the model has just been trained, so that only the moving averages are to be loaded.
+
+        Returns:
+          The step of the weights.
+
+        Raises:
+          InputError: they cannot be read, or lack a part of the model.
+        """
+        config = self.config
+        prefix = checkpoints.latest(config.output_dir)
+        if not is_trained or prefix is None:
+            self._load_whole(prefix or str(config.init_checkpoint))
+        if prefix is None:
+            return 0
+        if config.optimizer.ema_decay:
+            averages = checkpoints.load_averages(self._variables, prefix)
+            logger.info("Evaluating with the moving averages of %d variables.", averages)
+        return checkpoints.step_of(prefix)
+
+    def _load_whole(self, checkpoint: str) -> None:
+        report = initialization.load(self._variables, checkpoint)
+        lacking = (*report.missing, *report.mismatched)
+        if lacking:
+            raise InputError(
+                f"{checkpoint} is no model of this task: it lacks {', '.join(lacking[:4])}"
+                f"{' and more' if len(lacking) > 4 else ''}, or has it in another shape; train it first (--do_train)."
+            )
+        logger.info("Using the weights of %s.", checkpoint)
+
+    def predict(self, outputs: Outputs, examples: ExampleArrays, batch_size: int) -> Arrays:
+        """What the model says of each example, in their order.
+
+        Args:
+          outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
+          examples: the examples.
+          batch_size: rows of a batch, over all devices; one that does not divide by their number is rounded up.
+        """
+        replicas = self.strategy.num_replicas_in_sync
+        size = -(-batch_size // replicas) * replicas
+
+        def with_rows(batch: training.Batch) -> dict[str, tf.Tensor]:
+            return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
+
+        def batches(share: Share) -> tf.data.Dataset:
+            return example_batches.evaluation(examples, size, share, self.precision.compiles)
+
+        steps = example_batches.number_of_batches(examples, size)
+        return example_batches.in_order(predict(with_rows, self.strategy, batches, steps))
+
+    def compiled(self, outputs: Outputs) -> Outputs:
+        """`outputs` for `predict`, traced once however often it is used."""
+        jit = self.precision.compiles or None
+        return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
+
+
+def _empty(output_dir: str, patterns: Sequence[str]) -> None:
+    """Removes what an earlier training left; anything else in the folder stays."""
+    # In the order of the patterns: the list of checkpoints goes before what it names.
+    found = list(dict.fromkeys(path for pattern in patterns for path in sorted(Path(output_dir).glob(pattern))))
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if found:
+        logger.info("--overwrite_output_dir: removed %d files and folders of %s.", len(found), output_dir)

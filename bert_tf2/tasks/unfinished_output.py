@@ -1,0 +1,140 @@
+"""An output file that is written over a long time, and goes on after a kill with what was written before.
+
+Until it is whole it is a folder beside its place, `.<name>.unfinished`, with the growing files and `state.json`, which
+says how far they are good. A process that is killed leaves it there; the next one with the same settings goes on.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bert_tf2 import files
+from bert_tf2.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_STATE = "state.json"
+_LOCK = "lock"
+_SECONDS_BETWEEN_STATES = 5.0  # the most work that a kill costs, beside that of a block
+
+
+def unfinished_folder(output_file: str) -> Path:
+    """Where an output is until it is whole."""
+    final = Path(output_file)
+    return final.with_name(f".{final.name}.unfinished")
+
+
+class UnfinishedOutput:
+    """The files that an output is made of, and how much of the work is in them.
+
+    Args:
+      output_file: what it is going to be.
+      names: of the growing files.
+      settings: what the content follows from, for JSON; what was made with others is thrown away.
+
+    Attributes:
+      folder: where the files are.
+      done: what was given to `commit` last, by this process or an earlier one; empty where nothing is done.
+
+    Raises:
+      InputError: another process writes the same output.
+      OSError: nothing can be written there.
+    """
+
+    def __init__(self, output_file: str, names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+        self.output_file, self.folder = output_file, unfinished_folder(output_file)
+        self._settings = json.loads(json.dumps(settings))
+        self._last_commit = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.folder / _LOCK, "w", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise InputError(
+                f"Another process writes {output_file}; wait for it, stop it, or give another --output_file."
+            ) from None
+        self.done, sizes = self._read_state(names)
+        self._files: dict[str, IO[bytes]] = {}
+        for name in names:
+            path = self.folder / name
+            path.touch()
+            os.truncate(path, sizes.get(name, 0))
+            self._files[name] = open(path, "ab")  # noqa: SIM115 (closed by __exit__)
+
+    def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
+        try:
+            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+            is_whole = all((self.folder / name).stat().st_size >= state["sizes"][name] for name in names)
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}, {}
+        if not is_whole or state["settings"] != self._settings:
+            logger.info("%s was begun with other settings; starting anew.", self.output_file)
+            return {}, {}
+        return state["done"], state["sizes"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def append(self, name: str, content: bytes | memoryview) -> None:
+        """Adds to a file.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        try:
+            self._files[name].write(content)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def is_empty(self, name: str) -> bool:
+        """Whether nothing has been written to a file."""
+        return self._files[name].tell() == 0
+
+    def commit(self, done: Mapping[str, Any], *, at_once: bool = False) -> None:
+        """Says what the files hold now; put down every few seconds, or at once.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        self.done = dict(done)
+        if not at_once and time.monotonic() - self._last_commit < _SECONDS_BETWEEN_STATES:
+            return
+        try:
+            for file in self._files.values():
+                file.flush()
+                os.fsync(file.fileno())
+            sizes = {name: file.tell() for name, file in self._files.items()}
+            with files.replacing(self.folder / _STATE) as state:
+                json.dump({"settings": self._settings, "done": self.done, "sizes": sizes}, state)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        self._last_commit = time.monotonic()
+
+    def finish(self, name: str) -> None:
+        """Makes a file of the folder the output, and removes the folder.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        os.replace(self.folder / name, self.output_file)
+        shutil.rmtree(self.folder)
+
+    def _cannot_write(self, error: OSError) -> OSError:
+        return OSError(error.errno, f"cannot be written ({error.strerror})", self.output_file)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
+                file.close()
+        self._lock.close()
