@@ -8,11 +8,13 @@ adds the usual preparation of masked-LM data with `datasets` and `tokenizers` (t
 """
 
 import argparse
+import filecmp
 import importlib
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -146,7 +148,7 @@ def main() -> None:
 def compare(options: argparse.Namespace, folder: str) -> None:
     output = f"{folder}/a.tfrecord"
     command(options.text, options.vocab, options.dupe_factor, output)  # compiles, and fills the disk cache
-    # In a process of its own: a process begins with the memory of the one that starts it, and would be measured so.
+    # In a process of its own: a command begins with the memory of this one, and would be measured so.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         stages = pool.apply(plain, (options.text, options.vocab, options.dupe_factor, f"{folder}/plain.tfrecord"))
     whole = Seconds.sum(stages.values())
@@ -155,7 +157,7 @@ def compare(options: argparse.Namespace, folder: str) -> None:
 
     runs = [command(options.text, options.vocab, options.dupe_factor, output) for _ in range(options.runs)]
     show("command, 1 worker", Seconds.median(run.seconds for run in runs), whole, f", {runs[0].memory:.0f} MB")
-    same = Path(output).read_bytes() == Path(f"{folder}/plain.tfrecord").read_bytes()
+    same = filecmp.cmp(output, f"{folder}/plain.tfrecord", shallow=False)
     print(f"the same bytes as the plain path: {same}")
     starting = stages.pop("starting")
     for stage, seconds in stages.items():
@@ -185,7 +187,9 @@ def copies(text: str, number: int, folder: str) -> str:
     path = f"{folder}/copies.txt"
     with open(path, "wb") as file:
         for _ in range(number):
-            file.write(Path(text).read_bytes() + b"\n")
+            with open(text, "rb") as source:
+                shutil.copyfileobj(source, file)
+            file.write(b"\n")
     return path
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import instances
 from bert_tf2.compilation import kernel
+from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import MASK, SPECIAL_TOKENS, Document, InstanceParameters
 from bert_tf2.sequences import CLS, SEP
 
@@ -263,12 +264,12 @@ def _create_compiled(
     visits = parameters.dupe_factor * len(corpus)
     small = np.uint16 if parameters.max_seq_length <= 2**16 else np.int32
     columns = {
-        "starts": _Column((2,), np.int64),
-        "lengths": _Column((2,), small),
-        "is_random_next": _Column((), np.bool_),
-        "prediction_counts": _Column((), np.int32),
+        "starts": GrowingArray((2,), np.int64),
+        "lengths": GrowingArray((2,), small),
+        "is_random_next": GrowingArray((), np.bool_),
+        "prediction_counts": GrowingArray((), np.int32),
     }
-    prediction_columns = {"positions": _Column((), small), "replacements": _Column((), np.int32)}
+    prediction_columns = {"positions": GrowingArray((), small), "replacements": GrowingArray((), np.int32)}
     cursor, scratch = compiled.FIRST_CURSOR, compiled.scratch(parameters.max_seq_length)
     most = _SLICE * int(rules.wanted.max())
     while cursor.visits < visits:
@@ -317,33 +318,6 @@ def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
         sep=int(vocabulary.sep_id),
         mask=int(vocabulary.mask_id),
     )
-
-
-class _Column:
-    """An array that grows at its end.
-
-    Attributes:
-      size: how much of it is filled.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self._array: NDArray[Any] = np.empty((0, *shape), dtype)
-        self.size = 0
-
-    def room(self, size: int, share: float) -> NDArray[Any]:
-        """A view of the next `size` elements; `share` of all work is done, which says how many there will be."""
-        needed = self.size + size
-        if needed > len(self._array):
-            # Copied seldom, as memory touched anew costs as much as an instance. What is never filled is not touched.
-            expected = 1.05 * self.size / share if share else 2 * self.size
-            grown = np.empty((max(needed, int(expected) + size), *self._array.shape[1:]), self._array.dtype)
-            grown[: self.size] = self.filled()
-            self._array = grown
-        return self._array[self.size : needed]
-
-    def filled(self) -> NDArray[Any]:
-        """A view of what is filled."""
-        return self._array[: self.size]
 
 
 def _create_plainly(

@@ -56,8 +56,7 @@ def count(paths: Sequence[str]) -> int | None:
 def read(paths: Sequence[str]) -> Iterator[list[str]]:
     r"""The lines of files, one file after the other, in blocks; without their `\n`.
 
-    A block ends early where standard input, or another pipe, pauses, so that whoever writes there line by line gets
-    answers.
+    A block ends early where standard input, or another pipe, pauses: whoever writes there line by line gets answers.
 
     Args:
       paths: text files, which may be compressed; `-` is standard input, which may be gzip.

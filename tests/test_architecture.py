@@ -19,6 +19,7 @@ LEVELS = {
         "errors",
         "fast_tokenizer",
         "files",
+        "growing_array",
         "interruption",
         "line_blocks",
         "huggingface_config",

@@ -1,15 +1,17 @@
 """Feature extraction: the original's output, every format and pooling, what is refused, and going on after a stop."""
 
+import dataclasses
 import json
 import logging
 import re
 import shutil
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import expect_full_disk
+from conftest import REPOSITORY, expect_full_disk
 from tiny_huggingface import H, write_folder
 
 from bert_tf2 import checkpoints, initialization, line_blocks
@@ -189,6 +191,27 @@ def test_compiled_by_xla(model, text, tmp_path):
     np.testing.assert_allclose(plain, xla, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["none", "mean"])
+def test_two_devices(model, text, tmp_path, pooling):
+    """In a process of its own: TensorFlow does not stand several strategies in one."""
+    run(config(model, text, tmp_path / "one.npz", output_format="npz", pooling=pooling))
+    program = (
+        "import sys; from bert_tf2 import cli; cli.import_tensorflow(); import tensorflow as tf; "
+        "cpu = tf.config.list_physical_devices('CPU')[0]; "
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2); "
+        "import extract_features; cli.run(extract_features.main)"
+    )
+    options = {**dataclasses.asdict(config(model, text, tmp_path / "two.npz", output_format="npz", pooling=pooling))}
+    names = ("input_file", "output_file", "init_checkpoint", "layers", "max_seq_length", "batch_size")
+    flags = [f"--{name}={options[name]}" for name in (*names, "output_format", "pooling")]
+    command = [sys.executable, "-c", program, *flags, "--distribution_strategy=mirrored"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 devices" in done.stderr
+    one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
+    np.testing.assert_allclose(one["values"], two["values"], rtol=0, atol=1e-6)
+
+
 def test_case_from_the_folder(model, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     folder = shutil.copytree(model, tmp_path / "model")
@@ -236,7 +259,7 @@ def seen(monkeypatch):
     return found
 
 
-FORMS = [("json", "none"), ("json", "mean"), ("npy", "mean"), ("npz", "none"), ("parquet", "none")]
+FORMS = [("json", "none"), ("npy", "mean"), ("npz", "none"), ("parquet", "none")]
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -253,7 +276,7 @@ def test_goes_on_after_a_stop(model, text, tmp_path, output_format, pooling):
                 run(config(model, text, out, **options))
         assert out.read_text() == "of an earlier run"
         folder = tmp_path / ".out.unfinished"
-        for path in folder.glob("*.npy"):
+        for path in (*folder.glob("*.npy"), *folder.glob("*.jsonl")):
             path.write_bytes(path.read_bytes() + b"half a block")
     with pytest.MonkeyPatch.context() as patch:
         lines = seen(patch)

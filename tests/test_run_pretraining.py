@@ -300,8 +300,13 @@ class TestKill:
         reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{self.STEPS}"))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
+    def reached(self, folder):
+        """The step of the newest checkpoint; 0 where there is none."""
+        newest = checkpoints.latest(folder)
+        return checkpoints.step_of(newest) if newest else 0
+
     def kill_when(self, process, condition):
-        """Kills as soon as the condition holds; says whether the process was still running."""
+        """Kills as soon as the condition holds, or the run ends; says whether it was still running."""
         while process.poll() is None and not condition():
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
@@ -319,27 +324,25 @@ class TestKill:
         whole, broken = tmp_path / "whole", tmp_path / "broken"
         final = self.finish(made, whole)
         broken.mkdir()
-        first = None
-        for kill in range(kills):
 
-            def saving():
-                """Whether the fifth or a later checkpoint is being written at this moment."""
-                steps = [re.match(r"\.model\.ckpt-(\d+)\.", name) for name in os.listdir(broken)]
-                return any(int(step[1]) >= 5 for step in steps if step)
+        def saving():
+            """Whether the fifth or a later checkpoint is being written at this moment."""
+            steps = [re.match(r"\.model\.ckpt-(\d+)\.", name) for name in os.listdir(broken)]
+            return any(int(step[1]) >= 5 for step in steps if step)
 
+        assert self.kill_when(self.start(made, broken), saving)
+        reached = self.reached(broken)
+        assert 4 <= reached < self.STEPS
+        for _ in range(kills - 1):
             end = time.monotonic() + random.uniform(3, 12)
-            killed = self.kill_when(self.start(made, broken), saving if kill == 0 else lambda: time.monotonic() > end)  # noqa: B023
-            if kill == 0:
-                assert killed
-                first = checkpoints.step_of(checkpoints.latest(broken))
-                assert 4 <= first < self.STEPS
-            assert checkpoints.step_of(checkpoints.latest(broken)) >= first
-            if not killed or checkpoints.step_of(checkpoints.latest(broken)) == self.STEPS:
+            self.kill_when(self.start(made, broken), lambda: time.monotonic() > end)  # noqa: B023
+            assert self.reached(broken) >= reached
+            reached = self.reached(broken)
+            if reached == self.STEPS:  # it was through: once more from the start
                 self.compare(self.final_weights(broken), final)
-                for path in broken.iterdir():  # it was through: once more from the start
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                first = 0
-                self.start(made, broken).wait() if kill == kills - 1 else None
+                shutil.rmtree(broken)
+                broken.mkdir()
+                reached = 0
         self.compare(self.finish(made, broken), final)
         assert not list(broken.glob(".*unfinished*"))
 

@@ -198,6 +198,11 @@ class ArrayFile:
     def _path(self, name: str) -> str:
         return os.path.join(self._output.folder, name)
 
+    def _numbers(self, vectors: slice) -> Array:
+        """Some vectors, float32 [numbers of all]; read, as what is mapped would count as memory of this process."""
+        first, count = vectors.start * self._size, (vectors.stop - vectors.start) * self._size
+        return np.fromfile(self._path("values.npy"), np.float32, count, offset=_HEADER_BYTES + 4 * first)
+
     def _write_npz(self, file: IO[bytes]) -> None:
         small = {"layers.npy": np.array(self._layers, np.int32)}
         if self._pieces is not None:
@@ -220,14 +225,14 @@ class ArrayFile:
             columns[1:] = [("tokens", pyarrow.list_(pyarrow.string())), ("values", pyarrow.list_(vector))]
         schema = pyarrow.schema(columns, metadata={"layers": ",".join(map(str, self._layers))})
         arrays = {name: np.load(self._path(name), mmap_mode="r") for name in self._names}
-        values, splits = arrays["values.npy"], arrays.get("row_splits.npy")
+        count, splits = len(arrays["values.npy"]), arrays.get("row_splits.npy")
         # Numbers that hardly ever repeat: dictionaries of them would only take time.
         with parquet.ParquetWriter(file, schema, use_dictionary=["tokens.list.element"]) as writer:
             most = max(1, _ROW_GROUP_BYTES // (4 * self._size))
-            for first, end in _equal_ranges(len(values), most) if splits is None else ranges(splits, most):
+            for first, end in _equal_ranges(count, most) if splits is None else ranges(splits, most):
                 tokens = slice(first, end) if splits is None else slice(int(splits[first]), int(splits[end]))
-                flat = pyarrow.array(np.ravel(values[tokens]))
-                found: Any = pyarrow.FixedSizeListArray.from_arrays(flat, self._size)
+                flat = self._numbers(tokens)
+                found: Any = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(flat), self._size)
                 table = {"linex_index": np.arange(first, end), "values": found}
                 if self._pieces is not None and splits is not None:
                     offsets = pyarrow.array((splits[first : end + 1] - splits[first]).astype(np.int32))

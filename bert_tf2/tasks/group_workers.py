@@ -18,7 +18,9 @@ from bert_tf2.tasks.pretraining_groups import Advance, Job, Summary
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
-_worked: Any = None  # in a worker: bytes of text that all workers have made records of
+# In a worker: how many bytes of each group, by its index, have been made records of; shared by all, and without a lock,
+# which somebody might hold who dies.
+_worked: Any = None
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Advance, workers: int) -> None:
@@ -36,7 +38,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
       InputError: a worker died.
     """
     context = multiprocessing.get_context("spawn")
-    worked, told = context.Value("d"), 0.0
+    worked, told = context.RawArray("d", 1 + max(job.group.index for job in jobs)), 0.0
     theirs, ours = context.Pipe(duplex=False)
     pool = concurrent.futures.ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(theirs, worked)
@@ -49,7 +51,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
             done, left = concurrent.futures.wait(
                 left, _SECONDS_BETWEEN_LOOKS, return_when=concurrent.futures.FIRST_COMPLETED
             )
-            now = worked.value
+            now = sum(worked)
             advance(now - told)
             told = now
             for future in done:
@@ -90,9 +92,7 @@ def _end_with(parent: Connection) -> None:
 
 
 def _make(job: Job) -> Summary:
-    return pretraining_groups.make(job, _advance)
+    def advance(size: float) -> None:
+        _worked[job.group.index] += size
 
-
-def _advance(size: float) -> None:
-    with _worked.get_lock():
-        _worked.value += size
+    return pretraining_groups.make(job, advance)

@@ -22,6 +22,7 @@ from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_i
 from bert_tf2.fast_records import BlockWriter, Compression
 from bert_tf2.fast_tokenizer import UNKNOWN, FastTokenizer
 from bert_tf2.full_sentences import PackedRows
+from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import SPECIAL_TOKENS, InstanceParameters
 from bert_tf2.progress import Progress
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
@@ -210,19 +211,19 @@ def _stage(
 
 def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
     """The documents of a group as token ids: the rules of `instances.read_documents` on arrays."""
-    ids: list[NDArray[np.int32]] = []
-    lengths: list[NDArray[np.int64]] = []  # of each line
-    blank: list[NDArray[np.bool_]] = []
+    ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
     if isinstance(tokenizer, FastTokenizer):
         tokenizer.expect(job.group.size)
+    read = 0
     with _stage(job, "Reading", job.group.size, "byte", _READING, advance) as update:
         for lines, size in text_groups.read_lines(job.group):
-            encoded = tokenizer.encode_batch(lines)
-            ids.append(encoded.values)
-            lengths.append(np.diff(encoded.row_splits))
-            blank.append(np.fromiter((not line.strip() for line in lines), np.bool_, len(lines)))
+            encoded, share = tokenizer.encode_batch(lines), read / job.group.size
+            ids.append(encoded.values, share)
+            lengths.append(np.diff(encoded.row_splits), share)
+            blank.append(np.fromiter((not line.strip() for line in lines), np.bool_, len(lines)), share)
+            read += size
             update(size)
-    corpus = _corpus(_joined(ids, np.int32), _joined(lengths, np.int64), _joined(blank, np.bool_))
+    corpus = _corpus(ids.filled(), lengths.filled(), blank.filled())
     sentences = np.diff(corpus.segment_splits)
     return corpus, Summary(
         bytes=job.group.size,
@@ -236,15 +237,11 @@ def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Sum
     )
 
 
-def _joined(arrays: list[Any], dtype: Any) -> Any:
-    """All arrays as one; frees them one list at a time."""
-    joined = np.concatenate([np.zeros(0, dtype), *arrays])
-    arrays.clear()
-    return joined
-
-
 def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
-    """Documents of lines: blank lines divide them; lines without a token and documents without a line are dropped."""
+    """Documents of lines, of which we know the lengths and which are blank.
+
+    Blank lines divide them; lines without a token and documents without a line are dropped.
+    """
     is_segment = lengths > 0
     document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where blank lines follow each other
     first = np.flatnonzero(np.diff(document, prepend=-1))

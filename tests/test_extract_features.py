@@ -1,0 +1,132 @@
+"""extract_features.py as a user calls it: flags, streams, a kill."""
+
+import gzip
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import REPOSITORY
+from tiny_huggingface import write_folder
+
+ORIGINAL_DEFAULTS = {
+    "input_file": None,
+    "output_file": None,
+    "layers": "-1,-2,-3,-4",
+    "bert_config_file": None,
+    "max_seq_length": 128,
+    "init_checkpoint": None,
+    "vocab_file": None,
+    "do_lower_case": True,
+    "batch_size": 32,
+    "use_tpu": False,
+    "master": None,
+    "num_tpu_cores": 8,
+    "use_one_hot_embeddings": False,
+}
+SCRIPT = [sys.executable, str(REPOSITORY / "extract_features.py")]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
+
+
+def command(model, **options):
+    chosen = {"init_checkpoint": model, "layers": "-1", "max_seq_length": 8, **options}
+    return [*SCRIPT, *(f"--{name}={value}" for name, value in chosen.items())]
+
+
+def test_flags_and_defaults_are_the_originals():
+    program = (
+        "import extract_features, json; from absl import flags; "
+        "print(json.dumps({name: flags.FLAGS[name].default for name in flags.FLAGS}, default=str))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    defaults = json.loads(done.stdout)
+    assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
+
+
+def test_required_flags():
+    done = subprocess.run(SCRIPT, capture_output=True, text=True)
+    assert done.returncode == 1
+    for name in ("input_file", "output_file", "init_checkpoint"):
+        assert f"--{name}" in done.stderr
+
+
+def test_a_mistake_is_one_sentence(model, tmp_path):
+    done = subprocess.run(
+        command(model, input_file="none", output_file=tmp_path / "out"), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert re.search(r"^ERROR: --input_file: no file matches 'none' .*check the path\.$", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+def test_streams(model):
+    """Standard input to standard output, line by line, gzip or not; nothing else is printed there."""
+    streams = command(model, input_file="-", output_file="-")
+    packed = subprocess.run(streams, input=gzip.compress(b"co\n\na ||| covid"), capture_output=True, check=True)
+    lines = [json.loads(line) for line in packed.stdout.splitlines()]
+    tokens = [[feature["token"] for feature in line["features"]] for line in lines]
+    assert tokens == [["[CLS]", "co", "[SEP]"], ["[CLS]", "[SEP]"], ["[CLS]", "a", "[SEP]", "co", "##vid", "[SEP]"]]
+    assert [line["linex_index"] for line in lines] == [0, 1, 2]
+
+    with subprocess.Popen(
+        streams, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for number, (text, pieces) in enumerate((("co", 3), ("covid +", 5))):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            line = json.loads(process.stdout.readline())  # before anything more is written
+            assert line["linex_index"] == number
+            assert len(line["features"]) == pieces
+        process.stdin.close()
+        assert process.wait() == 0
+        assert process.stdout.read() == ""
+
+
+def test_a_reader_that_goes_away(model, tmp_path):
+    (tmp_path / "text").write_text("co covid a\n" * 5_000)
+    extract = command(model, input_file=tmp_path / "text", output_file="-", pooling="mean")
+    with subprocess.Popen(extract, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert json.loads(process.stdout.readline())["linex_index"] == 0
+        process.stdout.close()
+        messages = process.stderr.read()
+        assert process.wait() == 0
+    assert "Whatever read standard output has gone" in messages
+    assert "Traceback" not in messages
+
+
+def test_goes_on_after_sigkill(model, tmp_path):
+    """Killed when some blocks are down, it goes on, and writes what a run in one go writes."""
+    text, folder = tmp_path / "text", tmp_path / ".out.unfinished"
+    text.write_text("co covid a\n+ a\n\nas ||| co\n" * 10_000)
+    options = {"input_file": text, "pooling": "mean", "batch_size": 256}
+    program = (  # states are put down after each block, not every few seconds
+        "import sys; from bert_tf2 import cli; cli.import_tensorflow(); "
+        "from bert_tf2.tasks import unfinished_output; unfinished_output._SECONDS_BETWEEN_STATES = 0.0; "
+        "import extract_features; cli.run(extract_features.main)"
+    )
+    killed = [sys.executable, "-c", program, *command(model, output_file=tmp_path / "out", **options)[2:]]
+    with subprocess.Popen(killed, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as process:
+        while not (folder / "state.json").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    done = json.loads((folder / "state.json").read_text())["done"]["lines"]
+    assert 0 < done < 40_000
+    assert not (tmp_path / "out").exists()
+
+    # What the killed run has written is taken as it is: a mark in it stays.
+    lines = folder / "lines.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b"linex_index", b"LINEX_INDEX", 1))
+    subprocess.run(command(model, output_file=tmp_path / "out", **options), check=True)
+    assert not folder.exists()
+    found = (tmp_path / "out").read_text()
+    assert found.startswith('{"LINEX_INDEX": 0')
+    subprocess.run(command(model, output_file=tmp_path / "whole", **options), check=True)
+    assert found.lower() == (tmp_path / "whole").read_text().lower()
