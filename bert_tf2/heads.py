@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bert_tf2 import operations
 from bert_tf2.config import BertConfig
-from bert_tf2.modeling import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, truncated_normal
+from bert_tf2.modeling import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, flat_positions, truncated_normal
 
 # The original's rate, whatever the encoder's is.
 _CLASSIFIER_DROPOUT = 0.1
@@ -42,11 +43,31 @@ class MaskedLMHead(keras.layers.Layer):
         Returns:
           float32 `[B*P, V]`.
         """
-        masked = gather_positions(sequence_output, positions)  # [B*P, H]
-        transformed = self.layer_norm(self.transform(masked))  # [B*P, H]
-        table = tf.cast(embedding_table, transformed.dtype)
-        scores = tf.matmul(transformed, table, transpose_b=True)  # [B*P, V]
+        scores = self._scores(gather_positions(sequence_output, positions), embedding_table, fuse=False)
         return tf.nn.bias_add(tf.cast(scores, tf.float32), self.output_bias)
+
+    def losses(
+        self, masked: tf.Tensor, embedding_table: tf.Tensor, labels: tf.Tensor, fuse: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`heads.cross_entropy` and `heads.correct` of the scores, without ever having them in float32.
+
+        Args:
+          masked: float `[R, H]`, hidden states at masked positions.
+          embedding_table: float `[V, H]`, the encoder's.
+          labels: int `[R]`.
+          fuse: see `operations`.
+
+        Returns:
+          Two float32 `[R]`.
+        """
+        return operations.cross_entropy(
+            self._scores(masked, embedding_table, fuse), self.output_bias, labels, fuse=fuse
+        )
+
+    def _scores(self, masked: tf.Tensor, embedding_table: tf.Tensor, fuse: bool) -> tf.Tensor:
+        """Without the bias, in the type of `masked`: `[R, V]`."""
+        transformed = self.layer_norm(self.transform(masked, fuse=fuse), fuse=fuse)  # [R, H]
+        return tf.matmul(transformed, tf.cast(embedding_table, transformed.dtype), transpose_b=True)
 
     def named_variables(self) -> dict[str, keras.Variable]:
         """Under Google's names, `cls/predictions/...`; the tied table is the encoder's."""
@@ -86,6 +107,8 @@ class NextSentenceHead(keras.layers.Layer):
 class ClassifierHead(keras.layers.Layer):
     """Scores of each label of a text, from the pooled first position; as in the original's `run_classifier.py`.
 
+    A tagger's head is the same, for each position by itself.
+
     Args:
       config: the encoder's.
       outputs: how many scores, `L`.
@@ -112,9 +135,7 @@ class ClassifierHead(keras.layers.Layer):
 
 def gather_positions(sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     """Rows of a `[B, S, H]` tensor at positions `[B, P]`, as a matrix `[B*P, H]`."""
-    shape = tf.shape(sequence)
-    starts = tf.range(shape[0]) * shape[1]  # first row of each sequence in the flattened matrix
-    flat = tf.reshape(tf.cast(positions, tf.int32) + starts[:, None], [-1])  # [B*P]
+    flat = flat_positions(positions, tf.shape(sequence)[1])
     return tf.gather(tf.reshape(sequence, [-1, sequence.shape[2]]), flat)
 
 

@@ -6,6 +6,7 @@ Between embeddings and the last layer the hidden states are one matrix `[B*S, H]
 on the scores of padding.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import keras
 import tensorflow as tf
 
+from bert_tf2 import operations
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 
@@ -24,7 +26,6 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "linear": tf.identity,
 }
 
-LAYER_NORM_EPSILON = 1e-12
 PADDING_SCORE = -10000.0
 
 
@@ -47,30 +48,30 @@ class BertOutputs(NamedTuple):
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
     """Dropout whose mask is a function of `seed` and `site` alone; no state.
 
-    One 32-bit random number decides two elements, so the rate is rounded to a multiple of 1/65536; the kept elements
-    are scaled by the exact inverse of the rounded probability.
-
     Args:
       x: any float tensor.
       rate: probability that an element becomes 0, in [0, 1).
       seed: int64 `[2]`, different for each step and replica; None switches dropout off.
       site: which dropout of the model this is; different sites draw independent masks.
     """
-    threshold = round(rate * 65536)
-    if seed is None or threshold == 0:
-        return x
-    size = tf.size(x)
-    words = tf.random.stateless_uniform(
-        [(size + 1) // 2], seed=seed + tf.constant([0, site], tf.int64), minval=None, maxval=None, dtype=tf.int32
-    )
-    halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
-    keep = tf.reshape(halves >= tf.constant(threshold, tf.uint16), tf.shape(x))
-    scale = tf.cast(65536 / (65536 - threshold), x.dtype)
-    return tf.where(keep, x * scale, tf.zeros([], x.dtype))
+    return operations.dropout(x, *_mask(rate, seed, site))
+
+
+def _mask(rate: float, seed: tf.Tensor | None, site: int) -> tuple[tf.Tensor, float]:
+    """The last arguments of the functions of `operations` that drop."""
+    return operations.mask_seed(seed, site), 0.0 if seed is None else rate
 
 
 # Dropout sites of one step are numbered below this; `training` leaves that much room between two steps' seeds.
 MAX_DROPOUT_SITES = 1024
+
+# Models narrower than this are toys: XLA would compile for longer than it saves.
+_LEAST_FUSED_SIZE = 128
+
+
+def fuses(config: BertConfig, dropout_seed: tf.Tensor | None) -> bool:
+    """Whether to fuse what stands between matmuls (see `operations`): in the training of models of real size."""
+    return dropout_seed is not None and config.hidden_size >= _LEAST_FUSED_SIZE
 
 
 class Dense(keras.layers.Layer):
@@ -86,13 +87,17 @@ class Dense(keras.layers.Layer):
     def __init__(self, inputs: int, outputs: int, stddev: float, activation: str = "linear", **options: Any) -> None:
         super().__init__(**options)
         self.kernel = self.add_weight(name="kernel", shape=(inputs, outputs), initializer=truncated_normal(stddev))
-        self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros", autocast=False)
         self._activation = ACTIVATIONS[activation]
         self.built = True
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """`x [R, inputs] -> [R, outputs]`."""
-        return self._activation(tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias))
+    def call(self, x: tf.Tensor, fuse: bool = False) -> tf.Tensor:
+        """`x [R, inputs] -> [R, outputs]`; for `fuse` see `operations`."""
+        return operations.bias_activation(self.project(x), self.bias, self._activation, fuse=fuse)
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        """`x @ kernel`: without bias and activation, in the type of `x`."""
+        return operations.matmul(x, tf.cast(self.kernel, x.dtype))
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
         """`{prefix/kernel, prefix/bias}`."""
@@ -108,13 +113,9 @@ class LayerNorm(keras.layers.Layer):
         self.beta = self.add_weight(name="beta", shape=(size,), initializer="zeros", autocast=False)
         self.built = True
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """`x [..., size]`, same shape and type out."""
-        wide = tf.cast(x, tf.float32)
-        mean = tf.reduce_mean(wide, axis=-1, keepdims=True)
-        centred = wide - mean
-        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-        return tf.cast(centred * tf.math.rsqrt(variance + LAYER_NORM_EPSILON) * self.gamma + self.beta, x.dtype)
+    def call(self, x: tf.Tensor, fuse: bool = False) -> tf.Tensor:
+        """`x [..., size]`, same shape and type out; for `fuse` see `operations`."""
+        return operations.layer_norm(x, self.gamma, self.beta, *_mask(0.0, None, 0), fuse=fuse)
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
         """`{prefix/gamma, prefix/beta}`."""
@@ -130,7 +131,8 @@ class Embeddings(keras.layers.Layer):
 
         def table(name: str, rows: int) -> keras.Variable:
             shape = (rows, config.hidden_size)
-            return self.add_weight(name=name, shape=shape, initializer=truncated_normal(config.initializer_range))
+            start = truncated_normal(config.initializer_range)
+            return self.add_weight(name=name, shape=shape, initializer=start, autocast=False)  # few rows are read
 
         self.word_embeddings = table("word_embeddings", config.vocab_size)
         self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
@@ -160,7 +162,14 @@ class Embeddings(keras.layers.Layer):
         # A matmul with a handful of rows is faster than a gather, whose gradient has to be scattered.
         types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
         segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
-        return dropout(self.layer_norm(words + segments + positions), self.config.hidden_dropout_prob, dropout_seed, 0)
+        normalised = operations.layer_norm(
+            words + segments + positions,
+            self.layer_norm.gamma,
+            self.layer_norm.beta,
+            *_mask(self.config.hidden_dropout_prob, dropout_seed, 0),
+            fuse=fuses(self.config, dropout_seed),
+        )
+        return tf.cast(normalised, self.compute_dtype)
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
         """The three tables and the LayerNorm under Google's names."""
@@ -196,27 +205,69 @@ class EncoderLayer(keras.layers.Layer):
         self.output_norm = LayerNorm(hidden, name="output_norm")
         self.built = True
 
-    def call(self, x: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """`x [B*S, H], score_bias float32 [B, 1, 1 or S, S] -> [B*S, H]`."""
-        rate = self.config.hidden_dropout_prob
-        attended = self.attention_output(self._attend(x, score_bias, dropout_seed))  # [B*S, H]
-        x = self.attention_norm(x + dropout(attended, rate, dropout_seed, self.site + 1))
-        fed_forward = self.output_dense(self.intermediate(x))  # [B*S, I] -> [B*S, H]
-        return self.output_norm(x + dropout(fed_forward, rate, dropout_seed, self.site + 2))
+    def call(
+        self,
+        x: tf.Tensor,
+        score_bias: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        rows: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """The hidden states behind the layer.
 
-    def _attend(self, x: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None) -> tf.Tensor:
-        batch, length = tf.shape(score_bias)[0], tf.shape(score_bias)[3]
-        split = [batch, length, self.config.num_attention_heads, self.config.head_size]
+        Args:
+          x: float `[B*S, H]`.
+          score_bias: float32 `[B, 1, 1 or Q, S]`, added to the attention scores.
+          dropout_seed: int64 `[2]`; None switches dropout off.
+          rows: int32 `[B*Q]`, rows of `x` to compute, `Q` of each sequence; all by default, then `Q = S`.
 
-        def heads(projected: tf.Tensor) -> tf.Tensor:
-            return tf.transpose(tf.reshape(projected, split), [0, 2, 1, 3])  # [B*S, H] -> [B, N, S, D]
+        Returns:
+          float `[B*Q, H]`.
+        """
+        queries = x if rows is None else tf.gather(x, rows)  # [B*Q, H]
+        attended = self._attend(queries, x, score_bias, dropout_seed)  # [B*Q, H]
+        x = self._project_add_norm(attended, self.attention_output, queries, self.attention_norm, dropout_seed, 1)
+        inner = self.intermediate(x, fuse=fuses(self.config, dropout_seed))  # [B*Q, I]
+        return self._project_add_norm(inner, self.output_dense, x, self.output_norm, dropout_seed, 2)  # [B*Q, H]
 
-        scores = tf.matmul(heads(self.query(x)), heads(self.key(x)), transpose_b=True)  # [B, N, S, S]
-        scores = tf.cast(scores, tf.float32) / math.sqrt(self.config.head_size) + score_bias
-        probabilities = tf.cast(tf.nn.softmax(scores), x.dtype)
-        probabilities = dropout(probabilities, self.config.attention_probs_dropout_prob, dropout_seed, self.site)
-        context = tf.matmul(probabilities, heads(self.value(x)))  # [B, N, S, D]
-        return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, self.config.hidden_size])  # [B*S, H]
+    def _attend(
+        self, queries: tf.Tensor, x: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        config, fuse = self.config, fuses(self.config, dropout_seed)
+        batch = score_bias.shape[0] or tf.shape(score_bias)[0]
+
+        def heads(dense: Dense, x: tf.Tensor, scale: float = 1.0) -> tf.Tensor:  # [B*S, H] -> [B, N, S, D]
+            shape = batch, config.num_attention_heads
+            return operations.split_heads(dense.project(x), dense.bias, *shape, scale, fuse=fuse)
+
+        context = operations.attention(
+            heads(self.query, queries, 1.0 / math.sqrt(config.head_size)),
+            heads(self.key, x),
+            heads(self.value, x),
+            score_bias,
+            *_mask(config.attention_probs_dropout_prob, dropout_seed, self.site),
+            fuse=fuse,
+        )  # [B, N, Q, D]
+        return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, config.hidden_size])  # [B*Q, H]
+
+    def _project_add_norm(
+        self,
+        x: tf.Tensor,
+        dense: Dense,
+        residual: tf.Tensor,
+        norm: LayerNorm,
+        dropout_seed: tf.Tensor | None,
+        site: int,
+    ) -> tf.Tensor:
+        """`norm(residual + dropout(dense(x)))`."""
+        return operations.add_and_norm(
+            dense.project(x),
+            dense.bias,
+            residual,
+            norm.gamma,
+            norm.beta,
+            *_mask(self.config.hidden_dropout_prob, dropout_seed, self.site + site),
+            fuse=fuses(self.config, dropout_seed),
+        )
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
         """The layer's variables under Google's names."""
@@ -269,6 +320,7 @@ class BertModel(keras.Model):
         dropout_seed: tf.Tensor | None = None,
         position_ids: tf.Tensor | None = None,
         sequence_ids: tf.Tensor | None = None,
+        output_positions: tf.Tensor | None = None,
     ) -> BertOutputs:
         """Encodes a batch.
 
@@ -281,6 +333,8 @@ class BertModel(keras.Model):
           position_ids: int `[B, S]`; 0, 1, ... by default.
           sequence_ids: int `[B, S]`, for rows of several sequences: 1, 2, ..., 0 at padding. A position attends to its
             own sequence alone, and `input_mask` has no say.
+          output_positions: int `[B, Q]`, positions at which the last layer is wanted. It is computed there alone; its
+            hidden states are then `[B, Q, H]`, and `pooled_output` is that of the first of them.
 
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
@@ -303,12 +357,31 @@ class BertModel(keras.Model):
         embedding_output = self.embeddings(input_ids, token_type_ids, dropout_seed, position_ids)
         x = tf.reshape(embedding_output, [-1, self.config.hidden_size])  # [B*S, H]
         layers = []
-        for layer in self.encoder:
-            run = tf.recompute_grad(layer) if self.recompute and dropout_seed is not None else layer
-            x = run(x, score_bias, dropout_seed)
+        for layer in self.encoder[:-1]:
+            x = self._run(layer, x, score_bias, dropout_seed)
             layers.append(tf.reshape(x, shape))  # [B, S, H]
+        rows = None
+        if output_positions is not None:
+            rows = flat_positions(output_positions, tf.shape(input_ids)[1])
+            shape = tf.concat([tf.shape(output_positions), [self.config.hidden_size]], axis=0)
+            if sequence_ids is not None:
+                score_bias = tf.gather(score_bias[:, 0], output_positions, batch_dims=1)[:, None]  # [B, 1, Q, S]
+        x = self._run(self.encoder[-1], x, score_bias, dropout_seed, rows)
+        layers.append(tf.reshape(x, shape))  # [B, S, H] or [B, Q, H]
         pooled_output = self.pooler(layers[-1][:, 0])  # [B, H]
         return BertOutputs(embedding_output, tuple(layers), layers[-1], pooled_output)
+
+    def _run(
+        self,
+        layer: Callable[..., tf.Tensor],
+        x: tf.Tensor,
+        score_bias: tf.Tensor,
+        dropout_seed: tf.Tensor | None,
+        rows: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        if self.recompute and dropout_seed is not None:
+            return tf.recompute_grad(functools.partial(layer, rows=rows))(x, score_bias, dropout_seed)
+        return layer(x, score_bias, dropout_seed, rows)
 
     def named_variables(self) -> dict[str, keras.Variable]:
         """Every variable under its name in Google's checkpoints, `bert/...`."""
@@ -325,6 +398,12 @@ class BertModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """For Keras's serialisation."""
         return cls(**{**config, "config": BertConfig.from_dict(config["config"])})
+
+
+def flat_positions(positions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """Positions in sequences of a length, int `[B, Q]`, as rows of the matrix `[B*S, H]`: int32 `[B*Q]`."""
+    starts = tf.range(tf.shape(positions)[0]) * length
+    return tf.reshape(tf.cast(positions, tf.int32) + starts[:, None], [-1])
 
 
 def truncated_normal(stddev: float) -> keras.initializers.Initializer:

@@ -153,17 +153,98 @@ def test_keras_serialisation_and_symbolic_call():
     )
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_output_positions_are_those_of_the_whole(packed):
+    model = BertModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
+    ids, positions = tf.reshape(tf.range(24), [2, 12]), tf.constant([[0, 7, 7], [3, 11, 1]])
+    mask = tf.constant([[1] * 12, [1] * 9 + [0] * 3])
+    options = {"sequence_ids": tf.constant([[1] * 5 + [2] * 7, [1] * 9 + [0] * 3])} if packed else {}
+    variables = [variable.value for variable in model.variables]
+
+    def found(**more):
+        with tf.GradientTape() as tape:
+            outputs = model(ids, mask, **options, **more)
+            chosen = outputs.sequence_output
+            if not more:
+                chosen = tf.gather(chosen, positions, batch_dims=1)
+            loss = tf.reduce_sum(chosen**3)
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return outputs, [chosen, *map(tf.convert_to_tensor, gradients)]
+
+    whole, expected = found()
+    outputs, at_positions = found(output_positions=positions)
+    for one, other in zip(at_positions, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
+    np.testing.assert_array_equal(outputs.encoder_layers[0], whole.encoder_layers[0])
+    pooled = model.pooler(tf.gather(whole.sequence_output, positions[:, 0], batch_dims=1))
+    np.testing.assert_allclose(outputs.pooled_output, pooled, atol=1e-5)
+
+
+def wide_model_and_batch():
+    """A model wide enough to be fused, and a batch of it."""
+    keras.utils.set_random_seed(3)
+    model = PretrainingModel(BertConfig(**{**TINY_CONFIG, "hidden_size": 128, "intermediate_size": 256}))
+    return model, {
+        "input_ids": tf.reshape(tf.range(36), [3, 12]),
+        "input_mask": tf.constant([[1] * 12, [1] * 12, [1] * 8 + [0] * 4]),
+        "segment_ids": tf.constant([[0] * 6 + [1] * 6] * 3),
+        "masked_lm_positions": tf.constant([[1, 2], [3, 4], [5, 6]]),
+        "masked_lm_ids": tf.constant([[1, 2], [3, 4], [5, 6]]),
+        "masked_lm_weights": tf.ones([3, 2]),
+        "next_sentence_labels": tf.constant([[0], [1], [1]]),
+    }
+
+
+def loss_and_gradients(model, batch, **options):
+    variables = [variable.value for variable in model.named_variables.values()]
+
+    @tf.function(**options)
+    def run(batch):
+        with tf.GradientTape() as tape:
+            loss, _ = model.loss(batch, model.loss_weights(batch), tf.constant([1, 2048], tf.int64))
+        return loss, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+
+    return run(batch)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("jit", [False, True])
+def test_fused_training_has_the_same_numbers(jit, recompute, monkeypatch):
+    model, batch = wide_model_and_batch()
+    model.bert.recompute = recompute
+    loss, gradients = loss_and_gradients(model, batch, jit_compile=jit)
+    monkeypatch.setattr(modeling, "_LEAST_FUSED_SIZE", 1000)
+    model.bert.recompute = False
+    expected, expected_gradients = loss_and_gradients(model, batch)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    for name, one, other in zip(model.named_variables, gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-6, err_msg=name)
+
+
+def test_bfloat16_is_close_to_float32():
+    float32, batch = wide_model_and_batch()
+    expected, expected_gradients = loss_and_gradients(float32, batch)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model, _ = wide_model_and_batch()
+    finally:
+        keras.config.set_dtype_policy(before)
+    loss, gradients = loss_and_gradients(model, batch)
+    np.testing.assert_allclose(loss, expected, rtol=5e-3)
+    assert {variable.dtype for variable in model.named_variables.values()} == {"float32"}
+    norm, difference = (
+        tf.linalg.global_norm(expected_gradients),
+        tf.linalg.global_norm([one - other for one, other in zip(gradients, expected_gradients, strict=True)]),
+    )
+    assert difference < 0.05 * norm
+    assert model.bert(batch["input_ids"]).sequence_output.dtype == tf.bfloat16
+    masked_lm, next_sentence = model.logits(batch)
+    assert masked_lm.dtype == next_sentence.dtype == tf.float32
+
+
 class TestDropout:
     seed = tf.constant([5, 1024], tf.int64)
-
-    @pytest.mark.parametrize("rate", [0.1, 0.5])
-    def test_rate_and_scale(self, rate):
-        out = dropout(tf.ones([1001, 999]), rate, self.seed, 0).numpy()  # an odd number of elements
-        zeros = (out == 0).mean()
-        deviation = (rate * (1 - rate) / out.size) ** 0.5
-        assert abs(zeros - rate) < 4 * deviation
-        np.testing.assert_allclose(out[out != 0], 1 / (1 - rate), rtol=1e-4)
-        assert abs(out.mean() - 1) < 4 * deviation / (1 - rate)
 
     def test_masks_follow_from_seed_and_site_alone(self):
         x = tf.ones([64, 64])
@@ -183,9 +264,3 @@ class TestDropout:
             out = dropout(x, 0.3, self.seed, 0)
         gradient = tape.gradient(out, x)
         np.testing.assert_array_equal(np.equal(gradient, 0), np.equal(out, 0))
-
-
-def test_gather_positions():
-    sequence = tf.reshape(tf.range(24.0), [2, 4, 3])
-    gathered = heads.gather_positions(sequence, tf.constant([[0, 3], [2, 2]]))
-    np.testing.assert_array_equal(gathered, [[0, 1, 2], [9, 10, 11], [18, 19, 20], [18, 19, 20]])

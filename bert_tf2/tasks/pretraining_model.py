@@ -55,6 +55,18 @@ class PretrainingModel:
           Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` (`[B*Q, 2]` for packed rows) or
           None.
         """
+        masked, first = self._encoded(batch, dropout_seed)
+        positions = tf.tile(tf.range(tf.shape(masked)[1])[None], [tf.shape(masked)[0], 1])
+        masked_lm = self.masked_lm(masked, positions, tf.convert_to_tensor(self.bert.embedding_table))
+        return masked_lm, self._next_sentence_logits(first)
+
+    def _encoded(self, batch: training.Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Hidden states at the masked positions, `[B, P, H]`, and at the start of each sequence, `[B, 1 or Q, H]`.
+
+        The last layer is computed at these positions alone.
+        """
+        masked_positions = tf.cast(batch["masked_lm_positions"], tf.int32)
+        starts = tf.cast(batch.get("sequence_starts", tf.zeros_like(masked_positions[:, :1])), tf.int32)
         outputs = self.bert(
             batch["input_ids"],
             batch.get("input_mask"),
@@ -63,15 +75,15 @@ class PretrainingModel:
             dropout_seed=dropout_seed,
             position_ids=batch.get("position_ids"),
             sequence_ids=batch.get("sequence_ids"),
+            output_positions=tf.concat([starts, masked_positions], axis=1),
         )
-        table = tf.convert_to_tensor(self.bert.embedding_table)
-        masked_lm = self.masked_lm(outputs.sequence_output, batch["masked_lm_positions"], table)
+        sequences = tf.shape(starts)[1] if starts.shape[1] is None else starts.shape[1]
+        return outputs.sequence_output[:, sequences:], outputs.sequence_output[:, :sequences]
+
+    def _next_sentence_logits(self, first: tf.Tensor) -> tf.Tensor | None:
         if self.next_sentence is None:
-            return masked_lm, None
-        pooled = outputs.pooled_output
-        if "sequence_starts" in batch:
-            pooled = self.bert.pooler(heads.gather_positions(outputs.sequence_output, batch["sequence_starts"]))
-        return masked_lm, self.next_sentence(pooled)
+            return None
+        return self.next_sentence(self.bert.pooler(_as_matrix(first)))
 
     def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
         """Sum of the prediction weights, and number of examples."""
@@ -84,14 +96,20 @@ class PretrainingModel:
         self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
         """Masked-LM loss, plus next-sentence loss where there is that head; see `training.Task.loss`."""
-        masked_lm_logits, next_sentence_logits = self.logits(batch, dropout_seed)
+        masked, first = self._encoded(batch, dropout_seed)
         masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
         masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
-        masked_lm = tf.reduce_sum(heads.cross_entropy(masked_lm_logits, masked_ids) * masked_weights)
-        masked_right = tf.reduce_sum(heads.correct(masked_lm_logits, masked_ids) * masked_weights)
+        losses, right = self.masked_lm.losses(
+            _as_matrix(masked),
+            tf.convert_to_tensor(self.bert.embedding_table),
+            masked_ids,
+            fuse=modeling.fuses(self.bert.config, dropout_seed),
+        )
+        masked_lm, masked_right = tf.reduce_sum(losses * masked_weights), tf.reduce_sum(right * masked_weights)
         masked_weight = tf.reduce_sum(masked_weights)
         loss = masked_lm / (loss_weights["masked_lm"] + _MASKED_LM_WEIGHT_EPSILON)
         metrics = {"masked_lm_loss": (masked_lm, masked_weight), "masked_lm_accuracy": (masked_right, masked_weight)}
+        next_sentence_logits = self._next_sentence_logits(first)
         if next_sentence_logits is None:
             return loss, metrics
 
@@ -106,6 +124,11 @@ class PretrainingModel:
             "next_sentence_loss": (next_sentence, examples),
             "next_sentence_accuracy": (next_right, examples),
         }
+
+
+def _as_matrix(x: tf.Tensor) -> tf.Tensor:
+    """`[B, Q, H] -> [B*Q, H]`."""
+    return tf.reshape(x, [-1, x.shape[2]])
 
 
 def _example_weights(batch: training.Batch) -> tf.Tensor:

@@ -61,6 +61,7 @@ class ClassificationModel:
             batch["segment_ids"],
             training=dropout_seed is not None,
             dropout_seed=dropout_seed,
+            output_positions=tf.zeros_like(batch["input_ids"][:, :1]),
         )
         return self.classifier(outputs.pooled_output, dropout_seed)
 
