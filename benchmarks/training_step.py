@@ -1,0 +1,441 @@
+"""A training step next to transformers on PyTorch and to Keras Hub, to the machine's arithmetic, and to its own parts.
+
+    python benchmarks/training_step.py compare [--peer=PYTHON]  # examples a second, ratios
+    python benchmarks/training_step.py parts                    # what each part of the work gains or costs
+    python benchmarks/training_step.py limit                    # model FLOPs over the rate of matmuls
+    python benchmarks/training_step.py growth                   # time and memory by batch and length
+
+`--tasks` takes some of `small` (pre-training, 4 layers, 256 wide, batch 32), `base` (pre-training, BERT-Base, batch 8)
+and `classification` (6 layers, 384 wide, batch 32), sequences of 128; `--precisions` some of `float32` and `bfloat16`.
+
+A step is forward, backward, clipping and the optimizer, with dropout, of one batch of random tokens without padding.
+Ours is the loop of `bert_tf2.training_step` with its optimizer of Google's; the others have AdamW. All compute the
+vocabulary's scores at the masked positions alone. Each side is a process of its own; they take a step in turns, so that
+a busy moment of the machine hits all of them. Printed are medians, and ratios of medians. PyTorch gets the settings
+that let glibc keep its memory, without which it is several times slower.
+
+`--peer` is a Python with torch, transformers and keras-hub; the same one where it is not given. Where there is a GPU
+all sides use it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+VOCABULARY = 30522
+PREDICTIONS = 20
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+Step = Callable[[], None]
+
+
+class Work(NamedTuple):
+    """A model and its batch; `is_classification`, else pre-training."""
+
+    hidden: int
+    layers: int
+    heads: int
+    inner: int
+    batch: int
+    length: int
+    is_classification: bool
+
+    def flops(self, whole_last_layer: bool) -> float:
+        """Of the matmuls of a step: three times those of a forward pass.
+
+        Args:
+          whole_last_layer: count the last layer at all positions, as is usual, or where it is read, as we compute it.
+        """
+        rows, read = self.batch * self.length, self.batch * (1 if self.is_classification else 1 + PREDICTIONS)
+        last = rows if whole_last_layer else read
+
+        def layer(queries: int) -> float:
+            projections = 2 * self.hidden**2 * (2 * queries + 2 * rows) + 4 * queries * self.hidden * self.inner
+            return projections + 4 * queries * self.length * self.hidden
+
+        head = self.batch * PREDICTIONS * (self.hidden**2 + self.hidden * VOCABULARY) * 2
+        return 3 * ((self.layers - 1) * layer(rows) + layer(last) + (0 if self.is_classification else head))
+
+
+TASKS = {
+    "small": Work(256, 4, 4, 1024, 32, 128, False),
+    "base": Work(768, 12, 12, 3072, 8, 128, False),
+    "classification": Work(384, 6, 6, 1536, 32, 128, True),
+}
+
+
+def random_batch(work: Work) -> dict[str, Any]:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shape = work.batch, work.length
+    batch = {
+        "input_ids": rng.integers(0, VOCABULARY, shape),
+        "input_mask": np.ones(shape),
+        "segment_ids": rng.integers(0, 2, shape),
+    }
+    if work.is_classification:
+        batch["label_ids"] = rng.integers(0, 2, work.batch)
+    else:
+        masked = work.batch, PREDICTIONS
+        batch["masked_lm_positions"] = np.sort(rng.integers(0, work.length, masked), axis=1)
+        batch["masked_lm_ids"] = rng.integers(0, VOCABULARY, masked)
+        batch["next_sentence_labels"] = rng.integers(0, 2, (work.batch, 1))
+    return {name: value.astype(np.int32) for name, value in batch.items()}
+
+
+# --- The sides, each in a process of its own --------------------------------------------------------------------------
+
+
+def ours(work: Work, precision: str, change: str) -> Step:
+    """A step of this project; `change` is the part that is switched off or on, or empty."""
+    import tensorflow as tf
+
+    from bert_tf2 import modeling, operations, optimization, training
+    from bert_tf2.config import BertConfig
+    from bert_tf2.precision import PrecisionConfig
+    from bert_tf2.tasks.classification.model import ClassificationModel
+    from bert_tf2.tasks.pretraining_model import PretrainingModel
+
+    if change == "nothing fused":
+        modeling.fuses = lambda config, dropout_seed: False
+    if change == "TensorFlow's gradient of matmuls":
+        operations.matmul = tf.matmul
+    if change == "the whole last layer":
+        call = modeling.BertModel.call
+
+        def whole(self: Any, *inputs: Any, output_positions: tf.Tensor, **options: Any) -> Any:
+            outputs = call(self, *inputs, **options)
+            chosen = tf.gather(outputs.sequence_output, output_positions, batch_dims=1)
+            return outputs._replace(sequence_output=chosen)
+
+        modeling.BertModel.call = whole
+    dropout = 0.0 if change == "no dropout" else 0.1
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=work.hidden,
+        num_hidden_layers=work.layers,
+        num_attention_heads=work.heads,
+        intermediate_size=work.inner,
+        type_vocab_size=2,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    chosen = PrecisionConfig(precision, "auto").resolved()
+    recompute = change == "recomputation"
+    with chosen.policy():
+        model = (
+            ClassificationModel(config, 2, "single_label", recompute=recompute)
+            if work.is_classification
+            else PretrainingModel(config, recompute=recompute)
+        )
+    loop = training.TrainingConfig(output_dir="", num_train_steps=10**6, batch_size=work.batch)
+    strategy = tf.distribute.get_strategy()
+    schedule = optimization.linear_schedule(1e-4, 10**6, 10)
+    trainer = training.Trainer.create(model, schedule, strategy, loop, precision=chosen)
+    batch = random_batch(work)
+    if not work.is_classification:
+        batch["masked_lm_weights"] = tf.ones([work.batch, PREDICTIONS])
+    iterator = iter(tf.data.Dataset.from_tensors(batch).repeat().prefetch(1))
+    one, zero = tf.constant(1, tf.int64), tf.constant(0, tf.int64)
+
+    def step() -> None:
+        trainer.step.run(iterator, one, zero, tf.zeros([2])).last.numpy()
+
+    return step
+
+
+def transformers(work: Work, precision: str, change: str) -> Step:
+    """A step of transformers; `change` is the attention, `eager` or `sdpa`, and perhaps ` compiled`."""
+    import torch
+    from torch.nn.functional import cross_entropy
+    from transformers import BertConfig, BertForSequenceClassification
+    from transformers.models.bert.modeling_bert import BertModel, BertPreTrainingHeads
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=work.hidden,
+        num_hidden_layers=work.layers,
+        num_attention_heads=work.heads,
+        intermediate_size=work.inner,
+        hidden_act="gelu_pytorch_tanh",
+        attn_implementation=change.split()[0],
+    )
+
+    class Pretraining(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert, self.cls = BertModel(config), BertPreTrainingHeads(config)
+            self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
+
+        def forward(self, batch: dict[str, Any]) -> Any:
+            outputs = self.bert(
+                batch["input_ids"], attention_mask=batch["input_mask"], token_type_ids=batch["segment_ids"]
+            )
+            positions = batch["masked_lm_positions"][:, :, None].expand(-1, -1, work.hidden)
+            masked = torch.gather(outputs.last_hidden_state, 1, positions).reshape(-1, work.hidden)
+            words, following = self.cls(masked, outputs.pooler_output)
+            next_sentence = cross_entropy(following.float(), batch["next_sentence_labels"].reshape(-1))
+            return cross_entropy(words.float(), batch["masked_lm_ids"].reshape(-1)) + next_sentence
+
+    class Classification(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = BertForSequenceClassification(config)
+
+        def forward(self, batch: dict[str, Any]) -> Any:
+            return self.model(
+                batch["input_ids"],
+                attention_mask=batch["input_mask"],
+                token_type_ids=batch["segment_ids"],
+                labels=batch["label_ids"],
+            ).loss
+
+    model = (Classification if work.is_classification else Pretraining)().to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
+    batch = {name: torch.tensor(value).long().to(device) for name, value in random_batch(work).items()}
+
+    def loss_of(batch: dict[str, Any]) -> Any:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            return model(batch)
+
+    run = torch.compile(loss_of) if "compiled" in change else loss_of
+
+    def step() -> None:
+        loss = run(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss.item()
+
+    return step
+
+
+def keras_hub(work: Work, precision: str, change: str) -> Step:
+    """A step of Keras Hub; `change` is `compiled` for XLA."""
+    import keras
+    import keras_hub
+    import tensorflow as tf
+
+    if precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=VOCABULARY,
+        num_layers=work.layers,
+        num_heads=work.heads,
+        hidden_dim=work.hidden,
+        intermediate_dim=work.inner,
+        dropout=0.1,
+        num_segments=2,
+    )
+    batch = {name: tf.constant(value) for name, value in random_batch(work).items()}
+    inputs = {
+        "token_ids": batch["input_ids"],
+        "padding_mask": batch["input_mask"],
+        "segment_ids": batch["segment_ids"],
+    }
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if work.is_classification:
+        model = keras_hub.models.BertTextClassifier(backbone, num_classes=2, preprocessor=None, dropout=0.1)
+        labels, losses = batch["label_ids"], loss
+    else:
+        positions = keras.Input((PREDICTIONS,), dtype="int32")
+        outputs = backbone(backbone.input)
+        masked_lm = keras_hub.layers.MaskedLMHead(
+            vocabulary_size=VOCABULARY,
+            token_embedding=backbone.token_embedding,
+            intermediate_activation=lambda x: keras.activations.gelu(x, approximate=True),
+        )(outputs["sequence_output"], positions)
+        following = keras.layers.Dense(2)(outputs["pooled_output"])
+        model = keras.Model(
+            {**backbone.input, "positions": positions}, {"masked_lm": masked_lm, "next_sentence": following}
+        )
+        inputs["positions"] = batch["masked_lm_positions"]
+        labels = {"masked_lm": batch["masked_lm_ids"], "next_sentence": batch["next_sentence_labels"]}
+        losses = {"masked_lm": loss, "next_sentence": loss}
+    optimizer = keras.optimizers.AdamW(1e-4, weight_decay=0.01, global_clipnorm=1.0)
+    model.compile(optimizer, losses, jit_compile=change == "compiled")
+
+    def step() -> None:
+        model.train_on_batch(inputs, labels)
+
+    return step
+
+
+def matmul(work: Work, precision: str, change: str) -> Step:
+    """As many FLOPs of matmuls of the model's widest layer as a step has; the machine's limit."""
+    import tensorflow as tf
+
+    del change
+    rows, dtype = work.batch * work.length, tf.as_dtype(precision)
+    x = tf.cast(tf.random.normal([rows, work.hidden]), dtype)
+    kernel = tf.cast(tf.random.normal([work.hidden, work.inner]), dtype)
+    count = round(work.flops(whole_last_layer=True) / (2 * rows * work.hidden * work.inner))
+
+    @tf.function
+    def run() -> tf.Tensor:
+        total = tf.zeros([])
+        for _ in tf.range(count):
+            total += tf.cast(tf.matmul(x, kernel)[0, 0], tf.float32)
+        return total
+
+    def step() -> None:
+        run().numpy()
+
+    return step
+
+
+SIDES = {"ours": ours, "transformers": transformers, "keras_hub": keras_hub, "matmul": matmul}
+
+
+def serve(side: str, work: Work, precision: str, change: str) -> None:
+    """Two steps to warm up; then one for each line of the standard input, answered with what it took."""
+    begin = time.perf_counter()
+    step = SIDES[side](work, precision, change)
+    step()
+    step()
+    print(time.perf_counter() - begin, flush=True)
+    for _ in sys.stdin:
+        begin, processor = time.perf_counter(), time.process_time()
+        step()
+        seconds, processor = time.perf_counter() - begin, time.process_time() - processor
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        print(json.dumps([seconds, processor, memory]), flush=True)
+
+
+# --- All together -----------------------------------------------------------------------------------------------------
+
+
+class Measured(NamedTuple):
+    """Medians of steps: seconds of the clock, seconds of the processor; the most memory in MB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def race(sides: dict[str, tuple[str, str]], work: Work, precision: str, options: argparse.Namespace) -> dict:
+    """Steps in turns of each side, name -> (side, change)."""
+    running = {}
+    for name, (side, change) in sides.items():
+        is_peer = side in ("transformers", "keras_hub")
+        worker = json.dumps({"side": side, "work": work, "precision": precision, "change": change})
+        process = subprocess.Popen(
+            [options.peer if is_peer else sys.executable, __file__, f"--worker={worker}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if options.verbose else subprocess.DEVNULL,
+            text=True,
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "KERAS_BACKEND": "tensorflow",
+                **(KEEP_MEMORY if side == "transformers" else {}),
+            },
+        )
+        if process.stdout.readline():
+            running[name] = process
+        else:
+            print(f"{name} cannot be run here; --verbose says why.", flush=True)
+    found: dict[str, list] = {name: [] for name in running}
+    for _ in range(options.steps):
+        for name, process in running.items():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            found[name].append(json.loads(process.stdout.readline()))
+    for process in running.values():
+        process.communicate()
+    return {name: Measured(*map(statistics.median, zip(*values, strict=True))) for name, values in found.items()}
+
+
+def compare(options: argparse.Namespace) -> None:
+    sides = {
+        "ours": ("ours", ""),
+        "transformers, eager": ("transformers", "eager"),
+        "transformers, sdpa": ("transformers", "sdpa"),
+        "transformers, sdpa, compiled": ("transformers", "sdpa compiled"),
+        "Keras Hub": ("keras_hub", ""),
+        "Keras Hub, XLA": ("keras_hub", "compiled"),
+    }
+    for task, precision in options.cases:
+        show(task, precision, race(sides, TASKS[task], precision, options))
+
+
+def parts(options: argparse.Namespace) -> None:
+    changes = ("nothing fused", "TensorFlow's gradient of matmuls", "the whole last layer", "no dropout")
+    sides = {"ours": ("ours", ""), **{f"ours, {name}": ("ours", name) for name in (*changes, "recomputation")}}
+    for task, precision in options.cases:
+        show(task, precision, race(sides, TASKS[task], precision, options))
+
+
+def show(task: str, precision: str, found: dict[str, Measured]) -> None:
+    for name, measured in found.items():
+        rate, ratio = TASKS[task].batch / measured.seconds, measured.seconds / found["ours"].seconds
+        processor = measured.processor / found["ours"].processor
+        print(
+            f"{task:15}{precision:10}{name:40}{rate:8.1f} examples/s  {ratio:5.2f}x ours' time "
+            f"(processor's {processor:5.2f}x)  {measured.memory:6.0f} MB",
+            flush=True,
+        )
+
+
+def limit(options: argparse.Namespace) -> None:
+    for task, precision in options.cases:
+        work = TASKS[task]
+        found = race({"ours": ("ours", ""), "matmul": ("matmul", "")}, work, precision, options)
+        rate = work.flops(True) / found["matmul"].seconds
+        whole, computed = (work.flops(is_whole) / found["ours"].seconds / rate for is_whole in (True, False))
+        print(
+            f"{task:15}{precision:10}{rate / 1e9:7.0f} GFLOP/s of matmuls; model FLOPs reach {whole:.2f} of it, those "
+            f"computed (the last layer where it is read) {computed:.2f}",
+            flush=True,
+        )
+
+
+def growth(options: argparse.Namespace) -> None:
+    for task, precision in options.cases:
+        for batch, length in ((8, 128), (32, 128), (64, 128), (32, 64), (8, 256), (8, 512)):
+            work = TASKS[task]._replace(batch=batch, length=length)
+            sides = {"": ("ours", ""), "recomputed": ("ours", "recomputation")}
+            for name, measured in race(sides, work, precision, options).items():
+                tokens = batch * length / measured.seconds
+                print(
+                    f"{task:15}{precision:10}batch {batch:3} of {length:3}{name:>12}  {measured.seconds:6.3f} s "
+                    f"{tokens:8.0f} tokens/s {measured.memory:6.0f} MB",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    modes = {"compare": compare, "parts": parts, "limit": limit, "growth": growth}
+    parser.add_argument("mode", nargs="?", default="compare", choices=modes)
+    parser.add_argument("--peer", default=sys.executable, help="Python with torch, transformers and keras-hub")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--precisions", default="float32,bfloat16")
+    parser.add_argument("--steps", type=int, default=9, help="timed steps of each side")
+    parser.add_argument("--verbose", action="store_true", help="show what the sides say")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        worker = json.loads(options.worker)
+        serve(worker["side"], Work(*worker["work"]), worker["precision"], worker["change"])
+        return
+    options.cases = [(task, kind) for task in options.tasks.split(",") for kind in options.precisions.split(",")]
+    modes[options.mode](options)
+
+
+if __name__ == "__main__":
+    main()
