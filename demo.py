@@ -41,6 +41,11 @@ BERT_CONFIG = {
     "attention_probs_dropout_prob": 0.0,
     "initializer_range": 0.08,  # 0.02 suits a width of 768; a narrow model starts to learn sooner from wider weights
 }
+MASKED_LINES = """\
+Returns a [MASK] of the same shape as the input.
+If the argument is not [MASK], an error is raised.
+The default [MASK] is None.
+"""
 RECORD_FLAGS = {"max_seq_length": 64, "max_predictions_per_seq": 10}
 
 
@@ -171,7 +176,7 @@ def main() -> None:
     folder.mkdir(parents=True)
 
     def step(number: int, what: str) -> None:
-        print(f"\n[{number}/5] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
+        print(f"\n[{number}/6] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
 
     print("From raw text to a pre-trained BERT, in five to six minutes on two cores.")
     step(1, "Collecting English text from the docstrings of the installed libraries, about 30 s")
@@ -220,6 +225,19 @@ def main() -> None:
     step(5, "Evaluating the trained model")
     call("run_pretraining.py", **evaluate)
     after = read_results(model)
+
+    step(6, "Asking it for words that are left out")
+    masked = folder / "masked.txt"
+    masked.write_text(MASKED_LINES, encoding="utf-8")
+    length = RECORD_FLAGS["max_seq_length"]
+    call(
+        "run_pretraining.py",
+        predict_file=masked,
+        output_dir=model,
+        vocab_file=vocabulary,
+        do_predict=True,
+        max_seq_length=length,
+    )
     cli.import_tensorflow()
     picture = folder / "learning_curve.png"
     plot(picture, model, before, after)

@@ -36,8 +36,9 @@ def test_demo_end_to_end(tmp_path):
     arguments = ["--text_megabytes=0.2", "--num_train_steps=40", "--vocab_size=600", f"--output_dir={folder}"]
     done = subprocess.run([sys.executable, REPOSITORY / "demo.py", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    for line in ("[1/5]", "[5/5]", "$ python create_pretraining_data.py", "$ python run_pretraining.py", "Done in"):
+    for line in ("[1/6]", "[6/6]", "$ python create_pretraining_data.py", "$ python run_pretraining.py", "Done in"):
         assert line in done.stdout
+    assert "Returns a [MASK] of the same shape" in done.stdout
     table = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.startswith("masked_lm_")}
     before, after = (float(value) for value in table["masked_lm_loss"])
     assert after < before - 0.2
