@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,25 +54,29 @@ def evaluate(
     return {name: total / weight if weight else math.nan for name, (total, weight) in totals.items()}
 
 
-def predict(
+def predict_batches(
     outputs: Callable[[Batch], Mapping[str, tf.Tensor]],
     strategy: tf.distribute.Strategy,
     batches: Callable[[Share], tf.data.Dataset],
     steps: int | None,
-) -> Arrays:
-    """What a model says of each example of a dataset, in its order.
+    done: int = 0,
+) -> Iterator[Arrays]:
+    """What a model says of each example of a dataset, batch by batch.
 
     Args:
       outputs: from a batch to named tensors, each `[B, ...]`.
       strategy: where it runs.
       batches: makes a process's share of the batches; rows with `example_weights` 0 are left out.
       steps: how many batches there are, for the progress shown; None where nobody knows.
+      done: how many of them an earlier run has done, which `batches` does not make.
 
-    Returns:
-      For each output an array `[N, ...]`, the same on all workers.
+    Yields:
+      For each output an array `[B, ...]`, the same on all workers.
     """
+    dataset = distribute(batches, strategy)
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    # Traced once, for any number of columns: a program for the first batch's alone would round otherwise.
+    @tf.function(input_signature=[dataset.element_spec], autograph=False)
     def predict_batch(batch: Batch) -> dict[str, tf.Tensor]:
         def replica(batch: Batch) -> dict[str, tf.Tensor]:
             return {**outputs(batch), EXAMPLE_WEIGHTS: batch[EXAMPLE_WEIGHTS]}
@@ -80,12 +84,9 @@ def predict(
         per_replica = strategy.run(replica, args=(batch,))
         return {name: strategy.gather(value, axis=0) for name, value in per_replica.items()}
 
-    parts: dict[str, list[Any]] = {}
-    with Progress("Predicting", steps, unit="batch") as progress:
-        for batch in distribute(batches, strategy):
+    with Progress("Predicting", steps, unit="batch", initial=done) as progress:
+        for batch in dataset:
             found = {name: value.numpy() for name, value in predict_batch(batch).items()}
             is_example = found.pop(EXAMPLE_WEIGHTS) > 0
-            for name, value in found.items():
-                parts.setdefault(name, []).append(value[is_example])
+            yield {name: value[is_example] for name, value in found.items()}
             progress.update()
-    return {name: np.concatenate(values) for name, values in parts.items()}

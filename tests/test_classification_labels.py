@@ -1,7 +1,6 @@
 """Labels: which kind of problem, in which order, as which numbers."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,38 +98,6 @@ def test_almost_as_many_labels_as_rows_get_a_warning(caplog: pytest.LogCaptureFi
 def test_what_is_no_list_of_labels(found: list[Any], kind: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         labels.infer_labels(examples(*found), kind)
-
-
-# --- Their file ------------------------------------------------------------------------------------------------------
-
-NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda name: name and not {*"\n\r\ufeff"} & {*name})
-
-
-@given(st.lists(NAMES, min_size=1, unique=True))
-@settings(deadline=None, max_examples=50)
-def test_labels_are_kept(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
-    path = str(tmp_path_factory.mktemp("labels") / "labels.txt")
-    labels.write_labels(path, names)
-    assert labels.read_labels(path) == tuple(names)
-
-
-def test_a_file_of_labels_from_anywhere(tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_bytes("\ufeffb\r\na b \r\n\r\n".encode())
-    assert labels.read_labels(str(tmp_path / "labels.txt")) == ("b", "a b")
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("", "labels.txt is empty; expected a label a line"),
-        ("a\n\nb\n", "labels.txt, line 2 is blank"),
-        ("a\nb\na \n", "labels.txt, line 3 has the label 'a' again"),
-    ],
-)
-def test_what_is_no_file_of_labels(tmp_path: Path, content: str, sentence: str) -> None:
-    (tmp_path / "labels.txt").write_text(content)
-    with pytest.raises(InputError, match=sentence):
-        labels.read_labels(str(tmp_path / "labels.txt"))
 
 
 # --- Numbers ---------------------------------------------------------------------------------------------------------

@@ -22,22 +22,6 @@ def examples(*ids: Any) -> Examples:
     return Examples("a.csv", range(len(ids)), ids, ["text"] * len(ids), None, None)
 
 
-def test_eval_results_are_those_of_the_original(tmp_path: Path) -> None:
-    results = {
-        "eval_loss": 0.1,
-        "global_step": 343,
-        "loss": 1 / 3,
-        "eval_accuracy": 0.8774510,
-        "eval_mcc": float("nan"),
-    }
-    lines = outputs.write_eval_results(str(tmp_path / "eval_results.txt"), results)
-    assert (tmp_path / "eval_results.txt").read_text() == (
-        "eval_accuracy = 0.877451\neval_loss = 0.1\neval_mcc = nan\nglobal_step = 343\nloss = 0.33333334\n"
-    )
-    assert lines[3] == "global_step = 343"
-    assert outputs.write_eval_results(str(tmp_path / "a"), {"global_step": np.int64(7)}) == ["global_step = 7"]  # type: ignore[dict-item]
-
-
 def test_test_results_are_those_of_the_original(tmp_path: Path) -> None:
     outputs.write_test_results(str(tmp_path / "a.tsv"), PROBABILITIES)
     assert (tmp_path / "a.tsv").read_text() == "0.1\t0.9\n0.6666667\t0.33333334\n1e-07\t0.9999999\n"

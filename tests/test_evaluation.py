@@ -9,7 +9,7 @@ from two_devices import examples
 
 from bert_tf2 import batches
 from bert_tf2.config import BertConfig
-from bert_tf2.evaluation import evaluate, predict
+from bert_tf2.evaluation import evaluate, predict_batches
 from bert_tf2.tasks.pretraining import PretrainingModel
 
 STRATEGY = tf.distribute.get_strategy()
@@ -37,13 +37,34 @@ def test_evaluation_adds_sums_and_weights():
     assert one_batch["loss"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_outputs_come_in_the_order_of_the_examples():
+def test_outputs_come_batch_by_batch() -> None:
     rows = {"number": np.arange(7, dtype=np.float32), "row": np.arange(14, dtype=np.int32).reshape(7, 2)}
 
     def data(share):
         return tf.data.Dataset.from_tensor_slices(rows).batch(3).map(lambda batch: batches.filled(batch, 3))
 
-    found = predict(lambda batch: {"twice": batch["number"] * 2, "row": batch["row"]}, STRATEGY, data, None)
-    assert set(found) == {"twice", "row"}
-    np.testing.assert_array_equal(found["twice"], rows["number"] * 2)
-    np.testing.assert_array_equal(found["row"], rows["row"])
+    parts = list(
+        predict_batches(lambda batch: {"twice": batch["number"] * 2, "row": batch["row"]}, STRATEGY, data, None)
+    )
+    assert [len(part["row"]) for part in parts] == [3, 3, 1]
+    assert set(parts[0]) == {"twice", "row"}
+    np.testing.assert_array_equal(np.concatenate([part["twice"] for part in parts]), rows["number"] * 2)
+    np.testing.assert_array_equal(np.concatenate([part["row"] for part in parts]), rows["row"])
+
+
+def test_one_program_for_batches_of_any_length() -> None:
+    """A program for the shape of the first batch would round otherwise, and so would a run that goes on elsewhere."""
+    traced = []
+
+    def data(share):
+        return tf.data.Dataset.range(4).map(
+            lambda size: {"ids": tf.zeros([2, size], tf.int32), "example_weights": tf.ones([2])}
+        )
+
+    def outputs(batch):
+        traced.append(batch["ids"].shape)
+        return {"size": tf.repeat(tf.shape(batch["ids"])[1], 2)}
+
+    found = [part["size"].tolist() for part in predict_batches(outputs, STRATEGY, data, None)]
+    assert found == [[0, 0], [1, 1], [2, 2], [3, 3]]
+    assert [shape.as_list() for shape in traced] == [[2, None]]

@@ -85,9 +85,10 @@ def test_of_several_questions_with_one_id_the_last_one_counts(tmp_path):
 
 def test_threshold(tmp_path):
     path = tmp_path / "threshold.json"
-    prediction_files.write_threshold(path, -1.3704290390014648)
-    assert prediction_files.read_threshold(path) == -1.3704290390014648
-    for content in ("", "[]", "{}", '{"null_score_diff_threshold": null}', "3"):
+    prediction_files.write_threshold(path, -1.3704290390014648, "a1")
+    assert prediction_files.read_threshold(path) == (-1.3704290390014648, "a1")
+    bad = '{"null_score_diff_threshold": null, "weights": "a1"}'
+    for content in ("", "[]", "{}", bad, '{"null_score_diff_threshold": 1.5}', "3"):
         path.write_text(content)
         with pytest.raises(InputError, match="has no threshold; expected"):
             prediction_files.read_threshold(path)

@@ -1,7 +1,6 @@
 """A converted model as a folder, in Google's format or in Hugging Face's."""
 
 import dataclasses
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from bert_tf2 import checkpoints, files, huggingface, initialization
 from bert_tf2.huggingface_config import FolderConfig, pieces_of_tokenizer_json
 from bert_tf2.metrics import ProblemType
-from bert_tf2.tasks.classification import labels as label_lists
-from bert_tf2.tasks.classification.task_description import FILE as TASK_FILE
-from bert_tf2.tasks.classification.task_description import LABELS_FILE, TaskDescription
-from bert_tf2.tasks.conversion_source import PROBLEM_TYPES, TAGGING
+from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.conversion_source import PROBLEM_TYPES
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tokenization import load_vocab
 
 CHECKPOINT = "bert_model.ckpt"
@@ -98,9 +96,11 @@ def _write_google(folder: Path, output: Output) -> None:
     (folder / initialization.CONFIG_FILE).write_text(output.config.bert.to_json_string(), encoding="utf-8")
     config = output.config
     if config.architecture == "BertForTokenClassification":
-        label_lists.write_labels(folder / LABELS_FILE, config.labels)
-        task = {"problem_type": TAGGING, "labels": config.labels, "do_lower_case": output.do_lower_case}
-        (folder / TASK_FILE).write_text(json.dumps(task, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        TaggingDescription(
+            labels=config.labels,
+            max_seq_length=min(_MAX_SEQ_LENGTH, config.bert.max_position_embeddings),
+            do_lower_case=output.do_lower_case,
+        ).save(os.fspath(folder))
     elif config.architecture == "BertForSequenceClassification":
         kind = cast(ProblemType, PROBLEM_TYPES[str(config.problem_type)])
         TaskDescription(

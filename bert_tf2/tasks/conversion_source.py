@@ -15,14 +15,10 @@ from bert_tf2 import checkpoints, huggingface, initialization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import read_json
-from bert_tf2.tasks.classification import labels as label_lists
-from bert_tf2.tasks.classification.task_description import FILE as TASK_FILE
-from bert_tf2.tasks.classification.task_description import LABELS_FILE
+from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
+from bert_tf2.tasks.task_files import LABELS_FILE, TASK_FILE, read_labels
 
 Format = Literal["google", "huggingface"]
-TAGGING = "tagging"
-"""What `task.json` has as `problem_type` in a tagger's folder; a classifier's are those of `metrics.PROBLEM_TYPES`."""
-
 # Kinds of a classifier's problem: those of transformers -> ours.
 PROBLEM_TYPES = {
     "single_label_classification": "single_label",
@@ -124,7 +120,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         left_out=left_out,
         unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
         classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
-        labels=label_lists.read_labels(labels_file) if os.path.isfile(labels_file) else (),
+        labels=read_labels(labels_file) if os.path.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
         do_lower_case=task.get("do_lower_case"),
     )

@@ -26,7 +26,8 @@ from bert_tf2.progress import Progress
 from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs
 from bert_tf2.tasks.feature_encoder import POOLER, POOLINGS, TOKENS, Encoder
 from bert_tf2.tasks.feature_input import Sequences
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, TASK_FILE, Foundation
+from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation
+from bert_tf2.tasks.task_files import TASK_FILE
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
 
 logger = logging.getLogger(__name__)

@@ -8,17 +8,18 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, example_batches, initialization, modeling, optimization, run_folder, training
 from bert_tf2.batches import Share
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
-from bert_tf2.evaluation import Arrays, predict
+from bert_tf2.evaluation import Arrays, predict_batches
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.precision import PrecisionConfig
 from bert_tf2.tasks.evaluation_hook import BEST_FOLDER, BestMetric, EvaluationHook, EvaluationSteps, Results
@@ -47,6 +48,7 @@ class TrainingData:
       results: names of what `evaluate` returns.
       evaluate: evaluates the model as it is, at a step; None: there is no evaluation.
       best: the task's choice for `--metric_for_best`.
+      epoch: how many examples are an epoch for evaluations in between, where it is not all of them.
     """
 
     examples: ExampleArrays
@@ -54,6 +56,7 @@ class TrainingData:
     results: Sequence[str] = ()
     evaluate: Callable[[int], Results] | None = None
     best: str = "loss"
+    epoch: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Finetuning:
       strategy: where it runs.
       precision: resolved.
       own_files: patterns of what the task writes into `output_dir`, for `--overwrite_output_dir`.
+      dispensable: names of variables that evaluation and prediction do without.
     """
 
     config: FinetuningConfig
@@ -75,6 +79,7 @@ class Finetuning:
     strategy: tf.distribute.Strategy
     precision: PrecisionConfig
     own_files: Sequence[str]
+    dispensable: Collection[str] = ()
 
     @classmethod
     def create(
@@ -84,6 +89,7 @@ class Finetuning:
         make_model: Callable[[], training.Task],
         strategy: tf.distribute.Strategy,
         own_files: Sequence[str] = (),
+        dispensable: Collection[str] = (),
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed."""
         precision = config.precision.resolved()
@@ -91,7 +97,7 @@ class Finetuning:
         with strategy.scope(), precision.policy():
             model = make_model()
         logger.info("%s", modeling.summary(foundation.bert_config, model.named_variables))
-        return cls(config, foundation, model, strategy, precision, own_files)
+        return cls(config, foundation, model, strategy, precision, own_files, dispensable)
 
     @property
     def is_chief(self) -> bool:
@@ -192,7 +198,8 @@ class Finetuning:
         """Endless training batches, as `training.Trainer` takes them."""
 
         def make(examples_done: int, share: Share) -> tf.data.Dataset:
-            size, seed, fixed = self.config.train_batch_size, self.config.seed, self.precision.compiles
+            size, seed = self.config.train_batch_size, self.config.seed
+            fixed = self.precision.compiles or self.config.trains_at_full_length
             return example_batches.training(examples, size, seed, examples_done, share, fixed)
 
         return make
@@ -219,7 +226,10 @@ class Finetuning:
         return EvaluationHook(
             config.output_dir,
             EvaluationSteps(
-                trainer.config.num_train_steps, len(data.examples), config.train_batch_size, config.eval_every_steps
+                trainer.config.num_train_steps,
+                data.epoch or len(data.examples),
+                config.train_batch_size,
+                config.eval_every_steps,
             ),
             BestMetric.named(config.metric_for_best or data.best, list(data.results)),
             config.early_stopping_patience,
@@ -256,7 +266,7 @@ class Finetuning:
 
     def _load_whole(self, checkpoint: str) -> None:
         report = initialization.load(self._variables, checkpoint)
-        lacking = (*report.missing, *report.mismatched)
+        lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
         if lacking:
             raise InputError(
                 f"{checkpoint} is no model of this task: it lacks {', '.join(lacking[:4])}"
@@ -272,6 +282,20 @@ class Finetuning:
           examples: the examples.
           batch_size: rows of a batch, over all devices; one that does not divide by their number is rounded up.
         """
+        parts = list(self.predict_batches(outputs, examples, batch_size))
+        return example_batches.in_order({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+    def predict_batches(
+        self, outputs: Outputs, examples: ExampleArrays, batch_size: int, done: int = 0
+    ) -> Iterator[Arrays]:
+        """`predict` batch by batch, the longest examples first; `example_batches.ROW` says which they are.
+
+        Args:
+          outputs: see `predict`.
+          examples: see there.
+          batch_size: see there.
+          done: how many batches, the first ones, are left out, as an earlier run has done them.
+        """
         replicas = self.strategy.num_replicas_in_sync
         size = -(-batch_size // replicas) * replicas
 
@@ -279,10 +303,11 @@ class Finetuning:
             return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
 
         def batches(share: Share) -> tf.data.Dataset:
-            return example_batches.evaluation(examples, size, share, self.precision.compiles)
+            # A device's piece of a batch is an element of its own.
+            return example_batches.evaluation(examples, size, share, self.precision.compiles).skip(done * share.devices)
 
         steps = example_batches.number_of_batches(examples, size)
-        return example_batches.in_order(predict(with_rows, self.strategy, batches, steps))
+        return predict_batches(with_rows, self.strategy, batches, steps, done)
 
     def compiled(self, outputs: Outputs) -> Outputs:
         """`outputs` for `predict`, traced once however often it is used."""

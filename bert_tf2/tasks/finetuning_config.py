@@ -10,6 +10,8 @@ from bert_tf2.errors import InputError
 from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.precision import PrecisionConfig
 
+CLASS_WEIGHTS = ("none", "balanced")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinetuningConfig(training.LoopConfig):
@@ -117,6 +119,11 @@ class FinetuningConfig(training.LoopConfig):
             raise InputError(f"--seeds={self.seeds}; different whole numbers with commas between were expected: 1,2,3.")
         return found
 
+    @property
+    def trains_at_full_length(self) -> bool:
+        """Whether training batches are padded to `max_seq_length` even where nothing needs fixed shapes."""
+        return False
+
     def num_train_steps(self, examples: int) -> int:
         """Steps of a training with so many examples, as the original counts them."""
         return int(examples / self.train_batch_size * self.num_train_epochs)
@@ -124,3 +131,13 @@ class FinetuningConfig(training.LoopConfig):
     def num_warmup_steps(self, examples: int) -> int:
         """Those of them in which the learning rate rises."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
+
+
+def check_class_weights(value: str) -> None:
+    """Checks `--class_weights`, which tasks with classes have.
+
+    Raises:
+      InputError: it is none of `CLASS_WEIGHTS`.
+    """
+    if value not in CLASS_WEIGHTS:
+        raise InputError(f"Unknown --class_weights {value!r}; choose one of {', '.join(CLASS_WEIGHTS)}.")

@@ -15,11 +15,11 @@ from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
+from bert_tf2.tasks.task_files import TASK_FILE
 
 logger = logging.getLogger(__name__)
 
 SENTENCEPIECE_FILE = "spm.model"
-TASK_FILE = "task.json"
 _DEFAULT_CASE = True
 _STATE = "checkpoint"  # TensorFlow's list of a folder's checkpoints
 

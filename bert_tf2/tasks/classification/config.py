@@ -2,12 +2,9 @@
 
 import dataclasses
 
-from bert_tf2.errors import InputError
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks.classification.data import DataConfig
-from bert_tf2.tasks.finetuning_config import FinetuningConfig
-
-CLASS_WEIGHTS = ("none", "balanced")
+from bert_tf2.tasks.finetuning_config import FinetuningConfig, check_class_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,10 +38,7 @@ class ClassificationConfig(FinetuningConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.class_weights not in CLASS_WEIGHTS:
-            raise InputError(
-                f"Unknown --class_weights {self.class_weights!r}; choose one of {', '.join(CLASS_WEIGHTS)}."
-            )
+        check_class_weights(self.class_weights)
         _ = self.data
 
     @property

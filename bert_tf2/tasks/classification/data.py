@@ -20,7 +20,8 @@ from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import read_own
 from bert_tf2.tasks.classification.tables import is_number, kind_of
-from bert_tf2.tasks.classification.task_description import FILE, TaskDescription
+from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.task_files import TASK_FILE, read_labels
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     if name is None and not config.files:
         raise InputError(
             "Which task is it? Give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
-            f"an --output_dir that holds the {FILE} of a training."
+            f"an --output_dir that holds the {TASK_FILE} of a training."
         )
     if config.files or (saved and name == saved.name and not glue.is_known(saved.name)):
         data = _learned_from(config, saved) if training else _remembered(config, saved)
@@ -207,11 +208,11 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     kind, labels = (saved.problem_type, saved.labels) if saved else ("single_label", ())
     if saved is None and config.labels_file is None and config.problem_type != "regression":
         raise InputError(
-            f"{config.output_dir} has no {FILE}, so that nobody knows the labels: train first, give the folder of a "
-            "training, or give --labels_file."
+            f"{config.output_dir} has no {TASK_FILE}, so that nobody knows the labels: train first, give the folder "
+            "of a training, or give --labels_file."
         )
     if config.labels_file:
-        labels = label_lists.read_labels(config.labels_file)
+        labels = read_labels(config.labels_file)
     name = config.task_name or (saved.name if saved else _NO_NAME)
     return Data(TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved)))
 
@@ -230,7 +231,7 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
     kind = config.problem_type or label_lists.infer_problem_type(examples, config.label_separator)
     if config.labels_file:
         kind = config.problem_type or ("single_label" if kind == "regression" else kind)
-        labels = label_lists.read_labels(config.labels_file)
+        labels = read_labels(config.labels_file)
     else:
         labels = label_lists.infer_labels(examples, kind, description.label_separator)
     _log(examples, kind, labels, told=config.problem_type is None)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bert_tf2 import files, metrics
 from bert_tf2.metrics import Score
 from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.evaluation_files import short, table
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ PICTURE_FILE = "label_report.png"
 # A matrix of more labels is printed only by its greatest numbers, and drawn without them.
 _MOST_LABELS_IN_MATRIX = 20
 _MOST_CONFUSIONS = 10
-_LONGEST_NAME = 24
 _WIDEST_HEADER = 80
 
 
@@ -66,20 +66,20 @@ class LabelReport:
     def text(self) -> str:
         """Tables for the log."""
         scores = [
-            [_short(label), *(f"{value:.4f}" for value in score[:3]), f"{score.support:,}"]
+            [short(label), *(f"{value:.4f}" for value in score[:3]), f"{score.support:,}"]
             for label, score in zip(self.labels, self.scores, strict=True)
         ]
-        parts = [_table([["label", "precision", "recall", "F1", "rows"], *scores])]
+        parts = [table([["label", "precision", "recall", "F1", "rows"], *scores])]
         if self.matrix is not None and len(self.labels) <= _MOST_LABELS_IN_MATRIX:
-            names = list(map(_short, self.labels))
+            names = list(map(short, self.labels))
             numbers = [f"({index})" for index in range(len(names))]
             wide = sum(map(len, names)) > _WIDEST_HEADER
             rows = [f"{number} {name}" if wide else name for number, name in zip(numbers, names, strict=True)]
             cells = [[name, *map(str, counts)] for name, counts in zip(rows, self.matrix, strict=True)]
-            parts.append(_table([["true \\ predicted", *(numbers if wide else names)], *cells]))
+            parts.append(table([["true \\ predicted", *(numbers if wide else names)], *cells]))
         elif self.matrix is not None:
-            found = [[_short(a), _short(b), f"{count:,}"] for a, b, count in self._confusions()]
-            parts.append(_table([["most often confused: true", "predicted", "rows"], *found]))
+            found = [[short(a), short(b), f"{count:,}"] for a, b, count in self._confusions()]
+            parts.append(table([["most often confused: true", "predicted", "rows"], *found]))
         return "\n\n".join(parts)
 
     def _confusions(self) -> list[tuple[str, str, int]]:
@@ -154,21 +154,5 @@ def _draw_scores(axes: Any, labels: Sequence[str], scores: Sequence[Score]) -> N
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
-
-
 def _drawn(name: str) -> str:
-    return _short(name).replace("$", r"\$")  # a dollar begins a formula
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in columns, the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    return short(name).replace("$", r"\$")  # a dollar begins a formula

@@ -1,7 +1,6 @@
 """Labels: what kind of problem they make, their order, their numbers, their weights."""
 
 import logging
-import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -9,7 +8,6 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files
 from bert_tf2.errors import InputError
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks.classification.examples import Examples, RawLabel
@@ -85,32 +83,6 @@ def in_order(labels: set[str]) -> tuple[str, ...]:
 def are_numbers(labels: Iterable[str]) -> bool:
     """Whether all labels are numbers in decimal notation."""
     return all(map(_NUMBER.fullmatch, labels))
-
-
-def read_labels(path: str) -> tuple[str, ...]:
-    """A file of labels, one a line in the order of their ids; blank lines at its end are none.
-
-    Raises:
-      InputError: it cannot be read, is empty, or has a blank line or a label twice.
-    """
-    labels = [line.removeprefix("\ufeff").strip() for line in files.read_lines(path)]
-    while labels and not labels[-1]:
-        labels.pop()
-    if not labels:
-        raise InputError(f"{path} is empty; expected a label a line.")
-    seen = set()
-    for number, label in enumerate(labels, 1):
-        if not label or label in seen:
-            what = f"has the label {label!r} again" if label else "is blank"
-            raise InputError(f"{path}, line {number} {what}; expected each label once, one a line.")
-        seen.add(label)
-    return tuple(labels)
-
-
-def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
-    """Writes what `read_labels` reads."""
-    with files.replacing(path) as file:
-        file.writelines(f"{label}\n" for label in labels)
 
 
 def encode(

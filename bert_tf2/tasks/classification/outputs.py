@@ -1,11 +1,8 @@
-"""The files that an evaluation and a prediction write.
-
-`eval_results.txt` and `test_results.tsv` are those of google-research/bert `run_classifier.py`.
-"""
+"""The files that a prediction writes; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,22 +14,6 @@ from bert_tf2.tasks.classification.glue import GlueTask
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 _ROWS_AT_ONCE = 4096
-
-
-def write_eval_results(path: str, results: Mapping[str, float]) -> list[str]:
-    """Writes `name = value` lines sorted by name.
-
-    Args:
-      path: `eval_results.txt`.
-      results: whole numbers (`global_step`) are written as such, others as float32 prints itself.
-
-    Returns:
-      The lines, for the log.
-    """
-    lines = [f"{name} = {_printed(value)}" for name, value in sorted(results.items())]
-    with files.replacing(path) as file:
-        file.writelines(f"{line}\n" for line in lines)
-    return lines
 
 
 def write_predictions(
@@ -114,7 +95,3 @@ def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float3
     with files.replacing(path) as file:
         file.write("index\tprediction\n")
         file.writelines(f"{index}\t{cell}\n" for index, cell in enumerate(cells))
-
-
-def _printed(value: float) -> str:
-    return str(value) if isinstance(value, int | np.integer) else str(np.float32(value))

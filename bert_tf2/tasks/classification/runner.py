@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from bert_tf2 import files, metrics
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
-from bert_tf2.events import write_scalars
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.classification import glue, label_report, outputs
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.config import ClassificationConfig
@@ -38,7 +38,6 @@ __all__ = ["ClassificationConfig", "run"]
 
 logger = logging.getLogger(__name__)
 
-EVAL_RESULTS_FILE = "eval_results.txt"
 _RECORDS: dict[Split, str] = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "predict.tf_record"}
 _OWN_FILES = (
     *("test_results.tsv", label_report.JSON_FILE, label_report.PICTURE_FILE),
@@ -188,12 +187,7 @@ class _Job:
         if not self.finetuning.is_chief:
             return found
         folder, description = self.config.output_dir, self.description
-        path = os.path.join(folder, EVAL_RESULTS_FILE)
-        lines = outputs.write_eval_results(path, found)
-        if not self.config.do_train:  # else they have been written after the last step
-            with tf.summary.create_file_writer(os.path.join(folder, "eval")).as_default():
-                write_scalars(step, {name: value for name, value in found.items() if name != "global_step"})
-        logger.info("\n".join(["***** Eval results *****", *(f"  {line}" for line in lines), f"Wrote {path}."]))
+        evaluation_files.report(folder, found, with_events=not self.config.do_train)
         probabilities = metrics.probabilities(self._logits(step), description.problem_type)
         report = LabelReport.of(description, self.dev.labels, probabilities)
         if report:

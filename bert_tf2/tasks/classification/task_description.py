@@ -1,24 +1,15 @@
 """What a model was fine-tuned for: `task.json` and `labels.txt` in its folder."""
 
 import dataclasses
-import json
-import os
-from itertools import zip_longest
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from bert_tf2 import files
 from bert_tf2.errors import InputError
 from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification import labels as label_lists
 
-FILE = "task.json"
-LABELS_FILE = "labels.txt"
-
 _MOST_NAMED = 20
-_ADVICE = "restore the file that the training wrote, or train again."
 _TYPES: dict[str, tuple[type, ...]] = {
-    "labels": (list,),
     "max_seq_length": (int,),
     "do_lower_case": (bool,),
     "threshold": (float, int),
@@ -91,11 +82,7 @@ class TaskDescription:
         Raises:
           OSError: they cannot be written.
         """
-        if self.labels:
-            label_lists.write_labels(os.path.join(folder, LABELS_FILE), self.labels)
-        with files.replacing(os.path.join(folder, FILE)) as file:
-            json.dump(dataclasses.asdict(self), file, indent=2, ensure_ascii=False)
-            file.write("\n")
+        task_files.save(folder, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, folder: str) -> Self | None:
@@ -104,26 +91,8 @@ class TaskDescription:
         Raises:
           InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
         """
-        path = Path(folder, FILE)
-        if not path.exists():
-            return None
-        content = _read(path)
-        kind = content.get("problem_type")
-        if isinstance(kind, str) and kind not in PROBLEM_TYPES:
-            raise InputError(
-                f"{folder} holds a model for {kind}, not for classification ({FILE}); give another --output_dir, or "
-                "--overwrite_output_dir to start anew."
-            )
-        description = cls(**_checked(path, content))
-        if description.labels:
-            found = label_lists.read_labels(os.path.join(folder, LABELS_FILE))
-            if found != description.labels:
-                raise InputError(
-                    f"{Path(folder, LABELS_FILE)} has the labels {_listed(found, description.labels)}, but {path} "
-                    f"has {_listed(description.labels, found)}; the model knows them by number, so put back what was "
-                    "there."
-                )
-        return description
+        fields = task_files.load(folder, cls, "classification", PROBLEM_TYPES, _TYPES)
+        return None if fields is None else cls(**fields)
 
     def check_same_model(self, saved: Self, folder: str) -> None:
         """Checks that a model of the task that `folder` holds is one of this task.
@@ -135,50 +104,12 @@ class TaskDescription:
         Raises:
           InputError: name, kind of problem, labels or case differ; says which.
         """
-        for what, here, there in (
-            ("the task", self.name, saved.name),
-            ("the problem type", self.problem_type, saved.problem_type),
-            ("the labels", self.labels, saved.labels),
-            ("--do_lower_case", self.do_lower_case, saved.do_lower_case),
-        ):
-            if here != there:
-                raise InputError(
-                    f"{folder} holds a model for {what} {_listed(there, here)}, where this command has "
-                    f"{_listed(here, there)}; give another --output_dir, or --overwrite_output_dir to start anew."
-                )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise files.cannot_read(path, error) from None
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); {_ADVICE}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object; {_ADVICE}")
-    return content
-
-
-def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The content, its keys and types those of the fields."""
-    fields = {field.name: field for field in dataclasses.fields(TaskDescription)}
-    wrong = sorted(fields.keys() ^ content.keys())
-    if wrong:
-        what = "lacks" if wrong[0] in fields else "has the unknown"
-        raise InputError(f"{path} {what} key {wrong[0]!r}; {_ADVICE}")
-    for name, value in content.items():
-        kinds = _TYPES.get(name, (str, type(None)) if fields[name].default is None else (str,))
-        if type(value) not in kinds or (name == "labels" and not all(isinstance(label, str) for label in value)):
-            raise InputError(f"{path}: {name} cannot be {value!r:.60}; {_ADVICE}")
-    return {**content, "labels": tuple(content["labels"])}
-
-
-def _listed(value: Any, other: Any) -> str:
-    """A value as it stands in an error beside another one: long lists only by where they part."""
-    if not isinstance(value, tuple):
-        return repr(value)
-    if max(len(value), len(other)) <= _MOST_NAMED:
-        return ", ".join(map(repr, value)) or "(none)"
-    first = next(index for index, pair in enumerate(zip_longest(value, other)) if pair[0] != pair[1])
-    return f"({len(value)}, number {first}: {value[first]!r})" if first < len(value) else f"({len(value)})"
+        task_files.check_same_model(
+            folder,
+            [
+                ("the task", self.name, saved.name),
+                ("the problem type", self.problem_type, saved.problem_type),
+                ("the labels", self.labels, saved.labels),
+                ("--do_lower_case", self.do_lower_case, saved.do_lower_case),
+            ],
+        )

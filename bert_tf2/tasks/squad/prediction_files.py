@@ -17,8 +17,10 @@ from bert_tf2.tasks.squad.examples import Example
 PREDICTIONS = "predictions.json"
 N_BEST = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
+JSON_LINES = "predictions.jsonl"
+THRESHOLD = "null_score_diff_threshold.json"
 
-_THRESHOLD = "null_score_diff_threshold"
+_THRESHOLD, _WEIGHTS = "null_score_diff_threshold", "weights"
 
 _string = json.JSONEncoder().encode
 
@@ -77,29 +79,37 @@ def write_json_lines(
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float) -> None:
+def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float, weights: str) -> None:
     """Keeps a threshold, found on one file, for the predictions on others.
+
+    Args:
+      path: the file.
+      null_score_diff_threshold: the threshold.
+      weights: what tells those of the model that it was found with from others.
 
     Raises:
       OSError: the file cannot be written.
     """
     with files.replacing(path) as file:
-        file.write(json.dumps({_THRESHOLD: null_score_diff_threshold}) + "\n")
+        file.write(json.dumps({_THRESHOLD: null_score_diff_threshold, _WEIGHTS: weights}) + "\n")
 
 
-def read_threshold(path: str | os.PathLike[str]) -> float:
-    """What `write_threshold` has kept.
+def read_threshold(path: str | os.PathLike[str]) -> tuple[float, str]:
+    """What `write_threshold` has kept: the threshold and `weights`.
 
     Raises:
       InputError: the file is missing or something else.
     """
     try:
-        value = json.loads("\n".join(files.read_lines(path)))[_THRESHOLD]
-        return float(value)
+        values = json.loads("\n".join(files.read_lines(path)))
+        return float(values[_THRESHOLD]), str(values[_WEIGHTS])
     except InputError:
         raise
     except (ValueError, TypeError, KeyError):
-        raise InputError(f'{os.fspath(path)} has no threshold; expected {{"{_THRESHOLD}": a number}}.') from None
+        raise InputError(
+            f'{os.fspath(path)} has no threshold; expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a string}}; '
+            "remove it, or evaluate again."
+        ) from None
 
 
 def _dict(keys: Iterable[str], values: Iterable[str]) -> Iterator[str]:

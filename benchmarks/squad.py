@@ -1,0 +1,396 @@
+"""Fine-tuning a real model to answer SQuAD's questions, next to PyTorch and transformers.
+
+    python benchmarks/squad.py --squad=dev-v1.1.json --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1]
+
+There is no training file at hand, so SQuAD 1.1's dev file is divided: its first `--articles` articles are learned, its
+last `--test_articles` are answered; each question is learned with its first answer. Both sides start from `--model`, a
+Hugging Face folder of a BERT, and learn windows of `--max_seq_length` with the same batch, highest rate, steps and
+linear schedule with a warm-up of a tenth, in float32 with dropout:
+
+* ours: `run_squad.py`'s own function; batches padded to `max_seq_length`, as by default, or to their longest window
+  (`--pad_to_max_length=false`);
+* transformers, padded to `max_seq_length`, as its `run_qa.py` does by default;
+* transformers, padded to the longest window of the batch (its dynamic padding).
+
+The optimizer is AdamW in both, weight decay 0.01 (`--optimizer=bert` takes BERT's own here). The loop there is a plain
+one around `BertForQuestionAnswering`; answers are chosen as `run_qa.py` does, the best of 20 starts and 20 ends of each
+window. PyTorch gets the settings that let glibc keep its memory, without which it is several times slower.
+
+First speed, `--repetitions` times in turns on the same number of threads, medians and ratios:
+
+* training: each side takes `--warm_up` steps and then `--steps` timed ones; windows a second;
+* prediction with the untrained head: windows a second through the model, for which ours takes windows of like length
+  together, and questions a second from text to answers, the model's loading and first batches left out.
+
+Then, unless `--speed_only`, scores: for each seed a whole training of ours and of transformers' dynamic padding; exact
+match and F1 of the same scoring for both, means and deviations.
+
+`--peer` is a Python with torch and transformers; the same one where it is not given.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+_WARM_UP = 0.1
+_WEIGHT_DECAY = 0.01
+_WARM_UP_WINDOWS = 64
+_N_BEST, _LONGEST_ANSWER = 20, 30
+
+
+# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+
+
+def ours(options: argparse.Namespace) -> dict:
+    import dataclasses
+
+    import tensorflow as tf
+
+    from bert_tf2 import training
+    from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.tasks.squad import runner
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        config = runner.SquadConfig(
+            output_dir=folder,
+            init_checkpoint=options.model,
+            train_file=options.train,
+            predict_file=options.test,
+            max_seq_length=options.max_seq_length,
+            doc_stride=options.doc_stride,
+            train_batch_size=options.batch_size,
+            predict_batch_size=options.predict_batch_size,
+            learning_rate=options.learning_rate,
+            num_train_epochs=options.epochs,
+            pad_to_max_length=options.full_padding,
+            do_train=True,
+            do_predict=options.what == "scores",
+            seed=options.seed,
+            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=_WEIGHT_DECAY),
+            log_steps=10**6,
+            save_checkpoints_steps=10**6,
+        )
+        if options.what == "training":
+            return _time_training(options, lambda: runner.run(config), training)
+        if options.what == "prediction":
+            runner.run(dataclasses.replace(config, num_train_epochs=0.0))
+            return _time_prediction(dataclasses.replace(config, do_train=False, do_predict=True))
+        runner.run(config)
+        return {"predictions": json.loads(Path(folder, "predictions.json").read_text(encoding="utf-8"))}
+
+
+def _time_training(options: argparse.Namespace, run, training) -> dict:
+    marks: list[tuple[int, float]] = []
+
+    class Clock:
+        """Notes the time at two steps."""
+
+        def next_after(self, step: int) -> int:
+            return options.warm_up if step < options.warm_up else max(step + 1, options.warm_up + options.steps)
+
+        def run(self, step: int) -> str | None:
+            if step in (options.warm_up, options.warm_up + options.steps):
+                marks.append((step, time.perf_counter()))
+            return "timed" if step >= options.warm_up + options.steps else None
+
+    plain = training.Trainer.train
+    training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
+    run()
+    (first, begin), (last, end) = marks
+    return {"windows_per_second": (last - first) * options.batch_size / (end - begin)}
+
+
+def _time_prediction(config) -> dict:
+    from bert_tf2.example_batches import ExampleArrays
+    from bert_tf2.tasks.squad import logits, runner
+
+    plain, seconds, loading = logits.compute, [], []
+
+    def timed(finetuning, outputs, windows, *rest):
+        begin = time.perf_counter()
+        splits = windows.row_splits[: _WARM_UP_WINDOWS + 1]
+        tokens = {name: values[: splits[-1]] for name, values in windows.tokens.items()}
+        plain(finetuning, outputs, ExampleArrays(splits, tokens, {}, windows.max_length), *rest[:1])
+        middle = time.perf_counter()
+        found = plain(finetuning, outputs, windows, *rest)
+        seconds.append((len(windows), time.perf_counter() - middle))
+        loading.append(middle - begin)
+        return found
+
+    logits.compute = timed
+    # Tokenizer, model and kernels are loaded by the first of two runs; loading the model again is not counted.
+    for _ in range(2):
+        marks = []
+        load = runner.Finetuning.load
+        create = runner.Finetuning.create
+
+        def create_untimed(*args, create=create, marks=marks):
+            begin = time.perf_counter()
+            made = create(*args)
+            marks.append(time.perf_counter() - begin)
+            return made
+
+        def load_untimed(*args, load=load, marks=marks, **named):
+            begin = time.perf_counter()
+            step = load(*args, **named)
+            marks.append(time.perf_counter() - begin)
+            return step
+
+        runner.Finetuning.load, runner.Finetuning.create = load_untimed, create_untimed
+        begin = time.perf_counter()
+        runner.run(config)
+        whole = time.perf_counter() - begin - sum(marks) - loading[-1]
+        runner.Finetuning.load, runner.Finetuning.create = load, create
+    questions = len(json.loads(Path(config.output_dir, "predictions.json").read_text(encoding="utf-8")))
+    windows, taken = seconds[-1]
+    return {"windows_per_second": windows / taken, "questions_per_second": questions / whole}
+
+
+# --- The peer, in a process of its own -------------------------------------------------------------------------------
+
+
+def peer(options: argparse.Namespace) -> dict:
+    import numpy as np
+    import torch
+    from transformers import AutoTokenizer, BertForQuestionAnswering, get_linear_schedule_with_warmup
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    model = BertForQuestionAnswering.from_pretrained(options.model)
+
+    def windows_of(path: str) -> tuple[list[dict], list[dict]]:
+        """Questions, and their windows with what tells where they are in the text."""
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        questions = [
+            {"id": qa["id"], "question": qa["question"], "context": part["context"], "answer": qa["answers"][0]}
+            for article in content["data"]
+            for part in article["paragraphs"]
+            for qa in part["qas"]
+        ]
+        # Its stride is what two windows share, ours what lies between their beginnings.
+        overlap = options.max_seq_length - 16 - options.doc_stride
+        encoded = tokenizer(
+            [one["question"].lstrip() for one in questions],
+            [one["context"] for one in questions],
+            truncation="only_second",
+            max_length=options.max_seq_length,
+            stride=overlap,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        rows = []
+        for row, number in enumerate(encoded["overflow_to_sample_mapping"]):
+            segments = encoded["token_type_ids"][row]
+            offsets = encoded["offset_mapping"][row]
+            places = [place if segment and place[1] else None for place, segment in zip(offsets, segments, strict=True)]
+            inputs = {key: encoded[key][row] for key in ("input_ids", "token_type_ids", "attention_mask")}
+            rows.append({"inputs": inputs, "question": number, "places": places})
+        return questions, rows
+
+    def positions(question: dict, row: dict) -> tuple[int, int]:
+        """First and last token of the answer; 0 and 0 where the window does not have it whole."""
+        start = question["answer"]["answer_start"]
+        end = start + len(question["answer"]["text"])
+        known = [index for index, place in enumerate(row["places"]) if place]
+        if not known or row["places"][known[0]][0] > start or row["places"][known[-1]][1] < end:
+            return 0, 0
+        inside = [index for index in known if row["places"][index][1] > start and row["places"][index][0] < end]
+        return (inside[0], inside[-1]) if inside else (0, 0)
+
+    pad_to = options.max_seq_length if options.full_padding else None
+
+    def batch(rows: list[dict]) -> dict:
+        padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
+        return tokenizer.pad([row["inputs"] for row in rows], return_tensors="pt", **padding)
+
+    def train() -> float:
+        questions, rows = windows_of(options.train)
+        targets = [positions(questions[row["question"]], row) for row in rows]
+        decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
+        others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
+        groups = [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
+        steps = int(len(questions) / options.batch_size * options.epochs)
+        schedule = get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
+        rng = np.random.default_rng(options.seed)
+        order = np.concatenate([rng.permutation(len(rows)) for _ in range(int(options.epochs) + 1)])
+        model.train()
+        begin = time.perf_counter()
+        for step in range(options.warm_up + options.steps if options.what == "training" else steps):
+            if step == options.warm_up:
+                begin = time.perf_counter()
+            chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
+            starts, ends = (torch.tensor([targets[row][end] for row in chosen]) for end in (0, 1))
+            inputs = batch([rows[row] for row in chosen])
+            model(**inputs, start_positions=starts, end_positions=ends).loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        return options.steps * options.batch_size / (time.perf_counter() - begin)
+
+    def logits_of(rows: list[dict]) -> list[tuple]:
+        found = []
+        with torch.inference_mode():
+            for first in range(0, len(rows), options.predict_batch_size):
+                outputs = model(**batch(rows[first : first + options.predict_batch_size]))
+                found += zip(outputs.start_logits.numpy(), outputs.end_logits.numpy(), strict=True)
+        return found
+
+    def answers(questions: list[dict], rows: list[dict], logits: list[tuple]) -> dict[str, str]:
+        best: dict[int, tuple[float, int, int]] = {}
+        for row, (start_logits, end_logits) in zip(rows, logits, strict=True):
+            places = row["places"]
+            starts, ends = (np.argsort(values)[: -_N_BEST - 1 : -1].tolist() for values in (start_logits, end_logits))
+            for start in starts:
+                for end in ends:
+                    if max(start, end) >= len(places) or not places[start] or not places[end]:
+                        continue
+                    if not start <= end < start + _LONGEST_ANSWER:
+                        continue
+                    score = float(start_logits[start] + end_logits[end])
+                    if score > best.get(row["question"], (-1e9,))[0]:
+                        best[row["question"]] = score, places[start][0], places[end][1]
+        texts = {}
+        for number, question in enumerate(questions):
+            _, start, end = best.get(number, (0, 0, 0))
+            texts[question["id"]] = question["context"][start:end]
+        return texts
+
+    if options.what == "training":
+        return {"windows_per_second": train()}
+    if options.what == "scores":
+        train()
+    model.eval()
+    _, rows = windows_of(options.test)  # also a warm-up
+    logits_of(rows[:_WARM_UP_WINDOWS])
+    begin = time.perf_counter()
+    questions, rows = windows_of(options.test)
+    middle = time.perf_counter()
+    logits = logits_of(rows)
+    taken = time.perf_counter() - middle
+    texts = answers(questions, rows, logits)
+    whole = time.perf_counter() - begin
+    if options.what == "prediction":
+        return {"windows_per_second": len(rows) / taken, "questions_per_second": len(questions) / whole}
+    return {"predictions": texts}
+
+
+# --- All together ----------------------------------------------------------------------------------------------------
+
+
+def start(options: argparse.Namespace, side: str, what: str, **changes: object) -> dict:
+    """Runs one side in a process of its own and returns what it found."""
+    values = {**vars(options), "side": side, "what": what, **changes}
+    python = options.peer if side == "peer" else sys.executable
+    environment = {**os.environ, **(_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
+    program = [python, __file__, f"--worker={json.dumps(values)}"]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def divide(path: str, folder: Path, articles: int, test_articles: int) -> tuple[str, str]:
+    """Writes the articles to learn and those to answer into files of their own."""
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    parts = {"train": content["data"][:articles], "test": content["data"][-test_articles:]}
+    for name, data in parts.items():
+        (folder / f"{name}.json").write_text(json.dumps({"version": "1.1", "data": data}), encoding="utf-8")
+    return str(folder / "train.json"), str(folder / "test.json")
+
+
+_SIDES = {
+    "ours, max_seq_length": ("ours", True),
+    "ours, longest of the batch": ("ours", False),
+    "transformers, max_seq_length": ("peer", True),
+    "transformers, longest of the batch": ("peer", False),
+}
+
+
+def measure_speed(options: argparse.Namespace) -> None:
+    for what in ("training", "prediction"):
+        # Ours predicts in one way only.
+        sides = {name: side for name, side in _SIDES.items() if what == "training" or side != ("ours", False)}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+        for _ in range(options.repetitions):
+            for name, (side, full_padding) in sides.items():
+                found[name].append(start(options, side, what, full_padding=full_padding))
+        for unit in next(iter(found.values()))[0]:
+            medians = {name: statistics.median(one[unit] for one in values) for name, values in found.items()}
+            for name, values in found.items():
+                ratio = medians["ours, max_seq_length"] / medians[name]
+                each = ", ".join(f"{one[unit]:.1f}" for one in values)
+                shown = name.split(",")[0] if what == "prediction" and name.startswith("ours") else name
+                print(f"{what:10} {shown:35} {medians[name]:7.1f} {unit.replace('_per_', '/')}  {ratio:.2f}  ({each})")
+    print("The ratio is that of ours (training: padded to max_seq_length) to each.", flush=True)
+
+
+def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
+    from bert_tf2.tasks.squad import examples, scoring
+
+    gold = examples.read(options.test, training=False).gold
+    for name, side in (("ours", "ours"), ("transformers", "peer")):
+        full_padding = side == "ours"  # its default
+        runs = [start(options, side, "scores", seed=seed, full_padding=full_padding) for seed in seeds]
+        scores = [scoring.evaluate(gold, one["predictions"]) for one in runs]
+        for metric in ("exact_match", "f1"):
+            values = [score[metric] for score in scores]
+            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+            each = ", ".join(f"{value:.2f}" for value in values)
+            print(f"{name:13} {metric:12} {statistics.mean(values):.2f} +- {deviation:.2f}  ({each})", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--squad", help="SQuAD 1.1's dev file")
+    parser.add_argument("--model", help="Hugging Face folder")
+    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
+    parser.add_argument("--articles", type=int, default=40, help="to learn")
+    parser.add_argument("--test_articles", type=int, default=8, help="to answer")
+    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--predict_batch_size", type=int, default=8)
+    parser.add_argument("--learning_rate", type=float, default=5e-5)
+    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
+    parser.add_argument("--max_seq_length", type=int, default=384)
+    parser.add_argument("--doc_stride", type=int, default=128)
+    parser.add_argument("--seeds", default="1")
+    parser.add_argument("--warm_up", type=int, default=2, help="steps before the timed ones")
+    parser.add_argument("--steps", type=int, default=8, help="timed steps")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--speed_only", action="store_true")
+    parser.add_argument("--scores_only", action="store_true")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        values = argparse.Namespace(**{"full_padding": True, "seed": 1, **json.loads(options.worker)})
+        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        options.train, options.test = divide(options.squad, Path(folder), options.articles, options.test_articles)
+        if not options.scores_only:
+            measure_speed(options)
+        if not options.speed_only:
+            measure_scores(options, list(map(int, options.seeds.split(","))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""Fine-tuning a real model on WNUT-17, next to PyTorch and transformers.
+
+    python benchmarks/tagging.py --data=ner --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1,2,3]
+
+`--data` is a folder with `wnut17.train.conll`, `wnut17.dev.conll` and `wnut17.test.conll`; `--model` a Hugging Face
+folder of a BERT. Both sides start from it and learn the same sentences with the same batch, highest rate, epochs and
+linear schedule with a warm-up of a tenth, in float32 with dropout, labels on the first piece of a word:
+
+* ours: `run_ner.py`'s own function, batches padded to their longest row;
+* transformers, padded to `max_seq_length`;
+* transformers, padded to the longest row of the batch (its dynamic padding).
+
+The optimizer is AdamW in both, weight decay 0.01 (`--optimizer=bert` takes BERT's own here, which leaves out the bias
+correction and so takes longer steps at first). The loop there is a plain one around `BertForTokenClassification`; its
+tokenizing is not timed. PyTorch gets the settings that let glibc keep its memory, without which it is several times
+slower.
+
+First speed: `--repetitions` times in turns, each side takes `--warm_up` steps and then `--steps` timed ones on the same
+number of threads; sentences a second (medians) and their ratios. Then, unless `--speed_only`, scores: for each seed a
+whole fine-tuning of ours and one of transformers' dynamic padding; span F1 of each on `--split`, by the same function
+(seqeval's definition), means and deviations. Sentences longer than `max_seq_length` are cut there and divided here;
+words that are cut off count as O.
+
+`--peer` is a Python with torch and transformers; the same one where it is not given.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+_WARM_UP = 0.1
+_WEIGHT_DECAY = 0.01
+
+
+def path_of(options: argparse.Namespace, split: str) -> str:
+    return os.path.join(options.data, f"wnut17.{split}.conll")
+
+
+# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+
+
+def ours(options: argparse.Namespace) -> dict[str, Any]:
+    import dataclasses
+
+    import tensorflow as tf
+
+    from bert_tf2 import training
+    from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.tasks.tagging import conll, runner
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    marks: list[tuple[int, float]] = []
+
+    class Clock:
+        """Notes the time at two steps."""
+
+        def next_after(self, step: int) -> int:
+            return options.warm_up if step < options.warm_up else max(step + 1, options.warm_up + options.steps)
+
+        def run(self, step: int) -> str | None:
+            if step in (options.warm_up, options.warm_up + options.steps):
+                marks.append((step, time.perf_counter()))
+            return "timed" if step >= options.warm_up + options.steps else None
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = runner.TaggingConfig(
+            output_dir=folder,
+            init_checkpoint=options.model,
+            train_file=path_of(options, "train"),
+            predict_file=path_of(options, options.split),
+            max_seq_length=options.max_seq_length,
+            train_batch_size=options.batch_size,
+            predict_batch_size=32,
+            learning_rate=options.learning_rate,
+            num_train_epochs=options.epochs,
+            do_train=True,
+            do_predict=not options.timed,
+            seed=options.seed,
+            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=_WEIGHT_DECAY),
+        )
+        if options.timed:
+            plain = training.Trainer.train
+            training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
+            # The loop saves at the end; that is not timed, and all else is left to the second mark.
+            runner.run(dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6))
+            (first, begin), (last, end) = marks
+            return {"sentences_per_second": (last - first) * options.batch_size / (end - begin)}
+        runner.run(config)
+        return {"tags": conll.read(os.path.join(folder, "predictions.txt"), 0, -1).tags}
+
+
+# --- The peer, in a process of its own -------------------------------------------------------------------------------
+
+
+def peer(options: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
+    import torch
+    from transformers import AutoTokenizer, BertForTokenClassification, get_linear_schedule_with_warmup
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+
+    def read(split: str) -> list[list[list[str]]]:
+        sentences: list[list[list[str]]] = [[]]
+        for line in Path(path_of(options, split)).read_text(encoding="utf-8").split("\n"):
+            if line.strip():
+                sentences[-1].append(line.split("\t"))
+            else:
+                sentences.append([])
+        return [sentence for sentence in sentences if sentence]
+
+    sentences = read("train")
+    labels = sorted({tag for sentence in sentences for _, tag in sentence})
+    ids = {label: index for index, label in enumerate(labels)}
+
+    def encode(sentences: list[list[list[str]]]) -> tuple[list[dict], list[list[int]], list[list[int]]]:
+        """Rows, the label of each token (-100 where there is none), the token of each word (-1 where it is cut off)."""
+        words = [[word for word, _ in sentence] for sentence in sentences]
+        limits = {"truncation": True, "max_length": options.max_seq_length, "is_split_into_words": True}
+        encoded = tokenizer(words, **limits)
+        rows = [{key: encoded[key][row] for key in encoded} for row in range(len(words))]
+        of_tokens, of_words = [], []
+        for row, sentence in enumerate(sentences):
+            word_ids = encoded.word_ids(row)
+            first = {word: token for token, word in reversed(list(enumerate(word_ids))) if word is not None}
+            tags = [-100] * len(word_ids)
+            for word, token in first.items():
+                tags[token] = ids[sentence[word][1]]
+            of_tokens.append(tags)
+            of_words.append([first.get(word, -1) for word in range(len(sentence))])
+        return rows, of_tokens, of_words
+
+    def batch(rows: list[dict], pad_to: int | None) -> dict:
+        padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
+        return tokenizer.pad(rows, return_tensors="pt", **padding)
+
+    rows, tags, _ = encode(sentences)
+    model = BertForTokenClassification.from_pretrained(options.model, num_labels=len(labels))
+    decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
+    others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
+    groups = [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
+    steps = int(len(rows) / options.batch_size * options.epochs)
+    schedule = get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
+    rng = np.random.default_rng(options.seed)
+    order = np.concatenate([rng.permutation(len(rows)) for _ in range(int(options.epochs) + 1)])
+    pad_to = options.max_seq_length if options.full_padding else None
+    model.train()
+    begin = 0.0
+    for step in range(min(steps, options.warm_up + options.steps) if options.timed else steps):
+        if step == options.warm_up:
+            begin = time.perf_counter()
+        chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
+        inputs = batch([rows[row] for row in chosen], pad_to)
+        width = inputs["input_ids"].shape[1]
+        wanted = torch.tensor([tags[row] + [-100] * (width - len(tags[row])) for row in chosen])
+        loss = model(**inputs, labels=wanted).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    if options.timed:
+        return {"sentences_per_second": options.steps * options.batch_size / (time.perf_counter() - begin)}
+    rows, _, of_words = encode(read(options.split))
+    model.eval()
+    found: list[str] = []
+    with torch.no_grad():
+        for first in range(0, len(rows), 32):
+            part = slice(first, first + 32)
+            for best, words in zip(model(**batch(rows[part], None)).logits.argmax(2), of_words[part], strict=True):
+                found += [labels[best[token]] if token >= 0 else "O" for token in words]
+    return {"tags": found}
+
+
+# --- All together ----------------------------------------------------------------------------------------------------
+
+
+def start(options: argparse.Namespace, side: str, **changes: object) -> dict[str, Any]:
+    """Runs one side in a process of its own and returns what it found."""
+    values = {**vars(options), "side": side, **changes}
+    python = options.peer if side == "peer" else sys.executable
+    environment = {**os.environ, **(_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
+    program = [python, __file__, f"--worker={json.dumps(values)}"]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure_speed(options: argparse.Namespace) -> None:
+    sides = {
+        "ours": {"side": "ours"},
+        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
+        "transformers, dynamic padding": {"side": "peer"},
+    }
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(options.repetitions):
+        for name, values in sides.items():
+            found[name].append(start(options, **values, timed=True)["sentences_per_second"])
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    for name, values in found.items():
+        ratio = medians["ours"] / medians[name]
+        each = ", ".join(f"{value:.1f}" for value in values)
+        print(f"{name:30} {medians[name]:7.1f} sentences/s  ours is {ratio:.2f}x  ({each})", flush=True)
+
+
+def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
+    from bert_tf2 import metrics
+    from bert_tf2.tasks.tagging import conll
+
+    true = conll.read(path_of(options, options.split), 0, -1)
+    for name, side in (("ours", "ours"), ("transformers", "peer")):
+        scores = []
+        for seed in seeds:
+            tags = start(options, side, seed=seed)["tags"]
+            scores.append(100 * metrics.span_scores(true.split(true.tags), true.split(tags)).micro.f1)
+        deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
+        each = ", ".join(f"{score:.1f}" for score in scores)
+        mean = statistics.mean(scores)
+        print(f"{name:30} {options.split} span F1 {mean:.2f} +- {deviation:.2f}  ({each})", flush=True)
+
+
+def copy_sentences(options: argparse.Namespace, target: str) -> None:
+    """The first `--sentences` of the training data, all of the rest."""
+    for split in ("train", "dev", "test"):
+        lines = Path(path_of(options, split)).read_text(encoding="utf-8").split("\n")
+        ends = [index for index, line in enumerate(lines) if not line.strip()]
+        last = ends[options.sentences - 1] if split == "train" and options.sentences else len(lines)
+        Path(target, f"wnut17.{split}.conll").write_text("\n".join(lines[:last]) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder with wnut17.train.conll, wnut17.dev.conll, wnut17.test.conll")
+    parser.add_argument("--model", help="Hugging Face folder")
+    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
+    parser.add_argument("--sentences", type=int, help="of the training data; all if not given")
+    parser.add_argument("--split", default="test", choices=["dev", "test"], help="what is scored")
+    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--learning_rate", type=float, default=1e-4)
+    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
+    parser.add_argument("--max_seq_length", type=int, default=128)
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--warm_up", type=int, default=4, help="steps before the timed ones")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--speed_only", action="store_true")
+    parser.add_argument("--scores_only", action="store_true")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        values = argparse.Namespace(**{"timed": False, "full_padding": False, "seed": 1, **json.loads(options.worker)})
+        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy_sentences(options, folder)
+        options = argparse.Namespace(**{**vars(options), "data": folder})
+        if not options.scores_only:
+            measure_speed(options)
+        if not options.speed_only:
+            measure_scores(options, list(map(int, options.seeds.split(","))))
+
+
+if __name__ == "__main__":
+    main()

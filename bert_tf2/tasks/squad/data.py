@@ -1,0 +1,179 @@
+"""Which questions, and how they are cut: files and flags -> description of the task -> windows -> arrays."""
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from bert_tf2 import files, initialization
+from bert_tf2.errors import InputError
+from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.huggingface_config import read_json
+from bert_tf2.tasks.foundation import Foundation, Tokenizer
+from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
+from bert_tf2.tasks.squad.config import SquadConfig
+from bert_tf2.tasks.squad.examples import SquadData
+from bert_tf2.tasks.squad.fast_features import Windows
+from bert_tf2.tasks.squad.model import END_POSITIONS, START_POSITIONS
+from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
+from bert_tf2.tasks.task_files import TASK_FILE
+
+logger = logging.getLogger(__name__)
+
+Split = Literal["train", "dev", "predict"]
+
+_BLOCK = 2048  # of windows whose padding is held at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """A file's questions as the model takes them.
+
+    Attributes:
+      path: of the file.
+      data: what was read.
+      windows: in the order of `data.examples`; those to learn in `examples.training_order`.
+    """
+
+    path: str
+    data: SquadData
+    windows: Windows
+
+    @functools.cached_property
+    def arrays(self) -> ExampleArrays:
+        """The windows without their padding."""
+        windows = self.windows
+        tokens = {name: [np.empty(0, np.int32)] for name in ("input_ids", "segment_ids")}
+        for first in range(0, len(windows), _BLOCK):
+            block = windows.columns(first, min(first + _BLOCK, len(windows)))
+            is_token = block["input_mask"] > 0
+            for name, parts in tokens.items():
+                parts.append(block[name][is_token])
+        columns = {}
+        if windows.training:
+            columns = dict(
+                zip((START_POSITIONS, END_POSITIONS), windows.answer_positions.T.astype(np.int32), strict=True)
+            )
+        return ExampleArrays(
+            row_splits=np.concatenate([[0], np.cumsum(windows.lengths)]),
+            tokens={name: np.concatenate(parts) for name, parts in tokens.items()},
+            columns=columns,
+            max_length=windows.parameters.max_seq_length,
+        )
+
+    def save_summary(self, path: str) -> None:
+        """Writes what was read, left out, cut and made, as JSON.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        summary = {
+            "file": self.path,
+            "language": self.data.language,
+            "read": dataclasses.asdict(self.data.summary),
+            "windows": dataclasses.asdict(self.windows.summary),
+        }
+        with files.replacing(path) as file:
+            json.dump(summary, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+
+
+def open_data(config: SquadConfig, foundation: Foundation) -> tuple[TaskDescription, dict[Split, SquadData]]:
+    """Reads all files that the flags ask for.
+
+    Where a flag is not given, the description is that of the model of `output_dir`, else, without training, that of
+    the model of `init_checkpoint`, else the original's default. A file that is evaluated and predicted is read once.
+
+    Raises:
+      InputError: a file cannot be read, or the flags do not fit the model of `output_dir`.
+    """
+    saved, folder = _saved(config)
+    description = _described(config, foundation, saved)
+    read: dict[Split, SquadData] = {}
+    paths = {"train": config.train_file, "dev": config.evaluated_file, "predict": config.predict_file}
+    wanted: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "predict": config.do_predict}
+    for split in (split for split, is_wanted in wanted.items() if is_wanted):
+        path = str(paths[split])
+        if split == "predict" and "dev" in read and os.path.realpath(path) == os.path.realpath(str(paths["dev"])):
+            read[split] = read["dev"]
+            continue
+        read[split] = examples.read(
+            path,
+            training=split == "train",
+            version_2_with_negative=description.version_2_with_negative,
+            language=description.language,
+        )
+        description = dataclasses.replace(description, language=read[split].language)
+        if config.language is None and saved is None:
+            _warn_of_chinese(path, read[split])
+    if "dev" in read:
+        _ = read["dev"].gold  # what is missing comes out before the training
+    if saved:
+        names = ("do_lower_case", "version_2_with_negative", "language") if config.do_train else ("do_lower_case",)
+        description.check_same_model(saved, names, folder)
+    return description, read
+
+
+def encode(
+    data: SquadData, path: str, tokenizer: Tokenizer, description: TaskDescription, training: bool = False
+) -> Questions:
+    """Cuts questions into windows.
+
+    Args:
+      data: the questions, read for training if `training` is set.
+      path: their file.
+      tokenizer: of the model.
+      description: how to cut.
+      training: whether they are to be learned.
+
+    Raises:
+      InputError: the tokenizer is not WordPiece's, or there is nothing to learn.
+    """
+    if not isinstance(tokenizer, FastTokenizer):
+        raise InputError(
+            "The model has a SentencePiece vocabulary, but answers are found in the text by WordPiece's pieces; give a "
+            "model with a vocab.txt."
+        )
+    chosen = examples.training_order(data.examples) if training else data.examples
+    windows = fast_features.make_windows(tokenized.tokenize(chosen, tokenizer), description.windows, training)
+    if training and not len(windows):
+        raise InputError(f"{path}: no context has any text, so there is nothing to learn.")
+    return Questions(path, data, windows)
+
+
+def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
+    """What an earlier training has written, and the folder where it is sought."""
+    if config.overwrite_output_dir:
+        return None, config.output_dir
+    saved = TaskDescription.load(config.output_dir)
+    if saved or config.do_train or not config.init_checkpoint:
+        return saved, config.output_dir
+    folder = initialization.folder_of(config.init_checkpoint)
+    path = os.path.join(folder, TASK_FILE)
+    is_ours = os.path.exists(path) and read_json(path).get("problem_type") == QUESTION_ANSWERING
+    return TaskDescription.load(folder) if is_ours else None, folder
+
+
+def _described(config: SquadConfig, foundation: Foundation, saved: TaskDescription | None) -> TaskDescription:
+    found = saved or TaskDescription(do_lower_case=foundation.do_lower_case)
+    names = [field.name for field in dataclasses.fields(TaskDescription)]
+    given = {name: getattr(config, name) for name in names if hasattr(config, name)}
+    if saved and config.language == "auto":
+        given["language"] = saved.language  # training and prediction cut alike
+    return dataclasses.replace(found, **{name: value for name, value in given.items() if value is not None})
+
+
+def _warn_of_chinese(path: str, data: SquadData) -> None:
+    contexts = {id(example.paragraph): example.paragraph.text for example in data.examples}
+    if words.detect_language(contexts.values()) == "zh":
+        logger.warning(
+            "The contexts of %s look Chinese, where white space does not make words: give --language=zh, or answers "
+            "will be whole sentences.",
+            path,
+        )

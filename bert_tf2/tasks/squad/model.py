@@ -1,0 +1,123 @@
+"""The model for question answering: encoder, two scores for each token, and the loss.
+
+Shapes: `B` batch, `S` sequence, `H` hidden. Follows google-research/bert `run_squad.py`.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf2 import batches, heads, modeling, training
+from bert_tf2.config import BertConfig
+
+START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
+START_LOGITS, END_LOGITS = "start_logits", "end_logits"
+
+WITHOUT_EFFECT = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
+"""Variables that no output depends on."""
+
+_NO_PROBABILITY = -1e30  # finite, as the difference of two infinite logits is no number
+
+
+class SpanHead(keras.layers.Layer):
+    """Two scores for each token: that the answer begins with it, and that it ends with it."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**options)
+        self.output_weights = self.add_weight(
+            name="output_weights", shape=(2, config.hidden_size), initializer=modeling.truncated_normal(0.02)
+        )
+        # In float32 under every policy: it is added to float32 scores.
+        self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros", autocast=False)
+        self.built = True
+
+    def call(self, sequence_output: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`sequence_output [B, S, H] -> start and end logits, each float32 [B, S]`."""
+        shape = tf.shape(sequence_output)
+        flat = tf.reshape(sequence_output, [-1, sequence_output.shape[2]])  # [B*S, H]
+        scores = tf.matmul(self.output_weights, flat, transpose_b=True)  # [2, B*S]
+        scores = tf.cast(scores, tf.float32) + tf.convert_to_tensor(self.output_bias)[:, None]
+        start, end = tf.unstack(tf.reshape(scores, [2, shape[0], shape[1]]))
+        return start, end
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Under Google's names, `cls/squad/...`."""
+        return {"cls/squad/output_weights": self.output_weights, "cls/squad/output_bias": self.output_bias}
+
+
+class SpanModel:
+    """The encoder with a span head on it: a `training.Task`.
+
+    Its loss is the mean over windows of half the cross-entropy of the answer's first token plus half that of its last
+    one. Where a window has no answer, both are [CLS].
+
+    Args:
+      config: the encoder's sizes.
+      recompute: see `modeling.BertModel`.
+      over_padding: whether the softmax of the loss is over all positions of a batch, as in the original, whose batches
+        are as long as `max_seq_length`; else it is over the tokens alone, whatever the length of the batch.
+    """
+
+    def __init__(self, config: BertConfig, recompute: bool = False, over_padding: bool = True) -> None:
+        self.bert = modeling.BertModel(config, recompute)
+        self.span = SpanHead(config, name="span")
+        self._over_padding = over_padding
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The share of windows of which both ends are right."""
+        return ("accuracy",)
+
+    @functools.cached_property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by Google's names. The pooler, without effect here, is among them, as in the original."""
+        return {**self.bert.named_variables(), **self.span.named_variables()}
+
+    def logits(self, batch: training.Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Start and end scores of a batch with `input_ids`, `input_mask`, `segment_ids`: each float32 `[B, S]`."""
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            batch["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+        )
+        return self.span(outputs.sequence_output)
+
+    def outputs(self, batch: training.Batch, size: int) -> dict[str, tf.Tensor]:
+        """For prediction: logits of `size` positions, float32 `[B, size]`; those of padding are minus infinity."""
+        is_token, infinity = batch["input_mask"] > 0, tf.constant(float("inf"))
+        found = {}
+        for name, logits in zip((START_LOGITS, END_LOGITS), self.logits(batch), strict=True):
+            logits = tf.where(is_token, logits, -infinity)
+            found[name] = tf.pad(logits, [[0, 0], [0, size - tf.shape(logits)[1]]], constant_values=-infinity)
+        return found
+
+    def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
+        """How many windows the batch has."""
+        return {"rows": tf.reduce_sum(_example_weights(batch))}
+
+    def loss(
+        self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
+        """The mean of the windows' losses; see `training.Task.loss`."""
+        rows = _example_weights(batch)
+        losses, right = tf.zeros_like(rows), rows
+        for logits, name in zip(self.logits(batch, dropout_seed), (START_POSITIONS, END_POSITIONS), strict=True):
+            if not self._over_padding:
+                logits = tf.where(batch["input_mask"] > 0, logits, _NO_PROBABILITY)
+            losses += heads.cross_entropy(logits, batch[name]) / 2
+            right *= heads.correct(logits, batch[name])
+        return tf.reduce_sum(losses * rows) / loss_weights["rows"], {
+            "accuracy": (tf.reduce_sum(right), tf.reduce_sum(rows))
+        }
+
+
+def _example_weights(batch: training.Batch) -> tf.Tensor:
+    """1 for a real window, 0 for a row that fills up a batch: float32 `[B]`."""
+    if batches.EXAMPLE_WEIGHTS in batch:
+        return batch[batches.EXAMPLE_WEIGHTS]
+    return tf.ones(tf.shape(batch["input_ids"])[:1])

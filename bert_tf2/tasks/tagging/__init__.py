@@ -1,0 +1,1 @@
+"""Token classification: names and other spans in words, from CoNLL-style files."""

@@ -1,0 +1,184 @@
+"""CoNLL-style files: a word a line with its tag in another column, a blank line behind each sentence.
+
+    The     O
+    Empire  B-location
+    State   I-location
+
+Columns stand between tabs where a line has a tab, else between blanks. All lines are kept as they are, so that a
+prediction can be written in the same form. No TensorFlow.
+
+Shapes: `W` words of a file, `N` its sentences.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import files
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
+
+DOCUMENT = "-DOCSTART-"
+"""The first cell of a line that begins a document and is no word."""
+
+Value = TypeVar("Value")
+
+_BOM = "\ufeff"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """A file.
+
+    Attributes:
+      path: the file.
+      lines: all its lines, without line ends.
+      words: W words; one may be empty in a file with tabs.
+      tags: theirs; None where the file was read without.
+      word_lines: int64 [W], the index in `lines` of each word.
+      row_splits: int64 [N + 1]; the words of sentence `i` are `row_splits[i]` to `row_splits[i + 1]`.
+      documents: indices in `lines` of the lines `-DOCSTART-` that have as many columns as those of words.
+    """
+
+    path: str
+    lines: Sequence[str]
+    words: Sequence[str]
+    tags: Sequence[str] | None
+    word_lines: NDArray[np.int64]
+    row_splits: NDArray[np.int64]
+    documents: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.row_splits) - 1
+
+    def place(self, word: int) -> str:
+        """Where a word stands, for errors: `train.conll, line 7`."""
+        return f"{self.path}, line {self.word_lines[word] + 1}"
+
+    def split(self, values: Sequence[Value]) -> list[Sequence[Value]]:
+        """What there is for each word, sentence by sentence."""
+        bounds = self.row_splits.tolist()
+        return [values[begin:end] for begin, end in itertools.pairwise(bounds)]
+
+
+def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
+    """Reads a file, which may be gzip or Zstandard.
+
+    Args:
+      path: the file.
+      token_column: number of the column of the words, from 0; from the end if negative.
+      tag_column: of the tags; None: they are not read, and need not be there.
+
+    Raises:
+      InputError: it cannot be read, has no words, lines of different numbers of columns, no such column, or a tag that
+        is not BIO's.
+    """
+    lines = [line.removeprefix(_BOM) if not number else line for number, line in enumerate(files.read_lines(path))]
+    words: list[str] = []
+    tags: list[str] = []
+    word_lines: list[int] = []
+    splits = [0]
+    marks: list[tuple[int, int]] = []
+    columns = 0
+    for number, line in enumerate(lines):
+        cells = cells_of(line)
+        if not any(cells) or cells[0] == DOCUMENT:
+            if splits[-1] < len(words):
+                splits.append(len(words))
+            if any(cells):
+                marks.append((number, len(cells)))
+            continue
+        if not columns:
+            columns = len(cells)
+            _check_columns(path, number, columns, token_column, tag_column)
+        elif len(cells) != columns:
+            _refuse_ragged(path, (number, len(cells)), (word_lines[0], columns))
+        words.append(cells[token_column])
+        word_lines.append(number)
+        if tag_column is not None:
+            tag = cells[tag_column]
+            if not is_tag(tag):
+                _refuse_tag(path, number, tag)
+            tags.append(tag)
+    if not words:
+        raise InputError(f"{path} has no words; expected one a line, and a blank line behind each sentence.")
+    if splits[-1] < len(words):
+        splits.append(len(words))
+    return Sentences(
+        path=path,
+        lines=lines,
+        words=words,
+        tags=None if tag_column is None else tags,
+        word_lines=np.array(word_lines, np.int64),
+        row_splits=np.array(splits, np.int64),
+        documents=[number for number, count in marks if count == columns],
+    )
+
+
+def cells_of(line: str) -> list[str]:
+    """The columns of a line: between its tabs, or where it has none between runs of blanks."""
+    line = line.removesuffix("\r")
+    if "\t" in line:
+        return [cell.strip(" ") for cell in line.split("\t")]
+    return [cell for cell in line.split(" ") if cell]
+
+
+def with_tags(sentences: Sentences, tags: Sequence[str]) -> list[str]:
+    """The lines of a file with one more column, the last: a tag for each word, O for `-DOCSTART-`.
+
+    So a file with tags has the true and the predicted one side by side, as `conlleval` wants them. Blank lines, and
+    lines `-DOCSTART-` with fewer columns than words have, stay as they are.
+
+    Args:
+      sentences: the file.
+      tags: W of them.
+    """
+    lines = list(sentences.lines)
+    for number in sentences.documents:
+        lines[number] = _with_cell(lines[number], OUTSIDE)
+    for number, tag in zip(sentences.word_lines.tolist(), tags, strict=True):
+        lines[number] = _with_cell(lines[number], tag)
+    return lines
+
+
+def _with_cell(line: str, cell: str) -> str:
+    content = line.removesuffix("\r")
+    end = line[len(content) :]
+    return f"{content}\t{cell}{end}" if "\t" in content else f"{content.rstrip(' ')} {cell}{end}"
+
+
+def _check_columns(path: str, number: int, columns: int, token_column: int, tag_column: int | None) -> None:
+    for flag, column in (("token_column", token_column), ("tag_column", tag_column)):
+        if column is not None and not -columns <= column < columns:
+            raise InputError(
+                f"{path}, line {number + 1} has {_columns(columns)}, so that there is no --{flag}={column}; they are "
+                f"numbered from 0 to {columns - 1}, or from the end from -1 to -{columns}."
+            )
+    if tag_column is not None and token_column % columns == tag_column % columns:
+        raise InputError(
+            f"{path}, line {number + 1} has {_columns(columns)}: --token_column={token_column} and "
+            f"--tag_column={tag_column} are the same one; expected a word and its tag, between them a tab or blanks."
+        )
+
+
+def _refuse_ragged(path: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:
+    raise InputError(
+        f"{path}, line {found[0] + 1} has {_columns(found[1])}, but line {first[0] + 1} has {first[1]}; expected the "
+        "same number for every word. Words with blanks in them need tabs between the columns."
+    )
+
+
+def _refuse_tag(path: str, number: int, tag: str) -> NoReturn:
+    found = f"the tag {tag!r:.60}" if tag else "no tag"
+    raise InputError(
+        f"{path}, line {number + 1} has {found}; expected O, B-type or I-type. Is --tag_column right? Tags of other "
+        "schemes (IOBES, BILOU) have to be converted."
+    )
+
+
+def _columns(count: int) -> str:
+    return f"{count} column{'s' * (count != 1)}"

@@ -1,0 +1,114 @@
+"""The files of a command, and what its model is for: flags, an earlier training and the data put together."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from bert_tf2.errors import InputError
+from bert_tf2.tasks import conversion_source
+from bert_tf2.tasks.foundation import Foundation
+from bert_tf2.tasks.tagging import conll, tags
+from bert_tf2.tasks.tagging.config import TaggingConfig
+from bert_tf2.tasks.tagging.conll import Sentences
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
+from bert_tf2.tasks.task_files import TASK_FILE, read_labels
+
+logger = logging.getLogger(__name__)
+
+Split = Literal["train", "dev", "test"]
+
+_FLAGS: dict[Split, str] = {"train": "train_file", "dev": "dev_file", "test": "predict_file"}
+_REMEMBERED_PATHS = ("dev_file", "predict_file")
+_REMEMBERED = ("token_column", "tag_column", "context_pieces", "max_seq_length", "do_lower_case", *_REMEMBERED_PATHS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A task and its files.
+
+    Attributes:
+      description: of the task; `description.save(output_dir)` belongs before the training.
+      files: those that are asked for.
+    """
+
+    description: TaggingDescription
+    files: Mapping[Split, Sentences]
+
+
+def open_data(config: TaggingConfig, foundation: Foundation) -> Data:
+    """Reads the files that the flags ask for.
+
+    What the flags leave open is as in the training of `output_dir`. The labels are those of `--labels_file`, else of
+    the training data, else of the training, else of the folder of `--init_checkpoint`.
+
+    Raises:
+      InputError: a file cannot be read, nobody says which it is or which the labels are, or it is not the task of
+        `output_dir`.
+    """
+    saved = None if config.overwrite_output_dir else TaggingDescription.load(config.output_dir)
+    fields = _fields(config, saved, foundation)
+    wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
+    paths: dict[Split, str | None] = {
+        "train": config.train_file,
+        "dev": fields["dev_file"],
+        "test": fields["predict_file"],
+    }
+    files = {split: _read(split, paths[split], fields) for split in wanted if wanted[split]}
+    description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
+    if saved:
+        description.check_same_model(saved, config.output_dir)
+    return Data(description, files)
+
+
+def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation: Foundation) -> dict[str, Any]:
+    """What `TaggingDescription` has beside labels: given now, or at the training, or by default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(TaggingDescription)}
+    defaults["do_lower_case"] = foundation.do_lower_case
+    fields = {}
+    for name in _REMEMBERED:
+        value = getattr(config, name)
+        if value is not None and name in _REMEMBERED_PATHS:
+            value = os.path.abspath(value)
+        if value is None:
+            value = getattr(saved, name) if saved else defaults[name]
+        fields[name] = value
+    return fields
+
+
+def _read(split: Split, path: str | None, fields: Mapping[str, Any]) -> Sentences:
+    if path is None:
+        raise InputError(f"--{_FLAGS[split]} is missing: which words are they?")
+    sentences = conll.read(path, fields["token_column"], None if split == "test" else fields["tag_column"])
+    if sentences.tags is None:
+        counts = f"{len(sentences):,}", f"{len(sentences.words):,}"
+        logger.info("%s: %s sentences, %s words.", path, *counts)
+    else:
+        tags.describe(sentences)
+    return sentences
+
+
+def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sentences | None) -> tuple[str, ...]:
+    if config.labels_file:
+        return tags.checked(read_labels(config.labels_file), config.labels_file)
+    if train:
+        found = tags.infer_labels(train)
+        before = saved.labels if saved else _labels_of_checkpoint(config)
+        # The same labels in another order: the head that there is knows them by that order.
+        return before if set(before) == set(found) else found
+    labels = saved.labels if saved else _labels_of_checkpoint(config)
+    if not labels:
+        raise InputError(
+            f"{config.output_dir} has no {TASK_FILE}, so that nobody knows the labels: train first, give the folder "
+            "of a training, or give --labels_file."
+        )
+    return tags.checked(labels, config.output_dir if saved else str(config.init_checkpoint))
+
+
+def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:
+    """Those of a tagger in the folder of `--init_checkpoint`; none where there is none."""
+    if not config.init_checkpoint:
+        return ()
+    source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
+    return source.labels if source.classifier == "tagger" else ()

@@ -1,0 +1,73 @@
+"""The files that a prediction writes; no TensorFlow.
+
+Shapes: `W` words.
+"""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import files, metrics
+from bert_tf2.tasks.tagging import conll
+from bert_tf2.tasks.tagging.conll import Sentences
+
+PREDICTIONS_FILE = "predictions.txt"
+LINES_FILE = "predictions.jsonl"
+
+
+def write_predictions(
+    folder: str, sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32]
+) -> list[str]:
+    """Writes `predictions.txt`, the file that was read with one more column, and `predictions.jsonl`.
+
+    Args:
+      folder: `output_dir`.
+      sentences: what was predicted.
+      tags: W of them.
+      probabilities: float32 [W], of each tag; NaN for words without pieces, of which the model says nothing.
+
+    Returns:
+      The paths.
+    """
+    paths = [os.path.join(folder, PREDICTIONS_FILE), os.path.join(folder, LINES_FILE)]
+    with files.replacing(paths[0]) as file:
+        file.writelines(f"{line}\n" for line in conll.with_tags(sentences, tags))
+    # As float32 prints itself: 0.1, not 0.10000000149011612.
+    values = probabilities.astype(str).astype(float).tolist()
+    parts = zip(*map(sentences.split, (sentences.words, tags, values)), strict=True)
+    with files.replacing(paths[1]) as file:
+        for begin, (words, found, sure) in zip(sentences.row_splits[:-1], parts, strict=True):
+            line = {"line": int(sentences.word_lines[begin]) + 1, **describe(words, found, sure)}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return paths
+
+
+def describe(words: Sequence[str], tags: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
+    """A sentence as JSON has it.
+
+    Args:
+      words: of the sentence.
+      tags: theirs.
+      probabilities: of the tags; NaN becomes null.
+
+    Returns:
+      `words`, `tags`, `probabilities`, and `spans`, each with its `type`, `begin` and `end` (words `begin` to
+      `end - 1`, from 0), these `words`, and as its `probability` the product of those of their tags.
+    """
+    spans = [
+        {
+            "type": span.type,
+            "begin": span.begin,
+            "end": span.end + 1,
+            "words": list(words[span.begin : span.end + 1]),
+            "probability": round(math.prod(probabilities[span.begin : span.end + 1]), 8),
+        }
+        for span in metrics.spans(tags)
+    ]
+    sure = [None if math.isnan(value) else value for value in probabilities]
+    return {"words": list(words), "tags": list(tags), "probabilities": sure, "spans": spans}

@@ -1,0 +1,115 @@
+"""Tags: their list, their numbers, their weights; no TensorFlow.
+
+Shapes: `W` words, `L` labels.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import metrics
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.tagging.conll import Sentences
+from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
+
+logger = logging.getLogger(__name__)
+
+_MOST_NAMED = 20
+
+
+def infer_labels(sentences: Sentences) -> tuple[str, ...]:
+    """O, then B and I of each type of the training data, types sorted; also the one of the two that does not occur.
+
+    Raises:
+      InputError: all words have the tag O.
+    """
+    kinds = sorted({tag[1:] for tag in set(_tags_of(sentences)) - {OUTSIDE}})
+    if not kinds:
+        raise InputError(
+            f"{sentences.path}: all {len(sentences.words):,} words have the tag O; nothing can be learned from that. "
+            "Is --tag_column right?"
+        )
+    return (OUTSIDE, *(f"{prefix}{kind}" for kind in kinds for prefix in "BI"))
+
+
+def checked(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """The labels, if they are tags of BIO.
+
+    Args:
+      labels: O and others.
+      where: where they come from, for the error.
+
+    Raises:
+      InputError: one is no tag, or O is missing, or all others.
+    """
+    wrong = [label for label in labels if not is_tag(label)]
+    if wrong or OUTSIDE not in labels or len(labels) < 2:
+        found = f"the label {wrong[0]!r:.60}" if wrong else f"the labels {', '.join(labels)}"
+        raise InputError(f"{where} has {found}; expected O, and B-type and I-type for each type of span.")
+    return labels
+
+
+def encode(sentences: Sentences, labels: Sequence[str]) -> NDArray[np.int32]:
+    """The number of each word's tag, int32 [W]; zeros where the file was read without tags.
+
+    Raises:
+      InputError: a tag is not among `labels`; names file and line.
+    """
+    if sentences.tags is None:
+        return np.zeros(len(sentences.words), np.int32)
+    ids = {label: index for index, label in enumerate(labels)}
+    encoded = np.fromiter((ids.get(tag, -1) for tag in sentences.tags), np.int32, len(sentences.words))
+    unknown = np.flatnonzero(encoded < 0)
+    if len(unknown):
+        more = len(labels) - _MOST_NAMED
+        raise InputError(
+            f"{sentences.place(unknown[0])} has the tag {sentences.tags[unknown[0]]!r:.60}, which the model does not "
+            f"know; it knows {', '.join(labels[:_MOST_NAMED])}{f' and {more} more' if more > 0 else ''}."
+        )
+    return encoded
+
+
+def balanced_weights(encoded: NDArray[np.int32], count: int) -> NDArray[np.float32]:
+    """Weights with which every label that occurs counts the same in all: words / (labels * words of the label).
+
+    Args:
+      encoded: int [W], the tags that are learned.
+      count: L.
+
+    Returns:
+      float32 [L], 0 for labels that do not occur; the weights of all words sum to W.
+    """
+    words = np.bincount(encoded, minlength=count)
+    occurs = words > 0
+    return np.where(occurs, len(encoded) / (occurs.sum() * np.maximum(words, 1)), 0).astype(np.float32)
+
+
+def describe(sentences: Sentences) -> None:
+    """Logs what a file holds, and warns of spans that no B- begins."""
+    tags = _tags_of(sentences)
+    found = Counter[str]()
+    unusual = 0
+    for sentence in sentences.split(tags):
+        spans = metrics.spans(sentence)
+        found.update(span.type for span in spans)
+        unusual += sum(sentence[span.begin].startswith("I") for span in spans)
+    logger.info(
+        "%s: %s sentences, %s words, %s spans%s.",
+        *(sentences.path, f"{len(sentences):,}", f"{len(sentences.words):,}", f"{found.total():,}"),
+        f" ({', '.join(f'{kind} {count:,}' for kind, count in found.most_common(_MOST_NAMED))})" if found else "",
+    )
+    if unusual:
+        logger.warning(
+            "%s: %s of %s spans begin with I- instead of B- (as in the older scheme IOB1). They count as spans, as "
+            "with seqeval and conlleval, and the model learns the tags as they are.",
+            *(sentences.path, f"{unusual:,}", f"{found.total():,}"),
+        )
+
+
+def _tags_of(sentences: Sentences) -> Sequence[str]:
+    if sentences.tags is None:
+        raise ValueError(f"{sentences.path} was read without tags.")
+    return sentences.tags

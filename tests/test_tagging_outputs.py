@@ -1,0 +1,48 @@
+"""What a prediction writes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert_tf2.tasks.tagging import conll, outputs
+
+
+def test_both_files(tmp_path: Path) -> None:
+    path = tmp_path / "in.conll"
+    path.write_text("Jim\tB-person\nHenson\tI-person\n\x07\tO\n\nParis\tO\n")
+    sentences = conll.read(str(path), 0, None)
+    probabilities = np.array([0.9, 0.5, np.nan, 0.1], np.float32)
+    tags = ["B-person", "I-person", "O", "I-location"]
+    paths = outputs.write_predictions(str(tmp_path), sentences, tags, probabilities)
+    assert [Path(path).name for path in paths] == ["predictions.txt", "predictions.jsonl"]
+    assert Path(paths[0]).read_text() == (
+        "Jim\tB-person\tB-person\nHenson\tI-person\tI-person\n\x07\tO\tO\n\nParis\tO\tI-location\n"
+    )
+    assert [json.loads(line) for line in Path(paths[1]).read_text().splitlines()] == [
+        {
+            "line": 1,
+            "words": ["Jim", "Henson", "\x07"],
+            "tags": ["B-person", "I-person", "O"],
+            "probabilities": [0.9, 0.5, None],
+            "spans": [
+                {"type": "person", "begin": 0, "end": 2, "words": ["Jim", "Henson"], "probability": 0.45},
+            ],
+        },
+        {
+            "line": 5,
+            "words": ["Paris"],
+            "tags": ["I-location"],
+            "probabilities": [0.1],
+            "spans": [{"type": "location", "begin": 0, "end": 1, "words": ["Paris"], "probability": 0.1}],
+        },
+    ]
+
+
+def test_as_many_tags_as_words(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a\nb\n")
+    sentences = conll.read(str(tmp_path / "a"), 0, None)
+    with pytest.raises(ValueError, match="shorter"):
+        outputs.write_predictions(str(tmp_path), sentences, ["O"], np.ones(2, np.float32))
+    assert not (tmp_path / "predictions.txt").exists()
