@@ -28,6 +28,9 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 PADDING_SCORE = -10000.0
 
+POOLER_VARIABLES = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
+"""By their names in checkpoints; without effect on what is computed from all positions."""
+
 
 class BertOutputs(NamedTuple):
     """What `BertModel` returns.

@@ -14,6 +14,7 @@ import bert_tf2
 # A module may import from lower levels, and from its own level what SAME_LEVEL says.
 LEVELS = {
     0: [
+        "character_tables",
         "compilation",
         "config",
         "errors",
@@ -47,6 +48,7 @@ LEVELS = {
         "fast_instances",
         "fast_records",
         "full_sentences",
+        "graph_tokenizer",
         "heads",
         "huggingface",
         "initialization",
@@ -68,7 +70,7 @@ LEVELS = {
         "vocabulary_growth",
     ],
     2: ["distribution", "evaluation", "training", "training_step"],
-    3: ["tasks", "export"],
+    3: ["tasks"],
     4: ["cli"],
 }
 WITH_TENSORFLOW = {
@@ -76,6 +78,7 @@ WITH_TENSORFLOW = {
     "checkpoints",
     "events",
     "example_batches",
+    "graph_tokenizer",
     "heads",
     "initialization",
     "masking",
@@ -87,6 +90,7 @@ WITH_TENSORFLOW = {
 }
 SAME_LEVEL = {
     "batches": {"record_files"},
+    "character_tables": {"tokenization", "unicode_tables"},
     "config": {"errors"},
     "damage_kernel": {"record_kernel"},
     "evaluation": {"training_step"},

@@ -10,7 +10,8 @@ from scipy import special
 from bert_tf2 import example_batches
 from bert_tf2.config import BertConfig
 from bert_tf2.example_batches import ExampleArrays
-from bert_tf2.tasks.squad.model import WITHOUT_EFFECT, SpanModel
+from bert_tf2.modeling import POOLER_VARIABLES
+from bert_tf2.tasks.squad.model import SpanModel
 
 CONFIG = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.5})
 LENGTHS = np.array([3, 17, 5, 24, 9, 8, 2])
@@ -77,7 +78,7 @@ def test_gradients_are_finite_and_the_same_whatever_the_padding() -> None:
         batch = batches(fixed_shapes, 2)[2]
         with tf.GradientTape() as tape:
             loss = model.loss(batch, model.loss_weights(batch), None)[0]
-        names = [name for name in model.named_variables if name not in WITHOUT_EFFECT]
+        names = [name for name in model.named_variables if name not in POOLER_VARIABLES]
         gradients = tape.gradient(loss, [model.named_variables[name].value for name in names])
         found.append([tf.convert_to_tensor(gradient).numpy() for gradient in gradients])
     for one, other in zip(*found, strict=True):
@@ -124,7 +125,7 @@ def test_names_are_the_originals() -> None:
     names = list(model.named_variables)
     assert names[-2:] == ["cls/squad/output_weights", "cls/squad/output_bias"]
     assert all(name.startswith("bert/") for name in names[:-2])
-    assert {name for name in names if "pooler" in name} == set(WITHOUT_EFFECT)
+    assert {name for name in names if "pooler" in name} == set(POOLER_VARIABLES)
     assert [tuple(model.named_variables[name].shape) for name in names[-2:]] == [(2, 16), (2,)]
 
 

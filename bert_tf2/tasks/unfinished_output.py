@@ -60,7 +60,7 @@ class UnfinishedOutput:
         except BlockingIOError:
             self._lock.close()
             raise InputError(
-                f"Another process writes {output_file}; wait for it, stop it, or give another --output_file."
+                f"Another process writes {output_file}; wait for it, stop it, or write to another place."
             ) from None
         self.done, sizes = self._read_state(names)
         self._files: dict[str, IO[bytes]] = {}

@@ -18,6 +18,7 @@ from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.tasks.finetuning import Finetuning, Outputs
 from bert_tf2.tasks.squad.model import END_LOGITS, START_LOGITS
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.training_step import Task
 
 Floats = NDArray[np.float32]
 
@@ -77,10 +78,10 @@ def _put(found: Mapping[str, Floats], rows: NDArray[np.int64], batch: Arrays) ->
         values[rows] = batch[name]
 
 
-def fingerprint(finetuning: Finetuning) -> str:
+def fingerprint(model: Task) -> str:
     """What tells a model's weights from others."""
     digest = hashlib.sha256()
-    for name, variable in sorted(finetuning.model.named_variables.items()):
+    for name, variable in sorted(model.named_variables.items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(variable.numpy()).data)
     return digest.hexdigest()
@@ -92,7 +93,7 @@ def _settings(finetuning: Finetuning, windows: ExampleArrays, batch_size: int) -
     for values in (windows.row_splits, *(windows.tokens[name] for name in sorted(windows.tokens))):
         digest.update(np.ascontiguousarray(values).data)
     return {
-        "weights": fingerprint(finetuning),
+        "weights": fingerprint(finetuning.model),
         "windows": digest.hexdigest(),
         "config": finetuning.foundation.bert_config.to_dict(),
         "precision": finetuning.precision.precision,

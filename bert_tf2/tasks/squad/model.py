@@ -16,9 +16,6 @@ from bert_tf2.config import BertConfig
 START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
 
-WITHOUT_EFFECT = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
-"""Variables that no output depends on."""
-
 _NO_PROBABILITY = -1e30  # finite, as the difference of two infinite logits is no number
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bert_tf2 import files
 from bert_tf2.distribution import Workers, make_strategy
+from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
@@ -24,7 +25,7 @@ from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.data import Questions, Split, encode, open_data
 from bert_tf2.tasks.squad.examples import SquadData
 from bert_tf2.tasks.squad.fast_features import write_records
-from bert_tf2.tasks.squad.model import WITHOUT_EFFECT, SpanModel
+from bert_tf2.tasks.squad.model import SpanModel
 from bert_tf2.tasks.squad.task_description import TaskDescription
 
 __all__ = ["SquadConfig", "run"]
@@ -64,7 +65,7 @@ def _run(config: SquadConfig, strategy: tf.distribute.Strategy) -> dict[str, flo
     def make_model() -> SpanModel:
         return SpanModel(foundation.bert_config, config.recompute, over_padding=config.pad_to_max_length)
 
-    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, WITHOUT_EFFECT)
+    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
     job = _Job(config, description, read, tokenizer, finetuning)
     if config.dry_run:
         job.check()
@@ -194,7 +195,7 @@ class _Job:
         if given is not None or not self.description.version_2_with_negative or not os.path.exists(path):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)
-        if weights != logits.fingerprint(self.finetuning):
+        if weights != logits.fingerprint(self.finetuning.model):
             logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
             return 0.0
         logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)
@@ -215,7 +216,7 @@ class _Job:
             {one.id: one.best.text if one.best else "" for one in predictions},
         )
         if self.description.version_2_with_negative:
-            self.best_threshold = found["best_f1_thresh"], logits.fingerprint(self.finetuning)
+            self.best_threshold = found["best_f1_thresh"], logits.fingerprint(self.finetuning.model)
         return found
 
     def _evaluate(

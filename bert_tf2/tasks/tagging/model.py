@@ -15,9 +15,6 @@ from bert_tf2.config import BertConfig
 TAGS = "tag_ids"
 """In a batch: 1 + the label of the word that begins at a position, 0 where none does; int32 `[B, S]`."""
 
-UNUSED_VARIABLES = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
-"""What a tagger does without; those of Hugging Face have no pooler."""
-
 
 class TaggingModel:
     """The encoder with a tagger on it: a `training.Task`.

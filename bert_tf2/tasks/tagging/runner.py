@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bert_tf2 import files, training
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.example_batches import ROW, ExampleArrays
+from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
@@ -21,7 +22,7 @@ from bert_tf2.tasks.tagging import outputs, scores, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.data import Data, Split, open_data
 from bert_tf2.tasks.tagging.features import Features, featurize
-from bert_tf2.tasks.tagging.model import TAGS, UNUSED_VARIABLES, TaggingModel
+from bert_tf2.tasks.tagging.model import TAGS, TaggingModel
 from bert_tf2.tasks.tagging.scores import Scores
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, TaggingDescription
 
@@ -60,7 +61,7 @@ def _run(config: TaggingConfig, strategy: tf.distribute.Strategy) -> dict[str, f
     def make_model() -> TaggingModel:
         return TaggingModel(foundation.bert_config, len(description.labels), weights, config.recompute)
 
-    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, UNUSED_VARIABLES)
+    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
     job = _Job(config, data, tokenizer, finetuning)
     if config.dry_run:
         job.check()

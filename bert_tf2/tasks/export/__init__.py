@@ -1,0 +1,1 @@
+"""Models for others to run: SavedModels that take raw text, and ONNX."""

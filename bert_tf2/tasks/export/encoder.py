@@ -1,0 +1,66 @@
+"""An encoder without a head: texts -> vectors.
+
+Shapes: `B` texts, `S` tokens, `H` hidden.
+"""
+
+import tensorflow as tf
+
+from bert_tf2 import graph_tokenizer, modeling
+from bert_tf2.tasks.export.program import Outputs, Program
+from bert_tf2.tasks.export.sequences import SpecialPieces, join
+from bert_tf2.tasks.export.source import Description, ModelSource
+
+POOLER = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
+
+
+def build(
+    source: ModelSource, description: Description, tokenizer: graph_tokenizer.Tokenizer | None, use_averages: bool
+) -> tuple[Program, modeling.BertModel]:
+    """The functions of an encoder, and the encoder.
+
+    Args:
+      source: the model; a head that it may have is left out.
+      description: for the length of sequences.
+      tokenizer: for a graph; None where only token ids will be used.
+      use_averages: see `ModelSource.load`.
+
+    Returns:
+      Of `text`: `mean`, the mean of the last layer over all tokens, `[B, H]`, and `pooled`, what the model's pooler
+      makes of it, if it has one. Of token ids: moreover `sequence`, the last layer, `[B, S, H]`.
+
+    Raises:
+      InputError: weights are missing.
+    """
+    model = modeling.BertModel(source.foundation.bert_config)
+    variables = source.load(model.named_variables(), use_averages, POOLER)
+
+    def of_token_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        found = model(input_ids, input_mask, segment_ids)
+        weights = tf.cast(input_mask, tf.float32)[..., None]  # [B, S, 1]
+        total = tf.maximum(tf.reduce_sum(weights, 1), 1.0)
+        outputs = {
+            "sequence": found.sequence_output,
+            "mean": tf.reduce_sum(found.sequence_output * weights, 1) / total,
+        }
+        return {**outputs, "pooled": found.pooled_output} if source.has_pooler else outputs
+
+    def of_texts(text: tf.Tensor) -> Outputs:
+        if tokenizer is None:
+            raise ValueError("There is no tokenizer for texts.")
+        special = SpecialPieces.of(tokenizer.vocab)
+        outputs = of_token_ids(**join(tokenizer.tokenize(text), None, description.max_seq_length, special))
+        del outputs["sequence"]
+        return outputs
+
+    program = Program(
+        of_texts=of_texts,
+        texts=("text",),
+        of_token_ids=of_token_ids,
+        variables=variables,
+        settings={
+            "problem_type": "features",
+            "max_seq_length": description.max_seq_length,
+            "do_lower_case": description.do_lower_case,
+        },
+    )
+    return program, model

@@ -1,0 +1,233 @@
+"""A model as ONNX, for token ids, checked and measured in onnxruntime.
+
+Shapes: `B` rows, `S` tokens.
+"""
+
+import dataclasses
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bert_tf2 import metrics
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification import glue
+from bert_tf2.tasks.classification.data import Data
+from bert_tf2.tasks.classification.features import Features, featurize
+from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.export import program
+from bert_tf2.tasks.export.config import INT8, ExportConfig
+from bert_tf2.tasks.export.program import Program
+from bert_tf2.tasks.export.sequences import TOKEN_IDS
+from bert_tf2.tasks.export.source import ModelSource
+
+logger = logging.getLogger(__name__)
+
+MODEL_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
+_PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
+_OPSET = 17
+_MOST_BYTES = (1 << 31) - (1 << 24)  # of a protobuf message, with some room for the graph
+_LARGEST_DIFFERENCE = 1e-4
+_AXES = ("batch", "sequence")
+_CHECKED = (4, 32)  # rows and tokens that both have to agree on
+
+Arrays = dict[str, NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
+
+
+def check_installed(config: ExportConfig) -> None:
+    """Raises `InputError` where a package is missing that the export needs."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"--format={config.format} needs {', '.join(missing)}; install with pip install '.[onnx]'.")
+
+
+def write(folder: str, config: ExportConfig, source: ModelSource, made: Program) -> None:
+    """Writes `model.onnx`, with `--quantize=int8` also `model.int8.onnx`, and labels, settings and vocabulary.
+
+    Args:
+      folder: where to.
+      config: the flags.
+      source: the model.
+      made: its functions.
+
+    Raises:
+      InputError: the model is too large, onnxruntime does not compute what TensorFlow does, or `--dev_file` cannot be
+        read.
+      OSError: a file cannot be written.
+    """
+    size = sum(4 * variable.shape.num_elements() for variable in made.variables)
+    if size > _MOST_BYTES:
+        raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB at most.")
+    rows = _measured(config, source.description)
+    function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
+    path = os.path.join(folder, MODEL_FILE)
+    _convert(function, path)
+    batch = _any_batch(source)
+    expected = {name: value.numpy() for name, value in function(*map(tf.constant, batch.values())).items()}
+    whole = _session(path)
+    difference = _difference(whole(batch), expected)
+    if not difference <= _LARGEST_DIFFERENCE:
+        raise InputError(
+            f"onnxruntime's results differ from TensorFlow's by {difference:.1e}; with these versions of "
+            f"{', '.join(_PACKAGES)} the model cannot be exported."
+        )
+    logger.info("%s: %s; results as in TensorFlow but for %.1e.", MODEL_FILE, _size(path), difference)
+    if config.quantize == INT8:
+        small = os.path.join(folder, INT8_FILE)
+        _quantize(path, small)
+        difference = _difference(_session(small)(batch), expected)
+        logger.info("%s: %s; results on random input differ by %.1e.", INT8_FILE, _size(small), difference)
+        if rows is not None:
+            _measure(whole, _session(small), rows, source, config.batch_size)
+    program.write_assets(folder, source, made)
+
+
+def _numbers(made: Program) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function of token ids without its strings, which are in the files beside."""
+
+    def outputs(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = made.of_token_ids(input_ids, input_mask, segment_ids)
+        return {name: value for name, value in found.items() if value.dtype != tf.string}
+
+    return outputs
+
+
+def _convert(function: Any, path: str) -> None:
+    import onnx
+    import tf2onnx
+
+    with program.quiet(logging.INFO):
+        model = tf2onnx.convert.from_function(
+            function,
+            input_signature=list(TOKEN_IDS.values()),
+            opset=_OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+        )[0]
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in zip(value.type.tensor_type.shape.dim, _AXES, strict=False):
+            if axis.dim_param:  # else it has a size
+                axis.dim_param = name
+    onnx.save(model, path)
+
+
+def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
+    """For tf2onnx, which does not know this operation (of the exact GELU): 1 - erf."""
+    inputs, outputs = node.input, node.output
+    graph.remove_node(node.name)
+    one = graph.make_const(f"{name}_one", np.array(1.0, np.float32))
+    erf = graph.make_node("Erf", inputs)
+    graph.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs)
+
+
+def _quantize(path: str, small: str) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with program.quiet(logging.WARNING):
+        quantize_dynamic(path, small, weight_type=QuantType.QInt8)
+
+
+def _session(path: str) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    known = {value.name for value in session.get_inputs()}  # a tagger has no use for segments
+    names = [value.name for value in session.get_outputs()]
+
+    def run(batch: Arrays) -> Arrays:
+        found = session.run(names, {name: value for name, value in batch.items() if name in known})
+        return dict(zip(names, found, strict=True))
+
+    return run
+
+
+def _any_batch(source: ModelSource) -> Arrays:
+    """Rows of different lengths."""
+    config, rng = source.foundation.bert_config, np.random.default_rng(0)
+    rows, tokens = _CHECKED[0], min(_CHECKED[1], config.max_position_embeddings)
+    lengths = np.linspace(max(1, tokens // 4), tokens, rows).astype(int)
+    mask = (np.arange(tokens) < lengths[:, None]).astype(np.int32)
+    ids = rng.integers(0, config.vocab_size, mask.shape, dtype=np.int32)
+    types = rng.integers(0, min(2, config.type_vocab_size), mask.shape, dtype=np.int32)
+    return {"input_ids": ids * mask, "input_mask": mask, "segment_ids": types * mask}
+
+
+def _difference(found: Arrays, expected: Arrays) -> float:
+    return max(
+        float(np.abs(np.subtract(found[name], value, dtype=np.float64)).max()) for name, value in expected.items()
+    )
+
+
+def _size(path: str) -> str:
+    return f"{os.path.getsize(path) / 1e6:,.1f} MB"
+
+
+# --- Measuring --------------------------------------------------------------------------------------------------------
+
+
+def _measured(config: ExportConfig, description: Any) -> Data | None:
+    """The rows on which the loss by quantization is measured; None where nobody has named any."""
+    if config.quantize != INT8:
+        return None
+    if not isinstance(description, TaskDescription):
+        if config.dev_file:
+            raise InputError("--dev_file: the loss of accuracy is measured for classifiers only; leave it away.")
+        return None
+    if config.dev_file:
+        return Data(
+            dataclasses.replace(
+                description,
+                dev_file=config.dev_file,
+                text_column=description.text_column or "text",
+                label_column=description.label_column or "label",
+            )
+        )
+    if glue.is_known(description.name) and description.data_dir and os.path.isdir(description.data_dir):
+        return Data(description, glue.task_named(description.name))
+    if description.dev_file and os.path.isfile(description.dev_file):
+        return Data(description)
+    logger.warning("The loss of accuracy by --quantize=int8 is not measured; give --dev_file for that.")
+    return None
+
+
+def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size: int) -> None:
+    """Prints the scores of both models."""
+    description = data.description
+    examples = data.examples("dev")
+    labels = data.labels(examples)
+    tokenizer = source.foundation.tokenizer(description.do_lower_case)
+    features = featurize(examples, labels, tokenizer, description.max_seq_length)
+    scores = []
+    for run in (whole, small):
+        found = [run(batch) for batch in _batches(features, batch_size)]
+        outputs = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        scores.append(
+            metrics.evaluate(description.problem_type, _logits(outputs), labels, data.metrics, description.threshold)
+        )
+    print(f"{examples.path}, {len(examples):,} rows:")
+    print(f"{'':<20}{'float32':>10}{'int8':>10}{'change':>10}")
+    for name, before in scores[0].items():
+        after = scores[1][name]
+        print(f"{name:<20}{before:>10.4f}{after:>10.4f}{after - before:>+10.4f}")
+
+
+def _batches(features: Features, batch_size: int) -> Iterator[Arrays]:
+    for begin in range(0, len(features), batch_size):
+        columns = features.columns(begin, min(begin + batch_size, len(features)))
+        longest = int(columns["input_mask"].sum(1).max())
+        yield {name: columns[name][:, :longest] for name in TOKEN_IDS}
+
+
+def _logits(outputs: Arrays) -> NDArray[Any]:
+    """What `metrics.evaluate` takes, which scores logits: of the same order and the same probabilities."""
+    if "value" in outputs:
+        return outputs["value"][:, None]
+    probabilities = np.clip(outputs["probabilities"].astype(np.float64), 1e-12, 1 - 1e-12)
+    if "predicted" in outputs:
+        return np.asarray(np.log(probabilities) - np.log1p(-probabilities))
+    return np.asarray(np.log(probabilities))
