@@ -1,10 +1,11 @@
-"""Fine-tuning a real model on SST-2 and RTE, next to PyTorch and transformers.
+"""Fine-tuning a real model on SST-2, CoLA and RTE, next to PyTorch and transformers.
 
     python benchmarks/classification.py --glue=glue --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1,2,3]
 
-`--glue` is a folder with `SST-2/` and `RTE/` as GLUE has them; `--model` a Hugging Face folder of a BERT. Both sides
-start from it and learn the same rows (the first `--rows` of SST-2, all of RTE) with the same batch, highest rate,
-epochs and linear schedule with a warm-up of a tenth, in float32 with dropout, and are scored on the whole dev set:
+`--glue` is a folder with `SST-2/`, `CoLA/` and `RTE/` as GLUE has them; `--model` a Hugging Face folder of a BERT. Both
+sides start from it and learn the same rows (the first `--rows` of SST-2 and CoLA, all of RTE) with the same batch,
+highest rate, epochs and linear schedule with a warm-up of a tenth, in float32 with dropout, and are scored on the whole
+dev set, by accuracy, CoLA by Matthews' correlation:
 
 * ours: `run_classifier.py`'s own function, batches padded to their longest row;
 * transformers, padded to `max_seq_length`, as its `run_glue.py` does;
@@ -17,7 +18,7 @@ glibc keep its memory, without which it is several times slower.
 
 First speed: `--repetitions` times in turns, each side takes `--warm_up` steps and then `--steps` timed ones on the same
 number of threads; examples a second (medians) and their ratios. Then, unless `--speed_only`, scores: for each seed a
-whole fine-tuning of ours and one of transformers' dynamic padding; means and deviations.
+whole fine-tuning of ours and one of transformers' dynamic padding; means and deviations, times 100.
 
 `--peer` is a Python with torch and transformers; the same one where it is not given.
 """
@@ -39,7 +40,12 @@ _MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "1073741824",
 }
-_TASKS = {"SST-2": ("sst-2", ("sentence", None)), "RTE": ("rte", ("sentence1", "sentence2"))}
+_TASKS = {
+    "SST-2": ("sst-2", ("sentence", None)),
+    "CoLA": ("cola", ("sentence", None)),
+    "RTE": ("rte", ("sentence1", "sentence2")),
+}
+_COLA_COLUMNS = ["source", "label", "mark", "sentence"]  # its files name none
 _WARM_UP = 0.1
 _WEIGHT_DECAY = 0.01
 
@@ -95,7 +101,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
             runner.run(dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6))
             (first, begin), (last, end) = marks
             return {"examples_per_second": (last - first) * options.batch_size / (end - begin)}
-        return {"accuracy": (runner.run(config) or {})["eval_accuracy"]}
+        return {"score": (runner.run(config) or {})["eval_matthews" if options.task == "CoLA" else "eval_accuracy"]}
 
 
 # --- The peer, in a process of its own -------------------------------------------------------------------------------
@@ -111,8 +117,8 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
     tokenizer = AutoTokenizer.from_pretrained(options.model)
 
     def read(split: str) -> tuple[list[dict], list[int]]:
-        header, *lines = Path(options.data, f"{split}.tsv").read_text(encoding="utf-8").splitlines()
-        names = header.split("\t")
+        lines = Path(options.data, f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+        names = _COLA_COLUMNS if options.task == "CoLA" else lines.pop(0).split("\t")
         cells = [dict(zip(names, line.split("\t"), strict=False)) for line in lines]
         first, second = _TASKS[options.task][1]
         labels = sorted({cell["label"] for cell in cells})
@@ -154,13 +160,14 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         return {"examples_per_second": options.steps * options.batch_size / (time.perf_counter() - begin)}
     rows, labels = read("dev")
     model.eval()
-    right = 0
+    found: list[int] = []
     with torch.no_grad():
         for begin_row in range(0, len(rows), 32):
             part = slice(begin_row, begin_row + 32)
-            found = model(**batch(rows[part], None)).logits.argmax(1)
-            right += int((found == torch.tensor(labels[part])).sum())
-    return {"accuracy": right / len(rows)}
+            found += model(**batch(rows[part], None)).logits.argmax(1).tolist()
+    if options.task == "CoLA":
+        return {"score": float(np.nan_to_num(np.corrcoef(labels, found)[0, 1]))}  # of two labels, Matthews' correlation
+    return {"score": float(np.mean(np.equal(labels, found)))}
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
@@ -182,7 +189,8 @@ def copy_rows(source: Path, target: Path, rows: int | None) -> str:
     target.mkdir(parents=True)
     for name in ("train.tsv", "dev.tsv"):
         lines = (source / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = lines if name == "dev.tsv" or rows is None else lines[: rows + 1]
+        header = 0 if source.name == "CoLA" else 1
+        kept = lines if name == "dev.tsv" or rows is None else lines[: rows + header]
         (target / name).write_text("".join(kept), encoding="utf-8")
     return str(target)
 
@@ -206,21 +214,21 @@ def measure_speed(options: argparse.Namespace) -> None:
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
     for name, side in (("ours", "ours"), ("transformers", "peer")):
-        scores = [100 * start(options, side, seed=seed)["accuracy"] for seed in seeds]
+        scores = [100 * start(options, side, seed=seed)["score"] for seed in seeds]
         deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
         each = ", ".join(f"{score:.1f}" for score in scores)
         mean = statistics.mean(scores)
-        print(f"{options.task}  {name:30} dev accuracy {mean:.2f} +- {deviation:.2f}  ({each})", flush=True)
+        print(f"{options.task}  {name:30} dev score {mean:.2f} +- {deviation:.2f}  ({each})", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--glue", help="folder with SST-2 and RTE")
+    parser.add_argument("--glue", help="folder with SST-2, CoLA and RTE")
     parser.add_argument("--model", help="Hugging Face folder")
     parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
-    parser.add_argument("--tasks", default="SST-2,RTE")
-    parser.add_argument("--rows", type=int, default=6000, help="of SST-2")
-    parser.add_argument("--epochs", type=float, help="1 for SST-2, 3 for RTE")
+    parser.add_argument("--tasks", default="SST-2,CoLA")
+    parser.add_argument("--rows", type=int, default=6000, help="of SST-2 and CoLA")
+    parser.add_argument("--epochs", type=float, help="1 for SST-2, 3 for CoLA and RTE")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--learning_rate", type=float, default=5e-5)
     parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
@@ -239,10 +247,10 @@ def main() -> None:
         print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
         return
     seeds = list(map(int, options.seeds.split(",")))
-    default_epochs = {"SST-2": 1.0, "RTE": 3.0}
+    default_epochs = {"SST-2": 1.0, "CoLA": 3.0, "RTE": 3.0}
     with tempfile.TemporaryDirectory() as folder:
         for task in options.tasks.split(","):
-            data = copy_rows(Path(options.glue, task), Path(folder, task), options.rows if task == "SST-2" else None)
+            data = copy_rows(Path(options.glue, task), Path(folder, task), None if task == "RTE" else options.rows)
             epochs = options.epochs or default_epochs[task]
             part = argparse.Namespace(**{**vars(options), "task": task, "data": data, "epochs": epochs})
             if not options.scores_only:
