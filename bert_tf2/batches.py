@@ -67,12 +67,16 @@ class Share:
 
 def distribute(batches: Callable[[Share], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Any:
     """The distributed dataset of which each process makes its share."""
+    # TensorFlow tunes a dataset in a thread that misses, now and then, that it is to end. The longer it has run the
+    # longer it sleeps, and who has read the dataset to its end waits for it: seconds, up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
 
     def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
         workers = context.num_input_pipelines
         return batches(Share(context.input_pipeline_id, workers, strategy.num_replicas_in_sync // workers))
 
-    return strategy.distribute_datasets_from_function(share)
+    return strategy.distribute_datasets_from_function(lambda context: share(context).with_options(options))
 
 
 def training(

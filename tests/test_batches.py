@@ -47,6 +47,12 @@ def test_batches_go_on_across_epochs(paths):
     assert set(collections.Counter(flat.tolist()).values()) == {10}
 
 
+def test_no_thread_tunes_datasets():
+    # Such a thread can keep the end of a dataset waiting for a minute; in TensorFlow 2.21 it misses its own end.
+    made = batches.distribute(lambda share: tf.data.Dataset.range(3), tf.distribute.get_strategy())
+    assert made.options().autotune.enabled is False
+
+
 def test_order_follows_from_the_seed(paths):
     first = numbers(batches.training(paths, parse, 4, seed=1), 8)
     assert first == numbers(batches.training(paths, parse, 4, seed=1), 8)
