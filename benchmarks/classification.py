@@ -26,28 +26,21 @@ whole fine-tuning of ours and one of transformers' dynamic padding; means and de
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
+
+import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "-1",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "1073741824",
-}
 _TASKS = {
     "SST-2": ("sst-2", ("sentence", None)),
     "CoLA": ("cola", ("sentence", None)),
     "RTE": ("rte", ("sentence1", "sentence2")),
 }
 _COLA_COLUMNS = ["source", "label", "mark", "sentence"]  # its files name none
-_WARM_UP = 0.1
-_WEIGHT_DECAY = 0.01
 
 
 # --- Ours, in a process of its own -----------------------------------------------------------------------------------
@@ -56,27 +49,10 @@ _WEIGHT_DECAY = 0.01
 def ours(options: argparse.Namespace) -> dict[str, float]:
     import dataclasses
 
-    import tensorflow as tf
-
-    from bert_tf2 import training
     from bert_tf2.optimization import OptimizerConfig
     from bert_tf2.tasks.classification import runner
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    marks: list[tuple[int, float]] = []
-
-    class Clock:
-        """Notes the time at two steps."""
-
-        def next_after(self, step: int) -> int:
-            return options.warm_up if step < options.warm_up else max(step + 1, options.warm_up + options.steps)
-
-        def run(self, step: int) -> str | None:
-            if step in (options.warm_up, options.warm_up + options.steps):
-                marks.append((step, time.perf_counter()))
-            return "timed" if step >= options.warm_up + options.steps else None
-
+    sides.use_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         config = runner.ClassificationConfig(
             output_dir=folder,
@@ -92,15 +68,12 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
             do_eval=not options.timed,
             eval_every_steps=1_000_000,
             seed=options.seed,
-            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=_WEIGHT_DECAY),
+            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )
         if options.timed:
-            plain = training.Trainer.train
-            training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
             # The loop saves at the end; that is not timed, and all else is left to the second mark.
-            runner.run(dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6))
-            (first, begin), (last, end) = marks
-            return {"examples_per_second": (last - first) * options.batch_size / (end - begin)}
+            timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
+            return {"examples_per_second": sides.time_training(options, lambda: runner.run(timed))}
         return {"score": (runner.run(config) or {})["eval_matthews" if options.task == "CoLA" else "eval_accuracy"]}
 
 
@@ -110,7 +83,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
 def peer(options: argparse.Namespace) -> dict[str, float]:
     import numpy as np
     import torch
-    from transformers import AutoTokenizer, BertForSequenceClassification, get_linear_schedule_with_warmup
+    from transformers import AutoTokenizer, BertForSequenceClassification
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -128,61 +101,32 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         rows = [{key: encoded[key][row] for key in encoded} for row in range(len(cells))]
         return rows, [labels.index(cell["label"]) for cell in cells]
 
-    def batch(rows: list[dict], pad_to: int | None) -> dict:
-        padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
-        return tokenizer.pad(rows, return_tensors="pt", **padding)
-
     rows, labels = read("train")
     model = BertForSequenceClassification.from_pretrained(options.model, num_labels=2)
-    decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
-    others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
-    groups = [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
     steps = int(len(rows) / options.batch_size * options.epochs)
-    schedule = get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
-    rng = np.random.default_rng(options.seed)
-    order = np.concatenate([rng.permutation(len(rows)) for _ in range(int(options.epochs) + 1)])
     pad_to = options.max_seq_length if options.full_padding else None
-    model.train()
-    begin = 0.0
-    for step in range(min(steps, options.warm_up + options.steps) if options.timed else steps):
-        if step == options.warm_up:
-            begin = time.perf_counter()
-        chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
-        inputs = batch([rows[row] for row in chosen], pad_to)
-        loss = model(**inputs, labels=torch.tensor([labels[row] for row in chosen])).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+
+    def loss_of(chosen: Any) -> Any:
+        inputs = sides.torch_batch(tokenizer, [rows[row] for row in chosen], pad_to)
+        return model(**inputs, labels=torch.tensor([labels[row] for row in chosen])).loss
+
+    taken = min(steps, options.warm_up + options.steps) if options.timed else steps
+    speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
     if options.timed:
-        return {"examples_per_second": options.steps * options.batch_size / (time.perf_counter() - begin)}
+        return {"examples_per_second": speed}
     rows, labels = read("dev")
     model.eval()
     found: list[int] = []
     with torch.no_grad():
         for begin_row in range(0, len(rows), 32):
             part = slice(begin_row, begin_row + 32)
-            found += model(**batch(rows[part], None)).logits.argmax(1).tolist()
+            found += model(**sides.torch_batch(tokenizer, rows[part], None)).logits.argmax(1).tolist()
     if options.task == "CoLA":
         return {"score": float(np.nan_to_num(np.corrcoef(labels, found)[0, 1]))}  # of two labels, Matthews' correlation
     return {"score": float(np.mean(np.equal(labels, found)))}
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
-
-
-def start(options: argparse.Namespace, side: str, **changes: object) -> dict[str, float]:
-    """Runs one side in a process of its own and returns what it found."""
-    values = {**vars(options), "side": side, **changes}
-    python = options.peer if side == "peer" else sys.executable
-    environment = {**os.environ, **(_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
-    program = [python, __file__, f"--worker={json.dumps(values)}"]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def copy_rows(source: Path, target: Path, rows: int | None) -> str:
@@ -195,30 +139,10 @@ def copy_rows(source: Path, target: Path, rows: int | None) -> str:
     return str(target)
 
 
-def measure_speed(options: argparse.Namespace) -> None:
-    sides = {
-        "ours": {"side": "ours"},
-        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
-        "transformers, dynamic padding": {"side": "peer"},
-    }
-    found: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(options.repetitions):
-        for name, values in sides.items():
-            found[name].append(start(options, **values, timed=True)["examples_per_second"])
-    medians = {name: statistics.median(values) for name, values in found.items()}
-    for name, values in found.items():
-        ratio = medians["ours"] / medians[name]
-        each = ", ".join(f"{value:.1f}" for value in values)
-        print(f"{options.task}  {name:30} {medians[name]:7.1f} examples/s  ours is {ratio:.2f}x  ({each})", flush=True)
-
-
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
     for name, side in (("ours", "ours"), ("transformers", "peer")):
-        scores = [100 * start(options, side, seed=seed)["score"] for seed in seeds]
-        deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
-        each = ", ".join(f"{score:.1f}" for score in scores)
-        mean = statistics.mean(scores)
-        print(f"{options.task}  {name:30} dev score {mean:.2f} +- {deviation:.2f}  ({each})", flush=True)
+        scores = [100 * sides.start(__file__, options, side, seed=seed)["score"] for seed in seeds]
+        sides.show_scores(f"{options.task}  {name:30} dev score", scores)
 
 
 def main() -> None:
@@ -254,7 +178,7 @@ def main() -> None:
             epochs = options.epochs or default_epochs[task]
             part = argparse.Namespace(**{**vars(options), "task": task, "data": data, "epochs": epochs})
             if not options.scores_only:
-                measure_speed(part)
+                sides.measure_speed(__file__, part, "examples", f"{task}  ")
             if not options.speed_only:
                 measure_scores(part, seeds)
 

@@ -22,14 +22,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from sides import KEEP_MEMORY
 
 MAX_SEQ_LENGTH = 128
 BATCH_SIZES = (8, 16, 32, 64)
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "-1",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "1073741824",
-}
 Vectors = Callable[[list[str], int], np.ndarray[Any, Any]]
 
 

@@ -5,7 +5,7 @@
 There is no training file at hand, so SQuAD 1.1's dev file is divided: its first `--articles` articles are learned, its
 last `--test_articles` are answered; each question is learned with its first answer. Both sides start from `--model`, a
 Hugging Face folder of a BERT, and learn windows of `--max_seq_length` with the same batch, highest rate, steps and
-linear schedule with a warm-up of a tenth, in float32 with dropout:
+linear schedule with a warm-up of a tenth, in `--precision`, with dropout:
 
 * ours: `run_squad.py`'s own function; batches padded to `max_seq_length`, as by default, or to their longest window
   (`--pad_to_max_length=false`);
@@ -22,31 +22,27 @@ First speed, `--repetitions` times in turns on the same number of threads, media
 * prediction with the untrained head: windows a second through the model, for which ours takes windows of like length
   together, and questions a second from text to answers, the model's loading and first batches left out.
 
-Then, unless `--speed_only`, scores: for each seed a whole training of ours and of transformers' dynamic padding; exact
-match and F1 of the same scoring for both, means and deviations.
+Then, unless `--speed_only`, scores: for each seed a whole training of ours and of transformers, padded to the longest
+window of a batch; exact match and F1 of the same scoring for both, means and deviations.
 
 `--peer` is a Python with torch and transformers; the same one where it is not given.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "-1",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "1073741824",
-}
-_WARM_UP = 0.1
-_WEIGHT_DECAY = 0.01
 _WARM_UP_WINDOWS = 64
 _N_BEST, _LONGEST_ANSWER = 20, 30
 
@@ -57,14 +53,11 @@ _N_BEST, _LONGEST_ANSWER = 20, 30
 def ours(options: argparse.Namespace) -> dict:
     import dataclasses
 
-    import tensorflow as tf
-
-    from bert_tf2 import training
     from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.precision import PrecisionConfig
     from bert_tf2.tasks.squad import runner
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    sides.use_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         config = runner.SquadConfig(
             output_dir=folder,
@@ -81,38 +74,18 @@ def ours(options: argparse.Namespace) -> dict:
             do_train=True,
             do_predict=options.what == "scores",
             seed=options.seed,
-            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=_WEIGHT_DECAY),
+            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
+            precision=PrecisionConfig(precision=options.precision),
             log_steps=10**6,
             save_checkpoints_steps=10**6,
         )
         if options.what == "training":
-            return _time_training(options, lambda: runner.run(config), training)
+            return {"windows_per_second": sides.time_training(options, lambda: runner.run(config))}
         if options.what == "prediction":
             runner.run(dataclasses.replace(config, num_train_epochs=0.0))
             return _time_prediction(dataclasses.replace(config, do_train=False, do_predict=True))
         runner.run(config)
         return {"predictions": json.loads(Path(folder, "predictions.json").read_text(encoding="utf-8"))}
-
-
-def _time_training(options: argparse.Namespace, run, training) -> dict:
-    marks: list[tuple[int, float]] = []
-
-    class Clock:
-        """Notes the time at two steps."""
-
-        def next_after(self, step: int) -> int:
-            return options.warm_up if step < options.warm_up else max(step + 1, options.warm_up + options.steps)
-
-        def run(self, step: int) -> str | None:
-            if step in (options.warm_up, options.warm_up + options.steps):
-                marks.append((step, time.perf_counter()))
-            return "timed" if step >= options.warm_up + options.steps else None
-
-    plain = training.Trainer.train
-    training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
-    run()
-    (first, begin), (last, end) = marks
-    return {"windows_per_second": (last - first) * options.batch_size / (end - begin)}
 
 
 def _time_prediction(config) -> dict:
@@ -167,7 +140,7 @@ def _time_prediction(config) -> dict:
 def peer(options: argparse.Namespace) -> dict:
     import numpy as np
     import torch
-    from transformers import AutoTokenizer, BertForQuestionAnswering, get_linear_schedule_with_warmup
+    from transformers import AutoTokenizer, BertForQuestionAnswering
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -214,43 +187,35 @@ def peer(options: argparse.Namespace) -> dict:
         return (inside[0], inside[-1]) if inside else (0, 0)
 
     pad_to = options.max_seq_length if options.full_padding else None
+    autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=options.precision == "bfloat16")
 
     def batch(rows: list[dict]) -> dict:
-        padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
-        return tokenizer.pad([row["inputs"] for row in rows], return_tensors="pt", **padding)
+        return sides.torch_batch(tokenizer, [row["inputs"] for row in rows], pad_to)
 
     def train() -> float:
         questions, rows = windows_of(options.train)
         targets = [positions(questions[row["question"]], row) for row in rows]
-        decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
-        others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
-        groups = [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
         steps = int(len(questions) / options.batch_size * options.epochs)
-        schedule = get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
-        rng = np.random.default_rng(options.seed)
-        order = np.concatenate([rng.permutation(len(rows)) for _ in range(int(options.epochs) + 1)])
-        model.train()
-        begin = time.perf_counter()
-        for step in range(options.warm_up + options.steps if options.what == "training" else steps):
-            if step == options.warm_up:
-                begin = time.perf_counter()
-            chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
+
+        def loss_of(chosen: Any) -> Any:
             starts, ends = (torch.tensor([targets[row][end] for row in chosen]) for end in (0, 1))
             inputs = batch([rows[row] for row in chosen])
-            model(**inputs, start_positions=starts, end_positions=ends).loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-        return options.steps * options.batch_size / (time.perf_counter() - begin)
+            with autocast():
+                return model(**inputs, start_positions=starts, end_positions=ends).loss
+
+        if options.what == "training":
+            return sides.torch_train(model, options, len(rows), steps, options.warm_up + options.steps, loss_of)
+        # Parts of like length, one after the other, are the same step in less time.
+        lengths = np.array([len(row["inputs"]["input_ids"]) for row in rows])
+        return sides.torch_train(model, options, len(rows), steps, steps, loss_of, lengths)
 
     def logits_of(rows: list[dict]) -> list[tuple]:
         found = []
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast():
             for first in range(0, len(rows), options.predict_batch_size):
                 outputs = model(**batch(rows[first : first + options.predict_batch_size]))
-                found += zip(outputs.start_logits.numpy(), outputs.end_logits.numpy(), strict=True)
+                starts, ends = outputs.start_logits.float(), outputs.end_logits.float()
+                found += zip(starts.numpy(), ends.numpy(), strict=True)
         return found
 
     def answers(questions: list[dict], rows: list[dict], logits: list[tuple]) -> dict[str, str]:
@@ -295,18 +260,6 @@ def peer(options: argparse.Namespace) -> dict:
 # --- All together ----------------------------------------------------------------------------------------------------
 
 
-def start(options: argparse.Namespace, side: str, what: str, **changes: object) -> dict:
-    """Runs one side in a process of its own and returns what it found."""
-    values = {**vars(options), "side": side, "what": what, **changes}
-    python = options.peer if side == "peer" else sys.executable
-    environment = {**os.environ, **(_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
-    program = [python, __file__, f"--worker={json.dumps(values)}"]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def divide(path: str, folder: Path, articles: int, test_articles: int) -> tuple[str, str]:
     """Writes the articles to learn and those to answer into files of their own."""
     content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -327,11 +280,11 @@ _SIDES = {
 def measure_speed(options: argparse.Namespace) -> None:
     for what in ("training", "prediction"):
         # Ours predicts in one way only.
-        sides = {name: side for name, side in _SIDES.items() if what == "training" or side != ("ours", False)}
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+        ways = {name: side for name, side in _SIDES.items() if what == "training" or side != ("ours", False)}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for _ in range(options.repetitions):
-            for name, (side, full_padding) in sides.items():
-                found[name].append(start(options, side, what, full_padding=full_padding))
+            for name, (side, full_padding) in ways.items():
+                found[name].append(sides.start(__file__, options, side, what=what, full_padding=full_padding))
         for unit in next(iter(found.values()))[0]:
             medians = {name: statistics.median(one[unit] for one in values) for name, values in found.items()}
             for name, values in found.items():
@@ -347,14 +300,10 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
 
     gold = examples.read(options.test, training=False).gold
     for name, side in (("ours", "ours"), ("transformers", "peer")):
-        full_padding = side == "ours"  # its default
-        runs = [start(options, side, "scores", seed=seed, full_padding=full_padding) for seed in seeds]
+        runs = [sides.start(__file__, options, side, what="scores", seed=seed, full_padding=False) for seed in seeds]
         scores = [scoring.evaluate(gold, one["predictions"]) for one in runs]
         for metric in ("exact_match", "f1"):
-            values = [score[metric] for score in scores]
-            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-            each = ", ".join(f"{value:.2f}" for value in values)
-            print(f"{name:13} {metric:12} {statistics.mean(values):.2f} +- {deviation:.2f}  ({each})", flush=True)
+            sides.show_scores(f"{name:13} {metric:12}", [score[metric] for score in scores], decimals=2)
 
 
 def main() -> None:
@@ -369,6 +318,7 @@ def main() -> None:
     parser.add_argument("--predict_batch_size", type=int, default=8)
     parser.add_argument("--learning_rate", type=float, default=5e-5)
     parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--max_seq_length", type=int, default=384)
     parser.add_argument("--doc_stride", type=int, default=128)
     parser.add_argument("--seeds", default="1")

@@ -27,23 +27,14 @@ words that are cut off count as O.
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import sides
 
-_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "-1",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "1073741824",
-}
-_WARM_UP = 0.1
-_WEIGHT_DECAY = 0.01
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def path_of(options: argparse.Namespace, split: str) -> str:
@@ -56,27 +47,10 @@ def path_of(options: argparse.Namespace, split: str) -> str:
 def ours(options: argparse.Namespace) -> dict[str, Any]:
     import dataclasses
 
-    import tensorflow as tf
-
-    from bert_tf2 import training
     from bert_tf2.optimization import OptimizerConfig
     from bert_tf2.tasks.tagging import conll, runner
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    marks: list[tuple[int, float]] = []
-
-    class Clock:
-        """Notes the time at two steps."""
-
-        def next_after(self, step: int) -> int:
-            return options.warm_up if step < options.warm_up else max(step + 1, options.warm_up + options.steps)
-
-        def run(self, step: int) -> str | None:
-            if step in (options.warm_up, options.warm_up + options.steps):
-                marks.append((step, time.perf_counter()))
-            return "timed" if step >= options.warm_up + options.steps else None
-
+    sides.use_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         config = runner.TaggingConfig(
             output_dir=folder,
@@ -91,15 +65,12 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
             do_train=True,
             do_predict=not options.timed,
             seed=options.seed,
-            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=_WEIGHT_DECAY),
+            optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )
         if options.timed:
-            plain = training.Trainer.train
-            training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
             # The loop saves at the end; that is not timed, and all else is left to the second mark.
-            runner.run(dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6))
-            (first, begin), (last, end) = marks
-            return {"sentences_per_second": (last - first) * options.batch_size / (end - begin)}
+            timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
+            return {"sentences_per_second": sides.time_training(options, lambda: runner.run(timed))}
         runner.run(config)
         return {"tags": conll.read(os.path.join(folder, "predictions.txt"), 0, -1).tags}
 
@@ -108,9 +79,8 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def peer(options: argparse.Namespace) -> dict[str, Any]:
-    import numpy as np
     import torch
-    from transformers import AutoTokenizer, BertForTokenClassification, get_linear_schedule_with_warmup
+    from transformers import AutoTokenizer, BertForTokenClassification
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -146,79 +116,34 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
             of_words.append([first.get(word, -1) for word in range(len(sentence))])
         return rows, of_tokens, of_words
 
-    def batch(rows: list[dict], pad_to: int | None) -> dict:
-        padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
-        return tokenizer.pad(rows, return_tensors="pt", **padding)
-
     rows, tags, _ = encode(sentences)
     model = BertForTokenClassification.from_pretrained(options.model, num_labels=len(labels))
-    decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
-    others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
-    groups = [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
     steps = int(len(rows) / options.batch_size * options.epochs)
-    schedule = get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
-    rng = np.random.default_rng(options.seed)
-    order = np.concatenate([rng.permutation(len(rows)) for _ in range(int(options.epochs) + 1)])
     pad_to = options.max_seq_length if options.full_padding else None
-    model.train()
-    begin = 0.0
-    for step in range(min(steps, options.warm_up + options.steps) if options.timed else steps):
-        if step == options.warm_up:
-            begin = time.perf_counter()
-        chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
-        inputs = batch([rows[row] for row in chosen], pad_to)
+
+    def loss_of(chosen: Any) -> Any:
+        inputs = sides.torch_batch(tokenizer, [rows[row] for row in chosen], pad_to)
         width = inputs["input_ids"].shape[1]
         wanted = torch.tensor([tags[row] + [-100] * (width - len(tags[row])) for row in chosen])
-        loss = model(**inputs, labels=wanted).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        return model(**inputs, labels=wanted).loss
+
+    taken = min(steps, options.warm_up + options.steps) if options.timed else steps
+    speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
     if options.timed:
-        return {"sentences_per_second": options.steps * options.batch_size / (time.perf_counter() - begin)}
+        return {"sentences_per_second": speed}
     rows, _, of_words = encode(read(options.split))
     model.eval()
     found: list[str] = []
     with torch.no_grad():
         for first in range(0, len(rows), 32):
             part = slice(first, first + 32)
-            for best, words in zip(model(**batch(rows[part], None)).logits.argmax(2), of_words[part], strict=True):
+            logits = model(**sides.torch_batch(tokenizer, rows[part], None)).logits
+            for best, words in zip(logits.argmax(2), of_words[part], strict=True):
                 found += [labels[best[token]] if token >= 0 else "O" for token in words]
     return {"tags": found}
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
-
-
-def start(options: argparse.Namespace, side: str, **changes: object) -> dict[str, Any]:
-    """Runs one side in a process of its own and returns what it found."""
-    values = {**vars(options), "side": side, **changes}
-    python = options.peer if side == "peer" else sys.executable
-    environment = {**os.environ, **(_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
-    program = [python, __file__, f"--worker={json.dumps(values)}"]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def measure_speed(options: argparse.Namespace) -> None:
-    sides = {
-        "ours": {"side": "ours"},
-        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
-        "transformers, dynamic padding": {"side": "peer"},
-    }
-    found: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(options.repetitions):
-        for name, values in sides.items():
-            found[name].append(start(options, **values, timed=True)["sentences_per_second"])
-    medians = {name: statistics.median(values) for name, values in found.items()}
-    for name, values in found.items():
-        ratio = medians["ours"] / medians[name]
-        each = ", ".join(f"{value:.1f}" for value in values)
-        print(f"{name:30} {medians[name]:7.1f} sentences/s  ours is {ratio:.2f}x  ({each})", flush=True)
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
@@ -229,12 +154,9 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
     for name, side in (("ours", "ours"), ("transformers", "peer")):
         scores = []
         for seed in seeds:
-            tags = start(options, side, seed=seed)["tags"]
+            tags = sides.start(__file__, options, side, seed=seed)["tags"]
             scores.append(100 * metrics.span_scores(true.split(true.tags), true.split(tags)).micro.f1)
-        deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
-        each = ", ".join(f"{score:.1f}" for score in scores)
-        mean = statistics.mean(scores)
-        print(f"{name:30} {options.split} span F1 {mean:.2f} +- {deviation:.2f}  ({each})", flush=True)
+        sides.show_scores(f"{name:30} {options.split} span F1", scores)
 
 
 def copy_sentences(options: argparse.Namespace, target: str) -> None:
@@ -275,7 +197,7 @@ def main() -> None:
         copy_sentences(options, folder)
         options = argparse.Namespace(**{**vars(options), "data": folder})
         if not options.scores_only:
-            measure_speed(options)
+            sides.measure_speed(__file__, options, "sentences")
         if not options.speed_only:
             measure_scores(options, list(map(int, options.seeds.split(","))))
 

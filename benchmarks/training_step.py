@@ -29,13 +29,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from sides import KEEP_MEMORY
+
 VOCABULARY = 30522
 PREDICTIONS = 20
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": "-1",
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "1073741824",
-}
 Step = Callable[[], None]
 
 

@@ -43,7 +43,11 @@ class MaskedLMHead(keras.layers.Layer):
         Returns:
           float32 `[B*P, V]`.
         """
-        scores = self._scores(gather_positions(sequence_output, positions), embedding_table, fuse=False)
+        return self.logits(gather_positions(sequence_output, positions), embedding_table)
+
+    def logits(self, masked: tf.Tensor, embedding_table: tf.Tensor) -> tf.Tensor:
+        """Scores of hidden states: `masked float [R, H], embedding_table float [V, H] -> float32 [R, V]`."""
+        scores = self._scores(masked, embedding_table, fuse=False)
         return tf.nn.bias_add(tf.cast(scores, tf.float32), self.output_bias)
 
     def losses(

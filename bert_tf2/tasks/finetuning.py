@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -57,6 +58,22 @@ class TrainingData:
     evaluate: Callable[[int], Results] | None = None
     best: str = "loss"
     epoch: int | None = None
+
+
+class Job(Protocol):
+    """A model with its data on the devices: what a task does of its own."""
+
+    def check(self) -> None:
+        """Does all that can go wrong before the first step, and writes nothing."""
+
+    def train(self) -> None:
+        """Trains; called inside `locked_folder`."""
+
+    def evaluate(self, step: int) -> Results:
+        """Evaluates the weights that are loaded, of a step; writes and returns the results."""
+
+    def predict(self, step: int) -> None:
+        """Predicts with the weights that are loaded, of a step, and writes that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +124,28 @@ class Finetuning:
     @property
     def _variables(self) -> dict[str, tf.Variable]:
         return {name: variable.value for name, variable in self.model.named_variables.items()}
+
+    def run(self, job: Job) -> Results | None:
+        """Checks, or trains, evaluates and predicts, as the flags say.
+
+        Returns:
+          The evaluation's results; None where there was none.
+        """
+        config = self.config
+        if config.dry_run:
+            job.check()
+            return None
+        if config.do_train:
+            with self.locked_folder():
+                job.train()
+        found = None
+        if config.do_eval or config.do_predict:
+            step = self.load(is_trained=config.do_train)
+            if config.do_eval:
+                found = job.evaluate(step)
+            if config.do_predict:
+                job.predict(step)
+        return found
 
     # --- Training ----------------------------------------------------------------------------------------------------
 

@@ -56,8 +56,7 @@ class PretrainingModel:
           None.
         """
         masked, first = self._encoded(batch, dropout_seed)
-        positions = tf.tile(tf.range(tf.shape(masked)[1])[None], [tf.shape(masked)[0], 1])
-        masked_lm = self.masked_lm(masked, positions, tf.convert_to_tensor(self.bert.embedding_table))
+        masked_lm = self.masked_lm.logits(_as_matrix(masked), tf.convert_to_tensor(self.bert.embedding_table))
         return masked_lm, self._next_sentence_logits(first)
 
     def _encoded(self, batch: training.Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:

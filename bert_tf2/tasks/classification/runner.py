@@ -77,21 +77,7 @@ def _run(config: ClassificationConfig, strategy: tf.distribute.Strategy) -> dict
         return ClassificationModel(foundation.bert_config, description.outputs, kind, weights, recompute)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES)
-    job = _Job(config, data, examples, tokenizer, finetuning)
-    if config.dry_run:
-        job.check()
-        return None
-    if config.do_train:
-        with finetuning.locked_folder():
-            job.train()
-    found = None
-    if config.do_eval or config.do_predict:
-        step = finetuning.load(is_trained=config.do_train)
-        if config.do_eval:
-            found = job.evaluate(step)
-        if config.do_predict:
-            job.predict()
-    return found
+    return finetuning.run(_Job(config, data, examples, tokenizer, finetuning))
 
 
 def _open_data(config: ClassificationConfig, foundation: Foundation) -> Data:
@@ -212,7 +198,7 @@ class _Job:
             self.known = step, found[_LOGITS]
         return self.known[1]
 
-    def predict(self) -> None:
+    def predict(self, step: int) -> None:
         examples, size = self.examples["test"], self.config.predict_batch_size
         logits = self.finetuning.predict(self.outputs, self._encode("test", size).arrays, size)[_LOGITS]
         if not self.finetuning.is_chief:

@@ -66,21 +66,7 @@ def _run(config: SquadConfig, strategy: tf.distribute.Strategy) -> dict[str, flo
         return SpanModel(foundation.bert_config, config.recompute, over_padding=config.pad_to_max_length)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
-    job = _Job(config, description, read, tokenizer, finetuning)
-    if config.dry_run:
-        job.check()
-        return None
-    if config.do_train:
-        with finetuning.locked_folder():
-            job.train()
-    found = None
-    if config.do_eval or config.do_predict:
-        step = finetuning.load(is_trained=config.do_train)
-        if config.do_eval:
-            found = job.evaluate(step)
-        if config.do_predict:
-            job.predict(step)
-    return found
+    return finetuning.run(_Job(config, description, read, tokenizer, finetuning))
 
 
 @dataclasses.dataclass

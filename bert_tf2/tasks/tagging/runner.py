@@ -62,21 +62,7 @@ def _run(config: TaggingConfig, strategy: tf.distribute.Strategy) -> dict[str, f
         return TaggingModel(foundation.bert_config, len(description.labels), weights, config.recompute)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
-    job = _Job(config, data, tokenizer, finetuning)
-    if config.dry_run:
-        job.check()
-        return None
-    if config.do_train:
-        with finetuning.locked_folder():
-            job.train()
-    found = None
-    if config.do_eval or config.do_predict:
-        step = finetuning.load(is_trained=config.do_train)
-        if config.do_eval:
-            found = job.evaluate(step)
-        if config.do_predict:
-            job.predict()
-    return found
+    return finetuning.run(_Job(config, data, tokenizer, finetuning))
 
 
 def _class_weights(config: TaggingConfig, data: Data) -> list[float] | None:
@@ -192,7 +178,7 @@ class _Job:
             self.known = step, Scores.of(sentences, found.tags, loss)
         return self.known[1]
 
-    def predict(self) -> None:
+    def predict(self, step: int) -> None:
         sentences = self.data.files["test"]
         found = self._tag("test", self._encode("test"), self.config.predict_batch_size)
         if self.finetuning.is_chief:

@@ -1,0 +1,153 @@
+"""What benchmarks share: two sides, each in a process of its own, and how those of fine-tuning train and are timed."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# PyTorch with glibc's own settings gives its memory back after each step, and is several times slower.
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "1073741824",
+}
+WEIGHT_DECAY = 0.01
+_WARM_UP = 0.1
+_PARTS = 4
+
+
+def start(program: str, options: argparse.Namespace, side: str, **changes: object) -> dict[str, Any]:
+    """Runs a side, `ours` or `peer`, of a benchmark's file in a process of its own and returns what it found."""
+    values = {**vars(options), "side": side, **changes}
+    python = options.peer if side == "peer" else sys.executable
+    environment = {**os.environ, **(KEEP_MEMORY if side == "peer" else {}), "OMP_NUM_THREADS": str(options.threads)}
+    command = [python, program, f"--worker={json.dumps(values)}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show_scores(name: str, scores: Sequence[float], decimals: int = 1) -> None:
+    """Prints mean, deviation and each of the scores of several seeds."""
+    deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    each = ", ".join(f"{score:.{decimals}f}" for score in scores)
+    print(f"{name} {statistics.mean(scores):.2f} +- {deviation:.2f}  ({each})", flush=True)
+
+
+def measure_speed(program: str, options: argparse.Namespace, unit: str, title: str = "") -> None:
+    """Prints rows a second of training, `{unit}_per_second`, of ours and of the peer's two ways to pad, and ratios."""
+    ways: dict[str, dict[str, Any]] = {
+        "ours": {"side": "ours"},
+        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
+        "transformers, dynamic padding": {"side": "peer"},
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.repetitions):
+        for name, values in ways.items():
+            found[name].append(start(program, options, **values, timed=True)[f"{unit}_per_second"])
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    for name, values in found.items():
+        ratio = medians["ours"] / medians[name]
+        each = ", ".join(f"{value:.1f}" for value in values)
+        print(f"{title}{name:30} {medians[name]:7.1f} {unit}/s  ours is {ratio:.2f}x  ({each})", flush=True)
+
+
+def use_threads(threads: int) -> None:
+    """Lets TensorFlow use so many."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def time_training(options: argparse.Namespace, run: Callable[[], object]) -> float:
+    """Rows a second of ours: `run` trains, and is ended after `options.warm_up` and `options.steps` timed steps."""
+    from bert_tf2 import training
+
+    last = options.warm_up + options.steps
+    marks: list[tuple[int, float]] = []
+
+    class Clock:
+        """Notes the time at two steps."""
+
+        def next_after(self, step: int) -> int:
+            return options.warm_up if step < options.warm_up else max(step + 1, last)
+
+        def run(self, step: int) -> str | None:
+            if step in (options.warm_up, last):
+                marks.append((step, time.perf_counter()))
+            return "timed" if step >= last else None
+
+    plain = training.Trainer.train
+    training.Trainer.train = lambda self, data, hooks=(): plain(self, data, [*hooks, Clock()])
+    run()
+    (first, begin), (last, end) = marks
+    return (last - first) * options.batch_size / (end - begin)
+
+
+def _torch_optimizer(model: Any, options: argparse.Namespace, steps: int) -> tuple[Any, Any]:
+    """The peer's AdamW, without decay of biases and LayerNorm, and its linear schedule with a warm-up of a tenth."""
+    import torch
+    from transformers import get_linear_schedule_with_warmup
+
+    decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
+    others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
+    return optimizer, get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
+
+
+def torch_train(
+    model: Any,
+    options: argparse.Namespace,
+    rows: int,
+    steps: int,
+    taken: int,
+    loss_of: Callable[[Any], Any],
+    lengths: Any = None,
+) -> float:
+    """Trains the peer's model, and returns the rows a second after `options.warm_up` steps.
+
+    Args:
+      model: of transformers.
+      options: of the command.
+      rows: how many there are.
+      steps: of the schedule.
+      taken: steps to take.
+      loss_of: from the numbers of the rows of a batch to the loss.
+      lengths: of the rows; given, a step takes its batch in parts of like length, for less padding.
+    """
+    import numpy as np
+    import torch
+
+    optimizer, schedule = _torch_optimizer(model, options, steps)
+    rng = np.random.default_rng(options.seed)
+    order = np.concatenate([rng.permutation(rows) for _ in range(int(options.epochs) + 1)])
+    model.train()
+    begin = time.perf_counter()
+    for step in range(taken):
+        if step == options.warm_up:
+            begin = time.perf_counter()
+        chosen = order[step * options.batch_size : (step + 1) * options.batch_size]
+        if lengths is None:
+            loss_of(chosen).backward()
+        else:
+            for part in np.array_split(chosen[np.argsort(lengths[chosen])], _PARTS):
+                (loss_of(part) * (len(part) / len(chosen))).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return options.steps * options.batch_size / (time.perf_counter() - begin)
+
+
+def torch_batch(tokenizer: Any, rows: list[dict], pad_to: int | None) -> Any:
+    """Rows padded to a length, else to the longest of them."""
+    padding = {"padding": "max_length", "max_length": pad_to} if pad_to else {"padding": "longest"}
+    return tokenizer.pad(rows, return_tensors="pt", **padding)
