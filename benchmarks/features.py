@@ -7,7 +7,8 @@ tokenizing to pooling. PyTorch runs in a process of its own (`--peer_python` may
 inference mode, the lines sorted by length and padded to the longest of a batch, with glibc told to keep its memory. The
 lines are taken in rounds, part by part, size by size, side by side, so that a busy moment of the machine hits both.
 Printed are sentences per second by batch size, from the median and the fastest of the rounds of each part; the ratio of
-the best of each side; and the greatest difference of a number.
+the best of each side; the same for the bare matmuls of the layers' six kernels on as many rows (`matmuls`), which no
+program with these matmuls passes; and the greatest difference of a number.
 """
 
 import argparse
@@ -86,6 +87,45 @@ def ours(folder: str) -> Vectors:
     return vectors
 
 
+def matmuls(folder: str) -> Vectors:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from bert_tf2 import cli
+
+    cli.import_tensorflow()
+    import tensorflow as tf
+
+    from bert_tf2 import initialization
+    from bert_tf2.fast_tokenizer import FastTokenizer
+    from bert_tf2.tasks import feature_input
+
+    config = initialization.find_bert_config(folder)
+    hidden, inner = config.hidden_size, config.intermediate_size
+    tokenizer = FastTokenizer(
+        initialization.find_vocab_file(folder), initialization.find_do_lower_case(folder) is not False
+    )
+    shapes = [*[(hidden, hidden)] * 4, (hidden, inner), (inner, hidden)] * config.num_hidden_layers
+    kernels = [tf.random.normal(shape, stddev=shape[0] ** -0.5) for shape in shapes]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, hidden])])
+    def run(x: tf.Tensor) -> tf.Tensor:
+        for kernel in kernels:
+            x = tf.matmul(x, kernel)
+        return x
+
+    def vectors(lines: list[str], batch_size: int) -> np.ndarray[Any, Any]:
+        lengths = -np.sort(-feature_input.encode(lines, tokenizer, MAX_SEQ_LENGTH).lengths)
+        batches = [lengths[first : first + batch_size] for first in range(0, len(lengths), batch_size)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # side by side, as ours are
+            list(pool.map(lambda batch: run(tf.ones([len(batch) * int(batch.max()), hidden])), batches))
+        return np.zeros(0, np.float32)
+
+    return vectors
+
+
+SIDES = {"ours": ours, "pytorch": pytorch, "matmuls": matmuls}
+
+
 def serve(vectors: Vectors) -> None:
     """Answers requests, an object a line on standard input, with the seconds that they took."""
     for request in map(json.loads, sys.stdin):
@@ -109,18 +149,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part", type=int, default=500, help="lines at a time")
     parser.add_argument("--peer_python", default=sys.executable, help="Python that has torch and transformers")
-    parser.add_argument("--serve", choices=["ours", "pytorch"], help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=list(SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="/tmp", help="for the vectors")
     options = parser.parse_args()
     if options.serve:
-        serve({"ours": ours, "pytorch": pytorch}[options.serve](options.model))
+        serve(SIDES[options.serve](options.model))
         return
 
     with open(options.text, encoding="utf-8") as file:
         text = sorted({line.strip() for line in file} - {""})
     lines = random.Random(12345).sample(text, options.lines)
     sides: dict[str, Any] = {}
-    for side, python, environment in (("ours", sys.executable, {}), ("pytorch", options.peer_python, KEEP_MEMORY)):
+    for side in SIDES:
+        is_peer = side == "pytorch"
+        python, environment = (options.peer_python, KEEP_MEMORY) if is_peer else (sys.executable, {})
         command = [python, __file__, f"--model={options.model}", f"--serve={side}"]
         sides[side] = subprocess.Popen(
             command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment}

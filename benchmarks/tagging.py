@@ -111,7 +111,7 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
             first = {word: token for token, word in reversed(list(enumerate(word_ids))) if word is not None}
             tags = [-100] * len(word_ids)
             for word, token in first.items():
-                tags[token] = ids[sentence[word][1]]
+                tags[token] = ids.get(sentence[word][1], 0)  # used in training alone, whose tags are all known
             of_tokens.append(tags)
             of_words.append([first.get(word, -1) for word in range(len(sentence))])
         return rows, of_tokens, of_words
