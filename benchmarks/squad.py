@@ -278,7 +278,7 @@ _SIDES = {
 
 
 def measure_speed(options: argparse.Namespace) -> None:
-    for what in ("training", "prediction"):
+    for what in options.speed_of.split(","):
         # Ours predicts in one way only.
         ways = {name: side for name, side in _SIDES.items() if what == "training" or side != ("ours", False)}
         found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
@@ -326,6 +326,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="timed steps")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--speed_of", default="training,prediction")
     parser.add_argument("--speed_only", action="store_true")
     parser.add_argument("--scores_only", action="store_true")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
