@@ -4,7 +4,7 @@
 
 `--glue` is a folder with `SST-2/`, `CoLA/` and `RTE/` as GLUE has them; `--model` a Hugging Face folder of a BERT. Both
 sides start from it and learn the same rows (the first `--rows` of SST-2 and CoLA, all of RTE) with the same batch,
-highest rate, epochs and linear schedule with a warm-up of a tenth, in float32 with dropout, and are scored on the whole
+highest rate, epochs and schedule (BERT's, a warm-up of a tenth), in float32 with dropout, and are scored on the whole
 dev set, by accuracy, CoLA by Matthews' correlation:
 
 * ours: `run_classifier.py`'s own function, batches padded to their longest row;

@@ -92,15 +92,22 @@ def time_training(options: argparse.Namespace, run: Callable[[], object]) -> flo
 
 
 def _torch_optimizer(model: Any, options: argparse.Namespace, steps: int) -> tuple[Any, Any]:
-    """The peer's AdamW, without decay of biases and LayerNorm, and its linear schedule with a warm-up of a tenth."""
+    """The peer's AdamW, without decay of biases and LayerNorm, and BERT's linear schedule with a warm-up of a tenth.
+
+    transformers' own decays from the end of the warm-up on, BERT's from its start, so that its rates are lower.
+    """
     import torch
-    from transformers import get_linear_schedule_with_warmup
+
+    warm_up = int(steps * _WARM_UP)
+
+    def share(step: int) -> float:
+        return step / warm_up if step < warm_up else max(1.0 - step / steps, 0.0)
 
     decayed = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n]
     others = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
     groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=options.learning_rate)
-    return optimizer, get_linear_schedule_with_warmup(optimizer, int(steps * _WARM_UP), steps)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
 def torch_train(
