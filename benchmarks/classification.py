@@ -178,7 +178,7 @@ def main() -> None:
             epochs = options.epochs or default_epochs[task]
             part = argparse.Namespace(**{**vars(options), "task": task, "data": data, "epochs": epochs})
             if not options.scores_only:
-                sides.measure_speed(__file__, part, "examples", f"{task}  ")
+                sides.measure_speed(__file__, part, sides.TIMED_WAYS, f"{task}  ")
             if not options.speed_only:
                 measure_scores(part, seeds)
 

@@ -53,6 +53,14 @@ def pytorch(folder: str) -> Vectors:
     return vectors
 
 
+def tokenizer_of(folder: str) -> Any:
+    from bert_tf2 import initialization
+    from bert_tf2.fast_tokenizer import FastTokenizer
+
+    lower = initialization.find_do_lower_case(folder)
+    return FastTokenizer(initialization.find_vocab_file(folder), lower is not False)
+
+
 def ours(folder: str) -> Vectors:
     from bert_tf2 import cli
 
@@ -60,13 +68,11 @@ def ours(folder: str) -> Vectors:
     import tensorflow as tf
 
     from bert_tf2 import initialization, modeling
-    from bert_tf2.fast_tokenizer import FastTokenizer
     from bert_tf2.tasks import feature_encoder, feature_input
 
     model = modeling.BertModel(initialization.find_bert_config(folder))
     initialization.load({name: variable.value for name, variable in model.named_variables().items()}, folder)
-    lower = initialization.find_do_lower_case(folder)
-    tokenizer = FastTokenizer(initialization.find_vocab_file(folder), lower is not False)
+    tokenizer = tokenizer_of(folder)
     encoders = {
         size: feature_encoder.Encoder(
             feature_encoder.features_of(model, (-1,), feature_encoder.MEAN),
@@ -96,14 +102,11 @@ def matmuls(folder: str) -> Vectors:
     import tensorflow as tf
 
     from bert_tf2 import initialization
-    from bert_tf2.fast_tokenizer import FastTokenizer
     from bert_tf2.tasks import feature_input
 
     config = initialization.find_bert_config(folder)
     hidden, inner = config.hidden_size, config.intermediate_size
-    tokenizer = FastTokenizer(
-        initialization.find_vocab_file(folder), initialization.find_do_lower_case(folder) is not False
-    )
+    tokenizer = tokenizer_of(folder)
     shapes = [*[(hidden, hidden)] * 4, (hidden, inner), (inner, hidden)] * config.num_hidden_layers
     kernels = [tf.random.normal(shape, stddev=shape[0] ** -0.5) for shape in shapes]
 

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 # PyTorch with glibc's own settings gives its memory back after each step, and is several times slower.
@@ -17,6 +17,12 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "1073741824",
 }
 WEIGHT_DECAY = 0.01
+# Ours pads to the longest row of a batch; the peer does so too, or to `max_seq_length`.
+TIMED_WAYS: dict[str, dict[str, Any]] = {
+    "ours": {"side": "ours", "timed": True},
+    "transformers, max_seq_length": {"side": "peer", "timed": True, "full_padding": True},
+    "transformers, dynamic padding": {"side": "peer", "timed": True},
+}
 _WARM_UP = 0.1
 _PARTS = 4
 
@@ -40,22 +46,22 @@ def show_scores(name: str, scores: Sequence[float], decimals: int = 1) -> None:
     print(f"{name} {statistics.mean(scores):.2f} +- {deviation:.2f}  ({each})", flush=True)
 
 
-def measure_speed(program: str, options: argparse.Namespace, unit: str, title: str = "") -> None:
-    """Prints rows a second of training, `{unit}_per_second`, of ours and of the peer's two ways to pad, and ratios."""
-    ways: dict[str, dict[str, Any]] = {
-        "ours": {"side": "ours"},
-        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
-        "transformers, dynamic padding": {"side": "peer"},
-    }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+def measure_speed(program: str, options: argparse.Namespace, ways: Mapping[str, dict[str, Any]], title: str) -> None:
+    """Runs each way, a side with changes, `options.repetitions` times in turns, and prints medians of what they found.
+
+    Ratios are those of the first way, which is ours, to each.
+    """
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for _ in range(options.repetitions):
         for name, values in ways.items():
-            found[name].append(start(program, options, **values, timed=True)[f"{unit}_per_second"])
-    medians = {name: statistics.median(values) for name, values in found.items()}
-    for name, values in found.items():
-        ratio = medians["ours"] / medians[name]
-        each = ", ".join(f"{value:.1f}" for value in values)
-        print(f"{title}{name:30} {medians[name]:7.1f} {unit}/s  ours is {ratio:.2f}x  ({each})", flush=True)
+            found[name].append(start(program, options, **values))
+    first = next(iter(found))
+    for unit in found[first][0]:
+        medians = {name: statistics.median(one[unit] for one in values) for name, values in found.items()}
+        for name, values in found.items():
+            each = ", ".join(f"{one[unit]:.1f}" for one in values)
+            shown = f"{title}{name:35} {medians[name]:7.1f} {unit.replace('_per_', '/')}"
+            print(f"{shown}  ours is {medians[first] / medians[name]:.2f}x  ({each})", flush=True)
 
 
 def use_threads(threads: int) -> None:

@@ -22,8 +22,8 @@ First speed, `--repetitions` times in turns on the same number of threads, media
 * prediction with the untrained head: windows a second through the model, for which ours takes windows of like length
   together, and questions a second from text to answers, the model's loading and first batches left out.
 
-Then, unless `--speed_only`, scores: for each seed a whole training of ours and of transformers, padded to the longest
-window of a batch; exact match and F1 of the same scoring for both, means and deviations.
+Then, unless `--speed_only`, scores: for each seed a whole training of ours, padded to the longest window of a batch,
+and of transformers, each batch in parts of like length; exact match and F1 of the same scoring, means and deviations.
 
 `--peer` is a Python with torch and transformers; the same one where it is not given.
 """
@@ -32,7 +32,6 @@ import argparse
 import functools
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -269,30 +268,29 @@ def divide(path: str, folder: Path, articles: int, test_articles: int) -> tuple[
     return str(folder / "train.json"), str(folder / "test.json")
 
 
-_SIDES = {
-    "ours, max_seq_length": ("ours", True),
-    "ours, longest of the batch": ("ours", False),
-    "transformers, max_seq_length": ("peer", True),
-    "transformers, longest of the batch": ("peer", False),
+# The first is what ratios are of. Ours predicts in one way only.
+_WAYS = {
+    "training": {
+        "ours, max_seq_length": ("ours", True),
+        "ours, longest of the batch": ("ours", False),
+        "transformers, max_seq_length": ("peer", True),
+        "transformers, longest of the batch": ("peer", False),
+    },
+    "prediction": {
+        "ours": ("ours", True),
+        "transformers, max_seq_length": ("peer", True),
+        "transformers, longest of the batch": ("peer", False),
+    },
 }
 
 
 def measure_speed(options: argparse.Namespace) -> None:
     for what in options.speed_of.split(","):
-        # Ours predicts in one way only.
-        ways = {name: side for name, side in _SIDES.items() if what == "training" or side != ("ours", False)}
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
-        for _ in range(options.repetitions):
-            for name, (side, full_padding) in ways.items():
-                found[name].append(sides.start(__file__, options, side, what=what, full_padding=full_padding))
-        for unit in next(iter(found.values()))[0]:
-            medians = {name: statistics.median(one[unit] for one in values) for name, values in found.items()}
-            for name, values in found.items():
-                ratio = medians["ours, max_seq_length"] / medians[name]
-                each = ", ".join(f"{one[unit]:.1f}" for one in values)
-                shown = name.split(",")[0] if what == "prediction" and name.startswith("ours") else name
-                print(f"{what:10} {shown:35} {medians[name]:7.1f} {unit.replace('_per_', '/')}  {ratio:.2f}  ({each})")
-    print("The ratio is that of ours (training: padded to max_seq_length) to each.", flush=True)
+        ways = {
+            name: {"side": side, "what": what, "full_padding": full_padding}
+            for name, (side, full_padding) in _WAYS[what].items()
+        }
+        sides.measure_speed(__file__, options, ways, f"{what:10} ")
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:

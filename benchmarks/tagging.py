@@ -197,7 +197,7 @@ def main() -> None:
         copy_sentences(options, folder)
         options = argparse.Namespace(**{**vars(options), "data": folder})
         if not options.scores_only:
-            sides.measure_speed(__file__, options, "sentences")
+            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "")
         if not options.speed_only:
             measure_scores(options, list(map(int, options.seeds.split(","))))
 

@@ -74,9 +74,10 @@ def distribute(batches: Callable[[Share], tf.data.Dataset], strategy: tf.distrib
 
     def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
         workers = context.num_input_pipelines
-        return batches(Share(context.input_pipeline_id, workers, strategy.num_replicas_in_sync // workers))
+        devices = strategy.num_replicas_in_sync // workers
+        return batches(Share(context.input_pipeline_id, workers, devices)).with_options(options)
 
-    return strategy.distribute_datasets_from_function(lambda context: share(context).with_options(options))
+    return strategy.distribute_datasets_from_function(share)
 
 
 def training(
