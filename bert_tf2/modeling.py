@@ -238,12 +238,11 @@ class EncoderLayer(keras.layers.Layer):
         config, fuse = self.config, fuses(self.config, dropout_seed)
         batch = score_bias.shape[0] or tf.shape(score_bias)[0]
 
-        def heads(dense: Dense, x: tf.Tensor, scale: float = 1.0) -> tf.Tensor:  # [B*S, H] -> [B, N, S, D]
-            shape = batch, config.num_attention_heads
-            return operations.split_heads(dense.project(x), dense.bias, *shape, scale, fuse=fuse)
+        def heads(dense: Dense, x: tf.Tensor) -> tf.Tensor:  # [B*S, H] -> [B, N, S, D]
+            return operations.split_heads(dense.project(x), dense.bias, batch, config.num_attention_heads, fuse=fuse)
 
         context = operations.attention(
-            heads(self.query, queries, 1.0 / math.sqrt(config.head_size)),
+            heads(self.query, queries),
             heads(self.key, x),
             heads(self.value, x),
             score_bias,

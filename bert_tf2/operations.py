@@ -9,6 +9,7 @@ Shapes: `R` rows, `C` columns, `B` batch, `Q` queries, `S` sequence, `N` heads, 
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -165,15 +166,16 @@ def add_and_norm(
 
 
 @fused
-def split_heads(x: tf.Tensor, bias: tf.Tensor, batch: tf.Tensor | int, heads: int, scale: float) -> tf.Tensor:
-    """`(x + bias)·scale`, head by head: `[B*S, N*D] -> [B, N, S, D]`; `batch` is `B`, `heads` is `N`."""
-    scaled = tf.cast(tf.nn.bias_add(_wide(x), bias) * scale, x.dtype)
-    return tf.transpose(tf.reshape(scaled, [batch, -1, heads, x.shape[1] // heads]), [0, 2, 1, 3])
+def split_heads(x: tf.Tensor, bias: tf.Tensor, batch: tf.Tensor | int, heads: int) -> tf.Tensor:
+    """`x + bias`, head by head: `[B*S, N*D] -> [B, N, S, D]`; `batch` is `B`, `heads` is `N`."""
+    added = tf.cast(tf.nn.bias_add(_wide(x), bias), x.dtype)
+    return tf.transpose(tf.reshape(added, [batch, -1, heads, x.shape[1] // heads]), [0, 2, 1, 3])
 
 
 @fused
-def _softmax(scores: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.nn.softmax(_wide(scores) + bias), scores.dtype)
+def _softmax(scores: tf.Tensor, bias: tf.Tensor, scale: float) -> tf.Tensor:
+    # Not fused, and in float32 on a CPU, TensorFlow multiplies and adds inside the matmul that the scores come from.
+    return tf.cast(tf.nn.softmax(_wide(scores) * scale + bias), scores.dtype)
 
 
 @fused
@@ -184,15 +186,16 @@ def _score_gradient(
     towards_context: tf.Tensor,
     seed: tf.Tensor,
     rate: float,
+    scale: float,
 ) -> tf.Tensor:
-    """The gradient back through dropout and softmax.
+    """The gradient back through dropout, softmax and scale.
 
     The softmax's needs a sum over each row of probabilities times their gradients. It equals the sum over the row of
     the context times its gradient, which is shorter (Dao et al., arXiv:2205.14135, appendix B.4).
     """
     sums = tf.reduce_sum(_wide(context) * _wide(towards_context), axis=-1, keepdims=True)  # [B, N, Q, 1]
     towards_probabilities = _dropped(_wide(towards_dropped), seed, rate)  # [B, N, Q, S]
-    return tf.cast(_wide(probabilities) * (towards_probabilities - sums), probabilities.dtype)
+    return tf.cast(_wide(probabilities) * (towards_probabilities - sums) * scale, probabilities.dtype)
 
 
 def attention(
@@ -204,12 +207,12 @@ def attention(
     rate: float,
     fuse: bool = False,
 ) -> tf.Tensor:
-    """`dropout(softmax(query·keyᵀ + score_bias))·value`, scores and softmax in float32.
+    """`dropout(softmax(query·keyᵀ / √D + score_bias))·value`, softmax in float32.
 
     For its gradient it keeps a single tensor of `[B, N, Q, S]`, the probabilities before dropout.
 
     Args:
-      query: float `[B, N, Q, D]`, already scaled.
+      query: float `[B, N, Q, D]`.
       key: float `[B, N, S, D]`.
       value: float `[B, N, S, D]`.
       score_bias: float32 that broadcasts to `[B, N, Q, S]`; it gets no gradient.
@@ -220,17 +223,19 @@ def attention(
     Returns:
       float `[B, N, Q, D]`.
     """
+    scale = 1.0 / math.sqrt(query.shape[-1])
 
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> Any:
         scores = tf.matmul(query, key, transpose_b=True)  # [B, N, Q, S]
-        probabilities = _softmax(scores, score_bias, fuse=fuse)
+        probabilities = _softmax(scores, score_bias, scale, fuse=fuse)
         context = tf.matmul(dropout(probabilities, seed, rate, fuse=fuse), value)  # [B, N, Q, D]
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             dropped = dropout(probabilities, seed, rate, fuse=fuse)  # [B, N, Q, S]
             towards_dropped = tf.matmul(upstream, value, transpose_b=True)
-            towards_scores = _score_gradient(probabilities, towards_dropped, context, upstream, seed, rate, fuse=fuse)
+            of_probabilities = probabilities, towards_dropped, context, upstream, seed
+            towards_scores = _score_gradient(*of_probabilities, rate, scale, fuse=fuse)
             return (
                 tf.matmul(towards_scores, key),
                 tf.matmul(towards_scores, query, transpose_a=True),
