@@ -43,8 +43,9 @@ flags.DEFINE_bool("use_one_hot_embeddings", False, "Has no effect; commands for 
 def main() -> None:
     """Flags -> config -> one call."""
     cli.import_tensorflow()
-    from bert_tf2.tasks import feature_extraction
+    from bert_tf2.tasks import feature_encoder, feature_extraction
 
+    feature_encoder.use_a_core_a_batch()  # here, for it holds for the whole process
     feature_extraction.run(
         cli.from_flags(
             feature_extraction.FeatureConfig,

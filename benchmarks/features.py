@@ -70,6 +70,7 @@ def ours(folder: str) -> Vectors:
     from bert_tf2 import initialization, modeling
     from bert_tf2.tasks import feature_encoder, feature_input
 
+    feature_encoder.use_a_core_a_batch()
     model = modeling.BertModel(initialization.find_bert_config(folder))
     initialization.load({name: variable.value for name, variable in model.named_variables().items()}, folder)
     tokenizer = tokenizer_of(folder)
@@ -102,8 +103,9 @@ def matmuls(folder: str) -> Vectors:
     import tensorflow as tf
 
     from bert_tf2 import initialization
-    from bert_tf2.tasks import feature_input
+    from bert_tf2.tasks import feature_encoder, feature_input
 
+    feature_encoder.use_a_core_a_batch()
     config = initialization.find_bert_config(folder)
     hidden, inner = config.hidden_size, config.intermediate_size
     tokenizer = tokenizer_of(folder)

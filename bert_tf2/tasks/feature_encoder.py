@@ -4,6 +4,7 @@ Shapes: `N` sequences, `T` tokens of all of them, `B` rows of a batch, `S` its c
 vector: its layers one after the other.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -22,7 +23,7 @@ Features = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 # Compiled by XLA, each number of columns is a program of its own; so there are this many different ones at most.
 _MOST_COMPILED_LENGTHS = 8
-_MOST_IN_FLIGHT = 8
+_MOST_SIDE_BY_SIDE = 8
 
 
 def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str) -> Features:
@@ -48,6 +49,27 @@ def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str
         return tf.concat([_pooled(layer, input_mask, pooling) for layer in found], -1)  # [B, D]
 
     return features
+
+
+def use_a_core_a_batch() -> None:
+    """Divides the cores among the batches that an `Encoder` computes side by side.
+
+    Threads that share a matmul wait for each other after each, and that is long where matmuls are short. To be called
+    before TensorFlow starts its devices; later it has no effect, nor where the number of threads is set already.
+    """
+    if tf.config.list_physical_devices("GPU") or tf.config.threading.get_intra_op_parallelism_threads():
+        return
+    # TensorFlow runs already, with threads of its own choice: then batches share them.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(-(-_cores() // _side_by_side()))
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _side_by_side() -> int:
+    return min(_cores(), _MOST_SIDE_BY_SIDE)
 
 
 def _pooled(layer: tf.Tensor, input_mask: tf.Tensor, pooling: str) -> tf.Tensor:
@@ -89,8 +111,7 @@ class Encoder:
         self._size, self._of_tokens, self._max_seq_length, self._compiles = size, of_tokens, max_seq_length, compiles
         self._rows = -(-batch_size // replicas) * replicas
         self._fills_up = compiles or replicas > 1
-        # Several batches side by side keep all cores busy, where within one they would wait for each other.
-        self._in_flight = 1 if replicas > 1 else min(os.cpu_count() or 1, _MOST_IN_FLIGHT)
+        self._side_by_side = 1 if replicas > 1 else _side_by_side()  # batches; see `use_a_core_a_batch`
         compiled = tf.function(features, jit_compile=compiles or None)
 
         def replica(*batch: tf.Tensor) -> tf.Tensor:
@@ -113,8 +134,10 @@ class Encoder:
         """
         found = np.empty((len(sequences.input_ids) if self._of_tokens else len(sequences), self._size), np.float32)
         order = np.argsort(-sequences.lengths, kind="stable")  # like with like, so that next to nothing is padding
-        batches = [order[first : first + self._rows] for first in range(0, len(order), self._rows)]
-        pool = ThreadPoolExecutor(self._in_flight)
+        # Few sequences are divided, so that no core is left without some.
+        rows_of_batch = self._rows if self._fills_up else min(self._rows, -(-len(order) // self._side_by_side))
+        batches = [order[first : first + rows_of_batch] for first in range(0, len(order), rows_of_batch)]
+        pool = ThreadPoolExecutor(self._side_by_side)
         try:
             for rows in pool.map(lambda rows: self._put(sequences, rows, found), batches):
                 report(len(rows))
