@@ -6,7 +6,8 @@
     python benchmarks/training_step.py growth                   # time and memory by batch and length
 
 `--tasks` takes some of `small` (pre-training, 4 layers, 256 wide, batch 32), `base` (pre-training, BERT-Base, batch 8)
-and `classification` (6 layers, 384 wide, batch 32), sequences of 128; `--precisions` some of `float32` and `bfloat16`.
+and `classification` (6 layers, 384 wide, batch 32), sequences of 128; `--precisions` some of `float32` and `bfloat16`;
+`--others` some of the sides (all of BERT-Base at once need 24 GB).
 
 A step is forward, backward, clipping and the optimizer, with dropout, of one batch of random tokens without padding.
 Ours is the loop of `bert_tf2.training_step` with its optimizer of Google's; the others have AdamW. All compute the
@@ -21,6 +22,7 @@ all sides use it.
 import argparse
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -366,8 +368,9 @@ def compare(options: argparse.Namespace) -> None:
         "Keras Hub": ("keras_hub", ""),
         "Keras Hub, XLA": ("keras_hub", "compiled"),
     }
+    chosen = {name: side for name, side in sides.items() if name == "ours" or re.search(options.others, name)}
     for task, precision in options.cases:
-        show(task, precision, race(sides, TASKS[task], precision, options))
+        show(task, precision, race(chosen, TASKS[task], precision, options))
 
 
 def parts(options: argparse.Namespace) -> None:
@@ -423,6 +426,7 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--steps", type=int, default=9, help="timed steps of each side")
+    parser.add_argument("--others", default="", help="regular expression of the sides to compare with")
     parser.add_argument("--verbose", action="store_true", help="show what the sides say")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
