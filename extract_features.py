@@ -23,7 +23,9 @@ flags.DEFINE_string("bert_config_file", None, "The model's sizes; if not given, 
 flags.DEFINE_string("spm_model_file", None, "A SentencePiece model, instead of vocab_file.")
 flags.DEFINE_string("layers", "-1,-2,-3,-4", "Which layers, with commas between: 0 is the lowest, -1 the last one.")
 flags.DEFINE_integer("max_seq_length", 128, "Longest sequence in pieces; longer ones are cut.")
-flags.DEFINE_integer("batch_size", 32, "Sequences in a batch, over all devices.")
+flags.DEFINE_integer(
+    "batch_size", 32, "Sequences in a batch at most, over all devices; on a CPU, fewer where they are long."
+)
 flags.DEFINE_enum(
     "output_format",
     "json",

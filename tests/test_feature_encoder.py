@@ -21,9 +21,12 @@ def test_cores_are_divided_among_batches(monkeypatch, cores, gpus, already, thre
     assert found == threads
 
 
-@pytest.mark.parametrize(("batch_size", "rows"), [(32, [2, 2, 2, 1]), (1, [1] * 7)])
-def test_few_sequences_are_divided_among_cores(monkeypatch, batch_size, rows):
+@pytest.mark.parametrize(
+    ("batch_size", "tokens", "rows"), [(32, 99, [2, 2, 2, 1]), (1, 99, [1] * 7), (32, 8, [1, 1, 2, 2, 1])]
+)
+def test_sequences_are_divided_among_cores(monkeypatch, batch_size, tokens, rows):
     monkeypatch.setattr(feature_encoder.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(feature_encoder, "_TOKENS_ON_A_CORE", tokens)
     encoder = feature_encoder.Encoder(
         lambda input_ids, input_mask, segment_ids: tf.cast(input_ids, tf.float32)[..., None],
         1,

@@ -7,7 +7,7 @@ vector: its layers one after the other.
 import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,6 +24,8 @@ Features = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 # Compiled by XLA, each number of columns is a program of its own; so there are this many different ones at most.
 _MOST_COMPILED_LENGTHS = 8
 _MOST_SIDE_BY_SIDE = 8
+# Of a batch on a core: enough for matmuls at their full rate, and few enough that no core has the last one for long.
+_TOKENS_ON_A_CORE = 384
 
 
 def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str) -> Features:
@@ -90,7 +92,7 @@ class Encoder:
       features: made by `features_of`.
       size: `D`.
       of_tokens: whether there is a vector for each token; else for each sequence.
-      batch_size: rows of a batch, over all devices; rounded up to a multiple of their number.
+      batch_size: rows of a batch at most, over all devices; rounded up to a multiple of their number.
       max_seq_length: columns of a batch at most.
       strategy: where it runs.
       compiles: whether XLA compiles it.
@@ -112,6 +114,7 @@ class Encoder:
         self._rows = -(-batch_size // replicas) * replicas
         self._fills_up = compiles or replicas > 1
         self._side_by_side = 1 if replicas > 1 else _side_by_side()  # batches; see `use_a_core_a_batch`
+        self._divides = not self._fills_up and not tf.config.list_physical_devices("GPU")
         compiled = tf.function(features, jit_compile=compiles or None)
 
         def replica(*batch: tf.Tensor) -> tf.Tensor:
@@ -134,20 +137,30 @@ class Encoder:
         """
         found = np.empty((len(sequences.input_ids) if self._of_tokens else len(sequences), self._size), np.float32)
         order = np.argsort(-sequences.lengths, kind="stable")  # like with like, so that next to nothing is padding
-        # Few sequences are divided, so that no core is left without some.
-        rows_of_batch = self._rows if self._fills_up else min(self._rows, -(-len(order) // self._side_by_side))
-        batches = [order[first : first + rows_of_batch] for first in range(0, len(order), rows_of_batch)]
         pool = ThreadPoolExecutor(self._side_by_side)
         try:
-            for rows in pool.map(lambda rows: self._put(sequences, rows, found), batches):
+            for rows in pool.map(lambda rows: self._put(sequences, rows, found), self._batches(sequences, order)):
                 report(len(rows))
         finally:
             pool.shutdown(cancel_futures=True)
         return found
 
+    def _batches(self, sequences: Sequences, order: Array) -> Iterator[Array]:
+        """Parts of `order`, which has the longest sequence first."""
+        lengths = sequences.lengths[order]
+        first = 0
+        while first < len(order):
+            rows = self._rows
+            if self._divides:
+                of_few = -(-len(order) // self._side_by_side)  # so that no core is left without some
+                rows = max(1, min(rows, of_few, _TOKENS_ON_A_CORE // int(lengths[first])))
+            yield order[first : first + rows]
+            first += rows
+
     def _put(self, sequences: Sequences, rows: Array, found: Array) -> Array:
         """Puts the vectors of some sequences where they belong; returns `rows`."""
-        lengths, starts = sequences.lengths[rows], sequences.row_splits[rows]
+        starts = sequences.row_splits[rows]
+        lengths = sequences.row_splits[rows + 1] - starts
         positions = np.arange(self._columns(int(lengths.max())))
         mask = positions < lengths[:, None]  # [B, S]
         places = (starts[:, None] + positions)[mask]

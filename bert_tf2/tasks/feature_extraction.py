@@ -51,7 +51,7 @@ class FeatureConfig:
       do_lower_case: whether to strip case and accents; None: as the checkpoint's folder says, else true.
       layers: numbers of layers with commas between, counted as Python's indices.
       max_seq_length: tokens of a sequence at most; longer ones are cut.
-      batch_size: sequences in a batch, over all devices.
+      batch_size: sequences in a batch at most, over all devices; on a CPU, fewer where they are long.
       output_format: "json", "npy", "npz" or "parquet".
       pooling: "none", a vector for each token; else one for each line: "mean", "max", "cls" or "pooler".
       precision: in what the model computes.
