@@ -91,8 +91,10 @@ def test_golden_features(shared, tmp_path):
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_json(model, text, tmp_path):
-    assert run(config(model, text, tmp_path / "out")) == len(LINES)
+def test_json(model, text, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        assert run(config(model, text, tmp_path / "out")) == len(LINES)
+    assert caplog.messages[-1] == f"Wrote {tmp_path / 'out'}: the vectors of {len(LINES)} lines."
     for number, (line, (tokens, vectors, _)) in enumerate(
         zip(read_json(tmp_path / "out"), expected(model), strict=True)
     ):

@@ -141,7 +141,9 @@ def run(config: FeatureConfig) -> int:
             return extraction.run_to_standard_output()
         names = feature_outputs.names_of(config.output_format, config.of_tokens)
         output = opened.enter_context(UnfinishedOutput(config.output_file, names, extraction.settings()))
-        return extraction.run(extraction.file(output), output)
+        lines = extraction.run(extraction.file(output), output)
+    logger.info("Wrote %s: the vectors of %s line%s.", config.output_file, f"{lines:,}", "s" * (lines != 1))
+    return lines
 
 
 def _check_files(config: FeatureConfig, paths: list[str]) -> None:
