@@ -23,7 +23,7 @@ Features = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 # Compiled by XLA, each number of columns is a program of its own; so there are this many different ones at most.
 _MOST_COMPILED_LENGTHS = 8
-_MOST_SIDE_BY_SIDE = 8
+_MOST_WHOLE_BATCHES = 8  # side by side, for their memory
 # Of a batch on a core: enough for matmuls at their full rate, and few enough that no core has the last one for long.
 _TOKENS_ON_A_CORE = 384
 
@@ -54,7 +54,7 @@ def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str
 
 
 def use_a_core_a_batch() -> None:
-    """Divides the cores among the batches that an `Encoder` computes side by side.
+    """Gives each of the batches that an `Encoder` computes side by side on a CPU a core of its own.
 
     Threads that share a matmul wait for each other after each, and that is long where matmuls are short. To be called
     before TensorFlow starts its devices; later it has no effect, nor where the number of threads is set already.
@@ -63,15 +63,7 @@ def use_a_core_a_batch() -> None:
         return
     # TensorFlow runs already, with threads of its own choice: then batches share them.
     with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(-(-_cores() // _side_by_side()))
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-def _side_by_side() -> int:
-    return min(_cores(), _MOST_SIDE_BY_SIDE)
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _pooled(layer: tf.Tensor, input_mask: tf.Tensor, pooling: str) -> tf.Tensor:
@@ -113,8 +105,10 @@ class Encoder:
         self._size, self._of_tokens, self._max_seq_length, self._compiles = size, of_tokens, max_seq_length, compiles
         self._rows = -(-batch_size // replicas) * replicas
         self._fills_up = compiles or replicas > 1
-        self._side_by_side = 1 if replicas > 1 else _side_by_side()  # batches; see `use_a_core_a_batch`
         self._divides = not self._fills_up and not tf.config.list_physical_devices("GPU")
+        cores = os.cpu_count() or 1  # see `use_a_core_a_batch`
+        most = cores if self._divides else min(cores, _MOST_WHOLE_BATCHES)
+        self._side_by_side = 1 if replicas > 1 else most
         compiled = tf.function(features, jit_compile=compiles or None)
 
         def replica(*batch: tf.Tensor) -> tf.Tensor:
