@@ -7,8 +7,9 @@ tokenizing to pooling. PyTorch runs in a process of its own (`--peer_python` may
 inference mode, the lines sorted by length and padded to the longest of a batch, with glibc told to keep its memory. The
 lines are taken in rounds, part by part, size by size, side by side, so that a busy moment of the machine hits both.
 Printed are sentences per second by batch size, from the median and the fastest of the rounds of each part; the ratio of
-the best of each side; the same for the bare matmuls of the layers' six kernels on as many rows (`matmuls`), which no
-program with these matmuls passes; and the greatest difference of a number.
+the best of each side; the same for the bare matmuls of the layers' six kernels on as many rows (`matmuls`), whose best
+no program with these matmuls passes; and the greatest difference of a number. Ours takes at most so many sequences at
+once, fewer where they are long.
 """
 
 import argparse
