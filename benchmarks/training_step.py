@@ -20,6 +20,7 @@ all sides use it.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import re
@@ -34,8 +35,7 @@ from typing import Any, NamedTuple
 from sides import KEEP_MEMORY
 
 VOCABULARY = 30522
-PREDICTIONS = 20
-Step = Callable[[], None]
+Step = Callable[[int], None]  # takes so many steps, and waits for the last one
 
 
 class Work(NamedTuple):
@@ -49,20 +49,25 @@ class Work(NamedTuple):
     length: int
     is_classification: bool
 
+    @property
+    def predictions(self) -> int:
+        """Masked positions of a sequence, as many as the original's commands have: 20 of 128, 77 of 512."""
+        return max(20, round(0.15 * self.length))
+
     def flops(self, whole_last_layer: bool) -> float:
         """Of the matmuls of a step: three times those of a forward pass.
 
         Args:
           whole_last_layer: count the last layer at all positions, as is usual, or where it is read, as we compute it.
         """
-        rows, read = self.batch * self.length, self.batch * (1 if self.is_classification else 1 + PREDICTIONS)
+        rows, read = self.batch * self.length, self.batch * (1 if self.is_classification else 1 + self.predictions)
         last = rows if whole_last_layer else read
 
         def layer(queries: int) -> float:
             projections = 2 * self.hidden**2 * (2 * queries + 2 * rows) + 4 * queries * self.hidden * self.inner
             return projections + 4 * queries * self.length * self.hidden
 
-        head = self.batch * PREDICTIONS * (self.hidden**2 + self.hidden * VOCABULARY) * 2
+        head = self.batch * self.predictions * (self.hidden**2 + self.hidden * VOCABULARY) * 2
         return 3 * ((self.layers - 1) * layer(rows) + layer(last) + (0 if self.is_classification else head))
 
 
@@ -86,11 +91,32 @@ def random_batch(work: Work) -> dict[str, Any]:
     if work.is_classification:
         batch["label_ids"] = rng.integers(0, 2, work.batch)
     else:
-        masked = work.batch, PREDICTIONS
+        masked = work.batch, work.predictions
         batch["masked_lm_positions"] = np.sort(rng.integers(0, work.length, masked), axis=1)
         batch["masked_lm_ids"] = rng.integers(0, VOCABULARY, masked)
         batch["next_sentence_labels"] = rng.integers(0, 2, (work.batch, 1))
     return {name: value.astype(np.int32) for name, value in batch.items()}
+
+
+def packed_batch(work: Work) -> dict[str, Any]:
+    """Rows of several short sequences each: of four with random lengths, a quarter of a row at most."""
+    import numpy as np
+
+    from bert_tf2 import packing
+
+    count, length = 8 * work.batch, work.length // 4
+    rng = np.random.default_rng(0)
+    mask = np.arange(work.length) < rng.integers(length // 4, length + 1, count)[:, None]
+    of_sequences = random_batch(work._replace(batch=count))
+    is_prediction = np.arange(work.predictions) < (mask.sum(axis=1) * 0.15)[:, None]
+    positions = np.minimum(of_sequences["masked_lm_positions"] % (length // 4), work.length - 1)
+    sequences = {
+        **of_sequences,
+        "input_mask": mask.astype(np.int32),
+        "masked_lm_positions": positions * is_prediction,
+        "masked_lm_weights": is_prediction.astype(np.float32),
+    }
+    return {name: value[: work.batch] for name, value in packing.pack_rows(sequences, rng).items()}
 
 
 # --- The sides, each in a process of its own --------------------------------------------------------------------------
@@ -130,7 +156,7 @@ def ours(work: Work, precision: str, change: str) -> Step:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    chosen = PrecisionConfig(precision, "auto").resolved()
+    chosen = PrecisionConfig(precision, "off" if "no XLA" in change else "auto").resolved()
     recompute = change == "recomputation"
     with chosen.policy():
         model = (
@@ -142,14 +168,15 @@ def ours(work: Work, precision: str, change: str) -> Step:
     strategy = tf.distribute.get_strategy()
     schedule = optimization.linear_schedule(1e-4, 10**6, 10)
     trainer = training.Trainer.create(model, schedule, strategy, loop, precision=chosen)
-    batch = random_batch(work)
-    if not work.is_classification:
-        batch["masked_lm_weights"] = tf.ones([work.batch, PREDICTIONS])
+    run = dataclasses.replace(trainer.step, is_whole=trainer.step.is_whole and change != "update apart").run
+    batch = packed_batch(work) if "packed" in change else random_batch(work)
+    if not (work.is_classification or "packed" in change):
+        batch["masked_lm_weights"] = tf.ones([work.batch, work.predictions])
     iterator = iter(tf.data.Dataset.from_tensors(batch).repeat().prefetch(1))
-    one, zero = tf.constant(1, tf.int64), tf.constant(0, tf.int64)
 
-    def step() -> None:
-        trainer.step.run(iterator, one, zero, tf.zeros([2])).last.numpy()
+    def step(count: int) -> None:
+        zero = tf.constant(0, tf.int64)
+        run(iterator, tf.constant(count, tf.int64), zero, tf.zeros([2])).last.numpy()
 
     return step
 
@@ -211,12 +238,13 @@ def transformers(work: Work, precision: str, change: str) -> Step:
 
     run = torch.compile(loss_of) if "compiled" in change else loss_of
 
-    def step() -> None:
-        loss = run(batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    def step(count: int) -> None:
+        for _ in range(count):
+            loss = run(batch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         loss.item()
 
     return step
@@ -250,7 +278,7 @@ def keras_hub(work: Work, precision: str, change: str) -> Step:
         model = keras_hub.models.BertTextClassifier(backbone, num_classes=2, preprocessor=None, dropout=0.1)
         labels, losses = batch["label_ids"], loss
     else:
-        positions = keras.Input((PREDICTIONS,), dtype="int32")
+        positions = keras.Input((work.predictions,), dtype="int32")
         outputs = backbone(backbone.input)
         masked_lm = keras_hub.layers.MaskedLMHead(
             vocabulary_size=VOCABULARY,
@@ -267,8 +295,9 @@ def keras_hub(work: Work, precision: str, change: str) -> Step:
     optimizer = keras.optimizers.AdamW(1e-4, weight_decay=0.01, global_clipnorm=1.0)
     model.compile(optimizer, losses, jit_compile=change == "compiled")
 
-    def step() -> None:
-        model.train_on_batch(inputs, labels)
+    def step(count: int) -> None:
+        for _ in range(count):
+            model.train_on_batch(inputs, labels)
 
     return step
 
@@ -290,8 +319,9 @@ def matmul(work: Work, precision: str, change: str) -> Step:
             total += tf.cast(tf.matmul(x, kernel)[0, 0], tf.float32)
         return total
 
-    def step() -> None:
-        run().numpy()
+    def step(count: int) -> None:
+        for _ in range(count):
+            run().numpy()
 
     return step
 
@@ -303,15 +333,28 @@ def serve(side: str, work: Work, precision: str, change: str) -> None:
     """Two steps to warm up; then one for each line of the standard input, answered with what it took."""
     begin = time.perf_counter()
     step = SIDES[side](work, precision, change)
-    step()
-    step()
+    step(2)
     print(time.perf_counter() - begin, flush=True)
     for _ in sys.stdin:
         begin, processor = time.perf_counter(), time.process_time()
-        step()
+        step(1)
         seconds, processor = time.perf_counter() - begin, time.process_time() - processor
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        print(json.dumps([seconds, processor, memory]), flush=True)
+        print(json.dumps([seconds, processor, most_memory(side)]), flush=True)
+
+
+def most_memory(side: str) -> float:
+    """MB of this process so far: of the GPU where there is one, else its resident memory."""
+    if side == "transformers":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() / 1e6
+    else:
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 # --- All together -----------------------------------------------------------------------------------------------------

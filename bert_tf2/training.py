@@ -174,6 +174,7 @@ class Trainer:
             )
         precision = precision or PrecisionConfig("float32", "off")
         options: dict[str, Any] = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+        is_whole = strategy is tf.distribute.get_strategy()  # TensorFlow's default, which is one device
         with strategy.scope():
             step = TrainStep(
                 task=task,
@@ -189,6 +190,7 @@ class Trainer:
                 parts=config.gradient_accumulation_steps,
                 most_skipped=config.max_skipped_steps,
                 compiles=precision.compiles,
+                is_whole=is_whole,
             )
         return cls(task, strategy, config, step)
 

@@ -96,6 +96,8 @@ class TrainStep:
       parts: into how many parts a replica's batch is split.
       most_skipped: skipped steps in a row after which `run` returns.
       compiles: whether XLA compiles forward and backward pass.
+      is_whole: whether there is nothing to exchange with other replicas, so that XLA can compile clipping and update
+        too: one program instead of several small ones a variable.
     """
 
     task: Task
@@ -111,6 +113,7 @@ class TrainStep:
     parts: int
     most_skipped: int
     compiles: bool
+    is_whole: bool = False
 
     @property
     def value_names(self) -> tuple[str, ...]:
@@ -126,6 +129,8 @@ class TrainStep:
         """
         # AutoGraph has nothing to do in models, and would take seconds to find that out.
         replica_step = tf.autograph.experimental.do_not_convert(self._replica_step)
+        if self.compiles and self.is_whole:
+            replica_step = tf.function(self._replica_step, jit_compile=True, autograph=False)
         several_workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
         @tf.function
@@ -175,7 +180,9 @@ class TrainStep:
 
     @functools.cached_property
     def _gradients(self) -> Callable[..., _Gradients]:
-        return tf.function(self._all_parts, jit_compile=True, autograph=False) if self.compiles else self._all_parts
+        if self.compiles and not self.is_whole:
+            return tf.function(self._all_parts, jit_compile=True, autograph=False)
+        return self._all_parts
 
     def _all_parts(
         self, batch: Batch, weights: dict[str, tf.Tensor], step: tf.Tensor, replica: tf.Tensor, scale: tf.Tensor
