@@ -1,12 +1,13 @@
 """Where a model runs: the `tf.distribute` strategy for the devices at hand."""
 
 import dataclasses
-import json
 import logging
 import os
 
 import tensorflow as tf
 
+from bert_tf2 import json_files
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class DistributionConfig:
                 f"Unknown --distribution_strategy {self.distribution_strategy!r}; "
                 f"choose one of {', '.join(STRATEGIES)}."
             )
+        check_most(self)
         if self.use_tpu and self.distribution_strategy not in ("auto", "tpu"):
             raise InputError(
                 f"--use_tpu and --distribution_strategy={self.distribution_strategy} exclude each other; leave one out."
@@ -109,12 +111,25 @@ def _multi_worker() -> tf.distribute.Strategy:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: the environment variable TF_CONFIG is not set; {expected}."
         )
+    described = json_files.parse(text, "The environment variable TF_CONFIG", expected)
     try:
-        described = json.loads(text)
         cluster, task = described["cluster"], described["task"]
-        address = cluster[task["type"]][int(task["index"])]
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise InputError(f"TF_CONFIG={text!r} does not name the workers and which one this is; {expected}.") from None
+        kind, index = task["type"], int(task["index"])
+        addresses = [address for job in cluster.values() for address in job]
+        if index < 0 or not all(isinstance(job, list) for job in cluster.values()):
+            raise ValueError
+        address = cluster[kind][index]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
+        raise InputError(
+            f"TF_CONFIG={text!r:.200} does not name the workers and which one this is; {expected}."
+        ) from None
+    for one in addresses:
+        if not _is_address(one):
+            raise InputError(
+                f"TF_CONFIG names the address {one!r:.100}; host:port with a port from 1 to 65535 was expected."
+            )
+    if len(set(addresses)) < len(addresses):
+        raise InputError("TF_CONFIG names an address twice; each worker has one of its own.")
     if set(cluster) - {"worker", "chief"}:
         raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker have work here.")
     count = sum(map(len, cluster.values()))
@@ -122,6 +137,13 @@ def _multi_worker() -> tf.distribute.Strategy:
         "Worker %s of %d (%s, MultiWorkerMirroredStrategy); waiting for the others.", task["index"], count, address
     )
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _is_address(address: object) -> bool:
+    if not isinstance(address, str):
+        return False
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 1 << 16
 
 
 def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:

@@ -116,7 +116,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         config=config,
         own_names={name: name for name in names},
         shapes={name: tuple(shapes[name]) for name in names},
-        read=lambda name: np.asarray(reader.get_tensor(name), np.float32),
+        read=lambda name: _as_float32(checkpoints.read(reader, name, prefix), name, prefix),
         left_out=left_out,
         unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
         classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
@@ -124,6 +124,12 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
         do_lower_case=task.get("do_lower_case"),
     )
+
+
+def _as_float32(array: NDArray[Any], name: str, prefix: str) -> NDArray[np.float32]:
+    if array.dtype.kind not in "fiuV":  # V: bfloat16
+        raise InputError(f"{name} in {prefix} is of {array.dtype}, not of numbers; use another checkpoint.")
+    return np.asarray(array, np.float32)
 
 
 def check_complete(source: Source, names: Collection[str]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import files, initialization, line_blocks, modeling
+from bert_tf2.bounds import check_most
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import read_json
@@ -80,6 +81,7 @@ class FeatureConfig:
         for name, lowest in (("max_seq_length", 3), ("batch_size", 1)):
             if getattr(self, name) < lowest:
                 raise InputError(f"--{name}={getattr(self, name)}; it has to be at least {lowest}.")
+        check_most(self)
         for name, choices in (("output_format", feature_outputs.FORMATS), ("pooling", POOLINGS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")

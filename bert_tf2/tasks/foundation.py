@@ -2,14 +2,13 @@
 
 import dataclasses
 import filecmp
-import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from bert_tf2 import files, initialization, tokenization
+from bert_tf2 import files, initialization, json_files, tokenization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
@@ -89,7 +88,8 @@ class Foundation:
         if len(tokenizer.vocab) > self.bert_config.vocab_size:
             raise InputError(
                 f"{self.vocabulary_file} has {len(tokenizer.vocab):,} pieces, but the model's vocab_size is "
-                f"{self.bert_config.vocab_size:,}; give the vocabulary and the config of one model."
+                f"{self.bert_config.vocab_size:,}; give the vocabulary and the config of one model, or make room for "
+                "more pieces with convert_checkpoint.py --grow_vocab."
             )
         return tokenizer
 
@@ -168,12 +168,11 @@ def _find_case(config: FinetuningConfig) -> bool:
 
 
 def _task_file(folder: str) -> dict[str, Any]:
+    path = os.path.join(folder, TASK_FILE)
     try:
-        with open(os.path.join(folder, TASK_FILE), encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
+        return json_files.read_object(path) if os.path.isfile(path) else {}
+    except InputError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:

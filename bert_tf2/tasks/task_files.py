@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 
 TASK_FILE = "task.json"
@@ -130,15 +130,7 @@ def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> N
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise files.cannot_read(path, error) from None
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); {_ADVICE}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object; {_ADVICE}")
-    return content
+    return json_files.read_object(path, _ADVICE)
 
 
 def _checked(

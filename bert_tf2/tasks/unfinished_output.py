@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class UnfinishedOutput:
 
     def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
         try:
-            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+            state = json_files.read(self.folder / _STATE)
             is_whole = all((self.folder / name).stat().st_size >= state["sizes"][name] for name in names)
         except (OSError, ValueError, KeyError, TypeError):
             return {}, {}

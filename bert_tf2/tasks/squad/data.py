@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from bert_tf2 import files, initialization
+from bert_tf2 import files, initialization, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.fast_tokenizer import FastTokenizer
@@ -80,8 +79,7 @@ class Questions:
             "windows": dataclasses.asdict(self.windows.summary),
         }
         with files.replacing(path) as file:
-            json.dump(summary, file, indent=1, ensure_ascii=False)
-            file.write("\n")
+            file.write(json_files.line(summary, indent=1))
 
 
 def open_data(config: SquadConfig, foundation: Foundation) -> tuple[TaskDescription, dict[Split, SquadData]]:
