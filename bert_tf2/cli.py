@@ -87,11 +87,18 @@ def _parse(arguments: list[str], known_only: bool) -> list[str]:
     try:
         return list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
     except flags.Error as error:
-        missing = re.fullmatch(r"flag --(\w+)=None: .* must have a value other than None\.", str(error))
-        reason = f"--{missing[1]} is missing" if missing else " ".join(str(error).split()).rstrip(".")
-        sys.exit(f"ERROR: {reason}; --help lists the flags.")
+        sys.exit(f"ERROR: {_of_flags(str(error))}; --help lists the flags.")
     except InputError as error:
         sys.exit(f"ERROR: {error}")
+
+
+def _of_flags(message: str) -> str:
+    """What absl says of flags, without its prefixes, advice to programmers, and values of any length."""
+    message = " ".join(message.split()).partition("; use sys.")[0].rstrip(".")
+    if missing := re.fullmatch(r"flag --(\w+)=None: .* must have a value other than None", message):
+        return f"--{missing[1]} is missing"
+    message = re.sub(r"^flags (\w+=.*?, )*\w+=.*?: (?=Flags )", "", message)
+    return re.sub(r"(\S{60})\S{60,}", r"\1...", message)
 
 
 def _check_paths() -> None:

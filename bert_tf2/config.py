@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import math
 import os
+import sys
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from bert_tf2 import json_files
 from bert_tf2.errors import InputError
@@ -71,22 +71,23 @@ class BertConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InputError(f"BERT config: {field.name} is {value!r:.60}; it has to be a whole number above 0.")
+                self._refuse(field.name, "it has to be a whole number above 0")
             if field.type is int and value > _MOST[field.name]:
-                raise InputError(f"BERT config: {field.name} is {value:.6g}; it has to be at most {_MOST[field.name]}.")
+                self._refuse(field.name, f"it has to be at most {_MOST[field.name]}")
             if field.name.endswith("dropout_prob") and not (_is_number(value) and 0 <= value < 1):
-                raise InputError(f"BERT config: {field.name} is {value!r}; it has to be at least 0 and below 1.")
+                self._refuse(field.name, "it has to be at least 0 and below 1")
         if not (_is_number(self.initializer_range) and self.initializer_range > 0):
-            raise InputError(f"BERT config: initializer_range is {self.initializer_range!r}; it has to be above 0.")
+            self._refuse("initializer_range", "it has to be above 0")
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError(
-                f"BERT config: hidden_act is {self.hidden_act!r:.60}; choose one of {', '.join(ACTIVATIONS)}."
-            )
+            self._refuse("hidden_act", f"choose one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"BERT config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}; each head takes hidden_size / num_attention_heads columns."
             )
+
+    def _refuse(self, name: str, expected: str) -> NoReturn:
+        raise InputError(f"BERT config: {name} is {json_files.shown(getattr(self, name))}; {expected}.")
 
     @property
     def num_parameters(self) -> int:
@@ -151,4 +152,5 @@ class BertConfig:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not math.isfinite: a whole number can be too large for that.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -96,24 +96,27 @@ def find_bert_config(init_checkpoint: str | None, bert_config_file: str | None =
     return config
 
 
-def check_config(config: BertConfig, checkpoint: str) -> None:
+def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -> None:
     """Checks a config against the shapes in a checkpoint, before a model is made that could be of any size.
-
-    Does nothing where there is no such checkpoint, or it cannot be read, which loading it says.
 
     Args:
       config: of the model to be made.
       checkpoint: as `init_checkpoint` in `load`.
+      is_needed: whether there has to be such a checkpoint; else loading it says what is wrong with it, if it matters.
 
     Raises:
       InputError: they do not belong together.
     """
     if hugging_face_folder(checkpoint):
         return
+    if is_needed:
+        _check_exists(checkpoint)
     try:
         prefix = checkpoints.find(checkpoint)
         shapes: dict[str, list[int]] = checkpoints.open_reader(prefix).get_variable_to_shape_map()
     except InputError:
+        if is_needed:
+            raise
         return
     hidden = config.hidden_size
     expected = {

@@ -84,7 +84,8 @@ def read(path: str | os.PathLike[str], advice: str = "") -> Any:
     except UnicodeDecodeError as error:
         raise InputError(
             f"{os.fspath(path)} is not JSON ({text_encoding.sentence(f'byte {error.start + 1:,}', content)})"
-            f"{f'; {advice}' if advice else ''}".rstrip(".") + "."
+            f"{f'; {advice}' if advice else ''}".rstrip(".")
+            + "."
         ) from None
     return parse(text, os.fspath(path), advice)
 
@@ -123,8 +124,13 @@ def get(values: Mapping[str, Any], key: str, expected: type, where: str, default
     if value is None:
         return default
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise InputError(f"{where}: {key} is {kind(value)} ({value!r:.60}); it must be {_NAMES[expected]}.")
+        raise InputError(f"{where}: {key} is {kind(value)} ({shown(value)}); it must be {_NAMES[expected]}.")
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a sentence."""
+    return "null" if value is None else f"{value!r:.60}"
 
 
 def kind(value: Any) -> str:

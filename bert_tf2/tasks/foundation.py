@@ -6,15 +6,14 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
-from bert_tf2 import files, initialization, json_files, tokenization
+from bert_tf2 import files, initialization, tokenization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
-from bert_tf2.tasks.task_files import TASK_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +59,11 @@ class Foundation:
             vocab_file, spm_model_file = _find_vocabulary(kept, config.init_checkpoint)
         elif kept:
             _check_kept(kept, vocab_file, spm_model_file)
+        bert_config = initialization.find_bert_config(kept or config.init_checkpoint, config.bert_config_file)
+        if config.init_checkpoint and not os.path.exists(os.path.join(config.output_dir, _STATE)):
+            initialization.check_config(bert_config, config.init_checkpoint, is_needed=True)
         return cls(
-            bert_config=initialization.find_bert_config(kept or config.init_checkpoint, config.bert_config_file),
+            bert_config=bert_config,
             vocab_file=vocab_file,
             spm_model_file=spm_model_file,
             do_lower_case=_find_case(config),
@@ -161,18 +163,12 @@ def _find_case(config: FinetuningConfig) -> bool:
         return _DEFAULT_CASE if config.do_lower_case is None else config.do_lower_case
     found = initialization.find_do_lower_case(config.init_checkpoint)
     if found is None:
-        found = _task_file(initialization.folder_of(config.init_checkpoint)).get("do_lower_case")
-    if isinstance(found, bool) and found != _DEFAULT_CASE:
+        found = task_files.setting(initialization.folder_of(config.init_checkpoint), "do_lower_case", bool)
+    if found is None:
+        return _DEFAULT_CASE
+    if found != _DEFAULT_CASE:
         logger.info("--do_lower_case=%s, as the folder of --init_checkpoint says.", str(found).lower())
-    return found if isinstance(found, bool) else _DEFAULT_CASE
-
-
-def _task_file(folder: str) -> dict[str, Any]:
-    path = os.path.join(folder, TASK_FILE)
-    try:
-        return json_files.read_object(path) if os.path.isfile(path) else {}
-    except InputError:
-        return {}
+    return found
 
 
 def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:

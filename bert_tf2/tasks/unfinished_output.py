@@ -137,4 +137,6 @@ class UnfinishedOutput:
         for file in self._files.values():
             with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
                 file.close()
+        if kind is not None and self.folder.exists() and not (self.folder / _STATE).exists():
+            shutil.rmtree(self.folder)  # there is nothing to go on with
         self._lock.close()

@@ -13,7 +13,7 @@ from bert_tf2 import files, initialization, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.huggingface_config import read_json
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
 from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
 from bert_tf2.tasks.squad.config import SquadConfig
@@ -21,7 +21,6 @@ from bert_tf2.tasks.squad.examples import SquadData
 from bert_tf2.tasks.squad.fast_features import Windows
 from bert_tf2.tasks.squad.model import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
-from bert_tf2.tasks.task_files import TASK_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -153,8 +152,7 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     if saved or config.do_train or not config.init_checkpoint:
         return saved, config.output_dir
     folder = initialization.folder_of(config.init_checkpoint)
-    path = os.path.join(folder, TASK_FILE)
-    is_ours = os.path.exists(path) and read_json(path).get("problem_type") == QUESTION_ANSWERING
+    is_ours = task_files.setting(folder, "problem_type", str) == QUESTION_ANSWERING
     return TaskDescription.load(folder) if is_ours else None, folder
 
 

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable
 
-from fuzzing import PIECES, WORDS, Case, squad
+from fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, squad, with_values
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000
@@ -32,11 +32,15 @@ for command, (name, _) in _READERS.items():
         text = "Café noir, très bon\n" if encoding == "latin-1" else CHINESE
         CASES[f"{command}: {name} in {encoding}"] = Case(command, says, {name: text.encode(encoding)})
 CASES |= {
-    "features: text in Shift JIS": Case("features", "looks like CP932", {"text.txt": "今日はとても良い天気です。\n".encode("cp932")}),
-    "features: text in EUC-KR": Case("features", "looks like CP949", {"text.txt": "안녕하세요 오늘은 날씨가 좋습니다\n".encode("cp949")}),
-    "features: text in Big5": Case("features", "looks like BIG5", {"text.txt": "今天天氣很好，我們去公園。\n".encode("big5")}),
+    "text in Shift JIS": Case("create", "looks like CP932", {"text.txt": "今日はとても良い天気です。".encode("cp932")}),
+    "text in EUC-KR": Case(
+        "create", "looks like CP949", {"text.txt": "안녕하세요 오늘은 날씨가 좋습니다".encode("cp949")}
+    ),
+    "text in Big5": Case("create", "looks like BIG5", {"text.txt": "今天天氣很好，我們去公園。".encode("big5")}),
     "vocabulary in UTF-16": Case("create", "looks like UTF-16", {"vocab.txt": "\n".join(PIECES).encode("utf-16")}),
-    "labels in Latin-1": Case("classify", "is not UTF-8", {"l.txt": "gut\nschön\n".encode("latin-1")}, {"labels_file": "l.txt"}),
+    "labels in Latin-1": Case(
+        "classify", "is not UTF-8", {"l.txt": "gut\nschön\n".encode("latin-1")}, {"labels_file": "l.txt"}
+    ),
 }
 
 # --- Files that are missing, empty, directories or cut gzip ----------------------------------------------------------
@@ -85,8 +89,16 @@ for name, content, says in (
     ("a number as text", '{"text": 1, "label": "a"}\n', "line 1"),
     ("null as text", '{"text": null, "label": "a"}\n', "line 1"),
     ("a label that is an object", '{"text": "a", "label": {"b": 1}}\n{"text": "a", "label": "b"}\n', "line 1"),
-    ("half a character as label", '{"text": "a", "label": "\\ud800"}\n{"text": "b", "label": "c"}\n', "surrogate"),
-    ("half a character in labels", '{"text": "a", "label": ["\\ud800"]}\n{"text": "b", "label": ["c"]}\n', "surrogate"),
+    (
+        "half a character as label",
+        '{"text": "a", "label": "\\ud800"}\n{"text": "b", "label": "c"}\n',
+        "half of a character",
+    ),
+    (
+        "half a character in labels",
+        '{"text": "a", "label": ["\\ud800"]}\n{"text": "b", "label": ["c"]}\n',
+        "half of a character",
+    ),
     ("a line end as label", '{"text": "a", "label": "x\\ny"}\n{"text": "b", "label": "c"}\n', "label"),
     ("no label", '{"text": "a"}\n', "label"),
 ):
@@ -102,7 +114,9 @@ for name, content, says in (
     CASES[f"CSV: {name}"] = Case("classify", says, {"train.csv": content})
 CASES["table: unknown ending"] = Case("classify", "unknown kind of file", {"t.xlsx": "PK"}, {"train_file": "t.xlsx"})
 CASES["labels: twice"] = Case("classify", "again", {"l.txt": "a\na\n"}, {"labels_file": "l.txt"})
-CASES["labels: others than the data's"] = Case("classify", "l.txt|label", {"l.txt": "a\nb\n"}, {"labels_file": "l.txt"})
+CASES["labels: others than the data's"] = Case(
+    "classify", "unknown label", {"l.txt": "a\nb\n"}, {"labels_file": "l.txt"}, leaves=RUN_DIRECTORY
+)
 
 # --- Questions -------------------------------------------------------------------------------------------------------
 
@@ -181,7 +195,7 @@ CASES |= {
     "records: of other predictions": Case("pretrain", "max_predictions_per_seq", flags={"max_predictions_per_seq": 3}),
     "records: none": Case("pretrain", "no file matches", flags={"input_file": "none*.tfrecord"}),
     "records: a model with fewer pieces": Case(
-        "pretrain", "vocab", {"bert_config.json": lambda content: content.replace(b'"vocab_size": 40', b'"vocab_size": 8')}
+        "pretrain", "vocab", {"bert_config.json": with_values(vocab_size=8)}, leaves=(*RUN_DIRECTORY, "out/.*")
     ),
     "texts: no word": Case("create", "no text", {"text.txt": "\n\n \n"}),
     "texts: two outputs in one": Case("create", "twice", flags={"output_file": "a,a"}),

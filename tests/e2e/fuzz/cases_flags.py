@@ -14,7 +14,7 @@ CASES: dict[str, Case] = {}
 for command, name in (
     *(("create", name) for name in ("input_file", "output_file", "vocab_file", "spm_model_file")),
     *(("vocab", name) for name in ("input_file", "output_file", "extend")),
-    *(("pretrain", name) for name in ("input_file", "bert_config_file", "output_dir", "init_checkpoint")),
+    *(("pretrain", name) for name in ("output_dir", "init_checkpoint")),
     *(("classify", name) for name in ("train_file", "vocab_file", "output_dir", "init_checkpoint", "labels_file")),
     ("classify_predict", "predict_file"),
     *(("squad", name) for name in ("train_file", "output_dir", "init_checkpoint")),
@@ -37,6 +37,7 @@ CASES |= {
     "a number that is text": Case("classify", "--max_seq_length=long", flags={"max_seq_length": "long"}),
     "a number of 300 digits": Case("classify", "--seed=a number of more", flags={"seed": LONG[:300]}),
     "a number of 5000 digits": Case("classify", "seed", flags={"seed": LONG}),
+    "pretrain --input_file=": Case("pretrain", "--input_file must have a value", flags={"input_file": ""}),
     "pretrain without a config": Case("pretrain", "--bert_config_file", flags={"bert_config_file": None}),
     "nothing to do": Case("classify", "Nothing to do", flags={"do_train": False}),
     "an unknown strategy": Case("classify", "distribution_strategy", flags={"distribution_strategy": "all"}),
@@ -96,13 +97,13 @@ for name, content, says in (
     ("c.yaml", "1: 2", "does not map flags"),
     ("c.yaml", "? [a]\n: 1", "c.yaml"),
     ("c.yaml", "- a", "does not map flags"),
-    ("c.yaml", "seed: 2024-13-45", "seed"),
+    ("c.yaml", "seed: 2024-13-45", "c.yaml is not YAML: month"),
     ("c.yaml", "a: &a [x]\nb: &b [*a,*a]\nseed: [*b,*b]", "does not map flags"),
     ("c.yaml", "[" * 5000, "c.yaml is not YAML"),
     ("c.yaml", b"seed: \xe9", "is not UTF-8"),
 ):
-    text = content if isinstance(content, str) else repr(content)
-    CASES[f"--config={name} {text[:16]!r}"] = Case("classify", says, {name: content}, {"config": name, "train_file": None})
+    flags = {"config": name, "train_file": None}
+    CASES[f"--config={name} {content[:16]!r}"] = Case("classify", says, {name: content}, flags)
 CASES["--config without a file"] = Case("classify", "none.json", flags={"config": "none.json"})
 
 # --- TF_CONFIG -------------------------------------------------------------------------------------------------------

@@ -24,10 +24,19 @@ _LENGTH = {"max_seq_length": 16}
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "create": (
         "create_pretraining_data",
-        {"input_file": "text.txt", "output_file": "out.tfrecord", "vocab_file": "vocab.txt", "dupe_factor": 1, **_LENGTH},
+        {
+            "input_file": "text.txt",
+            "output_file": "out.tfrecord",
+            "vocab_file": "vocab.txt",
+            "dupe_factor": 1,
+            "max_seq_length": 16,
+        },
     ),
     "vocab": ("build_vocab", {"input_file": "text.txt", "output_file": "out.txt", "vocab_size": 150, "num_unused": 5}),
-    "extend": ("build_vocab", {"input_file": "text.txt", "output_file": "out.txt", "extend": "unused.txt", "min_count": 1}),
+    "extend": (
+        "build_vocab",
+        {"input_file": "text.txt", "output_file": "out.txt", "extend": "unused.txt", "min_count": 1},
+    ),
     "pretrain": (
         "run_pretraining",
         {
@@ -40,7 +49,10 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
             **_LENGTH,
         },
     ),
-    "fill": ("run_pretraining", {"do_predict": True, "output_dir": "pretrained", "predict_file": "masked.txt", **_MODEL}),
+    "fill": (
+        "run_pretraining",
+        {"do_predict": True, "output_dir": "pretrained", "predict_file": "masked.txt", **_MODEL},
+    ),
     "classify": (
         "run_classifier",
         {"train_file": "train.csv", "do_train": True, "num_train_epochs": 0.5, **_MODEL, **_TRAINING, **_LENGTH},
@@ -71,13 +83,26 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "tag_predict": ("run_ner", {"output_dir": "tagger", "predict_file": "train.conll", "do_predict": True}),
     "features": (
         "extract_features",
-        {"input_file": "text.txt", "output_file": "out.jsonl", "init_checkpoint": "classifier", "layers": -1, **_LENGTH},
+        {
+            "input_file": "text.txt",
+            "output_file": "out.jsonl",
+            "init_checkpoint": "classifier",
+            "layers": -1,
+            **_LENGTH,
+        },
     ),
-    "convert": ("convert_checkpoint", {"init_checkpoint": "pretrained", "output_dir": "out", "vocab_file": "vocab.txt"}),
+    "convert": (
+        "convert_checkpoint",
+        {"init_checkpoint": "pretrained", "output_dir": "out", "vocab_file": "vocab.txt"},
+    ),
     "convert_classifier": ("convert_checkpoint", {"init_checkpoint": "classifier", "output_dir": "out"}),
     "convert_back": ("convert_checkpoint", {"init_checkpoint": "hf", "output_dir": "out"}),
     "export": ("export_model", {"output_dir": "classifier", "export_dir": "out"}),
 }
+
+
+RUN_DIRECTORY = ("out", r"out/\.lock")
+"""What a training has made when it opens its data and weights."""
 
 
 class Case(NamedTuple):
@@ -93,9 +118,9 @@ class Case(NamedTuple):
 
     command: str
     says: str
-    files: Mapping[str, Change] = {}  # noqa: RUF012 (a NamedTuple's default)
-    flags: Mapping[str, Any] = {}  # noqa: RUF012
-    environment: Mapping[str, str] = {}  # noqa: RUF012
+    files: Mapping[str, Change] = {}
+    flags: Mapping[str, Any] = {}
+    environment: Mapping[str, str] = {}
     file_bytes: int | None = None
     leaves: tuple[str, ...] = ()
 
@@ -120,14 +145,12 @@ class Server:
         script, good = COMMANDS[command]
         values = {**good, **flags}
         arguments = [f"--{name}={_written(value)}" for name, value in values.items() if value is not None]
-        output = directory.parent / "printed"
         request = {
             "script": str(REPOSITORY / f"{script}.py"),
             "arguments": arguments,
             "environment": {},
             "directory": str(directory),
             "stdin": None,
-            "output": str(output),
             "seconds": SECONDS,
             **options,
         }
@@ -135,7 +158,7 @@ class Server:
         assert self._process.stdout is not None
         print(json.dumps(request), file=self._process.stdin, flush=True)
         answer = json.loads(self._process.stdout.readline())
-        return answer["status"], output.read_text(encoding="utf-8", errors="replace")
+        return answer["status"], answer["printed"]
 
     def close(self) -> None:
         self._process.communicate()
@@ -204,8 +227,7 @@ def apply(directory: Path, files: Mapping[str, Change]) -> None:
 def listing(directory: Path) -> dict[str, bytes | None]:
     """All paths below a directory, with the contents of files."""
     return {
-        str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
-        for path in directory.rglob("*")
+        str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None for path in directory.rglob("*")
     }
 
 

@@ -1,11 +1,13 @@
 """Runs scripts on request, each in a process forked from this one, which has imported TensorFlow once.
 
 Reads requests from standard input, a JSON object a line: `script` (a path), `arguments`, `environment`, `directory`,
-`stdin` and `output` (paths) and `seconds`. Answers each with the exit status; "timeout" for a process that was killed
-after so many seconds.
+`stdin` (a path), `seconds` and `file_bytes` (no file can be longer). Answers each with the exit `status`, "timeout" for
+a process that was killed after so many seconds, and what was `printed`.
 """
 
 import contextlib
+import fcntl
+import gc
 import importlib
 import json
 import os
@@ -40,7 +42,7 @@ def run(script: str, arguments: list[str]) -> int:
     return 0
 
 
-def child(request: dict) -> None:
+def child(request: dict, pipe: int) -> None:
     os.setpgid(0, 0)
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
@@ -49,10 +51,10 @@ def child(request: dict) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     os.dup2(os.open(request["stdin"] or os.devnull, os.O_RDONLY), 0)
-    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1, errors="backslashreplace")
+    os.dup2(pipe, 1)
+    os.dup2(pipe, 2)
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 (open as long as the process)
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
     status = 1
     try:
         status = run(request["script"], request["arguments"])
@@ -83,15 +85,21 @@ def main() -> None:
     cli.import_tensorflow()
     for module in _MODULES:
         importlib.import_module(f"bert_tf2.tasks.{module}")
+    gc.freeze()  # so that collections in the children do not copy what they share with this process
     print("ready", file=answers)
     for line in sys.stdin:
         request = json.loads(line)
         started = time.monotonic()
+        read, write = os.pipe()  # not a file, for a limit on files is not one of what is printed
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 1 << 20)
         process = os.fork()
         if process == 0:
-            child(request)
+            child(request, write)
+        os.close(write)
         status = wait(process, request["seconds"])
-        print(json.dumps({"status": status, "seconds": time.monotonic() - started}), file=answers)
+        with open(read, encoding="utf-8", errors="replace") as printed:
+            answer = {"status": status, "seconds": time.monotonic() - started, "printed": printed.read()}
+        print(json.dumps(answer), file=answers)
 
 
 if __name__ == "__main__":
