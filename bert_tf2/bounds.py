@@ -16,6 +16,8 @@ MOST = (1 << 31) - 1
 MOST_SEED = (1 << 32) - 1
 # Of fields with these names, whatever config they are in; the others go to MOST.
 _MOST_BY_NAME = {
+    **dict.fromkeys(("batch_size", "eval_batch_size", "predict_batch_size", "train_batch_size"), 1 << 20),
+    "dupe_factor": 100_000,
     "group_bytes": 1 << 50,
     "limit_alphabet": 0x110000,
     "max_answer_length": 1 << 17,
@@ -25,7 +27,7 @@ _MOST_BY_NAME = {
     "n_best_size": 100_000,
     "num_unused": 1_000_000,
     "num_workers": 4096,
-    "random_seed": MOST_SEED,
+    "random_seed": (1 << 63) - 1,  # Python's generator takes any
     "seed": MOST_SEED,
     "vocab_size": 10_000_000,
 }

@@ -26,10 +26,6 @@ Config = TypeVar("Config", bound="DataclassInstance")
 
 _NOT_CONFIGURATION = ("config", "print_config")
 _PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config")
-_OUT_OF_MEMORY = (
-    "The memory does not suffice; give smaller batches or shorter sequences, for training also "
-    "--gradient_accumulation_steps or --recompute, or use a smaller model."
-)
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
@@ -73,13 +69,23 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
             print("\nInterrupted.", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
-            _exit(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}.")
+            reason = str(error.strerror or error).rstrip(".")
+            _exit(f"{error.filename}: {reason}." if error.filename else f"{reason}.")
         except Exception as error:
             if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
                 raise
-            _exit(_OUT_OF_MEMORY)
+            _exit(_out_of_memory())
 
     app.run(checked, flags_parser=functools.partial(_parse, known_only=takes_arguments))
+
+
+def _out_of_memory() -> str:
+    if not any(name.endswith("batch_size") for name in flags.FLAGS):
+        return "The memory does not suffice; divide the input, or use a machine with more of it."
+    return (
+        "The memory does not suffice; give smaller batches or shorter sequences, for training also "
+        "--gradient_accumulation_steps or --recompute, or use a smaller model."
+    )
 
 
 def _parse(arguments: list[str], known_only: bool) -> list[str]:

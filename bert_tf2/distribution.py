@@ -3,6 +3,8 @@
 import dataclasses
 import logging
 import os
+import re
+import socket
 
 import tensorflow as tf
 
@@ -12,6 +14,7 @@ from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+_SECONDS_TO_CONNECT = 20.0
 STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
 
 
@@ -133,21 +136,43 @@ def _multi_worker() -> tf.distribute.Strategy:
     if set(cluster) - {"worker", "chief"}:
         raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker have work here.")
     count = sum(map(len, cluster.values()))
+    for host in {one.rpartition(":")[0].strip("[]") for one in addresses}:
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError:
+            logger.warning("The host %s of TF_CONFIG is not known here (yet); workers wait until it is.", host)
     logger.info(
         "Worker %s of %d (%s, MultiWorkerMirroredStrategy); waiting for the others.", task["index"], count, address
     )
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:
+        raise InputError(
+            f"{address} of TF_CONFIG cannot be opened ({error.message:.200}); another process may use the port."
+        ) from None
 
 
 def _is_address(address: object) -> bool:
-    if not isinstance(address, str):
-        return False
-    host, _, port = address.rpartition(":")
-    return bool(host) and port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 1 << 16
+    found = re.fullmatch(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", address) if isinstance(address, str) else None
+    return found is not None and 0 < int(found[1]) < 1 << 16
+
+
+def _check_listens(target: str) -> None:
+    """Refuses the address of a TPU where nobody answers; TensorFlow would wait for it without end."""
+    address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,4}|[1-5][0-9]{4}|6[0-5][0-9]{3})/?", target)
+    if address:
+        try:
+            socket.create_connection((address[1], int(address[2])), _SECONDS_TO_CONNECT).close()
+        except OSError as error:
+            raise InputError(
+                f"--use_tpu: nobody answers at {target} ({error.strerror or error}); check --tpu_name, and that the "
+                "TPU is running."
+            ) from None
 
 
 def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
     target = config.tpu_name or config.master or ""
+    _check_listens(target)
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
             tpu=target, zone=config.tpu_zone, project=config.gcp_project

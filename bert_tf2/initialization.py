@@ -205,7 +205,9 @@ def find_vocab_file(init_checkpoint: str | None, vocab_file: str | None = None) 
 
 def _check_exists(init_checkpoint: str) -> None:
     """Refuses what is nothing on this machine, a model's name on a hub for example."""
-    if not os.path.exists(init_checkpoint) and not glob.glob(f"{glob.escape(init_checkpoint)}.*"):
+    folder = os.path.dirname(init_checkpoint)
+    beside = glob.glob(f"{glob.escape(init_checkpoint)}*")
+    if not beside and not (folder and os.path.isdir(folder)):
         raise InputError(
             f"There is no {init_checkpoint}: the directory of a model on this machine, or a checkpoint in it "
             "(DIRECTORY/bert_model.ckpt), was expected; models are not downloaded."

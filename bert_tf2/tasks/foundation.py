@@ -56,14 +56,12 @@ class Foundation:
         kept = config.output_dir if is_trained and not config.overwrite_output_dir else None
         vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
         if vocab_file is None and spm_model_file is None:
-            vocab_file, spm_model_file = _find_vocabulary(kept, config.init_checkpoint)
+            start = config.init_checkpoint or (None if config.do_train else config.output_dir)
+            vocab_file, spm_model_file = _find_vocabulary(kept, start)
         elif kept:
             _check_kept(kept, vocab_file, spm_model_file)
-        bert_config = initialization.find_bert_config(kept or config.init_checkpoint, config.bert_config_file)
-        if config.init_checkpoint and not os.path.exists(os.path.join(config.output_dir, _STATE)):
-            initialization.check_config(bert_config, config.init_checkpoint, is_needed=True)
         return cls(
-            bert_config=bert_config,
+            bert_config=initialization.find_bert_config(kept or config.init_checkpoint, config.bert_config_file),
             vocab_file=vocab_file,
             spm_model_file=spm_model_file,
             do_lower_case=_find_case(config),

@@ -73,13 +73,14 @@ class UnfinishedOutput:
     def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
         try:
             state = json_files.read(self.folder / _STATE)
-            is_whole = all((self.folder / name).stat().st_size >= state["sizes"][name] for name in names)
+            settings, done, sizes = state["settings"], dict(state["done"]), dict(state["sizes"])
+            is_whole = all((self.folder / name).stat().st_size >= sizes[name] >= 0 for name in names)
         except (OSError, ValueError, KeyError, TypeError):
             return {}, {}
-        if not is_whole or state["settings"] != self._settings:
+        if not is_whole or settings != self._settings:
             logger.info("%s was begun with other settings; starting anew.", self.output_file)
             return {}, {}
-        return state["done"], state["sizes"]
+        return done, sizes
 
     def __enter__(self) -> Self:
         return self
