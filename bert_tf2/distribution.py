@@ -159,13 +159,14 @@ def _is_address(address: object) -> bool:
 
 def _check_listens(target: str) -> None:
     """Refuses the address of a TPU where nobody answers; TensorFlow would wait for it without end."""
-    address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,4}|[1-5][0-9]{4}|6[0-5][0-9]{3})/?", target)
+    address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,5})/?", target)
     if address:
         try:
             socket.create_connection((address[1], int(address[2])), _SECONDS_TO_CONNECT).close()
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # OverflowError: there is no such port
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"--use_tpu: nobody answers at {target} ({error.strerror or error}); check --tpu_name, and that the "
+                f"--use_tpu: nobody answers at {target} ({reason}); check --tpu_name, and that the "
                 "TPU is running."
             ) from None
 

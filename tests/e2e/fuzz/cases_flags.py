@@ -106,6 +106,11 @@ for name, content, says in (
     CASES[f"--config={name} {content[:16]!r}"] = Case("classify", says, {name: content}, flags)
 CASES["--config without a file"] = Case("classify", "none.json", flags={"config": "none.json"})
 
+# --- TPUs ------------------------------------------------------------------------------------------------------------
+
+for name in (None, "grpc://localhost:1", "grpc://localhost:99999"):
+    CASES[f"TPU {name}"] = Case("classify", "--use_tpu: no", flags={"use_tpu": True, "tpu_name": name})
+
 # --- TF_CONFIG -------------------------------------------------------------------------------------------------------
 
 
