@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from bert_tf2.errors import InputError
@@ -23,6 +24,7 @@ from bert_tf2.files import beside, replacing
 logger = logging.getLogger(__name__)
 
 GLOBAL_STEP = "global_step"
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
 Reader = Any  # what tf.train.load_checkpoint returns; its class has no public name
 _SLOT = re.compile(r"/(adam_[mv]|ExponentialMovingAverage)$|^(skipped_steps|input_position|loss_scale|good_steps)$")
@@ -64,7 +66,14 @@ def latest(output_dir: str | os.PathLike[str]) -> str | None:
 def step_of(prefix: str) -> int:
     """The `global_step` of a checkpoint; 0 where it has none."""
     reader = open_reader(prefix)
-    return int(reader.get_tensor(GLOBAL_STEP)) if reader.has_tensor(GLOBAL_STEP) else 0
+    if not reader.has_tensor(GLOBAL_STEP):
+        return 0
+    step = read(reader, GLOBAL_STEP, prefix)
+    if np.shape(step) or not isinstance(step, np.integer | np.floating | int) or not 0 <= step < 1 << 63:
+        raise InputError(
+            f"{GLOBAL_STEP} in {prefix} is {step!r:.60}; the number of finished steps was expected, so use another one."
+        )
+    return int(step)
 
 
 def find(path: str) -> str:
@@ -286,22 +295,62 @@ def _newest_first(output_dir: str) -> list[str]:
 
 
 def _check_shapes(variables: Mapping[str, tf.Variable], shapes: Mapping[str, list[int]], prefix: str) -> None:
-    for name, variable in variables.items():
-        if name in shapes and list(variable.shape) != shapes[name]:
+    check_shapes({name: list(variable.shape) for name, variable in variables.items()}, shapes, prefix)
+
+
+def check_shapes(expected: Mapping[str, list[int]], shapes: Mapping[str, list[int]], prefix: str) -> None:
+    """Checks that a checkpoint, where it has a model's variables, has them in the model's shapes.
+
+    Args:
+      expected: the model's shapes by name.
+      shapes: the checkpoint's.
+      prefix: what the error calls the checkpoint.
+
+    Raises:
+      InputError: one differs.
+    """
+    for name, shape in expected.items():
+        if name in shapes and shape != shapes[name]:
+            advice = "use the bert_config.json that came with the checkpoint"
+            if name == WORD_EMBEDDINGS and shape[1:] == shapes[name][1:] and shape[0] > shapes[name][0]:
+                advice += ", or make room for more pieces with convert_checkpoint.py --grow_vocab"
             raise InputError(
-                f"{name} is {shapes[name]} in {prefix} but {list(variable.shape)} in this model: checkpoint and "
-                "BERT config do not belong together; use the bert_config.json that came with the checkpoint."
+                f"{name} is {shapes[name]} in {prefix} but {shape} in this model: checkpoint and BERT config do not "
+                f"belong together; {advice}."
             )
 
 
 def _assign(variables: Mapping[str, tf.Variable], names: Iterable[str], reader: Reader, prefix: str) -> None:
     for name in names:
         try:
-            variables[name].assign(reader.get_tensor(name))
-        except (tf.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: the file is cut
+            variables[name].assign(read(reader, name, prefix))
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
             raise DamagedCheckpointError(
-                f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint."
+                f"{name} in {prefix} cannot be used ({_first_line(error)}); use another checkpoint."
             ) from None
+
+
+def read(reader: Reader, name: str, prefix: str) -> Any:
+    """An array of an open checkpoint.
+
+    Args:
+      reader: of `open_reader`.
+      name: of the variable.
+      prefix: what the error calls the checkpoint.
+
+    Raises:
+      DamagedCheckpointError: it cannot be read.
+    """
+    try:
+        return reader.get_tensor(name)
+    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:  # IndexError: the file is cut
+        if isinstance(error, InputError):
+            raise
+        raise DamagedCheckpointError(
+            f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint."
+        ) from None
 
 
 def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:

@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import app, flags
 
+from bert_tf2 import json_files
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.files import read_lines
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="DataclassInstance")
 
 _NOT_CONFIGURATION = ("config", "print_config")
+_PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config")
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
@@ -55,6 +58,7 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
             return
         log_to_stderr(debug=flags.FLAGS.verbosity >= 1)
         try:
+            _check_paths()
             main(*([arguments[1:]] if takes_arguments else []))
         except InputError as error:
             _exit(str(error))
@@ -65,25 +69,62 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
             print("\nInterrupted.", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
-            _exit(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+            reason = str(error.strerror or error).rstrip(".")
+            _exit(f"{error.filename}: {reason}." if error.filename else f"{reason}.")
+        except Exception as error:
+            if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+                raise
+            _exit(_out_of_memory())
 
     app.run(checked, flags_parser=functools.partial(_parse, known_only=takes_arguments))
+
+
+def _out_of_memory() -> str:
+    if not any(name.endswith("batch_size") for name in flags.FLAGS):
+        return "The memory does not suffice; divide the input, or use a machine with more of it."
+    return (
+        "The memory does not suffice; give smaller batches or shorter sequences, for training also "
+        "--gradient_accumulation_steps or --recompute, or use a smaller model."
+    )
 
 
 def _parse(arguments: list[str], known_only: bool) -> list[str]:
     """Parses flags as absl does, those of the file of `--config` included."""
     try:
         return list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
-    except (flags.Error, InputError) as error:
-        sys.exit(f"FATAL Flags parsing error: {error}\nPass --helpshort or --helpfull to see help on flags.")
+    except flags.Error as error:
+        sys.exit(f"ERROR: {_of_flags(str(error))}; --help lists the flags.")
+    except InputError as error:
+        sys.exit(f"ERROR: {error}")
+
+
+def _of_flags(message: str) -> str:
+    """What absl says of flags, without its prefixes, advice to programmers, and values of any length."""
+    message = " ".join(message.split()).partition("; use sys.")[0].rstrip(".")
+    if missing := re.fullmatch(r"flag --(\w+)=None: .* must have a value other than None", message):
+        return f"--{missing[1]} is missing"
+    message = re.sub(r"^flags (\w+=.*?, )*\w+=.*?: (?=Flags )", "", message)
+    return re.sub(r"(\S{60})\S{60,}", r"\1...", message)
+
+
+def _check_paths() -> None:
+    """Refuses flags of paths that are given but name nothing, as an unset variable of the shell leaves them."""
+    for flag in _key_flags():
+        if flag.present and isinstance(flag.value, str) and _PATH_FLAG.fullmatch(flag.name):
+            if not flag.value.strip():
+                raise InputError(
+                    f"--{flag.name} is empty (from a variable that is not set?); give a path, or omit the flag."
+                )
+            if "\0" in flag.value:
+                raise InputError(f"--{flag.name}={flag.value!r} holds a NUL character, which no path has.")
 
 
 def _from_config_file(arguments: list[str]) -> list[str]:
     """The file of `--config` as arguments, so that its values are checked as those of the command line."""
     given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    given.add_argument("--config", "-config")
+    given.add_argument("--config", "-config", nargs="?")  # without a path, absl says what is missing
     path = given.parse_known_args(arguments[1:])[0].config
-    if path is None:
+    if not path:
         return []
     allowed = {flag.name for flag in _key_flags()}
     found = []
@@ -105,26 +146,37 @@ def read_config_file(path: str) -> dict[str, Any]:
     Raises:
       InputError: it cannot be read, or is no mapping from flags to values.
     """
-    text = "\n".join(read_lines(path))
-    try:
-        if path.endswith((".yaml", ".yml")):
-            import yaml
-
-            try:
-                values = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ValueError(" ".join(str(error).split())) from None
-        else:
-            values = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path} is no {'YAML' if path.endswith(('.yaml', '.yml')) else 'JSON'}: {error}.") from None
+    values = _read_yaml(path) if path.endswith((".yaml", ".yml")) else json_files.read(path)
     if isinstance(values, dict) and isinstance(values.get("config"), dict):
         values = values["config"]
-    if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
+    if not isinstance(values, dict) or not all(
+        isinstance(name, str) and all(map(_is_plain, value if isinstance(value, list) else [value]))
+        for name, value in values.items()
+    ):
         raise InputError(
             f'{path} does not map flags to values; an object like {{"train_batch_size": 32}} was expected.'
         )
     return values
+
+
+def _read_yaml(path: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load("\n".join(read_lines(path)))
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except InputError:
+        raise
+    except ValueError as error:  # a date or a number that there is not
+        reason = str(error).partition(";")[0]
+    raise InputError(f"{path} is not YAML: {reason}.")
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or (isinstance(value, str | int | float) and not (isinstance(value, str) and "\0" in value))
 
 
 def _key_flags() -> list[Any]:

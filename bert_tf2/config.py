@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
-import math
 import os
+import sys
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
+from bert_tf2 import json_files
 from bert_tf2.errors import InputError
 
 ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
@@ -19,6 +20,16 @@ _WITHOUT_EFFECT = {
     "pooler_num_fc_layers": 3,
     "pooler_size_per_head": 128,
     "pooler_type": "first_token_transform",
+}
+# Far beyond any model there is; what is larger is a mistake that would take hours, or all memory, to show itself.
+_MOST = {
+    "vocab_size": 10_000_000,
+    "hidden_size": 1 << 16,
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1 << 16,
+    "intermediate_size": 1 << 20,
+    "max_position_embeddings": 1 << 20,
+    "type_vocab_size": 1 << 16,
 }
 
 
@@ -60,17 +71,44 @@ class BertConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InputError(f"BERT config: {field.name} is {value!r}; it has to be a whole number above 0.")
+                self._refuse(field.name, "it has to be a whole number above 0")
+            if field.type is int and value > _MOST[field.name]:
+                self._refuse(field.name, f"it has to be at most {_MOST[field.name]}")
             if field.name.endswith("dropout_prob") and not (_is_number(value) and 0 <= value < 1):
-                raise InputError(f"BERT config: {field.name} is {value!r}; it has to be at least 0 and below 1.")
+                self._refuse(field.name, "it has to be at least 0 and below 1")
         if not (_is_number(self.initializer_range) and self.initializer_range > 0):
-            raise InputError(f"BERT config: initializer_range is {self.initializer_range!r}; it has to be above 0.")
+            self._refuse("initializer_range", "it has to be above 0")
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError(f"BERT config: hidden_act is {self.hidden_act!r}; choose one of {', '.join(ACTIVATIONS)}.")
+            self._refuse("hidden_act", f"choose one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"BERT config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}; each head takes hidden_size / num_attention_heads columns."
+            )
+
+    def _refuse(self, name: str, expected: str) -> NoReturn:
+        raise InputError(f"BERT config: {name} is {json_files.shown(getattr(self, name))}; {expected}.")
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in the weights of the encoder, the pooler included."""
+        hidden, wide = self.hidden_size, self.intermediate_size
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        layer = 4 * (hidden + 1) * hidden + (hidden + 1) * wide + (wide + 1) * hidden + 4 * hidden
+        return (rows + 2) * hidden + self.num_hidden_layers * layer + (hidden + 1) * hidden
+
+    def check_memory(self) -> None:
+        """Checks that the weights fit into this machine, before they are made and the system stops the process.
+
+        Raises:
+          InputError: they do not.
+        """
+        needed, memory = 4 * self.num_parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > memory:
+            raise InputError(
+                f"BERT config: the weights of this model ({self.num_parameters:,} numbers) take {needed / 1e9:,.0f} "
+                f"GB, and this machine has {memory / 1e9:,.0f} GB of memory; check vocab_size, hidden_size, "
+                "intermediate_size and num_hidden_layers."
             )
 
     @property
@@ -98,15 +136,7 @@ class BertConfig:
     @classmethod
     def from_json_file(cls, path: str | os.PathLike[str]) -> Self:
         """Reads Google's `bert_config.json`; raises `InputError` that names the file."""
-        try:
-            with open(path, encoding="utf-8") as file:
-                values = json.load(file)
-        except OSError as error:
-            raise InputError(f"Cannot read the BERT config {os.fspath(path)}: {error.strerror}.") from None
-        except ValueError as error:
-            raise InputError(f"{os.fspath(path)} is not JSON ({error}); a bert_config.json was expected.") from None
-        if not isinstance(values, dict):
-            raise InputError(f"{os.fspath(path)} holds a JSON {type(values).__name__}; an object was expected.")
+        values = json_files.read_object(path, "a bert_config.json was expected")
         try:
             return cls.from_dict(values)
         except InputError as error:
@@ -122,4 +152,5 @@ class BertConfig:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not math.isfinite: a whole number can be too large for that.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -1,16 +1,20 @@
 """Where a model runs: the `tf.distribute` strategy for the devices at hand."""
 
 import dataclasses
-import json
 import logging
 import os
+import re
+import socket
 
 import tensorflow as tf
 
+from bert_tf2 import json_files
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+_SECONDS_TO_CONNECT = 20.0
 STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
 
 
@@ -47,6 +51,7 @@ class DistributionConfig:
                 f"Unknown --distribution_strategy {self.distribution_strategy!r}; "
                 f"choose one of {', '.join(STRATEGIES)}."
             )
+        check_most(self)
         if self.use_tpu and self.distribution_strategy not in ("auto", "tpu"):
             raise InputError(
                 f"--use_tpu and --distribution_strategy={self.distribution_strategy} exclude each other; leave one out."
@@ -109,23 +114,66 @@ def _multi_worker() -> tf.distribute.Strategy:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: the environment variable TF_CONFIG is not set; {expected}."
         )
+    described = json_files.parse(text, "The environment variable TF_CONFIG", expected)
     try:
-        described = json.loads(text)
         cluster, task = described["cluster"], described["task"]
-        address = cluster[task["type"]][int(task["index"])]
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise InputError(f"TF_CONFIG={text!r} does not name the workers and which one this is; {expected}.") from None
+        kind, index = task["type"], int(task["index"])
+        addresses = [address for job in cluster.values() for address in job]
+        if index < 0 or not all(isinstance(job, list) for job in cluster.values()):
+            raise ValueError
+        address = cluster[kind][index]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
+        raise InputError(
+            f"TF_CONFIG={text!r:.200} does not name the workers and which one this is; {expected}."
+        ) from None
+    for one in addresses:
+        if not _is_address(one):
+            raise InputError(
+                f"TF_CONFIG names the address {one!r:.100}; host:port with a port from 1 to 65535 was expected."
+            )
+    if len(set(addresses)) < len(addresses):
+        raise InputError("TF_CONFIG names an address twice; each worker has one of its own.")
     if set(cluster) - {"worker", "chief"}:
         raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker have work here.")
     count = sum(map(len, cluster.values()))
+    for host in {one.rpartition(":")[0].strip("[]") for one in addresses}:
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError:
+            logger.warning("The host %s of TF_CONFIG is not known here (yet); workers wait until it is.", host)
     logger.info(
         "Worker %s of %d (%s, MultiWorkerMirroredStrategy); waiting for the others.", task["index"], count, address
     )
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:
+        raise InputError(
+            f"{address} of TF_CONFIG cannot be opened ({error.message:.200}); another process may use the port."
+        ) from None
+
+
+def _is_address(address: object) -> bool:
+    found = re.fullmatch(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", address) if isinstance(address, str) else None
+    return found is not None and 0 < int(found[1]) < 1 << 16
+
+
+def _check_listens(target: str) -> None:
+    """Refuses the address of a TPU where nobody answers; TensorFlow would wait for it without end."""
+    address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,5})/?", target)
+    if address:
+        try:
+            socket.create_connection((address[1], int(address[2])), _SECONDS_TO_CONNECT).close()
+        except (OSError, OverflowError) as error:  # OverflowError: there is no such port
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"--use_tpu: nobody answers at {target} ({reason}); check --tpu_name, and that the "
+                "TPU is running."
+            ) from None
 
 
 def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
     target = config.tpu_name or config.master or ""
+    _check_listens(target)
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
             tpu=target, zone=config.tpu_zone, project=config.gcp_project

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from bert_tf2 import text_encoding
 from bert_tf2.errors import InputError
 
 
@@ -56,12 +57,26 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
             for number, line in enumerate(file, 1):  # noqa: B007 (the number is for the error below)
                 yield line.decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{os.fspath(path)}, line {number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) "
-            "is not UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8."
-        ) from None
+        raise not_utf8(f"{os.fspath(path)}, line {number}", error, _beginning(path)) from None
     except (OSError, EOFError) as error:
         raise cannot_read(path, error) from None
+
+
+def not_utf8(where: str, error: UnicodeDecodeError, beginning: bytes) -> InputError:
+    """The sentence for a line that is not UTF-8.
+
+    Args:
+      where: the file and the line.
+      error: of the line's bytes.
+      beginning: of the file, from which the encoding is guessed.
+    """
+    byte = f"byte {error.start + 1} of the line (0x{error.object[error.start]:02x})"
+    return InputError(f"{where}: {text_encoding.sentence(byte, beginning)}.")
+
+
+def _beginning(path: str | os.PathLike[str]) -> bytes:
+    with open_bytes(path) as file:
+        return bytes(file.read(text_encoding.SAMPLE))
 
 
 def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
@@ -126,6 +141,10 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> 
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, final)
+    except OSError as error:
+        if error.filename in (None, os.fspath(unfinished)):  # a full disk does not say whose
+            raise OSError(error.errno, f"cannot be written ({error.strerror or error})", os.fspath(path)) from error
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

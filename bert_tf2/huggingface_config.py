@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bert_tf2 import json_files
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 
@@ -78,8 +79,10 @@ class FolderConfig:
         values = read_json(path)
         where = os.fspath(path)
         model_type = values.get("model_type")
-        architectures = values.get("architectures") or [None]
-        if model_type != "bert" and not (model_type is None and str(architectures[0] or "Bert").startswith("Bert")):
+        architectures = json_files.get(values, "architectures", list, where) or [None]
+        if not isinstance(architectures[0], str | None):
+            raise InputError(f"{where}: architectures is {architectures!r:.60}; the name of a class was expected.")
+        if model_type != "bert" and not (model_type is None and (architectures[0] or "Bert").startswith("Bert")):
             raise InputError(f"{where}: model_type is {model_type!r}; only models of type 'bert' can be read.")
         for key, only in _ONLY.items():
             if values.get(key) is not None and values[key] not in only:
@@ -96,7 +99,8 @@ class FolderConfig:
             bert = BertConfig.from_dict({**sizes, "hidden_act": activation})
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        return cls(bert, architectures[0], _labels(values.get("id2label"), where), values.get("problem_type"))
+        labels = _labels(values.get("id2label"), where)
+        return cls(bert, architectures[0], labels, json_files.get(values, "problem_type", str, where))
 
     def to_json_string(self, pad_token_id: int = 0) -> str:
         """The text of a `config.json` for transformers."""
@@ -123,11 +127,11 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
         return ()
     try:
         by_id = {int(index): str(label) for index, label in id2label.items()}
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError, TypeError):
         by_id = {}
-    if sorted(by_id) != list(range(len(id2label))):
-        raise InputError(f"{where}: id2label is {id2label!r}; names for the numbers from 0 on were expected.")
-    labels = tuple(by_id[index] for index in range(len(by_id)))
+    labels = tuple(by_id[index] for index in sorted(by_id))
+    if not by_id or sorted(by_id) != list(range(len(id2label))) or not all(map(json_files.is_text, labels)):
+        raise InputError(f"{where}: id2label is {id2label!r:.200}; names for the numbers from 0 on were expected.")
     return () if labels == default_labels(len(labels)) else labels
 
 
@@ -138,15 +142,7 @@ def default_labels(count: int) -> tuple[str, ...]:
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The object in a JSON file; raises `InputError` that names it."""
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"Cannot read {os.fspath(path)}: {error.strerror}.") from None
-    except ValueError as error:
-        raise InputError(f"{os.fspath(path)} is not JSON ({error}).") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{os.fspath(path)} holds a JSON {type(values).__name__}; an object was expected.")
-    return values
+    return json_files.read_object(path)
 
 
 # --- Tokenizer -------------------------------------------------------------------------------------------------------
@@ -172,14 +168,14 @@ class TokenizerSettings:
         """From `tokenizer_config.json`, or the normalizer in `tokenizer.json`; raises `InputError` for bad JSON."""
         values: dict[str, Any] = {}
         if (path := Path(folder, "tokenizer.json")).is_file():
-            normalizer = read_json(path).get("normalizer") or {}
+            normalizer = json_files.get(read_json(path), "normalizer", dict, os.fspath(path), {})
             if normalizer.get("type") == "BertNormalizer":
                 values["do_lower_case"] = normalizer.get("lowercase")
                 values["tokenize_chinese_chars"] = normalizer.get("handle_chinese_chars")
                 values["strip_accents"] = normalizer.get("strip_accents")
         if (path := Path(folder, "tokenizer_config.json")).is_file():
             values |= {key: value for key, value in read_json(path).items() if value is not None}
-        lower = values.get("do_lower_case")
+        lower = json_files.get(values, "do_lower_case", bool, f"The tokenizer's settings in {os.fspath(folder)}")
         wanted = {**_TOKENIZER_ONLY, **({} if lower is None else {"strip_accents": lower})}
         differences = [f"{key} is {values[key]}" for key in wanted if values.get(key) not in (None, wanted[key])]
         if values.get("tokenizer_class") not in _TOKENIZER_CLASSES:
@@ -213,12 +209,19 @@ def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
       InputError: there is none, or its ids are not 0, 1, 2, ...
     """
     values = read_json(path)
-    model: Mapping[str, Any] = values.get("model") or {}
+    where = os.fspath(path)
+    model: Mapping[str, Any] = json_files.get(values, "model", dict, where, {})
     vocab = model.get("vocab")
     if model.get("type") != "WordPiece" or not isinstance(vocab, dict):
-        raise InputError(f"{os.fspath(path)} holds no WordPiece vocabulary; BERT's tokenizer was expected.")
-    added = {entry["content"]: entry["id"] for entry in values.get("added_tokens") or []}
-    by_id = {index: piece for piece, index in {**vocab, **added}.items()}
+        raise InputError(f"{where} holds no WordPiece vocabulary; BERT's tokenizer was expected.")
+    try:
+        added = {entry["content"]: entry["id"] for entry in json_files.get(values, "added_tokens", list, where, [])}
+        pieces = {**vocab, **added}
+        if not all(type(index) is int and json_files.is_text(piece) for piece, index in pieces.items()):
+            raise TypeError
+    except (TypeError, KeyError, AttributeError):
+        raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; get it again.") from None
+    by_id = {index: piece for piece, index in pieces.items()}
     if sorted(by_id) != list(range(len(by_id))):
         raise InputError(f"{os.fspath(path)}: the ids of its {len(by_id):,} pieces are not 0, 1, 2 and so on.")
     return [by_id[index] for index in range(len(by_id))]

@@ -5,8 +5,10 @@ Google's releases) have the model's config and vocabulary beside the weights, so
 """
 
 import dataclasses
+import glob
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -88,8 +90,55 @@ def find_bert_config(init_checkpoint: str | None, bert_config_file: str | None =
       InputError: there is none, or it cannot be read.
     """
     found = _config_in_folder(init_checkpoint) if init_checkpoint else None
+    config = _find_bert_config(init_checkpoint, found, bert_config_file)
+    if init_checkpoint:
+        check_config(config, init_checkpoint)
+    return config
+
+
+def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -> None:
+    """Checks a config against the shapes in a checkpoint, before a model is made that could be of any size.
+
+    Args:
+      config: of the model to be made.
+      checkpoint: as `init_checkpoint` in `load`.
+      is_needed: whether there has to be such a checkpoint; else loading it says what is wrong with it, if it matters.
+
+    Raises:
+      InputError: they do not belong together.
+    """
+    if hugging_face_folder(checkpoint):
+        return
+    if is_needed:
+        _check_exists(checkpoint)
+    try:
+        prefix = checkpoints.find(checkpoint)
+        shapes: dict[str, list[int]] = checkpoints.open_reader(prefix).get_variable_to_shape_map()
+    except InputError:
+        if is_needed:
+            raise
+        return
+    hidden = config.hidden_size
+    expected = {
+        checkpoints.WORD_EMBEDDINGS: [config.vocab_size, hidden],
+        "bert/embeddings/position_embeddings": [config.max_position_embeddings, hidden],
+        "bert/embeddings/token_type_embeddings": [config.type_vocab_size, hidden],
+        "bert/encoder/layer_0/intermediate/dense/kernel": [hidden, config.intermediate_size],
+    }
+    checkpoints.check_shapes(expected, shapes, prefix)
+    layers = {int(match[1]) for name in shapes if (match := re.match(r"bert/encoder/layer_(\d{1,9})/", name))}
+    if layers and len(layers) != config.num_hidden_layers:
+        raise InputError(
+            f"The encoder in {prefix} is not the one of the BERT config: it has {len(layers)} layers, the config "
+            f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the checkpoint."
+        )
+
+
+def _find_bert_config(init_checkpoint: str | None, found: str | None, bert_config_file: str | None) -> BertConfig:
     if bert_config_file is None:
         if found is None:
+            if init_checkpoint:
+                _check_exists(init_checkpoint)
             where = f"{folder_of(init_checkpoint) or '.'} has no {CONFIG_FILE}; g" if init_checkpoint else "G"
             raise InputError(f"{where}ive --bert_config_file, the JSON file with the sizes of the model.")
         return read_config(found)
@@ -150,7 +199,19 @@ def find_vocab_file(init_checkpoint: str | None, vocab_file: str | None = None) 
             f"{folder} has no {VOCAB_FILE}; its vocabulary is in {huggingface.TOKENIZER_FILE}. Convert it once, with "
             f"convert_checkpoint.py --init_checkpoint={folder} --output_dir=NEW, and give --init_checkpoint=NEW."
         )
+    _check_exists(init_checkpoint)
     raise InputError(f"{folder or '.'} has no {VOCAB_FILE}; give --vocab_file, the vocabulary of the model.")
+
+
+def _check_exists(init_checkpoint: str) -> None:
+    """Refuses what is nothing on this machine, a model's name on a hub for example."""
+    folder = os.path.dirname(init_checkpoint)
+    beside = glob.glob(f"{glob.escape(init_checkpoint)}*")
+    if not beside and not (folder and os.path.isdir(folder)):
+        raise InputError(
+            f"There is no {init_checkpoint}: the directory of a model on this machine, or a checkpoint in it "
+            "(DIRECTORY/bert_model.ckpt), was expected; models are not downloaded."
+        )
 
 
 def find_do_lower_case(init_checkpoint: str | None) -> bool | None:

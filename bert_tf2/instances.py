@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.sequences import CLS, SEP, join_pair, pad, truncate_pair
 from bert_tf2.tokenization import FullTokenizer
@@ -56,6 +57,7 @@ class InstanceParameters:
                 f"--max_predictions_per_seq={self.max_predictions_per_seq} masks nothing; give at least 1 (usual is "
                 "max_seq_length * masked_lm_prob)."
             )
+        check_most(self)
         for name in ("masked_lm_prob", "short_seq_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"--{name}={getattr(self, name)} is no share; give a number from 0 to 1.")

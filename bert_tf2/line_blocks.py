@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bert_tf2 import files
-from bert_tf2.errors import InputError
 
 STANDARD_INPUT = "-"
 
@@ -103,10 +102,7 @@ def _decoded(file: Any, name: str) -> Iterator[str | None]:
             number += line is not None
             yield None if line is None else line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{name}, line {number}: byte {error.start + 1} of the line (0x{error.object[error.start]:02x}) is not "
-            "UTF-8; convert it, for example with iconv -f LATIN1 -t UTF-8."
-        ) from None
+        raise files.not_utf8(f"{name}, line {number}", error, error.object) from None
     except (OSError, EOFError) as error:
         raise files.cannot_read(name, error) from None
 

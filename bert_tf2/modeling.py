@@ -301,6 +301,7 @@ class BertModel(keras.Model):
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(**{"name": "bert", **options})
+        config.check_memory()
         self.config, self.recompute = config, recompute
         self.embeddings = Embeddings(config, name="embeddings")
         layers = range(config.num_hidden_layers)

@@ -4,16 +4,18 @@ A safetensors file is the length of its header (8 bytes, little-endian), the hea
 place of each array), and the arrays behind each other: https://huggingface.co/docs/safetensors.
 """
 
+import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2 import json_files
 from bert_tf2.errors import InputError
 from bert_tf2.files import replacing
 
@@ -88,37 +90,57 @@ def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
     try:
         if len(header) != length:
             raise ValueError
-        entries = json.loads(header)
+        entries = json_files.parse(header.decode("utf-8"), path)
         entries.pop("__metadata__", None)
-        arrays = {name: _entry(path, name, entry, 8 + length, size) for name, entry in entries.items()}
-    except InputError:
-        raise
+        places = {name: _place(entry, 8 + length) for name, entry in entries.items()}
+        _check_apart(places.values())
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(
             f"{path} is not a safetensors file, or a damaged one: {size:,} bytes, and no header that fits them; "
             "get it again from where it came from."
         ) from None
-    return arrays
+    return {name: _stored(path, name, place, size) for name, place in places.items()}
 
 
-def _entry(path: str, name: str, entry: Mapping[str, Any], start: int, size: int) -> Stored:
-    shape = tuple(int(length) for length in entry["shape"])
-    dtype = str(entry["dtype"])
-    begin, end = (start + int(offset) for offset in entry["data_offsets"])
-    if end > size:
-        raise InputError(
-            f"{path} is cut short: {name} ends at byte {end:,}, the file at {size:,}; get it again from where it came "
-            "from."
-        )
-    ours, width = _SAFETENSORS_TYPES.get(dtype, (None, None))
-    if min(shape, default=0) < 0 or begin < start or (width and end - begin != math.prod(shape) * width):
+class _Place(NamedTuple):
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def _place(entry: Mapping[str, Any], start: int) -> _Place:
+    """Where an array is; raises `ValueError`, `TypeError` or `KeyError` where its entry makes no sense."""
+    shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
+    if any(type(number) is not int or number < 0 for number in (*shape, begin, end)):
+        raise ValueError
+    place = _Place(str(entry["dtype"]), shape, start + begin, start + end)
+    _, width = _SAFETENSORS_TYPES.get(place.dtype, (None, None))
+    if begin > end or (width and end - begin != math.prod(shape) * width):
+        raise ValueError
+    return place
+
+
+def _check_apart(places: Iterable[_Place]) -> None:
+    """Raises `ValueError` where arrays overlap."""
+    ranges = sorted((place.begin, place.end) for place in places if place.begin < place.end)
+    if any(end > begin for (_, end), (begin, _) in itertools.pairwise(ranges)):
         raise ValueError
 
-    def read() -> NDArray[Any]:
-        content = np.fromfile(path, np.uint8, end - begin, offset=begin)
-        return as_floats(content, ours, shape, f"{name} ({dtype}) in {path}")
 
-    return Stored(path, shape, dtype, read)
+def _stored(path: str, name: str, place: _Place, size: int) -> Stored:
+    if place.end > size:
+        raise InputError(
+            f"{path} is cut short: {name} ends at byte {place.end:,}, the file at {size:,}; get it again from where it "
+            "came from."
+        )
+    ours, _ = _SAFETENSORS_TYPES.get(place.dtype, (None, None))
+
+    def read() -> NDArray[Any]:
+        content = np.fromfile(path, np.uint8, place.end - place.begin, offset=place.begin)
+        return as_floats(content, ours, place.shape, f"{name} ({place.dtype}) in {path}")
+
+    return Stored(path, place.shape, place.dtype, read)
 
 
 def write_safetensors(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[np.float32]]) -> None:
@@ -155,12 +177,9 @@ def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays
       InputError: the list cannot be understood, or a file or an array of it is missing.
     """
     index = Path(index)
-    try:
-        places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
-    except OSError as error:
-        raise InputError(f"Cannot read {index}: {error.strerror}.") from None
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f'{index} has no "weight_map" of names to files; get it again.') from None
+    places = json_files.get(json_files.read_object(index), "weight_map", dict, os.fspath(index))
+    if places is None or not all(isinstance(file, str) for file in places.values()):
+        raise InputError(f'{index} has no "weight_map" of names to files; get it again.')
     files: dict[str, Arrays] = {}
     arrays = {}
     for name, file in places.items():

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.batches import INPUT_POSITION, Share, distribute
+from bert_tf2.bounds import check_most
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
@@ -75,6 +76,7 @@ class LoopConfig:
             value, least = getattr(self, field.name), 0 if field.name == "seed" else 1
             if field.type is int and value < least:
                 raise InputError(f"--{field.name}={value}; it has to be at least {least}.")
+        check_most(self)
         _ = self.profiled
 
     @property
@@ -82,7 +84,7 @@ class LoopConfig:
         """First and last step of `profile_steps`."""
         if not self.profile_steps:
             return None
-        numbers = re.fullmatch(r"(\d+),(\d+)", self.profile_steps.replace(" ", ""))
+        numbers = re.fullmatch(r"(\d{1,10}),(\d{1,10})", self.profile_steps.replace(" ", ""))
         if not numbers or int(numbers[1]) >= int(numbers[2]):
             raise InputError(
                 f"--profile_steps={self.profile_steps}; two steps were expected, the first below the last: 10,20."

@@ -213,6 +213,21 @@ def test_step_of(tmp_path, encoder):
     assert checkpoints.step_of(checkpoints.save(str(tmp_path), 3, encoder)) == 0
 
 
+@pytest.mark.parametrize("step", [[1, 2], -1, float("nan"), "12", True])
+def test_a_step_that_is_no_number(tmp_path, step):
+    prefix = checkpoints.save(str(tmp_path), 1, {"global_step": tf.Variable(step)})
+    with pytest.raises(InputError, match=r"global_step in .*model\.ckpt-1 is .*; the number of finished steps"):
+        checkpoints.step_of(prefix)
+
+
+def test_more_pieces_than_the_checkpoint_has(tmp_path):
+    names = {"bert/embeddings/word_embeddings": tf.zeros([4, 2])}
+    prefix = checkpoints.save(str(tmp_path), 1, names)
+    larger = {"bert/embeddings/word_embeddings": tf.Variable(tf.zeros([6, 2]))}
+    with pytest.raises(InputError, match=r"is \[4, 2\] in .* but \[6, 2\] in this model.* --grow_vocab\.$"):
+        checkpoints.load(larger, prefix)
+
+
 def test_tiny_config_names_follow_google():
     names = PretrainingModel(BertConfig(**TINY_CONFIG)).named_variables
     assert "bert/encoder/layer_1/attention/output/LayerNorm/gamma" in names

@@ -68,7 +68,7 @@ def test_writes_what_it_reads(tmp_path):
         ({"num_hidden_layers": True}, "num_hidden_layers is True"),
         ({"num_attention_heads": 7}, "hidden_size 768 is not a multiple of num_attention_heads 7"),
         ({"hidden_act": "swish"}, "hidden_act is 'swish'; choose one of gelu, gelu_exact, linear, relu, tanh"),
-        ({"hidden_act": None}, "hidden_act is None"),
+        ({"hidden_act": None}, "hidden_act is null"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob is 1.0"),
         ({"attention_probs_dropout_prob": "0.1"}, "attention_probs_dropout_prob is '0.1'"),
         ({"initializer_range": 0}, "initializer_range is 0"),
@@ -87,7 +87,11 @@ def test_missing_vocab_size():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "is not JSON"), ("[1]", "holds a JSON list"), ('{"vocab_size": 0}', "c.json: BERT config: vocab_size is 0")],
+    [
+        ("{", "is not JSON"),
+        ("[1]", "holds a list instead of"),
+        ('{"vocab_size": 0}', "c.json: BERT config: vocab_size is 0"),
+    ],
 )
 def test_bad_files_are_named(tmp_path, content, message):
     path = tmp_path / "c.json"

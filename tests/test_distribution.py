@@ -34,6 +34,11 @@ def test_a_tpu_that_is_not_there(monkeypatch):
         make_strategy(DistributionConfig(use_tpu=True))
 
 
+def test_a_tpu_that_nobody_answers_for():
+    with pytest.raises(InputError, match=r"nobody answers at grpc://localhost:1 \(Connection refused\); check"):
+        make_strategy(DistributionConfig(use_tpu=True, tpu_name="grpc://localhost:1"))
+
+
 class TestSeveralWorkers:
     def make(self, monkeypatch, text):
         monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "made")
@@ -45,15 +50,31 @@ class TestSeveralWorkers:
 
     def test_made_by_tf_config(self, monkeypatch, caplog):
         caplog.set_level("INFO")
-        text = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}'
+        text = '{"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}}'
         assert self.make(monkeypatch, text) == "made"
-        assert caplog.messages == ["Worker 1 of 2 (b:2, MultiWorkerMirroredStrategy); waiting for the others."]
+        assert caplog.messages == ["Worker 1 of 2 (localhost:2, MultiWorkerMirroredStrategy); waiting for the others."]
+
+    def test_hosts_that_are_not_known_yet(self, monkeypatch, caplog):
+        text = '{"cluster": {"worker": ["no-such-host.invalid:1"]}, "task": {"type": "worker", "index": 0}}'
+        assert self.make(monkeypatch, text) == "made"
+        assert "The host no-such-host.invalid of TF_CONFIG is not known here (yet)" in caplog.text
+
+    def test_a_port_that_is_taken(self, monkeypatch):
+        def taken():
+            raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
+
+        text = '{"cluster": {"worker": ["localhost:9"]}, "task": {"type": "worker", "index": 0}}'
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", taken)
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(InputError, match=r"localhost:9 of TF_CONFIG cannot be opened \(Could not start"):
+            make_strategy(DistributionConfig(distribution_strategy="multi_worker_mirrored"))
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             (None, "the environment variable TF_CONFIG is not set; set it on each machine to all addresses"),
-            ("{", "does not name the workers and which one this is; set it"),
+            ("{", r"TF_CONFIG is not JSON \(.*\); set it on each machine"),
+            ("[]", "does not name the workers and which one this is; set it"),
             ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "does not name the workers"),
             (
                 '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',

@@ -355,13 +355,18 @@ def test_one_process_at_a_time(model, text, tmp_path):
 
 
 def test_full_disk(tmp_path):
-    def write():
+    def write(before=b""):
         with unfinished_output.UnfinishedOutput(str(tmp_path / "out"), ("a",), {}) as output:
+            if before:
+                output.append("a", before)
+                output.commit({"lines": 1}, at_once=True)
             output.append("a", bytes(100_000))
             output.commit({}, at_once=True)
 
     with pytest.raises(AssertionError, match="unfinished"):  # it stays, to go on when there is room again
-        expect_full_disk(tmp_path / "out", 50_000, write)
+        expect_full_disk(tmp_path / "out", 50_000, lambda: write(b"done"))
+    shutil.rmtree(tmp_path / ".out.unfinished")
+    expect_full_disk(tmp_path / "out", 50_000, write)  # nothing was done, so nothing stays
 
 
 # --- What is refused ------------------------------------------------------------------------------------------------

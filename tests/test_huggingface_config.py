@@ -86,7 +86,7 @@ def test_what_this_model_cannot_do_is_refused_by_name(tmp_path, changes, message
 
 def test_bad_json(tmp_path):
     path = tmp_path / "config.json"
-    for text, message in (("{", "is not JSON"), ("[]", "holds a JSON list")):
+    for text, message in (("{", "is not JSON"), ("[]", "holds a list instead of a JSON object")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
             FolderConfig.read(path)

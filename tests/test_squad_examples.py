@@ -188,13 +188,13 @@ PREDICT = {"training": False}
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("", PREDICT, "squad.json is empty; expected SQuAD's JSON."),
+        ("", PREDICT, "squad.json is not JSON (it is empty); SQuAD's JSON was expected"),
         (
             '{"data": [',
             PREDICT,
-            "squad.json, line 1, column 11: no JSON (Expecting value); it is damaged or cut short.",
+            "squad.json is not JSON (Expecting value at column 11); SQuAD's JSON was expected",
         ),
-        ('{"a": 1}\n{"a": 1}', PREDICT, "line 2, column 1: no JSON (Extra data); if it is JSON Lines, call it .jsonl."),
+        ('{"a": 1}\n{"a": 1}', PREDICT, "at line 2, column 1); SQuAD's JSON was expected; JSON Lines must be named"),
         ([], PREDICT, "squad.json is a list, expected an object with 'data'."),
         ({"dat": []}, PREDICT, "squad.json has no 'data', only 'dat'; see SQuAD's form."),
         ({"data": {}}, PREDICT, "squad.json: 'data' is an object, expected a list."),
@@ -235,7 +235,7 @@ def test_mistakes(write, content, options, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"question": "?", "context": ""}\n\n{"question"\n', "own.jsonl, line 3 is no JSON ("),
+        ('{"question": "?", "context": ""}\n\n{"question"\n', "own.jsonl, line 3 is not JSON ("),
         ('["?", ""]', "own.jsonl, line 1 is a list, expected an object with 'context'."),
         ('{"context": ""}', "own.jsonl, line 1 has no 'question', only 'context'"),
         ('{"context": "", "question": "?", "id": null}', "own.jsonl, line 1: 'id' is null, expected a string."),
@@ -254,5 +254,5 @@ def test_other_mistakes(tmp_path, write):
         read(tmp_path / "own.jsonl", training=True)
     path = tmp_path / "latin.json"
     path.write_bytes('{"data": "é"}'.encode("latin1"))
-    with pytest.raises(InputError, match="is not UTF-8 at byte 11"):
+    with pytest.raises(InputError, match=r"latin\.json is not JSON \(byte 11 is not UTF-8; convert"):
         read(path, training=False)

@@ -90,7 +90,7 @@ def test_threshold(tmp_path):
     bad = '{"null_score_diff_threshold": null, "weights": "a1"}'
     for content in ("", "[]", "{}", bad, '{"null_score_diff_threshold": 1.5}', "3"):
         path.write_text(content)
-        with pytest.raises(InputError, match="has no threshold; expected"):
+        with pytest.raises(InputError, match=r"threshold\.json .*; expected .*; remove it, or evaluate again"):
             prediction_files.read_threshold(path)
     with pytest.raises(InputError, match="Cannot read"):
         prediction_files.read_threshold(tmp_path / "none.json")

@@ -114,7 +114,9 @@ def test_parts(tmp_path):
         ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not beside it"),
         ('{"weight_map": {"c": "1.safetensors"}}', "says that c is in 1.safetensors, but it is not"),
         ("{}", 'has no "weight_map"'),
-        ("[", 'has no "weight_map"'),
+        ('{"weight_map": {"a": 1}}', 'has no "weight_map" of names to files'),
+        ('{"weight_map": []}', r"weight_map is a list \(\[\]\); it must be an object"),
+        ("[", "is not JSON"),
     ):
         index.write_text(text)
         with pytest.raises(InputError, match=message):

@@ -75,6 +75,9 @@ def write(output_dir: str, output: Output) -> list[str]:
         if output.vocab_file:
             _copy_vocabulary(output.vocab_file, unfinished / initialization.VOCAB_FILE)
         os.replace(unfinished, final)
+    except OSError as error:  # in a folder whose name tells nobody anything
+        name = os.path.basename(error.filename or "")
+        raise OSError(error.errno, f"{name} {error.strerror or error}".strip(), os.fspath(final)) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return sorted(path.name for path in final.iterdir())

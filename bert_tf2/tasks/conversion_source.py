@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bert_tf2 import checkpoints, huggingface, initialization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.huggingface_config import read_json
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
-from bert_tf2.tasks.task_files import LABELS_FILE, TASK_FILE, read_labels
+from bert_tf2.tasks.task_files import LABELS_FILE, read_labels
 
 Format = Literal["google", "huggingface"]
 # Kinds of a classifier's problem: those of transformers -> ours.
@@ -106,9 +106,8 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
     left_out = {name: "state of the training" for name in sorted(shapes) if checkpoints.is_of_training(name)}
     folder = os.path.dirname(prefix)
-    task_file, labels_file = os.path.join(folder, TASK_FILE), os.path.join(folder, LABELS_FILE)
-    task = read_json(task_file) if os.path.isfile(task_file) else {}
-    kind = task.get("problem_type")
+    labels_file = os.path.join(folder, LABELS_FILE)
+    kind = task_files.setting(folder, "problem_type", str)
     return Source(
         format="google",
         weights=prefix,
@@ -116,14 +115,20 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         config=config,
         own_names={name: name for name in names},
         shapes={name: tuple(shapes[name]) for name in names},
-        read=lambda name: np.asarray(reader.get_tensor(name), np.float32),
+        read=lambda name: _as_float32(checkpoints.read(reader, name, prefix), name, prefix),
         left_out=left_out,
         unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
         classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
         labels=read_labels(labels_file) if os.path.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
-        do_lower_case=task.get("do_lower_case"),
+        do_lower_case=task_files.setting(folder, "do_lower_case", bool),
     )
+
+
+def _as_float32(array: NDArray[Any], name: str, prefix: str) -> NDArray[np.float32]:
+    if array.dtype.kind not in "fiuV":  # V: bfloat16
+        raise InputError(f"{name} in {prefix} is of {array.dtype}, not of numbers; use another checkpoint.")
+    return np.asarray(array, np.float32)
 
 
 def check_complete(source: Source, names: Collection[str]) -> None:

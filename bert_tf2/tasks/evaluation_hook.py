@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.events import write_scalars
 
@@ -183,9 +183,9 @@ class EvaluationHook:
         return f"{self._best.name} has not become better {where}, --early_stopping_patience is {times}"
 
     def _write_history(self) -> None:
-        # NaN, which a correlation can be, is no JSON.
+        # NaN, which a correlation can be, and infinity are not JSON.
         lines = [
-            {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in entry.items()}
+            {name: value if math.isfinite(value) else None for name, value in entry.items()}
             for entry in self.history
         ]
         with files.replacing(self._path) as file:
@@ -203,7 +203,7 @@ def read_history(path: str) -> list[dict[str, Any]]:
     history = []
     for number, line in enumerate(files.read_lines(path), 1):
         try:
-            entry = json.loads(line)
+            entry = json_files.parse(line, path)
             entry["step"] = int(entry["step"])
         except (ValueError, TypeError, KeyError):
             raise InputError(

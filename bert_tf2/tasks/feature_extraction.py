@@ -17,17 +17,16 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import files, initialization, line_blocks, modeling
+from bert_tf2.bounds import check_most
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.errors import InputError
-from bert_tf2.huggingface_config import read_json
 from bert_tf2.line_blocks import STANDARD_INPUT
 from bert_tf2.precision import PrecisionConfig
 from bert_tf2.progress import Progress
-from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs
+from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs, task_files
 from bert_tf2.tasks.feature_encoder import POOLER, POOLINGS, TOKENS, Encoder
 from bert_tf2.tasks.feature_input import Sequences
 from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation
-from bert_tf2.tasks.task_files import TASK_FILE
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
 
 logger = logging.getLogger(__name__)
@@ -80,6 +79,7 @@ class FeatureConfig:
         for name, lowest in (("max_seq_length", 3), ("batch_size", 1)):
             if getattr(self, name) < lowest:
                 raise InputError(f"--{name}={getattr(self, name)}; it has to be at least {lowest}.")
+        check_most(self)
         for name, choices in (("output_format", feature_outputs.FORMATS), ("pooling", POOLINGS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
@@ -186,9 +186,8 @@ def _find_case(config: FeatureConfig) -> bool:
     if config.do_lower_case is not None:
         return config.do_lower_case
     found = initialization.find_do_lower_case(config.init_checkpoint)
-    path = os.path.join(initialization.folder_of(config.init_checkpoint), TASK_FILE)
-    if found is None and os.path.isfile(path):
-        found = read_json(path).get("do_lower_case")
+    if found is None:
+        found = task_files.setting(initialization.folder_of(config.init_checkpoint), "do_lower_case", bool)
     if found is False:
         logger.info("--do_lower_case=false, as the folder of --init_checkpoint says.")
     return found is not False

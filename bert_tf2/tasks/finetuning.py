@@ -109,6 +109,8 @@ class Finetuning:
         dispensable: Collection[str] = (),
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed."""
+        if foundation.init_checkpoint and not os.path.exists(os.path.join(config.output_dir, "checkpoint")):
+            initialization.check_config(foundation.bert_config, foundation.init_checkpoint, is_needed=True)
         precision = config.precision.resolved()
         keras.utils.set_random_seed(config.seed)
         with strategy.scope(), precision.policy():

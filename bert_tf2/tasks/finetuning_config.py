@@ -5,6 +5,7 @@ import math
 import re
 
 from bert_tf2 import training
+from bert_tf2.bounds import MOST_SEED
 from bert_tf2.distribution import DistributionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.optimization import OptimizerConfig
@@ -114,9 +115,12 @@ class FinetuningConfig(training.LoopConfig):
         if not self.seeds:
             return ()
         text = self.seeds.replace(" ", "")
-        found = tuple(map(int, text.split(","))) if re.fullmatch(r"\d+(,\d+)*", text) else ()
-        if not found or len(set(found)) < len(found):
-            raise InputError(f"--seeds={self.seeds}; different whole numbers with commas between were expected: 1,2,3.")
+        found = tuple(map(int, text.split(","))) if re.fullmatch(r"\d{1,10}(,\d{1,10})*", text) else ()
+        if not found or len(set(found)) < len(found) or max(found) > MOST_SEED:
+            raise InputError(
+                f"--seeds={self.seeds:.200}; different whole numbers up to {MOST_SEED} with commas between were "
+                "expected: 1,2,3."
+            )
         return found
 
     @property

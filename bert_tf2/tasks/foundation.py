@@ -2,20 +2,18 @@
 
 import dataclasses
 import filecmp
-import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
 from bert_tf2 import files, initialization, tokenization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
-from bert_tf2.tasks.task_files import TASK_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +56,8 @@ class Foundation:
         kept = config.output_dir if is_trained and not config.overwrite_output_dir else None
         vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
         if vocab_file is None and spm_model_file is None:
-            vocab_file, spm_model_file = _find_vocabulary(kept, config.init_checkpoint)
+            start = config.init_checkpoint or (None if config.do_train else config.output_dir)
+            vocab_file, spm_model_file = _find_vocabulary(kept, start)
         elif kept:
             _check_kept(kept, vocab_file, spm_model_file)
         return cls(
@@ -89,7 +88,8 @@ class Foundation:
         if len(tokenizer.vocab) > self.bert_config.vocab_size:
             raise InputError(
                 f"{self.vocabulary_file} has {len(tokenizer.vocab):,} pieces, but the model's vocab_size is "
-                f"{self.bert_config.vocab_size:,}; give the vocabulary and the config of one model."
+                f"{self.bert_config.vocab_size:,}; give the vocabulary and the config of one model, or make room for "
+                "more pieces with convert_checkpoint.py --grow_vocab."
             )
         return tokenizer
 
@@ -161,19 +161,12 @@ def _find_case(config: FinetuningConfig) -> bool:
         return _DEFAULT_CASE if config.do_lower_case is None else config.do_lower_case
     found = initialization.find_do_lower_case(config.init_checkpoint)
     if found is None:
-        found = _task_file(initialization.folder_of(config.init_checkpoint)).get("do_lower_case")
-    if isinstance(found, bool) and found != _DEFAULT_CASE:
+        found = task_files.setting(initialization.folder_of(config.init_checkpoint), "do_lower_case", bool)
+    if found is None:
+        return _DEFAULT_CASE
+    if found != _DEFAULT_CASE:
         logger.info("--do_lower_case=%s, as the folder of --init_checkpoint says.", str(found).lower())
-    return found if isinstance(found, bool) else _DEFAULT_CASE
-
-
-def _task_file(folder: str) -> dict[str, Any]:
-    try:
-        with open(os.path.join(folder, TASK_FILE), encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return found
 
 
 def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:

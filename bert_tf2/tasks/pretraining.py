@@ -17,6 +17,7 @@ from bert_tf2 import (
     checkpoints,
     evaluation,
     files,
+    initialization,
     modeling,
     optimization,
     record_files,
@@ -52,6 +53,9 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     strategy = make_strategy(config.distribution)
     precision = config.precision.resolved()
     bert_config = BertConfig.from_json_file(config.bert_config_file)
+    is_resumed = os.path.exists(os.path.join(config.output_dir, "checkpoint"))
+    if checkpoint := config.output_dir if is_resumed else config.init_checkpoint:
+        initialization.check_config(bert_config, checkpoint, is_needed=not is_resumed)
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} but {config.bert_config_file} has max_position_embeddings="

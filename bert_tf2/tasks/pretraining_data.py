@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bert_tf2 import files, text_groups
+from bert_tf2 import files, json_files, text_groups
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
 from bert_tf2.instances import InstanceParameters
@@ -90,6 +91,7 @@ class PretrainingDataConfig:
         for name in ("group_bytes", "num_workers"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
+        check_most(self)
         for name, choices in (("compression", COMPRESSIONS), ("masking", MASKINGS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
@@ -247,7 +249,7 @@ def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summar
 def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
     """The summary of an earlier run, if it had the same input and flags and all that it wrote is there."""
     try:
-        left = json.loads(config.summary_file.read_text(encoding="utf-8"))
+        left = json_files.read(config.summary_file)
         if left["fingerprint"] != _fingerprint(jobs) or left["sizes"] != _sizes(_outputs(config, jobs)):
             return None
         return Summary(**{field.name: left[field.name] for field in dataclasses.fields(Summary)})

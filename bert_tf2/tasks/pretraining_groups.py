@@ -10,13 +10,12 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files, full_sentences, records, text_groups
+from bert_tf2 import files, full_sentences, json_files, records, text_groups
 from bert_tf2.compilation import kernel
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.fast_records import BlockWriter, Compression
@@ -127,7 +126,7 @@ class Job:
     def finished(self) -> Summary | None:
         """The summary that an earlier run left, if its outputs are whole and of the same text and flags."""
         try:
-            left = json.loads(Path(self.marker).read_text(encoding="utf-8"))
+            left = json_files.read(self.marker)
             if left["fingerprint"] != self.fingerprint:
                 return None
             if [os.path.getsize(path) for path in self.outputs] != left["sizes"]:

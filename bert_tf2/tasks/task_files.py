@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 
 TASK_FILE = "task.json"
@@ -111,6 +111,21 @@ def load(
     return fields
 
 
+def setting(folder: str | os.PathLike[str], key: str, kind: type) -> Any:
+    """A value of a folder's `task.json`, for who does not know yet whose model it is; None where there is none.
+
+    Args:
+      folder: of the model.
+      key: of the value.
+      kind: its type: `str` or `bool`.
+
+    Raises:
+      InputError: the file cannot be read, or the value is of another type.
+    """
+    path = os.path.join(folder, TASK_FILE)
+    return json_files.get(json_files.read_object(path, _ADVICE), key, kind, path) if os.path.isfile(path) else None
+
+
 def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> None:
     """Checks that a folder's model is one of the task at hand.
 
@@ -130,15 +145,7 @@ def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> N
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise files.cannot_read(path, error) from None
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); {_ADVICE}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object; {_ADVICE}")
-    return content
+    return json_files.read_object(path, _ADVICE)
 
 
 def _checked(
@@ -155,7 +162,7 @@ def _checked(
         may_be_missing = value is None and fields[name].default is None
         all_names = name != "labels" or (isinstance(value, list) and all(isinstance(label, str) for label in value))
         if not may_be_missing and (type(value) not in kinds or not all_names):
-            raise InputError(f"{path}: {name} cannot be {value!r:.60}; {_ADVICE}")
+            raise InputError(f"{path}: {name} cannot be {json_files.shown(value)}; {_ADVICE}")
     return {**content, "labels": tuple(content["labels"])}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -72,14 +72,15 @@ class UnfinishedOutput:
 
     def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
         try:
-            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
-            is_whole = all((self.folder / name).stat().st_size >= state["sizes"][name] for name in names)
+            state = json_files.read(self.folder / _STATE)
+            settings, done, sizes = state["settings"], dict(state["done"]), dict(state["sizes"])
+            is_whole = all((self.folder / name).stat().st_size >= sizes[name] >= 0 for name in names)
         except (OSError, ValueError, KeyError, TypeError):
             return {}, {}
-        if not is_whole or state["settings"] != self._settings:
+        if not is_whole or settings != self._settings:
             logger.info("%s was begun with other settings; starting anew.", self.output_file)
             return {}, {}
-        return state["done"], state["sizes"]
+        return done, sizes
 
     def __enter__(self) -> Self:
         return self
@@ -137,4 +138,6 @@ class UnfinishedOutput:
         for file in self._files.values():
             with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
                 file.close()
+        if kind is not None and self.folder.exists() and not (self.folder / _STATE).exists():
+            shutil.rmtree(self.folder)  # there is nothing to go on with
         self._lock.close()

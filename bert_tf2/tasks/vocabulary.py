@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2 import files, vocabulary
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
@@ -68,6 +69,7 @@ class VocabularyConfig:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"--{name}={value} is too small; give at least {least}.")
+        check_most(self)
         if self.extend and self.type != "wordpiece":
             raise InputError("--extend fills the [unusedN] slots of a vocab.txt; it works with --type=wordpiece only.")
         if self.max_new is not None and not self.extend:

@@ -1,6 +1,5 @@
 """The files that a prediction writes; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files, metrics
+from bert_tf2 import files, json_files, metrics
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -81,7 +80,7 @@ def write_prediction_lines(
                     line["label"] = names[int(found)]
                 if names:
                     line["probabilities"] = dict(zip(names, value, strict=True))
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json_files.line(line))
 
 
 def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32]) -> None:

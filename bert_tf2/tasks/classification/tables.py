@@ -9,18 +9,18 @@ All are UTF-8, with or without a byte order mark. Blank lines are no rows.
 
 import csv
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _PACKED = (".gz", ".zst")
 _MOST_NAMES = 20
+_EXPECTED = 'expected an object on each line, for example {"text": "...", "label": "..."}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,23 +180,10 @@ def _read_json_lines(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in _lines(path):
         if not line.strip():
             continue
-        try:
-            value = json.loads(line, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"{path}, line {number} is no JSON ({error}); expected an object on each line, for example "
-                '{"text": "...", "label": "..."}.'
-            ) from None
+        value = json_files.parse(line, f"{path}, line {number}", _EXPECTED)
         if not isinstance(value, dict):
-            raise InputError(
-                f"{path}, line {number} holds {_called(value)}, expected an object on each line, for example "
-                '{"text": "...", "label": "..."}.'
-            )
+            raise InputError(f"{path}, line {number} holds {_called(value)}, {_EXPECTED}.")
         yield number, value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _called(value: Any) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 
 SAVED_MODEL, ENCODER, ONNX = "saved_model", "encoder", "onnx"
@@ -77,6 +78,7 @@ class ExportConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"--{name}={value}; it has to be at least 1.")
+        check_most(self)
         if self.language is not None and self.language not in LANGUAGES:
             raise InputError(f"Unknown --language {self.language!r}; choose one of {', '.join(LANGUAGES)}.")
         if self.null_score_diff_threshold is not None and math.isnan(self.null_score_diff_threshold):

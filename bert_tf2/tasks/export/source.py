@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints, initialization
 from bert_tf2.errors import InputError
-from bert_tf2.huggingface_config import default_labels, read_json
+from bert_tf2.huggingface_config import default_labels
 from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
-from bert_tf2.tasks import conversion_source
+from bert_tf2.tasks import conversion_source, task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.export.config import ExportConfig
 from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation
@@ -144,8 +144,7 @@ def open_source(config: ExportConfig) -> ModelSource:
 
 def _description(found: conversion_source.Source) -> Description:
     """What the model is for: as its `task.json` says, else by its head."""
-    path = os.path.join(found.folder, TASK_FILE)
-    kind = read_json(path).get("problem_type") if os.path.isfile(path) else None
+    kind = task_files.setting(found.folder, "problem_type", str)
     loaded: Description | None = None
     if kind in PROBLEM_TYPES:
         loaded = ClassificationDescription.load(found.folder)
@@ -154,6 +153,7 @@ def _description(found: conversion_source.Source) -> Description:
     elif kind == QUESTION_ANSWERING:
         loaded = SquadDescription.load(found.folder)
     elif kind is not None:
+        path = os.path.join(found.folder, TASK_FILE)
         raise InputError(f"{path}: unknown problem_type {kind!r:.60}; this model cannot be exported.")
     return loaded or _by_head(found)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.features import WindowFeatures
@@ -44,6 +45,7 @@ class AnswerParameters:
         for name in ("n_best_size", "max_answer_length"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
+        check_most(self)
 
 
 class NBestEntry(NamedTuple):

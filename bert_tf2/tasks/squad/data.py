@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -10,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from bert_tf2 import files, initialization
+from bert_tf2 import files, initialization, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.huggingface_config import read_json
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
 from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
 from bert_tf2.tasks.squad.config import SquadConfig
@@ -22,7 +21,6 @@ from bert_tf2.tasks.squad.examples import SquadData
 from bert_tf2.tasks.squad.fast_features import Windows
 from bert_tf2.tasks.squad.model import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
-from bert_tf2.tasks.task_files import TASK_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +78,7 @@ class Questions:
             "windows": dataclasses.asdict(self.windows.summary),
         }
         with files.replacing(path) as file:
-            json.dump(summary, file, indent=1, ensure_ascii=False)
-            file.write("\n")
+            file.write(json_files.line(summary, indent=1))
 
 
 def open_data(config: SquadConfig, foundation: Foundation) -> tuple[TaskDescription, dict[Split, SquadData]]:
@@ -155,8 +152,7 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     if saved or config.do_train or not config.init_checkpoint:
         return saved, config.output_dir
     folder = initialization.folder_of(config.init_checkpoint)
-    path = os.path.join(folder, TASK_FILE)
-    is_ours = os.path.exists(path) and read_json(path).get("problem_type") == QUESTION_ANSWERING
+    is_ours = task_files.setting(folder, "problem_type", str) == QUESTION_ANSWERING
     return TaskDescription.load(folder) if is_ours else None, folder
 
 

@@ -4,7 +4,6 @@ Follows `read_squad_examples` of google-research/bert `run_squad.py`. Beyond it:
 names the place, and what a file holds is counted.
 """
 
-import json
 import logging
 import os
 import random
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.squad import words
 from bert_tf2.tasks.squad.words import Paragraph
@@ -198,10 +197,7 @@ def read_json_lines(path: str | os.PathLike[str], language: str = "en") -> Squad
     for number, line in enumerate(files.read_lines(path), 1):
         if line.strip():
             where = f"{path}, line {number}"
-            try:
-                content = json.loads(line)
-            except ValueError as error:
-                raise InputError(f'{where} is no JSON ({error}); write {{"question": ..., "context": ...}}.') from None
+            content = json_files.parse(line, where, 'write {"question": ..., "context": ...}')
             lines.append((where, str(number), content, _get(content, "context", str, where)))
     contexts = dict.fromkeys(context for _, _, _, context in lines)
     if language == "auto":
@@ -315,24 +311,7 @@ def _checked(data: SquadData, path: str, training: bool) -> SquadData:
 
 
 def _load(path: str) -> Any:
-    try:
-        with files.open_bytes(path) as file:
-            content = file.read()
-    except (OSError, EOFError) as error:
-        raise files.cannot_read(path, error) from None
-    if not content.strip():
-        raise InputError(f"{path} is empty; expected SQuAD's JSON.")
-    try:
-        return json.loads(content)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 at byte {error.start + 1}; convert it, for example with iconv."
-        ) from None
-    except json.JSONDecodeError as error:
-        advice = "if it is JSON Lines, call it .jsonl" if error.msg == "Extra data" else "it is damaged or cut short"
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: no JSON ({error.msg}); {advice}."
-        ) from None
+    return json_files.read(path, "SQuAD's JSON was expected; JSON Lines must be named .jsonl")
 
 
 def _get(holder: Any, key: str, kind: type, where: str) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.squad.examples import Answer, Example
@@ -53,6 +54,7 @@ class FeatureParameters:
         for name in ("doc_stride", "max_query_length"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
+        check_most(self)
         if self.max_seq_length <= self.max_query_length + SPECIAL_TOKENS:
             raise InputError(
                 f"--max_seq_length={self.max_seq_length} has to be greater than --max_query_length="

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bert_tf2 import files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
 from bert_tf2.tasks.squad.examples import Example
@@ -21,6 +21,7 @@ JSON_LINES = "predictions.jsonl"
 THRESHOLD = "null_score_diff_threshold.json"
 
 _THRESHOLD, _WEIGHTS = "null_score_diff_threshold", "weights"
+_THRESHOLD_ADVICE = f'expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a string}}; remove it, or evaluate again'
 
 _string = json.JSONEncoder().encode
 
@@ -76,7 +77,7 @@ def write_json_lines(
                 "start": answer.start,
                 "end": answer.end,
             }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json_files.line(line))
 
 
 def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float, weights: str) -> None:
@@ -101,15 +102,12 @@ def read_threshold(path: str | os.PathLike[str]) -> tuple[float, str]:
       InputError: the file is missing or something else.
     """
     try:
-        values = json.loads("\n".join(files.read_lines(path)))
+        values = json_files.read_object(path, _THRESHOLD_ADVICE)
         return float(values[_THRESHOLD]), str(values[_WEIGHTS])
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError):
-        raise InputError(
-            f'{os.fspath(path)} has no threshold; expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a string}}; '
-            "remove it, or evaluate again."
-        ) from None
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise InputError(f"{os.fspath(path)} has no threshold; {_THRESHOLD_ADVICE}.") from None
 
 
 def _dict(keys: Iterable[str], values: Iterable[str]) -> Iterator[str]:

@@ -162,11 +162,11 @@ class _Job:
     def predict(self, step: int) -> None:
         folder, is_chief = self.config.output_dir, self.finetuning.is_chief
         unfinished = os.path.join(folder, prediction_files.PREDICTIONS)
+        threshold = self._threshold()  # now, for a damaged file is to be known before the work is done
         questions, size = self.questions("predict"), self.config.predict_batch_size
         found = self._predictions(questions, step, size, unfinished if is_chief else None)
         if not is_chief:
             return
-        threshold = self._threshold()
         found = [with_threshold(prediction, threshold) for prediction in found]
         paths = list(map(str, prediction_files.write(folder, found)))
         paths.append(os.path.join(folder, prediction_files.JSON_LINES))
