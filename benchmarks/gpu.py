@@ -2,18 +2,20 @@
 
     python benchmarks/gpu.py [--peer=PYTHON] [--only=REGEX] [--seconds=480]
 
-In this order, printing as it goes, each part in processes of its own, so that what fails leaves the rest standing:
+In this order, each part in processes of its own, so that what fails leaves the rest standing:
 
 - `devices`: card, driver and versions; the rate of matmuls in float32, TF32 and bfloat16.
 - `numbers`: the golden forward pass and the original's 20 training steps in float32 without TF32, against the bounds of
   the CPU's tests, without and with XLA; bfloat16 next to float32.
-- `resume`: six steps at once, against three, a checkpoint, a new process's worth of objects, and three more.
-- `speed`: steps of BERT-Base and BERT-Large, sequences of 128 and 512, float32 and bfloat16, with XLA and without, packed,
-  next to transformers on PyTorch (`sdpa`, bfloat16, compiled and not): sequences and tokens a second, model FLOPs as a
-  fraction of the matmul rate measured in the same process, and the most device memory.
+- `resume`: six steps at once, against three, a checkpoint, a new trainer, and three more.
+- `speed`: steps of BERT-Base and BERT-Large, sequences of 128 and 512, float32 and bfloat16, with XLA and without,
+  packed, next to transformers on PyTorch (`sdpa`, bfloat16, compiled and not): sequences and tokens a second, model
+  FLOPs as a fraction of the matmul rate measured in the same process, and the most device memory.
 
 `--peer` is a Python with torch and transformers (the same one if omitted). The sides are those of `training_step.py`.
-A group of `speed` builds and compiles side by side, and is then timed one at a time.
+A group of `speed` builds and compiles side by side, and is then timed one at a time, the next one building meanwhile.
+What a side of ours needs of time is mostly XLA's; on sixteen cores, five sides at once, it took 190 to 240 s for
+BERT-Base. So eight minutes see two groups; `--only` chooses, `--seconds` gives more.
 """
 
 import argparse
@@ -51,34 +53,30 @@ class Side(NamedTuple):
     change: str = ""
 
 
-# Those of a group fit the memory of one card together.
+# Those of a group fit the memory of one card together, and the next group beside them while it builds.
 GROUPS = [
     [
         Side("Base 512 x 64, XLA", "ours", BASE_512, "bfloat16"),
         Side("Base 512 x 64, transformers sdpa compiled", "transformers", BASE_512, "bfloat16", "sdpa compiled"),
-    ],
-    [
         Side("Base 128 x 256, XLA", "ours", BASE_128, "bfloat16"),
         Side("Base 128 x 256, transformers sdpa compiled", "transformers", BASE_128, "bfloat16", "sdpa compiled"),
-        Side("Base 512 x 64, packed, XLA", "ours", BASE_512, "bfloat16", "packed"),
-    ],
-    [
-        Side("Base 512 x 64, update apart, XLA", "ours", BASE_512, "bfloat16", "update apart"),
-        Side("Base 512 x 64, no XLA", "ours", BASE_512, "bfloat16", "no XLA"),
-        Side("Base 512 x 64, transformers sdpa", "transformers", BASE_512, "bfloat16", "sdpa"),
     ],
     [
         Side("Large 512 x 32, XLA", "ours", LARGE_512, "bfloat16"),
         Side("Large 512 x 32, transformers sdpa compiled", "transformers", LARGE_512, "bfloat16", "sdpa compiled"),
-    ],
-    [
-        Side("Large 128 x 128, XLA", "ours", LARGE_128, "bfloat16"),
-        Side("Large 128 x 128, transformers sdpa compiled", "transformers", LARGE_128, "bfloat16", "sdpa compiled"),
+        Side("Base 512 x 64, no XLA", "ours", BASE_512, "bfloat16", "no XLA"),
+        Side("Base 512 x 64, packed, XLA", "ours", BASE_512, "bfloat16", "packed"),
     ],
     [
         Side("Base 128 x 256, float32, XLA", "ours", BASE_128, "float32"),
         Side("Base 128 x 256, float32, no XLA", "ours", BASE_128, "float32", "no XLA"),
         Side("Base 128 x 256, no XLA", "ours", BASE_128, "bfloat16", "no XLA"),
+        Side("Base 512 x 64, update apart, XLA", "ours", BASE_512, "bfloat16", "update apart"),
+        Side("Base 512 x 64, transformers sdpa", "transformers", BASE_512, "bfloat16", "sdpa"),
+    ],
+    [
+        Side("Large 128 x 128, XLA", "ours", LARGE_128, "bfloat16"),
+        Side("Large 128 x 128, transformers sdpa compiled", "transformers", LARGE_128, "bfloat16", "sdpa compiled"),
     ],
 ]
 TOY = Work(128, 2, 2, 256, 4, 32, False)
@@ -98,7 +96,11 @@ def devices() -> None:
     for device in tf.config.list_physical_devices():
         details = tf.config.experimental.get_device_details(device) if device.device_type == "GPU" else {}
         print(device.name, details)
-    for name, dtype, tf32 in (("float32", tf.float32, False), ("TF32", tf.float32, True), ("bfloat16", tf.bfloat16, True)):
+    for name, dtype, tf32 in (
+        ("float32", tf.float32, False),
+        ("TF32", tf.float32, True),
+        ("bfloat16", tf.bfloat16, True),
+    ):
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
         print(f"matmuls in {name}: {matmul_rate(dtype) / 1e12:.1f} TFLOP/s", flush=True)
 
@@ -312,18 +314,27 @@ def serve(side: Side) -> None:
 # --- All together -----------------------------------------------------------------------------------------------------
 
 
-def run_part(name: str, options: argparse.Namespace) -> None:
-    print(f"--- {name}", flush=True)
-    command = [sys.executable, __file__, f"--part={name}"]
-    try:
-        done = subprocess.run(
-            command, env=environment(), timeout=left(options, 120), stderr=subprocess.PIPE, text=True
-        )
-    except subprocess.TimeoutExpired:
-        print(f"{name} took too long and was ended.")
-        return
-    if done.returncode:
-        print(f"{name} failed:\n{done.stderr[-3000:]}")
+class Part:
+    """A part that runs while others do; what it prints is kept until `show`."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.log = name, tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
+        command = [sys.executable, __file__, f"--part={name}"]
+        self.process = subprocess.Popen(command, env=environment(), stdout=self.log, stderr=self.log)
+
+    def show(self, seconds: float) -> None:
+        """Waits so long at most, and prints."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            print(f"{self.name} took too long and was ended.")
+        self.log.seek(0)
+        lines = [line for line in self.log.read().splitlines() if not _NOISE.match(line)]
+        print(f"--- {self.name}\n" + "\n".join(lines[-40:]), flush=True)
+
+
+_NOISE = re.compile(r"[IWE]\d{4} |WARNING: All log messages|To enable the following instructions|$")
 
 
 def environment() -> dict[str, str]:
@@ -341,28 +352,43 @@ def left(options: argparse.Namespace, most: float) -> float:
     return max(min(most, options.deadline - time.monotonic()), 1.0)
 
 
-def run_group(sides: list[Side], options: argparse.Namespace) -> None:
-    running = {}
-    for side in sides:
-        python = options.peer if side.side == "transformers" else sys.executable
-        log = tempfile.TemporaryFile("w+")
-        worker = f"--worker={json.dumps(side)}"
-        process = subprocess.Popen(
-            [python, __file__, worker], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment(),
-            text=True,
-        )
-        running[side] = (process, log)
-    ready = {side: answer(running[side], left(options, 150)) for side in sides}
-    for side in sides:
-        if ready[side]:
-            running[side][0].stdin.write("\n")
-            running[side][0].stdin.flush()
-            show(side, ready[side]["ready"], answer(running[side], left(options, 60)), running[side][1])
-        else:
-            explain(side, running[side][1])
-    for process, _ in running.values():
-        process.kill()
-        process.wait()
+class Group:
+    """Sides that build side by side, and are then timed one at a time."""
+
+    def __init__(self, sides: list[Side], options: argparse.Namespace) -> None:
+        self.options, self.running, self.begin = options, {}, time.monotonic()
+        for side in sides:
+            python = options.peer if side.side == "transformers" else sys.executable
+            log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
+            process = subprocess.Popen(
+                [python, __file__, f"--worker={json.dumps(side)}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment(),
+                text=True,
+            )
+            self.running[side] = (process, log)
+        self.ready: dict[Side, Any] = {}
+
+    def wait(self) -> None:
+        """Until all are ready, have failed, or time is up."""
+        for side, running in self.running.items():
+            self.ready[side] = answer(running, left(self.options, 240 - (time.monotonic() - self.begin)))
+
+    def measure(self) -> None:
+        for side, (process, log) in self.running.items():
+            if self.ready[side]:
+                process.stdin.write("\n")
+                process.stdin.flush()
+                show(side, self.ready[side]["ready"], answer((process, log), left(self.options, 60)), log)
+            else:
+                explain(side, log)
+
+    def end(self) -> None:
+        for process, _ in self.running.values():
+            process.kill()
+            process.wait()
 
 
 def answer(running: tuple[Any, Any], seconds: float) -> dict[str, float] | None:
@@ -412,16 +438,22 @@ def main() -> None:
         name, side, work, precision, change = json.loads(options.worker)
         serve(Side(name, side, Work(*work), precision, change))
         return
-    for name in PARTS:
-        if re.search(options.only, name):
-            run_part(name, options)
-    print("--- speed", flush=True)
-    for group in GROUPS:
-        chosen = [side for side in group if re.search(options.only, side.name)]
-        if options.toy:
-            chosen = [side._replace(work=TOY, name=f"{side.name} (toy)") for side in chosen]
-        if chosen and time.monotonic() < options.deadline:
-            run_group(chosen, options)
+    parts = [Part(name) for name in PARTS if re.search(options.only, name)]
+    groups = [[side for side in group if re.search(options.only, side.name)] for group in GROUPS]
+    if options.toy:
+        groups = [[s._replace(work=TOY, name=f"{s.name} (toy)") for s in group] for group in groups]
+    pending = [group for group in groups if group]
+    group = Group(pending.pop(0), options) if pending else None
+    for part in parts:
+        part.show(left(options, 200))
+    while group:
+        group.wait()
+        # The next one reads, traces and compiles meanwhile; it needs the card only later.
+        following = Group(pending.pop(0), options) if pending and left(options, 60) >= 60 else None
+        print("--- speed", flush=True)
+        group.measure()
+        group.end()
+        group = following
 
 
 if __name__ == "__main__":

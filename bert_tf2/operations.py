@@ -95,7 +95,12 @@ def _keep(seed: tf.Tensor, shape: tf.Tensor | tf.TensorShape, rate: float) -> tf
     def folded(bits: tf.Tensor, shift: int) -> tf.Tensor:
         return tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, constant(shift)))
 
-    bits = tf.bitcast(tf.range(tf.reduce_prod(shape)), tf.uint32)
+    # The index is made to follow from the seed: else TensorFlow would fold it before XLA sees it, into a constant as
+    # large as the mask, gigabytes of them for scores of 512 positions.
+    zero = tf.cast(seed[0] < constant(0), tf.int32)
+    columns = shape[-1]
+    rows = tf.range(tf.reduce_prod(shape[:-1])) + zero
+    bits = tf.reshape(tf.bitcast(rows[:, None] * columns + tf.range(columns), tf.uint32), [-1])
     bits = folded(tf.bitwise.bitwise_xor(bits, seed[0]) * constant(0x9E3779B1), 16)
     bits = folded(tf.bitwise.bitwise_xor(bits, seed[1]) * constant(0x85EBCA6B), 13)
     bits = folded(bits * constant(0xC2B2AE35), 16)
