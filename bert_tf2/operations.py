@@ -97,14 +97,14 @@ def _keep(seed: tf.Tensor, shape: tf.Tensor | tf.TensorShape, rate: float) -> tf
 
     # The index is made to follow from the seed: else TensorFlow would fold it before XLA sees it, into a constant as
     # large as the mask, gigabytes of them for scores of 512 positions.
-    zero = tf.cast(seed[0] < constant(0), tf.int32)
-    columns = shape[-1]
-    rows = tf.range(tf.reduce_prod(shape[:-1])) + zero
-    bits = tf.reshape(tf.bitcast(rows[:, None] * columns + tf.range(columns), tf.uint32), [-1])
+    index = tf.cast(seed[0] < constant(0), tf.int32)
+    for size in tf.unstack(shape) if isinstance(shape, tf.Tensor) else shape:
+        index = index[..., None] * size + tf.range(size)
+    bits = tf.bitcast(index, tf.uint32)
     bits = folded(tf.bitwise.bitwise_xor(bits, seed[0]) * constant(0x9E3779B1), 16)
     bits = folded(tf.bitwise.bitwise_xor(bits, seed[1]) * constant(0x85EBCA6B), 13)
     bits = folded(bits * constant(0xC2B2AE35), 16)
-    return tf.reshape(bits >= constant(round(rate * 2**32)), shape)
+    return bits >= constant(round(rate * 2**32))
 
 
 def _dropped(x: tf.Tensor, seed: tf.Tensor, rate: float) -> tf.Tensor:
