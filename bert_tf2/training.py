@@ -17,6 +17,7 @@ from bert_tf2.batches import INPUT_POSITION, Share, distribute
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
+from bert_tf2.flag_values import check_floats
 from bert_tf2.interruption import StopRequest, stop_request
 from bert_tf2.optimization import Optimizer, OptimizerConfig, Schedule, make_optimizer
 from bert_tf2.precision import LossScale, PrecisionConfig
@@ -71,6 +72,7 @@ class LoopConfig:
     profile_steps: str | None = None
 
     def __post_init__(self) -> None:
+        check_floats(self)
         for field in dataclasses.fields(LoopConfig):
             value, least = getattr(self, field.name), 0 if field.name == "seed" else 1
             if field.type is int and value < least:

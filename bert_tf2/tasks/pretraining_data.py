@@ -17,6 +17,7 @@ from pathlib import Path
 from bert_tf2 import files, text_groups
 from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
+from bert_tf2.flag_values import check_floats
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
@@ -86,6 +87,7 @@ class PretrainingDataConfig:
     resume: bool = False
 
     def __post_init__(self) -> None:
+        check_floats(self)
         _ = self.parameters
         for name in ("group_bytes", "num_workers"):
             if getattr(self, name) < 1:

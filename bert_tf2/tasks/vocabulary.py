@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2 import files, vocabulary
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_has_effect
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
 
@@ -74,6 +75,16 @@ class VocabularyConfig:
             raise InputError(
                 "--max_new limits what --extend adds; give --extend=vocab.txt, too, or --vocab_size alone."
             )
+        check_has_effect(
+            self,
+            ("vocab_size", "num_unused", "limit_alphabet"),
+            not self.extend,
+            "is for a new vocabulary: --extend keeps all pieces and fills [unusedN] slots (--max_new limits how many); "
+            "omit it",
+        )
+        check_has_effect(
+            self, ("spm_model_type",), self.type == "sentencepiece", "needs --type=sentencepiece; give both or omit it"
+        )
         if self.type == "sentencepiece" and not self.output_file.endswith(".model"):
             raise InputError(
                 f"--output_file={self.output_file}: a SentencePiece model is to be named *.model; the list of its "
