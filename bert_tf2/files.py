@@ -64,6 +64,11 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
         raise cannot_read(path, error) from None
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON can hold halves of surrogate pairs, which cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
     """The sentence for a file that is missing, unreadable, or compressed and damaged."""
     reason = getattr(error, "strerror", None) or f"{error}; it is damaged or cut short"

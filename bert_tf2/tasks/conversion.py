@@ -71,7 +71,7 @@ def convert(config: ConversionConfig) -> None:
 
     Raises:
       InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
-        or the vocabularies do not fit.
+        the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
       OSError: the folder cannot be written.
     """
     source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
@@ -99,7 +99,7 @@ def convert(config: ConversionConfig) -> None:
         vocab_file = config.grow_vocab
     folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
     do_lower_case = _do_lower_case(config, source, vocab_file)
-    output = conversion_output.Output(target, folder_config, variables, vocab_file, do_lower_case)
+    output = conversion_output.Output(target, folder_config, variables, vocab_file, do_lower_case, source.folder)
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))
     logger.info(
