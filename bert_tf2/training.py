@@ -327,12 +327,12 @@ class Trainer:
         iterator = self._iterator(data)
         means = _Means(self.step.value_names, config.batch_size, step)
         seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
-        is_chief = self._workers.is_chief
+        profiled_since, is_chief = None, self._workers.is_chief
         events = tf.summary.create_file_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
         progress = Progress("Training", config.num_train_steps, unit="step", initial=step, shown=is_chief)
         with events.as_default(), progress:
             while step < config.num_train_steps:
-                self._profile(step)
+                profiled_since = self._profile(step, profiled_since)
                 count = self._steps_to_boundary(step, seconds_per_step, hooks)
                 call_start = time.monotonic()
                 mine = tf.constant([bool(stop), 0.0 if math.isinf(seconds_per_step) else seconds_per_step], tf.float32)
@@ -363,7 +363,7 @@ class Trainer:
                     break
                 if stops and not last:
                     raise Stopped(self._stopped(step, stop))
-        self._profile(step, ends=True)
+        self._profile(step, profiled_since, ends=True)
 
     def _save(self, step: int) -> None:
         if self._workers.is_chief:
@@ -378,16 +378,21 @@ class Trainer:
         at_once = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
         return max(1, min(min(due) - step, at_once))
 
-    def _profile(self, step: int, ends: bool = False) -> None:
-        """Starts and stops the profiler where `step` is an edge of `profile_steps`."""
+    def _profile(self, step: int, since: int | None, ends: bool = False) -> int | None:
+        """Starts and stops the profiler at the edges of `profile_steps`; returns since when it runs, if it does."""
         if self.config.profiled is None or not self._workers.is_chief:
-            return
+            return None
         first, last = self.config.profiled
-        if step == first and not ends:
+        if since is None and first <= step < last and not ends:  # a training that is resumed can begin in between
             tf.profiler.experimental.start(self.config.output_dir)
-        elif (step == last and not ends) or (ends and first <= step < last):
+            return step
+        if since is not None and (ends or step >= last):
             tf.profiler.experimental.stop()
-            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", first, step, self.config.output_dir)
+            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", since, step, self.config.output_dir)
+            return None
+        if ends and step <= first:
+            logger.warning("--profile_steps=%d,%d: training ended at step %d; nothing was profiled.", first, last, step)
+        return since
 
     def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
         last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps

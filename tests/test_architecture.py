@@ -38,6 +38,7 @@ LEVELS = {
         "tensor_files",
         "tokenization",
         "unicode_tables",
+        "vocabulary_case",
         "wordpiece_kernel",
     ],
     1: [

@@ -20,6 +20,8 @@ from bert_tf2.huggingface_config import FolderConfig
 from bert_tf2.modeling import BertModel
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.conversion_source import expected_shapes
+from bert_tf2.tasks.finetuning_config import FinetuningConfig
+from bert_tf2.tasks.foundation import Foundation
 from bert_tf2.tensor_files import open_safetensors
 from bert_tf2.tokenization import load_vocab
 
@@ -299,6 +301,25 @@ def test_case_of_the_tokenizer(tmp_path, pieces, given, expected):
     (tmp_path / "model/vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:9], pieces]))
     there = run(tmp_path / "model", tmp_path / "there", do_lower_case=given)
     assert json.loads((there / "tokenizer_config.json").read_text())["do_lower_case"] is expected
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_case_of_an_encoder_is_kept(tmp_path, lower):
+    """Google's format has no place for it; what is not said is lower-cased by all scripts."""
+    source = write_folder(tmp_path / "in", "BertModel")
+    (source / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
+    google = run(source, tmp_path / "google")
+    config = FinetuningConfig(output_dir=str(tmp_path / "x"), do_train=True, init_checkpoint=str(google))
+    assert Foundation.find(config).do_lower_case is lower
+    assert (google / "task.json").exists() is not lower
+    back = run(google, tmp_path / "back")
+    assert json.loads((back / "tokenizer_config.json").read_text())["do_lower_case"] is lower
+
+
+def test_a_head_that_is_not_there(tmp_path):
+    source = write_folder(tmp_path / "in", "BertModel")
+    with pytest.raises(InputError, match=r"--head=tagger: .* has no output_weights to be the head of; omit it"):
+        run(source, tmp_path / "out", head="tagger")
 
 
 @pytest.mark.parametrize("output_format", [None, "huggingface"])

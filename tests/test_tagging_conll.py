@@ -133,7 +133,7 @@ def test_packed(tmp_path: Path) -> None:
         ("a O\nb\n", "a.conll, line 2 has 1 column, but line 1 has 2; expected the same number for every word"),
         ("\na O\nb c O\n", "line 3 has 3 columns, but line 2 has 2; .* need tabs"),
         ("a\nb\n", r"line 1 has 1 column: --token_column=0 and --tag_column=-1 are the same one"),
-        ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type, with a hyphen. Is --tag_column right"),
+        ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type, with a hyphen. Is --tag_column"),
         ("a O\nb S-PER\n", r"line 2 has the tag 'S-PER'; .* \(IOBES, BILOU\) have to be converted"),
         ("a O\nb B-\n", "line 2 has the tag 'B-'"),
         ("a O\nb B_PER\n", "line 2 has the tag 'B_PER'; expected O, B-type or I-type, with a hyphen"),

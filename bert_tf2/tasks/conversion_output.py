@@ -15,10 +15,10 @@ from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import FolderConfig, pieces_of_tokenizer_json
 from bert_tf2.metrics import ProblemType
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.conversion_source import PROBLEM_TYPES
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
-from bert_tf2.tasks.task_files import check_labels
 from bert_tf2.tokenization import load_vocab, vocab_of_lines
 
 Description = TaggingDescription | TaskDescription
@@ -95,7 +95,7 @@ def write(output_dir: str, output: Output) -> list[str]:
     """
     description = _description(output)
     if description is not None:
-        check_labels(description.labels, output.source)
+        task_files.check_labels(description.labels, output.source)
     final = Path(output_dir)
     final.parent.mkdir(parents=True, exist_ok=True)
     for left in files.unfinished(final):
@@ -124,7 +124,7 @@ def _write_hugging_face(folder: Path, output: Output) -> None:
 
 
 def _write_google(folder: Path, output: Output, description: Description | None) -> None:
-    """As Google's releases are; with a classifier's or tagger's labels and kind, as fine-tuning here leaves them."""
+    """As Google's releases are; a cased model's case, and a task, as fine-tuning here leaves them."""
     try:
         checkpoints.write(os.fspath(folder / CHECKPOINT), output.variables)
     except tf.errors.OpError as error:
@@ -132,6 +132,8 @@ def _write_google(folder: Path, output: Output, description: Description | None)
     (folder / initialization.CONFIG_FILE).write_text(output.config.bert.to_json_string(), encoding="utf-8")
     if description is not None:
         description.save(os.fspath(folder))
+    elif not output.do_lower_case:  # what is not said is lower-cased, as by the original's scripts
+        task_files.save(os.fspath(folder), {"do_lower_case": False, "labels": []})
 
 
 def _description(output: Output) -> Description | None:

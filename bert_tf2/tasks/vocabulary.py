@@ -11,6 +11,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
+from bert_tf2.vocabulary_case import looks_cased
 
 logger = logging.getLogger(__name__)
 
@@ -272,8 +273,7 @@ def _report_rare_characters(words: Mapping[str, int], pieces: frozenset[str]) ->
 
 def _warn_of_case(pieces: Mapping[str, int], do_lower_case: bool) -> None:
     """A vocabulary with many upper-case pieces is of a cased model."""
-    cased = sum(piece != piece.lower() and piece[0] != "[" for piece in pieces) > len(pieces) / 20
-    if cased and do_lower_case:
+    if do_lower_case and looks_cased(pieces):
         logger.warning(
             "The vocabulary to extend has upper-case pieces, but the text is lower-cased; if it is of a cased model, "
             "pass --do_lower_case=false."

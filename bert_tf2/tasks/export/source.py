@@ -16,7 +16,7 @@ from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import conversion_source
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.export.config import ENCODER, ExportConfig
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation
+from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, check_kept
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
 from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
@@ -129,6 +129,8 @@ def open_source(config: ExportConfig) -> ModelSource:
             spm_model_file = beside
         else:
             vocab_file = initialization.find_vocab_file(config.model)
+    elif config.output_dir:
+        check_kept(found.folder, vocab_file, spm_model_file)
     foundation = Foundation(found.config, vocab_file, spm_model_file, do_lower_case, config.model)
     description = dataclasses.replace(_description(found), do_lower_case=do_lower_case)
     if config.max_seq_length is not None:
