@@ -66,7 +66,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
             num_train_epochs=options.epochs,
             do_train=True,
             do_eval=not options.timed,
-            eval_every_steps=1_000_000,
+            eval_every_steps=0 if options.timed else 1_000_000,
             seed=options.seed,
             optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )

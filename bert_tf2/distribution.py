@@ -166,8 +166,7 @@ def _check_listens(target: str) -> None:
         except (OSError, OverflowError) as error:  # OverflowError: there is no such port
             reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"--use_tpu: nobody answers at {target} ({reason}); check --tpu_name, and that the "
-                "TPU is running."
+                f"--use_tpu: nobody answers at {target} ({reason}); check --tpu_name, and that the TPU is running."
             ) from None
 
 

@@ -79,6 +79,11 @@ def _beginning(path: str | os.PathLike[str]) -> bytes:
         return bytes(file.read(text_encoding.SAMPLE))
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON can hold halves of surrogate pairs, which cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
     """The sentence for a file that is missing, unreadable, or compressed and damaged."""
     reason = getattr(error, "strerror", None) or f"{error}; it is damaged or cut short"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_floats
 from bert_tf2.sequences import CLS, SEP, join_pair, pad, truncate_pair
 from bert_tf2.tokenization import FullTokenizer
 
@@ -47,6 +48,7 @@ class InstanceParameters:
     do_whole_word_mask: bool = False
 
     def __post_init__(self) -> None:
+        check_floats(self)
         if self.max_seq_length < SPECIAL_TOKENS + 2:
             raise InputError(
                 f"--max_seq_length={self.max_seq_length} is too small: {SPECIAL_TOKENS} special tokens and one of each "

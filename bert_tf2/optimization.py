@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from bert_tf2.checkpoints import AVERAGE
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_floats
 
 Schedule = Callable[[tf.Tensor], tf.Tensor]
 
@@ -45,6 +46,7 @@ class OptimizerConfig:
     ema_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        check_floats(self)
         for name, choices in (("optimizer", tuple(OPTIMIZERS)), ("learning_rate_schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")

@@ -13,7 +13,7 @@ import os
 import re
 import string
 import unicodedata
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from bert_tf2.errors import InputError
@@ -148,8 +148,12 @@ def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
     Raises:
       InputError: the file cannot be read, is not UTF-8, is empty, has a piece twice, or lacks one of `SPECIAL_TOKENS`.
     """
-    path = os.fspath(vocab_file)
-    lines = list(read_lines(path))
+    return vocab_of_lines(list(read_lines(vocab_file)), os.fspath(vocab_file))
+
+
+def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
+    """What `load_vocab` makes of the lines of a file, with its errors, which call the file `path`."""
+    lines = list(lines)
     while lines and not lines[-1].strip(_BLANKS):
         lines.pop()
     if not lines:

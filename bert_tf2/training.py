@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import logging
 import math
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.batches import INPUT_POSITION, Share, distribute
-from bert_tf2.bounds import check_most
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
@@ -22,9 +20,10 @@ from bert_tf2.interruption import StopRequest, stop_request
 from bert_tf2.optimization import Optimizer, OptimizerConfig, Schedule, make_optimizer
 from bert_tf2.precision import LossScale, PrecisionConfig
 from bert_tf2.progress import Progress, duration
+from bert_tf2.training_config import LoopConfig, TrainingConfig
 from bert_tf2.training_step import Batch, Task, Totals, TrainStep, Weighted
 
-__all__ = ["Batch", "Data", "Hook", "Task", "Trainer", "TrainingConfig", "Weighted"]
+__all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingConfig", "Weighted"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,78 +40,6 @@ _LOST_CONNECTION = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LoopConfig:
-    """What all tasks' flags say of the loop.
-
-    Attributes:
-      save_checkpoints_steps: steps between checkpoints.
-      keep_checkpoints: how many of the newest checkpoints to keep.
-      iterations_per_loop: most steps in one call of the compiled loop.
-      log_steps: steps between TensorBoard events.
-      seed: what initial weights, dropout masks and the order of data follow from.
-      gradient_accumulation_steps: into how many parts a device's share of the batch is split, computed one after the
-        other; the numbers are those of the whole.
-      max_skipped_steps: steps in a row whose loss or gradients are not finite, after which training stops.
-      profile_steps: "10,20": profile from step 10 to step 20 for TensorBoard; None does not.
-
-    Raises:
-      InputError: a value is impossible.
-    """
-
-    save_checkpoints_steps: int = 1000
-    keep_checkpoints: int = 5
-    iterations_per_loop: int = 1000
-    log_steps: int = 100
-    seed: int = 12345
-    gradient_accumulation_steps: int = 1
-    max_skipped_steps: int = 10
-    profile_steps: str | None = None
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(LoopConfig):
-            value, least = getattr(self, field.name), 0 if field.name == "seed" else 1
-            if field.type is int and value < least:
-                raise InputError(f"--{field.name}={value}; it has to be at least {least}.")
-        check_most(self)
-        _ = self.profiled
-
-    @property
-    def profiled(self) -> tuple[int, int] | None:
-        """First and last step of `profile_steps`."""
-        if not self.profile_steps:
-            return None
-        numbers = re.fullmatch(r"(\d{1,10}),(\d{1,10})", self.profile_steps.replace(" ", ""))
-        if not numbers or int(numbers[1]) >= int(numbers[2]):
-            raise InputError(
-                f"--profile_steps={self.profile_steps}; two steps were expected, the first below the last: 10,20."
-            )
-        return int(numbers[1]), int(numbers[2])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig(LoopConfig):
-    """How to train.
-
-    Attributes:
-      output_dir: folder of checkpoints and TensorBoard events.
-      num_train_steps: steps in all, those of earlier runs included.
-      batch_size: examples in a step, over all replicas.
-      clip_norm: largest global norm of the gradients.
-    """
-
-    output_dir: str
-    num_train_steps: int
-    batch_size: int
-    clip_norm: float = 1.0
-
-    @classmethod
-    def of(cls, config: LoopConfig, **values: Any) -> "TrainingConfig":
-        """With what a task's config says of the loop, and `values`."""
-        shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(LoopConfig)}
-        return cls(**shared, **values)
 
 
 class Hook(Protocol):
@@ -329,12 +256,12 @@ class Trainer:
         iterator = self._iterator(data)
         means = _Means(self.step.value_names, config.batch_size, step)
         seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
-        is_chief = self._workers.is_chief
+        profiled_since, is_chief = None, self._workers.is_chief
         events = tf.summary.create_file_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
         progress = Progress("Training", config.num_train_steps, unit="step", initial=step, shown=is_chief)
         with events.as_default(), progress:
             while step < config.num_train_steps:
-                self._profile(step)
+                profiled_since = self._profile(step, profiled_since)
                 count = self._steps_to_boundary(step, seconds_per_step, hooks)
                 call_start = time.monotonic()
                 mine = tf.constant([bool(stop), 0.0 if math.isinf(seconds_per_step) else seconds_per_step], tf.float32)
@@ -365,7 +292,7 @@ class Trainer:
                     break
                 if stops and not last:
                     raise Stopped(self._stopped(step, stop))
-        self._profile(step, ends=True)
+        self._profile(step, profiled_since, ends=True)
 
     def _save(self, step: int) -> None:
         if self._workers.is_chief:
@@ -380,16 +307,21 @@ class Trainer:
         at_once = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
         return max(1, min(min(due) - step, at_once))
 
-    def _profile(self, step: int, ends: bool = False) -> None:
-        """Starts and stops the profiler where `step` is an edge of `profile_steps`."""
+    def _profile(self, step: int, since: int | None, ends: bool = False) -> int | None:
+        """Starts and stops the profiler at the edges of `profile_steps`; returns since when it runs, if it does."""
         if self.config.profiled is None or not self._workers.is_chief:
-            return
+            return None
         first, last = self.config.profiled
-        if step == first and not ends:
+        if since is None and first <= step < last and not ends:  # a training that is resumed can begin in between
             tf.profiler.experimental.start(self.config.output_dir)
-        elif (step == last and not ends) or (ends and first <= step < last):
+            return step
+        if since is not None and (ends or step >= last):
             tf.profiler.experimental.stop()
-            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", first, step, self.config.output_dir)
+            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", since, step, self.config.output_dir)
+            return None
+        if ends and step <= first:
+            logger.warning("--profile_steps=%d,%d: training ended at step %d; nothing was profiled.", first, last, step)
+        return since
 
     def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
         last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps

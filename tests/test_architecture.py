@@ -21,6 +21,7 @@ LEVELS = {
         "errors",
         "fast_tokenizer",
         "files",
+        "flag_values",
         "growing_array",
         "interruption",
         "json_files",
@@ -40,6 +41,8 @@ LEVELS = {
         "text_encoding",
         "tokenization",
         "unicode_tables",
+        "training_config",
+        "vocabulary_case",
         "wordpiece_kernel",
     ],
     1: [
@@ -103,6 +106,7 @@ SAME_LEVEL = {
     "fast_records": {"record_kernel", "records"},
     "fast_tokenizer": {"compilation", "files", "tokenization", "unicode_tables", "wordpiece_kernel"},
     "files": {"errors", "text_encoding"},
+    "flag_values": {"errors"},
     "full_sentences": {"fast_instances", "instances", "sentence_kernel"},
     "heads": {"modeling", "operations"},
     "huggingface_config": {"config", "errors", "json_files"},
@@ -125,6 +129,7 @@ SAME_LEVEL = {
     "tensor_files": {"errors", "files", "json_files"},
     "tokenization": {"errors", "files"},
     "training": {"distribution", "training_step"},
+    "training_config": {"bounds", "errors", "flag_values"},
     "unicode_tables": {"files", "tokenization"},
     "wordpiece_kernel": {"compilation", "unicode_tables"},
 }

@@ -178,13 +178,21 @@ def test_later_only_the_folder_is_needed(tmp_path: Path, monkeypatch: pytest.Mon
 def test_other_files_and_columns_later(tmp_path: Path) -> None:
     trained(tmp_path)
     path = write(tmp_path, "other.jsonl", '{"id": 7, "body": "Hm.", "label": "bad"}\n')
-    config = DataConfig(str(tmp_path / "model"), dev_file=path, predict_file=path, text_column="body", threshold=0.9)
+    config = DataConfig(str(tmp_path / "model"), dev_file=path, predict_file=path, text_column="body", max_seq_length=9)
     data = open_data(config, training=False)
-    assert data.description.threshold == 0.9
+    assert data.description.max_seq_length == 9
     assert list(data.examples("dev").texts) == ["Hm."]
     assert list(data.examples("test").ids) == [7]
     with pytest.raises(InputError, match="--train_file is missing"):
         data.examples("train")
+
+
+@pytest.mark.parametrize("flags", [{"threshold": 0.9}, {"label_separator": ";", "problem_type": "single_label"}])
+def test_flags_of_several_labels_for_one_label(tmp_path: Path, flags) -> None:
+    with pytest.raises(
+        InputError, match=rf"--{next(iter(flags))} is for several labels a row .* is single_label; omit"
+    ):
+        trained(tmp_path, **flags)
 
 
 def test_a_name_later_means_a_header_also_after_numbers(tmp_path: Path) -> None:

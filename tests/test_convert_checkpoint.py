@@ -20,7 +20,10 @@ from bert_tf2.huggingface_config import FolderConfig
 from bert_tf2.modeling import BertModel
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.conversion_source import expected_shapes
+from bert_tf2.tasks.finetuning_config import FinetuningConfig
+from bert_tf2.tasks.foundation import Foundation
 from bert_tf2.tensor_files import open_safetensors
+from bert_tf2.tokenization import load_vocab
 
 
 def run(source, output, **options):
@@ -250,12 +253,73 @@ def test_vocabularies(tmp_path, caplog):
         run(source, tmp_path / "x", vocab_file=str(tmp_path / "vocab.txt"))
 
 
+@pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "BertForTokenClassification"])
+@pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85", "B\ud800"])
+def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
+    source = write_folder(tmp_path / "in", architecture, id2label={"0": "O", "1": label, "2": "I"})
+    with pytest.raises(InputError, match=rf"^{re.escape(str(source))}: label 1, .*; labels\.txt has one label a line"):
+        run(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("index", "piece", "problem"),
+    [
+        (7, "c\no", "has a line break in it, which would shift all later ids"),
+        (7, "\r", "has a line break in it"),
+        (7, "\ud800", "is not valid Unicode"),
+        (7, " a", "is piece 9 but for whitespace around it"),
+        (4, "mask", r"lacks \[MASK\]"),
+    ],
+)
+def test_pieces_of_tokenizer_json_that_vocab_txt_cannot_keep(tmp_path, index, piece, problem):
+    source = write_folder(tmp_path / "in", "BertModel")
+    (source / "vocab.txt").unlink()
+    pieces = [*PIECES[:index], piece, *PIECES[index + 1 :]]
+    model = {"type": "WordPiece", "vocab": {piece: index for index, piece in enumerate(pieces)}}
+    (source / "tokenizer.json").write_text(json.dumps({"model": model}))
+    with pytest.raises(InputError, match=rf"tokenizer\.json.*{problem}"):
+        run(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_pieces_of_whitespace_keep_their_ids(tmp_path):
+    """Google's Chinese vocabulary has U+2028 as a piece, which is read as "" by all."""
+    source = write_folder(tmp_path / "in", "BertModel")
+    (source / "vocab.txt").unlink()
+    pieces = [*PIECES[:7], "\u2028", *PIECES[8:]]
+    model = {"type": "WordPiece", "vocab": {piece: index for index, piece in enumerate(pieces)}}
+    (source / "tokenizer.json").write_text(json.dumps({"model": model}))
+    out = run(source, tmp_path / "out")
+    expected = {piece: index for index, piece in enumerate([*PIECES[:7], "", *PIECES[8:]])}
+    assert load_vocab(out / "vocab.txt") == expected
+
+
 @pytest.mark.parametrize(("pieces", "given", "expected"), [("a", None, True), ("A", None, False), ("A", True, True)])
 def test_case_of_the_tokenizer(tmp_path, pieces, given, expected):
     google_folder(tmp_path / "model")
     (tmp_path / "model/vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:9], pieces]))
     there = run(tmp_path / "model", tmp_path / "there", do_lower_case=given)
     assert json.loads((there / "tokenizer_config.json").read_text())["do_lower_case"] is expected
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_case_of_an_encoder_is_kept(tmp_path, lower):
+    """Google's format has no place for it; what is not said is lower-cased by all scripts."""
+    source = write_folder(tmp_path / "in", "BertModel")
+    (source / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
+    google = run(source, tmp_path / "google")
+    config = FinetuningConfig(output_dir=str(tmp_path / "x"), do_train=True, init_checkpoint=str(google))
+    assert Foundation.find(config).do_lower_case is lower
+    assert (google / "task.json").exists() is not lower
+    back = run(google, tmp_path / "back")
+    assert json.loads((back / "tokenizer_config.json").read_text())["do_lower_case"] is lower
+
+
+def test_a_head_that_is_not_there(tmp_path):
+    source = write_folder(tmp_path / "in", "BertModel")
+    with pytest.raises(InputError, match=r"--head=tagger: .* has no output_weights to be the head of; omit it"):
+        run(source, tmp_path / "out", head="tagger")
 
 
 @pytest.mark.parametrize("output_format", [None, "huggingface"])

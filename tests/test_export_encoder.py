@@ -168,5 +168,8 @@ def test_models_that_cannot_be_exported(folder: Path, tmp_path: Path):
         runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), text_pairs=True))
     with pytest.raises(InputError, match=r"--language is for question answering"):
         runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), language="zh"))
+    for flag in ({"n_best_size": 2}, {"max_answer_length": 2}, {"null_score_diff_threshold": 1.0}):
+        with pytest.raises(InputError, match=rf"--{next(iter(flag))} is for question answering; omit it"):
+            runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), **flag))
     with pytest.raises(InputError, match=r"--max_seq_length=25, but the model has only 24 positions"):
         runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), max_seq_length=25))

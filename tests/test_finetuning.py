@@ -156,6 +156,21 @@ def test_moving_averages_are_evaluated_and_kept_as_the_best(made: Path, tmp_path
     assert not np.array_equal(best[name], last[name])
 
 
+def test_averages_that_are_not_used_and_those_that_are_not_there(made: Path, tmp_path: Path, caplog) -> None:
+    folder, asked = tmp_path / "model", {"do_train": False, "do_eval": True}
+    averages = OptimizerConfig(ema_decay=0.9)
+    expected = run(made, **flags(made, folder, num_train_epochs=1.0, optimizer=averages))
+    assert run(made, **flags(made, folder, **asked, optimizer=averages)) == expected
+    assert "has moving averages, too" not in caplog.text
+    assert run(made, **flags(made, folder, **asked)) != expected
+    assert (
+        "has moving averages, too, with which its training was evaluated; --ema_decay=0.999 uses these" in caplog.text
+    )
+    run(made, **flags(made, folder / "best", **asked, optimizer=averages))
+    assert "--ema_decay: " in caplog.text
+    assert "has no moving averages; its weights themselves are used" in caplog.text
+
+
 class TestAnotherTask:
     def test_is_refused_by_name_and_overwritten_if_asked(self, made: Path, tmp_path: Path) -> None:
         folder = tmp_path / "model"

@@ -38,7 +38,7 @@ def test_seeds() -> None:
         ({"max_seq_length": 2}, "--max_seq_length=2; it has to be at least 3"),
         ({"eval_every_steps": -1}, "--eval_every_steps=-1; it has to be at least 0"),
         ({"learning_rate": 0.0}, "--learning_rate=0.0; it has to be above 0"),
-        ({"num_train_epochs": -1.0}, "--num_train_epochs=-1.0; it has to be at least 0"),
+        ({"num_train_epochs": -1.0}, "--num_train_epochs=-1.0; it has to be from 0 to 1,000,000"),
         ({"warmup_proportion": 1.5}, "--warmup_proportion=1.5; it has to be from 0 to 1"),
         ({"save_checkpoints_steps": 0}, "--save_checkpoints_steps=0; it has to be at least 1"),
         ({"vocab_file": "a", "spm_model_file": "b"}, "--vocab_file and --spm_model_file exclude each other"),

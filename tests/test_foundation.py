@@ -72,6 +72,16 @@ def test_another_vocabulary_than_the_trained_one(tmp_path: Path) -> None:
     assert find(tmp_path, vocab_file=tmp_path / "released" / "vocab.txt").bert_config.vocab_size == 40
 
 
+def test_a_vocabulary_that_is_hardly_the_models(tmp_path: Path, caplog) -> None:
+    folder = write_model(tmp_path / "a", "Some", "Words", vocab_size=7 + 1023)
+    find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=False)
+    assert not caplog.records
+    folder = write_model(tmp_path / "b", "Some", "Words", vocab_size=7 + 1024)
+    find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=True)
+    assert "vocab.txt has 7 pieces, the model's vocab_size is 1,031: is it the vocabulary of this model?" in caplog.text
+    assert "100 % of the pieces of" in caplog.text
+
+
 def test_sentencepiece(tmp_path: Path, shared: Path) -> None:
     model = shared / "data/sentencepiece/albert_like_30k.model"
     released = write_model(tmp_path / "released", vocab_size=30000)

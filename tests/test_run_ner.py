@@ -150,6 +150,24 @@ def test_every_word_gets_a_tag_in_its_place(made: Path, trained: Path, tmp_path:
         assert [value is None for value in sure] == without
 
 
+def test_comments_and_plain_sentences(made: Path, trained: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    path = tmp_path / "new.txt"
+    asked = {"output_dir": str(trained), "predict_file": str(path), "do_predict": True}
+    path.write_text("# id 1 domain=en\nJim _\nHenson _\n\n# id 2 domain=en\nw1 _\n")
+    run(made, **asked)
+    assert "2 comment lines, which are not words; line 1 is the first: # id 1 domain=en" in caplog.text
+    lines = (trained / "predictions.txt").read_text().splitlines()
+    assert [line for line in lines if line.startswith("#")] == ["# id 1 domain=en", "# id 2 domain=en"]
+    assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Jim", "Henson"], ["w1"]]
+
+    path.write_text("Jim Henson saw Rome .\n")
+    with pytest.raises(InputError, match=r"line 1 has 5 words between spaces, .* which looks like a sentence"):
+        run(made, **asked)
+    run(made, **asked, token_column=3)
+    assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Rome"]]
+
+
 def test_a_window_changes_nothing_that_fits_and_context_helps_what_does_not(made: Path, trained: Path) -> None:
     """The same words, evaluated in one window, in batches of any size, and divided."""
     asked = {"output_dir": str(trained), "dev_file": str(made / "dev.conll"), "do_eval": True}

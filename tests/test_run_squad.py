@@ -304,7 +304,7 @@ def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> N
         ({"n_best_size": 0}, "--n_best_size=0; it has to be at least 1"),
         ({"max_answer_length": 0}, "--max_answer_length=0; it has to be at least 1"),
         ({"language": "fr"}, "Unknown --language 'fr'; choose one of en, zh, auto"),
-        ({"null_score_diff_threshold": float("nan")}, "--null_score_diff_threshold=nan; it has to be a number"),
+        ({"null_score_diff_threshold": float("nan")}, "--null_score_diff_threshold=nan; it must be a number"),
         ({"vocab_file": None, "spm_model_file": "x"}, "answers are found in the text by WordPiece's pieces"),
         ({"version_2_with_negative": True}, "has no is_impossible: the file is SQuAD 1.1; leave --version_2_with_neg"),
         ({"do_eval": True, "metric_for_best": "f2"}, "--metric_for_best=f2: this task is evaluated by exact_match, f1"),

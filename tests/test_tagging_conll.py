@@ -66,6 +66,53 @@ def test_documents_divide_sentences_and_are_no_words(tmp_path: Path) -> None:
     ]
 
 
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "tags"),
+    [
+        ("conllu_comment.conll", ["Peter", "ran"], ["B-PER", "O"]),
+        ("multiconer4.conll", ["sonny", "sharrock", "ran"], ["B-PER", "I-PER", "O"]),
+        ("zh_space_tab.txt", ["今", "天", "", "我", "在", "北", "京"], ["O", "O", "O", "O", "O", "B-LOC", "I-LOC"]),
+    ],
+)
+@pytest.mark.parametrize("with_tags", [True, False])
+def test_comments_of_public_files(name: str, words: list[str], tags: list[str], with_tags: bool) -> None:
+    found = conll.read(str(CASES / name), 0, -1 if with_tags else None)
+    assert all(sentence == words for sentence in sentences_of(found))
+    assert found.tags is None or found.tags == tags * len(found)
+    comments = [index for index, line in enumerate(found.lines) if line.startswith("#")]
+    assert found.comments == comments
+    predicted = conll.with_tags(found, ["O"] * len(found.words))
+    assert [predicted[index] for index in comments] == [found.lines[index] for index in comments]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        # Comments.
+        ("# newdoc id = 1\n# text = So do I\nso\tO\n", ["so"]),
+        ("# newdoc\na\tO\nb\tO\n", ["a", "b"]),
+        ("# sent_id = 1\na O\nb O\n", ["a", "b"]),
+        ("a NN O\n\n# id a1\tdomain=en\nb NN O\n", ["a", "b"]),
+        ("# id 5\na O\n", ["a"]),
+        ("#begin document (x); part 000\na NN O\n\n#end document\n", ["a"]),
+        # Words.
+        ("#\tO\na\tO\n", ["#", "a"]),
+        ("# O\na O\n", ["#", "a"]),
+        ("# I-x\na O\n", ["#", "a"]),
+        ("a O\n# O\n#tag O\n", ["a", "#", "#tag"]),
+        ("#tag\tO\n\n#2\tO\n", ["#tag", "#2"]),
+        ("# # B-NP O\na NN B-NP O\n", ["#", "a"]),
+        ("# a\tO\nb\tO\n", ["# a", "b"]),
+        ("# O\n\n# B-x\n", ["#", "#"]),
+    ],
+)
+def test_comments_and_words_that_begin_alike(tmp_path: Path, content: str, words: list[str]) -> None:
+    assert read(tmp_path, content).words == words
+
+
 def test_without_tags(tmp_path: Path) -> None:
     found = read(tmp_path, "a\nb\n\nc\n", tag_column=None)
     assert sentences_of(found) == [["a", "b"], ["c"]]
@@ -81,14 +128,17 @@ def test_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "a.conll has no words; expected one a line"),
+        ("", "a.conll has no words; expected one word a line"),
         ("\n-DOCSTART- O\n \t\n", "a.conll has no words"),
         ("a O\nb\n", "a.conll, line 2 has 1 column, but line 1 has 2; expected the same number for every word"),
         ("\na O\nb c O\n", "line 3 has 3 columns, but line 2 has 2; .* need tabs"),
         ("a\nb\n", r"line 1 has 1 column: --token_column=0 and --tag_column=-1 are the same one"),
-        ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type. Is --tag_column right"),
+        ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type, with a hyphen. Is --tag_column"),
         ("a O\nb S-PER\n", r"line 2 has the tag 'S-PER'; .* \(IOBES, BILOU\) have to be converted"),
         ("a O\nb B-\n", "line 2 has the tag 'B-'"),
+        ("a O\nb B_PER\n", "line 2 has the tag 'B_PER'; expected O, B-type or I-type, with a hyphen"),
+        ("a O\n# text b\n", "line 2 has 3 columns, but line 1 has 2"),
+        ("a b\nc d .\n", "line 1 has the tag 'b'"),
         ("a\tO\nb\t\n", "line 2 has no tag"),
         (b"a O\nb\xff O\n", r"line 2: byte 2 of the line \(0xff\) is not UTF-8"),
     ],

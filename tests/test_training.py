@@ -272,6 +272,20 @@ def test_profiling_writes_a_trace(tmp_path, caplog):
     assert f"Wrote the profile of steps 1 to 3: {tmp_path}/plugins/profile." in caplog.text
 
 
+def test_profile_of_a_training_that_is_resumed_in_between(tmp_path, caplog):
+    caplog.set_level("INFO")
+    new_trainer(tmp_path, 2).train(data)
+    trainer = new_trainer(tmp_path, 4, profile_steps="1,3")
+    trainer.resume()
+    trainer.train(data)
+    assert "Wrote the profile of steps 2 to 3" in caplog.text
+
+
+def test_steps_to_profile_that_do_not_come(tmp_path, caplog):
+    new_trainer(tmp_path, 2, profile_steps="2,3").train(data)
+    assert "--profile_steps=2,3: training ended at step 2; nothing was profiled" in caplog.text
+
+
 def test_progress_and_events_agree(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("bert_tf2.training.Progress", functools.partial(Progress, seconds_between_lines=0.0))
     caplog.set_level("INFO")

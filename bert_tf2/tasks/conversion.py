@@ -15,6 +15,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import FolderConfig, default_labels
 from bert_tf2.tasks import conversion_output, conversion_source
 from bert_tf2.tasks.conversion_source import Source
+from bert_tf2.vocabulary_case import looks_cased
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def convert(config: ConversionConfig) -> None:
 
     Raises:
       InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
-        or the vocabularies do not fit.
+        the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
       OSError: the folder cannot be written.
     """
     source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
@@ -81,6 +82,8 @@ def convert(config: ConversionConfig) -> None:
     heads = huggingface.heads_of(names, config.head or source.classifier or "classifier")
     architecture = _architecture(source, heads)
     conversion_source.check_complete(source, names)
+    if config.head and not heads & {*HEADS}:
+        raise InputError(f"--head={config.head}: {source.weights} has no output_weights to be the head of; omit it.")
     destinations = {name: name for name in names}
     if target == "huggingface":
         destinations = {name: place.name for name, place in huggingface.names_there(names, architecture).items()}
@@ -99,7 +102,7 @@ def convert(config: ConversionConfig) -> None:
         vocab_file = config.grow_vocab
     folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
     do_lower_case = _do_lower_case(config, source, vocab_file)
-    output = conversion_output.Output(target, folder_config, variables, vocab_file, do_lower_case)
+    output = conversion_output.Output(target, folder_config, variables, vocab_file, do_lower_case, source.folder)
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))
     logger.info(
@@ -236,6 +239,4 @@ def _do_lower_case(config: ConversionConfig, source: Source, vocab_file: str | N
         return config.do_lower_case
     if source.do_lower_case is not None:
         return source.do_lower_case
-    pieces = conversion_output.vocabulary(vocab_file) if vocab_file else {}
-    cased = sum(piece != piece.lower() and piece[0] != "[" for piece in pieces) > len(pieces) / 20
-    return not cased
+    return not looks_cased(conversion_output.vocabulary(vocab_file) if vocab_file else ())

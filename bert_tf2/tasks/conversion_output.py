@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,12 +11,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints, files, huggingface, initialization
+from bert_tf2.config import BertConfig
+from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import FolderConfig, pieces_of_tokenizer_json
 from bert_tf2.metrics import ProblemType
+from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.conversion_source import PROBLEM_TYPES
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
-from bert_tf2.tokenization import load_vocab
+from bert_tf2.tokenization import load_vocab, vocab_of_lines
+
+Description = TaggingDescription | TaskDescription
 
 CHECKPOINT = "bert_model.ckpt"
 _MAX_SEQ_LENGTH = 128
@@ -32,6 +37,7 @@ class Output:
       variables: by Google's names.
       vocab_file: the vocabulary to copy, or a `tokenizer.json` to take it from; None where there is none.
       do_lower_case: of the tokenizer.
+      source: what errors call the model that it was.
     """
 
     format: str
@@ -39,13 +45,38 @@ class Output:
     variables: Mapping[str, NDArray[Any]]
     vocab_file: str | None
     do_lower_case: bool
+    source: str
 
 
 def vocabulary(vocab_file: str) -> dict[str, int]:
-    """The id of each piece of a `vocab.txt` or a `tokenizer.json`."""
+    """The id of each piece of a `vocab.txt`, or of the one that a `tokenizer.json` becomes.
+
+    Raises:
+      InputError: the file cannot be read, or its pieces cannot be those of a `vocab.txt`.
+    """
     if vocab_file.endswith(".json"):
-        return {piece: index for index, piece in enumerate(pieces_of_tokenizer_json(vocab_file))}
+        return vocab_of_lines(_lines_of_tokenizer_json(vocab_file), vocab_file)
     return load_vocab(vocab_file)
+
+
+def _lines_of_tokenizer_json(path: str) -> Sequence[str]:
+    """The pieces of a `tokenizer.json`, each of which can be a line of a `vocab.txt`."""
+    pieces = pieces_of_tokenizer_json(path)
+    ids = {piece: index for index, piece in enumerate(pieces)}
+    for index, piece in enumerate(pieces):
+        if "\n" in piece or "\r" in piece:
+            problem = "has a line break in it, which would shift all later ids"
+        elif not files.is_unicode(piece):
+            problem = "is not valid Unicode (it has half of a surrogate pair)"
+        elif ids.get(piece.strip(), index) != index:
+            problem = f"is piece {ids[piece.strip()]} but for whitespace around it"
+        else:
+            continue
+        raise InputError(
+            f"{path}: piece {index}, {piece!r:.60}, {problem}; {initialization.VOCAB_FILE} has one piece a line, "
+            "without whitespace around it. Give the --vocab_file of the model, or rename that piece."
+        )
+    return pieces
 
 
 def write(output_dir: str, output: Output) -> list[str]:
@@ -59,8 +90,12 @@ def write(output_dir: str, output: Output) -> list[str]:
       The names of the files.
 
     Raises:
+      InputError: labels or pieces cannot be kept in files of one a line; nothing has been written then.
       OSError: the disk is full, or the like.
     """
+    description = _description(output)
+    if description is not None:
+        task_files.check_labels(description.labels, output.source)
     final = Path(output_dir)
     final.parent.mkdir(parents=True, exist_ok=True)
     for left in files.unfinished(final):
@@ -71,9 +106,10 @@ def write(output_dir: str, output: Output) -> list[str]:
         if output.format == "huggingface":
             _write_hugging_face(unfinished, output)
         else:
-            _write_google(unfinished, output)
+            _write_google(unfinished, output, description)
         if output.vocab_file:
             _copy_vocabulary(output.vocab_file, unfinished / initialization.VOCAB_FILE)
+        _check_reading(unfinished, output, description)
         os.replace(unfinished, final)
     except OSError as error:  # in a folder whose name tells nobody anything
         name = os.path.basename(error.filename or "")
@@ -90,35 +126,62 @@ def _write_hugging_face(folder: Path, output: Output) -> None:
     )
 
 
-def _write_google(folder: Path, output: Output) -> None:
-    """As Google's releases are; with a classifier's or tagger's labels and kind, as fine-tuning here leaves them."""
+def _write_google(folder: Path, output: Output, description: Description | None) -> None:
+    """As Google's releases are; a cased model's case, and a task, as fine-tuning here leaves them."""
     try:
         checkpoints.write(os.fspath(folder / CHECKPOINT), output.variables)
     except tf.errors.OpError as error:
         raise OSError(f"Cannot write the checkpoint: {str(error.message).splitlines()[0][:300]}.") from None
     (folder / initialization.CONFIG_FILE).write_text(output.config.bert.to_json_string(), encoding="utf-8")
+    if description is not None:
+        description.save(os.fspath(folder))
+    elif not output.do_lower_case:  # what is not said is lower-cased, as by the original's scripts
+        task_files.save(os.fspath(folder), {"do_lower_case": False, "labels": []})
+
+
+def _description(output: Output) -> Description | None:
+    """What Google's format says of the task in files of its own; None for Hugging Face's, and for other models."""
     config = output.config
+    if output.format == "huggingface":
+        return None
     if config.architecture == "BertForTokenClassification":
-        TaggingDescription(
+        return TaggingDescription(
             labels=config.labels,
             max_seq_length=min(_MAX_SEQ_LENGTH, config.bert.max_position_embeddings),
             do_lower_case=output.do_lower_case,
-        ).save(os.fspath(folder))
-    elif config.architecture == "BertForSequenceClassification":
+        )
+    if config.architecture == "BertForSequenceClassification":
         kind = cast(ProblemType, PROBLEM_TYPES[str(config.problem_type)])
-        TaskDescription(
+        return TaskDescription(
             name="converted",
             problem_type=kind,
             labels=() if kind == "regression" else config.labels,
             max_seq_length=min(_MAX_SEQ_LENGTH, config.bert.max_position_embeddings),
             do_lower_case=output.do_lower_case,
-        ).save(os.fspath(folder))
+        )
+    return None
+
+
+def _check_reading(folder: Path, output: Output, description: Description | None) -> None:
+    """Reads what was written, the weights excepted, and compares it with what was to be written."""
+    compared: list[tuple[object, object]] = []
+    if output.format == "huggingface":
+        compared.append((FolderConfig.read(folder / huggingface.CONFIG_FILE).bert, output.config.bert))
+    else:
+        compared.append((BertConfig.from_json_file(folder / initialization.CONFIG_FILE), output.config.bert))
+    if description is not None:
+        compared.append((type(description).load(os.fspath(folder)), description))
+    if output.vocab_file:
+        compared.append((load_vocab(folder / initialization.VOCAB_FILE), vocabulary(output.vocab_file)))
+    for found, written in compared:
+        if found != written:
+            raise RuntimeError(f"{found!r:.200} was read where {written!r:.200} was written.")
 
 
 def _copy_vocabulary(source: str, destination: Path) -> None:
     with open(destination, "wb") as file:
         if source.endswith(".json"):
-            file.writelines(f"{piece}\n".encode() for piece in pieces_of_tokenizer_json(source))
+            file.writelines(f"{piece}\n".encode() for piece in _lines_of_tokenizer_json(source))
         else:
             with files.open_bytes(source) as original:
                 shutil.copyfileobj(original, file)

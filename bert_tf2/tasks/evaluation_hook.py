@@ -185,8 +185,7 @@ class EvaluationHook:
     def _write_history(self) -> None:
         # NaN, which a correlation can be, and infinity are not JSON.
         lines = [
-            {name: value if math.isfinite(value) else None for name, value in entry.items()}
-            for entry in self.history
+            {name: value if math.isfinite(value) else None for name, value in entry.items()} for entry in self.history
         ]
         with files.replacing(self._path) as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)

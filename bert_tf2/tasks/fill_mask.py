@@ -21,6 +21,7 @@ from bert_tf2.tasks.feature_input import split_line
 from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, Tokenizer
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tasks.pretraining_model import PretrainingModel
+from bert_tf2.tokenization import load_vocab
 
 logger = logging.getLogger(__name__)
 
@@ -222,11 +223,10 @@ def _find_tokenizer(config: PretrainingConfig, checkpoint: str, bert_config: Ber
     lower = initialization.find_do_lower_case(config.init_checkpoint or checkpoint)
     foundation = Foundation(bert_config, vocab_file, spm_model_file, True, checkpoint)
     if lower is None and vocab_file is not None:
-        lower = not _has_capitals(foundation)
+        lower = not _has_capitals(vocab_file)
     return foundation.tokenizer(bool(lower))
 
 
-def _has_capitals(foundation: Foundation) -> bool:
+def _has_capitals(vocab_file: str) -> bool:
     """Whether a vocabulary has pieces, other than special tokens, that lower-cased text can never give."""
-    pieces = foundation.tokenizer(do_lower_case=False).vocab
-    return any(piece != piece.lower() for piece in pieces if not re.fullmatch(r"\[.*\]|<.*>", piece))
+    return any(piece != piece.lower() for piece in load_vocab(vocab_file) if not re.fullmatch(r"\[.*\]|<.*>", piece))

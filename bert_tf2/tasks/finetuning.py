@@ -39,6 +39,9 @@ _WRITTEN = (
 )
 
 
+_AVERAGE = f"/{checkpoints.AVERAGE}"
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
     """What is learned, and how it is evaluated in between.
@@ -302,7 +305,10 @@ class Finetuning:
             return 0
         if config.optimizer.ema_decay:
             averages = checkpoints.load_averages(self._variables, prefix)
-            logger.info("Evaluating with the moving averages of %d variables.", averages)
+            if averages:
+                logger.info("Evaluating with the moving averages of %d variables.", averages)
+            else:
+                logger.warning("--ema_decay: %s has no moving averages; its weights themselves are used.", prefix)
         return checkpoints.step_of(prefix)
 
     def _load_whole(self, checkpoint: str) -> None:
@@ -314,6 +320,11 @@ class Finetuning:
                 f"{' and more' if len(lacking) > 4 else ''}, or has it in another shape; train it first (--do_train)."
             )
         logger.info("Using the weights of %s.", checkpoint)
+        if not self.config.optimizer.ema_decay and any(name.endswith(_AVERAGE) for name in report.unused):
+            logger.warning(
+                "%s has moving averages, too, with which its training was evaluated; --ema_decay=0.999 uses these.",
+                checkpoint,
+            )
 
     def predict(self, outputs: Outputs, examples: ExampleArrays, batch_size: int) -> Arrays:
         """What the model says of each example, in their order.

@@ -1,17 +1,18 @@
 """What all fine-tuning scripts can be asked to do."""
 
 import dataclasses
-import math
 import re
 
 from bert_tf2 import training
 from bert_tf2.bounds import MOST_SEED
 from bert_tf2.distribution import DistributionConfig
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_has_effect
 from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.precision import PrecisionConfig
 
 CLASS_WEIGHTS = ("none", "balanced")
+_MOST_EPOCHS = 1_000_000  # so that steps are numbers that TensorFlow can count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,10 +89,12 @@ class FinetuningConfig(training.LoopConfig):
             raise InputError(
                 "--overwrite_output_dir without --do_train would remove the model that is asked for; leave it away."
             )
-        if self.early_stopping_patience and not (self.do_train and self.do_eval):
-            raise InputError(
-                "--early_stopping_patience needs --do_train and --do_eval: evaluations decide when training ends."
-            )
+        check_has_effect(
+            self,
+            ("early_stopping_patience", "eval_every_steps", "metric_for_best"),
+            self.do_train and self.do_eval,
+            "needs --do_train and --do_eval: it is about the evaluations of a training; give both or omit it",
+        )
         _ = self.all_seeds
 
     def _check_numbers(self) -> None:
@@ -103,7 +106,7 @@ class FinetuningConfig(training.LoopConfig):
                 raise InputError(f"--{name}={value}; it has to be at least {lowest}.")
         for name, fits, expected in (
             ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("num_train_epochs", 0 <= self.num_train_epochs < math.inf, "at least 0"),
+            ("num_train_epochs", 0 <= self.num_train_epochs <= _MOST_EPOCHS, f"from 0 to {_MOST_EPOCHS:,}"),
             ("warmup_proportion", 0 <= self.warmup_proportion <= 1, "from 0 to 1"),
         ):
             if not fits:

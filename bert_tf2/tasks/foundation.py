@@ -14,11 +14,13 @@ from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
+from bert_tf2.vocabulary_case import warn_of_case
 
 logger = logging.getLogger(__name__)
 
 SENTENCEPIECE_FILE = "spm.model"
 _DEFAULT_CASE = True
+_ROUNDED_UP = 1024  # rows that tables have beyond their vocabulary at most, to be of a size that devices like
 _STATE = "checkpoint"  # TensorFlow's list of a folder's checkpoints
 
 Tokenizer = FastTokenizer | SentencePieceTokenizer
@@ -59,7 +61,7 @@ class Foundation:
             start = config.init_checkpoint or (None if config.do_train else config.output_dir)
             vocab_file, spm_model_file = _find_vocabulary(kept, start)
         elif kept:
-            _check_kept(kept, vocab_file, spm_model_file)
+            check_kept(kept, vocab_file, spm_model_file)
         return cls(
             bert_config=initialization.find_bert_config(kept or config.init_checkpoint, config.bert_config_file),
             vocab_file=vocab_file,
@@ -91,7 +93,18 @@ class Foundation:
                 f"{self.bert_config.vocab_size:,}; give the vocabulary and the config of one model, or make room for "
                 "more pieces with convert_checkpoint.py --grow_vocab."
             )
+        self._warn_of_vocabulary(tokenizer, do_lower_case)
         return tokenizer
+
+    def _warn_of_vocabulary(self, tokenizer: Tokenizer, do_lower_case: bool) -> None:
+        """Says where a vocabulary is hardly the model's: nothing fails then, but results are worthless."""
+        if self.bert_config.vocab_size - len(tokenizer.vocab) >= _ROUNDED_UP:
+            logger.warning(
+                "%s has %s pieces, the model's vocab_size is %s: is it the vocabulary of this model?",
+                *(self.vocabulary_file, f"{len(tokenizer.vocab):,}", f"{self.bert_config.vocab_size:,}"),
+            )
+        if self.vocab_file:
+            warn_of_case(tokenizer.vocab, do_lower_case, self.vocab_file)
 
     def check_sequences(self, max_seq_length: int, segments: int) -> None:
         """Checks that the model has positions and segment types enough.
@@ -143,8 +156,17 @@ def _vocabularies_of(folder: str) -> tuple[str, str]:
     return os.path.join(folder, initialization.VOCAB_FILE), os.path.join(folder, SENTENCEPIECE_FILE)
 
 
-def _check_kept(folder: str, vocab_file: str | None, spm_model_file: str | None) -> None:
-    """Refuses another vocabulary than that of the model that has been trained in the folder."""
+def check_kept(folder: str, vocab_file: str | None, spm_model_file: str | None) -> None:
+    """Refuses another vocabulary than that of the model that has been trained in a directory.
+
+    Args:
+      folder: the directory.
+      vocab_file: the flag; or
+      spm_model_file: the flag.
+
+    Raises:
+      InputError: it is not the one that was trained with.
+    """
     for given, kept, flag in zip(
         (vocab_file, spm_model_file), _vocabularies_of(folder), ("vocab_file", "spm_model_file"), strict=True
     ):

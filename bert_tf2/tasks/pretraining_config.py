@@ -6,6 +6,7 @@ import logging
 from bert_tf2 import training
 from bert_tf2.distribution import DistributionConfig
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_has_effect
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.precision import PrecisionConfig
@@ -114,6 +115,13 @@ class PretrainingConfig(training.LoopConfig):
         for name, choices in (("masking", MASKINGS), ("shard_input", SHARES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        check_has_effect(
+            self,
+            ("eval_every_steps",),
+            self.do_train and self.do_eval,
+            "needs --do_train and --do_eval: it is about the evaluations of a training; give both or omit it",
+        )
+        check_has_effect(self, ("predict_file",), self.do_predict, "needs --do_predict; give both or omit it")
         if self.pack_sequences and self.shard_input == "files":
             raise InputError("--pack_sequences needs --shard_input=rows.")
         if self.masking == "dynamic":

@@ -18,19 +18,20 @@ from bert_tf2 import files, json_files, text_groups
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
+from bert_tf2.flag_values import check_floats
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
 from bert_tf2.tasks.pretraining_groups import Job, Summary
 from bert_tf2.text_groups import GROUP_BYTES
+from bert_tf2.vocabulary_case import warn_of_case
 
 logger = logging.getLogger(__name__)
 
 COMPRESSIONS = ("none", "gzip")
 MASKINGS = ("static", "dynamic")
 
-_CASED_SHARE = 0.05
 _UNKNOWN_SHARE = 0.05
 _OUTPUTS_SHOWN = 8
 
@@ -87,6 +88,7 @@ class PretrainingDataConfig:
     resume: bool = False
 
     def __post_init__(self) -> None:
+        check_floats(self)
         _ = self.parameters
         for name in ("group_bytes", "num_workers"):
             if getattr(self, name) < 1:
@@ -328,20 +330,7 @@ def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
     if config.vocab_file is None:
         return
     vocab = pretraining_groups.tokenizer_of(config.vocab_file, None, config.do_lower_case, 0.0, 0).vocab
-    words = [piece for piece in vocab if not piece.startswith("[")]
-    upper = sum(piece != piece.lower() for piece in words) / max(len(words), 1)
-    if config.do_lower_case and upper > _CASED_SHARE:
-        logger.warning(
-            "%.0f %% of the pieces of %s have capital letters, which lower-cased text never has; is it for "
-            "--do_lower_case=false?",
-            100 * upper,
-            config.vocab_file,
-        )
-    elif not config.do_lower_case and upper == 0 and any(piece != piece.upper() for piece in words):
-        logger.warning(
-            "No piece of %s has a capital letter, so that words with one become [UNK]; is it for --do_lower_case=true?",
-            config.vocab_file,
-        )
+    warn_of_case(vocab, config.do_lower_case, config.vocab_file)
 
 
 def _warn_of_text(summary: Summary, max_tokens: int) -> None:

@@ -31,7 +31,7 @@ def read_labels(path: str) -> tuple[str, ...]:
     Raises:
       InputError: it cannot be read, is empty, or has a blank line or a label twice.
     """
-    labels = [line.removeprefix("\ufeff").strip() for line in files.read_lines(path)]
+    labels = list(map(_as_read, files.read_lines(path)))
     while labels and not labels[-1]:
         labels.pop()
     if not labels:
@@ -45,8 +45,49 @@ def read_labels(path: str) -> tuple[str, ...]:
     return tuple(labels)
 
 
+def _as_read(line: str) -> str:
+    return line.removeprefix("\ufeff").strip()
+
+
+def check_labels(labels: Sequence[str], where: str) -> None:
+    """Checks that `read_labels` will give these labels back when `write_labels` has written them.
+
+    Args:
+      labels: in the order of their ids.
+      where: what they are the labels of, for the error.
+
+    Raises:
+      InputError: one is empty, is there twice, has a line break, whitespace around it or U+FEFF at its beginning, or
+        is not valid Unicode; names it and its id.
+    """
+    ids: dict[str, int] = {}
+    for index, label in enumerate(labels):
+        if not label:
+            problem = "is empty"
+        elif "\n" in label or "\r" in label:
+            problem = "has a line break in it"
+        elif _as_read(label) != label:
+            problem = "begins or ends with whitespace or U+FEFF"
+        elif not files.is_unicode(label):
+            problem = "is not valid Unicode (it has half of a surrogate pair)"
+        elif ids.setdefault(label, index) != index:
+            problem = f"is also label {ids[label]}"
+        else:
+            continue
+        raise InputError(
+            f"{where}: label {index}, {label!r:.60}, {problem}; {LABELS_FILE} has one label a line, each different and "
+            "without whitespace around it. Rename it."
+        )
+
+
 def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
-    """Writes what `read_labels` reads."""
+    """Writes what `read_labels` reads.
+
+    Raises:
+      InputError: they could not be read again; see `check_labels`.
+      OSError: the file cannot be written.
+    """
+    check_labels(labels, os.fspath(path))
     with files.replacing(path) as file:
         file.writelines(f"{label}\n" for label in labels)
 

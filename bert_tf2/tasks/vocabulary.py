@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bert_tf2 import files, vocabulary
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_has_effect
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
+from bert_tf2.vocabulary_case import looks_cased
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,16 @@ class VocabularyConfig:
             raise InputError(
                 "--max_new limits what --extend adds; give --extend=vocab.txt, too, or --vocab_size alone."
             )
+        check_has_effect(
+            self,
+            ("vocab_size", "num_unused", "limit_alphabet"),
+            not self.extend,
+            "is for a new vocabulary: --extend keeps all pieces and fills [unusedN] slots (--max_new limits how many); "
+            "omit it",
+        )
+        check_has_effect(
+            self, ("spm_model_type",), self.type == "sentencepiece", "needs --type=sentencepiece; give both or omit it"
+        )
         if self.type == "sentencepiece" and not self.output_file.endswith(".model"):
             raise InputError(
                 f"--output_file={self.output_file}: a SentencePiece model is to be named *.model; the list of its "
@@ -263,8 +275,7 @@ def _report_rare_characters(words: Mapping[str, int], pieces: frozenset[str]) ->
 
 def _warn_of_case(pieces: Mapping[str, int], do_lower_case: bool) -> None:
     """A vocabulary with many upper-case pieces is of a cased model."""
-    cased = sum(piece != piece.lower() and piece[0] != "[" for piece in pieces) > len(pieces) / 20
-    if cased and do_lower_case:
+    if do_lower_case and looks_cased(pieces):
         logger.warning(
             "The vocabulary to extend has upper-case pieces, but the text is lower-cased; if it is of a cased model, "
             "pass --do_lower_case=false."

@@ -13,6 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_has_effect
 from bert_tf2.metrics import DEFAULT_METRICS, ProblemType
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
@@ -170,6 +171,9 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
         data = _learned_from(config, saved) if training else _remembered(config, saved)
     else:
         data = _glue(config, saved, str(name))
+    kind = data.description.problem_type
+    needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
+    check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     return data

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bert_tf2.errors import InputError
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks.classification.examples import Examples, RawLabel
+from bert_tf2.tasks.task_files import check_labels
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
       separator: what stands between several labels in a cell.
 
     Raises:
-      InputError: a label is missing or is no text, or all rows have the same one.
+      InputError: a label is missing, is no text or cannot be a line of a file, or all rows have the same one.
     """
     if problem_type == "regression":
         return ()
@@ -70,7 +71,9 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
         )
     for label in found:
         _check_name(label, examples.path)
-    return in_order(found)
+    labels = in_order(found)
+    check_labels(labels, examples.path)
+    return labels
 
 
 def in_order(labels: set[str]) -> tuple[str, ...]:

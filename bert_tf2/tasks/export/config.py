@@ -1,10 +1,10 @@
 """What `export_model.py` can be asked to do."""
 
 import dataclasses
-import math
 
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import MAY_BE_INFINITE, check_floats, check_has_effect
 
 SAVED_MODEL, ENCODER, ONNX = "saved_model", "encoder", "onnx"
 FORMATS = (SAVED_MODEL, ENCODER, ONNX)
@@ -59,12 +59,13 @@ class ExportConfig:
     language: str | None = None
     n_best_size: int = 20
     max_answer_length: int = 30
-    null_score_diff_threshold: float | None = None
+    null_score_diff_threshold: float | None = dataclasses.field(default=None, metadata=MAY_BE_INFINITE)
     quantize: str = NONE
     dev_file: str | None = None
     batch_size: int = 32
 
     def __post_init__(self) -> None:
+        check_floats(self)
         if bool(self.output_dir) == bool(self.init_checkpoint):
             raise InputError(
                 "Give either --output_dir, the folder of a training, or --init_checkpoint, any other model."
@@ -81,8 +82,6 @@ class ExportConfig:
         check_most(self)
         if self.language is not None and self.language not in LANGUAGES:
             raise InputError(f"Unknown --language {self.language!r}; choose one of {', '.join(LANGUAGES)}.")
-        if self.null_score_diff_threshold is not None and math.isnan(self.null_score_diff_threshold):
-            raise InputError("--null_score_diff_threshold=nan; it has to be a number.")
         if self.format != ONNX and (self.quantize != NONE or self.dev_file):
             flag = "dev_file" if self.dev_file else "quantize"
             raise InputError(f"--{flag} is for --format=onnx; leave it away.")
@@ -90,6 +89,11 @@ class ExportConfig:
             raise InputError("--dev_file is where the loss by --quantize=int8 is measured; give both or none.")
         if self.version is not None and self.format != SAVED_MODEL:
             raise InputError(f"--version is for --format={SAVED_MODEL}; leave it away.")
+        for name, has_effect, needed in (
+            ("batch_size", self.quantize != NONE, "is for the measurement of --quantize=int8"),
+            ("text_pairs", self.format != ENCODER, "is for classifiers, not for --format=encoder"),
+        ):
+            check_has_effect(self, (name,), has_effect, f"{needed}; omit it")
 
     @property
     def model(self) -> str:

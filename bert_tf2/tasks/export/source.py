@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints, initialization
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import check_has_effect
 from bert_tf2.huggingface_config import default_labels
 from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import conversion_source, task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
-from bert_tf2.tasks.export.config import ExportConfig
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation
+from bert_tf2.tasks.export.config import ENCODER, ExportConfig
+from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, check_kept
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
 from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
@@ -28,6 +29,8 @@ _BEST_FOLDER = "best"
 _POOLER = "bert/pooler/"
 _MAX_SEQ_LENGTH = 128
 _MAX_WINDOW = 384
+_OF_TASK = ("version_2_with_negative", "language")
+_OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,20 +129,29 @@ def open_source(config: ExportConfig) -> ModelSource:
             spm_model_file = beside
         else:
             vocab_file = initialization.find_vocab_file(config.model)
+    elif config.output_dir:
+        check_kept(found.folder, vocab_file, spm_model_file)
     foundation = Foundation(found.config, vocab_file, spm_model_file, do_lower_case, config.model)
     description = dataclasses.replace(_description(found), do_lower_case=do_lower_case)
     if config.max_seq_length is not None:
         description = dataclasses.replace(description, max_seq_length=config.max_seq_length)
-    for name in ("version_2_with_negative", "language"):
-        value = getattr(config, name)
-        if value is not None:
-            if not isinstance(description, SquadDescription):
-                raise InputError(f"--{name} is for question answering; leave it away.")
-            description = dataclasses.replace(description, **{name: value})
+    description = _with_flags_of_answers(description, config)
     foundation.check_sequences(description.max_seq_length, segments=1)
     _ = foundation.tokenizer(do_lower_case)  # whether the vocabulary fits
     has_pooler = any(name.startswith(_POOLER) for name in found.own_names)
     return ModelSource(config.model, found.folder, foundation, description, has_pooler)
+
+
+def _with_flags_of_answers(description: Description, config: ExportConfig) -> Description:
+    """The description with what the flags say of question answering."""
+    if not isinstance(description, SquadDescription) or config.format == ENCODER:
+        check_has_effect(config, _OF_TASK + _OF_ANSWERS, False, "is for question answering; omit it")
+        return description
+    given = {name: getattr(config, name) for name in _OF_TASK if getattr(config, name) is not None}
+    description = dataclasses.replace(description, **given)
+    is_used = description.version_2_with_negative
+    check_has_effect(config, _OF_ANSWERS[-1:], is_used, "needs --version_2_with_negative; give both or omit it")
+    return description
 
 
 def _description(found: conversion_source.Source) -> Description:

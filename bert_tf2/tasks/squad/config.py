@@ -1,9 +1,9 @@
 """What `run_squad.py` can be asked to do."""
 
 import dataclasses
-import math
 
 from bert_tf2.errors import InputError
+from bert_tf2.flag_values import MAY_BE_INFINITE
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.squad import words
 from bert_tf2.tasks.squad.answers import AnswerParameters
@@ -43,7 +43,7 @@ class SquadConfig(FinetuningConfig):
     language: str | None = None
     n_best_size: int = 20
     max_answer_length: int = 30
-    null_score_diff_threshold: float | None = None
+    null_score_diff_threshold: float | None = dataclasses.field(default=None, metadata=MAY_BE_INFINITE)
     pad_to_max_length: bool = True
     verbose_logging: bool = False
 
@@ -61,8 +61,6 @@ class SquadConfig(FinetuningConfig):
             )
         if self.language is not None and self.language not in words.LANGUAGES:
             raise InputError(f"Unknown --language {self.language!r}; choose one of {', '.join(words.LANGUAGES)}.")
-        if self.null_score_diff_threshold is not None and math.isnan(self.null_score_diff_threshold):
-            raise InputError("--null_score_diff_threshold=nan; it has to be a number.")
         _ = self.answers(version_2_with_negative=False)
 
     @property

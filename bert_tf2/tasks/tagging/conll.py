@@ -4,14 +4,16 @@
     Empire  B-location
     State   I-location
 
-Columns stand between tabs where a line has a tab, else between blanks. All lines are kept as they are, so that a
-prediction can be written in the same form. No TensorFlow.
+Columns stand between tabs where a line has a tab, else between blanks. Comments (`# id 1`, `# text = The Empire`)
+before a sentence are not words. All lines are kept as they are, so that a prediction can be written in the same form.
+No TensorFlow.
 
 Shapes: `W` words of a file, `N` its sentences.
 """
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Sequence
 from typing import NoReturn, TypeVar
 
@@ -25,9 +27,13 @@ from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
 DOCUMENT = "-DOCSTART-"
 """The first cell of a line that begins a document and is no word."""
 
+ONE_WORD_A_LINE = "one word a line, and an empty line after each sentence"
+
 Value = TypeVar("Value")
 
 _BOM = "\ufeff"
+_COMMENTS = ("# ", "#begin document", "#end document")
+_METADATA = re.compile(r"# id |# \S+ = |#(begin|end) document")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Sentences:
       word_lines: int64 [W], the index in `lines` of each word.
       row_splits: int64 [N + 1]; the words of sentence `i` are `row_splits[i]` to `row_splits[i + 1]`.
       documents: indices in `lines` of the lines `-DOCSTART-` that have as many columns as those of words.
+      comments: indices in `lines` of the comments.
     """
 
     path: str
@@ -51,6 +58,7 @@ class Sentences:
     word_lines: NDArray[np.int64]
     row_splits: NDArray[np.int64]
     documents: Sequence[int]
+    comments: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -78,11 +86,13 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
         is not BIO's.
     """
     lines = [line.removeprefix(_BOM) if not number else line for number, line in enumerate(files.read_lines(path))]
+    comments = _Comments.of(lines, -1 if tag_column is None else tag_column)
     words: list[str] = []
     tags: list[str] = []
     word_lines: list[int] = []
     splits = [0]
     marks: list[tuple[int, int]] = []
+    found_comments: list[int] = []
     columns = 0
     for number, line in enumerate(lines):
         cells = cells_of(line)
@@ -92,11 +102,14 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
             if any(cells):
                 marks.append((number, len(cells)))
             continue
+        if splits[-1] == len(words) and comments.has(line, cells):
+            found_comments.append(number)
+            continue
         if not columns:
             columns = len(cells)
             _check_columns(path, number, columns, token_column, tag_column)
         elif len(cells) != columns:
-            _refuse_ragged(path, (number, len(cells)), (word_lines[0], columns))
+            _refuse_ragged(path, (number, cells), (word_lines[0], columns), lines)
         words.append(cells[token_column])
         word_lines.append(number)
         if tag_column is not None:
@@ -105,7 +118,7 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
                 _refuse_tag(path, number, tag)
             tags.append(tag)
     if not words:
-        raise InputError(f"{path} has no words; expected one a line, and a blank line behind each sentence.")
+        raise InputError(f"{path} has no words; expected {ONE_WORD_A_LINE}.")
     if splits[-1] < len(words):
         splits.append(len(words))
     return Sentences(
@@ -116,7 +129,42 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
         word_lines=np.array(word_lines, np.int64),
         row_splits=np.array(splits, np.int64),
         documents=[number for number, count in marks if count == columns],
+        comments=found_comments,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Comments:
+    """What tells comments from words that begin with `#`, which texts of social media are full of.
+
+    Attributes:
+      columns: how many a line has that does not look like a comment; 0: there is none.
+      has_tabs: whether that line has tabs.
+      tag_column: where a tag would be.
+    """
+
+    columns: int
+    has_tabs: bool
+    tag_column: int
+
+    @classmethod
+    def of(cls, lines: Sequence[str], tag_column: int) -> "_Comments":
+        """Of a file, from its first line with a word that does not begin with `#`."""
+        for line in lines:
+            if not line.startswith(_COMMENTS) and any(cells := cells_of(line)) and cells[0] != DOCUMENT:
+                return cls(len(cells), "\t" in line, tag_column)
+        return cls(0, False, tag_column)
+
+    def has(self, line: str, cells: Sequence[str]) -> bool:
+        """Whether the first line of a sentence, or one after comments, is a comment."""
+        if not self.columns or not line.startswith(_COMMENTS):
+            return False
+        is_column = -len(cells) <= self.tag_column < len(cells)
+        is_tagged = is_tag(cells[self.tag_column if is_column else -1])
+        is_untabbed = self.has_tabs and "\t" not in line
+        if len(cells) == self.columns:
+            return not is_tagged and (is_untabbed or _METADATA.match(line) is not None)
+        return is_untabbed or not is_tagged or _METADATA.match(line) is not None
 
 
 def cells_of(line: str) -> list[str]:
@@ -165,18 +213,24 @@ def _check_columns(path: str, number: int, columns: int, token_column: int, tag_
         )
 
 
-def _refuse_ragged(path: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:
+def _refuse_ragged(
+    path: str, found: tuple[int, Sequence[str]], first: tuple[int, int], lines: Sequence[str]
+) -> NoReturn:
+    number, cells = found
+    advice = "Words with blanks in them need tabs between the columns."
+    if not any("\t" in lines[line] for line in (number, first[0])) and not is_tag(cells[-1]):
+        advice = f"If these are plain sentences: expected {ONE_WORD_A_LINE}. {advice}"
     raise InputError(
-        f"{path}, line {found[0] + 1} has {_columns(found[1])}, but line {first[0] + 1} has {first[1]}; expected the "
-        "same number for every word. Words with blanks in them need tabs between the columns."
+        f"{path}, line {number + 1} has {_columns(len(cells))}, but line {first[0] + 1} has {first[1]}; expected the "
+        f"same number for every word. {advice}"
     )
 
 
 def _refuse_tag(path: str, number: int, tag: str) -> NoReturn:
     found = f"the tag {tag!r:.60}" if tag else "no tag"
     raise InputError(
-        f"{path}, line {number + 1} has {found}; expected O, B-type or I-type. Is --tag_column right? Tags of other "
-        "schemes (IOBES, BILOU) have to be converted."
+        f"{path}, line {number + 1} has {found}; expected O, B-type or I-type, with a hyphen. Is --tag_column right? "
+        "Tags of other schemes (IOBES, BILOU) have to be converted."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bert_tf2.errors import InputError
 from bert_tf2.tasks import conversion_source
 from bert_tf2.tasks.foundation import Foundation
-from bert_tf2.tasks.tagging import conll, tags
+from bert_tf2.tasks.tagging import conll, plain_text, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
@@ -55,7 +55,8 @@ def open_data(config: TaggingConfig, foundation: Foundation) -> Data:
         "dev": fields["dev_file"],
         "test": fields["predict_file"],
     }
-    files = {split: _read(split, paths[split], fields) for split in wanted if wanted[split]}
+    column_is_given = config.token_column is not None
+    files = {split: _read(split, paths[split], fields, column_is_given) for split in wanted if wanted[split]}
     description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
     if saved:
         description.check_same_model(saved, config.output_dir)
@@ -77,10 +78,18 @@ def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation:
     return fields
 
 
-def _read(split: Split, path: str | None, fields: Mapping[str, Any]) -> Sentences:
+def _read(split: Split, path: str | None, fields: Mapping[str, Any], column_is_given: bool) -> Sentences:
     if path is None:
         raise InputError(f"--{_FLAGS[split]} is missing: which words are they?")
     sentences = conll.read(path, fields["token_column"], None if split == "test" else fields["tag_column"])
+    if split == "test" and not column_is_given:
+        plain_text.check(sentences, fields["token_column"])
+    if sentences.comments:
+        first = sentences.comments[0]
+        logger.info(
+            "%s: %s comment lines, which are not words; line %d is the first: %.60s",
+            *(path, f"{len(sentences.comments):,}", first + 1, sentences.lines[first]),
+        )
     if sentences.tags is None:
         counts = f"{len(sentences):,}", f"{len(sentences.words):,}"
         logger.info("%s: %s sentences, %s words.", path, *counts)

@@ -14,6 +14,7 @@ from bert_tf2 import metrics
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
+from bert_tf2.tasks.task_files import check_labels
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def infer_labels(sentences: Sentences) -> tuple[str, ...]:
     """O, then B and I of each type of the training data, types sorted; also the one of the two that does not occur.
 
     Raises:
-      InputError: all words have the tag O.
+      InputError: all words have the tag O, or a tag cannot be a line of a file.
     """
     kinds = sorted({tag[1:] for tag in set(_tags_of(sentences)) - {OUTSIDE}})
     if not kinds:
@@ -32,7 +33,9 @@ def infer_labels(sentences: Sentences) -> tuple[str, ...]:
             f"{sentences.path}: all {len(sentences.words):,} words have the tag O; nothing can be learned from that. "
             "Is --tag_column right?"
         )
-    return (OUTSIDE, *(f"{prefix}{kind}" for kind in kinds for prefix in "BI"))
+    labels = (OUTSIDE, *(f"{prefix}{kind}" for kind in kinds for prefix in "BI"))
+    check_labels(labels, sentences.path)
+    return labels
 
 
 def checked(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
