@@ -104,7 +104,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
     reader = checkpoints.open_reader(prefix)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
-    left_out = {name: "state of the training" for name in sorted(shapes) if checkpoints.is_of_training(name)}
+    left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")
     folder = os.path.dirname(prefix)
     task_file, labels_file = os.path.join(folder, TASK_FILE), os.path.join(folder, LABELS_FILE)
     task = read_json(task_file) if os.path.isfile(task_file) else {}
