@@ -297,7 +297,7 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     unfinished = beside(prefix)
     earlier = [path for path in checkpoint_list.read_state(output_dir) or () if path != os.fspath(prefix)]
     try:
-        unfinished.mkdir(exist_ok=True)
+        unfinished.mkdir()
         write(os.fspath(unfinished / prefix.name), variables)
         for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
             _sync(file)

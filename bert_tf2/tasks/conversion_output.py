@@ -63,8 +63,6 @@ def write(output_dir: str, output: Output) -> list[str]:
     """
     final = Path(output_dir)
     final.parent.mkdir(parents=True, exist_ok=True)
-    for left in files.unfinished(final):
-        shutil.rmtree(left, ignore_errors=True)
     unfinished = files.beside(final)
     unfinished.mkdir()
     try:

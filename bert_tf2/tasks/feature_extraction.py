@@ -153,6 +153,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
     files.check_writable(folder)
     if os.path.isdir(config.output_file):
         raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
+    files.check_output(config.output_file)
     for path in paths:
         if path != STANDARD_INPUT and os.path.exists(config.output_file) and os.path.samefile(path, config.output_file):
             raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")

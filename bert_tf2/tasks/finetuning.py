@@ -359,7 +359,7 @@ def _empty(output_dir: str, patterns: Sequence[str]) -> None:
     # In the order of the patterns: the list of checkpoints goes before what it names.
     found = list(dict.fromkeys(path for pattern in patterns for path in sorted(Path(output_dir).glob(pattern))))
     for path in found:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
