@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2 import checkpoint_list
+from bert_tf2 import checkpoint_list, huggingface
 from bert_tf2.checkpoint_list import find as find
 from bert_tf2.checkpoint_list import latest as latest
 from bert_tf2.checkpoint_list import remove as remove
@@ -114,17 +114,38 @@ class LoadReport:
         return "\n".join(lines)
 
 
+def hugging_face_folder(path: str) -> str | None:
+    """The Hugging Face directory that a path of weights names; None if it names something else.
+
+    Raises:
+      InputError: it is one without weights that can be read.
+    """
+    directory = huggingface.find_folder(path)
+    config_only = directory is None and os.path.isfile(os.path.join(path, huggingface.CONFIG_FILE))
+    if config_only and not checkpoint_list.has_checkpoint(path):
+        raise InputError(
+            f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in other formats "
+            "cannot be read."
+        )
+    return directory
+
+
 def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/") -> LoadReport:
     """Initialises a model from a checkpoint, by name; see `load_from`.
 
     Args:
       variables: the model's, by Google's names.
-      path: anything `find` understands.
+      path: a Hugging Face directory, or anything `find` understands.
       encoder: prefix of the names that have to match.
 
     Raises:
-      InputError: there is no checkpoint, or it does not match the model.
+      InputError: there are no such weights, or they do not match the model.
     """
+    directory = hugging_face_folder(path)
+    if directory is not None:
+        folder = huggingface.Folder(directory)
+        folder.check_readable(variables)
+        return load_from(variables, folder, folder.weights_file, encoder)
     prefix = find(path)
     return load_from(variables, open_reader(prefix), prefix, encoder)
 

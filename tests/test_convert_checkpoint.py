@@ -250,6 +250,42 @@ def test_vocabularies(tmp_path, caplog):
         run(source, tmp_path / "x", vocab_file=str(tmp_path / "vocab.txt"))
 
 
+def test_added_tokens_become_pieces(tmp_path, caplog):
+    """Their rows follow those of vocab.txt; Hugging Face keeps their names elsewhere."""
+    more = {"vocab_size": 14}
+    arrays = arrays_of("BertModel")
+    arrays["embeddings.word_embeddings.weight"] = np.ones([14, 4], np.float32)
+    source = write_folder(tmp_path / "in", "BertModel", arrays, **more)
+    (source / "added_tokens.json").write_text('{"[E2]": 13, "a": 9, "[E1]": 12}')
+    (source / "tokenizer.json").write_text('{"added_tokens": [{"content": "[E1]", "id": 12}]}')
+    google = run(source, tmp_path / "google")
+    assert (google / "vocab.txt").read_text().split() == [*PIECES, "[E1]", "[E2]"]
+    assert "[E2], a, [E1] stay whole in text there" in caplog.text
+
+    again = run(source, tmp_path / "again", output_format="huggingface")
+    for name in ("added_tokens.json", "tokenizer.json", "tokenizer_config.json"):
+        assert (again / name).read_bytes() == (source / name).read_bytes()
+    changed = run(source, tmp_path / "changed", output_format="huggingface", do_lower_case=False)
+    assert json.loads((changed / "tokenizer_config.json").read_text())["do_lower_case"] is False
+
+    (tmp_path / "new.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES, "new"]))
+    with pytest.raises(InputError, match=r"--grow_vocab: .* has added tokens \(\[E1\], \.\.\.\), whose rows follow"):
+        run(source, tmp_path / "x", grow_vocab=str(tmp_path / "new.txt"))
+    (source / "added_tokens.json").write_text('{"[E2]": 13}')
+    (source / "tokenizer.json").unlink()
+    assert (run(source, tmp_path / "gap") / "vocab.txt").read_text().split() == PIECES
+    assert "([E2], ...) are not written: their ids do not go on from" in caplog.text
+
+
+def test_a_masked_lm_decoder_of_its_own(tmp_path):
+    arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([12, 4], np.float32)}
+    source = write_folder(tmp_path / "in", "BertForMaskedLM", arrays)
+    with pytest.raises(InputError, match=r"masked-LM decoder of its own.* give --allow_unused='cls\.predictions\.\*'"):
+        run(source, tmp_path / "x")
+    out = run(source, tmp_path / "out", allow_unused="cls.predictions.*")
+    assert not [name for name in arrays_in(out / "bert_model.ckpt") if name.startswith("cls/")]
+
+
 @pytest.mark.parametrize(("pieces", "given", "expected"), [("a", None, True), ("A", None, False), ("A", True, True)])
 def test_case_of_the_tokenizer(tmp_path, pieces, given, expected):
     google_folder(tmp_path / "model")

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints, files, huggingface, initialization
-from bert_tf2.huggingface_config import FolderConfig, pieces_of_tokenizer_json
+from bert_tf2.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.conversion_source import PROBLEM_TYPES
@@ -32,6 +32,8 @@ class Output:
       variables: by Google's names.
       vocab_file: the vocabulary to copy, or a `tokenizer.json` to take it from; None where there is none.
       do_lower_case: of the tokenizer.
+      more_pieces: added tokens, whose ids follow those of the vocabulary; they are written behind it.
+      tokenizer_folder: a Hugging Face folder whose tokenizer's settings are kept as they are, for the same format.
     """
 
     format: str
@@ -39,6 +41,8 @@ class Output:
     variables: Mapping[str, NDArray[Any]]
     vocab_file: str | None
     do_lower_case: bool
+    more_pieces: Sequence[str] = ()
+    tokenizer_folder: str | None = None
 
 
 def vocabulary(vocab_file: str) -> dict[str, int]:
@@ -72,6 +76,7 @@ def write(output_dir: str, output: Output) -> list[str]:
             _write_google(unfinished, output)
         if output.vocab_file:
             _copy_vocabulary(output.vocab_file, unfinished / initialization.VOCAB_FILE)
+            _append(unfinished / initialization.VOCAB_FILE, output.more_pieces)
         os.replace(unfinished, final)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -83,6 +88,9 @@ def _write_hugging_face(folder: Path, output: Output) -> None:
     huggingface.write_folder(
         folder, output.config, output.variables, do_lower_case=output.do_lower_case, pad_token_id=pad
     )
+    for name in TOKENIZER_FILES if output.tokenizer_folder else ():
+        if (file := Path(str(output.tokenizer_folder), name)).is_file():
+            shutil.copyfile(file, folder / name)
 
 
 def _write_google(folder: Path, output: Output) -> None:
@@ -117,3 +125,10 @@ def _copy_vocabulary(source: str, destination: Path) -> None:
         else:
             with files.open_bytes(source) as original:
                 shutil.copyfileobj(original, file)
+
+
+def _append(vocab_file: Path, pieces: Sequence[str]) -> None:
+    if not pieces:
+        return
+    content = vocab_file.read_bytes().rstrip(b"\r\n") + b"\n"
+    vocab_file.write_bytes(content + "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))

@@ -184,13 +184,11 @@ def _find_foundation(config: FeatureConfig) -> Foundation:
 
 
 def _find_case(config: FeatureConfig) -> bool:
-    if config.do_lower_case is not None:
-        return config.do_lower_case
-    found = initialization.find_do_lower_case(config.init_checkpoint)
+    found = initialization.find_do_lower_case(config.init_checkpoint, config.do_lower_case)
     path = os.path.join(initialization.folder_of(config.init_checkpoint), TASK_FILE)
     if found is None and os.path.isfile(path):
         found = read_json(path).get("do_lower_case")
-    if found is False:
+    if found is False and config.do_lower_case is None:
         logger.info("--do_lower_case=false, as the folder of --init_checkpoint says.")
     return found is not False
 
