@@ -220,6 +220,9 @@ class Finetuning:
           InputError, OSError, Stopped: see `training.Trainer.train`.
         """
         config = self.config
+        best = os.path.join(config.output_dir, BEST_FOLDER)
+        if os.path.islink(best):
+            raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
         if self.is_chief:
             self.keep(config.output_dir, data.keep)
@@ -227,10 +230,9 @@ class Finetuning:
         trainer.train(self.batches(data.examples), hooks)
         for hook in hooks:
             if hook.best:
-                folder = os.path.join(config.output_dir, BEST_FOLDER)
                 logger.info(
                     "The best evaluation was at step %d, its weights are kept: use them by --output_dir=%s.",
-                    *(hook.best["step"], folder),
+                    *(hook.best["step"], best),
                 )
 
     def batches(self, examples: ExampleArrays) -> training.Data:

@@ -61,9 +61,9 @@ class UnfinishedOutput:
         try:
             self.done, sizes = self._read_state(names)
             for name in names:
-                descriptor = files.open_regular(self.folder / name, os.O_APPEND)
-                self._files[name] = os.fdopen(descriptor, "ab")
-                os.truncate(descriptor, sizes.get(name, 0))
+                file = os.fdopen(files.open_regular(self.folder / name, os.O_APPEND), "ab")
+                self._files[name] = file
+                file.seek(file.truncate(sizes.get(name, 0)))
         except BaseException:
             self._close()
             raise
