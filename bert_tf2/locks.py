@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _MOST_CHARACTERS = 200
+_MOST_ATTEMPTS = 10  # there are file systems whose files have no lasting numbers
 
 
 def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str]:
@@ -34,7 +35,7 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str]:
       OSError: it cannot be created.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    while True:
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
         file = os.fdopen(open_regular(path), "r+", encoding="utf-8", errors="replace")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,7 +48,7 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str]:
                 file.close()
                 raise
             logger.warning("%s: files cannot be locked there; take care that only one process writes.", path)
-        if _is_at(file, path):
+        if _is_at(file, path) or attempt == _MOST_ATTEMPTS:
             break
         file.close()  # the process that had it before has removed it
     file.truncate(0)

@@ -38,12 +38,21 @@ def test_expand_takes_names_with_glob_characters_literally(tmp_path):
             ["b.txt", "1.txt", "2.txt", "my data, v2 [final] é.txt"],
         ),
         ("{}/ b.txt", [" b.txt"]),
+        ("{}/b.txt,c", ["b.txt,c"]),
     ],
 )
 def test_expand_takes_paths_that_exist_literally(tmp_path, patterns, names):
     (tmp_path / "my data").mkdir()  # what stands before the comma is a directory
     (tmp_path / "d, e").mkdir()
-    for name in ("my data, v2 [final] é.txt", "my data, v2 f é.txt", "b.txt", " b.txt", "d, e/1.txt", "d, e/2.txt"):
+    for name in (
+        "my data, v2 [final] é.txt",
+        "my data, v2 f é.txt",
+        "b.txt",
+        " b.txt",
+        "b.txt,c",
+        "d, e/1.txt",
+        "d, e/2.txt",
+    ):
         (tmp_path / name).touch()
     found = files.expand(patterns.replace("{}", str(tmp_path)))
     assert [os.path.basename(path) for path in found] == names

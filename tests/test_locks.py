@@ -39,14 +39,14 @@ def test_a_lock_that_is_removed_while_another_waits_for_it(tmp_path: Path, monke
 
 
 def links(tmp_path: Path, name: str) -> list[Path]:
-    """A symbolic link, a second name and a pipe in place of a file; `victim` is what would be written instead."""
-    victim = tmp_path / "victim"
-    victim.write_text("precious")
+    """A symbolic link, a second name and others in place of a file; the victims are what would be written instead."""
+    for kind in ("symbolic", "hard"):
+        (tmp_path / f"victim of {kind}").write_text("precious")
     places = [tmp_path / kind / name for kind in ("symbolic", "hard", "pipe", "directory")]
     for place in places:
         place.parent.mkdir(parents=True)
-    places[0].symlink_to(victim)
-    os.link(victim, places[1])
+    places[0].symlink_to(tmp_path / "victim of symbolic")
+    os.link(tmp_path / "victim of hard", places[1])
     os.mkfifo(places[2])
     places[3].mkdir()
     return places
@@ -59,7 +59,7 @@ def test_locks_are_regular_files(tmp_path: Path) -> None:
             run_folder.locked(place.parent),
         ):
             pass
-    assert (tmp_path / "victim").read_text() == "precious"
+    assert [path.read_text() for path in tmp_path.glob("victim of *")] == ["precious"] * 2
 
 
 @pytest.mark.parametrize("name", ["lock", "rows"])
@@ -67,7 +67,7 @@ def test_unfinished_output_is_in_regular_files(tmp_path: Path, name: str) -> Non
     for place in links(tmp_path, f".out.unfinished/{name}"):
         with pytest.raises(InputError, match=rf"{name} is a link, or not a regular file"):
             UnfinishedOutput(str(place.parents[1] / "out"), ("rows",), {})
-    assert (tmp_path / "victim").read_text() == "precious"
+    assert [path.read_text() for path in tmp_path.glob("victim of *")] == ["precious"] * 2
 
 
 def test_unfinished_output_is_not_elsewhere(tmp_path: Path) -> None:
