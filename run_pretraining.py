@@ -56,13 +56,13 @@ flags.DEFINE_integer(
 
 def _has_records(values: dict[str, object]) -> bool:
     needs_none = values["do_predict"] and not (values["do_train"] or values["do_eval"])
-    return bool(needs_none or (values["bert_config_file"] and values["input_file"]))
+    return bool(needs_none or values["input_file"])
 
 
 flags.register_multi_flags_validator(
-    ["bert_config_file", "input_file", "do_train", "do_eval", "do_predict"],
+    ["input_file", "do_train", "do_eval", "do_predict"],
     _has_records,
-    "Flags --bert_config_file and --input_file must have a value, except with --do_predict alone.",
+    "Flag --input_file must have a value, except with --do_predict alone.",
 )
 
 

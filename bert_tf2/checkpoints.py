@@ -6,61 +6,57 @@ and `<name>/adam_v`, and `global_step`. The file `checkpoint` of a folder names 
 """
 
 import dataclasses
-import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from bert_tf2 import checkpoint_list, huggingface
+from bert_tf2.checkpoint_list import find as find
+from bert_tf2.checkpoint_list import latest as latest
+from bert_tf2.checkpoint_list import remove as remove
 from bert_tf2.errors import InputError
-from bert_tf2.files import beside, replacing
+from bert_tf2.files import beside
 
 logger = logging.getLogger(__name__)
 
 GLOBAL_STEP = "global_step"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
-Reader = Any  # what tf.train.load_checkpoint returns; its class has no public name
-_SLOT = re.compile(r"/(adam_[mv]|ExponentialMovingAverage)$|^(skipped_steps|input_position|loss_scale|good_steps)$")
-_INDEX = re.compile(r"model\.ckpt-(\d+)\.index")
+Reader = Any  # what NewCheckpointReader returns; its class has no public name
 
 
 class DamagedCheckpointError(InputError):
     """A checkpoint that is there but cannot be read."""
 
 
-def is_of_training(name: str) -> bool:
-    """Whether a name in a checkpoint is part of the training's state rather than of the model."""
-    return name == GLOBAL_STEP or _SLOT.search(name) is not None
+def is_of_model(name: str) -> bool:
+    """Whether a name has one of the prefixes that only the model's variables and their slots have."""
+    return name.startswith(("bert/", "cls/"))
 
 
-def latest(output_dir: str | os.PathLike[str]) -> str | None:
-    """The newest checkpoint that the file `checkpoint` of a folder names, or None where there is no such file.
+def training_state(shapes: Mapping[str, Sequence[int]], variables: Collection[str] = ()) -> set[str]:
+    """The names in a checkpoint that are a training's state, of whatever optimizer, rather than a model's variables.
 
-    Raises:
-      InputError: the file names a checkpoint that is not there, or cannot be understood.
+    These are slots, `<variable>/<anything>`, and scalars (`global_step`, `beta1_power`, ...) outside the model.
+
+    Args:
+      shapes: what the checkpoint holds.
+      variables: further names of the model's variables.
     """
-    state_file = Path(output_dir) / "checkpoint"
-    if not state_file.exists():
-        return None
-    try:
-        state = tf.train.get_checkpoint_state(os.fspath(output_dir))
-    except ValueError:  # there is a file, but it names nothing
-        state = None
-    if state is None:
-        raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
-    if not _exists(state.model_checkpoint_path):
-        raise InputError(
-            f"{state_file} names {state.model_checkpoint_path}, which is not there (its .index and .data files); "
-            "restore them, or name another checkpoint of the folder in that file."
-        )
-    return str(state.model_checkpoint_path)
+    known = {*shapes, *variables}
+
+    def is_slot(name: str) -> bool:
+        parts = name.split("/")
+        return any("/".join(parts[:end]) in known for end in range(1, len(parts)))
+
+    return {name for name, shape in shapes.items() if is_slot(name) or not (shape or is_of_model(name))}
 
 
 def step_of(prefix: str) -> int:
@@ -76,40 +72,10 @@ def step_of(prefix: str) -> int:
     return int(step)
 
 
-def find(path: str) -> str:
-    """The checkpoint prefix that a user means by a prefix, one of its files, or a folder with a checkpoint.
-
-    Raises:
-      InputError: there is no checkpoint.
-    """
-    if os.path.isdir(path):
-        newest = latest(path)
-        if newest:
-            return newest
-        indexes = sorted(Path(path).glob("*.ckpt*.index"))
-        if len(indexes) == 1:
-            return os.fspath(indexes[0]).removesuffix(".index")
-        raise InputError(
-            f"The folder {path} has {len(indexes) or 'no'} checkpoints; name one, for example {path}/NAME.ckpt."
-        )
-    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
-    if not _exists(prefix):
-        raise InputError(
-            f"There is no checkpoint {prefix}: {prefix}.index and {prefix}.data-00000-of-00001 were expected; "
-            "check the path (it ends in .ckpt or .ckpt-N, without .index)."
-        )
-    return prefix
-
-
-def _exists(prefix: str) -> bool:
-    index, data = f"{prefix}.index", f"{prefix}.data-*"
-    return os.path.exists(index) and bool(tf.io.gfile.glob(data))
-
-
 def open_reader(prefix: str) -> Reader:
     """Opens a checkpoint; raises `InputError` where it is damaged or no checkpoint."""
     try:
-        return tf.train.load_checkpoint(prefix)
+        return tf.compat.v1.train.NewCheckpointReader(prefix)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise DamagedCheckpointError(
             f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}); use another one."
@@ -126,6 +92,7 @@ class LoadReport:
       missing: names of the model that the checkpoint lacks; they keep their fresh values.
       unused: names of the checkpoint that the model lacks.
       mismatched: names of heads that have another shape in the checkpoint; they keep their fresh values.
+      state: those of `unused` that are the state of a training.
     """
 
     prefix: str
@@ -133,10 +100,10 @@ class LoadReport:
     missing: tuple[str, ...]
     unused: tuple[str, ...]
     mismatched: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        slots = [name for name in self.unused if _SLOT.search(name)]
-        others = [name for name in self.unused if not _SLOT.search(name)]
+        others = [name for name in self.unused if name not in self.state]
         lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
         if self.missing:
             lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
@@ -147,11 +114,29 @@ class LoadReport:
             )
         if others:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
-        if slots:
-            lines.append(f"  Also unused: {len(slots)} values of the optimizer (a new training starts with new ones).")
+        if self.state:
+            lines.append(
+                f"  Also unused: {len(self.state)} values of the optimizer (a new training starts with new ones)."
+            )
         if not (self.missing or self.unused or self.mismatched):
             lines.append("  Nothing missing, nothing unused.")
         return "\n".join(lines)
+
+
+def hugging_face_folder(path: str) -> str | None:
+    """The Hugging Face directory that a path of weights names; None if it names something else.
+
+    Raises:
+      InputError: it is one without weights that can be read.
+    """
+    directory = huggingface.find_folder(path)
+    config_only = directory is None and os.path.isfile(os.path.join(path, huggingface.CONFIG_FILE))
+    if config_only and not checkpoint_list.has_checkpoint(path):
+        raise InputError(
+            f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in other formats "
+            "cannot be read."
+        )
+    return directory
 
 
 def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/") -> LoadReport:
@@ -159,12 +144,17 @@ def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/"
 
     Args:
       variables: the model's, by Google's names.
-      path: anything `find` understands.
+      path: a Hugging Face directory, or anything `find` understands.
       encoder: prefix of the names that have to match.
 
     Raises:
-      InputError: there is no checkpoint, or it does not match the model.
+      InputError: there are no such weights, or they do not match the model.
     """
+    directory = hugging_face_folder(path)
+    if directory is not None:
+        folder = huggingface.Folder(directory)
+        folder.check_readable(variables)
+        return load_from(variables, folder, folder.weights_file, encoder)
     prefix = find(path)
     return load_from(variables, open_reader(prefix), prefix, encoder)
 
@@ -196,7 +186,8 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
             f"{prefix} has no variable named {encoder}...; it holds {_some(sorted(shapes))}. "
             "A checkpoint of the original BERT, or of this project, was expected."
         )
-    left_over = [name for name in unused if name.startswith(encoder) and not _SLOT.search(name)]
+    state = training_state(shapes, variables)
+    left_over = [name for name in unused if name.startswith(encoder) and name not in state]
     for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
         if names:
             raise InputError(
@@ -205,7 +196,8 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
             )
     loaded = [name for name in variables if name in shapes and name not in mismatched]
     _assign(variables, loaded, reader, prefix)
-    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused), tuple(mismatched))
+    unused_state = tuple(name for name in unused if name in state)
+    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused), tuple(mismatched), unused_state)
 
 
 def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
@@ -221,6 +213,9 @@ def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
 def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collection[str] = ()) -> list[str]:
     """Sets every variable, moments and `global_step` included, from a checkpoint of the same training.
 
+    What only the checkpoint has would be lost with the next one that is saved: it may be the state of another
+    optimizer, but not a variable of a model.
+
     Args:
       variables: the training's, by name.
       prefix: the checkpoint.
@@ -230,7 +225,7 @@ def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collect
       Those of `optional` that it lacks.
 
     Raises:
-      InputError: a variable is missing there or has another shape.
+      InputError: a variable is missing there or has another shape, or the model lacks one of there; none is set then.
       DamagedCheckpointError: it cannot be read; then some variables may have been set.
     """
     reader = open_reader(prefix)
@@ -242,6 +237,13 @@ def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collect
         raise InputError(
             f"{prefix} cannot be resumed: it lacks {_some(missing)}. It is of another model or holds no optimizer "
             "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
+        )
+    surplus = sorted(set(shapes) - set(variables) - training_state(shapes, variables))
+    if surplus:
+        raise InputError(
+            f"{prefix} cannot be resumed: it has {_some(surplus)}, for which this model has no place, so the next "
+            "checkpoint would be without; use the bert_config.json and the flags that it was trained with, or another "
+            "--output_dir, and this one as --init_checkpoint."
         )
     _assign(variables, [name for name in variables if name in shapes], reader, prefix)
     return lacking
@@ -262,12 +264,12 @@ def resume(
     Raises:
       InputError: none is whole, or the newest one that is does not fit.
     """
-    if not (Path(output_dir) / "checkpoint").exists():
+    if not (Path(output_dir) / checkpoint_list.STATE_FILE).exists():
         return None
     reasons = []
-    for prefix in _newest_first(output_dir):
+    for prefix in checkpoint_list.newest_first(output_dir):
         try:
-            if not _exists(prefix):
+            if not checkpoint_list.exists(prefix):
                 raise DamagedCheckpointError(f"{prefix} is not whole: its .index or .data file is missing.")
             lacking = restore(variables, prefix, optional)
         except DamagedCheckpointError as error:
@@ -280,18 +282,6 @@ def resume(
         f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the folder to start "
         "anew, or restore its files."
     )
-
-
-def _newest_first(output_dir: str) -> list[str]:
-    """The checkpoints that the file `checkpoint` lists; where it is damaged, those that are there."""
-    try:
-        state = tf.train.get_checkpoint_state(output_dir)
-    except ValueError:
-        state = None
-    if state is not None:
-        return list(dict.fromkeys([state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]))
-    found = [(int(match[1]), path) for path in Path(output_dir).iterdir() if (match := _INDEX.fullmatch(path.name))]
-    return [os.fspath(path).removesuffix(".index") for _, path in sorted(found, reverse=True)]
 
 
 def _check_shapes(variables: Mapping[str, tf.Variable], shapes: Mapping[str, list[int]], prefix: str) -> None:
@@ -375,17 +365,16 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     folder.mkdir(parents=True, exist_ok=True)
     prefix = folder / f"model.ckpt-{step}"
     unfinished = beside(prefix)
-    state = tf.train.get_checkpoint_state(output_dir)
-    earlier = [path for path in state.all_model_checkpoint_paths if path != os.fspath(prefix)] if state else []
+    earlier = [path for path in checkpoint_list.read_state(output_dir) or () if path != os.fspath(prefix)]
     try:
-        unfinished.mkdir(exist_ok=True)
+        unfinished.mkdir()
         write(os.fspath(unfinished / prefix.name), variables)
         for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
             _sync(file)
             os.replace(file, folder / file.name)
         _sync(folder)
         kept = [*(earlier[-(keep - 1) :] if keep > 1 else []), os.fspath(prefix)]
-        _write_state(folder, kept)
+        checkpoint_list.write_state(folder, kept)
     except tf.errors.OpError as error:
         raise OSError(
             f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; make room and give the same "
@@ -415,21 +404,6 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
         shape_and_slices=[""] * len(variables),
         tensors=[tf.convert_to_tensor(variable) for variable in variables.values()],
     )
-
-
-def _write_state(folder: Path, prefixes: list[str]) -> None:
-    """Writes `checkpoint`, TensorFlow's list of a folder's checkpoints, the newest last; relative, so it can move."""
-    names = [json.dumps(os.path.relpath(prefix, folder)) for prefix in prefixes]
-    with replacing(folder / "checkpoint") as file:
-        file.write(f"model_checkpoint_path: {names[-1]}\n")
-        file.writelines(f"all_model_checkpoint_paths: {name}\n" for name in names)
-
-
-def remove(prefix: str) -> None:
-    """Deletes a checkpoint's files, `.index` first."""
-    path = Path(prefix)
-    for file in [path.with_name(f"{path.name}.index"), *path.parent.glob(f"{path.name}.data-*")]:
-        file.unlink(missing_ok=True)
 
 
 def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:

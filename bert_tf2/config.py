@@ -12,14 +12,19 @@ from bert_tf2.errors import InputError
 
 ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
 
-# Keys of Google's Chinese and multilingual configurations that its model never read, and the values they have there.
-_WITHOUT_EFFECT = {
-    "directionality": "bidi",
-    "pooler_fc_size": 768,
-    "pooler_num_attention_heads": 12,
-    "pooler_num_fc_layers": 3,
-    "pooler_size_per_head": 128,
-    "pooler_type": "first_token_transform",
+CONFIG_FILE = "bert_config.json"
+
+# Keys that change what a model computes, and the only values that this one has.
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "add_cross_attention": (False,),
+    "directionality": ("bidi",),
+    "is_decoder": (False,),
+    "is_encoder_decoder": (False,),
+    "layer_norm_eps": (1e-12,),
+    "pooler_type": ("first_token_transform",),
+    "position_embedding_type": ("absolute",),
+    "pruned_heads": ({},),
+    "quantization_config": (),
 }
 # Far beyond any model there is; what is larger is a mistake that would take hours, or all memory, to show itself.
 _MOST = {
@@ -31,6 +36,50 @@ _MOST = {
     "max_position_embeddings": 1 << 20,
     "type_vocab_size": 1 << 16,
 }
+
+# Keys of public files that this model, as the original, does not read. They say what is known otherwise, or of what the
+# library that wrote them does around the model. Keys that begin with _ are of the same kind.
+_WITHOUT_EFFECT = frozenset(
+    [
+        *("architectures", "attn_implementation", "auto_map", "bad_words_ids", "bos_token_id"),
+        *("chunk_size_feed_forward", "classifier_dropout", "cross_attention_hidden_size", "decoder_start_token_id"),
+        *("dtype", "eos_token_id", "eos_token_ids", "finetuning_task", "gradient_checkpointing", "id2label"),
+        *("label2id", "language", "max_length", "min_length", "model_max_length", "model_type", "name", "num_beams"),
+        *("num_labels", "num_return_sequences", "output_all_encoded_layers", "output_attentions"),
+        *("output_hidden_states", "output_past", "pad_token_id", "pooler_fc_size", "pooler_num_attention_heads"),
+        *("pooler_num_fc_layers", "pooler_size_per_head", "prefix", "problem_type", "return_dict", "sep_token_id"),
+        *("task_specific_params", "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript"),
+        *("transformers_version", "use_bfloat16", "use_cache", "xla_device"),
+    ]
+)
+# Hugging Face's activations -> ours. "gelu" is the exact one there, and the approximation by tanh in Google's configs.
+_HUGGING_FACE_ACTIVATIONS = {
+    "gelu": "gelu_exact",
+    "gelu_python": "gelu_exact",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+# What an omitted key means there.
+_HUGGING_FACE_DEFAULTS: dict[str, Any] = {"vocab_size": 30522, "type_vocab_size": 2, "hidden_act": "gelu"}
+HUGGING_FACE_FILE = "config.json"
+# Keys by which a file is known as one of Hugging Face's, whatever it is called.
+_HUGGING_FACE = {"model_type", "architectures"}
+
+
+def check_fixed_values(values: Mapping[str, Any]) -> None:
+    """Checks the keys of a config that decide what is computed and that are not fields of `BertConfig`.
+
+    Raises:
+      InputError: one of them has a value that this model does not have.
+    """
+    for key, only in _ONLY.items():
+        if values.get(key) is not None and values[key] not in only:
+            wanted = f"only {only[0]!r} can be read" if only else "such models cannot be read"
+            raise InputError(f"{key} is {values[key]!r}; {wanted}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,27 +167,66 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """A config from the keys of `bert_config.json`; unknown keys and a missing `vocab_size` raise `InputError`."""
+        """A config from the keys of `bert_config.json`.
+
+        Keys that change nothing, as in public files, are passed over.
+
+        Raises:
+          InputError: a key is unknown or has a value that this model does not have, or `vocab_size` is missing.
+        """
         known = {field.name for field in dataclasses.fields(cls)}
         for key in values:
-            if key in known:
-                continue
-            if key not in _WITHOUT_EFFECT:
+            if not (key in known or key in _ONLY or key in _WITHOUT_EFFECT or key.startswith("_")):
                 raise InputError(f"BERT config: unknown key {key!r}; the keys are {', '.join(sorted(known))}.")
-            if isinstance(_WITHOUT_EFFECT[key], str) and values[key] != _WITHOUT_EFFECT[key]:
-                raise InputError(
-                    f"BERT config: {key} is {values[key]!r}; this model only has {_WITHOUT_EFFECT[key]!r}."
-                )
+        try:
+            check_fixed_values(values)
+        except InputError as error:
+            raise InputError(f"BERT config: {error}") from None
         if "vocab_size" not in values:
             raise InputError("BERT config: vocab_size is missing; it is the number of lines of the vocabulary file.")
         return cls(**{key: value for key, value in values.items() if key in known})
 
     @classmethod
+    def from_hugging_face(cls, values: Mapping[str, Any]) -> Self:
+        """From the content of a `config.json` of the transformers library.
+
+        Raises:
+          InputError: it is not of a BERT model, or asks for something that this model does not have.
+        """
+        model_type, architectures = values.get("model_type"), values.get("architectures") or [None]
+        if not isinstance(architectures, list) or not isinstance(architectures[0], str | None):
+            raise InputError(f"architectures is {architectures!r:.60}; a list with the name of a class was expected.")
+        if model_type != "bert" and not (model_type is None and (architectures[0] or "Bert").startswith("Bert")):
+            raise InputError(f"model_type is {model_type!r}; only models of type 'bert' can be read.")
+        check_fixed_values(values)
+        sizes = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
+        sizes = {**_HUGGING_FACE_DEFAULTS, **sizes}
+        activation = _HUGGING_FACE_ACTIVATIONS.get(str(sizes["hidden_act"]))
+        if activation is None:
+            known = ", ".join(_HUGGING_FACE_ACTIVATIONS)
+            raise InputError(f"hidden_act is {sizes['hidden_act']!r}; one of {known} can be read.")
+        return cls.from_dict({**sizes, "hidden_act": activation})
+
+    @classmethod
     def from_json_file(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads Google's `bert_config.json`; raises `InputError` that names the file."""
+        """Reads Google's `bert_config.json` or Hugging Face's `config.json`, told by name or keys.
+
+        Args:
+          path: the file, or the directory of a model.
+
+        Raises:
+          InputError: it cannot be read, or is not a config of such a model; the message names the file.
+        """
+        if os.path.isdir(path):
+            names = [CONFIG_FILE, HUGGING_FACE_FILE]
+            if any(name.startswith(("model.safetensors", "pytorch_model.bin")) for name in os.listdir(path)):
+                names.reverse()
+            paths = [os.path.join(path, name) for name in names]
+            path = next(filter(os.path.isfile, paths), paths[0])
         values = json_files.read_object(path, "a bert_config.json was expected")
+        is_hugging_face = os.path.basename(path) == HUGGING_FACE_FILE or _HUGGING_FACE & values.keys()
         try:
-            return cls.from_dict(values)
+            return cls.from_hugging_face(values) if is_hugging_face else cls.from_dict(values)
         except InputError as error:
             raise InputError(f"{os.fspath(path)}: {error}") from None
 

@@ -1,11 +1,14 @@
 """Finding, reading and safely writing files; no TensorFlow."""
 
+import errno
 import glob
 import gzip
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +18,8 @@ from bert_tf2.errors import InputError
 
 def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
     """The files that a comma-separated list of paths and globs names.
+
+    What exists is taken literally, whatever characters are in its path: commas do not divide it, and it is not a glob.
 
     Args:
       patterns: `"a.txt,b*.txt"`, or the patterns already split.
@@ -27,19 +32,42 @@ def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
       InputError: a pattern matches nothing, or nothing was given.
     """
     split = patterns.split(",") if isinstance(patterns, str) else list(patterns)
-    wanted = [pattern.strip() for pattern in split if pattern.strip()]
+    if isinstance(patterns, str) and os.path.exists(patterns):
+        split = [patterns]
+    wanted = [pattern for pattern in split if pattern.strip()]
     if not wanted:
         raise InputError(f"{what} names no file; give a path, a glob or a comma-separated list of them.")
     paths: list[str] = []
-    for pattern in wanted:
-        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    while wanted:
+        taken, matches = _first_matching(wanted)
         if not matches:
-            raise InputError(f"{what}: no file matches {pattern!r} (seen from {os.getcwd()}); check the path.")
+            raise InputError(
+                f"{what}: no file matches {wanted[0].strip()!r} (seen from {os.getcwd()}); check the path."
+            )
         for match in matches:
             if os.path.isdir(match):
-                raise InputError(f"{what}: {match!r} is a folder; name its files, for example {match.rstrip('/')}/*.")
+                raise InputError(
+                    f"{what}: {match!r} is a directory; name its files, for example {match.rstrip('/')}/*."
+                )
         paths += matches
+        del wanted[:taken]
     return paths
+
+
+def _first_matching(parts: list[str]) -> tuple[int, list[str]]:
+    """How many of the parts between commas make the first path or glob, and what it matches.
+
+    More than one, where a path has commas in it: the fewest that match files, else a directory or nothing.
+    """
+    found: tuple[int, list[str]] = (1, [])
+    for count in range(1, len(parts) + 1):
+        pattern = ",".join(parts[:count])
+        for path in dict.fromkeys((pattern, pattern.strip())):
+            matches = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
+            if matches and not any(map(os.path.isdir, matches)):
+                return count, matches
+            found = found if found[1] else (count, matches)
+    return found
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
@@ -134,14 +162,18 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> 
       path: the file to write.
       mode: `"w"` or `"wb"`.
       **options: further arguments of `open`.
+
+    Raises:
+      InputError: see `check_output`.
     """
     final = Path(path)
+    check_output(final)
     final.parent.mkdir(parents=True, exist_ok=True)
     unfinished = beside(final)
     if "b" not in mode:
         options = {"encoding": "utf-8", "newline": "\n", **options}
     try:
-        with open(unfinished, mode, **options) as file:
+        with open(unfinished, mode.replace("w", "x"), **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -161,6 +193,58 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         raise InputError(f"{os.fspath(folder)} cannot be written: no permission in {existing}, or that is no folder.")
 
 
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Checks that a file which is going to be written is none yet, or one that may be replaced.
+
+    Raises:
+      InputError: there is a directory, a device or the like at its path.
+    """
+    try:
+        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
+    except OSError:  # there is nothing, or writing is going to say why it cannot be read
+        return
+    if os.path.islink(path) and os.readlink(path).startswith("/proc/"):  # as is /dev/stdout
+        kind = kind or "a link to an open file"
+    if kind:
+        raise InputError(f"{os.fspath(path)} is {kind}, which cannot be replaced; give the path of a regular file.")
+
+
+def open_regular(path: str | os.PathLike[str], flags: int = 0) -> int:
+    """Opens a regular file for reading and writing; creates it if it is missing. Returns its descriptor.
+
+    The file is known by its path alone: a link to another one, which would be written instead, is refused.
+
+    Args:
+      path: the file.
+      flags: further flags of `os.open`.
+
+    Raises:
+      InputError: it is a symbolic link, a file of several names, or not a regular file.
+      OSError: it cannot be opened.
+    """
+    refusal = InputError(f"{os.fspath(path)} is a link, or not a regular file, so it cannot be written; remove it.")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise refusal from None
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise refusal
+    return descriptor
+
+
 def unfinished(path: str | os.PathLike[str]) -> list[Path]:
     """What killed processes left of `path`, and what others are writing of it now."""
     final = Path(path)
@@ -168,6 +252,32 @@ def unfinished(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def beside(path: str | os.PathLike[str]) -> Path:
-    """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its folder."""
+    """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its directory.
+
+    It is free: what killed processes of this machine left of `path` is removed.
+    """
     final = Path(path)
-    return final.with_name(f".{final.name}.unfinished-{os.getpid()}")
+    name = f".{final.name}.unfinished-"
+    for left in unfinished(final):
+        process = left.name.removeprefix(name)
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
+            _remove(left)
+    return final.with_name(f"{name}{os.getpid()}")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):  # another process was faster, or it is another user's
+        path.unlink()

@@ -171,6 +171,7 @@ class Folder:
       there: the folder's name of each of Google's names.
       ignored: the folder's names that need no place here, and why.
       unplaced: the folder's names that have no place here.
+      untied: those of them that are weights of a masked-LM decoder of its own, where BERT has the word embeddings.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -187,6 +188,7 @@ class Folder:
         self._arrays = _WEIGHTS_FILES[file](Path(self.weights_file))
         self.there: dict[str, str] = {}
         self.ignored: dict[str, str] = {}
+        self.untied: tuple[str, ...] = ()
         unplaced = []
         for name in self._arrays:
             place = None if self._is_other_classifier(name) else to_google(name)
@@ -216,12 +218,33 @@ class Folder:
         if original is None or original not in self.there:
             return False
         if not np.array_equal(self._arrays[name].read(), self.get_tensor(original)):
-            raise InputError(
-                f"{name} in {self.weights_file} differs from {self.there[original]}; in BERT they are one variable, so "
-                "this model cannot be read."
-            )
+            self.untied = (*self.untied, name)
+            return False
         self.ignored[name] = f"a copy of {self.there[original]}"
         return True
+
+    def check_readable(self, names: Collection[str]) -> None:
+        """Checks that variables can be read as BERT has them.
+
+        Args:
+          names: Google's, of what is wanted.
+
+        Raises:
+          InputError: the encoder has a variable more than BERT's, or the masked-LM head is wanted and has a decoder of
+            its own.
+        """
+        foreign = [name for name in self.unplaced if is_of_encoder(name)]
+        if foreign:
+            raise InputError(
+                f"{self.weights_file} holds {', '.join(foreign[:4])}{' and more' if len(foreign) > 4 else ''}, for "
+                "which BERT's encoder has no place: this is another kind of model."
+            )
+        if self.untied and any(name in HEADS["masked_lm"] for name in names):
+            original = {_TIED_WEIGHTS: _WORD_EMBEDDINGS, _TIED_BIAS: _OUTPUT_BIAS}[self.untied[0]]
+            raise InputError(
+                f"{self.untied[0]} in {self.weights_file} differs from {self.there[original]}; in BERT they are one "
+                "variable, so the masked-LM head of this model cannot be read; all else can."
+            )
 
     @property
     def classifier(self) -> str:

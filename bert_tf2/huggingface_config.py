@@ -10,39 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf2 import json_files
+from bert_tf2 import files, json_files
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 
-# Their activation -> ours. "gelu" is the exact one there, and the approximation by tanh in Google's configs.
-_ACTIVATIONS = {
-    "gelu": "gelu_exact",
-    "gelu_python": "gelu_exact",
-    "gelu_new": "gelu",
-    "gelu_fast": "gelu",
-    "gelu_pytorch_tanh": "gelu",
-    "relu": "relu",
-    "tanh": "tanh",
-    "linear": "linear",
-}
 _ACTIVATIONS_THERE = {
     "gelu_exact": "gelu",
     "gelu": "gelu_pytorch_tanh",
     "relu": "relu",
     "tanh": "tanh",
     "linear": "linear",
-}
-# What a key that is left away means there.
-_DEFAULTS: dict[str, Any] = {"vocab_size": 30522, "type_vocab_size": 2, "hidden_act": "gelu"}
-# Keys that change what the model computes, and the only values that this model has.
-_ONLY: dict[str, tuple[Any, ...]] = {
-    "position_embedding_type": ("absolute",),
-    "is_decoder": (False,),
-    "is_encoder_decoder": (False,),
-    "add_cross_attention": (False,),
-    "pruned_heads": ({},),
-    "quantization_config": (),
-    "layer_norm_eps": (1e-12,),
 }
 SPECIAL_TOKENS_MAP = {
     "cls_token": "[CLS]",
@@ -78,27 +55,11 @@ class FolderConfig:
         """
         values = read_json(path)
         where = os.fspath(path)
-        model_type = values.get("model_type")
-        architectures = json_files.get(values, "architectures", list, where) or [None]
-        if not isinstance(architectures[0], str | None):
-            raise InputError(f"{where}: architectures is {architectures!r:.60}; the name of a class was expected.")
-        if model_type != "bert" and not (model_type is None and (architectures[0] or "Bert").startswith("Bert")):
-            raise InputError(f"{where}: model_type is {model_type!r}; only models of type 'bert' can be read.")
-        for key, only in _ONLY.items():
-            if values.get(key) is not None and values[key] not in only:
-                wanted = f"only {only[0]!r} can be read" if only else "such models cannot be read"
-                raise InputError(f"{where}: {key} is {values[key]!r}; {wanted}.")
-        sizes = {field.name: values[field.name] for field in dataclasses.fields(BertConfig) if field.name in values}
-        sizes = {**_DEFAULTS, **sizes}
-        activation = _ACTIVATIONS.get(str(sizes["hidden_act"]))
-        if activation is None:
-            raise InputError(
-                f"{where}: hidden_act is {sizes['hidden_act']!r}; one of {', '.join(_ACTIVATIONS)} can be read."
-            )
         try:
-            bert = BertConfig.from_dict({**sizes, "hidden_act": activation})
+            bert = BertConfig.from_hugging_face(values)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
+        architectures = values.get("architectures") or [None]
         labels = _labels(values.get("id2label"), where)
         return cls(bert, architectures[0], labels, json_files.get(values, "problem_type", str, where))
 
@@ -130,7 +91,7 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
     except (AttributeError, ValueError, TypeError):
         by_id = {}
     labels = tuple(by_id[index] for index in sorted(by_id))
-    if not by_id or sorted(by_id) != list(range(len(id2label))) or not all(map(json_files.is_text, labels)):
+    if not by_id or sorted(by_id) != list(range(len(id2label))) or not all(map(files.is_unicode, labels)):
         raise InputError(f"{where}: id2label is {id2label!r:.200}; names for the numbers from 0 on were expected.")
     return () if labels == default_labels(len(labels)) else labels
 
@@ -147,8 +108,22 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 # --- Tokenizer -------------------------------------------------------------------------------------------------------
 
-_TOKENIZER_ONLY = {"tokenize_chinese_chars": True, "do_basic_tokenize": True}
+_TOKENIZER_FILE = "tokenizer.json"
+_TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+_ADDED_TOKENS_FILE = "added_tokens.json"
+_SPECIAL_TOKENS_FILE = "special_tokens_map.json"
+# What the tokenizer of a folder is, beside its vocabulary.
+TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
+_TOKENIZER_ONLY = {"tokenize_chinese_chars": True, "do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
 _TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast", None)
+_BERT_NORMALIZER = {
+    "lowercase": "do_lower_case",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+    "strip_accents": "strip_accents",
+    "clean_text": "clean_text",
+}
+_NO_BERT_NORMALIZER = "no BertNormalizer"
+_TOKENS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,29 +133,100 @@ class TokenizerSettings:
     Attributes:
       do_lower_case: whether it lower-cases; None where the folder does not say.
       differences: what it does that the tokenizer here does not, as `key is value`.
+      added: tokens, beside the five special ones, that it takes from text as they are, and their ids.
     """
 
     do_lower_case: bool | None = None
     differences: tuple[str, ...] = ()
+    added: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "TokenizerSettings":
-        """From `tokenizer_config.json`, or the normalizer in `tokenizer.json`; raises `InputError` for bad JSON."""
-        values: dict[str, Any] = {}
-        if (path := Path(folder, "tokenizer.json")).is_file():
-            normalizer = json_files.get(read_json(path), "normalizer", dict, os.fspath(path), {})
-            if normalizer.get("type") == "BertNormalizer":
-                values["do_lower_case"] = normalizer.get("lowercase")
-                values["tokenize_chinese_chars"] = normalizer.get("handle_chinese_chars")
-                values["strip_accents"] = normalizer.get("strip_accents")
-        if (path := Path(folder, "tokenizer_config.json")).is_file():
-            values |= {key: value for key, value in read_json(path).items() if value is not None}
+        """From the tokenizer's files.
+
+        Raises:
+          InputError: one of them is not JSON.
+        """
+        contents = {name: _read_if_there(Path(folder, name)) for name in TOKENIZER_FILES}
+        told = {
+            key: _name_of(value)
+            for name in (_SPECIAL_TOKENS_FILE, _TOKENIZER_CONFIG_FILE)
+            for key, value in contents[name].items()
+            if value is not None
+        }
+        normalization, steps = _normalization(contents[_TOKENIZER_FILE])
+        # In transformers, settings change a BertNormalizer, but nothing else.
+        values = {**told, **normalization} if _NO_BERT_NORMALIZER in steps else {**normalization, **told}
         lower = json_files.get(values, "do_lower_case", bool, f"The tokenizer's settings in {os.fspath(folder)}")
         wanted = {**_TOKENIZER_ONLY, **({} if lower is None else {"strip_accents": lower})}
         differences = [f"{key} is {values[key]}" for key in wanted if values.get(key) not in (None, wanted[key])]
         if values.get("tokenizer_class") not in _TOKENIZER_CLASSES:
             differences.append(f"tokenizer_class is {values['tokenizer_class']}")
-        return cls(lower, tuple(differences))
+        added = _added_tokens(contents)
+        listed = told.get("additional_special_tokens")
+        whole = list(dict.fromkeys([*added, *map(_name_of, listed if isinstance(listed, list) else [])]))
+        if whole:
+            shown = ", ".join(map(str, whole[:_TOKENS_SHOWN])) + (" and more" if len(whole) > _TOKENS_SHOWN else "")
+            differences.append(f"{shown} stay whole in text")
+        by_id = sorted(added.items(), key=lambda item: item[1])
+        return cls(lower, (*differences, *steps), tuple(by_id))
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _name_of(value: Any) -> Any:
+    """A special token may be written as an object with its settings."""
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def _normalization(tokenizer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What a `tokenizer.json` does to text, as keys of `tokenizer_config.json`; and the steps that have no such key."""
+    if "normalizer" not in tokenizer:
+        return {}, []
+    steps = {str(step.get("type")): step for step in _steps(tokenizer["normalizer"], "normalizers")}
+    if "BertNormalizer" in steps:
+        bert = steps.pop("BertNormalizer")
+        values = {ours: bert.get(theirs) for theirs, ours in _BERT_NORMALIZER.items()}
+    else:
+        values = {"do_lower_case": "Lowercase" in steps, "tokenize_chinese_chars": False, "clean_text": False}
+        values["strip_accents"] = "StripAccents" in steps
+        steps = {name: step for name, step in steps.items() if name not in ("Lowercase", "StripAccents", "NFD")}
+        steps = {_NO_BERT_NORMALIZER: {}, **steps}
+    others = [name if name == _NO_BERT_NORMALIZER else f"normalizer is {name}" for name in steps]
+    before = [str(step.get("type")) for step in _steps(tokenizer.get("pre_tokenizer"), "pretokenizers")]
+    return values, others + [f"pre_tokenizer is {name}" for name in before if name != "BertPreTokenizer"]
+
+
+def _steps(step: Any, parts: str) -> list[dict[str, Any]]:
+    """The steps of a sequence; a single one is one."""
+    if not isinstance(step, dict):
+        return []
+    if step.get("type") != "Sequence":
+        return [step]
+    inner = step.get(parts)
+    return [single for part in (inner if isinstance(inner, list) else []) for single in _steps(part, parts)]
+
+
+def _added_tokens(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The tokens that a tokenizer's files add to its vocabulary, without the five special ones."""
+    found: dict[Any, Any] = dict(contents[_ADDED_TOKENS_FILE])
+    listed = contents[_TOKENIZER_FILE].get("added_tokens")
+    found |= {_name_of(entry): entry.get("id") for entry in _dicts(listed)}
+    decoder = contents[_TOKENIZER_CONFIG_FILE].get("added_tokens_decoder")
+    if isinstance(decoder, dict):
+        found |= {_name_of(entry): int(index) for index, entry in decoder.items() if index.isdecimal()}
+    known = SPECIAL_TOKENS_MAP.values()
+    return {
+        token: index
+        for token, index in found.items()
+        if isinstance(token, str) and type(index) is int and token not in known
+    }
+
+
+def _dicts(entries: Any) -> list[dict[str, Any]]:
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def tokenizer_config(config: BertConfig, do_lower_case: bool) -> str:
@@ -217,7 +263,7 @@ def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
     try:
         added = {entry["content"]: entry["id"] for entry in json_files.get(values, "added_tokens", list, where, [])}
         pieces = {**vocab, **added}
-        if not all(type(index) is int and json_files.is_text(piece) for piece, index in pieces.items()):
+        if not all(type(index) is int and files.is_unicode(piece) for piece, index in pieces.items()):
             raise TypeError
     except (TypeError, KeyError, AttributeError):
         raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; get it again.") from None

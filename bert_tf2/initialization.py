@@ -9,15 +9,13 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Mapping
-from pathlib import Path
 
-import tensorflow as tf
-
-from bert_tf2 import checkpoints, huggingface
+from bert_tf2 import checkpoint_list, checkpoints, huggingface
+from bert_tf2.checkpoints import hugging_face_folder as hugging_face_folder
+from bert_tf2.checkpoints import load as load
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.huggingface_config import FolderConfig, TokenizerSettings, read_json
+from bert_tf2.huggingface_config import TokenizerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -25,52 +23,6 @@ CONFIG_FILE = "bert_config.json"
 VOCAB_FILE = "vocab.txt"
 # Keys that may differ between a given config and the folder's, because they change training only.
 _OF_TRAINING = ("attention_probs_dropout_prob", "hidden_dropout_prob", "initializer_range")
-
-
-def load(variables: Mapping[str, tf.Variable], init_checkpoint: str) -> checkpoints.LoadReport:
-    """Initialises a model, by name.
-
-    Heads may be missing, left over or of another shape, and the pooler may be missing: those of the model's variables
-    keep their fresh values, and the report says so. The rest of the encoder has to match.
-
-    Args:
-      variables: the model's, by Google's names.
-      init_checkpoint: a checkpoint's prefix, a folder with a checkpoint, or a Hugging Face folder.
-
-    Raises:
-      InputError: there are no such weights, or they do not match the model.
-    """
-    path = hugging_face_folder(init_checkpoint)
-    if path is None:
-        return checkpoints.load(variables, init_checkpoint)
-    folder = huggingface.Folder(path)
-    foreign = [name for name in folder.unplaced if huggingface.is_of_encoder(name)]
-    if foreign:
-        raise InputError(
-            f"{folder.weights_file} holds {', '.join(foreign[:4])}{' and more' if len(foreign) > 4 else ''}, for which "
-            "BERT's encoder has no place: this is another kind of model."
-        )
-    return checkpoints.load_from(variables, folder, folder.weights_file)
-
-
-def hugging_face_folder(init_checkpoint: str) -> str | None:
-    """The Hugging Face folder that `--init_checkpoint` names; None where it names something else.
-
-    Raises:
-      InputError: it is one without weights that can be read.
-    """
-    path = huggingface.find_folder(init_checkpoint)
-    config_only = path is None and os.path.isfile(os.path.join(init_checkpoint, huggingface.CONFIG_FILE))
-    if config_only and not _has_checkpoint(init_checkpoint):
-        raise InputError(
-            f"{init_checkpoint} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in "
-            "other formats cannot be read."
-        )
-    return path
-
-
-def _has_checkpoint(folder: str) -> bool:
-    return os.path.exists(os.path.join(folder, "checkpoint")) or bool(list(Path(folder).glob("*.ckpt*.index")))
 
 
 def folder_of(init_checkpoint: str) -> str:
@@ -112,7 +64,7 @@ def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -
     if is_needed:
         _check_exists(checkpoint)
     try:
-        prefix = checkpoints.find(checkpoint)
+        prefix = checkpoint_list.find(checkpoint)
         shapes: dict[str, list[int]] = checkpoints.open_reader(prefix).get_variable_to_shape_map()
     except InputError:
         if is_needed:
@@ -141,10 +93,10 @@ def _find_bert_config(init_checkpoint: str | None, found: str | None, bert_confi
                 _check_exists(init_checkpoint)
             where = f"{folder_of(init_checkpoint) or '.'} has no {CONFIG_FILE}; g" if init_checkpoint else "G"
             raise InputError(f"{where}ive --bert_config_file, the JSON file with the sizes of the model.")
-        return read_config(found)
-    config = read_config(bert_config_file)
+        return BertConfig.from_json_file(found)
+    config = BertConfig.from_json_file(bert_config_file)
     if found is not None and not os.path.samefile(found, bert_config_file):
-        _warn_of_differences(config, bert_config_file, read_config(found), found)
+        _warn_of_differences(config, bert_config_file, BertConfig.from_json_file(found), found)
     return config
 
 
@@ -152,16 +104,6 @@ def _config_in_folder(init_checkpoint: str) -> str | None:
     name = huggingface.CONFIG_FILE if hugging_face_folder(init_checkpoint) else CONFIG_FILE
     path = os.path.join(folder_of(init_checkpoint), name)
     return path if os.path.isfile(path) else None
-
-
-def read_config(path: str) -> BertConfig:
-    """A config from Google's `bert_config.json` or Hugging Face's `config.json`, told by name or keys."""
-    name = os.path.basename(path)
-    if name == huggingface.CONFIG_FILE or (
-        os.path.isfile(path) and {"model_type", "architectures"} & set(read_json(path))
-    ):
-        return FolderConfig.read(path).bert
-    return BertConfig.from_json_file(path)
 
 
 def _warn_of_differences(given: BertConfig, given_file: str, found: BertConfig, found_file: str) -> None:
@@ -214,25 +156,26 @@ def _check_exists(init_checkpoint: str) -> None:
         )
 
 
-def find_do_lower_case(init_checkpoint: str | None) -> bool | None:
-    """Whether the tokenizer of the folder to start from lower-cases; None where the folder does not say.
+def find_do_lower_case(init_checkpoint: str | None, given: bool | None = None) -> bool | None:
+    """Whether the tokenizer lower-cases: what was given, else what the folder says; None where it does not.
 
-    Logs a warning where that tokenizer does something that the one here does not.
+    Logs a warning where the folder's tokenizer does something that the one here does not.
 
     Args:
       init_checkpoint: as in `load`, or None.
+      given: by `--do_lower_case`.
 
     Raises:
       InputError: the tokenizer's files cannot be read.
     """
     folder = hugging_face_folder(init_checkpoint) if init_checkpoint else None
     if folder is None:
-        return None
+        return given
     settings = TokenizerSettings.read(folder)
     if settings.differences:
         logger.warning(
-            "The tokenizer of %s is not quite the one here (%s there): some text will be cut differently.",
+            "The tokenizer of %s is not quite the one here (%s there): some text will be split differently.",
             folder,
             ", ".join(settings.differences),
         )
-    return settings.do_lower_case
+    return settings.do_lower_case if given is None else given

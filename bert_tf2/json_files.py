@@ -141,13 +141,4 @@ def kind(value: Any) -> str:
 def line(value: Any, indent: int | None = None) -> str:
     """A value as JSON and a line end: characters as they are, all escaped where one of them is not text."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return (text if is_text(text) else json.dumps(value, indent=indent)) + "\n"
-
-
-def is_text(value: str) -> bool:
-    """Whether a string is text: JSON can hold halves of a surrogate pair, which no file of text can."""
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return (text if files.is_unicode(text) else json.dumps(value, indent=indent)) + "\n"

@@ -23,11 +23,7 @@ def find(input_file: str, flag: str = "--input_file") -> list[str]:
     Raises:
       InputError: there are no such files.
     """
-    return [input_file] if input_file == STANDARD_INPUT else files.expand(_literally(input_file), flag)
-
-
-def _literally(input_file: str) -> str | list[str]:
-    return [input_file] if os.path.exists(input_file) else input_file
+    return [input_file] if input_file == STANDARD_INPUT else files.expand(input_file, flag)
 
 
 def count(paths: Sequence[str]) -> int | None:

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from bert_tf2.files import beside
+from bert_tf2.files import beside, check_output
 
 Kind = Literal["int", "float"]
 
@@ -237,12 +237,15 @@ class RecordWriter:
         `write` as a record.
 
     Raises:
+      InputError: see `files.check_output`.
       OSError: a file cannot be written; names the file.
     """
 
     def __init__(self, paths: Sequence[str], open_file: Callable[[str], Any] | None = None) -> None:
         self._open_file = open_file or open_records
         self._finals = [Path(path) for path in paths]
+        for path in paths:
+            check_output(path)
         self._unfinished = [beside(path) for path in paths]
         self._writers: list[Any] = []
         self._written = 0

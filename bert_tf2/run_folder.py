@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bert_tf2.errors import InputError
+from bert_tf2 import locks
 from bert_tf2.files import replacing
 
 _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
@@ -28,20 +27,7 @@ def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
       InputError: another process trains there.
     """
-    path = Path(output_dir) / _LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise InputError(
-                f"Another process ({file.read().strip() or 'unknown'}) trains in {os.fspath(output_dir)}; wait for it, "
-                "stop it, or give another --output_dir."
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
+    with locks.held(Path(output_dir) / _LOCK, f"trains in {os.fspath(output_dir)}", "give another --output_dir"):
         yield
 
 

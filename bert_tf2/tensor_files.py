@@ -184,6 +184,8 @@ def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays
     arrays = {}
     for name, file in places.items():
         if file not in files:
+            if os.path.basename(file) != file:
+                raise InputError(f"{index} names {file!r}, which is not a file beside it; get the model again.")
             if not (index.parent / file).is_file():
                 raise InputError(f"{index} names {file}, which is not beside it; get that part of the model, too.")
             files[file] = open_file(index.parent / file)

@@ -431,3 +431,17 @@ def test_output_may_not_overwrite_an_input(text: Path, old: Path):
     listed = text.rename(text.with_suffix(".vocab"))
     with pytest.raises(InputError, match=r"text.vocab' is read by --input_file"):
         VocabularyConfig(str(listed), str(text.with_suffix(".model")), type="sentencepiece")
+
+
+def test_what_a_killed_process_left_is_removed(text: Path, tmp_path: Path):
+    """A process that is killed leaves what it was writing; the next one with the same output removes that."""
+    program = (
+        "import os; from bert_tf2 import vocabulary; from bert_tf2.tasks.vocabulary import *; "
+        "vocabulary.learn_wordpiece = lambda *_, **__: os.kill(os.getpid(), 9); "
+        f"build_vocabulary(VocabularyConfig({str(text)!r}, {str(tmp_path / 'v.txt')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(SCRIPT).parent, timeout=120, check=False)
+    assert done.returncode == -9
+    assert len(list(tmp_path.glob(".v.txt.unfinished-*"))) == 1
+    build(text, tmp_path / "v.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text.txt", "v.txt"]

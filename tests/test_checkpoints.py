@@ -172,7 +172,11 @@ def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
     def die(*_arguments, **_options):
         raise SystemExit
 
-    target = {"writing": (checkpoints, "_sync"), "renaming": (os, "replace"), "state": (checkpoints, "_write_state")}
+    target = {
+        "writing": (checkpoints, "_sync"),
+        "renaming": (os, "replace"),
+        "state": (checkpoints.checkpoint_list, "write_state"),
+    }
     monkeypatch.setattr(checkpoints.shutil, "rmtree", lambda *_arguments, **_options: None)
     monkeypatch.setattr(*target[moment], die)
     with pytest.raises(SystemExit):
@@ -317,3 +321,43 @@ def test_moving_averages_are_loaded_over_the_weights(tmp_path, encoder):
     assert checkpoints.load_averages(encoder, prefix) == 1
     np.testing.assert_array_equal(encoder["bert/a"], [8, 9])
     np.testing.assert_array_equal(encoder["bert/b"], [[3]])
+
+
+# --- The same model ---------------------------------------------------------------------------------------------------
+
+
+def test_resuming_refuses_what_only_the_checkpoint_has(tmp_path, encoder):
+    checkpoints.save(str(tmp_path), 1, {**encoder, "bert/layer_1": tf.Variable([5.0])})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    fresh = {name: tf.Variable(tf.zeros_like(value)) for name, value in encoder.items()}
+    with pytest.raises(InputError, match=r"ckpt-1 cannot be resumed: it has bert/layer_1, for which this model has no"):
+        checkpoints.resume(fresh, str(tmp_path))
+    assert fresh["bert/a"][0] == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+OTHER_OPTIMIZERS = {
+    **{f"bert/a/{slot}": [0.0, 0.0] for slot in ("BERTAdam", "Adam", "Adam_1", "AdamWeightDecayOptimizer", "lamb/v")},
+    **{f"cls/head/{slot}": [0.0] for slot in ("Momentum", "ExponentialMovingAverage")},
+    **dict.fromkeys(("beta1_power", "beta2_power", "good_steps", "loss_scale", "learning_rate"), 1.0),
+}
+
+
+def test_the_state_of_any_optimizer_is_no_part_of_the_model(tmp_path, encoder):
+    state = {name: tf.Variable(value) for name, value in OTHER_OPTIMIZERS.items()}
+    prefix = checkpoints.save(str(tmp_path), 1, {**encoder, **state, "global_step": tf.Variable(1, dtype=tf.int64)})
+    report = checkpoints.load(encoder, prefix)
+    assert set(report.state) == set(report.unused) == {*OTHER_OPTIMIZERS, "global_step"}
+    assert f"{len(OTHER_OPTIMIZERS) + 1} values of the optimizer" in str(report)
+    checkpoints.restore(encoder, prefix)
+
+
+@pytest.mark.parametrize("name", ["bert/encoder/scale", "cls/scale", "bert/other/kernel", "new/kernel"])
+def test_what_is_no_state_of_an_optimizer(name):
+    shapes = {"bert/a": [2], name: [] if name.endswith("scale") else [3]}
+    assert checkpoints.training_state(shapes) == set()
+
+
+def test_slots_of_variables_that_only_the_model_has():
+    assert checkpoints.training_state({"bert/a/Adam": [2]}) == set()
+    assert checkpoints.training_state({"bert/a/Adam": [2]}, ["bert/a"]) == {"bert/a/Adam"}

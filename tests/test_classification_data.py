@@ -1,5 +1,6 @@
 """Data of one's own and GLUE behind one door: what the flags, the training data and task.json decide."""
 
+import dataclasses
 import gzip
 import logging
 from pathlib import Path
@@ -163,7 +164,11 @@ def test_later_only_the_folder_is_needed(tmp_path: Path, monkeypatch: pytest.Mon
     write(tmp_path, "new.csv", "title,text\n,Hm.\n")
     content = "title,text,what\n,Fine.,good\n,Awful.,bad\n"
     flags = {"text_column": "text", "label_column": "what", "max_seq_length": 32, "do_lower_case": False}
-    trained(tmp_path, content, **flags, dev_file="dev.csv", predict_file="new.csv", task_name="reviews")
+    for name in ("dev.csv", "new.csv"):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / "model" / name)
+    files = {"dev_file": "model/dev.csv", "predict_file": "model/new.csv"}
+    trained(tmp_path, content, **flags, **files, task_name="reviews")
     monkeypatch.chdir("/")
     data = open_data(DataConfig(str(tmp_path / "model")), training=False)
     assert data.description == TaskDescription.load(str(tmp_path / "model"))
@@ -173,6 +178,30 @@ def test_later_only_the_folder_is_needed(tmp_path: Path, monkeypatch: pytest.Mon
     assert (list(rows.texts), data.labels(rows).tolist()) == (["Nice."], [1])
     rows = data.examples("test")
     assert (list(rows.texts), rows.labels, data.labels(rows).tolist()) == (["Hm."], None, [0])
+
+
+@pytest.mark.parametrize("way", ["{0}/dev.csv", "{0}/model/../dev.csv", "../dev.csv", "{0}/model/link/dev.csv"])
+def test_only_data_in_the_folder_is_read_without_a_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A model of somebody else names a file of this machine."""
+    monkeypatch.chdir(tmp_path)
+    secret = write(tmp_path, "dev.csv", "text,label\nsecret,good\n")
+    trained(tmp_path)
+    (tmp_path / "model/link").symlink_to(tmp_path)
+    description = TaskDescription.load(str(tmp_path / "model"))
+    assert description is not None
+    named = way.format(tmp_path)
+    dataclasses.replace(description, dev_file=named, predict_file=named).save(str(tmp_path / "model"))
+    monkeypatch.chdir(tmp_path / "model")
+    data = open_data(DataConfig(str(tmp_path / "model")), training=False)
+    for split, flag in (("dev", "dev_file"), ("test", "predict_file")):
+        with pytest.raises(
+            InputError, match=rf"^--{flag} is missing, and .*/task\.json names a path outside .*--{flag}="
+        ):
+            data.examples(split)
+    data = open_data(DataConfig(str(tmp_path / "model"), dev_file=secret), training=False)
+    assert list(data.examples("dev").texts) == ["secret"]
 
 
 def test_other_files_and_columns_later(tmp_path: Path) -> None:
@@ -268,6 +297,9 @@ def test_glue(tmp_path: Path) -> None:
     later = open_data(DataConfig(str(tmp_path / "model")), training=False)
     assert later.description == data.description
     assert later.task is not None
+    with pytest.raises(InputError, match=rf"^--data_dir is missing, and .* give --data_dir={tmp_path}"):
+        later.examples("test")
+    later = open_data(DataConfig(str(tmp_path / "model"), data_dir=str(tmp_path)), training=False)
     assert later.labels(later.examples("test")).tolist() == [0]
     with pytest.raises(InputError, match="for the task 'cola', where this command has 'mrpc'"):
         open_data(DataConfig(str(tmp_path / "model"), task_name="mrpc", data_dir="x"), training=True)

@@ -51,6 +51,74 @@ def test_reads_google_json_with_keys_that_have_no_effect(tmp_path):
     assert (config.vocab_size, config.head_size, config.type_vocab_size) == (21128, 64, 2)
 
 
+# What people and libraries have added to public files, none of which changes a number.
+HARMLESS = {
+    "attention_probs_dropout_prob": 0.1,
+    "classifier_dropout": None,
+    "finetuning_task": None,
+    "gradient_checkpointing": False,
+    "id2label": {"0": "LABEL_0"},
+    "label2id": {"LABEL_0": 0},
+    "layer_norm_eps": 1e-12,
+    "num_labels": 2,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "output_past": True,
+    "pad_token_id": 0,
+    "position_embedding_type": "absolute",
+    "pruned_heads": {},
+    "is_decoder": False,
+    "torch_dtype": "float32",
+    "torchscript": False,
+    "transformers_version": "4.6.0",
+    "use_cache": True,
+    "_name_or_path": "bert-base",
+}
+
+
+def test_harmless_keys_of_public_files(tmp_path):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps({**GOOGLE_CHINESE, **HARMLESS}))
+    assert BertConfig.from_json_file(path) == BertConfig.from_dict(GOOGLE_CHINESE)
+    assert set(BertConfig.from_json_file(path).to_dict()) == set(BertConfig(1).to_dict())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; only 1e-12 can be read"),
+        ({"layer_norm_eps": "1e-12"}, "layer_norm_eps is '1e-12'; only 1e-12"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'; only 'absolute'"),
+        ({"directionality": "left"}, "directionality is 'left'; only 'bidi'"),
+        ({"is_decoder": True}, "is_decoder is True; only False"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads is"),
+        ({"model_type": "electra"}, "model_type is 'electra'; only models of type 'bert'"),
+    ],
+)
+def test_keys_that_change_what_is_computed(tmp_path, changes, message):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps({**GOOGLE_CHINESE, **HARMLESS, **changes}))
+    with pytest.raises(InputError, match=rf"bert_config\.json: .*{message}"):
+        BertConfig.from_json_file(path)
+
+
+def test_files_of_hugging_face(tmp_path):
+    """Known by their name or their keys: "gelu" is the exact one there."""
+    (tmp_path / "config.json").write_text(json.dumps(GOOGLE_CHINESE))
+    expected = BertConfig.from_dict({**GOOGLE_CHINESE, "hidden_act": "gelu_exact"})
+    assert BertConfig.from_json_file(tmp_path / "config.json") == expected
+    assert BertConfig.from_json_file(tmp_path) == BertConfig.from_json_file(str(tmp_path)) == expected
+    (tmp_path / "bert_config.json").write_text(json.dumps(GOOGLE_CHINESE))
+    assert BertConfig.from_json_file(tmp_path) == BertConfig.from_dict(GOOGLE_CHINESE)
+    (tmp_path / "model.safetensors").touch()  # now the weights are Hugging Face's
+    assert BertConfig.from_json_file(tmp_path) == expected
+    (tmp_path / "bert_config.json").write_text(json.dumps({**GOOGLE_CHINESE, "model_type": "bert"}))
+    assert BertConfig.from_json_file(tmp_path / "bert_config.json") == expected
+    (tmp_path / "new").mkdir()
+    with pytest.raises(InputError, match=r"new/bert_config\.json: No such file"):
+        BertConfig.from_json_file(tmp_path / "new")
+
+
 def test_writes_what_it_reads(tmp_path):
     config = BertConfig(100, hidden_size=12, num_attention_heads=3, hidden_act="relu")
     path = tmp_path / "bert_config.json"

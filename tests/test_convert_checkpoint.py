@@ -254,7 +254,7 @@ def test_vocabularies(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "BertForTokenClassification"])
-@pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85", "B\ud800"])
+@pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85"])
 def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
     source = write_folder(tmp_path / "in", architecture, id2label={"0": "O", "1": label, "2": "I"})
     with pytest.raises(InputError, match=rf"^{re.escape(str(source))}: label 1, .*; labels\.txt has one label a line"):
@@ -267,7 +267,6 @@ def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
     [
         (7, "c\no", "has a line break in it, which would shift all later ids"),
         (7, "\r", "has a line break in it"),
-        (7, "\ud800", "is not valid Unicode"),
         (7, " a", "is piece 9 but for whitespace around it"),
         (4, "mask", r"lacks \[MASK\]"),
     ],
@@ -293,6 +292,42 @@ def test_pieces_of_whitespace_keep_their_ids(tmp_path):
     out = run(source, tmp_path / "out")
     expected = {piece: index for index, piece in enumerate([*PIECES[:7], "", *PIECES[8:]])}
     assert load_vocab(out / "vocab.txt") == expected
+
+
+def test_added_tokens_become_pieces(tmp_path, caplog):
+    """Their rows follow those of vocab.txt; Hugging Face keeps their names elsewhere."""
+    more = {"vocab_size": 14}
+    arrays = arrays_of("BertModel")
+    arrays["embeddings.word_embeddings.weight"] = np.ones([14, 4], np.float32)
+    source = write_folder(tmp_path / "in", "BertModel", arrays, **more)
+    (source / "added_tokens.json").write_text('{"[E2]": 13, "a": 9, "[E1]": 12}')
+    (source / "tokenizer.json").write_text('{"added_tokens": [{"content": "[E1]", "id": 12}]}')
+    google = run(source, tmp_path / "google")
+    assert (google / "vocab.txt").read_text().split() == [*PIECES, "[E1]", "[E2]"]
+    assert "[E2], a, [E1] stay whole in text there" in caplog.text
+
+    again = run(source, tmp_path / "again", output_format="huggingface")
+    for name in ("added_tokens.json", "tokenizer.json", "tokenizer_config.json"):
+        assert (again / name).read_bytes() == (source / name).read_bytes()
+    changed = run(source, tmp_path / "changed", output_format="huggingface", do_lower_case=False)
+    assert json.loads((changed / "tokenizer_config.json").read_text())["do_lower_case"] is False
+
+    (tmp_path / "new.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES, "new"]))
+    with pytest.raises(InputError, match=r"--grow_vocab: .* has added tokens \(\[E1\], \.\.\.\), whose rows follow"):
+        run(source, tmp_path / "x", grow_vocab=str(tmp_path / "new.txt"))
+    (source / "added_tokens.json").write_text('{"[E2]": 13}')
+    (source / "tokenizer.json").unlink()
+    assert (run(source, tmp_path / "gap") / "vocab.txt").read_text().split() == PIECES
+    assert "([E2], ...) are not written: their ids do not go on from" in caplog.text
+
+
+def test_a_masked_lm_decoder_of_its_own(tmp_path):
+    arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([12, 4], np.float32)}
+    source = write_folder(tmp_path / "in", "BertForMaskedLM", arrays)
+    with pytest.raises(InputError, match=r"masked-LM decoder of its own.* give --allow_unused='cls\.predictions\.\*'"):
+        run(source, tmp_path / "x")
+    out = run(source, tmp_path / "out", allow_unused="cls.predictions.*")
+    assert not [name for name in arrays_in(out / "bert_model.ckpt") if name.startswith("cls/")]
 
 
 @pytest.mark.parametrize(("pieces", "given", "expected"), [("a", None, True), ("A", None, False), ("A", True, True)])

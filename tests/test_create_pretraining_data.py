@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from bert_tf2 import record_files, records
+from bert_tf2 import locks, record_files, records
 from bert_tf2.errors import InputError
 from bert_tf2.instances import InstanceParameters, TrainingInstance, instance_features
 from bert_tf2.tasks import pretraining_groups
@@ -332,3 +332,52 @@ def test_more_files_than_instances(tmp_path: Path, vocab: str, caplog: pytest.Lo
     assert empty >= 5
     assert "fewer instances than output files" in caplog.text
     record_files.check_lengths(outputs, records.pretraining(32, 5))
+
+
+# --- Two processes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("second", ["{0}/a,{0}/b", "{0}/b", "{0}/c,{0}/a"])
+def test_one_process_at_a_time_writes_an_output(
+    tmp_path: Path, text: str, vocab: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second gets a sentence and leaves what the first one writes."""
+    make = pretraining_groups.make
+    seen: list[list[str]] = []
+
+    def make_while_another_begins(*arguments: Any) -> pretraining_groups.Summary:
+        monkeypatch.undo()
+        before = sorted(os.listdir(tmp_path / "out"))
+        with pytest.raises(
+            InputError, match=r"Another process \(process \d+ on .*\) writes .*/out/[ab]; wait for it, "
+        ):
+            create_pretraining_data(config(text, vocab, second.format(tmp_path / "out")))
+        seen.extend([before, sorted(os.listdir(tmp_path / "out"))])
+        return make(*arguments)
+
+    monkeypatch.setattr(pretraining_groups, "make", make_while_another_begins)
+    create_pretraining_data(config(text, vocab, f"{tmp_path}/out/a,{tmp_path}/out/b"))
+    assert seen == [[".a.lock", ".b.lock"]] * 2
+    assert sorted(os.listdir(tmp_path / "out")) == ["a", "a.summary.json", "b"]
+
+
+def test_one_process_at_a_time_writes_a_directory(tmp_path: Path, text: str, vocab: str) -> None:
+    with locks.held(tmp_path / "out/.lock", "", ""), pytest.raises(InputError, match=r"writes .*/out/; wait for it"):
+        create_pretraining_data(config(text, vocab, f"{tmp_path}/out/"))
+    assert os.listdir(tmp_path / "out") == [".lock"]
+    create_pretraining_data(config(text, vocab, f"{tmp_path}/out/"))
+    assert sorted(os.listdir(tmp_path / "out")) == ["part-00000-of-00001", "summary.json"]
+
+
+def test_outputs_in_a_directory_with_a_comma(tmp_path: Path, text: str, vocab: str) -> None:
+    (tmp_path / "a, b").mkdir()
+    for output in (f"{tmp_path}/a, b/out.tfrecord", f"{tmp_path}/a, b/", f"{tmp_path}/a, b"):
+        assert config(text, vocab, output).outputs == [output]
+    assert config(text, vocab, f"{tmp_path}/c, {tmp_path}/d").outputs == [f"{tmp_path}/c", f"{tmp_path}/d"]
+
+
+def test_devices_are_no_outputs(tmp_path: Path, text: str, vocab: str) -> None:
+    with pytest.raises(
+        InputError, match=r"^/dev/null is a device, which cannot be replaced; give the path of a regular"
+    ):
+        config(text, vocab, "/dev/null")

@@ -106,7 +106,7 @@ def test_nothing_is_left_of_an_export_that_fails(folder: Path, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise OSError("the disk is full")
 
-    left = folder / "failed/.1.unfinished-123"
+    left = folder / "failed/.1.unfinished-99999999999"  # no process can have that number
     left.mkdir(parents=True)
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(OSError, match="the disk is full"):

@@ -349,7 +349,7 @@ def test_damaged_state_starts_anew(model, text, stopped):
 def test_one_process_at_a_time(model, text, tmp_path):
     with (
         unfinished_output.UnfinishedOutput(str(tmp_path / "out"), ("a",), {}),
-        pytest.raises(InputError, match=r"^Another process writes .*/out; wait for it"),
+        pytest.raises(InputError, match=r"^Another process \(process \d+ on .*\) writes .*/out; wait for it"),
     ):
         run(config(model, text, tmp_path / "out"))
 

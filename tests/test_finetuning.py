@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,28 @@ class TestAnotherTask:
         with pytest.raises(InputError, match=r"cannot be resumed: it lacks .* give another --output_dir"):
             run(made, **flags(made, tmp_path))
         assert sorted(set(os.listdir(tmp_path)) - {".lock"}) == before
+
+    def test_a_model_of_more_layers_is_refused_and_stays_as_it_is(
+        self, made: Path, whole: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(whole, tmp_path / "model")
+        state = {name: tf.Variable(value) for name, value in weights(checkpoints.latest(whole)).items()}
+        more = {"bert/encoder/layer_1/output/dense/bias": tf.Variable([1.0])}
+        checkpoints.save(str(tmp_path / "model"), 99, {**state, **more})
+        before = content(tmp_path / "model")
+        with pytest.raises(
+            InputError, match=r"ckpt-99 cannot be resumed: it has bert/encoder/layer_1/output/dense/bias"
+        ):
+            run(made, **flags(made, tmp_path / "model", num_train_epochs=8.0, keep_checkpoints=1))
+        changed = {path for path, value in content(tmp_path / "model").items() if before.get(path) != value}
+        assert {path.name for path in changed} <= {".lock"}
+
+    def test_the_best_weights_are_kept_nowhere_else(self, made: Path, whole: Path, tmp_path: Path) -> None:
+        before = content(whole)
+        (tmp_path / "best").symlink_to(whole)
+        with pytest.raises(InputError, match=r"/best is a symbolic link"):
+            run(made, **flags(made, tmp_path))
+        assert content(whole) == before
 
     def test_what_is_read_is_not_overwritten(self, made: Path, whole: Path) -> None:
         before = content(whole)

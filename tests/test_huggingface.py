@@ -100,9 +100,25 @@ def test_tied_copies(tmp_path):
     np.testing.assert_array_equal(folder.get_tensor("cls/predictions/output_bias"), bias)
     assert folder.get_variable_to_shape_map()["cls/predictions/output_bias"] == [V]
 
-    arrays["cls.predictions.decoder.weight"] = arrays["cls.predictions.decoder.weight"] + 1
-    with pytest.raises(InputError, match=r"decoder\.weight in .* differs from bert\.embeddings\.word_embeddings"):
-        huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("decoder.weight", np.ones([V, 4], np.float32)),
+        ("decoder.weight", np.ones([V + 3, 4], np.float32)),
+        ("decoder.bias", np.ones([V + 3], np.float32)),
+    ],
+)
+def test_a_decoder_of_its_own(tmp_path, name, array):
+    """It matters where the masked-LM head is wanted, and nowhere else."""
+    arrays = {**arrays_of("BertForMaskedLM"), f"cls.predictions.{name}": array}
+    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    assert folder.untied == folder.unplaced == (f"cls.predictions.{name}",)
+    folder.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
+    with pytest.raises(
+        InputError, match=rf"predictions\.{name} in .* differs from .*masked-LM head of this model cannot"
+    ):
+        folder.check_readable(["bert/embeddings/word_embeddings", "cls/predictions/output_bias"])
 
 
 def test_one_variable_twice_is_refused(tmp_path):

@@ -137,6 +137,68 @@ def test_tokenizer_settings(tmp_path):
     assert TokenizerSettings.read(tmp_path) == TokenizerSettings(False)
 
 
+BERT_NORMALIZER = {"type": "BertNormalizer", "lowercase": True, "handle_chinese_chars": True, "clean_text": True}
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "lower", "differences"),
+    [
+        ({"normalizer": BERT_NORMALIZER, "pre_tokenizer": {"type": "BertPreTokenizer"}}, True, ()),
+        ({"normalizer": {**BERT_NORMALIZER, "clean_text": False}}, True, ("clean_text is False",)),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, BERT_NORMALIZER]}},
+            True,
+            ("normalizer is NFKC",),
+        ),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": name} for name in ("NFD", "Lowercase")]}},
+            True,
+            ("tokenize_chinese_chars is False", "clean_text is False", "strip_accents is False", "no BertNormalizer"),
+        ),
+        (
+            {"normalizer": None},
+            False,
+            ("tokenize_chinese_chars is False", "clean_text is False", "no BertNormalizer"),
+        ),
+        (
+            {
+                "normalizer": BERT_NORMALIZER,
+                "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, {"type": "Digits"}]},
+            },
+            True,
+            ("pre_tokenizer is Whitespace", "pre_tokenizer is Digits"),
+        ),
+    ],
+)
+def test_normalizers(tmp_path, tokenizer, lower, differences):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(lower, differences)
+
+
+def test_added_and_special_tokens(tmp_path):
+    """All three places that transformers writes them into, in its versions."""
+    (tmp_path / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
+    expected = TokenizerSettings(None, ("[E2], [E1] stay whole in text",), (("[E1]", 12), ("[E2]", 13)))
+    assert TokenizerSettings.read(tmp_path) == expected
+    (tmp_path / "added_tokens.json").unlink()
+    five = [{"content": piece, "id": index, "special": True} for index, piece in enumerate(PIECES[:5])]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [*five, {"content": "[E1]", "id": 12}]}))
+    decoder = {"0": {"content": "[PAD]"}, "13": {"content": "[E2]", "special": False}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
+    expected = TokenizerSettings(None, ("[E1], [E2] stay whole in text",), (("[E1]", 12), ("[E2]", 13)))
+    assert TokenizerSettings.read(tmp_path) == expected
+    for path in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / path).unlink()
+    special = {
+        "cls_token": {"content": "<s>"},
+        "sep_token": "[SEP]",
+        "additional_special_tokens": ["a", "b", "c", "d", "e"],
+    }
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(special))
+    expected = TokenizerSettings(None, ("cls_token is <s>", "a, b, c, d and more stay whole in text"))
+    assert TokenizerSettings.read(tmp_path) == expected
+
+
 def test_vocabulary_of_tokenizer_json(tmp_path):
     path = tmp_path / "tokenizer.json"
     vocab = {piece: index for index, piece in enumerate(PIECES)}

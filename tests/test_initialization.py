@@ -91,6 +91,20 @@ def test_encoders_that_do_not_fit(tmp_path, model):
         initialization.load(variables_of(model), folder)
 
 
+def test_a_masked_lm_decoder_of_its_own(tmp_path, model):
+    arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([13, 4], np.float32)}
+    folder = str(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    variables = variables_of(model, output_weights=np.zeros([3, 4], np.float32))
+    for load in (initialization.load, checkpoints.load):
+        report = load(variables, folder)
+        assert "cls.predictions.decoder.weight" in report.unused
+        np.testing.assert_array_equal(
+            variables["bert/embeddings/word_embeddings"], arrays["bert.embeddings.word_embeddings.weight"]
+        )
+        with pytest.raises(InputError, match="the masked-LM head of this model cannot be read; all else can"):
+            load(variables_of(model, **{"cls/predictions/output_bias": np.zeros(12, np.float32)}), folder)
+
+
 def test_checkpoints_of_google_and_ours(tmp_path, shared, model):
     prefix = str(shared / "golden/tiny/bert_model.ckpt")
     for way in (prefix, str(shared / "golden/tiny")):
@@ -153,6 +167,14 @@ def test_what_is_nowhere_has_to_be_given(tmp_path):
     (folder / "vocab.txt").rename(folder / huggingface.TOKENIZER_FILE)
     with pytest.raises(InputError, match=r"its vocabulary is in tokenizer\.json\. Convert it once, with convert_check"):
         initialization.find_vocab_file(str(folder))
+
+
+def test_the_case_that_is_given_wins_and_differences_are_said_all_the_same(tmp_path, caplog):
+    folder = write_folder(tmp_path, "BertModel")
+    (folder / "added_tokens.json").write_text('{"[ENT]": 12}')
+    assert initialization.find_do_lower_case(str(folder), given=False) is False
+    assert "([ENT] stay whole in text there)" in caplog.text
+    assert initialization.find_do_lower_case(None, given=True) is True
 
 
 def test_case_of_the_folder(tmp_path, caplog):

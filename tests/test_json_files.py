@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bert_tf2 import json_files
+from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 
 
@@ -84,5 +84,5 @@ def test_lines_escape_what_is_not_text():
     assert json_files.line({"a": "é😀"}) == '{"a": "é😀"}\n'
     assert json_files.line({"a": "é\ud83d"}) == json.dumps({"a": "é\ud83d"}) + "\n"
     assert json_files.line([1], indent=1) == "[\n 1\n]\n"
-    assert json_files.is_text("é😀")
-    assert not json_files.is_text("\udfff")
+    assert files.is_unicode("é😀")
+    assert not files.is_unicode("\udfff")

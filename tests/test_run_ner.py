@@ -104,7 +104,7 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path) -> None:
     asked = sentences(30, seed=9)
     path = tmp_path / "new.conll.gz"
     path.write_bytes(gzip.compress(Path(write_conll(tmp_path / "new", asked, with_tags=False)).read_bytes()))
-    done = call(output_dir=folder, predict_file=path, do_eval=True, do_predict=True)
+    done = call(output_dir=folder, dev_file=made / "dev.conll", predict_file=path, do_eval=True, do_predict=True)
     assert done.returncode == 0, done.stderr
     again = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
     assert {name: float(value) for name, value in again.items()} == pytest.approx(
@@ -321,6 +321,13 @@ def test_labels_that_nobody_knows(made: Path, trained: Path, tmp_path: Path) -> 
     (tmp_path / "dev.conll").write_text("w1 O\nw2 B-x\n")
     with pytest.raises(InputError, match=r"dev\.conll, line 2 has the tag 'B-x', which the model does not know"):
         run(made, output_dir=str(trained), **{**dev, "dev_file": str(tmp_path / "dev.conll")})
+
+
+def test_data_outside_the_folder_is_asked_for(made: Path, trained: Path) -> None:
+    named = json.loads((trained / "task.json").read_text())["dev_file"]
+    assert named == str(made / "dev.conll")
+    with pytest.raises(InputError, match=rf"^--dev_file is missing, .* give --dev_file={named}\.$"):
+        run(made, output_dir=str(trained), do_eval=True)
 
 
 def test_a_checkpoint_without_a_head_is_not_evaluated(shared: Path, made: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks import pretraining
+from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.pretraining import PretrainingConfig
 
 LENGTH, PREDICTIONS = 16, 3
@@ -124,7 +126,7 @@ def test_flags_and_defaults_are_the_originals():
 def test_required_flags():
     done = subprocess.run(command("run_pretraining.py"), capture_output=True, text=True)
     assert done.returncode == 1
-    for name in ("input_file", "bert_config_file", "output_dir"):
+    for name in ("input_file", "output_dir"):
         assert f"--{name}" in done.stderr
 
 
@@ -186,7 +188,7 @@ def test_init_checkpoint_of_the_original(shared, made, tmp_path, caplog):
         ({"learning_rate": 0.0}, "--learning_rate=0.0; it has to be above 0"),
         ({"max_seq_length": 20}, r"--max_seq_length=16 .* but --max_seq_length is 20"),
         ({"max_predictions_per_seq": 5}, r"--max_predictions_per_seq=3 .* but --max_predictions_per_seq is 5"),
-        ({"max_seq_length": 128}, r"--max_seq_length=128 but .*bert_config.json has max_position_embeddings=24"),
+        ({"max_seq_length": 128}, r"--max_seq_length=128 but the model has max_position_embeddings=24"),
         ({"input_file": "none*"}, "--input_file: no file matches 'none"),
         ({"input_file": __file__}, "is no TFRecord file"),
         ({"bert_config_file": "none.json"}, r"Cannot read the BERT config none\.json"),
@@ -228,6 +230,48 @@ def test_resuming_another_model_is_refused(made, tmp_path):
     wider.write_text(BertConfig(**{**TINY_CONFIG, "intermediate_size": 64}).to_json_string())
     with pytest.raises(InputError, match=r"intermediate/dense/kernel is \[16, 32\] in .* but \[16, 64\] in this model"):
         run(made, tmp_path / "out", do_train=True, bert_config_file=str(wider))
+
+
+def contents(directory):
+    files = [path for path in directory.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_resuming_with_fewer_layers_is_refused(made, tmp_path):
+    """The next checkpoint would be without the others, and the whole ones would go."""
+    run(made, tmp_path / "out", do_train=True, num_train_steps=1)
+    before = contents(tmp_path / "out")
+    smaller = tmp_path / "smaller.json"
+    smaller.write_text(BertConfig(**{**TINY_CONFIG, "num_hidden_layers": 1}).to_json_string())
+    with pytest.raises(
+        InputError, match=r"cannot be resumed: it has bert/encoder/layer_1/.*, for which this model has no"
+    ):
+        run(made, tmp_path / "out", do_train=True, bert_config_file=str(smaller), keep_checkpoints=1)
+    with pytest.raises(InputError, match=r"cannot be resumed: it has cls/seq_relationship/output_bias"):
+        run(made, tmp_path / "out", do_train=True, use_nsp=False)
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
+    """Of a Hugging Face directory, and beside a checkpoint, as with all other scripts."""
+    run(made, tmp_path / "google", do_train=True, num_train_steps=1)
+    prefix = str(tmp_path / "google/model.ckpt-1")
+    convert(ConversionConfig(str(tmp_path / "google"), str(tmp_path / "there"), vocab_file=str(made / "vocab.txt")))
+    for start in (str(tmp_path / "there"), prefix):
+        caplog.clear()
+        out = tmp_path / f"from {Path(start).name}"
+        with caplog.at_level("INFO"):
+            run(made, out, do_train=True, num_train_steps=0, init_checkpoint=start, bert_config_file="")
+        assert "Nothing missing" in caplog.text or "values of the optimizer" in caplog.text
+        assert BertConfig.from_json_file(out) == BertConfig(**TINY_CONFIG)
+        ours, original = (tf.train.load_checkpoint(path) for path in (str(out / "model.ckpt-0"), prefix))
+        names = [name for name in original.get_variable_to_shape_map() if re.match("(bert|cls)/(?!.*adam)", name)]
+        assert len(names) == 2 * 16 + 14
+        for name in names:
+            np.testing.assert_array_equal(ours.get_tensor(name), original.get_tensor(name))
+        run(made, out, do_train=True, num_train_steps=1, bert_config_file="")  # and of output_dir itself
+    with pytest.raises(InputError, match=r"^Give --bert_config_file, the JSON file with the sizes of the model"):
+        run(made, tmp_path / "new", do_train=True, bert_config_file="")
 
 
 def test_warm_up_longer_than_training_is_noticed(caplog):

@@ -112,6 +112,9 @@ def test_parts(tmp_path):
     assert {name: array.read()[0] for name, array in arrays.items()} == {"a": 1, "b": 2}
     for text, message in (
         ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not beside it"),
+        ('{"weight_map": {"a": "../1.safetensors"}}', r"names '\.\./1\.safetensors', which is not a file beside it"),
+        ('{"weight_map": {"a": "/dev/zero"}}', "names '/dev/zero', which is not a file beside it"),
+        ('{"weight_map": {"a": ".."}}', r"names \.\., which is not beside it"),
         ('{"weight_map": {"c": "1.safetensors"}}', "says that c is in 1.safetensors, but it is not"),
         ("{}", 'has no "weight_map"'),
         ('{"weight_map": {"a": 1}}', 'has no "weight_map" of names to files'),

@@ -88,11 +88,7 @@ def convert(config: ConversionConfig) -> None:
     if target == "huggingface":
         destinations = {name: place.name for name, place in huggingface.names_there(names, architecture).items()}
 
-    vocab_file = config.vocab_file or _vocab_file(source.folder)
-    if vocab_file:
-        _check_vocabulary_size(vocab_file, source.config)
-    else:
-        logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
+    vocab_file, more_pieces = _vocabulary(config, source)
     if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in source.left_out):
         logger.warning("%s keeps moving averages, too; the weights themselves are converted.", source.weights)
     variables = {name: source.read(name) for name in names}
@@ -102,7 +98,11 @@ def convert(config: ConversionConfig) -> None:
         vocab_file = config.grow_vocab
     folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
     do_lower_case = _do_lower_case(config, source, vocab_file)
-    output = conversion_output.Output(target, folder_config, variables, vocab_file, do_lower_case, source.folder)
+    keeps_tokenizer = source.format == target and not (config.grow_vocab or config.vocab_file)
+    tokenizer_folder = source.folder if keeps_tokenizer and config.do_lower_case is None else None
+    output = conversion_output.Output(
+        target, folder_config, variables, vocab_file, do_lower_case, source.folder, more_pieces, tokenizer_folder
+    )
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))
     logger.info(
@@ -193,14 +193,44 @@ def _labels(
 # --- Vocabulary ------------------------------------------------------------------------------------------------------
 
 
+def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, list[str]]:
+    """The vocabulary's file, and the added tokens that go on from its last piece."""
+    vocab_file = config.vocab_file or _vocab_file(source.folder)
+    if vocab_file is None:
+        logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
+        return None, []
+    more = _added_pieces(source, vocab_file)
+    _check_vocabulary_size(vocab_file, source.config, len(more))
+    if more and config.grow_vocab:
+        raise InputError(
+            f"--grow_vocab: {source.folder} has added tokens ({more[0]}, ...), whose rows follow those of its "
+            "vocabulary; convert it without --grow_vocab first, then grow the vocab.txt that this writes."
+        )
+    return vocab_file, more
+
+
 def _vocab_file(folder: str) -> str | None:
     """The vocabulary of a model's folder; a `tokenizer.json` where there is only that."""
     paths = [os.path.join(folder, name) for name in (initialization.VOCAB_FILE, huggingface.TOKENIZER_FILE)]
     return next(filter(os.path.isfile, paths), None)
 
 
-def _check_vocabulary_size(vocab_file: str, config: BertConfig) -> None:
-    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1
+def _added_pieces(source: Source, vocab_file: str) -> list[str]:
+    """The added tokens of a model's tokenizer that its vocabulary lacks, where their ids go on from its last one."""
+    known = conversion_output.vocabulary(vocab_file)
+    added = [(token, index) for token, index in source.added_tokens if token not in known]
+    first = max(known.values()) + 1
+    if [index for _, index in added] != list(range(first, first + len(added))):
+        logger.warning(
+            "The added tokens of %s (%s, ...) are not written: their ids do not go on from the vocabulary's last one.",
+            *(source.folder, added[0][0]),
+        )
+        return []
+    return [token for token, _ in added]
+
+
+def _check_vocabulary_size(vocab_file: str, config: BertConfig, more: int) -> None:
+    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1 + more
     if pieces > config.vocab_size:
         raise InputError(
             f"{vocab_file} has {pieces:,} pieces, but the model's vocab_size is {config.vocab_size:,}; give the "

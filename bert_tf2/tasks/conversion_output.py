@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bert_tf2 import checkpoints, files, huggingface, initialization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.huggingface_config import FolderConfig, pieces_of_tokenizer_json
+from bert_tf2.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -38,6 +38,8 @@ class Output:
       vocab_file: the vocabulary to copy, or a `tokenizer.json` to take it from; None where there is none.
       do_lower_case: of the tokenizer.
       source: what errors call the model that it was.
+      more_pieces: added tokens, whose ids follow those of the vocabulary; they are written behind it.
+      tokenizer_folder: a Hugging Face folder whose tokenizer's settings are kept as they are, for the same format.
     """
 
     format: str
@@ -46,6 +48,8 @@ class Output:
     vocab_file: str | None
     do_lower_case: bool
     source: str
+    more_pieces: Sequence[str] = ()
+    tokenizer_folder: str | None = None
 
 
 def vocabulary(vocab_file: str) -> dict[str, int]:
@@ -98,8 +102,6 @@ def write(output_dir: str, output: Output) -> list[str]:
         task_files.check_labels(description.labels, output.source)
     final = Path(output_dir)
     final.parent.mkdir(parents=True, exist_ok=True)
-    for left in files.unfinished(final):
-        shutil.rmtree(left, ignore_errors=True)
     unfinished = files.beside(final)
     unfinished.mkdir()
     try:
@@ -109,6 +111,7 @@ def write(output_dir: str, output: Output) -> list[str]:
             _write_google(unfinished, output, description)
         if output.vocab_file:
             _copy_vocabulary(output.vocab_file, unfinished / initialization.VOCAB_FILE)
+            _append(unfinished / initialization.VOCAB_FILE, output.more_pieces)
         _check_reading(unfinished, output, description)
         os.replace(unfinished, final)
     except OSError as error:  # in a folder whose name tells nobody anything
@@ -124,6 +127,9 @@ def _write_hugging_face(folder: Path, output: Output) -> None:
     huggingface.write_folder(
         folder, output.config, output.variables, do_lower_case=output.do_lower_case, pad_token_id=pad
     )
+    for name in TOKENIZER_FILES if output.tokenizer_folder else ():
+        if (file := Path(str(output.tokenizer_folder), name)).is_file():
+            shutil.copyfile(file, folder / name)
 
 
 def _write_google(folder: Path, output: Output, description: Description | None) -> None:
@@ -172,7 +178,9 @@ def _check_reading(folder: Path, output: Output, description: Description | None
     if description is not None:
         compared.append((type(description).load(os.fspath(folder)), description))
     if output.vocab_file:
-        compared.append((load_vocab(folder / initialization.VOCAB_FILE), vocabulary(output.vocab_file)))
+        pieces = vocabulary(output.vocab_file)
+        pieces |= {piece: len(pieces) + number for number, piece in enumerate(output.more_pieces)}
+        compared.append((load_vocab(folder / initialization.VOCAB_FILE), pieces))
     for found, written in compared:
         if found != written:
             raise RuntimeError(f"{found!r:.200} was read where {written!r:.200} was written.")
@@ -185,3 +193,10 @@ def _copy_vocabulary(source: str, destination: Path) -> None:
         else:
             with files.open_bytes(source) as original:
                 shutil.copyfileobj(original, file)
+
+
+def _append(vocab_file: Path, pieces: Sequence[str]) -> None:
+    if not pieces:
+        return
+    content = vocab_file.read_bytes().rstrip(b"\r\n") + b"\n"
+    vocab_file.write_bytes(content + "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))

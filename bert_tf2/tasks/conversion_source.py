@@ -45,6 +45,8 @@ class Source:
       labels: of that head; empty where its files do not say.
       problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
       do_lower_case: of its tokenizer; None where its files do not say.
+      added_tokens: what its tokenizer adds to its vocabulary, and their ids.
+      untied: its own names of a masked-LM decoder that is not the word embeddings, as it is in BERT.
     """
 
     format: Format
@@ -60,6 +62,8 @@ class Source:
     labels: tuple[str, ...]
     problem_type: str | None
     do_lower_case: bool | None
+    added_tokens: tuple[tuple[str, int], ...] = ()
+    untied: tuple[str, ...] = ()
 
 
 def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> Source:
@@ -91,12 +95,14 @@ def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | 
         own_names=folder.there,
         shapes={name: tuple(shapes[name]) for name in folder.there},
         read=folder.get_tensor,
-        left_out=folder.ignored,
-        unplaced=folder.unplaced,
+        left_out={**folder.ignored, **dict.fromkeys(folder.untied, "a masked-LM decoder that BERT does not have")},
+        unplaced=tuple(name for name in folder.unplaced if name not in folder.untied),
         classifier=folder.classifier,
         labels=config.labels,
         problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
         do_lower_case=initialization.find_do_lower_case(init_checkpoint),
+        added_tokens=folder.tokenizer.added,
+        untied=folder.untied,
     )
 
 
@@ -104,7 +110,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
     reader = checkpoints.open_reader(prefix)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
-    left_out = {name: "state of the training" for name in sorted(shapes) if checkpoints.is_of_training(name)}
+    left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")
     folder = os.path.dirname(prefix)
     labels_file = os.path.join(folder, LABELS_FILE)
     kind = task_files.setting(folder, "problem_type", str)
@@ -143,6 +149,11 @@ def check_complete(source: Source, names: Collection[str]) -> None:
     """
     expected = expected_shapes(source.config)
     heads = huggingface.heads_of(names)
+    if source.untied and "masked_lm" in heads:
+        raise InputError(
+            f"{source.untied[0]} in {source.weights} belongs to a masked-LM decoder of its own, where BERT uses the "
+            "word embeddings. To convert the model without its masked-LM head, give --allow_unused='cls.predictions.*'."
+        )
     groups = [[name for name in expected if name.startswith("bert/") and "/pooler/" not in name]]
     groups += [[name for name in expected if "/pooler/" in name and any("/pooler/" in other for other in names)]]
     groups += [list(huggingface.HEADS[head]) for head in sorted(heads)]

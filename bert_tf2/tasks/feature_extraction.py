@@ -153,6 +153,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
     files.check_writable(folder)
     if os.path.isdir(config.output_file):
         raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
+    files.check_output(config.output_file)
     for path in paths:
         if path != STANDARD_INPUT and os.path.exists(config.output_file) and os.path.samefile(path, config.output_file):
             raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")
@@ -183,12 +184,10 @@ def _find_foundation(config: FeatureConfig) -> Foundation:
 
 
 def _find_case(config: FeatureConfig) -> bool:
-    if config.do_lower_case is not None:
-        return config.do_lower_case
-    found = initialization.find_do_lower_case(config.init_checkpoint)
+    found = initialization.find_do_lower_case(config.init_checkpoint, config.do_lower_case)
     if found is None:
         found = task_files.setting(initialization.folder_of(config.init_checkpoint), "do_lower_case", bool)
-    if found is False:
+    if found is False and config.do_lower_case is None:
         logger.info("--do_lower_case=false, as the folder of --init_checkpoint says.")
     return found is not False
 

@@ -225,6 +225,9 @@ class Finetuning:
           InputError, OSError, Stopped: see `training.Trainer.train`.
         """
         config = self.config
+        best = os.path.join(config.output_dir, BEST_FOLDER)
+        if os.path.islink(best):
+            raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
         if self.is_chief:
             self.keep(config.output_dir, data.keep)
@@ -232,10 +235,9 @@ class Finetuning:
         trainer.train(self.batches(data.examples), hooks)
         for hook in hooks:
             if hook.best:
-                folder = os.path.join(config.output_dir, BEST_FOLDER)
                 logger.info(
                     "The best evaluation was at step %d, its weights are kept: use them by --output_dir=%s.",
-                    *(hook.best["step"], folder),
+                    *(hook.best["step"], best),
                 )
 
     def batches(self, examples: ExampleArrays) -> training.Data:
@@ -372,7 +374,7 @@ def _empty(output_dir: str, patterns: Sequence[str]) -> None:
     # In the order of the patterns: the list of checkpoints goes before what it names.
     found = list(dict.fromkeys(path for pattern in patterns for path in sorted(Path(output_dir).glob(pattern))))
     for path in found:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()

@@ -179,14 +179,12 @@ def check_kept(folder: str, vocab_file: str | None, spm_model_file: str | None) 
 
 def _find_case(config: FinetuningConfig) -> bool:
     """The flag, else what the folder to start from says, else lower case."""
-    if config.do_lower_case is not None or config.init_checkpoint is None:
-        return _DEFAULT_CASE if config.do_lower_case is None else config.do_lower_case
-    found = initialization.find_do_lower_case(config.init_checkpoint)
-    if found is None:
+    found = initialization.find_do_lower_case(config.init_checkpoint, config.do_lower_case)
+    if found is None and config.init_checkpoint is not None:
         found = task_files.setting(initialization.folder_of(config.init_checkpoint), "do_lower_case", bool)
     if found is None:
         return _DEFAULT_CASE
-    if found != _DEFAULT_CASE:
+    if found != _DEFAULT_CASE and config.do_lower_case is None:
         logger.info("--do_lower_case=%s, as the folder of --init_checkpoint says.", str(found).lower())
     return found
 

@@ -21,10 +21,15 @@ class JoinedOutputs:
       paths: the files; none where the groups' files are to stay as they are.
       jobs: all groups, in order; each has an output for each path.
       made: the indexes of those that are made already.
+
+    Raises:
+      InputError: see `files.check_output`.
     """
 
     def __init__(self, paths: Sequence[str], jobs: Sequence[Job], made: Iterable[int]) -> None:
         self._paths, self._jobs = paths, jobs
+        for path in paths:
+            files.check_output(path)
         self._unfinished = [files.beside(path) for path in paths]
         self._files: list[IO[bytes]] = []
         self._made = set(made)
@@ -47,7 +52,7 @@ class JoinedOutputs:
     def _append(self, job: Job) -> None:
         """Both TFRecord files and gzip files can be joined as they are."""
         if not self._files:
-            self._files = [open(path, "wb") for path in self._unfinished]  # noqa: SIM115 (closed below)
+            self._files = [open(path, "xb") for path in self._unfinished]  # noqa: SIM115 (closed below)
         for path, whole, part in zip(self._paths, self._files, job.outputs, strict=False):
             try:
                 with open(part, "rb") as source:

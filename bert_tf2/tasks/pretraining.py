@@ -52,13 +52,13 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     """
     strategy = make_strategy(config.distribution)
     precision = config.precision.resolved()
-    bert_config = BertConfig.from_json_file(config.bert_config_file)
+    bert_config = _find_bert_config(config)
     is_resumed = os.path.exists(os.path.join(config.output_dir, "checkpoint"))
     if checkpoint := config.output_dir if is_resumed else config.init_checkpoint:
         initialization.check_config(bert_config, checkpoint, is_needed=not is_resumed)
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
-            f"--max_seq_length={config.max_seq_length} but {config.bert_config_file} has max_position_embeddings="
+            f"--max_seq_length={config.max_seq_length} but the model has max_position_embeddings="
             f"{bert_config.max_position_embeddings}; make records with at most that many tokens."
         )
     paths = files.expand(config.input_file, "--input_file")
@@ -88,6 +88,13 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         raise InputError(record_files.locate_damage(paths) or "A record file changed while it was read.") from None
     except tf.errors.InvalidArgumentError as error:
         raise explained(error, bert_config) from error
+
+
+def _find_bert_config(config: PretrainingConfig) -> BertConfig:
+    """The given one, else that of the training in `output_dir`, else that of the checkpoint to start from."""
+    kept = os.path.join(config.output_dir, initialization.CONFIG_FILE)
+    start = config.output_dir if os.path.isfile(kept) else config.init_checkpoint
+    return initialization.find_bert_config(start, config.bert_config_file or None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +132,7 @@ class _Job:
         config, trainer = self.config, self._trainer()
         self._start(trainer)
         if self.workers.is_chief:
-            with files.replacing(os.path.join(config.output_dir, "bert_config.json")) as file:
+            with files.replacing(os.path.join(config.output_dir, initialization.CONFIG_FILE)) as file:
                 file.write(self.bert_config.to_json_string())
             run_folder.describe(config.output_dir, config)
         hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
@@ -141,7 +148,7 @@ class _Job:
             logger.info("Starting from random weights (seed %d).", self.config.seed)
 
     def _initialise(self, checkpoint: str) -> checkpoints.LoadReport:
-        return checkpoints.load(self._variables, checkpoint)
+        return initialization.load(self._variables, checkpoint)
 
     @property
     def _variables(self) -> dict[str, tf.Variable]:

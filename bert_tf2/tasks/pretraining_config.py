@@ -22,10 +22,11 @@ class PretrainingConfig(training.LoopConfig):
     """What `run_pretraining.py` was asked to do; names and defaults are the original's flags.
 
     Attributes:
-      bert_config_file: Google's JSON of the model's sizes.
+      bert_config_file: Google's JSON of the model's sizes, or Hugging Face's; "" for that in `output_dir`, or else
+        beside init_checkpoint.
       input_file: comma-separated record files or globs.
       output_dir: folder of checkpoints, `eval_results.txt` and TensorBoard events.
-      init_checkpoint: what to start from where `output_dir` has no checkpoint yet.
+      init_checkpoint: what to start from, as in `initialization.load`, where `output_dir` has no checkpoint yet.
       max_seq_length: `S` of the records.
       max_predictions_per_seq: `P` of the records.
       masking: "static", the records are masked; "dynamic", they are not, and are masked anew in each epoch.
@@ -36,8 +37,8 @@ class PretrainingConfig(training.LoopConfig):
       use_nsp: whether there is a next-sentence task.
       do_train: whether to train.
       do_eval: whether to evaluate.
-      do_predict: whether to fill the masks of the lines of predict_file; alone, it needs neither bert_config_file nor
-        input_file, which are "" then.
+      do_predict: whether to fill the masks of the lines of predict_file; alone, it does not need input_file, which is
+        "" then.
       predict_file: text with `[MASK]` in it; "-" is standard input.
       train_batch_size: examples in a step, over all devices.
       eval_batch_size: examples in an evaluation batch, over all devices.

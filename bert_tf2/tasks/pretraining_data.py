@@ -4,6 +4,7 @@ Input of any size: it is taken in groups (`text_groups`), each made as if it wer
 several. What comes out depends on the input, the flags and the size of the groups alone.
 """
 
+import contextlib
 import dataclasses
 import glob
 import hashlib
@@ -11,10 +12,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bert_tf2 import files, json_files, text_groups
+from bert_tf2 import files, json_files, locks, text_groups
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
@@ -110,6 +111,8 @@ class PretrainingDataConfig:
         for path in outputs:
             if _is_folder(path) and len(outputs) > 1:
                 raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
+            if not _is_folder(path):
+                files.check_output(path)
             real = os.path.realpath(path)
             if real in sources:
                 raise InputError(f"--output_file: {path!r} is read by {sources[real]}; write to another file.")
@@ -136,6 +139,9 @@ class PretrainingDataConfig:
     @property
     def outputs(self) -> list[str]:
         """The files to write, in order, or the one folder."""
+        directory = os.path.dirname(self.output_file.rstrip("/"))
+        if os.path.exists(self.output_file) or ("," in directory and os.path.isdir(directory)):
+            return [self.output_file]  # whose commas are part of a name
         return [path.strip() for path in self.output_file.split(",") if path.strip()]
 
     @property
@@ -174,13 +180,33 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
 
     Raises:
       InputError: no usable text in the input, a file that cannot be read, a vocabulary that lacks a special token, a
-        worker that died.
+        worker that died, another process that writes the same.
       OSError: an output cannot be written.
     """
     started = time.monotonic()
     _warn_of_vocabulary(config)
     groups = text_groups.plan(config.inputs, config.group_bytes)
     jobs = [_job(config, group, len(groups)) for group in groups]
+    with _locked(config):
+        return _create(config, jobs, runner, started)
+
+
+@contextlib.contextmanager
+def _locked(config: PretrainingDataConfig) -> Iterator[None]:
+    """Inside, the outputs are this process's alone to write."""
+    paths = [folder / ".lock"] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
+    with contextlib.ExitStack() as stack:
+        for path, output in zip(paths, sorted(config.outputs), strict=True):
+            stack.enter_context(locks.held(path, f"writes {output}", "give another --output_file", remove=True))
+        yield
+
+
+def _lock_of(path: str) -> Path:
+    return Path(path).with_name(f".{Path(path).name}.lock")
+
+
+def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | None, started: float) -> Summary:
+    """`create_pretraining_data` once the jobs are known and the outputs locked."""
     _check_folder(config, jobs)
     if config.resume and (summary := _made_before(config, jobs)) is not None:
         _remove_groups(config)

@@ -102,7 +102,7 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabu
     if pieces > bert_config.vocab_size:
         raise InputError(
             f"{config.vocab_file or config.spm_model_file} has {pieces:,} pieces, but vocab_size is "
-            f"{bert_config.vocab_size:,} in {config.bert_config_file}; give the vocabulary and the config of one model."
+            f"{bert_config.vocab_size:,} in the model's config; give the vocabulary and the config of one model."
         )
     return vocabulary
 
@@ -131,7 +131,7 @@ def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exce
         return InputError(
             "A record holds a number that is out of range for the model (piece ids have to be below vocab_size="
             f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were made with another "
-            "vocabulary than the one of --bert_config_file."
+            "vocabulary than the one of the model's config."
         )
     if "parse" in message and "example" in message.lower():
         return InputError(

@@ -185,6 +185,33 @@ def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> N
             )
 
 
+def may_read(folder: str, path: str) -> bool:
+    """Whether data that `task.json` names is read without a flag: only in the model's own directory.
+
+    A model may come from anyone, and its `task.json` could name any file of this machine.
+    """
+    home = os.path.realpath(folder)
+    return os.path.commonpath([home, os.path.realpath(path)]) == home
+
+
+def check_may_read(folder: str, flag: str, path: str) -> None:
+    """Checks `may_read`.
+
+    Args:
+      folder: of the model.
+      flag: its name, by which the user can ask for the data.
+      path: what `task.json` names.
+
+    Raises:
+      InputError: it has to be asked for.
+    """
+    if not may_read(folder, path):
+        raise InputError(
+            f"--{flag} is missing, and {Path(folder, TASK_FILE)} names a path outside its directory; to read it, give "
+            f"--{flag}={path}."
+        )
+
+
 def _read(path: Path) -> dict[str, Any]:
     return json_files.read_object(path, _ADVICE)
 

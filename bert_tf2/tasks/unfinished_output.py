@@ -5,7 +5,6 @@ says how far they are good. A process that is killed leaves it there; the next o
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bert_tf2 import files, json_files
+from bert_tf2 import files, json_files, locks
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -45,30 +44,29 @@ class UnfinishedOutput:
       done: what was given to `commit` last, by this process or an earlier one; empty where nothing is done.
 
     Raises:
-      InputError: another process writes the same output.
+      InputError: another process writes the same output, or what is there in its place cannot be replaced.
       OSError: nothing can be written there.
     """
 
     def __init__(self, output_file: str, names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
         self.output_file, self.folder = output_file, unfinished_folder(output_file)
+        files.check_output(output_file)
         self._settings = json.loads(json.dumps(settings))
         self._last_commit = time.monotonic()
+        if self.folder.is_symlink():
+            raise InputError(f"{self.folder} is a symbolic link, so unfinished output cannot be kept there; remove it.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.folder / _LOCK, "w", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise InputError(
-                f"Another process writes {output_file}; wait for it, stop it, or write to another place."
-            ) from None
-        self.done, sizes = self._read_state(names)
+        self._lock = locks.take(self.folder / _LOCK, f"writes {output_file}", "write to another file")
         self._files: dict[str, IO[bytes]] = {}
-        for name in names:
-            path = self.folder / name
-            path.touch()
-            os.truncate(path, sizes.get(name, 0))
-            self._files[name] = open(path, "ab")  # noqa: SIM115 (closed by __exit__)
+        try:
+            self.done, sizes = self._read_state(names)
+            for name in names:
+                file = os.fdopen(files.open_regular(self.folder / name, os.O_APPEND), "ab")
+                self._files[name] = file
+                file.seek(file.truncate(sizes.get(name, 0)))
+        except BaseException:
+            self._close(is_given_up=False)
+            raise
 
     def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
         try:
@@ -135,9 +133,12 @@ class UnfinishedOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close(is_given_up=kind is not None)
+
+    def _close(self, is_given_up: bool) -> None:
         for file in self._files.values():
             with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
                 file.close()
-        if kind is not None and self.folder.exists() and not (self.folder / _STATE).exists():
+        if is_given_up and self.folder.exists() and not (self.folder / _STATE).exists():
             shutil.rmtree(self.folder)  # there is nothing to go on with
         self._lock.close()

@@ -22,7 +22,7 @@ from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import read_own
 from bert_tf2.tasks.classification.tables import is_number, kind_of
 from bert_tf2.tasks.classification.task_description import TaskDescription
-from bert_tf2.tasks.task_files import TASK_FILE, read_labels
+from bert_tf2.tasks.task_files import TASK_FILE, check_may_read, read_labels
 
 logger = logging.getLogger(__name__)
 
@@ -114,12 +114,16 @@ class Data:
       task: where it is one of GLUE.
       train_file: rows to learn, of data of one's own.
       train: its rows where they have been read.
+      folder: the model's, whose `task.json` says what no flag says.
+      asked: names of the flags that say where data is.
     """
 
     description: TaskDescription
     task: GlueTask | None = None
     train_file: str | None = None
     train: Examples | None = None
+    folder: str = ""
+    asked: tuple[str, ...] = _PATHS
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -134,13 +138,20 @@ class Data:
         """
         wanted = self.description
         if self.task:
+            self._check_asked("data_dir", wanted.data_dir)
             return glue.read(self.task, str(wanted.data_dir), split)
         if split == "train" and self.train:
             return self.train
         path = {"train": self.train_file, "dev": wanted.dev_file, "test": wanted.predict_file}[split]
         if path is None:
             raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
+        if split != "train":
+            self._check_asked(_FLAGS[split].removeprefix("--"), path)
         return read_own(path, wanted, with_labels=split != "test")
+
+    def _check_asked(self, name: str, path: str | None) -> None:
+        if path is not None and name not in self.asked:
+            check_may_read(self.folder, name, path)
 
     def labels(self, examples: Examples) -> NDArray[Any]:
         """The labels of rows as numbers; see `labels.encode`."""
@@ -176,7 +187,8 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     if saved:
         data.description.check_same_model(saved, config.output_dir)
-    return data
+    asked = tuple(name for name in _PATHS if getattr(config, name) is not None)
+    return dataclasses.replace(data, folder=config.output_dir, asked=asked)
 
 
 def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:

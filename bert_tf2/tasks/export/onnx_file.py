@@ -25,6 +25,7 @@ from bert_tf2.tasks.export.config import INT8, ExportConfig
 from bert_tf2.tasks.export.program import Program
 from bert_tf2.tasks.export.sequences import TOKEN_IDS
 from bert_tf2.tasks.export.source import ModelSource
+from bert_tf2.tasks.task_files import may_read
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
     size = sum(4 * variable.shape.num_elements() for variable in made.variables)
     if size > _MOST_BYTES:
         raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB at most.")
-    rows = _measured(config, source.description)
+    rows = _measured(config, source)
     function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
     path = os.path.join(folder, MODEL_FILE)
     _convert(function, path)
@@ -170,10 +171,11 @@ def _size(path: str) -> str:
 # --- Measuring --------------------------------------------------------------------------------------------------------
 
 
-def _measured(config: ExportConfig, description: Any) -> Data | None:
+def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
     """The rows on which the loss by quantization is measured; None where nobody has named any."""
     if config.quantize != INT8:
         return None
+    description = source.description
     if not isinstance(description, TaskDescription):
         if config.dev_file:
             raise InputError("--dev_file: the loss of accuracy is measured for classifiers only; leave it away.")
@@ -187,12 +189,16 @@ def _measured(config: ExportConfig, description: Any) -> Data | None:
                 label_column=description.label_column or "label",
             )
         )
-    if glue.is_known(description.name) and description.data_dir and os.path.isdir(description.data_dir):
+    if glue.is_known(description.name) and _is_there(source, description.data_dir):
         return Data(description, glue.task_named(description.name))
-    if description.dev_file and os.path.isfile(description.dev_file):
+    if _is_there(source, description.dev_file):
         return Data(description)
     logger.warning("The loss of accuracy by --quantize=int8 is not measured; give --dev_file for that.")
     return None
+
+
+def _is_there(source: ModelSource, path: str | None) -> bool:
+    return path is not None and may_read(source.folder, path) and os.path.exists(path)
 
 
 def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size: int) -> None:

@@ -116,8 +116,6 @@ def _unfinished(path: str) -> Iterator[str]:
     """A folder beside `path` that becomes it at the end; an exception removes it, with what killed processes left."""
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    for left in files.unfinished(final):
-        shutil.rmtree(left, ignore_errors=True)
     unfinished = files.beside(final)
     unfinished.mkdir()
     try:

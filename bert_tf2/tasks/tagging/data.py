@@ -13,7 +13,7 @@ from bert_tf2.tasks.tagging import conll, plain_text, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
-from bert_tf2.tasks.task_files import TASK_FILE, read_labels
+from bert_tf2.tasks.task_files import TASK_FILE, check_may_read, read_labels
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ def open_data(config: TaggingConfig, foundation: Foundation) -> Data:
         "dev": fields["dev_file"],
         "test": fields["predict_file"],
     }
+    for split in ("dev", "test"):
+        path = paths[split]
+        if wanted[split] and path is not None and getattr(config, _FLAGS[split]) is None:
+            check_may_read(config.output_dir, _FLAGS[split], path)
     column_is_given = config.token_column is not None
     files = {split: _read(split, paths[split], fields, column_is_given) for split in wanted if wanted[split]}
     description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)

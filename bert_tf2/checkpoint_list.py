@@ -1,0 +1,170 @@
+"""Which checkpoints a directory holds: TensorFlow's file `checkpoint`, and how a user may name one.
+
+Whoever gave us the directory wrote that file, so it cannot point outside: an entry counts if it is in the directory.
+"""
+
+import functools
+import glob
+import json
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from bert_tf2.errors import InputError
+from bert_tf2.files import replacing
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "checkpoint"
+_OF_TRAINING = re.compile(r"model\.ckpt-(\d+)\.index")
+
+
+def latest(directory: str | os.PathLike[str]) -> str | None:
+    """The prefix of the newest checkpoint that the file `checkpoint` of a directory names; None without that file.
+
+    Raises:
+      InputError: the file names a checkpoint that is not in the directory, or cannot be parsed.
+    """
+    state_file = Path(directory) / STATE_FILE
+    if not state_file.exists():
+        return None
+    listed = read_state(directory)
+    if listed is None:
+        raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
+    if not exists(listed[-1]):
+        raise InputError(
+            f"{state_file} names {listed[-1]}, which is not there (its .index and .data files); restore them, or name "
+            "another checkpoint of the directory in that file."
+        )
+    return listed[-1]
+
+
+def newest_first(directory: str | os.PathLike[str]) -> list[str]:
+    """The prefixes that the file `checkpoint` lists; if it cannot be parsed, those of a training's files.
+
+    Raises:
+      InputError: the newest one is outside the directory.
+    """
+    listed = read_state(directory)
+    if listed is not None:
+        return listed[::-1]
+    matches = [(match, path) for path in Path(directory).iterdir() if (match := _OF_TRAINING.fullmatch(path.name))]
+    ordered = sorted(((int(match[1]), path) for match, path in matches), reverse=True)
+    return [os.fspath(path).removesuffix(".index") for _, path in ordered]
+
+
+def read_state(directory: str | os.PathLike[str]) -> list[str] | None:
+    """The prefixes that the file `checkpoint` lists, the newest last; None if it is missing or cannot be parsed.
+
+    The base name stands for an entry outside the directory, as in a copied directory with absolute paths. Older
+    entries that are not here by that name are dropped.
+
+    Raises:
+      InputError: that is so of the newest.
+    """
+    try:
+        state = tf.train.get_checkpoint_state(os.fspath(directory))
+    except ValueError:  # there is a file, but it names nothing
+        state = None
+    if state is None:
+        return None
+    newest = str(state.model_checkpoint_path)
+    older = [path for path in state.all_model_checkpoint_paths if path != newest]
+    inside = [path for path in map(functools.partial(_inside, directory), older) if path is not None]
+    last = _inside(directory, newest)
+    if last is None:
+        raise InputError(
+            f"{Path(directory, STATE_FILE)} names {newest}, which is outside the directory, and there is no "
+            f"{os.path.basename(newest)} in it; write model_checkpoint_path with a checkpoint of the directory."
+        )
+    return [*(path for path in dict.fromkeys(inside) if path != last), last]
+
+
+def _inside(directory: str | os.PathLike[str], prefix: str) -> str | None:
+    """The prefix if it is in the directory, else that of its base name there; None if there is no such checkpoint."""
+    name = os.path.basename(prefix)
+    here = os.path.join(directory, name)
+    if name and os.path.realpath(os.path.dirname(prefix)) == os.path.realpath(directory):
+        return here
+    if not name or not exists(here):
+        return None
+    _warn_of_outside(os.fspath(directory), prefix, here)
+    return here
+
+
+@functools.cache  # once a process
+def _warn_of_outside(directory: str, prefix: str, here: str) -> None:
+    logger.warning(
+        "%s names %s, which is outside the directory; %s is used instead.", Path(directory, STATE_FILE), prefix, here
+    )
+
+
+def write_state(directory: Path, prefixes: Sequence[str]) -> None:
+    """Writes `checkpoint`, the newest last; with relative paths, so that the directory can be moved.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    names = [json.dumps(os.path.relpath(prefix, directory)) for prefix in prefixes]
+    with replacing(directory / STATE_FILE) as file:
+        file.write(f"model_checkpoint_path: {names[-1]}\n")
+        file.writelines(f"all_model_checkpoint_paths: {name}\n" for name in names)
+
+
+def find(path: str) -> str:
+    """The checkpoint prefix that a user means by a prefix, one of its files, or a directory with a checkpoint.
+
+    Raises:
+      InputError: there is no checkpoint.
+    """
+    if os.path.isdir(path):
+        newest = latest(path)
+        if newest:
+            return newest
+        prefixes = unlisted(path)
+        if len(prefixes) == 1:
+            return prefixes[0]
+        names = ", ".join(map(os.path.basename, prefixes[:4])) or "NAME.ckpt"
+        raise InputError(
+            f"The directory {path} has {len(prefixes) or 'no'} checkpoints; give the path of one, with its name "
+            f"({names})."
+        )
+    prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
+    if not exists(prefix):
+        raise InputError(
+            f"There is no checkpoint {prefix}: {prefix}.index and {prefix}.data-00000-of-00001 were expected; "
+            "check the path (it ends in .ckpt or .ckpt-N, without .index)."
+        )
+    return prefix
+
+
+def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
+    """Whether `find` has something to choose from in a directory."""
+    return Path(directory, STATE_FILE).exists() or bool(unlisted(directory))
+
+
+def unlisted(directory: str | os.PathLike[str]) -> list[str]:
+    """The prefixes of a directory's checkpoints by its files; those named `*.ckpt*` alone, if there are any."""
+    indexes = sorted(map(os.fspath, Path(directory).glob("*.index")))
+    prefixes = [prefix for prefix in (path.removesuffix(".index") for path in indexes) if exists(prefix)]
+    return [prefix for prefix in prefixes if ".ckpt" in os.path.basename(prefix)] or prefixes
+
+
+def exists(prefix: str) -> bool:
+    """Whether a checkpoint's files are there, by their names."""
+    return os.path.exists(f"{prefix}.index") and bool(_data_files(prefix))
+
+
+def _data_files(prefix: str) -> list[Path]:
+    path = Path(prefix)
+    return list(path.parent.glob(f"{glob.escape(path.name)}.data-*"))
+
+
+def remove(prefix: str) -> None:
+    """Deletes a checkpoint's files, `.index` first."""
+    for file in [Path(f"{prefix}.index"), *_data_files(prefix)]:
+        file.unlink(missing_ok=True)
