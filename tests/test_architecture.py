@@ -33,6 +33,7 @@ LEVELS = {
         "pytorch_pickle",
         "sentencepiece_tokenizer",
         "sequences",
+        "spilled",
         "subword_sampling",
         "tensor_files",
         "tokenization",

@@ -1,6 +1,7 @@
 """Batches of examples in memory: whole epochs, resuming, padding to the longest row, the order of an evaluation."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -55,6 +56,25 @@ def test_rows_are_padded_to_the_longest_or_to_all(fixed_shapes):
         assert batch["input_ids"].shape[1] == (40 if fixed_shapes else -(-longest // 8) * 8)
         assert {value.dtype for name, value in batch.items() if name != "pair"} == {tf.int32}
     assert fixed_shapes == (len({batch["input_ids"].shape for batch in found}) == 1)
+
+
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+def test_tokens_in_a_file_make_the_same_batches(tmp_path, fixed_shapes):
+    examples = made(LENGTHS)
+    tokens = {}
+    for name, values in examples.tokens.items():
+        values.tofile(tmp_path / name)
+        tokens[name] = np.memmap(tmp_path / name, values.dtype, "r")
+    on_disk = dataclasses.replace(examples, tokens=tokens)
+    for make in (example_batches.training, example_batches.evaluation):
+        options = {"seed": 1} if make is example_batches.training else {}
+        datasets = [make(one, 4, fixed_shapes=fixed_shapes, **options) for one in (examples, on_disk)]
+        assert datasets[0].element_spec == datasets[1].element_spec
+        for batch, other in zip(*(dataset.take(3) for dataset in datasets), strict=True):
+            assert batch.keys() == other.keys()
+            for name, values in batch.items():
+                assert values.dtype == other[name].dtype
+                np.testing.assert_array_equal(values, other[name])
 
 
 def test_columns_are_never_more_than_the_limit():
