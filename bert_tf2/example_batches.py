@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.batches import EXAMPLE_WEIGHTS, Batch, Share
+from bert_tf2.sparse_rows import SparseRows
 
 Array = NDArray[Any]
 
@@ -34,13 +35,13 @@ class ExampleArrays:
       row_splits: int64 [N + 1]; the tokens of example `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
       tokens: by feature, a number for each token, [T]: `input_ids`, `segment_ids`, and what else a task has for tokens.
         What is a `numpy.memmap` is read when it is needed.
-      columns: by feature, an array for each example, [N, ...].
+      columns: by feature, an array for each example, [N, ...], or sparse rows.
       max_length: tokens of an example at most.
     """
 
     row_splits: NDArray[np.int64]
     tokens: Mapping[str, Array]
-    columns: Mapping[str, Array]
+    columns: Mapping[str, Array | SparseRows]
     max_length: int
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class ExampleArrays:
         with tf.device("CPU:0"):
             splits = tf.constant(self.row_splits, tf.int64)
             tokens = {name: tf.constant(values) for name, values in self.tokens.items()}
-            columns = {name: tf.constant(values) for name, values in self.columns.items()}
+            columns = {name: _rows_of(values) for name, values in self.columns.items()}
         total = len(next(iter(self.tokens.values())))
 
         def batch(rows: tf.Tensor) -> Batch:
@@ -83,14 +84,14 @@ class ExampleArrays:
             found["input_mask"] = tf.cast(mask, tf.int32)
             columns_of_s = self.max_length if fixed_shapes else None
             found = {name: tf.ensure_shape(value, [rows.shape[0], columns_of_s]) for name, value in found.items()}
-            return found | {name: tf.gather(values, first) for name, values in columns.items()}
+            return found | {name: gather(first) for name, gather in columns.items()}
 
         return batch
 
     def _gather_from_disk(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
         """`gather` where the tokens are no part of the graph."""
         with tf.device("CPU:0"):
-            columns = {name: tf.constant(values) for name, values in self.columns.items()}
+            columns = {name: _rows_of(values) for name, values in self.columns.items()}
         names = [*self.tokens, "input_mask"]
         types = [*(values.dtype for values in self.tokens.values()), np.dtype(np.int32)]
 
@@ -112,9 +113,26 @@ class ExampleArrays:
             shape = [rows.shape[0], self.max_length if fixed_shapes else None]
             found = {name: tf.ensure_shape(value, shape) for name, value in zip(names, values, strict=True)}
             first = tf.maximum(rows, 0)
-            return found | {name: tf.gather(values, first) for name, values in columns.items()}
+            return found | {name: gather(first) for name, gather in columns.items()}
 
         return batch
+
+
+def _rows_of(values: Array | SparseRows) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From numbers of examples, int64 `[B]`, to their rows, `[B, ...]`."""
+    if not isinstance(values, SparseRows):
+        dense = tf.constant(values)
+        return lambda rows: tf.gather(dense, rows)
+    splits, places, size = tf.constant(values.row_splits), tf.constant(values.values), values.size
+
+    def gather(rows: tf.Tensor) -> tf.Tensor:
+        chosen = tf.ragged.range(tf.gather(splits, rows), tf.gather(splits, rows + 1))
+        columns = tf.cast(tf.gather(places, chosen.values), tf.int64)
+        indices = tf.stack([tf.cast(chosen.value_rowids(), tf.int64), columns], axis=1)
+        found = tf.scatter_nd(indices, tf.ones_like(columns, tf.int32), [tf.size(rows, tf.int64), size])
+        return tf.ensure_shape(found, [rows.shape[0], size])
+
+    return gather
 
 
 def training(

@@ -33,6 +33,7 @@ LEVELS = {
         "pytorch_pickle",
         "sentencepiece_tokenizer",
         "sequences",
+        "sparse_rows",
         "spilled",
         "subword_sampling",
         "tensor_files",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bert_tf2 import example_batches
 from bert_tf2.batches import Share
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.sparse_rows import SparseRows
 
 
 def made(lengths, max_length=40):
@@ -75,6 +76,19 @@ def test_tokens_in_a_file_make_the_same_batches(tmp_path, fixed_shapes):
             for name, values in batch.items():
                 assert values.dtype == other[name].dtype
                 np.testing.assert_array_equal(values, other[name])
+
+
+def test_sparse_columns_make_the_same_batches():
+    examples = made(LENGTHS)
+    ones = SparseRows(np.array([0, 2, 2, *range(3, 12)]), np.array([0, 3, 1, 2, 0, 3, 3, 1, 2, 0, 1], np.int32), 4)
+    dense, sparse = (
+        dataclasses.replace(examples, columns={**examples.columns, "labels": values})
+        for values in (np.asarray(ones), ones)
+    )
+    for make in (lambda one: example_batches.training(one, 4, seed=1), lambda one: example_batches.evaluation(one, 4)):
+        assert make(dense).element_spec == make(sparse).element_spec
+        for batch, other in zip(make(dense).take(3), make(sparse).take(3), strict=True):
+            np.testing.assert_array_equal(batch["labels"], other["labels"])
 
 
 def test_columns_are_never_more_than_the_limit():

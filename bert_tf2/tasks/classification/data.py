@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
 from bert_tf2.metrics import DEFAULT_METRICS, ProblemType
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.examples import Examples
@@ -141,7 +142,7 @@ class Data:
             raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
         return read_own(path, wanted, with_labels=split != "test")
 
-    def labels(self, examples: Examples) -> NDArray[Any]:
+    def labels(self, examples: Examples) -> NDArray[Any] | SparseRows:
         """The labels of rows as numbers; see `labels.encode`."""
         wanted = self.description
         return label_lists.encode(examples, wanted.problem_type, wanted.labels, wanted.label_separator)
