@@ -143,8 +143,15 @@ def resume(folder: Path, options: argparse.Namespace) -> None:
 
     config = _pretraining(folder, do_train=True)
     paths = sorted(map(str, (folder / "records").iterdir()))
-    position = int(1.75 * options.records)
-    next(iter(PretrainingData(config, paths, None, True).training(position, Share())))
+    values = {}
+    if "source" in PretrainingData.__dataclass_fields__:
+        from bert_tf2 import record_index, record_stream
+
+        (folder / "resumed").mkdir(exist_ok=True)
+        values["source"] = record_stream.RecordSource(str(folder / "resumed" / record_index.INDEX_FILE))
+    data = PretrainingData(config, paths, None, True, **values)
+    batches = iter(data.training(int(1.75 * options.records), Share()))
+    next(batches)
 
 
 def _pretraining(folder: Path, **values: Any) -> Any:
