@@ -116,7 +116,7 @@ SAME_LEVEL = {
     "packing": {"batches"},
     "pytorch_pickle": {"errors", "tensor_files"},
     "record_files": {"records"},
-    "record_stream": {"record_files", "record_index"},
+    "record_stream": {"frame_kernel", "record_files", "record_index"},
     "run_folder": {"errors", "files"},
     "sentence_kernel": {"instance_kernel"},
     "sentencepiece_tokenizer": {"errors", "fast_tokenizer", "subword_sampling", "tokenization"},
