@@ -5,19 +5,19 @@ training that was stopped goes on with exactly the batches that it would have ha
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2.record_files import count_records, record_dataset, record_reader
+from bert_tf2.errors import InputError
+from bert_tf2.record_files import record_dataset, record_reader
+from bert_tf2.record_stream import SHUFFLE_BUFFER, RecordSource, RecordStream
 
 Batch = dict[str, tf.Tensor]
 Parse = Callable[[tf.Tensor], Batch]
 
-# Records held for shuffling. Smaller data is shuffled whole; in larger data the order of files adds to it.
-SHUFFLE_BUFFER = 100_000
-_FILES_READ_AT_ONCE = 16
+_RECORDS_AT_ONCE = 1024  # handed from the reader to TensorFlow
 
 EXAMPLE_WEIGHTS = "example_weights"
 # int64 [B], the same in all rows: where the data goes on behind a batch, for data that cannot tell it from the number
@@ -88,65 +88,57 @@ def training(
     examples_done: int = 0,
     buffer: int = SHUFFLE_BUFFER,
     share: Share = Share(),
+    source: RecordSource | None = None,
 ) -> tf.data.Dataset:
-    """An endless dataset of batches; every epoch holds each record once, in an order of its own.
+    """An endless dataset of batches; every epoch holds each record once, in an order of its own (`record_stream`).
 
     Args:
-      paths: record files, none empty.
+      paths: record files; at least one has a record.
       parse: from serialized records, string `[B]`, to features.
       batch_size: rows of a batch, over all processes and devices. A batch may hold the end of one epoch and the start
         of the next.
       seed: what the order follows from.
       examples_done: how many examples an earlier run has already taken.
-      buffer: how many records are held for shuffling.
+      buffer: how many records are shuffled together at most.
       share: which part of each batch to make.
+      source: reads the files, and keeps what ended that; a new one by default.
 
     Raises:
-      InputError: `examples_done` is not 0 and a file is cut short.
+      InputError: some files are compressed and some are not, or the first one is no TFRecord file.
     """
+    record_reader(paths)
+    source = source or RecordSource()
     if share.by_files and share.workers > 1:
-        return _of_own_records(paths, parse, batch_size, seed, examples_done, buffer, share)
-    read = record_reader(paths)
-    first_epoch, done = divmod(examples_done, count_records(paths)) if examples_done else (0, 0)
-    records = _epochs(paths, read, seed, first_epoch, buffer).skip(done)
-    batches = share.of(records.batch(batch_size, drop_remainder=True), batch_size)
+        own, rows, done = list(paths), share.rows(batch_size), examples_done // share.workers
+        part, parts = share.worker, share.workers
+        if len(paths) >= share.workers:
+            own, part, parts = own[share.worker :: share.workers], 0, 1
+        stream = RecordStream(own, source, seed, buffer, part, parts)
+        batches = _batches(stream, source, rows, done)
+    else:
+        stream = RecordStream(paths, source, seed, buffer)
+        batches = share.of(_batches(stream, source, batch_size, examples_done), batch_size)
     return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _of_own_records(
-    paths: Sequence[str], parse: Parse, batch_size: int, seed: int, examples_done: int, buffer: int, share: Share
-) -> tf.data.Dataset:
-    """`training` for a process that reads its own records alone."""
-    own = list(paths[share.worker :: share.workers]) if len(paths) >= share.workers else list(paths)
-    split = len(paths) < share.workers
-    read = record_reader(own)
-
-    def read_own(files: tf.Tensor) -> tf.data.Dataset:
-        return read(files).shard(share.workers, share.worker) if split else read(files)
-
-    own_done, first_epoch = examples_done // share.workers, 0
-    if own_done:
-        counts = [count_records([path]) for path in own]
-        if split:
-            counts = [len(range(share.worker, count, share.workers)) for count in counts]
-        first_epoch, own_done = divmod(own_done, sum(counts))
-    records = _epochs(own, read_own, seed, first_epoch, buffer).skip(own_done)
-    batches = records.batch(share.rows(batch_size), drop_remainder=True)
-    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+def _batches(stream: RecordStream, source: RecordSource, rows: int, done: int) -> tf.data.Dataset:
+    """The records of a stream, strings `[rows]`."""
+    several = max(1, _RECORDS_AT_ONCE // rows)
+    blocks = _generated(source, lambda: stream.blocks(several * rows, done), [several * rows])
+    return blocks.map(lambda block: tf.reshape(block, [several, rows])).unbatch()
 
 
-def _epochs(
-    paths: Sequence[str], read: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first: int, buffer: int
-) -> tf.data.Dataset:
-    """Shuffled epochs without end, from number `first` on."""
+def _generated(source: RecordSource, records: Callable[[], Iterator[Any]], shape: list[int]) -> tf.data.Dataset:
+    """A dataset of strings of a shape; where their reading ends with an `InputError`, `source` keeps it."""
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        files = tf.data.Dataset.from_tensor_slices(list(paths))
-        files = files.shuffle(len(paths), seed=seed + number, reshuffle_each_iteration=False)
-        records = files.interleave(read, cycle_length=min(len(paths), _FILES_READ_AT_ONCE))
-        return records.shuffle(buffer, seed=seed + number, reshuffle_each_iteration=False)
+    def generate() -> Iterator[Any]:
+        try:
+            yield from records()
+        except InputError as error:
+            source.error = error
+            raise
 
-    return tf.data.Dataset.range(first, tf.int64.max).flat_map(epoch)
+    return tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec(shape, tf.string))
 
 
 def evaluation(
@@ -155,6 +147,7 @@ def evaluation(
     batch_size: int,
     steps: int | None,
     share: Share = Share(),
+    source: RecordSource | None = None,
 ) -> tf.data.Dataset:
     """Batches in the order of the files, all of `batch_size` rows, with `example_weights` float `[B]` added.
 
@@ -165,8 +158,12 @@ def evaluation(
       steps: how many batches; the records are repeated where they do not suffice. None: each record exactly once, the
         last batch filled up with rows of zeros that have weight 0.
       share: which part of each batch to make.
+      source: says whether damaged records are left out; by default none may be.
     """
     records = record_dataset(paths)
+    if source and source.skips:
+        reader = source
+        records = _generated(reader, lambda: reader.records(paths), [])
     if steps is not None:
         records = records.repeat()
     parsed = records.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)

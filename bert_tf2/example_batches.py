@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.batches import EXAMPLE_WEIGHTS, Batch, Share
+from bert_tf2.sparse_rows import SparseRows
 
 Array = NDArray[Any]
 
@@ -33,13 +34,14 @@ class ExampleArrays:
     Attributes:
       row_splits: int64 [N + 1]; the tokens of example `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
       tokens: by feature, a number for each token, [T]: `input_ids`, `segment_ids`, and what else a task has for tokens.
-      columns: by feature, an array for each example, [N, ...].
+        What is a `numpy.memmap` is read when it is needed.
+      columns: by feature, an array for each example, [N, ...], or sparse rows.
       max_length: tokens of an example at most.
     """
 
     row_splits: NDArray[np.int64]
     tokens: Mapping[str, Array]
-    columns: Mapping[str, Array]
+    columns: Mapping[str, Array | SparseRows]
     max_length: int
 
     def __len__(self) -> int:
@@ -60,10 +62,12 @@ class ExampleArrays:
           fixed_shapes: whether S is `max_length`; else it is the length of the longest of the examples, rounded up to
             a multiple of 8.
         """
+        if any(isinstance(values, np.memmap) for values in self.tokens.values()):
+            return self._gather_from_disk(fixed_shapes)
         with tf.device("CPU:0"):
             splits = tf.constant(self.row_splits, tf.int64)
             tokens = {name: tf.constant(values) for name, values in self.tokens.items()}
-            columns = {name: tf.constant(values) for name, values in self.columns.items()}
+            columns = {name: _rows_of(values) for name, values in self.columns.items()}
         total = len(next(iter(self.tokens.values())))
 
         def batch(rows: tf.Tensor) -> Batch:
@@ -80,9 +84,55 @@ class ExampleArrays:
             found["input_mask"] = tf.cast(mask, tf.int32)
             columns_of_s = self.max_length if fixed_shapes else None
             found = {name: tf.ensure_shape(value, [rows.shape[0], columns_of_s]) for name, value in found.items()}
-            return found | {name: tf.gather(values, first) for name, values in columns.items()}
+            return found | {name: gather(first) for name, gather in columns.items()}
 
         return batch
+
+    def _gather_from_disk(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
+        """`gather` where the tokens are no part of the graph."""
+        with tf.device("CPU:0"):
+            columns = {name: _rows_of(values) for name, values in self.columns.items()}
+        names = [*self.tokens, "input_mask"]
+        types = [*(values.dtype for values in self.tokens.values()), np.dtype(np.int32)]
+
+        def read(rows: Array) -> list[Array]:
+            starts = self.row_splits[np.maximum(rows, 0)]
+            lengths = np.where(rows >= 0, self.row_splits[np.maximum(rows, 0) + 1] - starts, 0)
+            size = self.max_length
+            if not fixed_shapes:
+                size = min(max(-(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE, 1), size)
+            found = [np.zeros((len(rows), size), dtype) for dtype in types]
+            for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+                for target, values in zip(found, self.tokens.values(), strict=False):
+                    target[row, :length] = values[start : start + length]
+                found[-1][row, :length] = 1
+            return found
+
+        def batch(rows: tf.Tensor) -> Batch:
+            values = tf.numpy_function(read, [rows], types, stateful=False)
+            shape = [rows.shape[0], self.max_length if fixed_shapes else None]
+            found = {name: tf.ensure_shape(value, shape) for name, value in zip(names, values, strict=True)}
+            first = tf.maximum(rows, 0)
+            return found | {name: gather(first) for name, gather in columns.items()}
+
+        return batch
+
+
+def _rows_of(values: Array | SparseRows) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From numbers of examples, int64 `[B]`, to their rows, `[B, ...]`."""
+    if not isinstance(values, SparseRows):
+        dense = tf.constant(values)
+        return lambda rows: tf.gather(dense, rows)
+    splits, places, size = tf.constant(values.row_splits), tf.constant(values.values), values.size
+
+    def gather(rows: tf.Tensor) -> tf.Tensor:
+        chosen = tf.ragged.range(tf.gather(splits, rows), tf.gather(splits, rows + 1))
+        columns = tf.cast(tf.gather(places, chosen.values), tf.int64)
+        indices = tf.stack([tf.cast(chosen.value_rowids(), tf.int64), columns], axis=1)
+        found = tf.scatter_nd(indices, tf.ones_like(columns, tf.int32), [tf.size(rows, tf.int64), size])
+        return tf.ensure_shape(found, [rows.shape[0], size])
+
+    return gather
 
 
 def training(

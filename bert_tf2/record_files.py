@@ -120,7 +120,7 @@ def locate_damage(paths: Iterable[str | os.PathLike[str]]) -> str | None:
     for path in paths:
         number = _unreadable_record(path)
         if number is not None:
-            return _damage(path, number)
+            return damage(path, number)
         try:
             count_records([path])  # TensorFlow takes a file that ends within a length header for whole
         except InputError as error:
@@ -143,7 +143,8 @@ def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
     return good + 1
 
 
-def _damage(path: str | os.PathLike[str], number: int) -> str:
+def damage(path: str | os.PathLike[str], number: int) -> str:
+    """The sentence for a damaged record, counted from 1."""
     return (
         f"{os.fspath(path)} is damaged or cut short at record {number:,}; make it again, or copy it again from where "
         "it is whole."
@@ -166,7 +167,7 @@ def _count(path: str | os.PathLike[str]) -> int:
                 else:
                     whole = file.seek(rest, os.SEEK_CUR) <= size
                 if not whole:
-                    raise InputError(_no_records(path) if number == 1 else _damage(path, number))
+                    raise InputError(_no_records(path) if number == 1 else damage(path, number))
             return number
     except (OSError, EOFError) as error:
         raise files.cannot_read(path, error) from None
@@ -185,6 +186,18 @@ def _first_content(path: str | os.PathLike[str]) -> bytes:
             return content
     except (OSError, EOFError) as error:
         raise files.cannot_read(path, error) from None
+
+
+def first_size(paths: Iterable[str | os.PathLike[str]]) -> int:
+    """The bytes of the first record of the first file that has one; 0 where none has.
+
+    Raises:
+      InputError: the file is no TFRecord file.
+    """
+    for path in paths:
+        if not os.path.exists(path) or os.path.getsize(path):
+            return len(_first_content(path))
+    return 0
 
 
 def _no_records(path: str | os.PathLike[str]) -> str:

@@ -376,7 +376,7 @@ def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], se
             "column 'label' .* is null, expected a text, a number, or a list",
         ),
         ("a.jsonl", '{"text": "a", "label": [["b"]]}', {}, "column 'label' .* expected a text, a number, or a list"),
-        ("a.jsonl", '{"text": "a", "label": 1e999}', {}, "column 'label' .* is Infinity, expected a text, a number"),
+        ("a.jsonl", '{"text": "a", "label": 1e999}', {}, "1e999 is beyond the range of numbers"),
         ("a.jsonl", '{"text": "a\\ud800", "label": 1}', {}, r"line 1, column 'text': \\ud800 is half of a character"),
         ("a.jsonl", '{"text": "a", "label": 1, "id": 1.5}', {}, r"column 'id' .* is 1\.5, expected a text or a whole"),
         ("a.jsonl", '{"text": "a", "label": 1, "id": true}', {}, "column 'id' .* is true, expected a text or a whole"),

@@ -72,6 +72,8 @@ def test_rows_are_those_of_the_plain_definition(
     texts, pairs = [row[0] for row in rows], [row[1] for row in rows] if with_pairs else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "_ROWS_AT_ONCE", at_once)
+        patch.setattr(features, "_CHARACTERS_AT_ONCE", 10 * at_once)
+        patch.setattr(features, "_VALUES_AT_ONCE", 100 * at_once)
         found = featurize(examples(texts, pairs), np.arange(len(rows)), Letters(), length)
     expected = [plainly(text, pairs and pairs[index], length) for index, text in enumerate(texts)]
     columns = found.columns()

@@ -120,7 +120,7 @@ def test_rows_without_labels_are_zeros(kind: Any, shape: tuple[int, ...]) -> Non
     unlabelled = Examples("a.csv", [1, 2], [0, 1], ["a", "b"], None, None)
     found = labels.encode(unlabelled, kind, () if kind == "regression" else ("a", "b", "c"))
     assert found.shape == shape
-    assert not found.any()
+    assert not np.any(np.asarray(found))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Batches of examples in memory: whole epochs, resuming, padding to the longest row, the order of an evaluation."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bert_tf2 import example_batches
 from bert_tf2.batches import Share
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.sparse_rows import SparseRows
 
 
 def made(lengths, max_length=40):
@@ -55,6 +57,38 @@ def test_rows_are_padded_to_the_longest_or_to_all(fixed_shapes):
         assert batch["input_ids"].shape[1] == (40 if fixed_shapes else -(-longest // 8) * 8)
         assert {value.dtype for name, value in batch.items() if name != "pair"} == {tf.int32}
     assert fixed_shapes == (len({batch["input_ids"].shape for batch in found}) == 1)
+
+
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+def test_tokens_in_a_file_make_the_same_batches(tmp_path, fixed_shapes):
+    examples = made(LENGTHS)
+    tokens = {}
+    for name, values in examples.tokens.items():
+        values.tofile(tmp_path / name)
+        tokens[name] = np.memmap(tmp_path / name, values.dtype, "r")
+    on_disk = dataclasses.replace(examples, tokens=tokens)
+    for make in (example_batches.training, example_batches.evaluation):
+        options = {"seed": 1} if make is example_batches.training else {}
+        datasets = [make(one, 4, fixed_shapes=fixed_shapes, **options) for one in (examples, on_disk)]
+        assert datasets[0].element_spec == datasets[1].element_spec
+        for batch, other in zip(*(dataset.take(3) for dataset in datasets), strict=True):
+            assert batch.keys() == other.keys()
+            for name, values in batch.items():
+                assert values.dtype == other[name].dtype
+                np.testing.assert_array_equal(values, other[name])
+
+
+def test_sparse_columns_make_the_same_batches():
+    examples = made(LENGTHS)
+    ones = SparseRows(np.array([0, 2, 2, *range(3, 12)]), np.array([0, 3, 1, 2, 0, 3, 3, 1, 2, 0, 1], np.int32), 4)
+    dense, sparse = (
+        dataclasses.replace(examples, columns={**examples.columns, "labels": values})
+        for values in (np.asarray(ones), ones)
+    )
+    for make in (lambda one: example_batches.training(one, 4, seed=1), lambda one: example_batches.evaluation(one, 4)):
+        assert make(dense).element_spec == make(sparse).element_spec
+        for batch, other in zip(make(dense).take(3), make(sparse).take(3), strict=True):
+            np.testing.assert_array_equal(batch["labels"], other["labels"])
 
 
 def test_columns_are_never_more_than_the_limit():

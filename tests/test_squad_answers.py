@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from squad_strategies import questions, tokenizers
 
+from bert_tf2 import spilled
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.tasks.squad import answers, examples, fast_answers, features, prediction_files, tokenized
@@ -296,6 +297,24 @@ def test_logits_of_another_shape():
 def test_impossible_parameters(name):
     with pytest.raises(InputError, match=f"--{name}=0; it has to be at least 1"):
         AnswerParameters(**{name: 0})
+
+
+@pytest.mark.parametrize("characters", [1, 40, 100])
+def test_parts_of_the_windows_give_the_same_answers(monkeypatch, characters):
+    paragraphs = [split("the Denver Broncos, a b " * (number % 4), "en") for number in range(5)]
+    made = [Example(str(number), "a", paragraphs[number * 3 % 5]) for number in range(11)]
+    windows = make_windows(tokenized.tokenize(made, tokenizers()[1]), SIZES, False)
+    values = np.random.default_rng(1).normal(size=(2, len(windows), 12))
+    whole = fast_answers.predict(windows, *values, AnswerParameters(3))
+    monkeypatch.setattr(tokenized, "_WORDS_AT_ONCE", 7)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    again = make_windows(tokenized.tokenize(made, tokenizers()[1]), SIZES, False)
+    found, done = [], 0
+    for part in again.parts(characters):
+        found += fast_answers.predict(part, *values[:, done : done + len(part)], AnswerParameters(3))
+        done += len(part)
+    assert done == len(windows)
+    assert found == whole
 
 
 def test_many_questions_are_taken_in_blocks(monkeypatch):

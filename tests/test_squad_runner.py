@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import REPOSITORY
 from tiny_squad import QUESTION, run, squad, write_json, write_model_files
 
-from bert_tf2 import checkpoints, example_batches
+from bert_tf2 import checkpoints, example_batches, spilled
 from bert_tf2.errors import InputError
 from bert_tf2.tasks import conversion
 from bert_tf2.tasks.squad import logits, runner
@@ -101,6 +101,18 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
     assert predicted()[0] == sum(value > 0 for value in odds.values())
     assert "was found with other weights: --null_score_diff_threshold=0" in caplog.text
     path.write_bytes(before)
+
+
+def test_files_are_the_same_where_memory_is_small(made: Path, trained: Path, monkeypatch) -> None:
+    names = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions.jsonl", "eval.tf_record")
+    asked = {"output_dir": str(trained), "predict_file": str(made / "dev2.json"), "do_eval": True, "do_predict": True}
+    results = run(made, **asked)
+    before = {name: (trained / name).read_bytes() for name in names}
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "_ITEMS_AT_ONCE", 3)
+    monkeypatch.setattr(runner, "_CHARACTERS_AT_ONCE", 100)
+    assert run(made, **asked) == results
+    assert {name: (trained / name).read_bytes() for name in names} == before
 
 
 def test_an_evaluation_alone_gives_the_same(made: Path, trained: Path, tmp_path: Path) -> None:

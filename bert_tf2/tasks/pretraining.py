@@ -21,7 +21,8 @@ from bert_tf2 import (
     modeling,
     optimization,
     record_files,
-    record_repair,
+    record_index,
+    record_stream,
     run_folder,
     training,
 )
@@ -62,12 +63,13 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
             f"{bert_config.max_position_embeddings}; make records with at most that many tokens."
         )
     paths = files.expand(config.input_file, "--input_file")
-    if config.skip_bad_records:
-        paths = record_repair.without_damage(paths, config.output_dir, config.skip_bad_records)
     vocabulary = vocabulary_for(config, bert_config)
-    data = PretrainingData(config, paths, vocabulary, fixed_shapes=precision.compiles)
+    keeps_index = config.do_train and not config.dry_run
+    index_file = os.path.join(config.output_dir, record_index.INDEX_FILE) if keeps_index else None
+    source = record_stream.RecordSource(index_file, config.skip_bad_records)
+    data = PretrainingData(config, paths, vocabulary, fixed_shapes=precision.compiles, source=source)
     record_files.check_lengths(paths, data.schema)
-    log_input(config, paths)
+    log_input(config, paths, source)
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), precision.policy():
@@ -84,10 +86,14 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
                     training_alone.enter_context(run_folder.locked(config.output_dir))
                 job.train()
         return job.evaluate() if config.do_eval else None
-    except tf.errors.DataLossError:
-        raise InputError(record_files.locate_damage(paths) or "A record file changed while it was read.") from None
-    except tf.errors.InvalidArgumentError as error:
-        raise explained(error, bert_config) from error
+    except tf.errors.OpError as error:
+        if source.error:
+            raise source.error from None
+        if isinstance(error, tf.errors.DataLossError):
+            raise InputError(record_files.locate_damage(paths) or "A record file changed while it was read.") from None
+        if isinstance(error, tf.errors.InvalidArgumentError):
+            raise explained(error, bert_config) from error
+        raise
 
 
 def _find_bert_config(config: PretrainingConfig) -> BertConfig:

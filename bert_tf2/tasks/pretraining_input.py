@@ -11,17 +11,19 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from bert_tf2 import batches, masking, packing, record_files, records
+from bert_tf2 import batches, files, masking, packing, record_files, records
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_instances import Vocabulary
+from bert_tf2.record_stream import RecordSource
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tokenization import load_vocab
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES_COUNTED = 4 * 10**9
+_MOST_BYTES_COUNTED = 64 * 10**6
+_FRAME = 16  # bytes around a record in a file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,7 @@ class PretrainingData:
       config: the flags.
       paths: record files.
       vocabulary: for dynamic masking, else None.
+      source: reads the files.
       fixed_shapes: whether all batches have `max_seq_length` columns; else columns of padding alone are cut off.
     """
 
@@ -39,6 +42,7 @@ class PretrainingData:
     paths: list[str]
     vocabulary: Vocabulary | None
     fixed_shapes: bool
+    source: RecordSource = dataclasses.field(default_factory=RecordSource)
 
     @functools.cached_property
     def schema(self) -> records.Schema:
@@ -57,13 +61,21 @@ class PretrainingData:
         if config.pack_sequences:
             return self._packed(position, share)
         dataset = batches.training(
-            self.paths, self.schema.parse, config.train_batch_size, config.seed, position, share=share
+            self.paths,
+            self.schema.parse,
+            config.train_batch_size,
+            config.seed,
+            position,
+            share=share,
+            source=self.source,
         )
         return self._prepared(dataset, config.train_batch_size, config.seed, position, share)
 
     def _packed(self, position: int, share: batches.Share) -> tf.data.Dataset:
         config, done = self.config, packing.examples_done(position)
-        examples = batches.training(self.paths, self.schema.parse, packing.WINDOW, config.seed, done)
+        examples = batches.training(
+            self.paths, self.schema.parse, packing.WINDOW, config.seed, done, source=self.source
+        )
         examples = self._masked(examples, config.seed, lambda window: done + window * packing.WINDOW)
         rows = packing.packed(examples, config.train_batch_size, config.seed, position)
         return share.of(rows, config.train_batch_size).prefetch(tf.data.AUTOTUNE)
@@ -71,7 +83,7 @@ class PretrainingData:
     def evaluation(self, steps: int | None, share: batches.Share) -> tf.data.Dataset:
         """See `batches.evaluation`; the masks are the same each time."""
         size = self.config.eval_batch_size
-        dataset = batches.evaluation(self.paths, self.schema.parse, size, steps, share)
+        dataset = batches.evaluation(self.paths, self.schema.parse, size, steps, share, self.source)
         return self._prepared(dataset, size, masking.EVALUATION_SEED, 0, share)
 
     def _prepared(
@@ -107,16 +119,20 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabu
     return vocabulary
 
 
-def log_input(config: PretrainingConfig, paths: list[str]) -> None:
-    """Says how much data there is, and refuses files that are cut short; large data is not read for that."""
+def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource) -> None:
+    """Says how much data there is, by its size where it is large; small files are looked through for damage."""
     where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
     size = sum(os.path.getsize(path) for path in paths)
-    if size > _MOST_BYTES_COUNTED:
-        logger.info("Input: %.1f GB in %s.", size / 1e9, where)
-        return
-    count = record_files.count_records(paths)
-    epochs = config.num_train_steps * config.train_batch_size / count
-    logger.info("Input: %s records in %s%s.", f"{count:,}", where, f", {epochs:.3g} epochs" if config.do_train else "")
+    known = [source.index.of(path).records for path in paths]
+    if all(count is not None for count in known) or size <= _MOST_BYTES_COUNTED:
+        count = sum(source.count(path) for path in paths)
+        found = f"{count:,} records"
+    else:
+        packed = any(files.compression(path) for path in paths)
+        count = 0 if packed else size // (record_files.first_size(paths) + _FRAME)
+        found = f"{size / 1e9:.1f} GB" + f", about {count:,} records" * (count > 0)
+    epochs = config.num_train_steps * config.train_batch_size / count if count else 0
+    logger.info("Input: %s in %s%s.", found, where, f", {epochs:.3g} epochs" if config.do_train and count else "")
 
 
 def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:

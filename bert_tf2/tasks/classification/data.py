@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bert_tf2.errors import InputError
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.metrics import DEFAULT_METRICS, ProblemType
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.examples import Examples
@@ -153,7 +154,7 @@ class Data:
         if path is not None and name not in self.asked:
             check_may_read(self.folder, name, path)
 
-    def labels(self, examples: Examples) -> NDArray[Any]:
+    def labels(self, examples: Examples) -> NDArray[Any] | SparseRows:
         """The labels of rows as numbers; see `labels.encode`."""
         wanted = self.description
         return label_lists.encode(examples, wanted.problem_type, wanted.labels, wanted.label_separator)

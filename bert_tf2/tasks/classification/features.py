@@ -9,7 +9,7 @@ Shapes: `N` rows, `S` `max_seq_length`, `L` labels.
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,11 +20,14 @@ from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.progress import Progress
 from bert_tf2.sequences import CLS, SEP
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples
 
 logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 8192
+_CHARACTERS_AT_ONCE = 1 << 23  # of texts; all their tokens are held before they are cut
+_VALUES_AT_ONCE = 1 << 22  # of records
 
 
 class Tokenizer(Protocol):
@@ -43,7 +46,7 @@ class Features:
     Attributes:
       input_ids: N rows of at most S ids, special tokens included.
       first_lengths: int64 [N], how many of them belong to the first segment.
-      labels: see `labels.encode`: int32 [N], int32 [N, L] or float32 [N].
+      labels: see `labels.encode`: int32 [N], [N, L], perhaps sparse, or float32 [N].
       max_seq_length: S.
       cut: how many rows lost tokens.
       longest: how many tokens the longest row would have had.
@@ -51,7 +54,7 @@ class Features:
 
     input_ids: Ragged
     first_lengths: NDArray[np.int64]
-    labels: NDArray[Any]
+    labels: NDArray[Any] | SparseRows
     max_seq_length: int
     cut: int
     longest: int
@@ -101,9 +104,10 @@ class Features:
         Raises:
           OSError: the file cannot be written.
         """
+        rows = max(1, min(_ROWS_AT_ONCE, _VALUES_AT_ONCE // sum(feature.size for feature in self.schema.features)))
         with fast_records.BlockWriter([path], self.schema) as writer:
-            for begin in range(0, len(self), _ROWS_AT_ONCE):
-                writer.write(self.columns(begin, begin + _ROWS_AT_ONCE))
+            for begin in range(0, len(self), rows):
+                writer.write(self.columns(begin, min(begin + rows, len(self))))
             filling = -len(self) % multiple_of
             if filling:
                 writer.write(
@@ -119,7 +123,9 @@ class Features:
         return f"{share} were cut to {limit}; the longest had {self.longest:,} tokens."
 
 
-def featurize(examples: Examples, labels: NDArray[Any], tokenizer: Tokenizer, max_seq_length: int) -> Features:
+def featurize(
+    examples: Examples, labels: NDArray[Any] | SparseRows, tokenizer: Tokenizer, max_seq_length: int
+) -> Features:
     """Tokenizes and cuts all rows.
 
     Args:
@@ -139,8 +145,7 @@ def featurize(examples: Examples, labels: NDArray[Any], tokenizer: Tokenizer, ma
         )
     with Progress(f"Tokenizing {examples.path}", len(examples), unit="row") as progress:
         blocks = []
-        for begin in range(0, len(examples), _ROWS_AT_ONCE):
-            end = min(begin + _ROWS_AT_ONCE, len(examples))
+        for begin, end in _ranges(examples):
             first = tokenizer.encode_batch(examples.texts[begin:end])
             second = None if examples.pairs is None else tokenizer.encode_batch(examples.pairs[begin:end])
             blocks.append(_join(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP]))
@@ -160,6 +165,19 @@ def featurize(examples: Examples, labels: NDArray[Any], tokenizer: Tokenizer, ma
     if empty:
         logger.warning("%s: %s row%s without any token.", examples.path, f"{empty:,}", "s" * (empty > 1))
     return features
+
+
+def _ranges(examples: Examples) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that are tokenized together: not too many, and not too much text, or a single row."""
+    sizes = [list(map(len, texts)) for texts in (examples.texts, examples.pairs or ())]
+    begin, characters = 0, 0
+    for row in range(len(examples)):
+        size = sum(of_text[row] for of_text in sizes if of_text)
+        if row > begin and (row - begin == _ROWS_AT_ONCE or characters + size > _CHARACTERS_AT_ONCE):
+            yield begin, row
+            begin, characters = row, 0
+        characters += size
+    yield begin, len(examples)
 
 
 @dataclasses.dataclass(frozen=True)

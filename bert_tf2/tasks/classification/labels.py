@@ -2,6 +2,7 @@
 
 import logging
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
 from bert_tf2.metrics import ProblemType
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples, RawLabel
 from bert_tf2.tasks.task_files import check_labels
 
@@ -90,7 +92,7 @@ def are_numbers(labels: Iterable[str]) -> bool:
 
 def encode(
     examples: Examples, problem_type: ProblemType, labels: Sequence[str], separator: str = SEPARATOR
-) -> NDArray[Any]:
+) -> NDArray[Any] | SparseRows:
     """Labels as numbers; zeros where there are none.
 
     Args:
@@ -100,32 +102,26 @@ def encode(
       separator: what stands between several labels in a cell.
 
     Returns:
-      Single label: int32 [N]. Several: int32 [N, L], 1 for those that apply. Regression: float32 [N].
+      Single label: int32 [N]. Several: sparse [N, L], 1 for those that apply. Regression: float32 [N].
 
     Raises:
       InputError: a label is missing, is not among `labels`, or is no number; names file and line.
     """
     rows = len(examples)
-    encoded = np.zeros(
-        (rows, len(labels)) if problem_type == "multi_label" else rows,
-        np.float32 if problem_type == "regression" else np.int32,
-    )
-    if examples.labels is None:
-        return encoded
     if problem_type == "regression":
-        encoded[:] = _values(examples)
-        return encoded
+        return np.array(_values(examples) if examples.labels else [0.0] * rows, np.float32)
     ids = {label: index for index, label in enumerate(labels)}
-    for row, names in enumerate(_split(examples, problem_type, separator)):
-        for name in names:
-            index = ids.get(name)
-            if index is None:
-                _refuse(examples, row, name, labels)
-            if problem_type == "multi_label":
-                encoded[row, index] = 1
-            else:
-                encoded[row] = index
-    return encoded
+    encoded, ends = array("i"), array("q", [0])
+    names_of = _split(examples, problem_type, separator) if examples.labels else [()] * rows
+    for row, names in enumerate(names_of):
+        try:
+            encoded.extend(sorted({ids[name] for name in names}))
+        except KeyError as error:
+            _refuse(examples, row, error.args[0], labels)
+        ends.append(len(encoded))
+    if problem_type == "multi_label":
+        return SparseRows(np.array(ends, np.int64), np.array(encoded, np.int32), len(labels))
+    return np.array(encoded, np.int32) if examples.labels else np.zeros(rows, np.int32)
 
 
 def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.float32]:

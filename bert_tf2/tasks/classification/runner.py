@@ -18,6 +18,7 @@ from bert_tf2 import files, metrics
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.classification import glue, label_report, outputs
 from bert_tf2.tasks.classification import labels as label_lists
@@ -97,7 +98,7 @@ def _class_weights(config: ClassificationConfig, data: Data, train: Examples | N
             f"--class_weights={config.class_weights} is for rows with a single label each; the problem type of this "
             f"task is {description.problem_type}. Leave the flag away."
         )
-    weights = label_lists.balanced_weights(data.labels(train), description.labels).tolist()
+    weights = label_lists.balanced_weights(np.asarray(data.labels(train)), description.labels).tolist()
     named = zip(description.labels, weights, strict=True)
     logger.info("Weights of labels: %s.", ", ".join(f"{label} {weight:.3g}" for label, weight in named))
     return weights
@@ -107,7 +108,7 @@ def _class_weights(config: ClassificationConfig, data: Data, train: Examples | N
 class _Encoded:
     """Rows as the model takes them."""
 
-    labels: NDArray[Any]
+    labels: NDArray[Any] | SparseRows
     arrays: ExampleArrays
 
 
@@ -175,7 +176,7 @@ class _Job:
         folder, description = self.config.output_dir, self.description
         evaluation_files.report(folder, found, with_events=not self.config.do_train)
         probabilities = metrics.probabilities(self._logits(step), description.problem_type)
-        report = LabelReport.of(description, self.dev.labels, probabilities)
+        report = LabelReport.of(description, np.asarray(self.dev.labels), probabilities)
         if report:
             logger.info("\n%s\n\nWrote %s.", report.text(), ", ".join(report.save(folder)))
         return found
@@ -184,7 +185,7 @@ class _Job:
         description = self.description
         return results(
             self._logits(step),
-            self.dev.labels,
+            np.asarray(self.dev.labels),
             description.problem_type,
             self.data.metrics,
             description.threshold,

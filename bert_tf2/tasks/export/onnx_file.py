@@ -205,7 +205,7 @@ def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size
     """Prints the scores of both models."""
     description = data.description
     examples = data.examples("dev")
-    labels = data.labels(examples)
+    labels = np.asarray(data.labels(examples))
     tokenizer = source.foundation.tokenizer(description.do_lower_case)
     features = featurize(examples, labels, tokenizer, description.max_seq_length)
     scores = []

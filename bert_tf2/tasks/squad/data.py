@@ -13,6 +13,7 @@ from bert_tf2 import files, initialization, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.spilled import SpilledArray
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
 from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
@@ -37,22 +38,24 @@ class Questions:
       path: of the file.
       data: what was read.
       windows: in the order of `data.examples`; those to learn in `examples.training_order`.
+      directory: where goes what is too much for memory, see `spilled`.
     """
 
     path: str
     data: SquadData
     windows: Windows
+    directory: str | None = None
 
     @functools.cached_property
     def arrays(self) -> ExampleArrays:
         """The windows without their padding."""
         windows = self.windows
-        tokens = {name: [np.empty(0, np.int32)] for name in ("input_ids", "segment_ids")}
+        tokens = {name: SpilledArray((), np.int32, self.directory) for name in ("input_ids", "segment_ids")}
         for first in range(0, len(windows), _BLOCK):
             block = windows.columns(first, min(first + _BLOCK, len(windows)))
             is_token = block["input_mask"] > 0
-            for name, parts in tokens.items():
-                parts.append(block[name][is_token])
+            for name, values in tokens.items():
+                values.append(block[name][is_token])
         columns = {}
         if windows.training:
             columns = dict(
@@ -60,7 +63,7 @@ class Questions:
             )
         return ExampleArrays(
             row_splits=np.concatenate([[0], np.cumsum(windows.lengths)]),
-            tokens={name: np.concatenate(parts) for name, parts in tokens.items()},
+            tokens={name: values.finish() for name, values in tokens.items()},
             columns=columns,
             max_length=windows.parameters.max_seq_length,
         )
@@ -118,7 +121,12 @@ def open_data(config: SquadConfig, foundation: Foundation) -> tuple[TaskDescript
 
 
 def encode(
-    data: SquadData, path: str, tokenizer: Tokenizer, description: TaskDescription, training: bool = False
+    data: SquadData,
+    path: str,
+    tokenizer: Tokenizer,
+    description: TaskDescription,
+    training: bool = False,
+    directory: str | None = None,
 ) -> Questions:
     """Cuts questions into windows.
 
@@ -128,6 +136,7 @@ def encode(
       tokenizer: of the model.
       description: how to cut.
       training: whether they are to be learned.
+      directory: where goes what is too much for memory, see `spilled`.
 
     Raises:
       InputError: the tokenizer is not WordPiece's, or there is nothing to learn.
@@ -138,10 +147,11 @@ def encode(
             "model with a vocab.txt."
         )
     chosen = examples.training_order(data.examples) if training else data.examples
-    windows = fast_features.make_windows(tokenized.tokenize(chosen, tokenizer), description.windows, training)
+    tokens = tokenized.tokenize(chosen, tokenizer, directory=directory)
+    windows = fast_features.make_windows(tokens, description.windows, training)
     if training and not len(windows):
         raise InputError(f"{path}: no context has any text, so there is nothing to learn.")
-    return Questions(path, data, windows)
+    return Questions(path, data, windows, directory)
 
 
 def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:

@@ -7,6 +7,7 @@ of which context a window has; ids, masks and positions are made for some thousa
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -86,6 +87,28 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.example)
+
+    def parts(self, characters: int) -> Iterator["Windows"]:
+        """The windows of some examples after the other, in order: of `characters` of context, or of one example."""
+        sizes = [len(example.paragraph.text) for example in self.tokenized.examples]
+        ends = np.cumsum([0, *sizes])
+        first = 0
+        while first < len(sizes):
+            last = max(int(np.searchsorted(ends, ends[first] + characters, side="right")) - 1, first + 1)
+            yield self._part(first, last)
+            first = last
+
+    def _part(self, first: int, last: int) -> "Windows":
+        rows = slice(*self.splits[[first, last]].tolist())
+        return Windows(
+            tokenized=self.tokenized.part(first, last),
+            parameters=self.parameters,
+            training=self.training,
+            question_lengths=self.question_lengths[first:last],
+            example=self.example[rows] - first,
+            start=self.start[rows],
+            length=self.length[rows],
+        )
 
     @cached_property
     def offset(self) -> Ints:

@@ -5,7 +5,6 @@ Shapes: `F` windows, `S` `max_seq_length`.
 
 import hashlib
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from bert_tf2 import example_batches
 from bert_tf2.distribution import Workers
-from bert_tf2.evaluation import Arrays
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.spilled import SpilledArray
 from bert_tf2.tasks.finetuning import Finetuning, Outputs
 from bert_tf2.tasks.squad.model import END_LOGITS, START_LOGITS
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
@@ -25,10 +24,34 @@ Floats = NDArray[np.float32]
 _ROWS = "rows"
 
 
+class Logits:
+    """Start and end logits of windows, in memory or in files.
+
+    Args:
+      rows: int64 `[F]`, the window that each row is of.
+      start: `[F, S]`.
+      end: `[F, S]`.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], start: Floats, end: Floats) -> None:
+        self._place = np.argsort(rows)
+        self._start, self._end = start, end
+
+    def part(self, first: int, last: int) -> tuple[Floats, Floats]:
+        """Those of windows `first` to `last` (not included), in their order, each `[last - first, S]`."""
+        places = self._place[first:last]
+        return self._start[places], self._end[places]
+
+
 def compute(
-    finetuning: Finetuning, outputs: Outputs, windows: ExampleArrays, batch_size: int, output_file: str | None = None
-) -> tuple[Floats, Floats]:
-    """Start and end logits of all windows in their order, each `[F, S]`.
+    finetuning: Finetuning,
+    outputs: Outputs,
+    windows: ExampleArrays,
+    batch_size: int,
+    output_file: str | None = None,
+    directory: str | None = None,
+) -> Logits:
+    """Start and end logits of all windows.
 
     Args:
       finetuning: the model on its devices.
@@ -38,44 +61,39 @@ def compute(
       output_file: what is made of the logits. Beside it is kept what is done, until `discard`; a later call with the
         same weights and windows goes on from there. None keeps nothing. Several workers keep nothing either, as each
         would have to know what all others have.
+      directory: where goes what is too much for memory and not beside an output file, see `spilled`.
 
     Raises:
       InputError: another process computes for the same file.
       OSError: the logits cannot be written.
     """
-    found = {name: np.empty([len(windows), windows.max_length], np.float32) for name in (START_LOGITS, END_LOGITS)}
-    if not len(windows):
-        return found[START_LOGITS], found[END_LOGITS]
-    if output_file is None or Workers.of(finetuning.strategy).count > 1:
-        for batch in finetuning.predict_batches(outputs, windows, batch_size):
-            _put(found, batch[example_batches.ROW], batch)
-        return found[START_LOGITS], found[END_LOGITS]
+    size = windows.max_length
+    if output_file is None or not len(windows) or Workers.of(finetuning.strategy).count > 1:
+        rows = [np.empty(0, np.int64)]
+        found = {name: SpilledArray((size,), np.float32, directory) for name in (START_LOGITS, END_LOGITS)}
+        if len(windows):
+            for batch in finetuning.predict_batches(outputs, windows, batch_size):
+                rows.append(batch[example_batches.ROW])
+                for name, values in found.items():
+                    values.append(batch[name])
+        return Logits(np.concatenate(rows), *(values.finish() for values in found.values()))
     settings = _settings(finetuning, windows, batch_size)
-    with UnfinishedOutput(output_file, (_ROWS, *found), settings) as output:
+    with UnfinishedOutput(output_file, (_ROWS, START_LOGITS, END_LOGITS), settings) as output:
         done = output.done.get("batches", 0)
-        rows = np.fromfile(output.folder / _ROWS, np.int64)
-        size = windows.max_length
-        _put(found, rows, {name: np.fromfile(output.folder / name, np.float32).reshape(-1, size) for name in found})
         for batch in finetuning.predict_batches(outputs, windows, batch_size, done):
-            rows = batch[example_batches.ROW]
-            _put(found, rows, batch)
-            output.append(_ROWS, rows.astype(np.int64).tobytes())
-            for name in found:
+            output.append(_ROWS, batch[example_batches.ROW].astype(np.int64).tobytes())
+            for name in (START_LOGITS, END_LOGITS):
                 output.append(name, batch[name].astype(np.float32).tobytes())
             done += 1
             output.commit({"batches": done})
         output.commit({"batches": done}, at_once=True)
-    return found[START_LOGITS], found[END_LOGITS]
+        start, end = (np.memmap(output.folder / name, np.float32, "r") for name in (START_LOGITS, END_LOGITS))
+        return Logits(np.fromfile(output.folder / _ROWS, np.int64), start.reshape(-1, size), end.reshape(-1, size))
 
 
 def discard(output_file: str) -> None:
     """Removes what `compute` has kept, once the file is written."""
     shutil.rmtree(unfinished_folder(output_file), ignore_errors=True)
-
-
-def _put(found: Mapping[str, Floats], rows: NDArray[np.int64], batch: Arrays) -> None:
-    for name, values in found.items():
-        values[rows] = batch[name]
 
 
 def fingerprint(model: Task) -> str:

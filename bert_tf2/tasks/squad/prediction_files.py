@@ -4,14 +4,16 @@
 makes of dicts from question to answer, answers and odds. `json` is slow at indenting, so lines are put together here.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
+from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
 
 PREDICTIONS = "predictions.json"
@@ -26,12 +28,23 @@ _THRESHOLD_ADVICE = f'expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a strin
 _string = json.JSONEncoder().encode
 
 
-def write(folder: str | os.PathLike[str], predictions: Sequence[Prediction]) -> list[Path]:
+class Predictions(Protocol):
+    """A list of predictions, or a `spilled.SpilledSequence` of them."""
+
+    def __iter__(self) -> Iterator[Prediction]: ...
+
+    def __getitem__(self, index: int, /) -> Prediction: ...
+
+
+def write(
+    folder: str | os.PathLike[str], predictions: Predictions, null_score_diff_threshold: float | None = None
+) -> list[Path]:
     """Writes the original's files of predictions.
 
     Args:
       folder: where to.
       predictions: for each question. Of several with one id, the last one counts.
+      null_score_diff_threshold: another threshold than the one of the predictions, see `answers.with_threshold`.
 
     Returns:
       The files, two of them for 1.1 and three for 2.0.
@@ -39,18 +52,26 @@ def write(folder: str | os.PathLike[str], predictions: Sequence[Prediction]) -> 
     Raises:
       OSError: a file cannot be written.
     """
-    by_id = {prediction.id: prediction for prediction in predictions}
-    contents: dict[str, Iterator[str]] = {
-        PREDICTIONS: (_string(prediction.answer.text) for prediction in by_id.values()),
-        N_BEST: (_list(prediction.n_best) for prediction in by_id.values()),
-    }
-    if any(prediction.null_odds is not None for prediction in by_id.values()):
-        contents[NULL_ODDS] = (repr(prediction.null_odds) for prediction in by_id.values())
-    paths = []
-    for name, values in contents.items():
-        paths.append(Path(folder, name))
-        with files.replacing(paths[-1]) as file:
-            file.writelines(_dict(by_id, values))
+    latest: dict[str, int] = {}
+    names = [PREDICTIONS, N_BEST]
+    for number, prediction in enumerate(predictions):
+        latest[prediction.id] = number
+        if prediction.null_odds is not None and NULL_ODDS not in names:
+            names.append(NULL_ODDS)
+    paths = [Path(folder, name) for name in names]
+    with contextlib.ExitStack() as stack:
+        files_of = [stack.enter_context(files.replacing(path)) for path in paths]
+        before = "{\n"
+        for identity, number in latest.items():
+            prediction = predictions[number]
+            if null_score_diff_threshold is not None:
+                prediction = with_threshold(prediction, null_score_diff_threshold)
+            values = (_string(prediction.answer.text), _list(prediction.n_best), repr(prediction.null_odds))
+            for file, value in zip(files_of, values, strict=False):
+                file.write(f"{before}    {_string(identity)}: {value}")
+            before = ",\n"
+        for file in files_of:
+            file.write("{}\n" if before == "{\n" else "\n}\n")
     return paths
 
 
@@ -108,15 +129,6 @@ def read_threshold(path: str | os.PathLike[str]) -> tuple[float, str]:
         raise
     except (ValueError, TypeError, KeyError, OverflowError):
         raise InputError(f"{os.fspath(path)} has no threshold; {_THRESHOLD_ADVICE}.") from None
-
-
-def _dict(keys: Iterable[str], values: Iterable[str]) -> Iterator[str]:
-    """The lines of an object whose values are JSON already."""
-    before = "{\n"
-    for key, value in zip(keys, values, strict=True):
-        yield f"{before}    {_string(key)}: {value}"
-        before = ",\n"
-    yield "{}\n" if before == "{\n" else "\n}\n"
 
 
 def _list(entries: Sequence[NBestEntry]) -> str:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from bert_tf2 import files
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.modeling import POOLER_VARIABLES
+from bert_tf2.spilled import SpilledSequence, directory_for_spilling
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
 from bert_tf2.tasks.foundation import Foundation, Tokenizer
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _RECORDS: Mapping[Split, str] = {"train": "train.tf_record", "predict": "eval.tf_record"}
 _SUMMARIES: Mapping[Split, str] = {split: f"{split}_summary.json" for split in ("train", "dev", "predict")}
+_CHARACTERS_AT_ONCE = 1 << 22  # of contexts whose answers are chosen together
 _OWN_FILES = (
     *(prediction_files.PREDICTIONS, prediction_files.N_BEST, prediction_files.NULL_ODDS, prediction_files.THRESHOLD),
     *_SUMMARIES.values(),
@@ -79,7 +81,8 @@ class _Job:
     tokenizer: Tokenizer
     finetuning: Finetuning
     encoded: dict[Split, Questions] = dataclasses.field(default_factory=dict)
-    known: tuple[Questions, int, list[Prediction]] | None = None  # the latest answers, and the step of the model
+    # The latest answers, and the step of the model.
+    known: tuple[Questions, int, SpilledSequence[Prediction]] | None = None
     best_threshold: tuple[float, str] | None = None  # of the latest evaluation, and what tells the weights
 
     @functools.cached_property
@@ -137,7 +140,10 @@ class _Job:
     def _encode(self, split: Split, data: SquadData) -> Questions:
         config = self.config
         path = {"train": config.train_file, "dev": config.evaluated_file, "predict": config.predict_file}[split]
-        made = encode(data, str(path), self.tokenizer, self.description, training=split == "train")
+        if self.finetuning.is_chief and not config.dry_run:
+            os.makedirs(config.output_dir, exist_ok=True)
+        directory = directory_for_spilling(config.output_dir)
+        made = encode(data, str(path), self.tokenizer, self.description, split == "train", directory)
         if config.verbose_logging:
             for identity in data.summary.not_found:
                 logger.info("Left out of the training, as the answer is not in the context: %s.", identity)
@@ -167,10 +173,10 @@ class _Job:
         found = self._predictions(questions, step, size, unfinished if is_chief else None)
         if not is_chief:
             return
-        found = [with_threshold(prediction, threshold) for prediction in found]
-        paths = list(map(str, prediction_files.write(folder, found)))
+        paths = list(map(str, prediction_files.write(folder, found, threshold)))
         paths.append(os.path.join(folder, prediction_files.JSON_LINES))
-        prediction_files.write_json_lines(paths[-1], questions.data.examples, found)
+        decided = (with_threshold(prediction, threshold) for prediction in found)
+        prediction_files.write_json_lines(paths[-1], questions.data.examples, decided)
         logits.discard(unfinished)
         logger.info("Predicted %s answers. Wrote %s.", f"{len(found):,}", ", ".join(paths))
 
@@ -195,12 +201,13 @@ class _Job:
 
     def _scores_at(self, step: int, output_file: str | None = None) -> dict[str, float]:
         """Scores of the model as it is, which is at a step."""
-        predictions = self._predictions(self.questions("dev"), step, self.config.eval_batch_size, output_file)
-        found = self._evaluate(
-            {one.id: one.answer.text for one in predictions},
-            {one.id: one.null_odds for one in predictions if one.null_odds is not None},
-            {one.id: one.best.text if one.best else "" for one in predictions},
-        )
+        texts, null_odds, best_texts = {}, {}, {}
+        for one in self._predictions(self.questions("dev"), step, self.config.eval_batch_size, output_file):
+            texts[one.id] = one.answer.text
+            best_texts[one.id] = one.best.text if one.best else ""
+            if one.null_odds is not None:
+                null_odds[one.id] = one.null_odds
+        found = self._evaluate(texts, null_odds, best_texts)
         if self.description.version_2_with_negative:
             self.best_threshold = found["best_f1_thresh"], logits.fingerprint(self.finetuning.model)
         return found
@@ -221,10 +228,16 @@ class _Job:
 
     def _predictions(
         self, questions: Questions, step: int, batch_size: int, output_file: str | None
-    ) -> list[Prediction]:
+    ) -> SpilledSequence[Prediction]:
         """The answers to all questions; the latest ones are not computed again."""
         if self.known is None or self.known[0] is not questions or self.known[1] != step:
-            found = logits.compute(self.finetuning, self.outputs, questions.arrays, batch_size, output_file)
+            directory = questions.directory
+            scores = logits.compute(self.finetuning, self.outputs, questions.arrays, batch_size, output_file, directory)
             parameters = self.config.answers(self.description.version_2_with_negative)
-            self.known = questions, step, fast_answers.predict(questions.windows, *found, parameters)
+            found: SpilledSequence[Prediction] = SpilledSequence(directory)
+            done = 0
+            for part in questions.windows.parts(_CHARACTERS_AT_ONCE):
+                found.extend(fast_answers.predict(part, *scores.part(done, done + len(part)), parameters))
+                done += len(part)
+            self.known = questions, step, found
         return self.known[2]

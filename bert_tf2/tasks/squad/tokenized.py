@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
 from bert_tf2.progress import Progress
+from bert_tf2.spilled import SpilledArray
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.words import Paragraph
 
@@ -23,6 +24,7 @@ Ints = NDArray[np.int64]
 _Encode = Callable[[Sequence[str]], Ragged]
 
 _TEXTS_AT_ONCE = 1 << 16
+_WORDS_AT_ONCE = 1 << 20  # of contexts; their strings are held
 
 
 @dataclass(frozen=True)
@@ -49,62 +51,112 @@ class TokenizedExamples:
     paragraph: Ints
     answers: Ints
 
+    def part(self, first: int, last: int) -> "TokenizedExamples":
+        """Examples `first` to `last` (not included) and their contexts alone, in memory."""
+        rows, paragraph = np.unique(self.paragraph[first:last], return_inverse=True)
+        return TokenizedExamples(
+            examples=self.examples[first:last],
+            tokenizer=self.tokenizer,
+            paragraphs=[self.paragraphs[row] for row in rows],
+            documents=_rows(self.documents, rows),
+            words=_rows(Ragged(self.words, self.documents.row_splits), rows).values,
+            questions=_rows(self.questions, np.arange(first, last)),
+            paragraph=paragraph,
+            answers=self.answers[first:last],
+        )
 
-def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, num_workers: int = 1) -> TokenizedExamples:
-    """Tokenizes examples.
+
+def _rows(ragged: Ragged, rows: Ints) -> Ragged:
+    splits = ragged.row_splits
+    values = [ragged.values[splits[row] : splits[row + 1]] for row in rows.tolist()]
+    return Ragged(
+        np.concatenate([np.empty(0, np.int32), *values]),
+        np.concatenate([[0], np.cumsum(splits[rows + 1] - splits[rows])]),
+    )
+
+
+def tokenize(
+    examples: Sequence[Example], tokenizer: FastTokenizer, num_workers: int = 1, directory: str | None = None
+) -> TokenizedExamples:
+    """Tokenizes examples, a part of the contexts at a time.
 
     Args:
       examples: some.
       tokenizer: of the model.
       num_workers: processes; the result is the same for any number. One is best as a rule: to hand texts to others
         takes longer than to tokenize them with compiled code. Where Numba does not work, several may pay.
+      directory: where tokens go that are too many for memory; None: the system's directory for temporary files.
 
     Raises:
       InputError: a worker died, or `num_workers` is below 1.
+      OSError: tokens cannot be written.
     """
     paragraphs = list({id(example.paragraph): example.paragraph for example in examples}.values())
     row = {id(paragraph): number for number, paragraph in enumerate(paragraphs)}
     paragraph = np.fromiter((row[id(example.paragraph)] for example in examples), np.int64, len(examples))
-    words = [word for one in paragraphs for word in one.words]
-    first_word = np.cumsum([0, *(len(one.words) for one in paragraphs)])
-    answers = [example.answer.text for example in examples if example.answer]
-    with _encoder(tokenizer, num_workers, len(words) + len(examples) + len(answers)) as encode:
-        pieces = encode(words)
+    answered = [number for number, example in enumerate(examples) if example.answer]
+    answered.sort(key=lambda number: int(paragraph[number]))  # stable
+    total = sum(len(one.words) for one in paragraphs) + len(examples) + len(answered)
+    ids, words = (SpilledArray((), np.int32, directory) for _ in range(2))
+    lengths = [np.empty(0, np.int64)]
+    answers = np.full((len(examples), 2), -1)
+    with _encoder(tokenizer, num_workers, total) as encode:
         questions = encode([example.question for example in examples])
-        answer_ids = encode(answers)
-    numbers = np.arange(len(words)) - np.repeat(first_word[:-1], np.diff(first_word))
+        for first, last in _blocks([len(one.words) for one in paragraphs]):
+            block = paragraphs[first:last]
+            first_word = np.cumsum([0, *(len(one.words) for one in block)])
+            pieces = encode([word for one in block for word in one.words])
+            numbers = np.arange(first_word[-1]) - np.repeat(first_word[:-1], np.diff(first_word))
+            ids.append(pieces.values)
+            words.append(np.repeat(numbers, np.diff(pieces.row_splits)))
+            lengths.append(np.diff(pieces.row_splits[first_word]))
+            here = answered[slice(*np.searchsorted(paragraph[answered], [first, last]))] if answered else []
+            if here:
+                texts = encode([answer.text for number in here if (answer := examples[number].answer)])
+                begin = first_word[paragraph[here] - first]
+                answers[here] = _answer_tokens([examples[number] for number in here], pieces, begin, texts)
     return TokenizedExamples(
         examples=examples,
         tokenizer=tokenizer,
         paragraphs=paragraphs,
-        documents=Ragged(pieces.values, pieces.row_splits[first_word]),
-        words=np.repeat(numbers, np.diff(pieces.row_splits)).astype(np.int32),
+        documents=Ragged(ids.finish(), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])),
+        words=words.finish(),
         questions=questions,
         paragraph=paragraph,
-        answers=_answer_tokens(examples, pieces, first_word[paragraph], answer_ids),
+        answers=answers,
     )
 
 
+def _blocks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of contexts that have, by their sizes in words, some `_WORDS_AT_ONCE`, or of a single one."""
+    ends = np.cumsum([0, *sizes])
+    first = 0
+    while first < len(sizes):
+        last = int(np.searchsorted(ends, ends[first] + _WORDS_AT_ONCE, side="right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
+
+
 def _answer_tokens(examples: Sequence[Example], pieces: Ragged, first_word: Ints, answers: Ragged) -> Ints:
-    """First and last token of each answer in its document, -1 where there is none; `[E, 2]`.
+    """First and last token of each answer in its document; `[E, 2]`.
 
     Args:
-      examples: E questions.
+      examples: E questions with answers.
       pieces: ids of words, a row for each.
       first_word: `[E]`, the row of the first word of the question's paragraph.
-      answers: ids of answers, a row for each example that has one.
+      answers: ids of answers, a row for each example.
     """
-    found = np.full((len(examples), 2), -1)
-    answered = [(number, example.answer) for number, example in enumerate(examples) if example.answer]
-    if not answered:
-        return found
+    found = np.empty((len(examples), 2), np.int64)
     ids, splits, first_words = pieces.values.tolist(), pieces.row_splits.tolist(), first_word.tolist()
     answer_ids, ends = answers.values.tolist(), answers.row_splits.tolist()
-    for row, (number, answer) in enumerate(answered):
-        word = first_words[number]
-        first, last = splits[word + answer.first_word], splits[word + answer.last_word + 1] - 1
+    for row, example in enumerate(examples):
+        if example.answer is None:
+            raise ValueError(f"Question {example.id} has no answer.")
+        word = first_words[row]
+        first, last = splits[word + example.answer.first_word], splits[word + example.answer.last_word + 1] - 1
         first, last = _improved(ids, first, last, answer_ids[ends[row] : ends[row + 1]])
-        found[number] = first - splits[word], last - splits[word]
+        found[row] = first - splits[word], last - splits[word]
     return found
 
 

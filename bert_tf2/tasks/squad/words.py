@@ -5,10 +5,13 @@ The original cuts at white space alone. That makes one word of a whole Chinese s
 
 import functools
 import itertools
+import operator
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from bert_tf2.tokenization import BasicTokenizer
 
@@ -27,6 +30,44 @@ _CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002
 _RULES = BasicTokenizer(do_lower_case=False)
 
 
+class Words(Sequence[str]):
+    """The words of a text, which are made when they are asked for: two numbers for each are kept, no strings.
+
+    Args:
+      text: the text.
+      starts: where each word begins, `[W]`.
+      ends: where each word ends, `[W]`.
+    """
+
+    __slots__ = ("_ends", "_starts", "_text")
+
+    def __init__(self, text: str, starts: "array[int]", ends: "array[int]") -> None:
+        self._text, self._starts, self._ends = text, starts, ends
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            places = map(slice, self._starts[index], self._ends[index])
+            return [self._text[place] for place in places]
+        return self._text[self._starts[index] : self._ends[index]]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._text.__getitem__, map(slice, self._starts, self._ends))
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Words | list) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Paragraph:
     """A context and its words. Questions about one context share one object.
@@ -40,8 +81,8 @@ class Paragraph:
     """
 
     text: str
-    words: list[str]
-    starts: list[int]
+    words: Words
+    starts: "array[int]"
     language: str
     verbatim: bool
 
@@ -70,12 +111,16 @@ def split(text: str, language: str) -> Paragraph:
     if language == "en":
         words = _WORD.findall(text)
         has_single_blanks = " ".join(words) == text
+        lengths = map(len, words)
         if has_single_blanks:
-            starts = [0, *itertools.accumulate(len(word) + 1 for word in words[:-1])] if words else []
+            starts = array(
+                "i", itertools.accumulate((len(word) + 1 for word in words[:-1]), initial=0) if words else ()
+            )
         else:
-            starts = [match.start() for match in _WORD.finditer(text)]
-        return Paragraph(text, words, starts, language, has_single_blanks)
-    starts, ends = [], []
+            starts = array("i", (match.start() for match in _WORD.finditer(text)))
+        ends = array("i", map(operator.add, starts, lengths))
+        return Paragraph(text, Words(text, starts, ends), starts, language, has_single_blanks)
+    starts, ends = array("i"), array("i")
     inside = False
     for place, char in enumerate(text):
         becomes = _tokenized(char)
@@ -88,8 +133,7 @@ def split(text: str, language: str) -> Paragraph:
                 ends.append(place)
             ends[-1] = place + 1
             inside = not is_alone
-    words = [text[start:end] for start, end in zip(starts, ends, strict=True)]
-    return Paragraph(text, words, starts, language, verbatim=True)
+    return Paragraph(text, Words(text, starts, ends), starts, language, verbatim=True)
 
 
 def detect_language(texts: Iterable[str]) -> str:

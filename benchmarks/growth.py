@@ -1,0 +1,271 @@
+"""What grows with the data: seconds until the first step, and memory, on synthetic data of a size that can be chosen.
+
+    python benchmarks/growth.py records --megabytes=1000
+    python benchmarks/growth.py labels --rows=200000 --labels=1000
+    python benchmarks/growth.py rows --rows=20000 --characters=100000
+    python benchmarks/growth.py contexts --questions=2000 --characters=10000
+
+Run it with two sizes: what does not grow is flat. Each measurement is a process of its own with a model of next to no
+size, so that the data is all that counts:
+
+* records: `run_pretraining.py` for one step (`start`), and the first batch of a training that resumes at three quarters
+  of its second epoch, for the first time (`resume`) and again (`resume again`);
+* labels: `run_classifier.py --dry_run` on rows with several of many labels each;
+* rows: the same on long texts;
+* contexts: `run_squad.py --do_predict`, each question with a context of its own.
+
+Seconds are those of the work itself, Python's and TensorFlow's start left out. Memory is what the process holds that
+no file on disk stands behind (`RssAnon` of Linux), at its highest, sampled; `peak` is all that is resident, pages of
+mapped files included, which the system takes back when it needs them.
+"""
+
+import argparse
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_CONFIG = {
+    "vocab_size": 1000,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 8,
+    "max_position_embeddings": 512,
+}
+_SEQUENCE, _PREDICTIONS = 128, 20
+_SECONDS_BETWEEN_SAMPLES = 0.02
+
+
+class Memory:
+    """The highest anonymous memory of this process while it is open, in MB."""
+
+    def __init__(self) -> None:
+        self.highest = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def _sample(self) -> None:
+        while not self._stop.wait(_SECONDS_BETWEEN_SAMPLES):
+            self.highest = max(self.highest, _status("RssAnon"))
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def _status(name: str) -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 1000
+
+
+# --- Data ------------------------------------------------------------------------------------------------------------
+
+
+def make_model(folder: Path) -> None:
+    (folder / "bert_config.json").write_text(json.dumps(_CONFIG))
+    words = [f"word{number}" for number in range(_CONFIG["vocab_size"] - 5)]
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
+
+
+def _words(rng: random.Random, characters: int) -> str:
+    return " ".join(f"word{rng.randrange(995)}" for _ in range(characters // 8 + 1))
+
+
+def make_records(folder: Path, options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from bert_tf2 import fast_records, records
+
+    schema = records.pretraining(_SEQUENCE, _PREDICTIONS)
+    paths = [str(folder / f"part-{number:05}.tfrecord") for number in range(options.files)]
+    rng, rows = np.random.default_rng(1), 4096
+    with fast_records.BlockWriter(paths, schema) as writer:
+        written = 0
+        while written < options.megabytes * 1e6:
+            columns = {feature.name: np.ones((rows, *feature.shape), np.int32) for feature in schema.features}
+            columns["input_ids"] = rng.integers(5, 995, (rows, _SEQUENCE), np.int32)
+            columns["masked_lm_positions"] = rng.integers(1, _SEQUENCE, (rows, _PREDICTIONS), np.int32)
+            columns["masked_lm_ids"] = rng.integers(5, 995, (rows, _PREDICTIONS), np.int32)
+            columns["masked_lm_weights"] = np.ones((rows, _PREDICTIONS), np.float32)
+            columns["next_sentence_labels"] = rng.integers(0, 2, (rows, 1), np.int32)
+            values = writer.encoder.values(columns)
+            written += len(writer.encoder.encode(values)[0])
+            writer.write_values(values)
+
+
+def make_rows(path: Path, options: argparse.Namespace) -> None:
+    rng = random.Random(1)
+    text = _words(rng, 2 * options.characters + (1 << 16))
+    with open(path, "w", encoding="utf-8") as file:
+        for _ in range(options.rows):
+            names = [f"label{rng.randrange(options.labels)}" for _ in range(3)]
+            begin = rng.randrange(len(text) - options.characters + 1)
+            file.write(json.dumps({"text": text[begin : begin + options.characters], "label": names}) + "\n")
+
+
+def make_questions(path: Path, options: argparse.Namespace) -> None:
+    rng = random.Random(1)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"version": "1", "data": [')
+        for number in range(options.questions):
+            question = {"id": str(number), "question": _words(rng, 40), "answers": []}
+            paragraph = {"context": _words(rng, options.characters), "qas": [question]}
+            file.write(("," if number else "") + json.dumps({"title": "", "paragraphs": [paragraph]}))
+        file.write("]}")
+
+
+# --- Measurements, each in a process of its own ----------------------------------------------------------------------
+
+
+def start(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2.tasks import pretraining
+
+    pretraining.run(_pretraining(folder, do_train=True, num_train_steps=1, num_warmup_steps=0))
+
+
+def resume(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2.batches import Share
+    from bert_tf2.tasks.pretraining_input import PretrainingData
+
+    config = _pretraining(folder, do_train=True)
+    paths = sorted(map(str, (folder / "records").iterdir()))
+    values = {}
+    if "source" in PretrainingData.__dataclass_fields__:
+        from bert_tf2 import record_index, record_stream
+
+        (folder / "resumed").mkdir(exist_ok=True)
+        values["source"] = record_stream.RecordSource(str(folder / "resumed" / record_index.INDEX_FILE))
+    data = PretrainingData(config, paths, None, True, **values)
+    batches = iter(data.training(int(1.75 * options.records), Share()))
+    next(batches)
+
+
+def _pretraining(folder: Path, **values: Any) -> Any:
+    from bert_tf2.tasks.pretraining_config import PretrainingConfig
+
+    return PretrainingConfig(
+        bert_config_file=str(folder / "bert_config.json"),
+        input_file=str(folder / "records" / "*"),
+        output_dir=str(folder / "out"),
+        max_seq_length=_SEQUENCE,
+        max_predictions_per_seq=_PREDICTIONS,
+        **values,
+    )
+
+
+def classify(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2.tasks.classification import runner
+
+    config = runner.ClassificationConfig(
+        bert_config_file=str(folder / "bert_config.json"),
+        vocab_file=str(folder / "vocab.txt"),
+        output_dir=str(folder / "out"),
+        train_file=str(folder / "rows.jsonl"),
+        do_train=True,
+        dry_run=True,
+    )
+    runner.run(config)
+
+
+def answer(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2 import checkpoints
+    from bert_tf2.config import BertConfig
+    from bert_tf2.tasks.squad import runner
+    from bert_tf2.tasks.squad.model import SpanModel
+
+    model = SpanModel(BertConfig.from_json_file(str(folder / "bert_config.json")))
+    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    checkpoints.save(str(folder / "model"), 0, variables, keep=1)
+    config = runner.SquadConfig(
+        bert_config_file=str(folder / "bert_config.json"),
+        vocab_file=str(folder / "vocab.txt"),
+        init_checkpoint=str(checkpoints.latest(str(folder / "model"))),
+        output_dir=str(folder / "out"),
+        predict_file=str(folder / "questions.json"),
+        max_seq_length=384,
+        do_predict=True,
+    )
+    runner.run(config)
+
+
+_MEASUREMENTS = {"start": start, "resume": resume, "resume again": resume, "dry run": classify, "predict": answer}
+
+
+def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR)
+    import tensorflow as tf
+
+    from bert_tf2 import evaluation, training  # noqa: F401 (imported before the clock starts)
+    from bert_tf2.compilation import kernel
+
+    tf.random.normal([1])
+    for module in ("record_kernel", "wordpiece_kernel"):
+        kernel(f"bert_tf2.{module}")
+    before, began = _status("RssAnon"), time.perf_counter()
+    with Memory() as memory:
+        _MEASUREMENTS[name](folder, options)
+    seconds = time.perf_counter() - began
+    print(
+        f"{name:14} {seconds:8.1f} s   memory {memory.highest:8,.0f} MB, {before:,.0f} of them at the beginning;",
+        end=" ",
+    )
+    print(f"peak {_status('VmHWM'):,.0f} MB", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["records", "labels", "rows", "contexts"])
+    parser.add_argument("--megabytes", type=int, default=1000, help="of records")
+    parser.add_argument("--files", type=int, default=8, help="of records")
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--labels", type=int, default=1000)
+    parser.add_argument("--questions", type=int, default=2000)
+    parser.add_argument("--characters", type=int, help="of a text: 100, of a context 10000")
+    parser.add_argument("--folder", help="for the data and outputs; by default a temporary one")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--records", type=int, default=0, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.characters is None:
+        options.characters = 10_000 if options.what == "contexts" else 100
+    if options.measure:
+        measure(options.measure, Path(options.folder), options)
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as place:
+        folder = Path(place)
+        make_model(folder)
+        names = {"records": ["start", "resume", "resume again"], "contexts": ["predict"]}.get(options.what, ["dry run"])
+        extra = []
+        if options.what == "records":
+            from bert_tf2.record_files import count_records
+
+            (folder / "records").mkdir()
+            make_records(folder / "records", options)
+            extra = [f"--records={count_records((folder / 'records').iterdir())}"]
+        elif options.what == "contexts":
+            make_questions(folder / "questions.json", options)
+        else:
+            make_rows(folder / "rows.jsonl", options)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+        print(f"{options.what}: {size:,.0f} MB", flush=True)
+        for name in names:
+            command = [sys.executable, __file__, *sys.argv[1:], f"--folder={folder}", f"--measure={name}", *extra]
+            subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Rows of zeros and few ones, of which only the ones are kept."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseRows:
+    """A matrix `[N, L]` of 0 and 1. `numpy.asarray` makes all of it, a slice of rows makes these.
+
+    Attributes:
+      row_splits: int64 [N + 1]; the ones of row `i` are `values[row_splits[i] : row_splits[i + 1]]`.
+      values: int32, their columns, ascending in each row, none twice.
+      size: L.
+    """
+
+    row_splits: NDArray[np.int64]
+    values: NDArray[np.int32]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.row_splits) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(N, L)`."""
+        return len(self), self.size
+
+    @property
+    def ndim(self) -> int:
+        """2."""
+        return 2
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the rows that are made: int32."""
+        return np.dtype(np.int32)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.int32]:
+        first, last, _ = rows.indices(len(self))
+        last = max(first, last)
+        dense = np.zeros((last - first, self.size), np.int32)
+        splits = self.row_splits[first : last + 1]
+        dense[np.repeat(np.arange(last - first), np.diff(splits)), self.values[splits[0] : splits[-1]]] = 1
+        return dense
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or np.int32, copy=False)
+
+    def tolist(self) -> list[list[int]]:
+        """All rows as lists."""
+        found: list[list[int]] = self[:].tolist()
+        return found
