@@ -341,6 +341,11 @@ class BertModel(keras.Model):
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
         """
+        # Keras rebuilds the models that it loads with placeholders of floats.
+        input_ids, token_type_ids, position_ids, sequence_ids, output_positions = (
+            None if values is None else tf.cast(values, tf.int32)
+            for values in (input_ids, token_type_ids, position_ids, sequence_ids, output_positions)
+        )
         if not training:
             dropout_seed = None
         elif dropout_seed is None:

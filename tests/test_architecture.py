@@ -20,6 +20,7 @@ LEVELS = {
         "errors",
         "fast_tokenizer",
         "files",
+        "finite",
         "growing_array",
         "interruption",
         "line_blocks",

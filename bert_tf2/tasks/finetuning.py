@@ -342,8 +342,9 @@ class Finetuning:
             return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
 
         def batches(share: Share) -> tf.data.Dataset:
+            fixed = self.precision.compiles or self.config.predicts_at_full_length
             # A device's piece of a batch is an element of its own.
-            return example_batches.evaluation(examples, size, share, self.precision.compiles).skip(done * share.devices)
+            return example_batches.evaluation(examples, size, share, fixed).skip(done * share.devices)
 
         steps = example_batches.number_of_batches(examples, size)
         return predict_batches(with_rows, self.strategy, batches, steps, done)
