@@ -350,10 +350,8 @@ class BertModel(keras.Model):
             dropout_seed = None
         elif dropout_seed is None:
             dropout_seed = tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
-        if input_mask is None:
-            input_mask = tf.ones_like(input_ids)
-        if token_type_ids is None:
-            token_type_ids = tf.zeros_like(input_ids)
+        input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
+        token_type_ids = tf.zeros_like(input_ids) if token_type_ids is None else token_type_ids
 
         shape = tf.concat([tf.shape(input_ids), [self.config.hidden_size]], axis=0)
         if sequence_ids is None:

@@ -100,6 +100,7 @@ SAME_LEVEL = {
     "fast_records": {"record_kernel", "records"},
     "fast_tokenizer": {"compilation", "files", "tokenization", "unicode_tables", "wordpiece_kernel"},
     "files": {"errors"},
+    "finite": {"errors"},
     "full_sentences": {"fast_instances", "instances", "sentence_kernel"},
     "heads": {"modeling", "operations"},
     "huggingface_config": {"config", "errors"},
