@@ -34,8 +34,9 @@ flags.DEFINE_integer("max_answer_length", 30, "Longest answer in pieces.")
 flags.DEFINE_bool(
     "pad_to_max_length",
     True,
-    "Train with batches as long as max_seq_length, as the original. False is faster, above all with small batches: "
-    "batches are as long as their longest window, and padding takes no part in the loss.",
+    "True: all batches are as long as max_seq_length, and padding takes part in the loss and among the candidates for "
+    "answers, exactly as in the original. False is faster, above all with small batches: batches are as long as their "
+    "longest window, and padding takes no part. If omitted, training is as with true and prediction as with false.",
 )
 flags.DEFINE_bool("verbose_logging", False, "Whether to name every question that is left out of the training.")
 
@@ -52,6 +53,7 @@ def main() -> None:
             runner.SquadConfig,
             **{name: cli.given(name) for name in names},
             null_score_diff_threshold=cli.given("null_score_diff_threshold"),
+            pad_to_max_length=cli.given("pad_to_max_length"),
             optimizer=cli.optimizer_config(),
             precision=cli.precision_config(),
             distribution=cli.distribution_config(),

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf2.batches import EXAMPLE_WEIGHTS, Share, distribute
+from bert_tf2.finite import check_finite
 from bert_tf2.progress import Progress
 from bert_tf2.training_step import Batch, Task, Weighted
 
@@ -29,6 +30,9 @@ def evaluate(
     Returns:
       Each metric: sums and weights added over all batches, divided once; and `loss`, the mean of the batches' losses
       weighted by their examples.
+
+    Raises:
+      InputError: one is not finite.
     """
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -47,7 +51,9 @@ def evaluate(
     totals: dict[str, tuple[float, float]] = {}
     with Progress("Evaluating", steps, unit="batch") as progress:
         for batch in distribute(batches, strategy):
-            for name, (total, weight) in evaluate_batch(batch).items():
+            found = {name: np.array(values) for name, values in evaluate_batch(batch).items()}  # [2] each
+            check_finite({"loss and metrics": np.array(list(found.values()))})
+            for name, (total, weight) in found.items():
                 before = totals.get(name, (0.0, 0.0))
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
             progress.update()
@@ -72,6 +78,9 @@ def predict_batches(
 
     Yields:
       For each output an array `[B, ...]`, the same on all workers.
+
+    Raises:
+      InputError: one is not finite.
     """
     dataset = distribute(batches, strategy)
 
@@ -88,5 +97,7 @@ def predict_batches(
         for batch in dataset:
             found = {name: value.numpy() for name, value in predict_batch(batch).items()}
             is_example = found.pop(EXAMPLE_WEIGHTS) > 0
-            yield {name: value[is_example] for name, value in found.items()}
+            found = {name: value[is_example] for name, value in found.items()}
+            check_finite(found)
+            yield found
             progress.update()

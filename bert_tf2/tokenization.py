@@ -42,6 +42,7 @@ _CHINESE = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
+_FIRST_CHINESE = min(first for first, _ in _CHINESE)
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
 
 
@@ -53,35 +54,18 @@ def _is_control(char: str) -> bool:
     return char not in "\t\n\r" and unicodedata.category(char) in ("Cc", "Cf")
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _is_punctuation(char: str) -> bool:
     # `$ + < = > ^ ` | ~` are symbols to Unicode, but stand between words all the same.
     return char in _ASCII_PUNCTUATION or unicodedata.category(char).startswith("P")
 
 
-def _is_chinese(char: str) -> bool:
-    return any(first <= ord(char) <= last for first, last in _CHINESE)
-
-
 @functools.lru_cache(maxsize=1 << 16)
 def _cleaned(char: str) -> str:
-    """What a character of the raw text becomes: nothing, a blank, a word of its own, or itself."""
+    """What cleaning makes of a character of the raw text: nothing, a space, or itself."""
     if char in "\0\ufffd" or _is_control(char):
         return ""
-    if _is_whitespace(char):
-        return " "
-    return f" {char} " if _is_chinese(char) else char
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _set_off_punctuation(char: str) -> str:
-    return f" {char} " if _is_punctuation(char) else char
-
-
-def _without_accents(word: str) -> str:
-    """The word decomposed (NFD) and without its nonspacing marks. What is left stays decomposed."""
-    if word.isascii():
-        return word
-    return "".join(char for char in unicodedata.normalize("NFD", word) if unicodedata.category(char) != "Mn")
+    return " " if _is_whitespace(char) else char
 
 
 # --- Text ------------------------------------------------------------------------------------------------------------
@@ -262,6 +246,8 @@ class BasicTokenizer:
     3. With `do_lower_case`, each word is lowered (Greek capital sigma by its place in the word), decomposed (NFD), and
        loses its nonspacing marks (Mn). Without it, words keep case and accents.
     4. Each punctuation mark (Unicode's P, or an ASCII character that is no letter, digit or control) becomes a word.
+
+    Each step is a method with the original's name, for subclasses that override one of them.
     """
 
     def __init__(self, do_lower_case: bool = True):
@@ -269,10 +255,49 @@ class BasicTokenizer:
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """The words of the text, none of them empty. Bytes are UTF-8, checked as in `convert_to_unicode`."""
-        words = whitespace_tokenize("".join(map(_cleaned, convert_to_unicode(text))))
-        if self.do_lower_case:
-            words = [_without_accents(word.lower()) for word in words]
-        return whitespace_tokenize("".join(map(_set_off_punctuation, " ".join(words))))
+        text = self._tokenize_chinese_chars(self._clean_text(convert_to_unicode(text)))
+        output: list[str] = []
+        for word in whitespace_tokenize(text):
+            if self.do_lower_case:
+                word = self._run_strip_accents(word.lower())
+            output += self._run_split_on_punc(word)
+        return whitespace_tokenize(" ".join(output))
+
+    def _clean_text(self, text: str) -> str:
+        """The text without the characters that are deleted, and with plain spaces for whitespace."""
+        if text.isprintable() and "\ufffd" not in text:  # so that its only whitespace is the plain space
+            return text
+        return "".join(map(_cleaned, text))
+
+    def _tokenize_chinese_chars(self, text: str) -> str:
+        """The text with spaces around each Chinese character."""
+        chinese = {char for char in set(text) if self._is_chinese_char(ord(char))}  # asked once for each character
+        return "".join(f" {char} " if char in chinese else char for char in text) if chinese else text
+
+    def _is_chinese_char(self, cp: int) -> bool:
+        """Whether a code point is that of a Chinese character."""
+        return cp >= _FIRST_CHINESE and any(first <= cp <= last for first, last in _CHINESE)
+
+    def _run_strip_accents(self, text: str) -> str:
+        """The word decomposed (NFD) and without its nonspacing marks. What is left stays decomposed."""
+        if text.isascii():
+            return text
+        return "".join(char for char in unicodedata.normalize("NFD", text) if unicodedata.category(char) != "Mn")
+
+    def _run_split_on_punc(self, text: str) -> list[str]:
+        """The word split at punctuation marks, each of which is a word."""
+        if text.isalnum():
+            return [text]
+        words: list[str] = []
+        begins = True
+        for char in text:
+            is_mark = _is_punctuation(char)
+            if begins or is_mark:
+                words.append(char)
+            else:
+                words[-1] += char
+            begins = is_mark
+        return words
 
 
 class WordpieceTokenizer:

@@ -29,6 +29,7 @@ PIECES = [
     *"中国人",
     "é",
     "É",
+    *("\u110b\u116a", "와", "ক", "##\u09c7", "##\u09be", "##ো"),
 ]
 # Words that are one piece, several, unknown or nothing; that change their length; that repeat their own beginning.
 WORDS = [
@@ -49,6 +50,9 @@ WORDS = [
     "国，",
     "a\u00a0b",
     "ΑΣ.",
+    # Decomposed they are longer, as long as the words are with the piece that is [UNK].
+    "와!😀",
+    "কো😀.",
 ]
 BLANKS = [" ", " ", " ", "  ", "\n", "\u202f", "\u3000", ""]
 

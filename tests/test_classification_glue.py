@@ -101,6 +101,13 @@ def test_xnli(tmp_path: Path) -> None:
     found = glue.read(TASKS["xnli"], str(tmp_path), "dev")
     assert (found.ids, found.texts, found.labels) == (["dev-2", "dev-4"], ("azh", "azh"), ["entailment"] * 2)
     assert glue.read(TASKS["xnli"], str(tmp_path), "test").labels is None
+    header, whole = row(c0="language", c7="sentence2"), row(c0="zh", c1="neutral", c6="a", c7="b")
+    write(tmp_path, "xnli.dev.tsv", header, "de\tneutral", "en", whole)
+    found = glue.read(TASKS["xnli"], str(tmp_path), "dev")
+    assert (found.ids, found.texts) == (["dev-3"], ("a",))
+    write(tmp_path, "xnli.dev.tsv", header, whole, "zh\tneutral")
+    with pytest.raises(InputError, match=r"line 3 has 2 columns, expected at least 8"):
+        glue.read(TASKS["xnli"], str(tmp_path), "dev")
     write(tmp_path, "xnli.dev.tsv", row(c7="sentence2"), row(c0="en", c7="b"))
     with pytest.raises(InputError, match=r"xnli\.dev\.tsv has no rows with 'zh' in column 0"):
         glue.read(TASKS["xnli"], str(tmp_path), "dev")

@@ -97,6 +97,25 @@ def test_no_texts(folder: Path):
     assert model.signatures["serving_default"](text=tf.constant([], tf.string))["probabilities"].shape == (0, 2)
 
 
+def test_of_long_texts_the_beginning_is_read(folder: Path):
+    """As far as no word of 200 characters is beyond that could matter."""
+    exported = export(folder)
+    settings = json.loads((exported / "assets/settings.json").read_text())
+    most = settings["max_characters"]
+    assert most == 256 * settings["max_seq_length"]
+    ask_model = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    word = "é" * 200
+    long = " ".join([word] * settings["max_seq_length"])
+    assert len(long) < most
+    texts = [long, long + " happy" * 2_000_000, " " * (most - 3) + "sad", " " * most + "sad", ""]
+    found = ask_model(tf.constant(texts))["probabilities"].numpy()
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(found[3], found[4], atol=1e-6)
+    assert np.abs(found[2] - found[3]).max() > 1e-3
+    invalid = ask_model(tf.constant([b"happy\xff w1 \xc3", b"\x80\x80happy w1"]))["probabilities"].numpy()
+    np.testing.assert_allclose(invalid[0], invalid[1], atol=1e-6)
+
+
 def test_pairs_need_room(folder: Path):
     with pytest.raises(InputError, match=r"--max_seq_length=4 has no room for a token of each text .* at least 5"):
         export(folder, text_pairs=True, max_seq_length=4)

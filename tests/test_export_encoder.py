@@ -77,7 +77,8 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
     assert json.loads((tmp_path / "model/task.json").read_text())["do_lower_case"] is False
     again = ExportConfig(init_checkpoint=str(exported), export_dir=str(tmp_path / "again"))
     settings = json.loads((Path(runner.run(again)) / "assets/settings.json").read_text())
-    assert settings == {"problem_type": "features", "max_seq_length": 24, "do_lower_case": False, "labels": []}
+    sizes = {"max_seq_length": 24, "max_characters": 24 * 256}
+    assert settings == {"problem_type": "features", **sizes, "do_lower_case": False, "labels": []}
 
     with pytest.raises(InputError, match=r"encoder is there already and not an empty folder; name a new one"):
         runner.run(config)

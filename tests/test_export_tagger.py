@@ -68,6 +68,10 @@ def test_words_to_tags_in_a_fresh_process(folder: Path):
         input_ids=ids, input_mask=tf.constant([[1, 1, 1, 0]]), segment_ids=tf.zeros_like(ids)
     )["probabilities"]
     assert of_ids.shape == (1, 4, 5)
+    bad = model.signatures["serving_default"](tf.constant([b"w1 \xff w2\xc3 \xed\xa0\x80", b"Jim \xf0\x9f"]))
+    assert [[word.decode() for word in row] for row in bad["words"].numpy()] == [["w1", "w2"], ["Jim", ""]]
+    assert bad["lengths"].numpy().tolist() == [2, 1]
+    assert settings["max_word_characters"] == 256 * settings["max_seq_length"]
     alone = model.signatures["serving_default"](tf.constant([tiny.PIECES[6]]))
     np.testing.assert_allclose(alone["probabilities"][0, 0], of_ids[0, 1].numpy().max(), atol=1e-6)
 

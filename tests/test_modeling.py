@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import TINY_CONFIG
 
-from bert_tf2 import checkpoints, heads, modeling
+from bert_tf2 import checkpoints, heads, model_summary, modeling
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import BertModel, dropout
@@ -79,7 +79,7 @@ def test_parameter_counts(sizes, parameters, monkeypatch):
     config = BertConfig(*sizes, type_vocab_size=2)
     model = BertModel(config)
     assert model.count_params() == parameters
-    assert f"{parameters:,}" in modeling.summary(config, model.named_variables())
+    assert f"{parameters:,}" in model_summary.summary(config, model.named_variables())
 
 
 def test_named_variables_are_all_variables():

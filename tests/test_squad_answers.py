@@ -19,7 +19,7 @@ from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.fast_features import make_windows
 from bert_tf2.tasks.squad.features import FeatureParameters
 from bert_tf2.tasks.squad.words import split
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2.tokenization import BasicTokenizer, FullTokenizer
 
 
 def predict_plainly(made, full, sizes, start_logits, end_logits, parameters, lower=True):
@@ -123,6 +123,74 @@ def test_every_span_is_aligned_as_the_definition_does(data):
         assert texts.aligned(paragraph, first, last) == expected
         if is_sure:
             assert (start, end) == expected
+
+
+LENGTHENING = [
+    "정말 와!😀 멋지다",
+    "와😀!와 서울😀특별시, 한국!",
+    "각😀각 (값:😀) 읽다😀😀.",
+    "আমি কো😀! ভালো, সৌ😀রভ।",
+    "கொ😀டு! தமிழ்😀 போ.",
+    "ಕೊ😀ಡು, हिंदी😀ड़! क\u094d😀",
+    "😀 😀와 é😀e\u0301! ｶﾞ😀",
+]
+
+
+def final_text(predicted: str, original: str, lower: bool) -> str:
+    """`get_final_text` of the original, by its own steps: maps between texts with and without their spaces."""
+
+    def places(text):
+        return [place for place, char in enumerate(text) if char != " "]
+
+    tokenized = " ".join(BasicTokenizer(lower).tokenize(original))
+    begin = tokenized.find(predicted)
+    if begin == -1 or len(places(tokenized)) != len(places(original)):
+        return original
+    number = {place: number for number, place in enumerate(places(tokenized))}
+    last = begin + len(predicted) - 1
+    if begin not in number or last not in number:
+        return original
+    return original[places(original)[number[begin]] : places(original)[number[last]] + 1]
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_every_span_with_unknown_pieces_is_the_originals(tmp_path, lower):
+    """Letters that decompose make up for pieces that are `[UNK]`: the lengths are equal, the places are not."""
+    basic = BasicTokenizer(lower)
+    letters = sorted({char for text in LENGTHENING for word in basic.tokenize(text) for char in word} - {"😀", "멋"})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    fast = FastTokenizer(str(tmp_path / "vocab.txt"), lower)
+    made = [Example(str(number), "q", split(text, "en")) for number, text in enumerate(LENGTHENING)]
+    tokens = tokenized.tokenize(made, fast)
+    texts = fast_answers._Texts(tokens)
+    total = 0
+    for example, first_token, end_token in zip(
+        made, tokens.documents.row_splits[:-1].tolist(), tokens.documents.row_splits[1:].tolist(), strict=True
+    ):
+        spans = [(first, last) for first in range(first_token, end_token) for last in range(first, end_token)]
+        columns = texts.columns(*np.array(spans, np.int64).T)
+        for first, last, start, end, is_sure in zip(*(column.tolist() for column in columns), strict=True):
+            if not is_sure:
+                start, end = texts.aligned(example.paragraph, first, last)
+            predicted = detokenized(fast.convert_ids_to_tokens(tokens.documents.values[first : last + 1].tolist()))
+            words = example.paragraph.words[tokens.words[first] : tokens.words[last] + 1]
+            assert example.paragraph.quote(start, end) == final_text(predicted, " ".join(words), lower), predicted
+        total += len(spans)
+    assert total == (448 if lower else 222)
+
+
+def test_an_unknown_piece_beside_a_letter_that_decomposes(tmp_path):
+    """The original answers with the whole word."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u110b\u116a", "!"]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    asked = Example("q", "!", split("정말 와!😀 멋지다", "en"))
+    # 0 [CLS]  1 !  2 [SEP]  3 [UNK]  4 와  5 !  6 [UNK]  7 [UNK]  8 [SEP]
+    for place in (4, 5, 6):
+        chosen = logits(**{f"_{place}": 3.0})
+        tokenizer = FastTokenizer(str(tmp_path / "vocab.txt"))
+        (prediction,) = predict([asked], SIZES, chosen, chosen, AnswerParameters(1), tokenizer)
+        assert prediction.answer.text == "와!😀"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from bert_tf2 import example_batches
 from bert_tf2.config import BertConfig
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.modeling import POOLER_VARIABLES
-from bert_tf2.tasks.squad.model import SpanModel
+from bert_tf2.tasks.squad.model import NO_CANDIDATE_LOGIT, SpanModel
 
 CONFIG = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.5})
 LENGTHS = np.array([3, 17, 5, 24, 9, 8, 2])
@@ -95,8 +95,8 @@ def test_logits_for_prediction() -> None:
         is_token = one["input_mask"].numpy() > 0
         for logits, found, expected in zip(model.logits(one), full.values(), short.values(), strict=True):
             assert found.shape == expected.shape == [2, 24]
-            np.testing.assert_array_equal(np.isneginf(found.numpy()), ~is_token)
-            np.testing.assert_array_equal(np.isneginf(expected.numpy()), ~is_token)
+            np.testing.assert_array_equal(found.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
+            np.testing.assert_array_equal(expected.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
             np.testing.assert_allclose(found.numpy()[is_token], logits.numpy()[is_token])
             np.testing.assert_allclose(found.numpy()[is_token], expected.numpy()[is_token], atol=1e-5)
 

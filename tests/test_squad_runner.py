@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REPOSITORY
-from tiny_squad import QUESTION, run, squad, write_json, write_model_files
+from tiny_squad import QUESTION, SIZES, run, squad, write_json, write_model_files
 
-from bert_tf2 import checkpoints, example_batches, spilled
+from bert_tf2 import checkpoints, example_batches, initialization, spilled
+from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.tasks import conversion
-from bert_tf2.tasks.squad import logits, runner
+from bert_tf2.tasks.squad import answers, examples, features, logits, runner, scoring, tokenized
+from bert_tf2.tasks.squad.answers import AnswerParameters
+from bert_tf2.tasks.squad.fast_features import make_windows
+from bert_tf2.tasks.squad.features import FeatureParameters
+from bert_tf2.tasks.squad.model import SpanModel
+from bert_tf2.tokenization import FullTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +153,43 @@ def test_padding_in_training(made: Path, tmp_path: Path, monkeypatch, pad_to_max
     flags = {} if pad_to_max_length else {"pad_to_max_length": False}
     run(made, **own(made, output_dir=str(tmp_path / "model")), do_train=True, dry_run=True, **flags)
     assert (made_models, fixed) == ([pad_to_max_length], [pad_to_max_length])
+
+
+def test_padding_in_prediction(made: Path, tmp_path: Path) -> None:
+    """Given, padding is among the candidates as in the original; with random weights, answers differ for it."""
+    options = {"version_2_with_negative": True, "n_best_size": 2, "null_score_diff_threshold": 0.5}
+    files = {"train_file": str(made / "train2.json"), "predict_file": str(made / "dev2.json")}
+    flags = {**files, **options, "output_dir": str(tmp_path / "model")}
+    run(made, **flags, do_train=True, do_predict=True, num_train_epochs=0.0)
+    default = read_json(tmp_path, "model/predictions.json")
+    scores = run(made, **flags, do_predict=True, do_eval=True, pad_to_max_length=True)
+    found, n_best = (read_json(tmp_path, "model", f"{name}predictions.json") for name in ("", "nbest_"))
+
+    data = examples.read(files["predict_file"], training=False)
+    sizes = FeatureParameters(*SIZES.values())
+    windows = list(features.windows(data.examples, FullTokenizer(str(made / "vocab.txt")), sizes, False))
+    model = SpanModel(BertConfig.from_json_file(str(made / "bert_config.json")))
+    initialization.load({name: one.value for name, one in model.named_variables.items()}, str(tmp_path / "model"))
+    columns = make_windows(
+        tokenized.tokenize(data.examples, FastTokenizer(str(made / "vocab.txt"))), sizes, False
+    ).columns()
+    assert (columns["input_mask"].sum(1) < sizes.max_seq_length).sum() > 20
+    start_logits, end_logits = (values.numpy() for values in model.logits(columns))
+    parameters = AnswerParameters(2, version_2_with_negative=True, null_score_diff_threshold=0.5)
+    for index, example in enumerate(data.examples):
+        rows = [row for row, window in enumerate(windows) if window.example_index == index]
+        ours = (values[rows].tolist() for values in (start_logits, end_logits))
+        expected = answers.predict(example, [windows[row] for row in rows], *ours, parameters)
+        assert found[example.id] == expected.answer.text
+        assert [one["text"] for one in n_best[example.id]] == [one.text for one in expected.n_best]
+        np.testing.assert_allclose(
+            [one["start_logit"] for one in n_best[example.id]], [one.start_logit for one in expected.n_best], rtol=1e-4
+        )
+    assert found != default
+    assert scores["exact"] == pytest.approx(scoring.evaluate(data.gold, found, version_2_with_negative=True)["exact"])
+
+    run(made, **flags, do_predict=True, pad_to_max_length=False)
+    assert read_json(tmp_path, "model/predictions.json") == default
 
 
 def test_seeds(made: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import string
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
@@ -195,10 +195,28 @@ def test_right_answers_of_the_dev_sets_score_100(shared):
         ("a-b_c", ["abc"]),
         ("，。", []),
         ("鿀", ["鿀"]),
+        ("a. 甲 .2 乙,052", ["a", ".", "甲", ".2", "乙", ",052"]),
+        ("1,234, 5", ["1,234", ",", "5"]),
+        ('说"Cannot do" (x).', ["说", "``", "can", "not", "do", "''", "(", "x", ")", "."]),
+        ("They'll wanna don't 'tis", ["they", "'ll", "wan", "na", "do", "n't", "'", "tis"]),
+        ("J. K. Rowling in the U.S. army. Good", ["j.", "k.", "rowling", "in", "the", "u.s.", "army", ".", "good"]),
+        ("St. Louis (Mo.) 24. the", ["st.", "louis", "(", "mo", ".", ")", "24.", "the"]),
     ],
 )
 def test_chinese_segments(text, segments):
     assert chinese_scoring.segments(text) == segments
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"abt12 .,;'\"()[]!?%$@«»‘„–…é\n中国", "can't", "'tis", "gonna ", "..", "n't "]), max_size=9
+    )
+)
+@settings(max_examples=1000, deadline=None)
+def test_words_are_those_of_nltk(parts):
+    nltk = pytest.importorskip("nltk.tokenize", reason="nltk is not installed")
+    sentence = chinese_scoring.normalized("".join(parts).replace("中", "").replace("国", ""))
+    assert chinese_scoring._words(sentence) == nltk.NLTKWordTokenizer().tokenize(sentence)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import modeling
+from bert_tf2.finite import check_finite
 from bert_tf2.tasks.feature_input import Array, Sequences
 
 TOKENS, MEAN, MAX, CLS, POOLER = "none", "mean", "max", "cls", "pooler"
@@ -128,6 +129,9 @@ class Encoder:
         Args:
           sequences: at least one.
           report: called with the number of sequences of each batch that is done.
+
+        Raises:
+          InputError: a number is not finite.
         """
         found = np.empty((len(sequences.input_ids) if self._of_tokens else len(sequences), self._size), np.float32)
         order = np.argsort(-sequences.lengths, kind="stable")  # like with like, so that next to nothing is padding
@@ -160,10 +164,10 @@ class Encoder:
         places = (starts[:, None] + positions)[mask]
         batch = self._filled(sequences.input_ids[places], 1, sequences.segment_ids[places], mask=mask)
         values = self._run(*batch).numpy()[: len(rows)]
-        if self._of_tokens:
-            found[places] = values[mask]
-        else:
-            found[rows] = values
+        where = places if self._of_tokens else rows
+        values = values[mask] if self._of_tokens else values
+        check_finite({"features": values})
+        found[where] = values
         return rows
 
     def _columns(self, longest: int) -> int:

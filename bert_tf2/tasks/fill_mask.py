@@ -16,6 +16,7 @@ import tensorflow as tf
 from bert_tf2 import checkpoints, files, initialization, line_blocks
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.finite import check_finite
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.feature_input import split_line
 from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, Tokenizer
@@ -116,10 +117,12 @@ class MaskFiller:
         names = tf.constant(pieces)
 
         @tf.function(reduce_retracing=True)
-        def best(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        def best(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             logits, _ = model.logits(batch)  # [B*P, V]
+            sums = tf.reduce_sum(tf.cast(logits, tf.float32), -1)  # [B*P], not finite where a logit is not
             probabilities = tf.where(names, tf.nn.softmax(logits), 0.0)
-            return tf.math.top_k(probabilities, min(_CANDIDATES, len(tokenizer.inv_vocab)))  # [B*P, candidates] each
+            # [B*P, candidates] each
+            return *tf.math.top_k(probabilities, min(_CANDIDATES, len(tokenizer.inv_vocab))), sums
 
         self._best = best
 
@@ -158,7 +161,7 @@ class MaskFiller:
           batch_size: how many the model gets at a time.
 
         Raises:
-          InputError: a line is too long.
+          InputError: a line is too long, or the logits are not finite.
         """
         for first in range(0, len(lines), batch_size):
             part = lines[first : first + batch_size]
@@ -194,7 +197,8 @@ class MaskFiller:
             "segment_ids": [pad(segments, columns, 0) for _, segments in forms],
             "masked_lm_positions": [pad(found, most, 0) for found in places],
         }
-        probabilities, pieces = self._best({name: tf.constant(part, tf.int32) for name, part in batch.items()})
+        probabilities, pieces, sums = self._best({name: tf.constant(part, tf.int32) for name, part in batch.items()})
+        check_finite({"logits": sums.numpy()})
         shape = (len(forms), most, -1)
         best = zip(probabilities.numpy().reshape(shape).tolist(), pieces.numpy().reshape(shape).tolist(), strict=True)
         return [

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, example_batches, initialization, modeling, optimization, run_folder, training
+from bert_tf2 import checkpoints, example_batches, initialization, model_summary, optimization, run_folder, training
 from bert_tf2.batches import Share
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
@@ -118,7 +118,7 @@ class Finetuning:
         keras.utils.set_random_seed(config.seed)
         with strategy.scope(), precision.policy():
             model = make_model()
-        logger.info("%s", modeling.summary(foundation.bert_config, model.named_variables))
+        logger.info("%s", model_summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, own_files, dispensable)
 
     @property
@@ -357,8 +357,9 @@ class Finetuning:
             return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
 
         def batches(share: Share) -> tf.data.Dataset:
+            fixed = self.precision.compiles or self.config.predicts_at_full_length
             # A device's piece of a batch is an element of its own.
-            return example_batches.evaluation(examples, size, share, self.precision.compiles).skip(done * share.devices)
+            return example_batches.evaluation(examples, size, share, fixed).skip(done * share.devices)
 
         steps = example_batches.number_of_batches(examples, size)
         return predict_batches(with_rows, self.strategy, batches, steps, done)

@@ -131,6 +131,11 @@ class FinetuningConfig(training.LoopConfig):
         """Whether training batches are padded to `max_seq_length` even where nothing needs fixed shapes."""
         return False
 
+    @property
+    def predicts_at_full_length(self) -> bool:
+        """Whether batches of evaluation and prediction are padded likewise, and what is said of padding counts."""
+        return False
+
     def num_train_steps(self, examples: int) -> int:
         """Steps of a training with so many examples, as the original counts them."""
         return int(examples / self.train_batch_size * self.num_train_epochs)

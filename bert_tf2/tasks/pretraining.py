@@ -18,7 +18,7 @@ from bert_tf2 import (
     evaluation,
     files,
     initialization,
-    modeling,
+    model_summary,
     optimization,
     record_files,
     record_index,
@@ -74,7 +74,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), precision.policy():
         model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
-    logger.info("%s", modeling.summary(bert_config, model.named_variables))
+    logger.info("%s", model_summary.summary(bert_config, model.named_variables))
     job = _Job(config, bert_config, model, strategy, precision, data)
     try:
         if config.dry_run:

@@ -260,6 +260,9 @@ def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     only = layout.only and (_index(path, layout.only[0], names), layout.only[1])
     short = []
     for line, cells in rows:
+        # As in the original, what a row of another kind has else does not matter.
+        if only is not None and len(cells) > only[0] and cells[only[0]] != only[1]:
+            continue
         if len(cells) < enough:
             if not layout.skip_short:
                 raise InputError(
@@ -267,7 +270,7 @@ def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
                     f"with tabs between them; the line begins with {cells[0][:40]!r}."
                 )
             short.append(line)
-        elif only is None or cells[only[0]] == only[1]:
+        else:
             yield line, [cells[index] for index in indexes]
     if short:
         logger.warning(

@@ -17,7 +17,16 @@ from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks.export import answer_text, contexts
 from bert_tf2.tasks.export.config import ExportConfig
 from bert_tf2.tasks.export.program import Outputs, Program
-from bert_tf2.tasks.export.sequences import Batch, SpecialPieces, head, padded, ranges, repeated
+from bert_tf2.tasks.export.sequences import (
+    CHARACTERS_PER_PIECE,
+    Batch,
+    SpecialPieces,
+    beginning,
+    head,
+    padded,
+    ranges,
+    repeated,
+)
 from bert_tf2.tasks.export.source import ModelSource
 from bert_tf2.tasks.squad import logits, prediction_files
 from bert_tf2.tasks.squad.answers import NO_WINDOW_SCORE, AnswerParameters
@@ -202,7 +211,7 @@ def build(
     def of_texts(question: tf.Tensor, context: tf.Tensor) -> Outputs:
         if not isinstance(tokenizer, GraphTokenizer):
             raise ValueError("There is no tokenizer for texts.")
-        query = tokenizer.tokenize(question)
+        query = tokenizer.tokenize(beginning(question, description.max_query_length))
         query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
         cut = contexts.split(context, classes)
         pieces = tokenizer.tokenize(cut.words.values)  # [W, (pieces)]
@@ -246,6 +255,7 @@ def build(
             "max_seq_length": description.max_seq_length,
             "doc_stride": description.doc_stride,
             "max_query_length": description.max_query_length,
+            "max_question_characters": CHARACTERS_PER_PIECE * description.max_query_length,
             "do_lower_case": description.do_lower_case,
             "version_2_with_negative": version_2,
             "language": description.language,

@@ -11,7 +11,7 @@ from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.model import ClassificationModel
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.export.program import Outputs, Program
-from bert_tf2.tasks.export.sequences import SpecialPieces, join
+from bert_tf2.tasks.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
 from bert_tf2.tasks.export.source import ModelSource
 
 _LEAST_OF_PAIRS = 5
@@ -78,9 +78,9 @@ def build(
     def of_texts(text: tf.Tensor, text_pair: tf.Tensor | None = None) -> Outputs:
         if tokenizer is None:
             raise ValueError("There is no tokenizer for texts.")
-        second = None if text_pair is None else tokenizer.tokenize(text_pair)
-        special = SpecialPieces.of(tokenizer.vocab)
-        return of_token_ids(**join(tokenizer.tokenize(text), second, description.max_seq_length, special))
+        most, special = description.max_seq_length, SpecialPieces.of(tokenizer.vocab)
+        second = None if text_pair is None else tokenizer.tokenize(beginning(text_pair, most))
+        return of_token_ids(**join(tokenizer.tokenize(beginning(text, most)), second, most, special))
 
     return Program(
         of_texts=of_texts,
@@ -91,6 +91,7 @@ def build(
             "task": description.name,
             "problem_type": kind,
             "max_seq_length": description.max_seq_length,
+            "max_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
             "do_lower_case": description.do_lower_case,
             "text_pairs": pairs,
             "threshold": description.threshold,

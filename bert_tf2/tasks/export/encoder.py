@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from bert_tf2 import graph_tokenizer, modeling
 from bert_tf2.tasks.export.program import Outputs, Program
-from bert_tf2.tasks.export.sequences import SpecialPieces, join
+from bert_tf2.tasks.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
 from bert_tf2.tasks.export.source import Description, ModelSource
 
 POOLER = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
@@ -47,8 +47,8 @@ def build(
     def of_texts(text: tf.Tensor) -> Outputs:
         if tokenizer is None:
             raise ValueError("There is no tokenizer for texts.")
-        special = SpecialPieces.of(tokenizer.vocab)
-        outputs = of_token_ids(**join(tokenizer.tokenize(text), None, description.max_seq_length, special))
+        most, special = description.max_seq_length, SpecialPieces.of(tokenizer.vocab)
+        outputs = of_token_ids(**join(tokenizer.tokenize(beginning(text, most)), None, most, special))
         del outputs["sequence"]
         return outputs
 
@@ -60,6 +60,7 @@ def build(
         settings={
             "problem_type": "features",
             "max_seq_length": description.max_seq_length,
+            "max_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
             "do_lower_case": description.do_lower_case,
         },
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.errors import InputError
+from bert_tf2.finite import check_finite
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.data import Data
 from bert_tf2.tasks.classification.features import Features, featurize
@@ -35,7 +36,6 @@ _OPSET = 17
 _MOST_BYTES = (1 << 31) - (1 << 24)  # of a protobuf message, with some room for the graph
 _LARGEST_DIFFERENCE = 1e-4
 _AXES = ("batch", "sequence")
-_CHECKED = (4, 32)  # rows and tokens that both have to agree on
 
 Arrays = dict[str, NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
@@ -58,8 +58,8 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
       made: its functions.
 
     Raises:
-      InputError: the model is too large, onnxruntime does not compute what TensorFlow does, or `--dev_file` cannot be
-        read.
+      InputError: the model is too large, what it says is not finite, onnxruntime does not compute what TensorFlow does,
+        or `--dev_file` cannot be read.
       OSError: a file cannot be written.
     """
     size = sum(4 * variable.shape.num_elements() for variable in made.variables)
@@ -69,8 +69,9 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
     function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
     path = os.path.join(folder, MODEL_FILE)
     _convert(function, path)
-    batch = _any_batch(source)
+    batch = program.sample_batch(source)
     expected = {name: value.numpy() for name, value in function(*map(tf.constant, batch.values())).items()}
+    check_finite(expected)
     whole = _session(path)
     difference = _difference(whole(batch), expected)
     if not difference <= _LARGEST_DIFFERENCE:
@@ -82,7 +83,9 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
     if config.quantize == INT8:
         small = os.path.join(folder, INT8_FILE)
         _quantize(path, small)
-        difference = _difference(_session(small)(batch), expected)
+        found = _session(small)(batch)
+        check_finite(found)
+        difference = _difference(found, expected)
         logger.info("%s: %s; results on random input differ by %.1e.", INT8_FILE, _size(small), difference)
         if rows is not None:
             _measure(whole, _session(small), rows, source, config.batch_size)
@@ -145,17 +148,6 @@ def _session(path: str) -> Run:
         return dict(zip(names, found, strict=True))
 
     return run
-
-
-def _any_batch(source: ModelSource) -> Arrays:
-    """Rows of different lengths."""
-    config, rng = source.foundation.bert_config, np.random.default_rng(0)
-    rows, tokens = _CHECKED[0], min(_CHECKED[1], config.max_position_embeddings)
-    lengths = np.linspace(max(1, tokens // 4), tokens, rows).astype(int)
-    mask = (np.arange(tokens) < lengths[:, None]).astype(np.int32)
-    ids = rng.integers(0, config.vocab_size, mask.shape, dtype=np.int32)
-    types = rng.integers(0, min(2, config.type_vocab_size), mask.shape, dtype=np.int32)
-    return {"input_ids": ids * mask, "input_mask": mask, "segment_ids": types * mask}
 
 
 def _difference(found: Arrays, expected: Arrays) -> float:

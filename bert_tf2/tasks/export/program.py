@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from bert_tf2 import graph_tokenizer, initialization
+from bert_tf2.finite import check_finite
 from bert_tf2.tasks.export.sequences import TOKEN_IDS
 from bert_tf2.tasks.export.source import ModelSource
 from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE
@@ -20,6 +23,7 @@ from bert_tf2.tasks.task_files import LABELS_FILE, write_labels
 
 SERVING_DEFAULT, TOKEN_IDS_SIGNATURE = "serving_default", "token_ids"
 SETTINGS_FILE = "settings.json"
+_SAMPLE = (4, 32)  # rows and tokens of a batch to check a model with
 
 Outputs = dict[str, tf.Tensor]
 
@@ -55,6 +59,17 @@ def tokenizer_of(source: ModelSource) -> graph_tokenizer.Tokenizer:
     return graph_tokenizer.make(foundation.vocab_file, foundation.spm_model_file, source.description.do_lower_case)
 
 
+def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
+    """Random token ids in rows of different lengths, for checks of what a model says."""
+    config, rng = source.foundation.bert_config, np.random.default_rng(0)
+    rows, tokens = _SAMPLE[0], min(_SAMPLE[1], config.max_position_embeddings)
+    lengths = np.linspace(max(1, tokens // 4), tokens, rows).astype(int)
+    mask = (np.arange(tokens) < lengths[:, None]).astype(np.int32)
+    ids = rng.integers(0, config.vocab_size, mask.shape, dtype=np.int32)
+    types = rng.integers(0, min(2, config.type_vocab_size), mask.shape, dtype=np.int32)
+    return {"input_ids": ids * mask, "input_mask": mask, "segment_ids": types * mask}
+
+
 def save(folder: str, source: ModelSource, program: Program, tokenizer: graph_tokenizer.Tokenizer) -> None:
     """Writes a SavedModel.
 
@@ -65,6 +80,7 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: graph_to
       tokenizer: that `program` uses.
 
     Raises:
+      InputError: what the model says is not finite.
       OSError: the disk is full, or the like.
     """
     module = tf.Module()
@@ -74,6 +90,8 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: graph_to
     module.of_texts = tf.function(_never_empty(program.of_texts), input_signature=texts, autograph=False)
     token_ids = list(TOKEN_IDS.values())
     module.of_token_ids = tf.function(program.of_token_ids, input_signature=token_ids, autograph=False)
+    said = module.of_token_ids(**{name: tf.constant(value) for name, value in sample_batch(source).items()})
+    check_finite({name: value.numpy() for name, value in said.items()})
     with tempfile.TemporaryDirectory() as assets:
         module.assets = [tf.saved_model.Asset(path) for path in write_assets(assets, source, program)]
         signatures = {SERVING_DEFAULT: module.of_texts, TOKEN_IDS_SIGNATURE: module.of_token_ids}

@@ -15,6 +15,19 @@ TOKEN_IDS = {name: tf.TensorSpec([None, None], tf.int32, name) for name in ("inp
 """What a model takes, and the second signature of each export."""
 
 
+CHARACTERS_PER_PIECE = 256
+"""So many characters of a text are read for each piece that a model has room for.
+
+A word of more than 200 characters is one piece, `[UNK]`; so in text without longer words, and without long runs of
+whitespace or of deleted characters, what is beyond cannot matter.
+"""
+
+
+def beginning(texts: tf.Tensor, pieces: int) -> tf.Tensor:
+    """What is read of texts, string `[B]`, by a model with room for so many pieces of each."""
+    return tf.strings.substr(texts, 0, pieces * CHARACTERS_PER_PIECE, unit="UTF8_CHAR")
+
+
 class SpecialPieces(NamedTuple):
     """Their ids."""
 

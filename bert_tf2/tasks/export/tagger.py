@@ -10,7 +10,7 @@ import tensorflow as tf
 from bert_tf2 import graph_tokenizer
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks.export.program import Outputs, Program
-from bert_tf2.tasks.export.sequences import SpecialPieces, head, join, ranges
+from bert_tf2.tasks.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, head, join, ranges
 from bert_tf2.tasks.export.source import ModelSource
 from bert_tf2.tasks.tagging.model import TaggingModel
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, TaggingDescription
@@ -122,9 +122,10 @@ def build(
     def of_texts(text: tf.Tensor) -> Outputs:
         if tokenizer is None:
             raise ValueError("There is no tokenizer for texts.")
-        words = tf.strings.split(text)  # [B, (words)]
+        # Words are returned, and have to be valid UTF-8; the tokenizer leaves out the other bytes too.
+        words = tf.strings.split(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"))  # [B, (words)]
         words = words.with_row_splits_dtype(tf.int64)
-        whole = tokenizer.tokenize(words.values)  # [W, (pieces)]
+        whole = tokenizer.tokenize(beginning(words.values, description.max_seq_length))  # [W, (pieces)]
         pieces = head(whole, tf.minimum(whole.row_lengths(), description.room))
         places = pieces.row_splits
         windows = divide(places, words.row_splits, description.room, description.context)
@@ -158,6 +159,7 @@ def build(
         settings={
             "problem_type": description.problem_type,
             "max_seq_length": description.max_seq_length,
+            "max_word_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
             "context_pieces": description.context,
             "do_lower_case": description.do_lower_case,
         },

@@ -26,8 +26,9 @@ class SquadConfig(FinetuningConfig):
       n_best_size: answers to keep for a question.
       max_answer_length: longest answer, in tokens.
       null_score_diff_threshold: from which score on there is no answer: what the evaluation has found, else 0.
-      pad_to_max_length: whether training batches are as long as `max_seq_length`, and padding takes part in the
-        softmax, as in the original; else batches are as long as their longest window, and the softmax is over tokens.
+      pad_to_max_length: true: all batches are as long as `max_seq_length`, and padding takes part in the softmax of the
+        loss and among the candidates for answers, as in the original. False: batches are as long as their longest
+        window, and padding takes no part. None: training as with true, prediction and evaluation as with false.
       verbose_logging: whether every question that is left out of the training is named.
 
     Raises:
@@ -44,7 +45,7 @@ class SquadConfig(FinetuningConfig):
     n_best_size: int = 20
     max_answer_length: int = 30
     null_score_diff_threshold: float | None = dataclasses.field(default=None, metadata=MAY_BE_INFINITE)
-    pad_to_max_length: bool = True
+    pad_to_max_length: bool | None = None
     verbose_logging: bool = False
 
     def __post_init__(self) -> None:
@@ -71,7 +72,12 @@ class SquadConfig(FinetuningConfig):
     @property
     def trains_at_full_length(self) -> bool:
         """See `FinetuningConfig`."""
-        return self.pad_to_max_length
+        return self.pad_to_max_length is not False
+
+    @property
+    def predicts_at_full_length(self) -> bool:
+        """See `FinetuningConfig`."""
+        return self.pad_to_max_length is True
 
     def answers(self, version_2_with_negative: bool) -> AnswerParameters:
         """How answers are chosen."""

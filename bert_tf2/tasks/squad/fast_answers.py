@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import UNKNOWN
+from bert_tf2.finite import check_finite
 from bert_tf2.progress import Progress
 from bert_tf2.tasks.squad.answers import (
     NO_WINDOW_SCORE,
@@ -170,13 +170,9 @@ def _checked(logits: NDArray[Any], lengths: Ints) -> NDArray[Any]:
     """The logits as float32 or float64, `[B, S]`."""
     if logits.dtype not in (np.float32, np.float64):
         logits = logits.astype(np.float32)
-    is_fine = np.isfinite(logits)
-    if not is_fine.all():
-        beyond = np.arange(logits.shape[1]) >= lengths[:, None]
-        if not (is_fine | (np.isneginf(logits) & beyond)).all():
-            raise InputError(
-                "The model's logits are not all finite: its training diverged, or the checkpoint is damaged."
-            )
+    if not np.isfinite(logits).all():
+        may_be_infinite = np.isneginf(logits) & (np.arange(logits.shape[1]) >= lengths[:, None])
+        check_finite({"logits": logits[~may_be_infinite]})
     return logits
 
 
@@ -235,9 +231,9 @@ class _BasicWords(dict[str, str]):
 class _Texts:
     """From spans of tokens to characters of contexts; tokens are counted over all documents, T of them.
 
-    Where the pieces of a word have as many characters as it, each piece has its place in the word, and the place of a
-    span is that of its first and last piece. That is what `answers.align` finds as well, unless the same characters
-    occur in the words before: they would have to begin in the first word, before the span.
+    Where no piece of a word is `[UNK]` and its pieces have as many characters as it, each piece has its place in the
+    word, and the place of a span is that of its first and last piece. That is what `answers.align` finds as well,
+    unless the same characters occur in the words before: they would have to begin in the first word, before the span.
     """
 
     def __init__(self, tokenized: TokenizedExamples) -> None:
@@ -258,12 +254,13 @@ class _Texts:
         pieces = list(map(self._piece, self._ids.tolist()))
         pieces = [piece.removeprefix("##") for piece in pieces]
         sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
-        sizes[self._ids == tokenized.tokenizer.vocab[UNKNOWN]] = 0
         ends = np.cumsum(sizes)
         before_word = (ends - sizes)[self._is_first][np.cumsum(self._is_first) - 1]  # [T], characters of all pieces
         self._starts = self._word_starts + ends - sizes - before_word
         self._ends = self._word_starts + ends - before_word
+        is_unknown = self._ids == tokenized.tokenizer.vocab[UNKNOWN]  # it stands for any number of characters
         fits = np.bincount(word, sizes, len(lengths)) == lengths
+        fits &= np.bincount(word, is_unknown, len(lengths)) == 0
         self._misfits = np.cumsum(~fits)[word]  # [T]
         self._is_misfit = ~fits[word]
         self._is_fresh = _begins_afresh(pieces, self._is_first)

@@ -117,4 +117,5 @@ def _settings(finetuning: Finetuning, windows: ExampleArrays, batch_size: int) -
         "precision": finetuning.precision.precision,
         "max_seq_length": windows.max_length,
         "batch_size": batch_size,
+        "with_padding": finetuning.config.predicts_at_full_length,
     }

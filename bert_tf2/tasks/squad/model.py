@@ -16,7 +16,8 @@ from bert_tf2.config import BertConfig
 START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
 
-_NO_PROBABILITY = -1e30  # finite, as the difference of two infinite logits is no number
+NO_CANDIDATE_LOGIT = -1e30
+"""Of a position that is no candidate for an answer: below all others, and finite, as the model's own logits must be."""
 
 
 class SpanHead(keras.layers.Layer):
@@ -84,13 +85,21 @@ class SpanModel:
         )
         return self.span(outputs.sequence_output)
 
-    def outputs(self, batch: training.Batch, size: int) -> dict[str, tf.Tensor]:
-        """For prediction: logits of `size` positions, float32 `[B, size]`; those of padding are minus infinity."""
-        is_token, infinity = batch["input_mask"] > 0, tf.constant(float("inf"))
+    def outputs(self, batch: training.Batch, size: int, with_padding: bool = False) -> dict[str, tf.Tensor]:
+        """For prediction: logits of `size` positions, float32 `[B, size]`.
+
+        Args:
+          batch: windows of at most `size` positions.
+          size: positions of the result.
+          with_padding: whether padding in the batch has its own logits, as in the original, or `NO_CANDIDATE_LOGIT`,
+            which padding up to `size` always has.
+        """
         found = {}
         for name, logits in zip((START_LOGITS, END_LOGITS), self.logits(batch), strict=True):
-            logits = tf.where(is_token, logits, -infinity)
-            found[name] = tf.pad(logits, [[0, 0], [0, size - tf.shape(logits)[1]]], constant_values=-infinity)
+            if not with_padding:
+                logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
+            room = [[0, 0], [0, size - tf.shape(logits)[1]]]
+            found[name] = tf.pad(logits, room, constant_values=NO_CANDIDATE_LOGIT)
         return found
 
     def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
@@ -105,7 +114,7 @@ class SpanModel:
         losses, right = tf.zeros_like(rows), rows
         for logits, name in zip(self.logits(batch, dropout_seed), (START_POSITIONS, END_POSITIONS), strict=True):
             if not self._over_padding:
-                logits = tf.where(batch["input_mask"] > 0, logits, _NO_PROBABILITY)
+                logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
             losses += heads.cross_entropy(logits, batch[name]) / 2
             right *= heads.correct(logits, batch[name])
         return tf.reduce_sum(losses * rows) / loss_weights["rows"], {

@@ -65,7 +65,7 @@ def _run(config: SquadConfig, strategy: tf.distribute.Strategy) -> dict[str, flo
     tokenizer = foundation.tokenizer(description.do_lower_case)
 
     def make_model() -> SpanModel:
-        return SpanModel(foundation.bert_config, config.recompute, over_padding=config.pad_to_max_length)
+        return SpanModel(foundation.bert_config, config.recompute, over_padding=config.trains_at_full_length)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
     return finetuning.run(_Job(config, description, read, tokenizer, finetuning))
@@ -88,7 +88,8 @@ class _Job:
     @functools.cached_property
     def outputs(self) -> Any:
         model: Any = self.finetuning.model
-        return self.finetuning.compiled(functools.partial(model.outputs, size=self.description.max_seq_length))
+        size, with_padding = self.description.max_seq_length, self.config.predicts_at_full_length
+        return self.finetuning.compiled(functools.partial(model.outputs, size=size, with_padding=with_padding))
 
     # --- Training ----------------------------------------------------------------------------------------------------
 
