@@ -15,6 +15,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+GOLDEN = REPOSITORY / "tests" / "golden"  # outputs of the original; its README says how they were made
+REAL_DATA = os.environ.get("BERT_TF2_REAL_DATA", "")
+REAL_DATA_TESTS = REPOSITORY / "tests" / "real_data"
 
 TINY_CONFIG = {
     "vocab_size": 40,
@@ -28,12 +31,37 @@ TINY_CONFIG = {
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """Golden outputs of the original and real data; beside the checkout in CI, not on every machine."""
-    path = REPOSITORY.parent / "shared"
-    if not path.is_dir():
-        pytest.skip("shared/ (golden outputs, real data) is not beside the checkout")
+def real_data() -> Path:
+    """Other people's texts, vocabularies and checkpoints, and the original's outputs on them."""
+    return Path(REAL_DATA)
+
+
+@pytest.fixture(scope="session")
+def spm_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SentencePiece model of 1,000 pieces, learned from our own text."""
+    from bert_tf2 import vocabulary
+
+    words = vocabulary.count_words(own_lines(), vocabulary.split_parts)
+    path = tmp_path_factory.mktemp("spm") / "own.model"
+    path.write_bytes(vocabulary.learn_sentencepiece(words, 1000))
     return path
+
+
+def own_lines() -> list[str]:
+    """The lines of the golden text of our own, nearly 600 English sentences."""
+    return (GOLDEN / "own/pretraining_data/text.txt").read_text(encoding="utf-8").split("\n")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out real_data/ where BERT_TF2_REAL_DATA does not say where the data is."""
+    if REAL_DATA:
+        if not Path(REAL_DATA).is_dir():
+            raise pytest.UsageError(f"BERT_TF2_REAL_DATA={REAL_DATA} is not a directory.")
+        return
+    out = [item for item in items if REAL_DATA_TESTS in item.path.parents]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if REAL_DATA_TESTS not in item.path.parents]
 
 
 def expect_full_disk(path: Path, limit: int, write: Callable[[], None]) -> None:

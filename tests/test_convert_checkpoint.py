@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY
+from conftest import GOLDEN, REPOSITORY
 from tiny_huggingface import MODELS, PIECES, arrays_of, write_folder
 
 from bert_tf2 import checkpoints, huggingface, initialization
@@ -74,8 +74,8 @@ def test_expected_shapes_are_those_of_the_model():
     }
 
 
-def test_golden_checkpoint_to_hugging_face_and_back(tmp_path, shared, capsys):
-    golden = shared / "golden/tiny"
+def test_golden_checkpoint_to_hugging_face_and_back(tmp_path, capsys):
+    golden = GOLDEN / "tiny"
     there = run(golden, tmp_path / "there")
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 1 + len(arrays_in(golden / "bert_model.ckpt"))

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, expect_full_disk
+from conftest import GOLDEN, REPOSITORY, expect_full_disk
 from tiny_huggingface import H, write_folder
 
 from bert_tf2 import checkpoints, initialization, line_blocks
@@ -67,20 +67,19 @@ def read_json(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_golden_features(shared, tmp_path):
+def test_golden_features(tmp_path):
     """Token for token and key for key what the original wrote; each number within 1e-5."""
-    golden = shared / "golden"
     run(
         FeatureConfig(
-            input_file=str(golden / "features/input.txt"),
+            input_file=str(GOLDEN / "features/input.txt"),
             output_file=str(tmp_path / "out.jsonl"),
-            init_checkpoint=str(golden / "tiny/bert_model.ckpt"),
+            init_checkpoint=str(GOLDEN / "tiny/bert_model.ckpt"),
             layers="-1,-2",
             max_seq_length=24,
         )
     )
     found, wanted = (
-        (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (golden, "features/output.jsonl"))
+        (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (GOLDEN, "features/output.jsonl"))
     )
     pattern = r"-?\d+\.\d+(?:e-\d+)?"
     assert re.sub(pattern, "x", found) == re.sub(pattern, "x", wanted)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import GOLDEN
 from tiny_huggingface import CONFIG, ENCODER, POOLER, arrays_of, write_folder
 
 from bert_tf2 import checkpoints, huggingface, initialization
@@ -91,11 +92,11 @@ def test_encoders_that_do_not_fit(tmp_path, model):
         initialization.load(variables_of(model), folder)
 
 
-def test_checkpoints_of_google_and_ours(tmp_path, shared, model):
-    prefix = str(shared / "golden/tiny/bert_model.ckpt")
-    for way in (prefix, str(shared / "golden/tiny")):
+def test_checkpoints_of_google_and_ours(tmp_path, model):
+    prefix = str(GOLDEN / "tiny/bert_model.ckpt")
+    for way in (prefix, str(GOLDEN / "tiny")):
         assert initialization.find_bert_config(way).hidden_size == 96
-        assert initialization.find_vocab_file(way) == str(shared / "golden/tiny/vocab.txt")
+        assert initialization.find_vocab_file(way) == str(GOLDEN / "tiny/vocab.txt")
         assert initialization.find_do_lower_case(way) is None
     golden = BertModel(initialization.find_bert_config(prefix))
     assert initialization.load(variables_of(golden), prefix).missing == ()

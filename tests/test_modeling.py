@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY_CONFIG
+from conftest import GOLDEN, TINY_CONFIG
 
 from bert_tf2 import checkpoints, heads, modeling
 from bert_tf2.config import BertConfig
@@ -16,15 +16,15 @@ TOLERANCE = 2e-5
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    return np.load(shared / "golden/tiny/forward.npz")
+def golden():
+    return np.load(GOLDEN / "tiny/forward.npz")
 
 
 @pytest.fixture(scope="module")
-def golden_model(shared):
-    model = PretrainingModel(BertConfig.from_json_file(shared / "golden/tiny/bert_config.json"))
+def golden_model():
+    model = PretrainingModel(BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json"))
     variables = {name: variable.value for name, variable in model.named_variables.items()}
-    report = checkpoints.load(variables, str(shared / "golden/tiny/bert_model.ckpt"))
+    report = checkpoints.load(variables, str(GOLDEN / "tiny/bert_model.ckpt"))
     assert (report.missing, report.unused) == ((), ())
     return model
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import GOLDEN
 
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
@@ -23,14 +24,14 @@ from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig
 
 
-def test_twenty_steps_equal_the_original(shared, tmp_path):
-    golden = np.load(shared / "golden/tiny/train.npz")
+def test_twenty_steps_equal_the_original(tmp_path):
+    golden = np.load(GOLDEN / "tiny/train.npz")
     steps = int(golden["num_train_steps"])
-    config = BertConfig.from_json_file(shared / "golden/tiny/bert_config.json")
+    config = BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json")
     without_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     model = PretrainingModel(BertConfig(**{**config.to_dict(), **without_dropout}))
     variables = {name: variable.value for name, variable in model.named_variables.items()}
-    checkpoints.load(variables, str(shared / "golden/tiny/bert_model.ckpt"))
+    checkpoints.load(variables, str(GOLDEN / "tiny/bert_model.ckpt"))
     schedule = linear_schedule(float(golden["learning_rate"]), steps, int(golden["num_warmup_steps"]))
     training = TrainingConfig(output_dir=str(tmp_path), num_train_steps=steps, batch_size=6, log_steps=1)
     trainer = Trainer.create(model, schedule, tf.distribute.get_strategy(), training)

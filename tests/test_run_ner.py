@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY
+from conftest import GOLDEN, REPOSITORY
 from tiny_tagging import config, run, sentences, write_conll, write_model_files
 
 from bert_tf2 import checkpoints
@@ -305,9 +305,9 @@ def test_labels_that_nobody_knows(made: Path, trained: Path, tmp_path: Path) -> 
         run(made, output_dir=str(trained), **{**dev, "dev_file": str(tmp_path / "dev.conll")})
 
 
-def test_a_checkpoint_without_a_head_is_not_evaluated(shared: Path, made: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_head_is_not_evaluated(made: Path, tmp_path: Path) -> None:
     asked = {"output_dir": str(tmp_path), "dev_file": str(made / "dev.conll"), "do_eval": True}
-    tiny = {"init_checkpoint": str(shared / "golden/tiny/bert_model.ckpt"), "bert_config_file": None}
+    tiny = {"init_checkpoint": str(GOLDEN / "tiny/bert_model.ckpt"), "bert_config_file": None}
     (tmp_path / "vocab.txt").write_bytes((made / "vocab.txt").read_bytes())
     with pytest.raises(InputError, match=r"has no task\.json, so that nobody knows the labels"):
         run(made, **asked, **tiny)
@@ -343,25 +343,3 @@ def test_flags_are_those_of_run_classifier() -> None:
     parts = [asked, asked.optimizer, asked.precision, asked.distribution]
     names = {name for part in parts for name in part.__dataclass_fields__}
     assert names - {"optimizer", "precision", "distribution"} <= mine.keys()
-
-
-def test_a_real_slice_is_learned(shared: Path, tmp_path: Path) -> None:
-    """WNUT-17's sentences with a span, by heart, from random weights."""
-    text = (shared / "data/ner/wnut17.train.conll").read_text().replace("\n\t\n", "\n\n")
-    chosen = [sentence for sentence in text.split("\n\n") if "\tB-" in sentence][:200]
-    (tmp_path / "train.conll").write_text("\n\n".join(chosen) + "\n")
-    sizes = {"vocab_size": 30522, "hidden_size": 32, "max_position_embeddings": 64}
-    write_model_files(tmp_path, **sizes, initializer_range=0.05)
-    results = run(
-        tmp_path,
-        vocab_file=str(shared / "data/vocab/bert_uncased.txt"),
-        train_file=str(tmp_path / "train.conll"),
-        dev_file=str(tmp_path / "train.conll"),
-        do_train=True,
-        do_eval=True,
-        max_seq_length=64,
-        num_train_epochs=20.0,
-        eval_every_steps=1000,
-        learning_rate=1e-3,
-    )
-    assert results["eval_f1"] > 0.5

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, TINY_CONFIG
+from conftest import GOLDEN, REPOSITORY, TINY_CONFIG
 
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
@@ -164,9 +164,9 @@ def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, tmp_
     assert elsewhere == {**trained, "global_step": 0}
 
 
-def test_init_checkpoint_of_the_original(shared, made, tmp_path, caplog):
+def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
     caplog.set_level("INFO")
-    golden = shared / "golden/tiny"
+    golden = GOLDEN / "tiny"
     changes = {"bert_config_file": str(golden / "bert_config.json"), "init_checkpoint": str(golden / "bert_model.ckpt")}
     run(made, tmp_path, do_train=True, num_train_steps=0, **changes)
     assert "Initialised from" in caplog.text

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY
+from conftest import GOLDEN, REPOSITORY
 from tiny_huggingface import CONFIG, MODELS, PIECES
 
 from bert_tf2 import initialization
@@ -106,9 +106,9 @@ def assert_near(one, other, mask=None):
     assert difference.max() < TOLERANCE
 
 
-def test_googles_checkpoint_in_transformers(tmp_path, shared):
+def test_googles_checkpoint_in_transformers(tmp_path):
     """The tanh GELU of Google's config survives; all outputs of the pre-training model."""
-    golden = shared / "golden/tiny"
+    golden = GOLDEN / "tiny"
     convert(ConversionConfig(str(golden), str(tmp_path / "there")))
     vocab_size = BertConfig.from_json_file(golden / "bert_config.json").vocab_size
     batch = write_batch(tmp_path / "batch.npz", vocab_size, length=40)
