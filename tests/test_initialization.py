@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import GOLDEN
+from rounding import SUM, assert_close
 from tiny_huggingface import CONFIG, ENCODER, POOLER, arrays_of, write_folder
 
 from bert_tf2 import checkpoints, huggingface, initialization
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import ACTIVATIONS, BertModel
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def variables_of(model, **heads):
 def test_gelu_exact_is_that_of_the_error_function():
     numbers = np.linspace(-5, 5, 101, dtype=np.float32)
     exact = [0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in numbers.tolist()]
-    np.testing.assert_allclose(ACTIVATIONS["gelu_exact"](tf.constant(numbers)), exact, atol=5e-7)
+    assert_close(ACTIVATIONS["gelu_exact"](tf.constant(numbers)), exact, SUM)
     assert np.abs(ACTIVATIONS["gelu"](tf.constant(numbers)) - exact).max() > 4e-4  # they are not the same
 
 

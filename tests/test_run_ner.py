@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import GOLDEN, REPOSITORY
+from rounding import assert_results_close, forward
 from tiny_tagging import config, run, sentences, write_conll, write_model_files
 
 from bert_tf2 import checkpoints
@@ -21,6 +22,8 @@ from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
+
+pytestmark = pytest.mark.numeric
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 NOTHING = "\x07"  # a control character, which the tokenizer deletes
@@ -107,9 +110,8 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path) -> None:
     done = call(output_dir=folder, predict_file=path, do_eval=True, do_predict=True)
     assert done.returncode == 0, done.stderr
     again = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
-    assert {name: float(value) for name, value in again.items()} == pytest.approx(
-        {name: float(value) for name, value in values.items()}, abs=1e-5
-    )
+    before, after = ({name: float(value) for name, value in one.items()} for one in (values, again))
+    assert_results_close(after, before, forward(1), scale=1)
     found = conll.read(str(folder / "predictions.txt"), 0, -1)
     true = [tag for sentence in asked for _, tag in sentence]
     assert f"Predicted {len(true)} words" in done.stderr
@@ -155,7 +157,7 @@ def test_a_window_changes_nothing_that_fits_and_context_helps_what_does_not(made
     asked = {"output_dir": str(trained), "dev_file": str(made / "dev.conll"), "do_eval": True}
     whole = run(made, **asked)
     for size in (1, 7, 60):
-        assert run(made, **asked, eval_batch_size=size) == pytest.approx(whole, abs=1e-5)
+        assert_results_close(run(made, **asked, eval_batch_size=size), whole, forward(1), scale=1)
     assert whole["eval_f1"] > 0.9
     divided = run(made, **asked, max_seq_length=7)
     assert divided["eval_loss"] != pytest.approx(whole["eval_loss"], abs=1e-4)
@@ -250,7 +252,7 @@ def test_to_hugging_face_and_back(made: Path, trained: Path, tmp_path: Path) -> 
     expected = run(made, output_dir=str(trained), **dev)
     for name in ("there", "back"):
         found = run(made, output_dir=str(tmp_path / f"{name}-eval"), init_checkpoint=str(tmp_path / name), **dev)
-        assert {**found, "global_step": 0} == pytest.approx({**expected, "global_step": 0}, abs=1e-6)
+        assert_results_close({**found, "global_step": 0}, {**expected, "global_step": 0}, forward(1), scale=1)
 
 
 def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, trained: Path, tmp_path: Path) -> None:

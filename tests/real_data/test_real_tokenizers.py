@@ -71,7 +71,8 @@ def test_tokenizer_in_the_graph(real_data: Path, name: str) -> None:
     vocab_file = real_data / "data/vocab" / f"bert_{name}.txt"
     texts = lines_of(real_data, "wikitext2.test.raw")[:2000]
     texts += lines_of(real_data, "zh_novels.txt")[:: 1 if name == "chinese" else 5]
-    found = GraphTokenizer(vocab_file, VOCABULARIES[name]).tokenize(tf.constant(texts, tf.string))
+    graph = GraphTokenizer(vocab_file, VOCABULARIES[name])
+    found = graph.tokenize(tf.constant(texts, tf.string))
     expected = FastTokenizer(vocab_file, VOCABULARIES[name]).encode_batch(texts)
     np.testing.assert_array_equal(found.row_splits, expected.row_splits)
     np.testing.assert_array_equal(found.values, expected.values)
