@@ -352,8 +352,8 @@ class TestKill:
         for name, value in found.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
-    def test_killed_runs_end_with_the_same_bits(self, made, tmp_path):
-        self.check(made, tmp_path, kills=3)
+    def test_a_run_killed_in_a_save_ends_with_the_same_bits(self, made, tmp_path):
+        self.check(made, tmp_path, kills=1)
 
     @pytest.mark.slow
     def test_fifty_kills(self, made, tmp_path):
