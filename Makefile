@@ -2,14 +2,26 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-numeric test-real-data test-slow lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# Once more what rounds: with ONEDNN_MAX_CPU_ISA=AVX2 or TF_ENABLE_ONEDNN_OPTS=0, as other processors do.
+test-numeric: $(VENV)/.test
+	$(BIN)/python -m pytest $(PARALLEL) -m 'numeric and not slow'
+
+# BERT_TF2_REAL_DATA names the directory of the data.
+test-real-data: $(VENV)/.test
+	$(BIN)/python -m pytest $(PARALLEL) tests/real_data
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

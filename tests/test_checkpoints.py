@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY_CONFIG
+from conftest import GOLDEN, TINY_CONFIG
 
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
@@ -25,14 +25,14 @@ def encoder():
     return variables(bert__a=[1.0, 2.0], bert__b=[[3.0]], cls__head=[4.0])
 
 
-def test_golden_checkpoint_loads_whole(shared):
-    model = PretrainingModel(BertConfig.from_json_file(shared / "golden/tiny/bert_config.json"))
+def test_golden_checkpoint_loads_whole():
+    model = PretrainingModel(BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json"))
     named = {name: variable.value for name, variable in model.named_variables.items()}
-    report = checkpoints.load(named, str(shared / "golden/tiny/bert_model.ckpt"))
+    report = checkpoints.load(named, str(GOLDEN / "tiny/bert_model.ckpt"))
     assert len(report.loaded) == 3 * GOLDEN_NAMES_PER_LAYER + 14
     assert (report.missing, report.unused) == ((), ())
     assert "Nothing missing, nothing unused" in str(report)
-    reader = tf.train.load_checkpoint(str(shared / "golden/tiny/bert_model.ckpt"))
+    reader = tf.train.load_checkpoint(str(GOLDEN / "tiny/bert_model.ckpt"))
     for name, variable in named.items():
         np.testing.assert_array_equal(variable, reader.get_tensor(name))
 

@@ -1,8 +1,6 @@
 """Features: the original's records, the plain definition row by row, and what is written."""
 
-import gzip
 import itertools
-import json
 import logging
 import subprocess
 import sys
@@ -10,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import golden_outputs
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
-from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
+from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.sequences import join_pair, pad, truncate_pair
-from bert_tf2.tasks.classification import features, glue, labels
+from bert_tf2.tasks.classification import features
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.features import Features, featurize
 
@@ -88,23 +87,13 @@ def test_rows_are_those_of_the_plain_definition(
     assert all(part[name].tolist() == columns[name][1:3].tolist() for name in columns)
 
 
-@pytest.mark.parametrize("key", ["cola.train", "cola.dev", "cola.test", "mrpc.train", "mrpc.dev", "mrpc.test"])
-def test_the_originals_records(shared: Path, tmp_path: Path, key: str) -> None:
-    folder = shared / "golden" / "classifier"
-    manifest = json.loads((folder / "manifest.json").read_text())[key]
-    with gzip.open(folder / f"{key}.jsonl.gz", "rt") as file:
-        expected = [json.loads(line) for line in file]
-    task = glue.TASKS[manifest["task"]]
-    rows = glue.read(task, str(folder / task.name), manifest["split"])
-    tokenizer = FastTokenizer(str(shared / "data" / "vocab" / f"{manifest['vocab']}.txt"))
-    encoded = labels.encode(rows, task.problem_type, task.labels)
-    found = featurize(rows, encoded, tokenizer, manifest["max_seq_length"])
-    found.write(str(tmp_path / "a"))
-    assert len(expected) == len(found) == manifest["examples"]
-    records = read(tmp_path / "a", found)
-    assert set(records) == set(expected[0])
-    for name, values in records.items():
-        assert values.tolist() == [record[name] for record in expected]
+@pytest.mark.parametrize(
+    "key", [f"{task}.{split}" for task in ("cola", "mrpc", "mnli") for split in ("train", "dev", "test")]
+)
+def test_the_originals_records(tmp_path: Path, key: str) -> None:
+    golden_outputs.check_classifier_features(
+        golden_outputs.OWN / "classifier", golden_outputs.own_vocabulary("uncased"), key, tmp_path
+    )
 
 
 # --- Records ---------------------------------------------------------------------------------------------------------
@@ -138,9 +127,8 @@ def test_written_rows_and_those_that_fill_up(
 # --- Tokenizers ------------------------------------------------------------------------------------------------------
 
 
-def test_sentencepiece(shared: Path) -> None:
-    model = shared / "data" / "sentencepiece" / "albert_like_30k.model"
-    tokenizer = SentencePieceTokenizer(model, do_lower_case=True)
+def test_sentencepiece(spm_model: Path) -> None:
+    tokenizer = SentencePieceTokenizer(spm_model, do_lower_case=True)
     found = featurize(examples(["Hello there.", "One"], ["Two three", ""]), np.zeros(2, np.int32), tokenizer, 20)
     first = ["[CLS]", *tokenizer.tokenize("Hello there."), "[SEP]", *tokenizer.tokenize("Two three"), "[SEP]"]
     columns = found.columns()

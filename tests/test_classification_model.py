@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import TINY_CONFIG
+from rounding import LOSS, assert_close, forward
 
 from bert_tf2 import example_batches, heads
 from bert_tf2.config import BertConfig
@@ -12,7 +13,10 @@ from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.tasks.classification.model import ClassificationModel
 from bert_tf2.tasks.classification.scores import row_losses
 
+pytestmark = pytest.mark.numeric
+
 CONFIG = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.5})
+DEPTH = forward(CONFIG.num_hidden_layers)
 ROWS = 7
 RNG = np.random.default_rng(5)
 LABELS = {
@@ -41,6 +45,12 @@ def batch(kind: str, fixed_shapes: bool = True, size: int = ROWS):
     return list(example_batches.evaluation(examples(kind), size, fixed_shapes=fixed_shapes))
 
 
+def loss_scale(kind: str, logits: tf.Tensor) -> float:
+    """The magnitude of what a loss adds: logits, or in regression their squares."""
+    largest = float(tf.reduce_max(tf.abs(logits)))
+    return largest**2 if kind == "regression" else largest
+
+
 def loss_of(model: ClassificationModel, batch) -> float:
     return float(model.loss(batch, model.loss_weights(batch), None)[0])
 
@@ -52,7 +62,7 @@ def test_loss_is_that_of_the_definition(kind: str) -> None:
     logits = model.logits(rows).numpy()
     assert logits.shape == (ROWS, 1 if kind == "regression" else 3)
     labels = rows["label_ids"].numpy()
-    assert loss_of(model, rows) == pytest.approx(row_losses(logits, labels, kind).mean(), rel=1e-6)
+    assert_close(loss_of(model, rows), row_losses(logits, labels, kind).mean(), LOSS)
 
 
 @pytest.mark.parametrize("kind", LABELS)
@@ -62,19 +72,17 @@ def test_padding_changes_nothing(kind: str) -> None:
     assert [one["input_ids"].shape[1] for one in padded] == [24] * 4
     assert [one["input_ids"].shape[1] for one in trimmed] == [24, 16, 8, 8]
     for one, other in zip(padded, trimmed, strict=True):
-        assert loss_of(model, one) == pytest.approx(loss_of(model, other), abs=1e-6)
-        np.testing.assert_allclose(
-            model.logits(one)[: 1 if one is padded[-1] else 2],
-            model.logits(other)[: 1 if one is padded[-1] else 2],
-            atol=1e-5,
-        )
+        count = 1 if one is padded[-1] else 2
+        logits = model.logits(other)[:count]
+        assert_close(model.logits(one)[:count], logits, DEPTH)
+        assert_close(loss_of(model, one), loss_of(model, other), DEPTH, scale=loss_scale(kind, logits))
 
 
 @pytest.mark.parametrize("kind", LABELS)
 def test_rows_that_fill_up_a_batch_count_nothing(kind: str) -> None:
     model = make_model(kind)
     (exact,), (filled,) = batch(kind, size=ROWS), batch(kind, size=ROWS + 4)
-    assert loss_of(model, filled) == pytest.approx(loss_of(model, exact), rel=1e-6)
+    assert_close(loss_of(model, filled), loss_of(model, exact), DEPTH, loss_scale(kind, model.logits(exact)))
     assert float(model.loss_weights(filled)["rows"]) == ROWS
 
 
@@ -92,8 +100,7 @@ def test_class_weights() -> None:
     (rows,) = batch("single_label")
     labels = rows["label_ids"].numpy()
     losses = row_losses(model.logits(rows).numpy(), labels, "single_label")
-    expected = np.average(losses, weights=np.array(weights)[labels])
-    assert loss_of(model, rows) == pytest.approx(expected, rel=1e-6)
+    assert_close(loss_of(model, rows), np.average(losses, weights=np.array(weights)[labels]), LOSS)
 
 
 def test_names_are_the_originals() -> None:

@@ -1,5 +1,4 @@
 import dataclasses
-import gzip
 import json
 import logging
 import os
@@ -9,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import golden_outputs
 import pytest
-import tensorflow as tf
+from golden_outputs import decoded
 
 from bert_tf2 import locks, record_files, records
 from bert_tf2.errors import InputError
@@ -32,15 +32,6 @@ TEXT = "\n\n".join(
 
 def script(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=120)
-
-
-def decoded(path: str | Path) -> list[dict[str, list[float]]]:
-    """All records of a file, without the help of what is tested."""
-    examples = []
-    for record in tf.data.TFRecordDataset(str(path)):
-        features = tf.train.Example.FromString(record.numpy()).features.feature
-        examples.append({name: list(getattr(f, f.WhichOneof("kind")).value) for name, f in features.items()})
-    return examples
 
 
 @pytest.fixture
@@ -65,42 +56,17 @@ def config(text: str, vocab: str, output: str | Path, **changes: Any) -> Pretrai
 # --- The same as the original ----------------------------------------------------------------------------------------
 
 
-def golden_flags(shared: Path, case: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    flags = json.loads((shared / "golden" / "pretraining_data" / "manifest.json").read_text())[case]["flags"]
-    outputs = [str(folder / f"{number}.tfrecord") for number in range(flags.pop("num_output_files"))]
-    flags["vocab_file"] = str(shared / "data" / "vocab" / f"{flags.pop('vocab')}.txt")
-    flags["output_file"] = ",".join(outputs)
-    sample = str(shared / "data" / "text" / "google_bert_sample_text.txt")
-    flags["input_file"] = flags["input_file"].replace("sample_text.txt", sample)
-    return flags, outputs
+@pytest.mark.parametrize("case", golden_outputs.PRETRAINING_CASES)
+def test_golden(case: str, tmp_path: Path) -> None:
+    golden_outputs.check_pretraining_run(golden_outputs.own_pretraining_case(case), tmp_path)
 
 
-def compare_with_golden(shared: Path, case: str, outputs: list[str]) -> None:
-    golden = shared / "golden" / "pretraining_data"
-    with gzip.open(golden / f"{case}.jsonl.gz", "rt") as file:
-        expected = [json.loads(line) for line in file]
-    assert len(expected) == json.loads((golden / "manifest.json").read_text())[case]["instances"]
-    found = {path: decoded(path) for path in outputs}
-    assert sum(map(len, found.values())) == len(expected)
-    taken = dict.fromkeys(outputs, 0)
-    for line in expected:
-        path = outputs[line.pop("_output_file")]
-        assert found[path][taken[path]] == line
-        taken[path] += 1
-
-
-@pytest.mark.parametrize("case", ["readme", "whole_word", "cased_short", "two_inputs_three_outputs"])
-def test_golden(shared: Path, case: str, tmp_path: Path) -> None:
-    flags, outputs = golden_flags(shared, case, tmp_path)
-    create_pretraining_data(PretrainingDataConfig(**flags))
-    compare_with_golden(shared, case, outputs)
-
-
-def test_golden_through_the_script(shared: Path, tmp_path: Path) -> None:
-    flags, outputs = golden_flags(shared, "two_inputs_three_outputs", tmp_path)
+def test_golden_through_the_script(tmp_path: Path) -> None:
+    case = golden_outputs.own_pretraining_case("two_inputs_three_outputs")
+    flags, outputs = golden_outputs.pretraining_flags(case, tmp_path)
     done = script(*(f"--{name}={value}" for name, value in flags.items()))
     assert done.returncode == 0, done.stderr
-    compare_with_golden(shared, "two_inputs_three_outputs", outputs)
+    golden_outputs.check_pretraining_records(case, outputs)
 
 
 def test_documents_go_on_over_the_end_of_a_file(tmp_path: Path, vocab: str) -> None:

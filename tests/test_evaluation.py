@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import TINY_CONFIG
+from rounding import LOSS, assert_close, forward
 from two_devices import examples
 
 from bert_tf2 import batches
 from bert_tf2.config import BertConfig
 from bert_tf2.evaluation import evaluate, predict_batches
 from bert_tf2.tasks.pretraining import PretrainingModel
+
+pytestmark = pytest.mark.numeric
 
 STRATEGY = tf.distribute.get_strategy()
 
@@ -31,10 +34,10 @@ def test_evaluation_adds_sums_and_weights():
         0 < one_batch["masked_lm_accuracy"] * masked == pytest.approx(round(one_batch["masked_lm_accuracy"] * masked))
     )
     for name in model.metric_names:
-        assert two_batches[name] == pytest.approx(one_batch[name], abs=1e-6)
-        assert with_padding[name] == pytest.approx(one_batch[name], abs=1e-6)
+        assert_close(two_batches[name], one_batch[name], forward(2), name=name)
+        assert_close(with_padding[name], one_batch[name], forward(2), name=name)
     expected = one_batch["masked_lm_loss"] + one_batch["next_sentence_loss"]
-    assert one_batch["loss"] == pytest.approx(expected, abs=1e-4)
+    assert_close(one_batch["loss"], expected, LOSS)
 
 
 def test_outputs_come_batch_by_batch() -> None:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tiny_classification as tiny
 from exported import ask
+from rounding import assert_close, forward
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from test_graph_tokenizer import model as sentencepiece_model
 
@@ -17,6 +18,8 @@ from bert_tf2.sequences import truncate_pair
 from bert_tf2.tasks.export import runner
 from bert_tf2.tasks.export.config import ExportConfig
 from bert_tf2.tasks.export.sequences import SpecialPieces, join
+
+pytestmark = pytest.mark.numeric
 
 TEXTS = [
     "W1 Happy w2",
@@ -45,6 +48,10 @@ def export(folder: Path, **flags: object) -> Path:
     return Path(runner.run(ExportConfig(**given)))
 
 
+def assert_probabilities(found, expected) -> None:
+    assert_close(found, expected, forward(1), scale=1)
+
+
 def results(folder: Path) -> np.ndarray:
     return np.loadtxt(folder / "model/test_results.tsv", ndmin=2)
 
@@ -53,7 +60,7 @@ def test_text_to_probabilities_in_a_fresh_process(folder: Path):
     exported = export(folder)
     found = ask(exported, {"text": TEXTS})
     expected = results(folder)
-    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
+    assert_probabilities(found["probabilities"], expected)
     assert found["labels"] == [["bad", "good"]] * len(TEXTS)
     assert found["label"] == [["bad", "good"][row.argmax()] for row in expected]
     assert set(found["label"]) == {"good", "bad"}
@@ -71,7 +78,7 @@ def test_token_ids(folder: Path):
     padding = [0] * 4
     inputs = {"input_ids": [ids + padding], "input_mask": [[1] * len(ids) + padding], "segment_ids": [[0] * 9]}
     found = model.signatures["token_ids"](**{name: tf.constant(rows) for name, rows in inputs.items()})
-    np.testing.assert_allclose(found["probabilities"], results(folder)[:1], atol=1e-6)
+    assert_probabilities(found["probabilities"], results(folder)[:1])
 
 
 def test_versions_and_what_is_there_already(folder: Path):
@@ -154,7 +161,7 @@ def test_pairs(tmp_path: Path):
     model = tf.saved_model.load(str(export(tmp_path)))
     texts, seconds = map(list, zip(*pairs, strict=True))
     found = model.signatures["serving_default"](text=tf.constant(texts), text_pair=tf.constant(seconds))
-    np.testing.assert_allclose(found["probabilities"], results(tmp_path), atol=1e-6)
+    assert_probabilities(found["probabilities"], results(tmp_path))
 
 
 def labelled(folder: Path, labels: list[str], **flags: object) -> Path:
@@ -170,7 +177,7 @@ def labelled(folder: Path, labels: list[str], **flags: object) -> Path:
 
 def test_several_labels(tmp_path: Path):
     found = labelled(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
-    np.testing.assert_allclose(found["probabilities"], results(tmp_path), atol=1e-6)
+    assert_probabilities(found["probabilities"], results(tmp_path))
     assert found["labels"][0].tolist() == [b"down", b"none", b"up"]
     np.testing.assert_array_equal(found["predicted"], results(tmp_path) >= 0.4)
     assert found["predicted"].any()
@@ -179,7 +186,7 @@ def test_several_labels(tmp_path: Path):
 def test_regression(tmp_path: Path):
     found = labelled(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
     assert found.keys() == {"value"}
-    np.testing.assert_allclose(found["value"], results(tmp_path)[:, 0], atol=1e-6)
+    assert_close(found["value"], results(tmp_path)[:, 0], forward(1))
 
 
 def test_pairs_are_cut_as_the_original_cuts_them():
@@ -211,4 +218,4 @@ def test_sentencepiece(rule: str, tmp_path: Path):
     exported = export(tmp_path)
     assert (exported / "assets/spm.model").read_bytes() == Path(spm).read_bytes()
     found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
-    np.testing.assert_allclose(found["probabilities"], results(tmp_path), atol=1e-6)
+    assert_probabilities(found["probabilities"], results(tmp_path))

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tiny_classification as tiny
 from conftest import REPOSITORY
 from exported import ask
+from rounding import SUM, assert_close, bound, forward
 from tiny_huggingface import write_folder
 
 from bert_tf2 import checkpoints
@@ -20,6 +21,8 @@ from bert_tf2.modeling import BertModel
 from bert_tf2.tasks import feature_extraction
 from bert_tf2.tasks.export import runner
 from bert_tf2.tasks.export.config import ExportConfig
+
+pytestmark = pytest.mark.numeric
 
 TEXTS = ["w1 W2 happy", "", "w3, ? w4 sad " * 10, "café"]
 
@@ -68,7 +71,7 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
                 **({"layers": "-1"} if name == "mean" else {}),
             )
         )
-        np.testing.assert_allclose(found[name], np.load(path), atol=1e-6)
+        assert_close(found[name], np.load(path), forward(1))
 
     # What it was made with is remembered by whoever starts from it.
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(32, seed=1))
@@ -90,7 +93,7 @@ def test_token_ids_of_an_encoder(folder: Path, tmp_path: Path):
     ids, mask = tf.constant([[2, 7, 3, 0, 0]]), tf.constant([[1, 1, 1, 0, 0]])
     found = model.signatures["token_ids"](input_ids=ids, input_mask=mask, segment_ids=tf.zeros_like(ids))
     assert found["sequence"].shape == (1, 5, 16)
-    np.testing.assert_allclose(found["mean"], found["sequence"].numpy()[:, :3].mean(1), atol=1e-6)
+    assert_close(found["mean"], found["sequence"].numpy()[:, :3].mean(1), SUM)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_moving_averages(folder: Path, tmp_path: Path):
         flags = {"output_dir": str(tmp_path / "model"), "export_dir": str(tmp_path / "exported")}
         model = tf.saved_model.load(runner.run(ExportConfig(**flags, use_averages=use_averages)))
         found = model.signatures["serving_default"](texts)["probabilities"].numpy()
-        assert (np.abs(found - expected).max() < 1e-6) == use_averages
+        assert (np.abs(found - expected).max() < bound(1, forward(1))) == use_averages
     with pytest.raises(InputError, match=r"--use_averages: .* has no moving averages"):
         runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "none"), use_averages=True))
 

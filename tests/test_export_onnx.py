@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import tiny_classification as tiny
 import tiny_tagging
+from rounding import assert_close, forward
 
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.tasks.export import onnx_file, runner
 from bert_tf2.tasks.export.config import ExportConfig
+
+pytestmark = pytest.mark.numeric
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install '.[onnx]')")
 pytest.importorskip("tf2onnx", reason="tf2onnx is not installed (pip install '.[onnx]')")
@@ -49,7 +52,7 @@ def test_same_numbers(folder: Path):
     for (text, _), row in zip(tiny.rows(50, seed=50), expected, strict=True):
         ids = np.array([[2, *tokenizer.encode(text), 3]], np.int32)
         arrays = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
-        np.testing.assert_allclose(session.run(None, arrays)[0][0], row, atol=1e-5)
+        assert_close(session.run(None, arrays)[0][0], row, forward(1), scale=1)
 
 
 def test_eight_bits_and_their_loss(folder: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,22 +1,19 @@
 """The same instances as `instances.create_instances` makes, value for value, and the same draws."""
 
 import functools
-import gzip
 import itertools
-import json
 import random
-from pathlib import Path
 from typing import Any
 
+import golden_outputs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_tf2 import compilation, fast_instances, files, full_sentences, instances
+from bert_tf2 import compilation, fast_instances, full_sentences, instances
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.instances import Document, InstanceParameters
-from bert_tf2.tokenization import FullTokenizer
 
 PIECES = ["[PAD]", *(f"##p{number}" for number in range(20)), "[CLS]", "[UNK]", "[SEP]", "[MASK]"]
 PIECES += [f"w{number}" for number in range(60)]
@@ -204,25 +201,9 @@ def test_compiled_code_is_what_was_tested() -> None:
     assert compilation.kernel("bert_tf2.instance_kernel") is not None
 
 
-@pytest.mark.parametrize("case", ["readme", "whole_word", "cased_short", "two_inputs_three_outputs"])
-def test_golden(shared: Path, case: str) -> None:
-    golden = shared / "golden" / "pretraining_data"
-    flags = json.loads((golden / "manifest.json").read_text())[case]["flags"]
-    tokenizer = FullTokenizer(shared / "data" / "vocab" / f"{flags['vocab']}.txt", flags["do_lower_case"])
-    sample = list(files.read_lines(shared / "data" / "text" / "google_bert_sample_text.txt"))
-    lines = [line for _ in flags["input_file"].split(",") for line in sample]
-    documents = instances.read_documents(lines, tokenizer.tokenize)
-    names = InstanceParameters.__dataclass_fields__.keys() & flags.keys()
-    parameters = InstanceParameters(**{name: flags[name] for name in names})
-    rng = random.Random(flags["random_seed"])
-    made = create_instances(corpus_of(documents, tokenizer.vocab), Vocabulary.of(tokenizer.vocab), parameters, rng)
-
-    with gzip.open(golden / f"{case}.jsonl.gz", "rt") as file:
-        expected = [json.loads(line) for line in file]
-    outputs = flags["num_output_files"]
-    for number in range(outputs):
-        of_output = [row for row in expected if row["_output_file"] == number]
-        assert [{**row, "_output_file": number} for row in rows(made)[number::outputs]] == of_output
+@pytest.mark.parametrize("case", golden_outputs.PRETRAINING_CASES)
+def test_golden(case: str) -> None:
+    golden_outputs.check_instances(golden_outputs.own_pretraining_case(case))
 
 
 def test_parts_of_the_instances() -> None:

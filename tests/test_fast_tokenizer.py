@@ -1,7 +1,6 @@
-"""The fast tokenizer against its definition: every code point, nasty texts, odd vocabularies, real data."""
+"""The fast tokenizer against its definition: every code point, nasty texts, odd vocabularies."""
 
 import itertools
-import json
 import math
 import multiprocessing
 import pickle
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from conftest import GOLDEN, REPOSITORY
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +26,7 @@ from bert_tf2.unicode_tables import CODE_POINTS, CONTEXT, load_replacements, rep
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MODES = pytest.mark.parametrize("lower", [True, False], ids=["lower", "cased"])
-VOCABULARIES = {"uncased": True, "cased": False, "chinese": True}
+VOCABULARIES = {"uncased": True, "cased": False}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -420,37 +419,18 @@ def test_workers(method: str) -> None:
     np.testing.assert_array_equal(splits, expected.row_splits)
 
 
-# --- Real data -------------------------------------------------------------------------------------------------------
-
-SAMPLE = 12  # Every so manieth text; all of them were compared by hand.
-
-
-def texts_of(path: Path) -> Iterator[str]:
-    """The lines of a file, or the strings of a JSON file."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".json":
-        yield from text.split("\n")
-        return
-    left = [json.loads(text)]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list | dict):
-            left += value.values() if isinstance(value, dict) else value
+# --- Texts -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_real_data(name: str, shared: Path) -> None:
-    vocab_file = shared / "data" / "vocab" / f"bert_{name}.txt"
-    full = FullTokenizer(vocab_file, VOCABULARIES[name])
+def test_texts(name: str) -> None:
+    full = FullTokenizer(GOLDEN / "own" / f"vocab_{name}.txt", VOCABULARIES[name])
     fast = compiled(full.vocab, VOCABULARIES[name])
-    paths = sorted(path for path in (shared / "data").rglob("*") if path.is_file() and path.suffix != ".model")
-    assert len(paths) >= 25
+    paths = [path for path in (GOLDEN / "own").rglob("*") if path.suffix in (".txt", ".tsv", ".json")]
+    assert len(paths) >= 15
     for path in paths:
-        texts = list(texts_of(path))[::SAMPLE]
+        texts = path.read_text(encoding="utf-8").split("\n")
         tokens = [full.tokenize(text) for text in texts]
-        ids = [full.convert_tokens_to_ids(row) for row in tokens]
-        assert rows(fast.encode_batch(texts)) == ids, path
+        assert rows(fast.encode_batch(texts)) == [full.convert_tokens_to_ids(row) for row in tokens], path
         assert [fast.tokenize(text) for text in texts] == tokens, path
         check(texts[::20], Slow(full.vocab, VOCABULARIES[name]), plain(full.vocab, VOCABULARIES[name]))

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, expect_full_disk
+from conftest import GOLDEN, REPOSITORY, expect_full_disk
+from rounding import assert_close, forward
 from tiny_huggingface import H, write_folder
 
 from bert_tf2 import checkpoints, initialization, line_blocks
@@ -21,6 +22,8 @@ from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.modeling import BertModel
 from bert_tf2.tasks import feature_encoder, feature_extraction, feature_input, feature_outputs, unfinished_output
 from bert_tf2.tasks.feature_extraction import FeatureConfig, run
+
+pytestmark = pytest.mark.numeric
 
 LINES = ["co covid", "", "a ||| as co", "+", "co co co a as + covid a", "a", "covid ||| a", "nothing known"]
 
@@ -67,25 +70,25 @@ def read_json(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_golden_features(shared, tmp_path):
+def test_golden_features(tmp_path):
     """Token for token and key for key what the original wrote; each number within 1e-5."""
-    golden = shared / "golden"
     run(
         FeatureConfig(
-            input_file=str(golden / "features/input.txt"),
+            input_file=str(GOLDEN / "features/input.txt"),
             output_file=str(tmp_path / "out.jsonl"),
-            init_checkpoint=str(golden / "tiny/bert_model.ckpt"),
+            init_checkpoint=str(GOLDEN / "tiny/bert_model.ckpt"),
             layers="-1,-2",
             max_seq_length=24,
         )
     )
     found, wanted = (
-        (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (golden, "features/output.jsonl"))
+        (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (GOLDEN, "features/output.jsonl"))
     )
     pattern = r"-?\d+\.\d+(?:e-\d+)?"
     assert re.sub(pattern, "x", found) == re.sub(pattern, "x", wanted)
     numbers = [np.array(re.findall(pattern, content), float) for content in (found, wanted)]
-    np.testing.assert_allclose(*numbers, rtol=0, atol=1e-5)
+    # The digits of both files end at the sixth place behind the point.
+    assert_close(*numbers, forward(3))
     assert len(numbers[0]) > 20_000
     assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", found)) == 6
 
@@ -105,7 +108,7 @@ def test_json(model, text, tmp_path, caplog):
             tokens
         )
         values = [[layer["values"] for layer in feature["layers"]] for feature in line["features"]]
-        np.testing.assert_allclose(np.reshape(values, vectors.shape), vectors, rtol=0, atol=2e-6)
+        assert_close(np.reshape(values, vectors.shape), vectors, forward(2))
     assert [path.name for path in tmp_path.iterdir() if "unfinished" in path.name] == []
 
 
@@ -141,7 +144,7 @@ def test_vectors_of_lines(model, text, tmp_path, pooling, output_format):
         "pooler": lambda _, pooled: pooled,
     }[pooling]
     wanted = [pool(vectors, pooled) for _, vectors, pooled in expected(model)]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6)
+    assert_close(found, wanted, forward(2))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -156,7 +159,7 @@ def test_vectors_of_tokens_as_npz(model, text, tmp_path):
     for row, (tokens, vectors, _) in enumerate(expected(model)):
         part = slice(splits[row], splits[row + 1])
         assert found["pieces"][found["input_ids"][part]].tolist() == tokens
-        np.testing.assert_allclose(found["values"][part], vectors, rtol=0, atol=2e-6)
+        assert_close(found["values"][part], vectors, forward(2))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -170,7 +173,7 @@ def test_vectors_of_tokens_as_parquet(model, text, tmp_path):
     for number, (row, (tokens, vectors, _)) in enumerate(zip(table.to_pylist(), expected(model), strict=True)):
         assert row["linex_index"] == number
         assert row["tokens"] == tokens
-        np.testing.assert_allclose(row["values"], vectors, rtol=0, atol=2e-6)
+        assert_close(np.reshape(row["values"], vectors.shape), vectors, forward(2))
 
 
 @pytest.mark.parametrize("output_format", ["json", "npz", "parquet"])
@@ -190,7 +193,7 @@ def test_compiled_by_xla(model, text, tmp_path):
     for name, options in (("plain", {}), ("xla", {"precision": precision})):
         run(config(model, text, tmp_path / f"{name}.npz", output_format="npz", **options))
     plain, xla = (np.load(tmp_path / f"{name}.npz")["values"] for name in ("plain", "xla"))
-    np.testing.assert_allclose(plain, xla, rtol=0, atol=1e-5)
+    assert_close(xla, plain, forward(2))
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
@@ -211,7 +214,7 @@ def test_two_devices(model, text, tmp_path, pooling):
     assert done.returncode == 0, done.stderr
     assert "2 devices" in done.stderr
     one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
-    np.testing.assert_allclose(one["values"], two["values"], rtol=0, atol=1e-6)
+    assert_close(two["values"], one["values"], forward(2))
 
 
 def test_case_from_the_folder(model, tmp_path, caplog):

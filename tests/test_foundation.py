@@ -82,14 +82,13 @@ def test_a_vocabulary_that_is_hardly_the_models(tmp_path: Path, caplog) -> None:
     assert "100 % of the pieces of" in caplog.text
 
 
-def test_sentencepiece(tmp_path: Path, shared: Path) -> None:
-    model = shared / "data/sentencepiece/albert_like_30k.model"
-    released = write_model(tmp_path / "released", vocab_size=30000)
-    found = find(tmp_path, init_checkpoint=released, spm_model_file=model)
+def test_sentencepiece(tmp_path: Path, spm_model: Path) -> None:
+    released = write_model(tmp_path / "released", vocab_size=1000)
+    found = find(tmp_path, init_checkpoint=released, spm_model_file=spm_model)
     found.keep(str(tmp_path / "out"))
     again = find(tmp_path)
     assert (again.vocab_file, again.spm_model_file) == (None, str(tmp_path / "out" / "spm.model"))
-    assert len(again.tokenizer(True).vocab) == 30000
+    assert len(again.tokenizer(True).vocab) == 1000
 
 
 def test_what_does_not_fit(tmp_path: Path) -> None:

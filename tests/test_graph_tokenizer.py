@@ -1,4 +1,4 @@
-"""The tokenizer inside a graph against its definition: every code point, nasty texts, real data, SentencePiece."""
+"""The tokenizer inside a graph against its definition: every code point, nasty texts, SentencePiece."""
 
 import functools
 import random
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import tensorflow as tf
+from conftest import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from bert_tf2.graph_tokenizer import GraphSentencePieceTokenizer, GraphTokenizer
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tokenization import BasicTokenizer, FullTokenizer
 
-VOCABULARIES = {"uncased": True, "cased": False, "chinese": True}
+VOCABULARIES = {"uncased": True, "cased": False}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARACTERS = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 SIGMAS = "ΣσςAa.'·\u00ad\u0345\u0301 中\x07\ufffd"
@@ -29,13 +30,13 @@ MARKS = "a〮〯\u3099\u0301\u0316\u094d\u0941\u0f71\u0f72\u0cc0\u1a60\U0001d165
 
 
 @functools.cache
-def both(name: str, folder: Path) -> tuple[GraphTokenizer, FastTokenizer]:
-    path = folder / "data/vocab" / f"bert_{name}.txt"
+def both(name: str) -> tuple[GraphTokenizer, FastTokenizer]:
+    path = GOLDEN / "own" / f"vocab_{name}.txt"
     return GraphTokenizer(path, VOCABULARIES[name]), FastTokenizer(path, VOCABULARIES[name])
 
 
-def assert_same(name: str, folder: Path, texts: Sequence[str]) -> int:
-    graph, python = both(name, folder)
+def assert_same(name: str, texts: Sequence[str]) -> int:
+    graph, python = both(name)
     found, expected = graph.tokenize(tf.constant(texts, tf.string)), python.encode_batch(texts)
     different = np.flatnonzero(found.row_splits.numpy() != expected.row_splits)
     assert not len(different), repr(texts[different[0] - 1])
@@ -45,61 +46,60 @@ def assert_same(name: str, folder: Path, texts: Sequence[str]) -> int:
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_every_code_point(name: str, shared: Path):
-    assert assert_same(name, shared, [f"a{char}b" for char in CHARACTERS]) > len(CHARACTERS)
-    assert_same(name, shared, CHARACTERS)
+def test_every_code_point(name: str):
+    assert assert_same(name, [f"a{char}b" for char in CHARACTERS]) > len(CHARACTERS)
+    assert_same(name, CHARACTERS)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_code_points_beside_a_sigma(name: str, shared: Path):
+def test_code_points_beside_a_sigma(name: str):
     rng = random.Random(1)
     near = [char for char in CHARACTERS if f"{char}Σ".lower()[-1] == "ς" or f"A{char}Σ".lower()[-1] == "ς"]
     texts = [f"{char}Σ{char}" for char in [*near, *rng.sample(CHARACTERS, 5000)]]
     texts += ["".join(rng.choices(SIGMAS, k=10)) for _ in range(10000)]
     assert len(near) > 4000
-    assert_same(name, shared, texts)
+    assert_same(name, texts)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_marks_are_put_in_order(name: str, shared: Path):
+def test_marks_are_put_in_order(name: str):
     rng = random.Random(2)
     texts = ["".join(rng.choices(MARKS, k=12)) for _ in range(10000)]
     combining = [char for char in CHARACTERS if unicodedata.combining(char)]
     texts += [f"a{one}{other}\u302e{one}b" for one in combining[::7] for other in combining[::31]]
-    assert_same(name, shared, texts)
+    assert_same(name, texts)
     if VOCABULARIES[name]:
         rules = BasicTokenizer()
-        words = both(name, shared)[0].words(tf.constant(texts)).to_list()
+        words = both(name)[0].words(tf.constant(texts)).to_list()
         assert [[word.decode() for word in row] for row in words] == [rules.tokenize(text) for text in texts]
         assert any(text != unicodedata.normalize("NFD", text) for text in texts)
 
 
 @settings(max_examples=60, deadline=None)
 @given(texts=st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40), max_size=8))
-def test_random_texts(texts: list[str], shared: Path):
+def test_random_texts(texts: list[str]):
     for name in VOCABULARIES:
-        assert_same(name, shared, texts)
+        assert_same(name, texts)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_real_text(name: str, shared: Path):
-    folder = shared / "data/text"
-    texts = (folder / "wikitext2.test.raw").read_text(encoding="utf-8").split("\n")[:2000]
-    texts += (folder / "zh_novels.txt").read_text(encoding="utf-8").split("\n")[:: 1 if name == "chinese" else 5]
-    assert assert_same(name, shared, texts) > 200000
+def test_text(name: str):
+    paths = [path for path in (GOLDEN / "own").rglob("*") if path.suffix in (".txt", ".tsv", ".json")]
+    texts = [line for path in paths for line in path.read_text(encoding="utf-8").split("\n")]
+    assert assert_same(name, texts) > 50000
 
 
-def test_long_words(shared: Path):
+def test_long_words():
     longest = ["a" * 200, "é" * 200, "가" * 100, "가" * 101, "\U0001d11e" * 200, "\U0001d11e" * 201, "a" * 201]
     texts = [*longest, " ".join(longest), f"{'a' * 150}-{'a' * 150}"]
     for name in VOCABULARIES:
-        assert_same(name, shared, texts)
-    graph = both("uncased", shared)[0]
+        assert_same(name, texts)
+    graph = both("uncased")[0]
     assert graph.tokenize(tf.constant(["b " + "a" * 201])).to_list() == [[graph.vocab["b"], graph.vocab["[UNK]"]]]
 
 
-def test_nothing_and_bytes_that_are_not_text(shared: Path):
-    graph = both("uncased", shared)[0]
+def test_nothing_and_bytes_that_are_not_text():
+    graph = both("uncased")[0]
     assert graph.tokenize(tf.constant(["", " \t", "\ufffd\0"])).to_list() == [[], [], []]
     assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
     assert graph.tokenize(tf.constant([b"a\xffb\xc3"])).to_list() == graph.tokenize(tf.constant(["ab"])).to_list()

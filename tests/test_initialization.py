@@ -7,11 +7,15 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import GOLDEN
+from rounding import SUM, assert_close
 from tiny_huggingface import CONFIG, ENCODER, POOLER, arrays_of, write_folder
 
 from bert_tf2 import checkpoints, huggingface, initialization
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import ACTIVATIONS, BertModel
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def variables_of(model, **heads):
 def test_gelu_exact_is_that_of_the_error_function():
     numbers = np.linspace(-5, 5, 101, dtype=np.float32)
     exact = [0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in numbers.tolist()]
-    np.testing.assert_allclose(ACTIVATIONS["gelu_exact"](tf.constant(numbers)), exact, atol=5e-7)
+    assert_close(ACTIVATIONS["gelu_exact"](tf.constant(numbers)), exact, SUM)
     assert np.abs(ACTIVATIONS["gelu"](tf.constant(numbers)) - exact).max() > 4e-4  # they are not the same
 
 
@@ -105,11 +109,11 @@ def test_a_masked_lm_decoder_of_its_own(tmp_path, model):
             load(variables_of(model, **{"cls/predictions/output_bias": np.zeros(12, np.float32)}), folder)
 
 
-def test_checkpoints_of_google_and_ours(tmp_path, shared, model):
-    prefix = str(shared / "golden/tiny/bert_model.ckpt")
-    for way in (prefix, str(shared / "golden/tiny")):
+def test_checkpoints_of_google_and_ours(tmp_path, model):
+    prefix = str(GOLDEN / "tiny/bert_model.ckpt")
+    for way in (prefix, str(GOLDEN / "tiny")):
         assert initialization.find_bert_config(way).hidden_size == 96
-        assert initialization.find_vocab_file(way) == str(shared / "golden/tiny/vocab.txt")
+        assert initialization.find_vocab_file(way) == str(GOLDEN / "tiny/vocab.txt")
         assert initialization.find_do_lower_case(way) is None
     golden = BertModel(initialization.find_bert_config(prefix))
     assert initialization.load(variables_of(golden), prefix).missing == ()

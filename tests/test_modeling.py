@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY_CONFIG
+from conftest import GOLDEN, TINY_CONFIG
+from rounding import assert_close, backward, forward, largest
 
 from bert_tf2 import checkpoints, heads, model_summary, modeling
 from bert_tf2.config import BertConfig
@@ -12,19 +13,21 @@ from bert_tf2.errors import InputError
 from bert_tf2.modeling import BertModel, dropout
 from bert_tf2.tasks.pretraining import PretrainingModel
 
-TOLERANCE = 2e-5
+pytestmark = pytest.mark.numeric
+
+GOLDEN_LAYERS, LAYERS = 3, TINY_CONFIG["num_hidden_layers"]
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    return np.load(shared / "golden/tiny/forward.npz")
+def golden():
+    return np.load(GOLDEN / "tiny/forward.npz")
 
 
 @pytest.fixture(scope="module")
-def golden_model(shared):
-    model = PretrainingModel(BertConfig.from_json_file(shared / "golden/tiny/bert_config.json"))
+def golden_model():
+    model = PretrainingModel(BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json"))
     variables = {name: variable.value for name, variable in model.named_variables.items()}
-    report = checkpoints.load(variables, str(shared / "golden/tiny/bert_model.ckpt"))
+    report = checkpoints.load(variables, str(GOLDEN / "tiny/bert_model.ckpt"))
     assert (report.missing, report.unused) == ((), ())
     return model
 
@@ -36,11 +39,11 @@ def golden_batch(golden):
 def test_encoder_equals_the_original(golden, golden_model):
     batch = golden_batch(golden)
     outputs = golden_model.bert(batch["input_ids"], batch["input_mask"], batch["segment_ids"])
-    np.testing.assert_allclose(outputs.embedding_output, golden["out_embedding_output"], rtol=0, atol=TOLERANCE)
+    assert_close(outputs.embedding_output, golden["out_embedding_output"], forward(0))
     for index, layer in enumerate(outputs.encoder_layers):
-        np.testing.assert_allclose(layer, golden[f"out_layer_{index}"], rtol=0, atol=TOLERANCE)
-    np.testing.assert_allclose(outputs.sequence_output, golden["out_layer_2"], rtol=0, atol=TOLERANCE)
-    np.testing.assert_allclose(outputs.pooled_output, golden["out_pooled_output"], rtol=0, atol=TOLERANCE)
+        assert_close(layer, golden[f"out_layer_{index}"], forward(index + 1))
+    assert_close(outputs.sequence_output, golden["out_layer_2"], forward(GOLDEN_LAYERS))
+    assert_close(outputs.pooled_output, golden["out_pooled_output"], forward(GOLDEN_LAYERS))
 
 
 def test_heads_and_losses_equal_the_original(golden, golden_model):
@@ -62,7 +65,8 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
         "global_grad_norm": norm,
     }
     for name, value in found.items():
-        np.testing.assert_allclose(value, golden[f"out_{name}"], rtol=0, atol=TOLERANCE, err_msg=name)
+        depth = (backward if name == "global_grad_norm" else forward)(GOLDEN_LAYERS)
+        assert_close(value, golden[f"out_{name}"], depth, name=name)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +97,8 @@ def test_padding_does_not_change_real_positions():
     short = model(ids)
     padded_ids = np.pad(ids, [[0, 0], [0, 5]], constant_values=9)
     padded = model(padded_ids, np.pad(np.ones_like(ids), [[0, 0], [0, 5]]))
-    np.testing.assert_allclose(padded.sequence_output[:, :6], short.sequence_output, atol=1e-5)
-    np.testing.assert_allclose(padded.pooled_output, short.pooled_output, atol=1e-5)
+    assert_close(padded.sequence_output[:, :6], short.sequence_output, forward(LAYERS))
+    assert_close(padded.pooled_output, short.pooled_output, forward(LAYERS))
     other = model(padded_ids)  # without the mask they do see the padding
     assert np.abs(other.sequence_output[:, :6] - short.sequence_output).max() > 1e-2
 
@@ -148,9 +152,8 @@ def test_keras_serialisation_and_symbolic_call():
     assert again.config == model.config
     ids = keras.Input([8], dtype="int32")
     functional = keras.Model(ids, model(ids).pooled_output)
-    np.testing.assert_allclose(
-        functional(np.ones([2, 8], np.int32)), model(np.ones([2, 8], np.int32)).pooled_output, atol=1e-6
-    )
+    ones = np.ones([2, 8], np.int32)
+    assert_close(functional(ones), model(ones).pooled_output, forward(LAYERS))
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -173,11 +176,12 @@ def test_output_positions_are_those_of_the_whole(packed):
 
     whole, expected = found()
     outputs, at_positions = found(output_positions=positions)
+    scale = max(map(largest, expected))
     for one, other in zip(at_positions, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
+        assert_close(one, other, backward(LAYERS), scale)
     np.testing.assert_array_equal(outputs.encoder_layers[0], whole.encoder_layers[0])
     pooled = model.pooler(tf.gather(whole.sequence_output, positions[:, 0], batch_dims=1))
-    np.testing.assert_allclose(outputs.pooled_output, pooled, atol=1e-5)
+    assert_close(outputs.pooled_output, pooled, forward(LAYERS))
 
 
 def wide_model_and_batch():
@@ -216,9 +220,10 @@ def test_fused_training_has_the_same_numbers(jit, recompute, monkeypatch):
     monkeypatch.setattr(modeling, "_LEAST_FUSED_SIZE", 1000)
     model.bert.recompute = False
     expected, expected_gradients = loss_and_gradients(model, batch)
-    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    assert_close(loss, expected, forward(LAYERS))
+    scale = max(map(largest, expected_gradients))
     for name, one, other in zip(model.named_variables, gradients, expected_gradients, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-6, err_msg=name)
+        assert_close(one, other, backward(LAYERS), scale, name)
 
 
 def test_bfloat16_is_close_to_float32():

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from rounding import SUM, assert_close, largest
 
 from bert_tf2 import operations
 from bert_tf2.modeling import ACTIVATIONS
+
+pytestmark = pytest.mark.numeric
 
 SEED = tf.constant([123456789, 987654321], tf.uint32)
 RATE = 0.25
@@ -26,10 +29,13 @@ def results_and_gradients(function, tensors, *arguments, **options):
     return [*results, *tape.gradient(total, floats)]
 
 
-def assert_close(found, expected, rtol=1e-5, atol=2e-6):
-    for one, other in zip(found, expected, strict=True):
+def assert_all_close(found, expected, depth=4 * SUM):
+    """Fails unless results and gradients are the same within the rounding of their type."""
+    values = [tf.cast(value, tf.float32).numpy() for value in expected]
+    for one, other, value in zip(found, expected, values, strict=True):
         assert one.dtype == other.dtype
-        np.testing.assert_allclose(tf.cast(one, tf.float32), tf.cast(other, tf.float32), rtol=rtol, atol=atol)
+        coarser = tf.bfloat16 in (one.dtype, *(tensor.dtype for tensor in expected))
+        assert_close(tf.cast(one, tf.float32), value, SUM * 2**16 if coarser else depth, max(largest(value), 1))
 
 
 # By name: the function, its tensors of a type, its other arguments.
@@ -90,8 +96,7 @@ def test_fused_is_the_same(name, dtype):
         query_key_value, rest = tensors[:3], tensors[3:]
         tensors, arguments = query_key_value, [*rest, *arguments]
     found, expected = (results_and_gradients(function, tensors, *arguments, fuse=fuse) for fuse in (True, False))
-    # Op by op, the gradient of each cast is rounded to bfloat16.
-    assert_close(found, expected, *((1e-5, 2e-6) if dtype == tf.float32 else (2e-2, 2e-2)))
+    assert_all_close(found, expected)
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -111,12 +116,12 @@ def test_fused_in_a_graph_of_unknown_shapes(jit):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             total = tf.reduce_sum(tf.square(function(tensors[0], bias, tensors[1], *rest, *arguments)))
-        assert_close(compiled(*tensors), [total, *tape.gradient(total, tensors)], atol=1e-5)
+        assert_all_close(compiled(*tensors), [total, *tape.gradient(total, tensors)])
 
 
 def test_matmul_has_tensorflows_gradients():
     tensors = [normal(6, 4), normal(4, 8, seed=1)]
-    assert_close(results_and_gradients(operations.matmul, tensors), results_and_gradients(tf.matmul, tensors))
+    assert_all_close(results_and_gradients(operations.matmul, tensors), results_and_gradients(tf.matmul, tensors))
 
 
 def test_attention_has_tensorflows_gradients():
@@ -127,7 +132,7 @@ def test_attention_has_tensorflows_gradients():
         return tf.matmul(operations.dropout(probabilities, seed, RATE), value)
 
     found = results_and_gradients(operations.attention, [query, key, value], score_bias, seed, RATE)
-    assert_close(found, results_and_gradients(plain, [query, key, value]))
+    assert_all_close(found, results_and_gradients(plain, [query, key, value]))
 
 
 class TestCrossEntropy:
@@ -142,7 +147,7 @@ class TestCrossEntropy:
 
         found = results_and_gradients(operations.cross_entropy, [scores, bias], labels)
         assert 0 < tf.reduce_sum(found[1]) < len(labels)
-        assert_close(found, results_and_gradients(plain, [scores, bias]))
+        assert_all_close(found, results_and_gradients(plain, [scores, bias]))
 
     def test_of_equal_scores_the_first_counts(self):
         scores = tf.constant([[1.0, 3.0, 3.0, 2.0]] * 4)
@@ -163,7 +168,7 @@ class TestMask:
         out = operations.dropout(tf.ones([1001, 1999]), SEED, rate).numpy()
         deviation = (rate * (1 - rate) / out.size) ** 0.5
         assert abs((out == 0).mean() - rate) < 4 * deviation
-        np.testing.assert_allclose(out[out != 0], 1 / (1 - rate), rtol=1e-6)
+        assert_close(out[out != 0], np.full((out != 0).sum(), 1 / (1 - rate)), SUM)
 
     def test_no_element_follows_from_another(self):
         first = self.mask([1, 2], 1024, 2048)

@@ -9,6 +9,8 @@ from bert_tf2 import precision
 from bert_tf2.errors import InputError
 from bert_tf2.precision import LossScale, PrecisionConfig
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize(
     ("device", "details", "expected"),

@@ -2,21 +2,20 @@
 
 import gzip
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
 
+import golden_outputs
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import REPOSITORY, TINY_CONFIG
+from conftest import REPOSITORY
 from tiny_squad import FIRST_NAMES, PIECES, QUESTION, config, run, squad, write_json, write_model_files
 
 from bert_tf2 import checkpoints
-from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.squad import logits
+
+pytestmark = pytest.mark.numeric
 
 ORIGINAL_DEFAULTS = {
     "bert_config_file": None,
@@ -110,50 +109,16 @@ def test_flags_and_defaults_are_the_originals() -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_golden_records_and_prediction_files(shared: Path, tmp_path: Path, monkeypatch, version: str) -> None:
-    """The original's files for the original's logits, of a run of the whole script."""
-    golden = shared / "golden/squad"
-    with gzip.open(golden / f"{version}.logits.jsonl.gz") as file:
-        results = [json.loads(line) for line in file]
-    found = [np.array([result[name] for result in results]) for name in ("start_logits", "end_logits")]
-    monkeypatch.setattr(logits, "compute", lambda *_: found)
-    wide = BertConfig(**{**TINY_CONFIG, "vocab_size": 30522, "hidden_size": 2, "max_position_embeddings": 160})
-    (tmp_path / "bert_config.json").write_text(wide.to_json_string())
-    run(
+def test_golden_records_and_prediction_files(tmp_path: Path, monkeypatch, version: str) -> None:
+    golden_outputs.check_squad_run(
+        golden_outputs.OWN / "squad",
+        golden_outputs.own_vocabulary("uncased"),
+        version,
+        golden_outputs.SQUAD_SIZES,
+        golden_outputs.own_squad_records(version),
         tmp_path,
-        train_file=str(golden / f"{version}.json"),
-        predict_file=str(golden / f"{version}.json"),
-        vocab_file=str(shared / "data/vocab/bert_uncased.txt"),
-        max_seq_length=160,
-        doc_stride=48,
-        max_query_length=24,
-        version_2_with_negative=version == "v2",
-        do_train=True,
-        do_predict=True,
-        num_train_epochs=0.0,
+        monkeypatch,
     )
-    for path in (golden / f"{version}.out").iterdir():
-        assert (tmp_path / "model" / path.name).read_bytes() == path.read_bytes(), path.name
-    for mode, name in (("train", "train"), ("predict", "eval")):
-        with gzip.open(golden / f"{version}.{mode}.features.jsonl.gz") as file:
-            expected = [json.loads(line) for line in file]
-        if mode == "train":  # the golden features are in the order of the file
-            order = list(range(1 + max(feature["example_index"] for feature in expected)))
-            random.Random(12345).shuffle(order)
-            expected.sort(key=lambda feature: order.index(feature["example_index"]))
-        raw = tf.data.TFRecordDataset(str(tmp_path / "model" / f"{name}.tf_record"))
-        features = [tf.train.Example.FromString(record.numpy()).features.feature for record in raw]
-        written = [{key: list(value.int64_list.value) for key, value in one.items()} for one in features]
-        assert [one["unique_ids"] for one in written] == [[1_000_000_000 + row] for row in range(len(expected))]
-        for one, feature in zip(written, expected, strict=True):
-            tokens = len(feature["input_ids"])
-            assert one["input_ids"] == feature["input_ids"] + [0] * (160 - tokens)
-            assert one["input_mask"] == [1] * tokens + [0] * (160 - tokens)
-            assert one["segment_ids"] == feature["segment_ids"] + [0] * (160 - tokens)
-            if mode == "train":
-                names = {"start_positions": "start_position", "end_positions": "end_position"}
-                assert {key: one[key] for key in names} == {key: [feature[name]] for key, name in names.items()}
-                assert one["is_impossible"] == [int(feature["is_impossible"])]
 
 
 def test_steps_are_counted_by_questions(made: Path, tmp_path: Path, caplog) -> None:

@@ -1,11 +1,11 @@
 """From logits to answers: the original's files byte for byte, the fast way against the definition, alignment, ties."""
 
-import gzip
-import json
 import math
 
+import golden_outputs
 import numpy as np
 import pytest
+from golden_outputs import check_place, predict_plainly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from squad_strategies import questions, tokenizers
@@ -13,23 +13,13 @@ from squad_strategies import questions, tokenizers
 from bert_tf2 import spilled
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.tasks.squad import answers, examples, fast_answers, features, prediction_files, tokenized
+from bert_tf2.tasks.squad import answers, fast_answers, tokenized
 from bert_tf2.tasks.squad.answers import AnswerParameters, NBestEntry, align, detokenized
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.fast_features import make_windows
 from bert_tf2.tasks.squad.features import FeatureParameters
 from bert_tf2.tasks.squad.words import split
-from bert_tf2.tokenization import BasicTokenizer, FullTokenizer
-
-
-def predict_plainly(made, full, sizes, start_logits, end_logits, parameters, lower=True):
-    windows = list(features.windows(made, full, sizes, False))
-    predictions = []
-    for index, example in enumerate(made):
-        rows = [row for row, window in enumerate(windows) if window.example_index == index]
-        logits = ([values[row].tolist() for row in rows] for values in (start_logits, end_logits))
-        predictions.append(answers.predict(example, [windows[row] for row in rows], *logits, parameters, lower))
-    return predictions
+from bert_tf2.tokenization import BasicTokenizer
 
 
 def predict(made, sizes, start_logits, end_logits, parameters, tokenizer=None):
@@ -38,39 +28,14 @@ def predict(made, sizes, start_logits, end_logits, parameters, tokenizer=None):
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_golden_files(shared, tmp_path, version):
-    folder = shared / "golden" / "squad"
-    data = examples.read(folder / f"{version}.json", training=False)
-    with gzip.open(folder / f"{version}.logits.jsonl.gz") as file:
-        results = [json.loads(line) for line in file]
-    logits = [np.array([result[name] for result in results]) for name in ("start_logits", "end_logits")]
-    vocab = str(shared / "data" / "vocab" / "bert_uncased.txt")
-    sizes, parameters = FeatureParameters(160, 48, 24), AnswerParameters(version_2_with_negative=version == "v2")
-    plain = predict_plainly(data.examples, FullTokenizer(vocab), sizes, *logits, parameters)
-    fast = predict(data.examples, sizes, *logits, parameters, FastTokenizer(vocab))
-    assert fast == plain
-    paths = prediction_files.write(tmp_path, fast)
-    assert [path.name for path in paths] == [
-        "predictions.json",
-        "nbest_predictions.json",
-        *(["null_odds.json"] if version == "v2" else []),
-    ]
-    for path in paths:
-        assert path.read_bytes() == (folder / f"{version}.out" / path.name).read_bytes()
-    for example, prediction in zip(data.examples, fast, strict=True):
-        for entry in prediction.n_best:
-            check_place(example, entry)
-
-
-def check_place(example, entry):
-    """An answer is what the context has at its place, but for white space between words."""
-    if entry.start is None:
-        assert entry.text in ("", answers.NO_CANDIDATE)
-        return
-    quote = example.paragraph.text[entry.start : entry.end]
-    if example.paragraph.verbatim:
-        assert quote == entry.text
-    assert split(quote, "en").words == split(entry.text, "en").words
+def test_golden_files(tmp_path, version):
+    golden_outputs.check_squad_answers(
+        golden_outputs.OWN / "squad",
+        golden_outputs.own_vocabulary("uncased"),
+        version,
+        golden_outputs.SQUAD_SIZES,
+        tmp_path,
+    )
 
 
 @st.composite

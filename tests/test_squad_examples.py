@@ -7,6 +7,7 @@ import random
 import re
 
 import pytest
+from conftest import GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,8 +90,8 @@ def test_training_with_questions_without_an_answer(write):
     assert data.summary.impossible == 1
 
 
-def test_golden_order_of_training(shared):
-    data = read(shared / "golden" / "squad" / "v1.json", training=True)
+def test_golden_order_of_training():
+    data = read(GOLDEN / "own/squad/v1.json", training=True)
     shuffled = list(data.examples)
     random.Random(12345).shuffle(shuffled)
     assert examples.training_order(data.examples) == shuffled

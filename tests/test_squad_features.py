@@ -1,15 +1,15 @@
 """Windows: the original's features, the fast way against the definition, records, summaries, processes."""
 
-import gzip
-import json
 import logging
 import subprocess
 import sys
 
+import golden_outputs
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REPOSITORY
+from golden_outputs import SQUAD_SIZES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from squad_strategies import questions, tokenizers
@@ -31,45 +31,29 @@ from bert_tf2.tasks.squad.features import (
 from bert_tf2.tasks.squad.words import split
 from bert_tf2.tokenization import FullTokenizer
 
-GOLDEN = FeatureParameters(max_seq_length=160, doc_stride=48, max_query_length=24)
 
-
-@pytest.fixture(scope="module", params=["v1", "v2"])
-def golden(request, shared):
-    return request.param, shared / "golden" / "squad"
-
-
-@pytest.fixture(scope="module")
-def uncased(shared):
-    path = str(shared / "data" / "vocab" / "bert_uncased.txt")
-    return FullTokenizer(path), FastTokenizer(path)
-
-
-def read_golden(golden, mode):
-    name, folder = golden
-    data = examples.read(folder / f"{name}.json", training=mode == "train", version_2_with_negative=name == "v2")
-    with gzip.open(folder / f"{name}.{mode}.features.jsonl.gz") as file:
-        return data, [json.loads(line) for line in file]
+def golden_windows(version, mode):
+    """The windows of our own questions by the definition and the fast way, and the original's records of them."""
+    path = golden_outputs.own_vocabulary("uncased")
+    training = mode == "train"
+    source = golden_outputs.OWN / "squad" / f"{version}.json"
+    data = examples.read(source, training=training, version_2_with_negative=version == "v2")
+    ordered = examples.training_order(data.examples) if training else data.examples
+    plain = list(features.windows(ordered, FullTokenizer(path), SQUAD_SIZES, training))
+    fast = make_windows(tokenized.tokenize(ordered, FastTokenizer(path)), SQUAD_SIZES, training)
+    return plain, fast, golden_outputs.own_squad_records(version)[mode]
 
 
 @pytest.mark.parametrize("mode", ["predict", "train"])
-def test_golden_features(golden, uncased, mode):
-    data, expected = read_golden(golden, mode)
-    full, fast = uncased
-    made = list(features.windows(data.examples, full, GOLDEN, mode == "train"))
-    found = [
-        {
-            **{name: getattr(window, name) for name in expected[0]},
-            "input_ids": window.input_ids[: len(window.tokens)],
-            "segment_ids": window.segment_ids[: len(window.tokens)],
-            "token_to_orig_map": [list(pair) for pair in window.token_to_orig_map.items()],
-            "token_is_max_context": [place for place, is_max in window.token_is_max_context.items() if is_max],
-        }
-        for window in made
-    ]
-    assert found == expected
-    assert all(window.input_mask == [1] * len(window.tokens) + [0] * (160 - len(window.tokens)) for window in made)
-    check(made, make_windows(tokenized.tokenize(data.examples, fast), GOLDEN, mode == "train"))
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_golden_features(version, mode):
+    plain, fast, expected = golden_windows(version, mode)
+    assert [{name: as_list(value) for name, value in window.record().items()} for window in plain] == expected
+    check(plain, fast)
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
 
 
 def check(plain, fast):
@@ -218,24 +202,20 @@ def test_impossible_sizes(values, message):
 
 
 @pytest.mark.parametrize("mode", ["predict", "train"])
-def test_records(golden, uncased, tmp_path, mode):
-    data, expected = read_golden(golden, mode)
-    windows = make_windows(tokenized.tokenize(data.examples, uncased[1]), GOLDEN, mode == "train")
+def test_records(tmp_path, mode):
+    plain, fast, expected = golden_windows("v2", mode)
     path = str(tmp_path / "windows.tf_record")
-    write_records(windows, path)
-    schema = records.squad(160, mode == "train")
+    write_records(fast, path)
+    schema = records.squad(SQUAD_SIZES.max_seq_length, mode == "train")
     written = [record.numpy() for record in tf.data.TFRecordDataset(path)]
-    plain = features.windows(data.examples, uncased[0], GOLDEN, mode == "train")
     assert written == [schema.encode(window.record()) for window in plain]
     parsed = schema.parse(tf.constant(written))
     names = {"unique_ids", "input_ids", "input_mask", "segment_ids"}
     if mode == "train":
         names |= {"start_positions", "end_positions", "is_impossible"}
-        starts = [[feature["start_position"]] for feature in expected]
-        assert parsed["start_positions"].numpy().tolist() == starts
-        assert parsed["is_impossible"].numpy().tolist() == [[int(feature["is_impossible"])] for feature in expected]
     assert parsed.keys() == names
-    assert parsed["unique_ids"].numpy().ravel().tolist() == [feature["unique_id"] for feature in expected]
+    for name in names:
+        assert parsed[name].numpy().tolist() == [record[name] for record in expected]
 
 
 def test_processes_make_the_same(monkeypatch):

@@ -1,7 +1,5 @@
 """Contexts cut into words: the original's way, the Chinese way, and which of them a text needs."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,14 +97,6 @@ def test_quotes_have_single_blanks_where_words_have_none_of_their_own():
 )
 def test_detection(texts, language):
     assert detect_language(texts) == language
-
-
-def test_detection_on_real_files(shared):
-
-    for name, language in (("xquad.zh.json", "zh"), ("dev-v1.1.json", "en")):
-        data = json.loads((shared / "data" / "squad" / name).read_bytes())["data"]
-        contexts = [paragraph["context"] for article in data for paragraph in article["paragraphs"]]
-        assert detect_language(contexts) == language
 
 
 def test_paragraphs_are_compared_by_identity():

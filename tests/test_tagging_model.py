@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import TINY_CONFIG
+from rounding import LOSS, assert_close, forward, largest
 from scipy import special
 
 from bert_tf2 import example_batches
@@ -13,10 +14,13 @@ from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks.tagging.model import TAGS, TaggingModel
 
+pytestmark = pytest.mark.numeric
+
 CONFIG = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.5})
 LENGTHS = np.array([3, 17, 5, 24, 9, 8, 2])
 SPLITS = np.concatenate([[0], np.cumsum(LENGTHS)])
 RNG = np.random.default_rng(4)
+DEPTH = forward(CONFIG.num_hidden_layers)
 IDS = RNG.integers(5, 40, SPLITS[-1]).astype(np.int32)
 TAG_IDS = (RNG.integers(1, 4, SPLITS[-1]) * (RNG.random(SPLITS[-1]) < 0.6)).astype(np.int32)
 TAG_IDS[SPLITS[:-1]] = 2  # a window without a word is not made
@@ -51,9 +55,10 @@ def test_loss_is_the_mean_over_words() -> None:
     found, labels = words_of(model, batch)
     assert len(labels) == (TAG_IDS > 0).sum()
     losses = -found[np.arange(len(labels)), labels]
-    assert loss_of(model, batch) == pytest.approx(losses.mean(), rel=1e-5)
+    assert_close(loss_of(model, batch), losses.mean(), LOSS)
     every = model.losses(model.logits(batch), batch).numpy()
-    np.testing.assert_allclose(every[batch[TAGS].numpy().ravel() > 0], losses, rtol=1e-4, atol=1e-5)
+    logits = model.logits(batch).numpy()
+    assert_close(every[batch[TAGS].numpy().ravel() > 0], losses, LOSS, largest(logits))
     assert (every[batch[TAGS].numpy().ravel() == 0] == 0).all()
 
 
@@ -63,16 +68,16 @@ def test_class_weights() -> None:
     (batch,) = batches()
     found, labels = words_of(model, batch)
     expected = np.average(-found[np.arange(len(labels)), labels], weights=weights[labels])
-    assert loss_of(model, batch) == pytest.approx(expected, rel=1e-5)
+    assert_close(loss_of(model, batch), expected, LOSS)
     assert float(model.loss_weights(batch)["words"]) == pytest.approx(weights[labels].sum())
 
 
 def test_padding_and_filling_rows_change_nothing() -> None:
     model = make_model()
     for one, other in zip(batches(True, 2), batches(False, 2), strict=True):
-        assert loss_of(model, one) == pytest.approx(loss_of(model, other), abs=1e-5)
+        assert_close(loss_of(model, one), loss_of(model, other), DEPTH, largest(model.logits(other)))
     (exact,), (filled,) = batches(), batches(size=len(LENGTHS) + 4)
-    assert loss_of(model, filled) == pytest.approx(loss_of(model, exact), rel=1e-6)
+    assert_close(loss_of(model, filled), loss_of(model, exact), DEPTH, largest(model.logits(exact)))
 
 
 def test_accuracy() -> None:

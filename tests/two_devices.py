@@ -19,6 +19,7 @@ from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig
 
 STEPS, BATCH, LENGTH, PREDICTIONS = 20, 6, 16, 4
+RATE = 1e-3
 
 
 def examples(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
@@ -48,7 +49,7 @@ def main(strategy_name: str, output: str) -> None:
     data = examples(np.random.default_rng(2), STEPS * BATCH)
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
     training = TrainingConfig(output_dir=f"{output}.dir", num_train_steps=STEPS, batch_size=BATCH)
-    Trainer.create(model, linear_schedule(1e-3, STEPS, 4), strategy, training).train(
+    Trainer.create(model, linear_schedule(RATE, STEPS, 4), strategy, training).train(
         lambda done, share: share.of(dataset, BATCH)
     )
 
