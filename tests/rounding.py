@@ -17,7 +17,7 @@ a difference, such as a loss near 0, that of its terms: pass it) and `depth` add
 - training adds the errors of its steps, which are independent: √steps (`assert_trained_close`).
 
 Measured on one machine as it is, with ONEDNN_MAX_CPU_ISA=AVX2 and SSE41, and with TF_ENABLE_ONEDNN_OPTS=0, what differs
-is a third of the bound or less.
+is about half of the bound or less.
 
 Equal bits may be expected only where the same program runs again on the same shapes: a resumed run, a copied file, the
 same call twice. Never of other batches, other padding or another way to the same number.
