@@ -64,7 +64,8 @@ def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path:
         null_score_diff_threshold=THRESHOLD,
         language=language,
     )
-    model = tf.saved_model.load(str(export(tmp_path, null_score_diff_threshold=THRESHOLD)))
+    threshold = {"null_score_diff_threshold": THRESHOLD} if version_2 else {}
+    model = tf.saved_model.load(str(export(tmp_path, **threshold)))
     found = model.signatures["serving_default"](
         question=tf.constant([line["question"] for line in questions]),
         context=tf.constant([line["context"] for line in questions]),
