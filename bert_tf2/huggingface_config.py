@@ -148,6 +148,8 @@ class TokenizerSettings:
           InputError: one of them is not JSON.
         """
         contents = {name: _read_if_there(Path(folder, name)) for name in TOKENIZER_FILES}
+        for key in ("normalizer", "pre_tokenizer"):
+            json_files.get(contents[_TOKENIZER_FILE], key, dict, os.fspath(Path(folder, _TOKENIZER_FILE)))
         told = {
             key: _name_of(value)
             for name in (_SPECIAL_TOKENS_FILE, _TOKENIZER_CONFIG_FILE)

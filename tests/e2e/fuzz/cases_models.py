@@ -55,7 +55,6 @@ CASES |= {
         {CONFIG: with_values(hidden_size=1 << 16, intermediate_size=1 << 20, num_hidden_layers=1000)},
     ),
     "config: none": Case("classify", "No such file", flags={"bert_config_file": "none.json"}),
-    "config: a directory": Case("classify", "directory", flags={"bert_config_file": "tagger"}),
 }
 
 # --- Configs that are not the checkpoint's ---------------------------------------------------------------------------
