@@ -17,8 +17,6 @@ from rounding import assert_close, assert_trained_close, backward, largest
 
 from bert_tf2.config import BertConfig
 
-pytestmark = pytest.mark.numeric
-
 STEPS, RATE = 60, 1e-3
 CONFIG = {**TINY_CONFIG, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.2}
 

@@ -15,8 +15,6 @@ from tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2.errors import InputError
 
-pytestmark = pytest.mark.numeric
-
 ORIGINAL_DEFAULTS = {
     "data_dir": None,
     "bert_config_file": None,

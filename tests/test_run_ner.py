@@ -23,8 +23,6 @@ from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
-pytestmark = pytest.mark.numeric
-
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 NOTHING = "\x07"  # a control character, which the tokenizer deletes
 

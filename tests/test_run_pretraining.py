@@ -24,8 +24,6 @@ from bert_tf2.tasks import pretraining
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.pretraining import PretrainingConfig
 
-pytestmark = pytest.mark.numeric
-
 LENGTH, PREDICTIONS = 16, 3
 ORIGINAL_DEFAULTS = {
     "bert_config_file": None,

@@ -22,8 +22,6 @@ from bert_tf2.instances import InstanceParameters
 from bert_tf2.tasks import pretraining
 from bert_tf2.tasks.pretraining import PretrainingConfig
 
-pytestmark = pytest.mark.numeric
-
 LENGTH, PREDICTIONS = 16, 3
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(25)), *(f"##{n}" for n in range(10))]
 DYNAMIC = {"masking": "dynamic", "input_file": "pairs.unmasked", "vocab_file": "vocab.txt"}

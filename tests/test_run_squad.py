@@ -15,8 +15,6 @@ from tiny_squad import FIRST_NAMES, PIECES, QUESTION, config, run, squad, write_
 from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
 
-pytestmark = pytest.mark.numeric
-
 ORIGINAL_DEFAULTS = {
     "bert_config_file": None,
     "vocab_file": None,
