@@ -65,7 +65,7 @@ def test_impossible_values(changes: dict[str, Any], sentence: str) -> None:
     [
         ({"problem_type": "regression"}, "holds a model for regression, not for tagging"),
         ({"context_pieces": "3"}, "task.json: context_pieces cannot be '3'"),
-        ({"token_column": None}, "task.json: token_column cannot be None"),
+        ({"token_column": None}, "task.json: token_column cannot be null"),
         ({"labels": ["O", 1]}, r"task.json: labels cannot be \['O', 1\]"),
         ({"labels": ["O", "I-x", "B-x"]}, "labels.txt has the labels 'O', 'B-x', 'I-x', but .* has 'O', 'I-x', 'B-x'"),
     ],
