@@ -1,7 +1,9 @@
-"""Compiled code where Numba can make it, a warning where it cannot.
+"""Numba: functions that are compiled when they are first called; one sentence where a machine cannot compile.
 
-Modules of compiled functions ("kernels") import Numba with their first line of code, which costs a second and may fail.
-Therefore nobody imports them directly: `kernel` does, when there is work for them.
+Modules of compiled functions ("kernels") import Numba with their first line of code, which costs a second. Therefore
+nobody imports them directly: `kernel` does, when there is work for them.
+
+`NUMBA_DISABLE_JIT=1` runs the same functions uncompiled: the same results, many times slower.
 """
 
 import functools
@@ -11,6 +13,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeVar
 
+import numpy as np
+
+from bert_tf2.errors import InputError
+
 logger = logging.getLogger(__name__)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -19,10 +25,14 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def compiled(function: _Function) -> _Function:
     """Compiles a function when it is called first and keeps the machine code on disk for later runs.
 
-    The code is kept in `__pycache__` beside the source or, where that cannot be written, in the user's cache folder;
-    `NUMBA_CACHE_DIR` names another place. Where none of them can be written, each run compiles anew. Numba notices
-    changes of the file that a function is in, not of those that it calls into.
+    The code is kept in `__pycache__` beside the source or, where that cannot be written, in the user's cache directory;
+    `NUMBA_CACHE_DIR` names another place. Where none of them can be written, each run compiles again, after a warning.
+    Numba notices changes of the file that a function is in, not of those that it calls into.
     """
+    import numba
+
+    if numba.config.DISABLE_JIT:
+        return np.errstate(over="ignore")(function)  # integers wrap around in compiled code, too
     return _compiled(function, forceinline=False)
 
 
@@ -36,29 +46,38 @@ def _compiled(function: _Function, *, forceinline: bool) -> _Function:
 
     try:
         return numba.njit(cache=True, forceinline=forceinline)(function)
-    except RuntimeError:  # no folder for the code
+    except RuntimeError:  # no directory for the code
+        _warn_of_cache()
         return numba.njit(forceinline=forceinline)(function)
 
 
 @functools.cache
-def kernel(name: str) -> ModuleType | None:
+def _warn_of_cache() -> None:
+    logger.warning(
+        "Compiling, which takes up to a minute in every run, as no cache directory is writable; set NUMBA_CACHE_DIR to "
+        "a writable directory, and only the first run takes that long."
+    )
+
+
+@functools.cache
+def kernel(name: str) -> ModuleType:
     """A module of compiled functions, tried out.
 
     Args:
       name: dotted name. The module has a function `try_out()` that calls what others call, with arguments of the types
         that they pass, on next to no work: so it is compiled, or shown that it cannot be, before the real work.
 
-    Returns:
-      None where Numba is missing or does not work here; the first time, a warning says why.
+    Raises:
+      InputError: Numba is missing or does not work here.
     """
     try:
         module = importlib.import_module(name)
         module.try_out()
-    except Exception as error:  # whatever it is (import, LLVM, the cache): the caller has another way
-        logger.warning(
-            "%s cannot be compiled here (%s: %s); going on in plain Python, which gives the same results many times "
-            "slower. Repair it with: python -m pip install --force-reinstall numba",
-            *(name, type(error).__name__, str(error).partition("\n")[0]),
-        )
-        return None
+    except Exception as error:  # whatever it is: import, LLVM, the cache
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise InputError(
+            f"Numba cannot compile {name} on this machine ({reason}); repair it with: python -m pip install "
+            "--force-reinstall numba; or set NUMBA_DISABLE_JIT=1 to run uncompiled, with the same results many times "
+            "slower."
+        ) from error
     return module

@@ -1,23 +1,22 @@
-"""The instances of `instances.create_instances`, the same ones, made by compiled code; no TensorFlow.
+"""Documents to pre-training instances, and instances to records, by compiled code; no TensorFlow.
 
 Tokens are ids and texts are ranges of one array here, so that a corpus takes 4 bytes a token and an instance about
-37 bytes and 6 a masked position. Where Numba does not work, `instances` itself makes them, after a warning.
+37 bytes and 6 a masked position.
 """
 
-import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import instances
 from bert_tf2.compilation import kernel
 from bert_tf2.growing_array import GrowingArray
-from bert_tf2.instances import MASK, SPECIAL_TOKENS, Document, InstanceParameters
-from bert_tf2.sequences import CLS, SEP
+from bert_tf2.instances import InstanceParameters
+from bert_tf2.records import Schema
+from bert_tf2.tokenization import CLS, MASK, SEP
 
 _SLICE = 32_768  # instances made at once: a fraction of a second
 
@@ -83,26 +82,27 @@ class Vocabulary:
         word_ids = np.fromiter(vocab.values(), np.int32, len(vocab))
         return cls(word_ids, is_continuation, vocab[CLS], vocab[SEP], vocab[MASK])
 
-    @property
-    def names(self) -> list[str]:
-        """A token for each id, all that the plain code looks at: is it [CLS], [SEP] or [MASK], or a ## piece."""
-        names = [f"##{number}" if piece else str(number) for number, piece in enumerate(self.is_continuation)]
-        for number, name in ((self.cls_id, CLS), (self.sep_id, SEP), (self.mask_id, MASK)):
-            names[number] = name
-        return names
+    def check(self, corpus: Corpus) -> None:
+        """Raises ValueError for a corpus with ids that the vocabulary does not have."""
+        ids, known = corpus.token_ids, self.is_continuation.size
+        if ids.size and not (ids.min() >= 0 and ids.max() < known):
+            raise ValueError(
+                f"The corpus has ids from {ids.min()} to {ids.max()}, the vocabulary from 0 to {known - 1}."
+            )
 
 
 @dataclass(frozen=True)
 class InstanceArrays:
-    """Instances, in memory in the order in which they were made; `features` gives them in the order to write them.
+    """Instances, in memory in the order in which they were made; `rows` gives them in the order to write them.
 
-    `N` instances with `M` masked positions together; instance `n` below is the n-th made. What is uint16
-    below is int32 where `max_seq_length` is above 2**16.
+    `N` instances of `T` texts each (two, or one in rows of full sentences) with `M` masked positions together. Instance
+    `n` below is the n-th made; its texts are those of number `n` modulo `R`, as rows may be written several times with
+    other masks. What is uint16 below is int32 where `max_seq_length` is above 2**16.
 
     Attributes:
-      token_ids: int32, what the texts are ranges of (the corpus's array itself, where the compiled code made them).
-      starts: int64 [N, 2], where the two texts of an instance begin in token_ids.
-      lengths: uint16 [N, 2], tokens of each; both have at least one.
+      token_ids: int32, what the texts are ranges of.
+      starts: int64 [R, T], where the texts begin in token_ids.
+      lengths: uint16 [R, T], tokens of each; all have at least one.
       is_random_next: bool [N], whether the second text was drawn at random.
       prediction_splits: int64 [N + 1], into the next two.
       positions: uint16 [M], masked positions in `[CLS] a [SEP] b [SEP]`, ascending in each instance.
@@ -128,75 +128,31 @@ class InstanceArrays:
         return self.order.size
 
     @property
-    def nbytes(self) -> int:
-        """Memory that the instances take, that of `token_ids` not counted."""
-        arrays = (getattr(self, field.name) for field in fields(self) if field.name != "token_ids")
-        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+    def padding(self) -> int:
+        """Positions of all instances that are padding."""
+        rows, texts = self.starts.shape
+        room = self.parameters.max_seq_length - 1 - texts  # [CLS], and a [SEP] after each text
+        return (room * rows - int(self.lengths.sum())) * (len(self) // max(1, rows))
 
-    def features(self, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
-        """Instances `start` to `stop` of those to be written, as the values of `records.pretraining`.
-
-        With B = stop - start, S = `max_seq_length`, P = `max_predictions_per_seq`:
-
-        Returns:
-          input_ids, input_mask, segment_ids: int32 [B, S], padded with 0.
-          masked_lm_positions, masked_lm_ids: int32 [B, P], padded with 0.
-          masked_lm_weights: float32 [B, P], 1 for predictions, 0 for padding.
-          next_sentence_labels: int32 [B, 1].
-        """
-        chosen = self.order[start:stop]
-        vocabulary, parameters = self.vocabulary, self.parameters
-        # Columns, [B, 1], so that all that follows has the shape [B, S] or [B, P].
-        a_start, b_start = np.hsplit(self.starts[chosen], 2)
-        a_length, b_length = np.hsplit(self.lengths[chosen].astype(np.int32), 2)
-        first_sep = 1 + a_length
-        last_sep = first_sep + 1 + b_length
-        column = np.arange(parameters.max_seq_length, dtype=np.int32)
-        is_token = column <= last_sep
-        at = np.where(column <= first_sep, a_start - 1, b_start - first_sep - 1)
-        at += column
-        input_ids = _take(self.token_ids, at) * is_token
-        input_ids[:, 0] = vocabulary.cls_id
-        np.put_along_axis(input_ids, np.hstack([first_sep, last_sep]), vocabulary.sep_id, axis=1)
-
-        at = self.prediction_splits[chosen, None] + np.arange(parameters.max_predictions_per_seq)
-        is_prediction = at < self.prediction_splits[chosen + 1, None]
-        positions = _take(self.positions, at).astype(np.int32) * is_prediction
-        labels = np.take_along_axis(input_ids, positions, axis=1) * is_prediction
-        # Places without a prediction point at [CLS], which stays.
-        shown = np.where(is_prediction, _take(self.replacements, at), np.int32(vocabulary.cls_id))
-        np.put_along_axis(input_ids, positions, shown, axis=1)
-        return {
-            "input_ids": input_ids,
-            "input_mask": is_token.astype(np.int32),
-            "segment_ids": (is_token & (column > first_sep)).astype(np.int32),
-            "masked_lm_positions": positions,
-            "masked_lm_ids": labels,
-            "masked_lm_weights": is_prediction.astype(np.float32),
-            "next_sentence_labels": self.is_random_next[chosen, None].astype(np.int32),
-        }
-
-    def rows(self, places: Mapping[str, int], width: int, start: int = 0, stop: int | None = None) -> NDArray[np.int32]:
-        """`features` by compiled code, as rows of values; needs Numba.
+    def rows(self, schema: Schema, start: int = 0, stop: int | None = None) -> NDArray[np.int32]:
+        """Instances `start` to `stop` of those to be written, as `fast_records` writes them.
 
         Args:
-          places: where in a row each feature begins; without the `masked_lm_` ones, the tokens are shown as they are.
-          width: values of a row.
-          start: see `features`.
-          stop: see `features`.
+          schema: `records.pretraining` with the sizes of `parameters`. Where it has no `masked_lm_` features, the
+            tokens are shown as they are.
+          start: the first one.
+          stop: the one after the last; None: all that are left.
 
         Returns:
-          int32 [B, width], floats as their bits.
+          int32 [B, `schema.width`], floats as their bits.
         """
-        from bert_tf2 import instance_kernel
-
-        arrays = {name: getattr(self, name) for name in instance_kernel.Instances._fields}
+        compiled: Any = kernel("bert_tf2.instance_kernel")
         chosen = self.order[start:stop]
-        rows = np.empty((chosen.size, width), np.int32)
-        instance_kernel.instance_features(
-            instance_kernel.Instances(**arrays),
+        rows = np.empty((chosen.size, schema.width), np.int32)
+        compiled.write_rows(
+            compiled.Instances(**{name: getattr(self, name) for name in compiled.Instances._fields}),
             chosen,
-            instance_kernel.Places(**places),
+            compiled.Places(**{name: place.start for name, place in schema.places.items()}),
             self.parameters.max_seq_length,
             self.parameters.max_predictions_per_seq,
             int(self.vocabulary.cls_id),
@@ -206,48 +162,28 @@ class InstanceArrays:
         return rows
 
 
-def _take(values: NDArray[Any], at: NDArray[np.int64]) -> NDArray[Any]:
-    """`values[at]`; anything where there is no such place."""
-    return values.take(at, mode="clip") if values.size else np.zeros(at.shape, values.dtype)
-
-
 def create_instances(
     corpus: Corpus,
     vocabulary: Vocabulary,
     parameters: InstanceParameters,
     rng: random.Random,
-    after_documents: Callable[[int], None] | None = None,
+    after_documents: Callable[[int], None] = lambda _: None,
 ) -> InstanceArrays:
-    """All instances of a corpus, shuffled: those that `instances.create_instances` makes.
+    """All instances of a corpus, shuffled: those that the original makes.
 
     Args:
       corpus: the documents.
       vocabulary: see there.
       parameters: see there.
-      rng: the only source of randomness; at the end it is in the state that `instances.create_instances` leaves.
+      rng: the only source of randomness; at the end it is in the state that the original's draws leave.
       after_documents: called now and then with the number of documents that were done since, to show progress; in the
         end `dupe_factor * len(corpus)`.
 
     Raises:
       ValueError: token ids that the vocabulary does not have.
     """
-    ids, known = corpus.token_ids, vocabulary.is_continuation.size
-    if ids.size and not (ids.min() >= 0 and ids.max() < known):
-        raise ValueError(f"The corpus has ids from {ids.min()} to {ids.max()}, the vocabulary from 0 to {known - 1}.")
-    compiled = kernel("bert_tf2.instance_kernel")
-    if compiled is None:
-        return _create_plainly(corpus, vocabulary, parameters, rng, after_documents or (lambda _: None))
-    return _create_compiled(compiled, corpus, vocabulary, parameters, rng, after_documents or (lambda _: None))
-
-
-def _create_compiled(
-    compiled: Any,
-    corpus: Corpus,
-    vocabulary: Vocabulary,
-    parameters: InstanceParameters,
-    rng: random.Random,
-    after_documents: Callable[[int], None],
-) -> InstanceArrays:
+    vocabulary.check(corpus)
+    compiled: Any = kernel("bert_tf2.instance_kernel")
     from bert_tf2 import mersenne_twister
 
     state = mersenne_twister.take_over(rng)
@@ -262,7 +198,7 @@ def _create_compiled(
     )
     rules = kernel_rules(vocabulary, parameters)
     visits = parameters.dupe_factor * len(corpus)
-    small = np.uint16 if parameters.max_seq_length <= 2**16 else np.int32
+    small = position_type(parameters)
     columns = {
         "starts": GrowingArray((2,), np.int64),
         "lengths": GrowingArray((2,), small),
@@ -285,7 +221,7 @@ def _create_compiled(
         after_documents(cursor.visits - before)
 
     arrays = {name: column.filled() for name, column in (columns | prediction_columns).items()}
-    prediction_splits = _splits(arrays.pop("prediction_counts"))
+    prediction_splits = np.concatenate([[0], np.cumsum(arrays.pop("prediction_counts"), dtype=np.int64)])
     order = np.arange(prediction_splits.size - 1)
     mersenne_twister.shuffle(state, order)
     mersenne_twister.hand_back(state, rng)
@@ -300,7 +236,7 @@ def _create_compiled(
 
 
 def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
-    """The `Rules` of `instance_kernel`; the types are a part of what that was compiled for. Needs Numba."""
+    """The `Rules` of `instance_kernel`; the types are a part of what that was compiled for."""
     from bert_tf2 import instance_kernel
 
     wanted = np.array([parameters.number_to_mask(length) for length in range(parameters.max_seq_length + 1)], np.int64)
@@ -320,56 +256,6 @@ def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
     )
 
 
-def _create_plainly(
-    corpus: Corpus,
-    vocabulary: Vocabulary,
-    parameters: InstanceParameters,
-    rng: random.Random,
-    after_documents: Callable[[int], None],
-) -> InstanceArrays:
-    names = vocabulary.names
-    id_of = {name: number for number, name in enumerate(names)}
-    words = [names[number] for number in vocabulary.word_ids]
-    made = instances.create_instances(
-        list(_documents(corpus, names)), words, parameters, rng, after_document=lambda: after_documents(1)
-    )
-
-    tokens: list[int] = []
-    starts, lengths, positions, replacements = [], [], [], []
-    for instance in made:
-        original = [id_of[token] for token in instance.tokens]
-        replacements += [original[at] for at in instance.masked_lm_positions]
-        positions += instance.masked_lm_positions
-        for at, label in zip(instance.masked_lm_positions, instance.masked_lm_labels, strict=True):
-            original[at] = id_of[label]
-        b_length = sum(instance.segment_ids) - 1
-        a_length = len(original) - SPECIAL_TOKENS - b_length
-        starts.append((len(tokens) + 1, len(tokens) + a_length + 2))
-        lengths.append((a_length, b_length))
-        tokens += original
-    return InstanceArrays(
-        token_ids=np.array(tokens, np.int32),
-        starts=np.array(starts, np.int64).reshape(-1, 2),
-        lengths=np.array(lengths, np.int32).reshape(-1, 2),
-        is_random_next=np.array([instance.is_random_next for instance in made], np.bool_),
-        prediction_splits=_splits([len(instance.masked_lm_positions) for instance in made]),
-        positions=np.array(positions, np.int32),
-        replacements=np.array(replacements, np.int32),
-        order=np.arange(len(made)),
-        vocabulary=vocabulary,
-        parameters=parameters,
-    )
-
-
-def _documents(corpus: Corpus, names: Sequence[str]) -> Iterator[Document]:
-    """The documents as `instances` knows them."""
-    ids, splits = corpus.token_ids.tolist(), corpus.segment_splits.tolist()
-    segments = [[names[number] for number in ids[start:end]] for start, end in itertools.pairwise(splits)]
-    for start, end in itertools.pairwise(corpus.document_splits.tolist()):
-        yield segments[start:end]
-
-
-def _splits(counts: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
-    splits = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=splits[1:])
-    return splits
+def position_type(parameters: InstanceParameters) -> type[np.uint16 | np.int32]:
+    """Of `InstanceArrays.lengths` and `positions`."""
+    return np.uint16 if parameters.max_seq_length <= 2**16 else np.int32

@@ -4,8 +4,9 @@
 same wherever it stands, so a text is a string of replacements that are looked up (`unicode_tables`). Text with one of
 the few characters that depend on their neighbours, capital sigma and the marks that NFD sorts, goes through the rules.
 
-There are two ways to the same ids. Plain Python remembers the ids of each word that it has met. A kernel compiled with
-Numba (`wordpiece_kernel`) remembers nothing and is many times faster, but has to be loaded first.
+There are two ways to the same ids. Plain Python remembers the ids of each word that it has met: for little text, and
+for what needs the rules. A kernel compiled with Numba (`wordpiece_kernel`) remembers nothing and is many times faster,
+but takes longer to load than little text takes; so it is loaded when there has been enough of it.
 """
 
 import codecs
@@ -19,6 +20,7 @@ import numpy as np
 
 from bert_tf2.compilation import kernel
 from bert_tf2.tokenization import (
+    UNKNOWN,
     BasicTokenizer,
     WordpieceTokenizer,
     convert_ids_to_tokens,
@@ -27,9 +29,6 @@ from bert_tf2.tokenization import (
     load_vocab,
 )
 from bert_tf2.unicode_tables import CONTEXT, load_replacements, replacement
-
-UNKNOWN = "[UNK]"
-"""The piece that a word becomes that cannot be cut into pieces, or is too long."""
 
 # To import Numba and the kernel takes half a second, to compile it for the first time a few: as long as plain Python
 # takes for this many characters. So that is when a tokenizer turns to the kernel.
@@ -101,7 +100,7 @@ class FastTokenizer:
 
         self._kernel: Any = None
         self._tables: tuple[Any, ...] = ()
-        self._patience: float = _PATIENCE
+        self._patience: float = _PATIENCE  # characters, until the kernel is loaded
 
     @functools.cached_property
     def _continuations(self) -> dict[str, int]:
@@ -170,7 +169,7 @@ class FastTokenizer:
 
     def _use_kernel(self, characters: int) -> bool:
         """Whether this many characters are for the kernel, which is loaded when there have been enough."""
-        if self._kernel is None and self._patience >= 0:
+        if self._kernel is None:
             self._patience -= characters
             if self._patience < 0:
                 self._load_kernel()
@@ -178,11 +177,10 @@ class FastTokenizer:
 
     def _load_kernel(self) -> None:
         loaded = kernel("bert_tf2.wordpiece_kernel")
-        if loaded is not None:
-            replacements = load_replacements(self.do_lower_case)
-            longest = self._pieces.max_input_chars_per_word
-            self._tables = loaded.make_tables(self.vocab, replacements, UNKNOWN, longest)
-            self._kernel = loaded  # Last, as another thread may ask for it.
+        replacements = load_replacements(self.do_lower_case)
+        longest = self._pieces.max_input_chars_per_word
+        self._tables = loaded.make_tables(self.vocab, replacements, UNKNOWN, longest)
+        self._kernel = loaded  # Last, as another thread may ask for it.
 
     def _encode_by_kernel(self, texts: Sequence[str], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ids of texts, int32 `[total]`, and how many each has, int64 `[rows]`."""

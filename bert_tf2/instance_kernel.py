@@ -1,8 +1,11 @@
-"""The compiled twin of `instances`: function for function and draw for draw, on ids and offsets instead of strings.
+"""Documents to masked, paired pre-training instances, compiled; and instances to rows of values.
 
-`instances` is the definition, and says why things are done; here the functions have its names and its order of draws.
-What differs is the form. A document is a range of segments, a segment a range of `Text.token_ids`. The texts of a pair
-are runs of one document each, so that an instance is two ranges and what its masked positions show. And work comes in
+Follows create_pretraining_data.py of google-research/bert (commit eedf571), draw for draw: the same documents and the
+same state of the random number generator give the same instances in the same order. What looks like an arbitrary order
+of draws below is therefore part of the definition. (The tests have the same functions on strings and lists.)
+
+A document is a range of segments, a segment (the tokens of a line) a range of `Text.token_ids`. The texts of a pair are
+runs of one document each, so that an instance is two ranges and what its masked positions show. And work comes in
 slices (`create_instances` fills its buffers and is called again), so that the caller can show progress and be
 interrupted.
 """
@@ -129,18 +132,18 @@ class Instances(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where in a row of values each feature of `records.pretraining` begins.
+    """Where in a row of values each feature of `records.pretraining` begins; NOT_THERE where records do not have it.
 
-    All three of the predictions are NOT_THERE for records without masks, whose tokens are shown as they are.
+    Without those of the predictions, tokens are shown as they are.
     """
 
     input_ids: int
     input_mask: int
     segment_ids: int
-    next_sentence_labels: int
     masked_lm_positions: int = NOT_THERE
     masked_lm_ids: int = NOT_THERE
     masked_lm_weights: int = NOT_THERE
+    next_sentence_labels: int = NOT_THERE
 
 
 class Pair(NamedTuple):
@@ -205,7 +208,11 @@ def _document_end(text: Text, index: int) -> int:
 
 @inlined
 def _next_pair(text: Text, index: int, start: int, target: int, max_tokens: int, state: State) -> tuple[Pair, int]:
-    """The pair that begins with segment `start`, and the segment that begins the next one."""
+    """The pair that begins with segment `start`, and the segment that begins the next one.
+
+    Together its texts have the target length, or what is left of the document: a is the segments up to a random one;
+    b is the rest, or a random text, and then the rest begins the next pair.
+    """
     at = text.segment_splits
     end = _chunk_end(text, start, _document_end(text, index), target)
     middle = start + 1
@@ -224,6 +231,7 @@ def _next_pair(text: Text, index: int, start: int, target: int, max_tokens: int,
 
 @inlined
 def _chunk_end(text: Text, start: int, document_end: int, target: int) -> int:
+    """Where the shortest run of segments from `start` on that has `target` tokens ends; else the document's end."""
     for end in range(start + 1, document_end):
         if text.segment_splits[end] - text.segment_splits[start] >= target:
             return end
@@ -232,7 +240,10 @@ def _chunk_end(text: Text, start: int, document_end: int, target: int) -> int:
 
 @inlined
 def _random_text(text: Text, index: int, target: int, state: State) -> tuple[int, int]:
-    """The segments of a random text, as a range."""
+    """The segments of a random text, as a range: from a random place on, until `target` tokens or the document's end.
+
+    The document is another one than `index`, unless ten draws in a row hit that one; they do where it is the only one.
+    """
     other = index
     for _ in range(10):
         other = random_int(state, 0, len(text.order) - 1)
@@ -246,16 +257,17 @@ def _random_text(text: Text, index: int, target: int, state: State) -> tuple[int
 
 @inlined
 def _truncate_pair(pair: Pair, max_tokens: int, state: State) -> Pair:
+    """The longer text, of equals b, loses a token at a random end until both fit."""
     a_start, a_end, b_start, b_end, is_random_next = pair
     for _ in range(a_end - a_start + b_end - b_start - max_tokens):
         # Sums instead of branches, which nobody could foresee.
-        cut_front = random_float(state) < 0.5
+        from_front = random_float(state) < 0.5
         if a_end - a_start > b_end - b_start:
-            a_start += cut_front
-            a_end -= not cut_front
+            a_start += from_front
+            a_end -= not from_front
         else:
-            b_start += cut_front
-            b_end -= not cut_front
+            b_start += from_front
+            b_end -= not from_front
     return Pair(a_start, a_end, b_start, b_end, is_random_next)
 
 
@@ -263,20 +275,27 @@ def _truncate_pair(pair: Pair, max_tokens: int, state: State) -> Pair:
 def _join_pair(token_ids: Array, pair: Pair, cls: int, sep: int, tokens: Array) -> int:
     """Fills `tokens` with `[CLS] a [SEP] b [SEP]`; returns its length."""
     tokens[0] = cls
-    length = 1
-    for start, end in ((pair.a_start, pair.a_end), (pair.b_start, pair.b_end)):
-        source, target = token_ids[start:end], tokens[length:]
-        for at in range(end - start):
-            target[at] = source[at]
-        length += end - start
-        tokens[length] = sep
-        length += 1
-    return length
+    b_first = _put_text(token_ids, pair.a_start, pair.a_end, sep, tokens, 1)
+    return _put_text(token_ids, pair.b_start, pair.b_end, sep, tokens, b_first)
+
+
+@inlined
+def _put_text(token_ids: Array, start: int, end: int, sep: int, tokens: Array, first: int) -> int:
+    """Puts a text and a `[SEP]` into `tokens`, from place `first` on; returns the place after them."""
+    source, target = token_ids[start:end], tokens[first:]
+    for at in range(end - start):
+        target[at] = source[at]
+    target[end - start] = sep
+    return first + end - start + 1
 
 
 @inlined
 def mask_tokens(tokens: Array, length: int, wanted: int, rules: Rules, words: Array, shown: Array, state: State) -> int:
-    """Chooses what is masked and puts into `shown` what takes its place; returns how many positions it chose."""
+    """Chooses what is masked and puts into `shown` what takes its place; returns how many positions it chose.
+
+    80 % are hidden by `[MASK]`, 10 % not at all, 10 % by a random word. A word that is too long for what is left is
+    passed over, as a later, shorter one may fit: where all are too long, nothing is masked.
+    """
     roles, word_ids, mask = rules.roles, rules.word_ids, rules.mask
     count = _mask_candidates(tokens, length, roles, words)
     shuffle(state, words[:count])
@@ -304,7 +323,11 @@ def mask_tokens(tokens: Array, length: int, wanted: int, rules: Rules, words: Ar
 
 @inlined
 def _mask_candidates(tokens: Array, length: int, roles: Array, words: Array) -> int:
-    """Fills `words` with the first position of each; returns how many there are."""
+    """Fills `words` with the first position of each; returns how many there are.
+
+    With whole words masked, a `##` piece continues the word before it, also past a `[SEP]`: where truncation split a
+    word at the front of the second text, its rest belongs to the last word of the first.
+    """
     first = 0
     while first < length and roles[tokens[first]] == SPECIAL:
         first += 1
@@ -351,7 +374,7 @@ def _draw_replacement(words: int, state: State) -> int:
 
 
 @compiled
-def instance_features(
+def write_rows(
     made: Instances,
     chosen: Array,
     places: Places,
@@ -361,7 +384,7 @@ def instance_features(
     sep: int,
     out: Array,
 ) -> None:
-    """`instances.instance_features` of chosen instances, as rows of values.
+    """Chosen instances as rows of values, the features of `records.pretraining`.
 
     Args:
       made: all instances.
@@ -373,21 +396,26 @@ def instance_features(
       sep: id of `[SEP]`.
       out: int32 [B, values of a row], floats as their bits.
     """
+    texts = made.starts.shape[1]
     for row in range(len(chosen)):
         instance, values = chosen[row], out[row]
         input_ids = values[places.input_ids : places.input_ids + max_seq_length]
         input_mask = values[places.input_mask : places.input_mask + max_seq_length]
         segment_ids = values[places.segment_ids : places.segment_ids + max_seq_length]
-        a_start, b_start = made.starts[instance, 0], made.starts[instance, 1]
-        a_end, b_end = a_start + made.lengths[instance, 0], b_start + made.lengths[instance, 1]
-        length = _join_pair(made.token_ids, Pair(a_start, a_end, b_start, b_end, False), cls, sep, input_ids)
-        b_first = 2 + a_end - a_start
+        input_ids[0] = cls
+        length = b_first = 1
+        for text in range(texts):
+            start = made.starts[instance % len(made.starts), text]
+            end = start + made.lengths[instance % len(made.starts), text]
+            length = _put_text(made.token_ids, start, end, sep, input_ids, length)
+            b_first = length if text == 0 else b_first
         for position in range(max_seq_length):
             input_mask[position] = position < length
             segment_ids[position] = (b_first <= position) & (position < length)
         for position in range(length, max_seq_length):
             input_ids[position] = 0
-        values[places.next_sentence_labels] = made.is_random_next[instance]
+        if places.next_sentence_labels != NOT_THERE:
+            values[places.next_sentence_labels] = made.is_random_next[instance]
         if places.masked_lm_positions != NOT_THERE:
             positions = values[places.masked_lm_positions : places.masked_lm_positions + predictions]
             labels = values[places.masked_lm_ids : places.masked_lm_ids + predictions]
@@ -415,4 +443,4 @@ def try_out() -> None:
     out = Buffers(np.zeros((1, 2), np.int64), lengths, np.zeros(1, np.bool_), counts, lengths[0], counts)
     create_instances(text, rules, 1, FIRST_CURSOR, scratch(5), out, state)
     made = Instances(text.token_ids, out.starts, lengths, out.is_random_next, one, lengths[0], counts)
-    instance_features(made, order, Places(0, 5, 10, 15), 5, 1, rules.cls, rules.sep, np.zeros((1, 16), np.int32))
+    write_rows(made, order, Places(0, 5, 10, 15, 16, 17), 5, 1, rules.cls, rules.sep, np.zeros((1, 18), np.int32))

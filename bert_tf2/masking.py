@@ -3,7 +3,7 @@
 The masks of an example follow from the seed and from how many examples come before it in the stream of batches. So a
 training that was stopped goes on with exactly the masks that it would have had, and the batch size of an evaluation
 changes nothing. How many tokens are masked, which ones may be and what is shown instead are the rules of
-`instances.mask_tokens`, with one difference: a word never goes on past a `[SEP]`. Dynamic masking is RoBERTa's
+`instance_kernel.mask_tokens`, with one difference: a word never goes on past a `[SEP]`. Dynamic masking is RoBERTa's
 (https://arxiv.org/abs/1907.11692, section 4.1).
 
 Shapes: `B` batch, `S` sequence, `P` predictions, `W` words; `W` is `S`, for there is room for as many words.
@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from bert_tf2.fast_instances import Vocabulary
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.records import MASKED_LM
 
 Batch = dict[str, tf.Tensor]
 
@@ -170,8 +171,5 @@ def _predictions(ids: tf.Tensor, is_chosen: tf.Tensor, most: int) -> Batch:
     highest = tf.pad(tf.math.top_k(from_the_end, min(most, length)).values, [[0, 0], [0, max(0, most - length)]])
     is_prediction = highest > 0
     positions = tf.where(is_prediction, length - highest, 0)
-    return {
-        "masked_lm_positions": positions,
-        "masked_lm_ids": tf.where(is_prediction, tf.gather(ids, positions, batch_dims=1), 0),
-        "masked_lm_weights": tf.cast(is_prediction, tf.float32),
-    }
+    labels = tf.where(is_prediction, tf.gather(ids, positions, batch_dims=1), 0)
+    return dict(zip(MASKED_LM, (positions, labels, tf.cast(is_prediction, tf.float32)), strict=True))

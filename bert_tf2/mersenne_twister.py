@@ -34,7 +34,7 @@ STATE = np.dtype(
 def take_over(rng: random.Random) -> State:
     """The state of a generator, for the functions below."""
     *words, drawn = rng.getstate()[1]
-    state = np.zeros(1, STATE)[0]
+    state = np.zeros(1, STATE).view(np.recarray)[0]  # a record, whose fields are attributes in plain Python, too
     state["words"], state["drawn"] = words, drawn
     _temper(state)
     return state

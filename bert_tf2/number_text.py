@@ -19,13 +19,12 @@ def rows_as_text(values: np.ndarray[Any, Any]) -> list[bytes]:
     Args:
       values: float32 [R, C].
     """
-    fast = kernel("bert_tf2.number_kernel")
-    if fast is not None:
-        text = np.empty(values.size * fast.MOST_CHARACTERS, np.uint8)
-        ends = np.empty(len(values), np.int64)
-        size = fast.write_rows(np.ascontiguousarray(values), text, ends)
-        if size != fast.CANNOT:
-            whole = text[:size].tobytes()
-            bounds = [0, *ends.tolist()]
-            return [whole[begin:end] for begin, end in itertools.pairwise(bounds)]
+    compiled = kernel("bert_tf2.number_kernel")
+    text = np.empty(values.size * compiled.MOST_CHARACTERS, np.uint8)
+    ends = np.empty(len(values), np.int64)
+    size = compiled.write_rows(np.ascontiguousarray(values), text, ends)
+    if size != compiled.CANNOT:
+        whole = text[:size].tobytes()
+        bounds = [0, *ends.tolist()]
+        return [whole[begin:end] for begin, end in itertools.pairwise(bounds)]
     return [json.dumps([round(value, 6) for value in row])[1:-1].encode() for row in values.tolist()]

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bert_tf2 import records
 from bert_tf2.batches import INPUT_POSITION
+from bert_tf2.records import MASKED_LM, Feature
+from bert_tf2.sequences import ranges
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 Batch = dict[str, tf.Tensor]
@@ -38,22 +41,22 @@ def packed(examples: tf.data.Dataset, batch_size: int, seed: int, position: int 
     """
     first_window, rows_done = position // _ROWS_OF_A_WINDOW, position % _ROWS_OF_A_WINDOW
     spec = examples.element_spec
-    length, predictions = spec["input_ids"].shape[1], spec["masked_lm_positions"].shape[1]
-    shapes = row_shapes(length, predictions, "next_sentence_labels" in spec)
+    length, predictions = spec["input_ids"].shape[1], spec[MASKED_LM[0]].shape[1]
+    features = row_features(length, predictions, records.NEXT_SENTENCE in spec)
 
     def pack_window(number: tf.Tensor, batch: Batch) -> Batch:
         names = sorted(batch)
 
         def run(window: Any, *values: Any) -> list[Any]:
             rows = pack_rows(dict(zip(names, values, strict=True)), np.random.default_rng([seed, int(window)]))
-            return [rows[name] for name in shapes]
+            return [rows[name] for name in features]
 
         window = number + first_window
-        types = [tf.float32 if name in _FLOATS else tf.int32 for name in shapes]
+        types = [tf.float32 if feature.kind == "float" else tf.int32 for feature in features.values()]
         values = tf.numpy_function(run, [window, *(batch[name] for name in names)], types, stateful=False)
         rows = {
-            name: tf.ensure_shape(value, [None, *shape])
-            for (name, shape), value in zip(shapes.items(), values, strict=True)
+            name: tf.ensure_shape(value, [None, *feature.shape])
+            for (name, feature), value in zip(features.items(), values, strict=True)
         }
         count = tf.shape(values[0], tf.int64)[0]
         rows[INPUT_POSITION] = window * _ROWS_OF_A_WINDOW + tf.range(1, count + 1)
@@ -69,11 +72,8 @@ def examples_done(position: int) -> int:
     return position // _ROWS_OF_A_WINDOW * WINDOW
 
 
-_FLOATS = ("masked_lm_weights", "sequence_weights")
-
-
-def row_shapes(length: int, predictions: int, next_sentence: bool) -> dict[str, tuple[int]]:
-    """The features of packed rows and their shapes.
+def row_features(length: int, predictions: int, next_sentence: bool) -> dict[str, Feature]:
+    """The features of packed rows, by their names.
 
     | feature | shape | |
     |---|---|---|
@@ -84,11 +84,14 @@ def row_shapes(length: int, predictions: int, next_sentence: bool) -> dict[str, 
     | sequence_weights | [Q] | 1 for sequences, 0 for those that are not there |
     | next_sentence_labels | [Q] | where the sequences have them |
     """
-    columns = dict.fromkeys(("input_ids", "segment_ids", "position_ids", "sequence_ids"), (length,))
-    of_predictions = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
-    of_sequences = ("sequence_starts", "sequence_weights", *(["next_sentence_labels"] * next_sentence))
-    columns |= dict.fromkeys(of_predictions, (predictions + MOST_SEQUENCES,))
-    return columns | dict.fromkeys(of_sequences, (MOST_SEQUENCES,))
+    schema = records.pretraining(length, predictions + MOST_SEQUENCES, next_sentence=next_sentence)
+    features = {feature.name: feature for feature in schema.features if feature.name != "input_mask"}
+    features |= {name: Feature(name, (length,)) for name in ("position_ids", "sequence_ids")}
+    features["sequence_starts"] = Feature("sequence_starts", (MOST_SEQUENCES,))
+    features["sequence_weights"] = Feature("sequence_weights", (MOST_SEQUENCES,), "float")
+    if next_sentence:
+        features[records.NEXT_SENTENCE] = Feature(records.NEXT_SENTENCE, (MOST_SEQUENCES,))
+    return features
 
 
 def pack_rows(sequences: Arrays, rng: np.random.Generator) -> Arrays:
@@ -99,18 +102,21 @@ def pack_rows(sequences: Arrays, rng: np.random.Generator) -> Arrays:
       rng: for the order of rows.
 
     Returns:
-      The features of `row_shapes`.
+      The features of `row_features`.
     """
+    positions, ids, weights = MASKED_LM
     mask = sequences["input_mask"] > 0  # [N, S]
     lengths, length = mask.sum(axis=1), mask.shape[1]
-    is_prediction = sequences["masked_lm_weights"] > 0  # [N, P]
+    is_prediction = sequences[weights] > 0  # [N, P]
     counts = is_prediction.sum(axis=1)
     most = is_prediction.shape[1] + MOST_SEQUENCES
     row, slot, start, first_prediction = _places(lengths, counts, length, most, rng)
     rows = int(row.max()) + 1 if row.size else 0
-    shapes = row_shapes(length, is_prediction.shape[1], "next_sentence_labels" in sequences)
-    types = {name: np.float32 if name in _FLOATS else np.int32 for name in shapes}
-    packed = {name: np.zeros((rows, *shape), types[name]) for name, shape in shapes.items()}
+    features = row_features(length, is_prediction.shape[1], records.NEXT_SENTENCE in sequences)
+    packed: Arrays = {
+        name: np.zeros((rows, *feature.shape), np.float32 if feature.kind == "float" else np.int32)
+        for name, feature in features.items()
+    }
 
     sequence, column = np.nonzero(mask)
     begin = mask.argmax(axis=1)  # the tokens of a sequence stand together
@@ -121,17 +127,15 @@ def pack_rows(sequences: Arrays, rng: np.random.Generator) -> Arrays:
     packed["sequence_ids"][to] = slot[sequence] + 1
 
     sequence, column = np.nonzero(is_prediction)
-    number = np.arange(sequence.size) - np.repeat(np.cumsum(counts) - counts, counts)  # within its sequence
-    to = row[sequence], first_prediction[sequence] + number
-    positions = sequences["masked_lm_positions"][sequence, column]
-    packed["masked_lm_positions"][to] = positions - begin[sequence] + start[sequence]
-    for name in ("masked_lm_ids", "masked_lm_weights"):
+    to = row[sequence], first_prediction[sequence] + ranges(0, counts)
+    packed[positions][to] = sequences[positions][sequence, column] - begin[sequence] + start[sequence]
+    for name in (ids, weights):
         packed[name][to] = sequences[name][sequence, column]
 
     packed["sequence_starts"][row, slot] = start
     packed["sequence_weights"][row, slot] = 1.0
-    if "next_sentence_labels" in sequences:
-        packed["next_sentence_labels"][row, slot] = sequences["next_sentence_labels"][:, 0]
+    if records.NEXT_SENTENCE in sequences:
+        packed[records.NEXT_SENTENCE][row, slot] = sequences[records.NEXT_SENTENCE][:, 0]
     return packed
 
 

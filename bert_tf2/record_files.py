@@ -17,15 +17,6 @@ _FOOTER_SIZE = 4  # checksum of the record
 _MOST_BYTES = 2**31  # of a record; a length above is no length
 
 
-def record_lengths(path: str | os.PathLike[str]) -> dict[str, int]:
-    """How many values each feature has in the first record of a file.
-
-    Raises:
-      InputError: the file is missing, empty or no TFRecord file of examples.
-    """
-    return {name: length for name, (_, length) in _first_record(path).items()}
-
-
 def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> None:
     """Compares the first record of every file with what a task expects.
 

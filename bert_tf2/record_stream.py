@@ -4,13 +4,12 @@ An epoch takes the files in an order of its own. Up to 16 are open at a time, an
 from each in turn; what a segment holds is shuffled as a whole. So all that has to be known of the records before a
 segment is how many each file has. Segments are small enough for memory, by number and by bytes.
 
-No TensorFlow, but where Numba does not work.
+No TensorFlow.
 """
 
 import collections
 import concurrent.futures
 import contextlib
-import itertools
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -76,18 +75,6 @@ class RecordSource:
             self._reported.add(path)
             logger.warning("Skipping %d damaged records: %s.", self._damaged[path], path)
 
-    def open(self, path: str, first: int = 0) -> "RecordFile | _PlainFile":
-        """A file from record number `first` on.
-
-        Raises:
-          InputError: it cannot be read.
-        """
-        if kernel("bert_tf2.frame_kernel") is not None:
-            return RecordFile(path, self, first)
-        if self.skips:
-            raise InputError("--skip_bad_records needs Numba; repair its installation, or omit the flag.")
-        return _PlainFile(path, self, first)
-
     def count(self, path: str) -> int:
         """How many records a file has; it is read as far as that is not known.
 
@@ -96,7 +83,7 @@ class RecordSource:
         """
         known = self.index.of(path)
         if known.records is None:
-            with contextlib.closing(self.open(path, known.places[-1][0] if known.places else 0)) as file:
+            with contextlib.closing(RecordFile(path, self, known.places[-1][0] if known.places else 0)) as file:
                 while file.skip(_RECORDS_AT_ONCE):
                     pass
                 return file.number
@@ -105,7 +92,7 @@ class RecordSource:
     def records(self, paths: Sequence[str]) -> Iterator[bytes]:
         """All records of files, in order."""
         for path in paths:
-            with contextlib.closing(self.open(path)) as file:
+            with contextlib.closing(RecordFile(path, self)) as file:
                 while records := file.read(_RECORDS_AT_ONCE):
                     yield from records
 
@@ -126,9 +113,8 @@ class RecordFile:
     """
 
     def __init__(self, path: str, source: RecordSource, first: int = 0) -> None:
-        from bert_tf2 import frame_kernel
-
-        self._kernel, self._path, self._source = frame_kernel, path, source
+        self._kernel: Any = kernel("bert_tf2.frame_kernel")
+        self._path, self._source = path, source
         self._known = source.index.of(path)
         self.number, self._base, self._damaged = self._known.before(first)
         self._content, self._at, self._ended = b"", 0, False
@@ -238,35 +224,6 @@ class RecordFile:
             raise files.cannot_read(self._path, error) from None
 
 
-class _PlainFile:
-    """As `RecordFile`, by TensorFlow's reader."""
-
-    def __init__(self, path: str, source: RecordSource, first: int = 0) -> None:
-        self._path, self._source, self.number = path, source, first
-        self._records = record_files.record_dataset([path]).skip(first).as_numpy_iterator()
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def read(self, count: int) -> list[bytes]:
-        """See `RecordFile`."""
-        import tensorflow as tf
-
-        try:
-            records = list(itertools.islice(self._records, count))
-        except tf.errors.DataLossError:
-            raise InputError(record_files.locate_damage([self._path]) or "A record file changed.") from None
-        self.number += len(records)
-        if len(records) < count:
-            self._source.index.of(self._path).records = self.number
-            self._source.index.changed()
-        return records
-
-    def skip(self, count: int) -> int:
-        """See `RecordFile`."""
-        return len(self.read(count))
-
-
 class _Turns:
     """Which files of an epoch are open, and whose turn it is.
 
@@ -319,7 +276,7 @@ class _OpenFiles:
 
     def __init__(self, source: RecordSource, part: int, parts: int) -> None:
         self._source, self._part, self._parts = source, part, parts
-        self._files: dict[int, RecordFile | _PlainFile] = {}
+        self._files: dict[int, RecordFile] = {}
         self._records: list[bytes] = []
 
     def close(self) -> None:
@@ -337,12 +294,12 @@ class _OpenFiles:
         if slot not in self._files or before == 0:
             if slot in self._files:
                 self._files[slot].close()
-            self._files[slot] = self._source.open(path, before * self._parts)
+            self._files[slot] = RecordFile(path, self._source, before * self._parts)
         found = self._own(self._files[slot], count)
         self._records += found
         return len(found)
 
-    def _own(self, file: "RecordFile | _PlainFile", count: int) -> list[bytes]:
+    def _own(self, file: RecordFile, count: int) -> list[bytes]:
         """The next records of a file that are for this part."""
         if self._parts == 1:
             return file.read(count)

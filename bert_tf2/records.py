@@ -8,6 +8,8 @@ lists. `B` batch, `S` sequence, `P` predictions.
 
 import contextlib
 import errno
+import functools
+import itertools
 import math
 import os
 import sys
@@ -63,6 +65,21 @@ class Schema:
     task: str
     features: tuple[Feature, ...]
     unwanted: tuple[tuple[str, str], ...] = ()
+
+    @functools.cached_property
+    def places(self) -> dict[str, slice]:
+        """Where each feature is in a row of values (see `fast_records`), in the order that they have in a file.
+
+        Protobuf sorts them by name, and puts a name behind those that go on from it.
+        """
+        features = sorted(self.features, key=lambda feature: feature.name.encode() + b"\xff")  # no UTF-8 has that byte
+        ends = itertools.accumulate(feature.size for feature in features)
+        return {feature.name: slice(end - feature.size, end) for feature, end in zip(features, ends, strict=True)}
+
+    @property
+    def width(self) -> int:
+        """Values of a row."""
+        return sum(feature.size for feature in self.features)
 
     def encode(self, values: Mapping[str, Any]) -> bytes:
         """One record.
@@ -140,6 +157,17 @@ def _check(array: np.ndarray[Any, Any], feature: Feature, shape: tuple[int, ...]
         raise ValueError(f"Feature {feature.name} has values from {array.min()} to {array.max()}, too big for int32.")
 
 
+SEQUENCES = ("input_ids", "input_mask", "segment_ids")
+"""The features that all records have, [S] each."""
+MASKED_LM = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
+"""The features of the predictions of pre-training, [P] each."""
+NEXT_SENTENCE = "next_sentence_labels"
+
+
+def _sequences(max_seq_length: int) -> list[Feature]:
+    return [Feature(name, (max_seq_length,), flag="max_seq_length") for name in SEQUENCES]
+
+
 def pretraining(
     max_seq_length: int, max_predictions_per_seq: int, *, masked: bool = True, next_sentence: bool = True
 ) -> Schema:
@@ -155,29 +183,22 @@ def pretraining(
     | masked_lm_weights | [P] | float: 1 for predictions, 0 for padding |
     | next_sentence_labels | [1] | 0: b follows a, 1: b is random |
     """
-    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
     predictions: dict[str, Any] = {
         "shape": (max_predictions_per_seq,),
         "flag": "max_predictions_per_seq",
         "without": "The records have no masks: give --masking=dynamic (and --vocab_file), or make them again with "
         "--masking=static.",
     }
-    features = [
-        Feature("input_ids", **sequence),
-        Feature("input_mask", **sequence),
-        Feature("segment_ids", **sequence),
-    ]
+    features = _sequences(max_seq_length)
     if masked:
-        features += [
-            Feature("masked_lm_positions", **predictions),
-            Feature("masked_lm_ids", **predictions),
-            Feature("masked_lm_weights", kind="float", **predictions),
-        ]
+        positions, ids, weights = MASKED_LM
+        features += [Feature(positions, **predictions), Feature(ids, **predictions)]
+        features.append(Feature(weights, kind="float", **predictions))
     if next_sentence:
         advice = "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp."
-        features.append(Feature("next_sentence_labels", (1,), without=advice))
+        features.append(Feature(NEXT_SENTENCE, (1,), without=advice))
     advice = "The records are masked already: give --masking=static, or make them again with --masking=dynamic."
-    return Schema("pre-training", tuple(features), () if masked else (("masked_lm_positions", advice),))
+    return Schema("pre-training", tuple(features), () if masked else ((MASKED_LM[0], advice),))
 
 
 def squad(max_seq_length: int, training: bool) -> Schema:
@@ -190,13 +211,7 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     | start_positions, end_positions | [1] | training: first and last token of the answer, 0 where there is none |
     | is_impossible | [1] | training: 1 for a question without an answer |
     """
-    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
-    features = [
-        Feature("unique_ids", (1,)),
-        Feature("input_ids", **sequence),
-        Feature("input_mask", **sequence),
-        Feature("segment_ids", **sequence),
-    ]
+    features = [Feature("unique_ids", (1,)), *_sequences(max_seq_length)]
     if training:
         names = ("start_positions", "end_positions", "is_impossible")
         features += [Feature(name, (1,), without="The records were made for prediction.") for name in names]
@@ -212,17 +227,8 @@ def classification(max_seq_length: int, *, label_size: int = 1, label_kind: Kind
     | label_ids | [L] | the label's id, L = 1; of several labels 1 for those that apply; for regression a float, L = 1 |
     | is_real_example | [1] | 0 for rows that only fill up a batch |
     """
-    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
-    return Schema(
-        "classification",
-        (
-            Feature("input_ids", **sequence),
-            Feature("input_mask", **sequence),
-            Feature("segment_ids", **sequence),
-            Feature("label_ids", (label_size,), label_kind),
-            Feature("is_real_example", (1,)),
-        ),
-    )
+    features = [Feature("label_ids", (label_size,), label_kind), Feature("is_real_example", (1,))]
+    return Schema("classification", (*_sequences(max_seq_length), *features))
 
 
 class RecordWriter:

@@ -1,4 +1,4 @@
-"""Compiled code that masks the rows of `full_sentences`: `instances.mask_tokens` draw for draw, on ids."""
+"""Compiled code that masks the rows of `full_sentences`: with the rules and the draws of pairs."""
 
 import random
 from typing import Any, NamedTuple, TypeAlias
@@ -8,6 +8,7 @@ import numpy as np
 from bert_tf2.compilation import compiled
 from bert_tf2.instance_kernel import Rules, Scratch, mask_tokens, put_down, scratch
 from bert_tf2.mersenne_twister import State, take_over
+from bert_tf2.sequences import SPECIAL_IN_TEXT
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -52,9 +53,9 @@ def mask_rows(
     tokens, shown, words = scratch
     predictions = 0
     for row in range(len(starts)):
-        length = lengths[row] + 2
+        length = lengths[row] + SPECIAL_IN_TEXT
         tokens[0], tokens[length - 1] = rules.cls, rules.sep
-        tokens[1 : length - 1] = token_ids[starts[row] : starts[row] + length - 2]
+        tokens[1 : length - 1] = token_ids[starts[row] : starts[row] + lengths[row]]
         out.counts[row] = mask_tokens(tokens, length, rules.wanted[length], rules, words, shown, state)
         put_down(shown, length, words, out.positions, out.replacements, predictions)
         predictions += out.counts[row]

@@ -19,7 +19,7 @@ from typing import TypeVar
 from bert_tf2.errors import InputError
 from bert_tf2.files import read_lines
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SPECIAL_TOKENS = PAD, UNKNOWN, CLS, SEP, MASK = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The pieces that every vocabulary must have."""
 
 _logger = logging.getLogger(__name__)

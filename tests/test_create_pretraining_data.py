@@ -11,10 +11,11 @@ from typing import Any
 import golden_outputs
 import pytest
 from golden_outputs import decoded
+from reference.instances import TrainingInstance, instance_features
 
 from bert_tf2 import locks, record_files, records
 from bert_tf2.errors import InputError
-from bert_tf2.instances import InstanceParameters, TrainingInstance, instance_features
+from bert_tf2.instances import InstanceParameters
 from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
 from bert_tf2.tokenization import FullTokenizer

@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 import tiny_classification as tiny
 from exported import ask
+from reference.sequences import truncate_pair
 from rounding import assert_close, forward
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from test_graph_tokenizer import model as sentencepiece_model
 
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.sequences import truncate_pair
 from bert_tf2.tasks.export import runner
 from bert_tf2.tasks.export.config import ExportConfig
 from bert_tf2.tasks.export.sequences import SpecialPieces, join

@@ -16,7 +16,7 @@ from conftest import expect_full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_tf2 import compilation, fast_records, record_files, records
+from bert_tf2 import record_files, records
 from bert_tf2.fast_records import BlockWriter, Encoder
 from bert_tf2.records import Feature, RecordWriter, Schema
 
@@ -93,21 +93,6 @@ def test_the_same_bytes(
     assert contents(fast) == contents(plain)
 
 
-@given(schemas_and_columns(), st.integers(1, 3), st.lists(st.integers(0, 7), max_size=2).map(sorted))
-@settings(deadline=None, max_examples=30)
-def test_the_same_bytes_without_compiled_code(
-    tmp_path_factory: pytest.TempPathFactory, case: tuple[Schema, Columns], files: int, blocks: list[int]
-) -> None:
-    schema, columns = case
-    folder = tmp_path_factory.mktemp("records")
-    plain, fast = ([str(folder / f"{kind}{number}") for number in range(files)] for kind in ("plain", "fast"))
-    write_plainly(plain, schema, columns)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_records, "kernel", lambda _: None)
-        write_fast(fast, schema, columns, blocks)
-    assert contents(fast) == contents(plain)
-
-
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 31, 32, 33, 42, 127, 128, 1000, 16_383, 16_384, 300_000])
 @pytest.mark.parametrize("kind", ["int", "float"])
 def test_lengths_of_every_number_of_bytes(tmp_path: Path, size: int, kind: Any) -> None:
@@ -125,7 +110,7 @@ def test_checksums_of_every_length() -> None:
     for length in range(1, 40):
         schema = Schema("test", (Feature("n" * length, (1,)),))
         encoder = Encoder(schema)
-        content, count = encoder.encode(encoder.values({"n" * length: np.arange(300).reshape(300, 1)}))
+        content, count = encoder.encode(encoder.rows({"n" * length: np.arange(300).reshape(300, 1)}))
         assert count == 300
         record = schema.encode({"n" * length: [299]})
         assert bytes(content).endswith(record + bytes(content)[-4:])
@@ -142,15 +127,12 @@ def test_tensorflow_reads_it(tmp_path: Path) -> None:
     assert record_files.locate_damage([path]) is None
 
 
-@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("files", [1, 2])
-def test_gzip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, compiled: bool) -> None:
+def test_gzip(tmp_path: Path, files: int) -> None:
     schema, columns = records.pretraining(16, 3), pretraining_columns(50)
     names = [str(number) for number in range(files)]
     plain, packed, again = ([str(tmp_path / kind / name) for name in names] for kind in ("plain", "packed", "again"))
     write_plainly(plain, schema, columns)
-    if not compiled:
-        monkeypatch.setattr(fast_records, "kernel", lambda _: None)
     write_fast(packed, schema, columns, [20, 45], compression="gzip")
     assert [gzip.decompress(content) for content in contents(packed)] == contents(plain)
     for path, expected in zip(packed, plain, strict=True):
@@ -158,8 +140,7 @@ def test_gzip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, compi
         assert unpacked == list(tf.data.TFRecordDataset(expected).as_numpy_iterator())
     write_fast(again, schema, columns, [20, 45], compression="gzip")
     assert contents(packed) == contents(again)
-    if compiled:
-        assert all(content[4:8] == bytes(4) for content in contents(packed)), "no time in it"
+    assert all(content[4:8] == bytes(4) for content in contents(packed)), "no time in it"
 
 
 def test_records_are_dealt_in_turn_over_blocks(tmp_path: Path) -> None:
@@ -207,7 +188,6 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, compressi
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -219,21 +199,13 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, compressi
         ({"guid": np.zeros(4, int)}, r"A pre-training record has the features .*'input_ids'.* not .*'guid'"),
     ],
 )
-def test_values_that_do_not_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: Columns, sentence: str, compiled: bool
-) -> None:
-    if not compiled:
-        monkeypatch.setattr(fast_records, "kernel", lambda _: None)
+def test_values_that_do_not_fit(tmp_path: Path, changes: Columns, sentence: str) -> None:
     with (
         BlockWriter([str(tmp_path / "a")], records.pretraining(16, 3)) as writer,
         pytest.raises(ValueError, match=sentence),
     ):
         writer.write({**pretraining_columns(4), **changes})
     assert writer.counts == [0]
-
-
-def test_compiled_code_is_what_was_tested() -> None:
-    assert compilation.kernel("bert_tf2.record_kernel") is not None
 
 
 def test_tensorflow_is_not_imported(tmp_path: Path) -> None:

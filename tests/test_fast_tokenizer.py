@@ -18,7 +18,7 @@ from conftest import GOLDEN, REPOSITORY
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bert_tf2 import compilation, fast_tokenizer, wordpiece_kernel
+from bert_tf2 import fast_tokenizer, wordpiece_kernel
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
 from bert_tf2.tokenization import BasicTokenizer, FullTokenizer, WordpieceTokenizer
@@ -344,7 +344,7 @@ def test_holes_are_no_continuations() -> None:
     assert plain(vocab, True).is_continuation.tolist() == [False] * 7 + [True]
 
 
-# --- Loading the kernel, and doing without ---------------------------------------------------------------------------
+# --- Loading the kernel ----------------------------------------------------------------------------------------------
 
 
 def test_kernel_is_loaded_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,37 +357,6 @@ def test_kernel_is_loaded_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -
     assert tokenizer.encode(text) == expected
     assert tokenizer._kernel is wordpiece_kernel
     assert tokenizer.encode(text) == expected
-
-
-@pytest.fixture
-def _kernels_are_forgotten() -> Iterator[None]:
-    compilation.kernel.cache_clear()
-    yield
-    compilation.kernel.cache_clear()
-
-
-@pytest.mark.usefixtures("_kernels_are_forgotten")
-@pytest.mark.parametrize("missing", ["numba", "bert_tf2.wordpiece_kernel"])
-def test_without_numba(missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.delitem(sys.modules, "bert_tf2.wordpiece_kernel")
-    monkeypatch.setitem(sys.modules, missing, None)
-    texts = ["ab ab.Σ中", "", "a" * 201, "ab " * 50]
-    for _ in range(2):
-        tokenizer = made(SCARCE, True, 0)
-        check(texts, Slow(SCARCE, True), tokenizer)
-        assert tokenizer._kernel is None
-    [record] = caplog.records
-    assert record.getMessage().startswith("bert_tf2.wordpiece_kernel cannot be compiled here")
-
-
-@pytest.mark.usefixtures("_kernels_are_forgotten")
-def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def fails(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(wordpiece_kernel, "encode_texts", fails)
-    check(["ab " * 50], Slow(SCARCE, True), made(SCARCE, True, 0))
-    assert "OSError: no space left" in caplog.text
 
 
 def test_importing_imports_neither_numba_nor_tensorflow() -> None:

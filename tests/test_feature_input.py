@@ -2,45 +2,11 @@
 
 import re
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
-from bert_tf2.sequences import truncate_pair
-from bert_tf2.tasks.feature_input import encode, join, split_line
-
-CLS, SEP = 101, 102
-IDS = st.lists(st.integers(1, 99), max_size=12)
-
-
-def one_by_one(first, second, max_seq_length):
-    """As the original does it."""
-    if second:
-        first, second = truncate_pair(first, second, max_seq_length - 3)
-    else:
-        first = first[: max_seq_length - 2]
-    ids = [CLS, *first, SEP, *([*second, SEP] if second else [])]
-    return ids, [0] * (len(first) + 2) + [1] * (len(ids) - len(first) - 2)
-
-
-def ragged(rows):
-    values = np.array([value for row in rows for value in row], np.int32)
-    return Ragged(values, np.cumsum([0, *map(len, rows)]))
-
-
-@given(st.lists(st.tuples(IDS, IDS), min_size=1, max_size=5), st.integers(5, 20))
-def test_join(pairs, max_seq_length):
-    found = join(ragged([row for pair in pairs for row in pair]), CLS, SEP, max_seq_length)
-    assert len(found) == len(pairs)
-    assert found.row_splits[0] == 0
-    for row, (first, second) in enumerate(pairs):
-        part = found.part(row, row + 1)
-        ids, segments = one_by_one(first, second, max_seq_length)
-        assert part.input_ids.tolist() == ids
-        assert part.segment_ids.tolist() == segments
-        assert part.row_splits.tolist() == [0, len(ids)]
-        assert found.lengths[row] == len(ids)
+from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.tasks.feature_input import encode, split_line
 
 
 @given(st.lists(st.sampled_from([" ", "|||", "||| ", " ||| ", "a", "b c", "\r", "\t", "\u2028", "\x1c"]), max_size=8))
@@ -64,4 +30,10 @@ def test_lines(tmp_path):
         ["[CLS]", "|", "|", "|", "a", "[SEP]"],
         ["[CLS]", "a", "|", "|", "|", "b", "[SEP]", "b", "##b", "[SEP]"],
     ]
-    assert found.segment_ids.sum() == 2 + 3
+    assert found.segment_ids.tolist() == [*[0] * 3, 1, 1, *[0] * 25, 1, 1, 1]
+    assert found.row_splits.tolist() == [0, 5, 7, 14, 17, 23, 33]
+    assert found.row_splits.tolist() == [0, *found.lengths.cumsum()]
+    shortest = encode(["A b ||| b a", "ab"], tokenizer, 4)
+    assert shortest.input_ids.tolist() == [2, 5, 3, 3, 2, 5, 7, 3]
+    assert shortest.segment_ids.tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert len(encode([], tokenizer, 4)) == 0

@@ -1,4 +1,4 @@
-"""Rows of consecutive sentences: every token once and in order, separators, lengths, masks; pairs without masks."""
+"""Rows of consecutive sentences: every token once and in order, separators, lengths, masks."""
 
 import itertools
 import random
@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from instance_columns import instance_columns
+from reference.instances import mask_tokens
 
-from bert_tf2 import compilation, fast_instances, full_sentences, records
+from bert_tf2 import full_sentences
 from bert_tf2.fast_instances import Corpus, Vocabulary
-from bert_tf2.instances import InstanceParameters, mask_tokens
+from bert_tf2.instances import InstanceParameters
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(20)), *(f"##{n}" for n in range(15))]
 CLS, SEP, MASK, WORD, CONTINUATION = 2, 3, 4, 5, 25
@@ -78,7 +80,7 @@ def texts_of(features: dict[str, Any]) -> list[list[int]]:
 def test_rows(texts: Documents, length: int, seed: int) -> None:
     parameters = InstanceParameters(length, dupe_factor=3)
     made = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, random.Random(seed), masked=False)
-    features = made.features()
+    features = instance_columns(made, masked=False)
     found = texts_of(features)
     assert sorted(found) == sorted(expected_rows(shuffled(texts, seed), length))
     assert len(made) == len(found)
@@ -91,7 +93,6 @@ def test_rows(texts: Documents, length: int, seed: int) -> None:
     tokens = [token for row in in_order for token in row if token not in (CLS, SEP)]
     assert tokens == [token for document in shuffled(texts, seed) for sentence in document for token in sentence]
 
-    assert made.cut_sentences == sum(len(sentence) > length - 2 for document in texts for sentence in document)
     assert made.padding == int((features["input_mask"] == 0).sum())
     assert features.keys() == {"input_ids", "input_mask", "segment_ids"}
     assert not features["segment_ids"].any()
@@ -115,7 +116,7 @@ def test_an_example() -> None:
 
 
 def masked_rows(texts: Documents, parameters: InstanceParameters, rng: random.Random) -> list[list[Any]]:
-    """The records with masks that `instances.mask_tokens` draws, in the order to write them; ids."""
+    """The records with masks that `mask_tokens` draws, in the order to write them; ids."""
     order = list(texts)
     rng.shuffle(order)
     made = []
@@ -127,15 +128,6 @@ def masked_rows(texts: Documents, parameters: InstanceParameters, rng: random.Ra
     return made
 
 
-@pytest.fixture(params=["compiled", "plain"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "plain":
-        monkeypatch.setattr(full_sentences, "kernel", lambda name: None)
-    else:
-        assert compilation.kernel("bert_tf2.sentence_kernel")
-
-
-@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_static_masks_are_those_of_mask_tokens(whole_words: bool) -> None:
     texts = random_documents(40, seed=3)
@@ -145,7 +137,7 @@ def test_static_masks_are_those_of_mask_tokens(whole_words: bool) -> None:
     made = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, rng, after_rows=done.append)
     expected = masked_rows(texts, parameters, rng_of_expected)
     assert len(made) == len(expected) == sum(done)
-    features = made.features()
+    features = instance_columns(made)
     for number, (shown, positions, labels) in enumerate(expected):
         row = {name: value[number].tolist() for name, value in features.items()}
         padding = [0] * (4 - len(positions))
@@ -156,27 +148,22 @@ def test_static_masks_are_those_of_mask_tokens(whole_words: bool) -> None:
     assert rng.getstate() == rng_of_expected.getstate()
 
 
-@pytest.mark.usefixtures("way")
-def test_slices_and_types_fit_the_schema() -> None:
+def test_slices() -> None:
     parameters = InstanceParameters(16, 3, dupe_factor=2)
     made = full_sentences.pack(corpus_of(random_documents(20, seed=4)), VOCABULARY, parameters, random.Random(1))
-    whole = made.features()
+    whole = instance_columns(made)
     assert made.padding == int((whole["input_mask"] == 0).sum())
-    parts = [made.features(start, start + 7) for start in range(0, len(made), 7)]
+    parts = [instance_columns(made, start, start + 7) for start in range(0, len(made), 7)]
     for name, value in whole.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), value)
-    schema = records.pretraining(16, 3, next_sentence=False)
-    parsed = schema.parse([schema.encode({name: value[0] for name, value in whole.items()})])
-    for name, tensor in parsed.items():
-        np.testing.assert_array_equal(tensor.numpy()[0], whole[name][0])
-        assert tensor.dtype == whole[name].dtype
 
 
 def test_the_seed_decides() -> None:
     corpus, parameters = corpus_of(random_documents(30, seed=6)), InstanceParameters(16, 3, dupe_factor=2)
 
     def ids(seed: int) -> list[list[int]]:
-        return full_sentences.pack(corpus, VOCABULARY, parameters, random.Random(seed)).features()["input_ids"].tolist()
+        made = full_sentences.pack(corpus, VOCABULARY, parameters, random.Random(seed))
+        return instance_columns(made)["input_ids"].tolist()
 
     assert ids(1) == ids(1)
     assert sorted(ids(1)) != sorted(ids(2))
@@ -186,9 +173,9 @@ def test_rounds_show_each_row_with_other_masks() -> None:
     corpus = corpus_of(random_documents(30, seed=6))
     made = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4, dupe_factor=4), random.Random(1))
     once = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4), random.Random(1), masked=False)
-    features = made.features()
+    features = instance_columns(made)
     restored = [tuple(row) for row in _restored(features).tolist()]
-    plain = [tuple(row) for row in once.features()["input_ids"].tolist()]
+    plain = [tuple(row) for row in instance_columns(once, masked=False)["input_ids"].tolist()]
     assert sorted(restored) == sorted(plain * 4)
     assert len({tuple(row) for row in features["masked_lm_positions"].tolist()}) > len(plain)
 
@@ -206,14 +193,3 @@ def test_ids_that_the_vocabulary_does_not_have() -> None:
     corpus = corpus_of([[[WORD, len(PIECES)]]])
     with pytest.raises(ValueError, match="ids from 5 to 40, the vocabulary from 0 to 39"):
         full_sentences.pack(corpus, VOCABULARY, InstanceParameters(16), random.Random(1))
-
-
-def test_pairs_without_masks() -> None:
-    corpus, parameters = corpus_of(random_documents(30, seed=6)), InstanceParameters(24, 4, dupe_factor=2)
-    made = fast_instances.create_instances(corpus, VOCABULARY, parameters, random.Random(1))
-    with_masks, without = made.features(3, 40), full_sentences.unmasked_features(made, 3, 40)
-    assert without.keys() == {"input_ids", "input_mask", "segment_ids", "next_sentence_labels"}
-    np.testing.assert_array_equal(without["input_ids"], _restored(with_masks))
-    for name in without.keys() - {"input_ids"}:
-        np.testing.assert_array_equal(without[name], with_masks[name])
-    assert not (without["input_ids"] == MASK).any()

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from bert_tf2.errors import InputError
-from bert_tf2.instances import (
+from reference.instances import (
     Document,
-    InstanceParameters,
     TrainingInstance,
     create_instances,
     mask_candidates,
     mask_tokens,
     read_documents,
 )
+
+from bert_tf2.errors import InputError
+from bert_tf2.instances import InstanceParameters
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [f"w{number}" for number in range(600)]

@@ -1,7 +1,6 @@
 """The text of numbers is Python's own, whichever way it is made."""
 
 import json
-import logging
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bert_tf2 import compilation, number_text
 from bert_tf2.number_text import rows_as_text
 
 EDGES = (
@@ -55,12 +53,3 @@ def test_no_rows_and_views():
     assert rows_as_text(np.empty((0, 3), np.float32)) == []
     values = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2] / 8
     assert rows_as_text(values) == by_python(values)
-
-
-def test_without_numba(monkeypatch, caplog):
-    caplog.set_level(logging.WARNING)
-    monkeypatch.setattr(number_text, "kernel", lambda _: None)
-    values = np.array([EDGES], np.float32)
-    assert rows_as_text(values) == by_python(values)
-    assert compilation.kernel("bert_tf2.number_kernel") is not None
-    assert not caplog.messages

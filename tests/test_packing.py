@@ -85,7 +85,14 @@ def test_nothing_is_lost_or_mixed(seed, count, shortest):
     rng = np.random.default_rng(seed)
     examples = sequences(rng, count, shortest)
     rows = packing.pack_rows(examples, rng)
-    assert {name: value.shape[1:] for name, value in rows.items()} == packing.row_shapes(LENGTH, PREDICTIONS, True)
+    shapes = dict.fromkeys(("input_ids", "segment_ids", "position_ids", "sequence_ids"), (LENGTH,))
+    shapes |= {f"masked_lm_{name}": (PREDICTIONS + 8,) for name in ("positions", "ids", "weights")}
+    shapes |= dict.fromkeys(("sequence_starts", "sequence_weights", "next_sentence_labels"), (8,))
+    assert {name: value.shape[1:] for name, value in rows.items()} == shapes
+    assert {name for name, value in rows.items() if value.dtype != np.int32} == {
+        "masked_lm_weights",
+        "sequence_weights",
+    }
     assert unpacked(rows) == as_they_were(examples)
     assert rows["masked_lm_weights"].sum() == examples["masked_lm_weights"].sum()
     assert ((rows["sequence_ids"] > 0).sum(axis=1) > 0).all()

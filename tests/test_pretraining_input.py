@@ -9,7 +9,7 @@ from test_packing import LENGTH, PREDICTIONS, sequences
 from bert_tf2 import records
 from bert_tf2.batches import INPUT_POSITION, Share
 from bert_tf2.errors import InputError
-from bert_tf2.packing import row_shapes
+from bert_tf2.packing import row_features
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tasks.pretraining_input import PretrainingData
 
@@ -62,7 +62,7 @@ def test_batches_that_are_not_full_weigh_nothing_where_they_are_filled(data):
 
 def test_packed_rows_are_fixed_too(data):
     packed = dataclasses.replace(data, config=dataclasses.replace(data.config, pack_sequences=True))
-    expected = {name: (8, *shape) for name, shape in row_shapes(LENGTH, PREDICTIONS, True).items()}
+    expected = {name: (8, *feature.shape) for name, feature in row_features(LENGTH, PREDICTIONS, True).items()}
     assert shapes(packed.training(0, Share())) == {**expected, INPUT_POSITION: (8,)}
 
 

@@ -12,15 +12,6 @@ from bert_tf2.errors import InputError
 from bert_tf2.records import Feature, Schema
 
 
-def test_lengths_of_the_first_record(tmp_path: Path) -> None:
-    path = write(tmp_path / "a", [pretraining_record(8, 3)] * 2)
-    assert record_files.record_lengths(path) == {
-        **dict.fromkeys(("input_ids", "input_mask", "segment_ids"), 8),
-        **dict.fromkeys(("masked_lm_positions", "masked_lm_ids", "masked_lm_weights"), 3),
-        "next_sentence_labels": 1,
-    }
-
-
 def test_files_that_fit(tmp_path: Path) -> None:
     fits = [write(tmp_path / name, [pretraining_record()]) for name in "ab"]
     record_files.check_lengths(fits, records.pretraining(8, 2))
@@ -58,7 +49,9 @@ def test_records_of_another_task(tmp_path: Path) -> None:
         record_files.check_lengths([nothing], records.pretraining(8, 2))
     unset = tf.train.Example()
     unset.features.feature["a"].SetInParent()
-    assert record_files.record_lengths(write(tmp_path / "unset", [unset.SerializeToString()])) == {"a": 0}
+    path = write(tmp_path / "unset", [unset.SerializeToString()])
+    with pytest.raises(InputError, match=r"a has values of type bytes, expected int;"):
+        record_files.check_lengths([path], Schema("some", (Feature("a", (1,)),)))
 
 
 def test_no_records_at_all(tmp_path: Path) -> None:
@@ -67,7 +60,7 @@ def test_no_records_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"/empty is empty: it holds no records"):
         record_files.check_lengths([empty, empty], schema)
     with pytest.raises(InputError, match=r"/empty is empty"):
-        record_files.record_lengths(empty)
+        record_files.check_lengths([empty], schema)
     with pytest.raises(InputError, match=r"Cannot read .*/missing: No such file"):
         record_files.check_lengths([empty, str(tmp_path / "missing")], schema)
     (tmp_path / "text").write_text("A text file is no TFRecord file, however long it may be.\n")

@@ -205,17 +205,6 @@ def test_a_stream_over_damage_is_entered_anywhere(whole, tmp_path, monkeypatch):
         assert first([path], 10, done, most=4, source=again) == expected[done : done + 10]
 
 
-def test_without_numba(whole, several, tmp_path, monkeypatch):
-    expected = first(several, 90, most=10)
-    monkeypatch.setattr(record_stream, "kernel", lambda name: None)
-    assert first(several, 90, most=10) == expected
-    assert first(several, 20, 70, most=10) == expected[70:]
-    with pytest.raises(InputError, match="--skip_bad_records needs Numba"):
-        read([whole], most_damaged=1)
-    with pytest.raises(InputError, match="is damaged or cut short at record 6;"):
-        read([harmed(whole, tmp_path, flip=[start_of(5) + 20])])
-
-
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(InputError, match=r"Cannot read .*missing"):
         read([str(tmp_path / "missing")])

@@ -18,6 +18,7 @@ from bert_tf2 import full_sentences, records
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_instances import Corpus, Vocabulary, create_instances
+from bert_tf2.fast_records import BlockWriter
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.tasks import pretraining
 from bert_tf2.tasks.pretraining import PretrainingConfig
@@ -46,11 +47,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     masked, unmasked = (
         full_sentences.pack(corpus, vocabulary, parameters, random.Random(1), masked=choice) for choice in (True, False)
     )
-    for name, features in (
-        ("pairs.masked", pairs.features()),
-        ("pairs.unmasked", full_sentences.unmasked_features(pairs)),
-        ("sentences.masked", masked.features()),
-        ("sentences.unmasked", unmasked.features()),
+    for name, instances in (
+        ("pairs.masked", pairs),
+        ("pairs.unmasked", pairs),
+        ("sentences.masked", masked),
+        ("sentences.unmasked", unmasked),
     ):
         schema = records.pretraining(
             LENGTH,
@@ -58,9 +59,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             masked=not name.endswith(".unmasked"),
             next_sentence=name.startswith("pairs"),
         )
-        with records.RecordWriter([str(folder / name)]) as writer:
-            for row in range(len(features["input_ids"])):
-                writer.write(schema.encode({feature: value[row] for feature, value in features.items()}))
+        with BlockWriter([str(folder / name)], schema) as writer:
+            writer.write_rows(instances.rows(schema))
     return folder
 
 

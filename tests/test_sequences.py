@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference.sequences import truncate_pair
 
-from bert_tf2.sequences import join_pair, pad, truncate_pair
+from bert_tf2.fast_tokenizer import Ragged
+from bert_tf2.sequences import join_pair, join_rows, pad, ranges, truncated_lengths
 
+ROWS = st.lists(st.integers(1, 99), max_size=12)
 LISTS = st.lists(st.integers(), max_size=30)
 
 
@@ -18,6 +22,41 @@ def test_tokens_are_cut_from_the_front_when_asked_for() -> None:
     answers = iter([True, False, True])
     assert truncate_pair("abcdef", "xy", 5, lambda: next(answers)) == (list("cde"), list("xy"))
     assert next(answers, None) is None
+
+
+def test_lengths_are_those_of_the_loop() -> None:
+    a, b, room = (side.ravel() for side in np.mgrid[0:14, 0:14, 0:20])
+    kept_a, kept_b = truncated_lengths(a, b, room)
+    for row in range(a.size):
+        expected = truncate_pair(range(a[row]), range(b[row]), int(room[row]))
+        assert (kept_a[row], kept_b[row]) == tuple(map(len, expected))
+
+
+def ragged(rows: list[list[int]]) -> Ragged:
+    return Ragged(np.array([value for row in rows for value in row], np.int32), np.cumsum([0, *map(len, rows)]))
+
+
+@given(st.lists(st.tuples(ROWS, ROWS), max_size=5), st.integers(5, 20))
+def test_rows_are_joined_as_one_by_one(pairs: list[tuple[list[int], list[int]]], length: int) -> None:
+    for with_second in (True, False):
+        firsts, seconds = [pair[0] for pair in pairs], [pair[1] if with_second else [] for pair in pairs]
+        joined = join_rows(ragged(firsts), ragged(seconds) if with_second else None, length, 101, 102)
+        assert joined.input_ids.values.dtype == np.int32
+        assert joined.input_ids.row_splits[0] == 0
+        assert len(joined.input_ids.row_splits) == len(joined.first_lengths) + 1 == len(pairs) + 1
+        splits = joined.input_ids.row_splits.tolist()
+        for row, (a, b) in enumerate(zip(firsts, seconds, strict=True)):
+            first, second = truncate_pair(a, b, length - 3) if b else (a[: length - 2], [])
+            expected = [101, *first, 102, *([*second, 102] if b else [])]
+            assert joined.input_ids.values[splits[row] : splits[row + 1]].tolist() == expected
+            assert joined.first_lengths[row] == len(first) + 2
+            assert joined.whole_lengths[row] == len(a) + len(b) + (3 if b else 2)
+
+
+def test_ranges() -> None:
+    assert ranges(np.array([5, 1, 9, 0]), np.array([2, 0, 1, 3])).tolist() == [5, 6, 9, 0, 1, 2]
+    assert ranges(0, np.array([2, 0, 3])).tolist() == [0, 1, 0, 1, 2]
+    assert ranges(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
 
 
 @given(LISTS, LISTS, st.integers(0, 60), st.randoms())

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import files, full_sentences, json_files, records, text_groups
-from bert_tf2.compilation import kernel
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.fast_records import BlockWriter, Compression
-from bert_tf2.fast_tokenizer import UNKNOWN, FastTokenizer
-from bert_tf2.full_sentences import PackedRows
+from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.growing_array import GrowingArray
-from bert_tf2.instances import SPECIAL_TOKENS, InstanceParameters
+from bert_tf2.instances import InstanceParameters
 from bert_tf2.progress import Progress
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
+from bert_tf2.sequences import SPECIAL_IN_PAIR, SPECIAL_IN_TEXT
 from bert_tf2.text_groups import Group
+from bert_tf2.tokenization import UNKNOWN
 
 Tokenizer = FastTokenizer | SentencePieceTokenizer
 
@@ -209,7 +209,10 @@ def _stage(
 
 
 def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
-    """The documents of a group as token ids: the rules of `instances.read_documents` on arrays."""
+    """The documents of a group as token ids.
+
+    A line is a sentence, a blank line ends a document, the end of a file does not.
+    """
     ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
     if isinstance(tokenizer, FastTokenizer):
         tokenizer.expect(job.group.size)
@@ -224,13 +227,14 @@ def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Sum
             update(size)
     corpus = _corpus(ids.filled(), lengths.filled(), blank.filled())
     sentences = np.diff(corpus.segment_splits)
+    room = job.parameters.max_seq_length - (SPECIAL_IN_TEXT if job.no_nsp else SPECIAL_IN_PAIR)
     return corpus, Summary(
         bytes=job.group.size,
         documents=len(corpus),
         sentences=sentences.size,
         tokens=corpus.token_ids.size,
         unknown_tokens=int(np.count_nonzero(corpus.token_ids == tokenizer.vocab[UNKNOWN])),
-        truncated_sentences=int(np.count_nonzero(sentences > job.parameters.max_tokens)),
+        truncated_sentences=int(np.count_nonzero(sentences > room)),
         very_long_sentences=int(np.count_nonzero(sentences > LONG_LINE)),
         one_sentence_documents=int(np.count_nonzero(np.diff(corpus.document_splits) == 1)),
     )
@@ -251,20 +255,18 @@ def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDA
     )
 
 
-def _counts(made: InstanceArrays | PackedRows, job: Job) -> dict[str, int]:
+def _counts(made: InstanceArrays, job: Job) -> dict[str, int]:
     """The part of the summary that instances tell."""
-    positions = len(made) * job.parameters.max_seq_length
-    is_masked = job.masking == "static"
-    if isinstance(made, PackedRows):
-        counts = {"random_next": 0, "padding": made.padding, "truncated_sentences": made.cut_sentences}
-    else:
-        tokens = int(made.lengths.sum()) + SPECIAL_TOKENS * len(made)
-        counts = {"random_next": int(np.count_nonzero(made.is_random_next)), "padding": positions - tokens}
-    masked_tokens = made.positions.size if is_masked else 0
-    return {**counts, "instances": len(made), "positions": positions, "masked_tokens": masked_tokens}
+    return {
+        "instances": len(made),
+        "random_next": int(np.count_nonzero(made.is_random_next)),
+        "masked_tokens": made.positions.size if job.masking == "static" else 0,
+        "positions": len(made) * job.parameters.max_seq_length,
+        "padding": made.padding,
+    }
 
 
-def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus, advance: Advance) -> InstanceArrays | PackedRows:
+def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus, advance: Advance) -> InstanceArrays:
     rng, vocabulary = random.Random(job.seed), Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
     rounds = job.parameters.dupe_factor * len(corpus)
     if job.no_nsp:
@@ -274,7 +276,7 @@ def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus, advance: Advance) -> I
         return create_instances(corpus, vocabulary, job.parameters, rng, update)
 
 
-def _write(job: Job, made: InstanceArrays | PackedRows, advance: Advance) -> None:
+def _write(job: Job, made: InstanceArrays, advance: Advance) -> None:
     schema = records.pretraining(
         job.parameters.max_seq_length,
         job.parameters.max_predictions_per_seq,
@@ -287,16 +289,5 @@ def _write(job: Job, made: InstanceArrays | PackedRows, advance: Advance) -> Non
     ):
         for start in range(0, len(made), _RECORDS_AT_ONCE):
             stop = min(start + _RECORDS_AT_ONCE, len(made))
-            _write_block(job, made, start, stop, writer)
+            writer.write_rows(made.rows(schema, start, stop))
             update(stop - start)
-
-
-def _write_block(job: Job, made: InstanceArrays | PackedRows, start: int, stop: int, writer: BlockWriter) -> None:
-    if isinstance(made, PackedRows):
-        writer.write(made.features(start, stop))
-    elif writer.encoder is not None and kernel("bert_tf2.instance_kernel"):
-        writer.write_values(made.rows(writer.encoder.places, writer.encoder.width, start, stop))
-    elif job.masking == "dynamic":
-        writer.write(full_sentences.unmasked_features(made, start, stop))
-    else:
-        writer.write(made.features(start, stop))

@@ -49,7 +49,7 @@ class PretrainingModel:
     def logits(
         self, batch: training.Batch, dropout_seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_shapes`.
+        """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_features`.
 
         Returns:
           Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` (`[B*Q, 2]` for packed rows) or

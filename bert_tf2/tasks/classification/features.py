@@ -1,8 +1,7 @@
 """Examples to token ids to records, all rows at once; no TensorFlow.
 
-A row becomes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, cut as `sequences.truncate_pair` cuts it: of two texts the
-longer one loses its last token, of equally long ones the second. A second text without tokens counts as none. All of
-this is `convert_single_example` of google-research/bert `run_classifier.py`.
+A row becomes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, by `sequences.join_rows`, as in `convert_single_example` of
+google-research/bert `run_classifier.py`.
 
 Shapes: `N` rows, `S` `max_seq_length`, `L` labels.
 """
@@ -19,7 +18,7 @@ from bert_tf2 import fast_records, records
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.progress import Progress
-from bert_tf2.sequences import CLS, SEP
+from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT, join_rows
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples
 
@@ -137,7 +136,7 @@ def featurize(
     Raises:
       InputError: S has no room for a token of each text.
     """
-    least = 3 if examples.pairs is None else 5
+    least = SPECIAL_IN_TEXT + 1 if examples.pairs is None else SPECIAL_IN_PAIR + 2
     if max_seq_length < least:
         raise InputError(
             f"--max_seq_length={max_seq_length} has no room for a token of each text and the special tokens; it has to "
@@ -145,29 +144,30 @@ def featurize(
         )
     with Progress(f"Tokenizing {examples.path}", len(examples), unit="row") as progress:
         blocks = []
-        for begin, end in _ranges(examples):
+        for begin, end in _row_blocks(examples):
             first = tokenizer.encode_batch(examples.texts[begin:end])
             second = None if examples.pairs is None else tokenizer.encode_batch(examples.pairs[begin:end])
-            blocks.append(_join(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP]))
+            blocks.append(join_rows(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP]))
             progress.update(end - begin)
+    lengths = np.concatenate([np.diff(block.input_ids.row_splits) for block in blocks])
+    whole_lengths = np.concatenate([block.whole_lengths for block in blocks])
     features = Features(
         input_ids=Ragged(
-            np.concatenate([block.values for block in blocks]),
-            np.cumsum(np.concatenate([[0], *(block.lengths for block in blocks)])),
+            np.concatenate([block.input_ids.values for block in blocks]), np.concatenate([[0], np.cumsum(lengths)])
         ),
         first_lengths=np.concatenate([block.first_lengths for block in blocks]),
         labels=labels,
         max_seq_length=max_seq_length,
-        cut=sum(block.cut for block in blocks),
-        longest=max(block.longest for block in blocks),
+        cut=int(np.count_nonzero(lengths < whole_lengths)),
+        longest=int(whole_lengths.max()),
     )
-    empty = int((features.lengths == 2).sum())
+    empty = int((features.lengths == SPECIAL_IN_TEXT).sum())
     if empty:
         logger.warning("%s: %s row%s without any token.", examples.path, f"{empty:,}", "s" * (empty > 1))
     return features
 
 
-def _ranges(examples: Examples) -> Iterator[tuple[int, int]]:
+def _row_blocks(examples: Examples) -> Iterator[tuple[int, int]]:
     """Ranges of rows that are tokenized together: not too many, and not too much text, or a single row."""
     sizes = [list(map(len, texts)) for texts in (examples.texts, examples.pairs or ())]
     begin, characters = 0, 0
@@ -178,44 +178,3 @@ def _ranges(examples: Examples) -> Iterator[tuple[int, int]]:
             begin, characters = row, 0
         characters += size
     yield begin, len(examples)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Block:
-    values: NDArray[np.int32]
-    lengths: NDArray[np.int64]
-    first_lengths: NDArray[np.int64]
-    cut: int
-    longest: int
-
-
-def _join(first: Ragged, second: Ragged | None, max_seq_length: int, cls: int, sep: int) -> _Block:
-    a = np.diff(first.row_splits)
-    b = np.zeros_like(a) if second is None else np.diff(second.row_splits)
-    pair = b > 0
-    room = max_seq_length - 2 - pair
-    # The longer one is cut down to the other's length, then both in turn, the second first.
-    kept_b = np.minimum(b, np.maximum(room // 2, room - a))
-    kept_a = np.minimum(a, room - kept_b)
-
-    first_lengths = kept_a + 2
-    lengths = first_lengths + kept_b + pair
-    starts = np.cumsum(lengths) - lengths
-    values = np.full(lengths.sum(), sep, np.int32)
-    values[starts] = cls
-    _copy(values, starts + 1, first, kept_a)
-    if second is not None:
-        _copy(values, starts + first_lengths, second, kept_b)
-    return _Block(
-        values,
-        lengths,
-        first_lengths,
-        cut=int(((kept_a < a) | (kept_b < b)).sum()),
-        longest=int((a + b + 2 + pair).max()),
-    )
-
-
-def _copy(target: NDArray[np.int32], starts: NDArray[np.int64], source: Ragged, counts: NDArray[np.int64]) -> None:
-    """Puts the first `counts[i]` values of row `i` at `starts[i]`."""
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    target[np.repeat(starts, counts) + within] = source.values[np.repeat(source.row_splits[:-1], counts) + within]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_tf2.sequences import CLS, SEP
+from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_TEXT, truncated_lengths
 
 Batch = dict[str, tf.Tensor]
 
@@ -41,7 +41,7 @@ class SpecialPieces(NamedTuple):
 
 
 def join(first: tf.RaggedTensor, second: tf.RaggedTensor | None, max_seq_length: int, special: SpecialPieces) -> Batch:
-    """`[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]` where `b` has a token, cut to fit as `sequences.truncate_pair` cuts.
+    """`[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]` where `b` has a token, truncated by `truncated_lengths`.
 
     Args:
       first: int32 `[B, (pieces)]`.
@@ -52,10 +52,7 @@ def join(first: tf.RaggedTensor, second: tf.RaggedTensor | None, max_seq_length:
     a = first.row_lengths()
     b = tf.zeros_like(a) if second is None else second.row_lengths()
     pair = tf.cast(b > 0, tf.int64)
-    room = max_seq_length - 2 - pair
-    # The longer one is cut down to the other's length, then both in turn, the second first.
-    kept_b = tf.minimum(b, tf.maximum(room // 2, room - a))
-    kept_a = tf.minimum(a, room - kept_b)
+    kept_a, kept_b = truncated_lengths(a, b, max_seq_length - SPECIAL_IN_TEXT - pair, tf)
     one = tf.ones_like(a)
     parts = [repeated(special.cls, one), head(first, kept_a), repeated(special.sep, one)]
     if second is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.progress import Progress
-from bert_tf2.sequences import CLS, SEP
+from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_TEXT, ranges
 from bert_tf2.tasks.foundation import Tokenizer
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
@@ -99,7 +99,7 @@ def featurize(sentences: Sentences, tokenizer: Tokenizer, description: TaggingDe
     whole = _tokenize(sentences, tokenizer)
     counts = np.diff(whole.row_splits)
     pieces = np.minimum(counts, description.room)
-    kept = whole.values[_ranges(whole.row_splits[:-1], pieces)]
+    kept = whole.values[ranges(whole.row_splits[:-1], pieces)]
     windows = divide(pieces, sentences.row_splits, description.room, description.context)
     places = np.concatenate([[0], np.cumsum(counts)])
     return Features(
@@ -136,9 +136,9 @@ def _join(values: NDArray[np.int32], pieces: Ints, windows: Windows, cls: int, s
     """
     places = np.concatenate([[0], np.cumsum(pieces)])  # [W + 1]
     sizes = places[windows.end] - places[windows.first]  # [M]
-    row_splits = np.concatenate([[0], np.cumsum(sizes + 2)])
-    sources = _ranges(places[windows.first], sizes)  # of each piece in a window, its place in `values`
-    targets = _ranges(row_splits[:-1] + 1, sizes)
+    row_splits = np.concatenate([[0], np.cumsum(sizes + SPECIAL_IN_TEXT)])
+    sources = ranges(places[windows.first], sizes)  # of each piece in a window, its place in `values`
+    targets = ranges(row_splits[:-1] + 1, sizes)
     input_ids = np.full(row_splits[-1], sep, np.int32)
     input_ids[row_splits[:-1]] = cls
     input_ids[targets] = values[sources]
@@ -149,9 +149,3 @@ def _join(values: NDArray[np.int32], pieces: Ints, windows: Windows, cls: int, s
     words = np.full(row_splits[-1], _NO_WORD, np.int64)
     words[targets] = np.where(is_first & is_decided, word_of, _NO_WORD)
     return {"row_splits": row_splits, "input_ids": input_ids, "words": words}
-
-
-def _ranges(starts: Ints, counts: Ints) -> Ints:
-    """`starts[0], starts[0] + 1, ...`, `counts[0]` of them, then those of the next: int64 [sum of counts]."""
-    before = np.cumsum(counts) - counts
-    return np.repeat(starts - before, counts) + np.arange(counts.sum())
