@@ -93,8 +93,8 @@ def make_records(folder: Path, options: argparse.Namespace) -> None:
     schema = records.pretraining(_SEQUENCE, _PREDICTIONS)
     paths = [str(folder / f"part-{number:05}.tfrecord") for number in range(options.files)]
     rng, rows = np.random.default_rng(1), 4096
+    encoder, written = fast_records.Encoder(schema), 0
     with fast_records.BlockWriter(paths, schema) as writer:
-        written = 0
         while written < options.megabytes * 1e6:
             columns = {feature.name: np.ones((rows, *feature.shape), np.int32) for feature in schema.features}
             columns["input_ids"] = rng.integers(5, 995, (rows, _SEQUENCE), np.int32)
@@ -102,9 +102,9 @@ def make_records(folder: Path, options: argparse.Namespace) -> None:
             columns["masked_lm_ids"] = rng.integers(5, 995, (rows, _PREDICTIONS), np.int32)
             columns["masked_lm_weights"] = np.ones((rows, _PREDICTIONS), np.float32)
             columns["next_sentence_labels"] = rng.integers(0, 2, (rows, 1), np.int32)
-            values = writer.encoder.values(columns)
-            written += len(writer.encoder.encode(values)[0])
-            writer.write_values(values)
+            block = encoder.rows(columns)
+            written += len(encoder.encode(block)[0])
+            writer.write_rows(block)
 
 
 def make_rows(path: Path, options: argparse.Namespace) -> None:

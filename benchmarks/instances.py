@@ -6,6 +6,7 @@ Prints microseconds each and the ratio of the medians; checks that both made the
 """
 
 import argparse
+import dataclasses
 import gc
 import os
 import random
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_tf2 import files, instances, records
+from bert_tf2 import files, records
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.fast_records import BlockWriter
 from bert_tf2.instances import InstanceParameters
@@ -26,6 +27,8 @@ from bert_tf2.tokenization import FullTokenizer
 
 _BLOCK = 2048
 _SEED = 12345
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # for `reference`, the definition
 
 
 def timed(call):
@@ -35,7 +38,7 @@ def timed(call):
     return result, time.perf_counter() - start
 
 
-def corpus_of(documents: list[instances.Document], vocab: dict[str, int]) -> Corpus:
+def corpus_of(documents: list, vocab: dict[str, int]) -> Corpus:
     segments = [segment for document in documents for segment in document]
     return Corpus(
         np.fromiter((vocab[token] for segment in segments for token in segment), np.int32),
@@ -44,7 +47,9 @@ def corpus_of(documents: list[instances.Document], vocab: dict[str, int]) -> Cor
     )
 
 
-def write_plainly(made: list[instances.TrainingInstance], tokenizer, parameters, schema, path: str) -> None:
+def write_plainly(made: list, tokenizer, parameters, schema, path: str) -> None:
+    from reference import instances
+
     with records.RecordWriter([path]) as writer:
         for instance in made:
             writer.write(schema.encode(instances.instance_features(instance, tokenizer, parameters)))
@@ -52,16 +57,15 @@ def write_plainly(made: list[instances.TrainingInstance], tokenizer, parameters,
 
 def write_fast(made: InstanceArrays, schema, path: str) -> None:
     with BlockWriter([path], schema) as writer:
-        assert writer.encoder is not None
         for start in range(0, len(made), _BLOCK):
-            writer.write_values(made.rows(writer.encoder.places, writer.encoder.width, start, start + _BLOCK))
+            writer.write_rows(made.rows(schema, start, start + _BLOCK))
 
 
 def seconds_to_start() -> tuple[float, float]:
     """Seconds until the compiled code can be called: the first time ever, and later."""
     code = (
         "import time, numba; start = time.perf_counter(); from bert_tf2.compilation import kernel\n"
-        "for name in ('instance_kernel', 'record_kernel'): assert kernel(f'bert_tf2.{name}')\n"
+        "for name in ('instance_kernel', 'record_kernel'): kernel(f'bert_tf2.{name}')\n"
         "print(time.perf_counter() - start)"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -81,6 +85,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--do_whole_word_mask", action="store_true")
     arguments = parser.parse_args()
+
+    from reference import instances
 
     tokenizer = FullTokenizer(arguments.vocab)
     documents = instances.read_documents(files.read_lines(arguments.text), tokenizer.tokenize)
@@ -112,7 +118,9 @@ def main() -> None:
             ):
                 seconds.setdefault(name, []).append(value)
 
-    print(f"{len(fast):,} instances, {fast.nbytes / len(fast):.0f} bytes each; files equal in every repetition")
+    arrays = (getattr(fast, field.name) for field in dataclasses.fields(fast) if field.name != "token_ids")
+    size = sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+    print(f"{len(fast):,} instances, {size / len(fast):.0f} bytes each; files equal in every repetition")
     print(f"{'':12}{'plain us':>12}{'fast us':>12}{'ratio':>10}{'range':>16}")
     for name, values in seconds.items():
         plain_us, fast_us = (statistics.median(column) / len(fast) * 1e6 for column in zip(*values, strict=True))

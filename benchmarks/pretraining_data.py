@@ -1,4 +1,4 @@
-"""Text to records: the command against the plain-Python path, which has the original's cost, and against Hugging Face.
+"""Text to records: the command against plain Python, which has the original's cost, and against Hugging Face.
 
     python benchmarks/pretraining_data.py --text=en_novels.txt --vocab=bert_uncased.txt
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 
 class Seconds(NamedTuple):
@@ -51,7 +51,9 @@ def timed(call):
 def plain(text: str, vocab: str, dupe_factor: int, output: str) -> dict[str, Seconds]:
     """Seconds of each stage of the readable definition: strings, one instance and one record at a time."""
     _, starting = timed(lambda: importlib.import_module("tensorflow"))  # which writes the records
-    from bert_tf2 import files, instances, records
+    from reference import instances
+
+    from bert_tf2 import files, records
     from bert_tf2.instances import InstanceParameters
     from bert_tf2.tokenization import FullTokenizer
 

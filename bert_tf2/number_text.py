@@ -2,6 +2,10 @@
 
 The text of a number `x` is that of `json.dumps(round(float(x), 6))`, as the original's `extract_features.py` writes it:
 `0.25`, `-0.0`, `1.2e-05`, `NaN`.
+
+Written by our own compiled code, as no library writes that text: orjson, for one, writes `1.2e-5` and `null`, and does
+not round. Python's own way, which numbers that are not finite or very large still take, is about 20 times slower
+(755 ns a number instead of 36), longer than the model takes to compute it on a good device.
 """
 
 import itertools

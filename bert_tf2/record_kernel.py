@@ -4,6 +4,10 @@ A file is a row of records: length (8 bytes), its checksum (4), the example, its
 example is nested messages, and each stands behind its length, so that lengths are added up from the inside:
 
     Example { Features { entry { name, Feature { Int64List or FloatList { packed values } } } ... } }
+
+Written by hand, as the `protobuf` package and TensorFlow's writer take a Python object for each value and a call for
+each record: 23 times the time (some 115 µs a record of 128 tokens instead of 5), which would be most of the time of
+making records. That the bytes are theirs is tested for any schema and values.
 """
 
 from collections.abc import Sequence

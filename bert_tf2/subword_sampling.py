@@ -1,7 +1,8 @@
 """Drawing the pieces of a text instead of taking the best ones: subword regularisation, with draws that repeat.
 
-The `sentencepiece` package samples, too, but its draws differ from process to process (0.2.3) or cannot be seeded again
-(before). These depend on the random numbers alone. Both follow the library in everything else.
+The `sentencepiece` package samples, too, but cannot take the place of this: with the same seed, its draws differ from
+process to process (0.2.3) or cannot be seeded again (before), and records would not be the same from run to run. These
+depend on the random numbers alone. Both functions follow the library in everything else.
 
 - `sample_unigram`: Kudo, "Subword Regularization" (2018): a cut of the text into pieces is drawn with a probability
   proportional to its probability under the model to the power alpha. Forward filtering, backward sampling.
@@ -14,7 +15,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-UNKNOWN = -1
+NO_PIECE = -1
 """Stands for a character that no piece has."""
 
 _UNKNOWN_PENALTY = 10.0  # below the worst piece
@@ -37,7 +38,7 @@ class Piece(NamedTuple):
 
 
 Sampler = Callable[[str, random.Random], list[int]]
-"""A normalised word and a source of randomness to ids, `UNKNOWN` among them."""
+"""A normalised word and a source of randomness to ids, `NO_PIECE` among them."""
 
 
 def split_words(text: str) -> list[str]:
@@ -73,7 +74,7 @@ def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
                     score = _USER_DEFINED_SCORE if piece.user_defined else piece.score
                     ending[end].append((start, piece.piece_id, score))
                 elif end == start + 1:
-                    ending[end].append((start, UNKNOWN, unknown_score))
+                    ending[end].append((start, NO_PIECE, unknown_score))
         total = [0.0] * (len(word) + 1)  # the log of the sum over all cuts up to here
         chances: _Lattice = [[]]
         for end in range(1, len(word) + 1):
@@ -164,6 +165,6 @@ def sample_bpe(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
                 before[after[left]] = left
             consider(before[left], left)
             consider(left, after[left])
-        return [pieces[part].piece_id if part in pieces else UNKNOWN for part in parts if part]
+        return [pieces[part].piece_id if part in pieces else NO_PIECE for part in parts if part]
 
     return sample

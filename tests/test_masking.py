@@ -1,4 +1,4 @@
-"""Masks drawn in the input pipeline: the statistics of instances.mask_tokens, exact counts, whole words, resuming."""
+"""Masks drawn in the input pipeline: the statistics of the reference, exact counts, whole words, resuming."""
 
 import collections
 import itertools
