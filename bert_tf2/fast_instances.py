@@ -16,7 +16,7 @@ from bert_tf2.compilation import kernel
 from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.records import Schema
-from bert_tf2.tokenization import CLS, MASK, SEP
+from bert_tf2.sequences import CLS, MASK, SEP
 
 _SLICE = 32_768  # instances made at once: a fraction of a second
 

@@ -227,8 +227,17 @@ def classification(max_seq_length: int, *, label_size: int = 1, label_kind: Kind
     | label_ids | [L] | the label's id, L = 1; of several labels 1 for those that apply; for regression a float, L = 1 |
     | is_real_example | [1] | 0 for rows that only fill up a batch |
     """
-    features = [Feature("label_ids", (label_size,), label_kind), Feature("is_real_example", (1,))]
-    return Schema("classification", (*_sequences(max_seq_length), *features))
+    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
+    return Schema(
+        "classification",
+        (
+            Feature("input_ids", **sequence),
+            Feature("input_mask", **sequence),
+            Feature("segment_ids", **sequence),
+            Feature("label_ids", (label_size,), label_kind),
+            Feature("is_real_example", (1,)),
+        ),
+    )
 
 
 class RecordWriter:

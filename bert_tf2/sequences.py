@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.fast_tokenizer import Ragged
-from bert_tf2.tokenization import CLS as CLS
-from bert_tf2.tokenization import SEP as SEP
+from bert_tf2.tokenization import SPECIAL_TOKENS
 
 T = TypeVar("T")
 Ints = NDArray[np.int64]
+
+_, _, CLS, SEP, MASK = SPECIAL_TOKENS
 
 SPECIAL_IN_TEXT = 2
 """Special tokens of `[CLS] a [SEP]`."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from reference.sequences import truncate_pair
 
 from bert_tf2.instances import InstanceParameters
-from bert_tf2.sequences import join_pair, pad
-from bert_tf2.tokenization import CLS, MASK, SEP, FullTokenizer
+from bert_tf2.sequences import CLS, MASK, SEP, join_pair, pad
+from bert_tf2.tokenization import FullTokenizer
 
 Segment = Sequence[str]
 Document = Sequence[Segment]

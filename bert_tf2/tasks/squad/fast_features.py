@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from bert_tf2 import records
 from bert_tf2.fast_records import BlockWriter
 from bert_tf2.progress import Progress
-from bert_tf2.sequences import CLS, SEP
-from bert_tf2.tasks.squad.features import FIRST_UNIQUE_ID, SPECIAL_TOKENS, FeatureParameters
+from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_PAIR, ranges
+from bert_tf2.tasks.squad.features import FIRST_UNIQUE_ID, FeatureParameters
 from bert_tf2.tasks.squad.tokenized import Ints, TokenizedExamples
 
 logger = logging.getLogger(__name__)
@@ -149,9 +149,9 @@ class Windows:
         input_ids[:, 0] = vocab[CLS]
         input_ids[numbers, offset - 1] = input_ids[numbers, lengths - 1] = vocab[SEP]
         question_start = questions.row_splits[self.example[rows]]
-        input_ids[in_question] = questions.values[_ranges(question_start, offset - 2)]
+        input_ids[in_question] = questions.values[ranges(question_start, offset - 2)]
         document_ids = self.tokenized.documents.values
-        input_ids[in_document] = document_ids[_ranges(self.document_start[rows], self.length[rows])]
+        input_ids[in_document] = document_ids[ranges(self.document_start[rows], self.length[rows])]
 
         input_mask = positions < lengths[:, None]
         columns: dict[str, Any] = {
@@ -246,7 +246,7 @@ def make_windows(tokenized: TokenizedExamples, parameters: FeatureParameters, tr
     question_lengths = np.minimum(np.diff(tokenized.questions.row_splits), parameters.max_query_length)
     example, start, length = _spans(
         np.diff(tokenized.documents.row_splits)[tokenized.paragraph],
-        parameters.max_seq_length - SPECIAL_TOKENS - question_lengths,
+        parameters.max_seq_length - SPECIAL_IN_PAIR - question_lengths,
         parameters.doc_stride,
     )
     made = Windows(tokenized, parameters, training, question_lengths, example, start, length)
@@ -282,12 +282,5 @@ def _spans(tokens: Ints, most: Ints, doc_stride: int) -> tuple[Ints, Ints, Ints]
     stride = np.minimum(most, doc_stride)
     counts = np.where(tokens > 0, 1 + np.maximum(0, -((most - tokens) // stride)), 0)  # rounded up
     document = np.repeat(np.arange(len(tokens)), counts)
-    start = _ranges(np.zeros_like(counts), counts) * stride[document]
+    start = ranges(0, counts) * stride[document]
     return document, start, np.minimum(tokens[document] - start, most[document])
-
-
-def _ranges(starts: Ints, lengths: Ints) -> Ints:
-    """All numbers of ranges, one range after the other."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
