@@ -1,7 +1,8 @@
-"""The answers of `answers.predict`, for all questions; no TensorFlow.
+"""Logits turned into answers, for all questions; no TensorFlow.
 
-Arrays find the best spans of all windows of a block at once, without sorting whole rows, and where they stand in the
-text. What is left to do for each span is to cut the text, and to align those whose place is not sure.
+Follows `write_predictions` of google-research/bert `run_squad.py`. Arrays find the best spans of all windows of a block
+at once, without sorting whole rows, and where they stand in the text. What is left to do for each span is to cut the
+text, and to align those whose place is not sure.
 
 `F` windows, `B` windows of a block, `N` `n_best_size`, `S` `max_seq_length`, `C` spans.
 """
@@ -71,7 +72,15 @@ def predict(
 
 
 def best_indexes(logits: NDArray[Any], count: int) -> Ints:
-    """`answers.best_indexes` of each row of logits, `[B, S]`; the result is `[B, min(count, S)]`."""
+    """Where the `count` highest logits of each row are, the highest first; of equal ones, the first comes first.
+
+    Args:
+      logits: `[B, S]`.
+      count: how many.
+
+    Returns:
+      `[B, min(count, S)]`.
+    """
     rows, size = logits.shape
     if count >= size:
         return np.argsort(-logits, axis=1, kind="stable")
@@ -136,7 +145,7 @@ def _best_spans(
     length = ends[:, None, :] - starts[:, :, None]  # [B, N, N], less 1
     fits = start_fits[:, :, None] & end_fits[:, None, :] & (length >= 0) & (length < parameters.max_answer_length)
 
-    window, start, end = np.nonzero(fits)  # [C], in the order in which the definition meets them
+    window, start, end = np.nonzero(fits)  # [C], in the order in which the original meets them
     start, end = starts[window, start], ends[window, end]
     example = windows.example[rows][window] - first
     start_logit, end_logit = (
@@ -232,8 +241,8 @@ class _Texts:
     """From spans of tokens to characters of contexts; tokens are counted over all documents, T of them.
 
     Where no piece of a word is `[UNK]` and its pieces have as many characters as it, each piece has its place in the
-    word, and the place of a span is that of its first and last piece. That is what `answers.align` finds as well,
-    unless the same characters occur in the words before: they would have to begin in the first word, before the span.
+    word, and the place of a span is that of its first and last piece. That is what `aligned` finds as well, unless the
+    same characters occur in the words before: they would have to begin in the first word, before the span.
     """
 
     def __init__(self, tokenized: TokenizedExamples) -> None:
@@ -277,7 +286,7 @@ class _Texts:
           last: as given.
           starts: the character of the context where it begins.
           ends: the character behind its end.
-          is_sure: whether `answers.align` finds the same.
+          is_sure: whether `aligned` finds the same.
         """
         is_whole = self._is_first[first] & self._is_last[last]  # all tokens of the words: aligned, these words again
         fits = ~self._is_misfit[first] & (self._misfits[first] == self._misfits[last])
@@ -286,7 +295,21 @@ class _Texts:
         return first, last, starts, ends, is_whole | (fits & self._is_fresh[first])
 
     def aligned(self, paragraph: Paragraph, first: int, last: int) -> tuple[int, int]:
-        """`answers.align` of a span, as characters of the context."""
+        """Finds the part of a span's words that became its pieces.
+
+        The words hold more than the span: of `Steve Smith's.` only `steve smith` may be meant, and with case and
+        accents. So its pieces are sought in what the tokenizer makes of the words; where that has as many characters as
+        the words, whitespace aside, characters correspond one to one.
+
+        Args:
+          paragraph: the context.
+          first: the first token of the span.
+          last: its last token.
+
+        Returns:
+          From which to which character of the context (not included) the part goes; all of the words where the
+          correspondence cannot be found.
+        """
         predicted = detokenized([self._piece(index) for index in self._ids[first : last + 1].tolist()])
         first, last = int(self._words[first]), int(self._words[last])
         words = paragraph.words[first : last + 1]
