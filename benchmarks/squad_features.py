@@ -29,7 +29,7 @@ from bert_tf2.tasks.squad import answers, examples, fast_answers, fast_features,
 from bert_tf2.tokenization import FullTokenizer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from reference import squad_answers, squad_windows  # noqa: E402
+from reference import squad_answers, squad_windows
 
 _SEED = 12345
 
