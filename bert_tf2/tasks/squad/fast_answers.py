@@ -7,8 +7,7 @@ text, and to align those whose place is not sure.
 `F` windows, `B` windows of a block, `N` `n_best_size`, `S` `max_seq_length`, `C` spans.
 """
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -252,27 +251,43 @@ class _Texts:
         self._basic = _BasicWords(tokenized.tokenizer.do_lower_case)
         paragraphs = tokenized.paragraphs
         first_word = np.cumsum([0, *(len(paragraph.words) for paragraph in paragraphs)])
-        starts = np.fromiter(chain.from_iterable(paragraph.starts for paragraph in paragraphs), np.int64)
-        lengths = np.fromiter((len(word) for paragraph in paragraphs for word in paragraph.words), np.int64)
+        starts = _joined(np.asarray(paragraph.starts) for paragraph in paragraphs)
+        lengths = _joined(paragraph.words.lengths for paragraph in paragraphs)
 
         word = np.repeat(first_word[:-1], np.diff(tokenized.documents.row_splits)) + self._words  # [T]
         self._is_first = np.diff(word, prepend=-1) > 0
         self._is_last = np.diff(word, append=len(starts)) > 0
         self._word_starts, self._word_ends = starts[word], (starts + lengths)[word]
 
-        pieces = list(map(self._piece, self._ids.tolist()))
-        pieces = [piece.removeprefix("##") for piece in pieces]
-        sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        vocab = tokenized.tokenizer.vocab
+        sizes_of_pieces = np.zeros(max(vocab.values()) + 1, np.int64)
+        sizes_of_pieces[list(vocab.values())] = [len(piece.removeprefix("##")) for piece in vocab]
+        sizes = sizes_of_pieces[self._ids]  # [T]
         ends = np.cumsum(sizes)
         before_word = (ends - sizes)[self._is_first][np.cumsum(self._is_first) - 1]  # [T], characters of all pieces
         self._starts = self._word_starts + ends - sizes - before_word
         self._ends = self._word_starts + ends - before_word
-        is_unknown = self._ids == tokenized.tokenizer.vocab[UNKNOWN]  # it stands for any number of characters
+        is_unknown = self._ids == vocab[UNKNOWN]  # it stands for any number of characters
         fits = np.bincount(word, sizes, len(lengths)) == lengths
         fits &= np.bincount(word, is_unknown, len(lengths)) == 0
         self._misfits = np.cumsum(~fits)[word]  # [T]
         self._is_misfit = ~fits[word]
-        self._is_fresh = _begins_afresh(pieces, self._is_first)
+        self._is_fresh = self._begins_afresh()
+
+    def _begins_afresh(self) -> NDArray[np.bool_]:
+        """Whether the first character of a piece is not in the pieces before it in the same word, `[T]`."""
+        afresh = np.ones(len(self._ids), np.bool_)
+        before = ""
+        end = -1  # of what `before` holds
+        places = np.flatnonzero(~self._is_first)
+        for place, id_before, own_id in zip(
+            places.tolist(), self._ids[places - 1].tolist(), self._ids[places].tolist(), strict=True
+        ):
+            last = self._piece(id_before).removeprefix("##")
+            before = before + last if place - 1 == end else last
+            afresh[place] = self._piece(own_id).removeprefix("##")[0] not in before
+            end = place
+        return afresh
 
     def columns(self, first: Ints, last: Ints) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
         """Where spans are.
@@ -332,18 +347,5 @@ class _Texts:
         return start + before, end - after
 
 
-def _begins_afresh(pieces: list[str], is_first: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether the first character of a piece is not in the pieces before it in the same word, `[T]`.
-
-    Args:
-      pieces: T, without `##`.
-      is_first: `[T]`, whether a piece is the first one of its word.
-    """
-    afresh = np.ones(len(pieces), np.bool_)
-    before = ""
-    end = -1  # of what `before` holds
-    for place in np.flatnonzero(~is_first).tolist():
-        before = before + pieces[place - 1] if place - 1 == end else pieces[place - 1]
-        afresh[place] = pieces[place][0] not in before
-        end = place
-    return afresh
+def _joined(arrays: Iterable[NDArray[Any]]) -> Ints:
+    return np.concatenate([np.empty(0, np.int64), *arrays])
