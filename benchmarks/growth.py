@@ -220,10 +220,8 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     with Memory() as memory:
         _MEASUREMENTS[name](folder, options)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_before
-    print(
-        f"{name:14} {seconds:8.1f} s, {cpu_seconds:,.1f} s of processors   memory {memory.highest:8,.0f} MB, {before:,.0f} of them at the beginning;",
-        end=" ",
-    )
+    print(f"{name:14} {seconds:8.1f} s, {cpu_seconds:,.1f} s of processors", end="   ")
+    print(f"memory {memory.highest:8,.0f} MB, {before:,.0f} of them at the beginning;", end=" ")
     print(f"peak {_status('VmHWM'):,.0f} MB", flush=True)
 
 
