@@ -14,7 +14,8 @@ size, so that the data is all that counts:
 * rows: the same on long texts;
 * contexts: `run_squad.py --do_predict`, each question with a context of its own.
 
-Seconds are those of the work itself, Python's and TensorFlow's start left out. Memory is what the process holds that
+Seconds are those of the work itself, Python's and TensorFlow's start left out; those of processors, of all threads
+together, vary less where other work shares the machine. Memory is what the process holds that
 no file on disk stands behind (`RssAnon` of Linux), at its highest, sampled; `peak` is all that is resident, pages of
 mapped files included, which the system takes back when it needs them.
 """
@@ -215,14 +216,12 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     tf.random.normal([1])
     for module in ("record_kernel", "wordpiece_kernel"):
         kernel(f"bert_tf2.{module}")
-    before, began = _status("RssAnon"), time.perf_counter()
+    before, began, cpu_before = _status("RssAnon"), time.perf_counter(), time.process_time()
     with Memory() as memory:
         _MEASUREMENTS[name](folder, options)
-    seconds = time.perf_counter() - began
-    print(
-        f"{name:14} {seconds:8.1f} s   memory {memory.highest:8,.0f} MB, {before:,.0f} of them at the beginning;",
-        end=" ",
-    )
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_before
+    print(f"{name:14} {seconds:8.1f} s, {cpu_seconds:,.1f} s of processors", end="   ")
+    print(f"memory {memory.highest:8,.0f} MB, {before:,.0f} of them at the beginning;", end=" ")
     print(f"peak {_status('VmHWM'):,.0f} MB", flush=True)
 
 

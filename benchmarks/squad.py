@@ -136,28 +136,27 @@ def _time_prediction(config) -> dict:
 # --- The peer, in a process of its own -------------------------------------------------------------------------------
 
 
-def peer(options: argparse.Namespace) -> dict:
-    import numpy as np
-    import torch
-    from transformers import AutoTokenizer, BertForQuestionAnswering
+class Peer:
+    """transformers' model and tokenizer, and what is asked of them."""
 
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
-    model = BertForQuestionAnswering.from_pretrained(options.model)
+    def __init__(self, options: argparse.Namespace) -> None:
+        import torch
+        from transformers import AutoTokenizer, BertForQuestionAnswering
 
-    def windows_of(path: str) -> tuple[list[dict], list[dict]]:
+        torch.set_num_threads(options.threads)
+        torch.manual_seed(options.seed)
+        self.options = options
+        self.tokenizer = AutoTokenizer.from_pretrained(options.model)
+        self.model = BertForQuestionAnswering.from_pretrained(options.model)
+        precision = options.precision == "bfloat16"
+        self.autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision)
+
+    def windows(self, path: str) -> tuple[list[dict], list[dict]]:
         """Questions, and their windows with what tells where they are in the text."""
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        questions = [
-            {"id": qa["id"], "question": qa["question"], "context": part["context"], "answer": qa["answers"][0]}
-            for article in content["data"]
-            for part in article["paragraphs"]
-            for qa in part["qas"]
-        ]
+        options, questions = self.options, read_questions(path)
         # Its stride is what two windows share, ours what lies between their beginnings.
         overlap = options.max_seq_length - 16 - options.doc_stride
-        encoded = tokenizer(
+        encoded = self.tokenizer(
             [one["question"].lstrip() for one in questions],
             [one["context"] for one in questions],
             truncation="only_second",
@@ -175,85 +174,110 @@ def peer(options: argparse.Namespace) -> dict:
             rows.append({"inputs": inputs, "question": number, "places": places})
         return questions, rows
 
-    def positions(question: dict, row: dict) -> tuple[int, int]:
-        """First and last token of the answer; 0 and 0 where the window does not have it whole."""
-        start = question["answer"]["answer_start"]
-        end = start + len(question["answer"]["text"])
-        known = [index for index, place in enumerate(row["places"]) if place]
-        if not known or row["places"][known[0]][0] > start or row["places"][known[-1]][1] < end:
-            return 0, 0
-        inside = [index for index in known if row["places"][index][1] > start and row["places"][index][0] < end]
-        return (inside[0], inside[-1]) if inside else (0, 0)
+    def batch(self, rows: list[dict]) -> dict:
+        pad_to = self.options.max_seq_length if self.options.full_padding else None
+        return sides.torch_batch(self.tokenizer, [row["inputs"] for row in rows], pad_to)
 
-    pad_to = options.max_seq_length if options.full_padding else None
-    autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=options.precision == "bfloat16")
+    def train(self) -> float:
+        import numpy as np
+        import torch
 
-    def batch(rows: list[dict]) -> dict:
-        return sides.torch_batch(tokenizer, [row["inputs"] for row in rows], pad_to)
-
-    def train() -> float:
-        questions, rows = windows_of(options.train)
+        options = self.options
+        questions, rows = self.windows(options.train)
         targets = [positions(questions[row["question"]], row) for row in rows]
         steps = int(len(questions) / options.batch_size * options.epochs)
 
         def loss_of(chosen: Any) -> Any:
             starts, ends = (torch.tensor([targets[row][end] for row in chosen]) for end in (0, 1))
-            inputs = batch([rows[row] for row in chosen])
-            with autocast():
-                return model(**inputs, start_positions=starts, end_positions=ends).loss
+            inputs = self.batch([rows[row] for row in chosen])
+            with self.autocast():
+                return self.model(**inputs, start_positions=starts, end_positions=ends).loss
 
         if options.what == "training":
-            return sides.torch_train(model, options, len(rows), steps, options.warm_up + options.steps, loss_of)
+            return sides.torch_train(self.model, options, len(rows), steps, options.warm_up + options.steps, loss_of)
         # Parts of like length, one after the other, are the same step in less time.
         lengths = np.array([len(row["inputs"]["input_ids"]) for row in rows])
-        return sides.torch_train(model, options, len(rows), steps, steps, loss_of, lengths)
+        return sides.torch_train(self.model, options, len(rows), steps, steps, loss_of, lengths)
 
-    def logits_of(rows: list[dict]) -> list[tuple]:
+    def logits(self, rows: list[dict]) -> list[tuple]:
+        import torch
+
         found = []
-        with torch.inference_mode(), autocast():
-            for first in range(0, len(rows), options.predict_batch_size):
-                outputs = model(**batch(rows[first : first + options.predict_batch_size]))
+        with torch.inference_mode(), self.autocast():
+            for first in range(0, len(rows), self.options.predict_batch_size):
+                outputs = self.model(**self.batch(rows[first : first + self.options.predict_batch_size]))
                 starts, ends = outputs.start_logits.float(), outputs.end_logits.float()
                 found += zip(starts.numpy(), ends.numpy(), strict=True)
         return found
 
-    def answers(questions: list[dict], rows: list[dict], logits: list[tuple]) -> dict[str, str]:
-        best: dict[int, tuple[float, int, int]] = {}
-        for row, (start_logits, end_logits) in zip(rows, logits, strict=True):
-            places = row["places"]
-            starts, ends = (np.argsort(values)[: -_N_BEST - 1 : -1].tolist() for values in (start_logits, end_logits))
-            for start in starts:
-                for end in ends:
-                    if max(start, end) >= len(places) or not places[start] or not places[end]:
-                        continue
-                    if not start <= end < start + _LONGEST_ANSWER:
-                        continue
-                    score = float(start_logits[start] + end_logits[end])
-                    if score > best.get(row["question"], (-1e9,))[0]:
-                        best[row["question"]] = score, places[start][0], places[end][1]
-        texts = {}
-        for number, question in enumerate(questions):
-            _, start, end = best.get(number, (0, 0, 0))
-            texts[question["id"]] = question["context"][start:end]
-        return texts
+    def predict(self) -> tuple[dict[str, str], dict[str, float]]:
+        """Answers by question, and what was done in a second."""
+        self.model.eval()
+        _, rows = self.windows(self.options.test)  # also a warm-up
+        self.logits(rows[:_WARM_UP_WINDOWS])
+        begin = time.perf_counter()
+        questions, rows = self.windows(self.options.test)
+        middle = time.perf_counter()
+        logits = self.logits(rows)
+        taken = time.perf_counter() - middle
+        texts = answers(questions, rows, logits)
+        whole = time.perf_counter() - begin
+        return texts, {"windows_per_second": len(rows) / taken, "questions_per_second": len(questions) / whole}
 
+
+def read_questions(path: str) -> list[dict]:
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    return [
+        {"id": qa["id"], "question": qa["question"], "context": part["context"], "answer": qa["answers"][0]}
+        for article in content["data"]
+        for part in article["paragraphs"]
+        for qa in part["qas"]
+    ]
+
+
+def positions(question: dict, row: dict) -> tuple[int, int]:
+    """First and last token of the answer; 0 and 0 where the window does not have it whole."""
+    start = question["answer"]["answer_start"]
+    end = start + len(question["answer"]["text"])
+    known = [index for index, place in enumerate(row["places"]) if place]
+    if not known or row["places"][known[0]][0] > start or row["places"][known[-1]][1] < end:
+        return 0, 0
+    inside = [index for index in known if row["places"][index][1] > start and row["places"][index][0] < end]
+    return (inside[0], inside[-1]) if inside else (0, 0)
+
+
+def answers(questions: list[dict], rows: list[dict], logits: list[tuple]) -> dict[str, str]:
+    """The best span of each question as text."""
+    import numpy as np
+
+    best: dict[int, tuple[float, int, int]] = {}
+    for row, (start_logits, end_logits) in zip(rows, logits, strict=True):
+        places = row["places"]
+        starts, ends = (np.argsort(values)[: -_N_BEST - 1 : -1].tolist() for values in (start_logits, end_logits))
+        for start in starts:
+            for end in ends:
+                if max(start, end) >= len(places) or not places[start] or not places[end]:
+                    continue
+                if not start <= end < start + _LONGEST_ANSWER:
+                    continue
+                score = float(start_logits[start] + end_logits[end])
+                if score > best.get(row["question"], (-1e9,))[0]:
+                    best[row["question"]] = score, places[start][0], places[end][1]
+    texts = {}
+    for number, question in enumerate(questions):
+        _, start, end = best.get(number, (0, 0, 0))
+        texts[question["id"]] = question["context"][start:end]
+    return texts
+
+
+def peer(options: argparse.Namespace) -> dict:
+    measured = Peer(options)
     if options.what == "training":
-        return {"windows_per_second": train()}
+        return {"windows_per_second": measured.train()}
     if options.what == "scores":
-        train()
-    model.eval()
-    _, rows = windows_of(options.test)  # also a warm-up
-    logits_of(rows[:_WARM_UP_WINDOWS])
-    begin = time.perf_counter()
-    questions, rows = windows_of(options.test)
-    middle = time.perf_counter()
-    logits = logits_of(rows)
-    taken = time.perf_counter() - middle
-    texts = answers(questions, rows, logits)
-    whole = time.perf_counter() - begin
-    if options.what == "prediction":
-        return {"windows_per_second": len(rows) / taken, "questions_per_second": len(questions) / whole}
-    return {"predictions": texts}
+        measured.train()
+    texts, speed = measured.predict()
+    return {"predictions": texts} if options.what == "scores" else speed
 
 
 # --- All together ----------------------------------------------------------------------------------------------------

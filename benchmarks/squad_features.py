@@ -2,12 +2,11 @@
 
     python benchmarks/squad_features.py --squad=dev-v1.1.json --vocab=bert_uncased.txt [--version_2] [--questions=2000]
 
-Both ways do the same work in one process, in turns, on one core. The definitions (`features`, `answers`) follow the
+Both ways do the same work in one process, in turns, on one core. The definitions (`tests/reference`) follow the
 original's algorithm with this project's `FullTokenizer` and Python's `json`. The logits are made up: noise, and in each
 window a hill around some place, so that there are about as many spans to choose from as a trained model leaves.
 
 Printed are seconds (medians), and the ratio of the medians; what both made is compared in every repetition.
-`--num_workers=2` also times tokenizing by processes, of many copies of the questions.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import gc
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import OrderedDict
@@ -27,6 +27,9 @@ from bert_tf2 import records
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.tasks.squad import answers, examples, fast_answers, fast_features, features, prediction_files, tokenized
 from bert_tf2.tokenization import FullTokenizer
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from reference import squad_answers, squad_windows
 
 _SEED = 12345
 
@@ -51,7 +54,7 @@ def made_up_logits(windows: fast_features.Windows) -> tuple[np.ndarray, np.ndarr
     return start_logits, end_logits
 
 
-def write_plainly(made: list[features.WindowFeatures], parameters: features.FeatureParameters, path: str) -> None:
+def write_plainly(made: list[squad_windows.WindowFeatures], parameters: features.FeatureParameters, path: str) -> None:
     schema = records.squad(parameters.max_seq_length, training=False)
     with records.RecordWriter([path]) as writer:
         for window in made:
@@ -68,7 +71,9 @@ def predict_plainly(questions, made, logits, parameters, lower) -> list[answers.
         rows = slice(done, done + len(here))
         done += len(here)
         predictions.append(
-            answers.predict(question, here, start_logits[rows].tolist(), end_logits[rows].tolist(), parameters, lower)
+            squad_answers.predict(
+                question, here, start_logits[rows].tolist(), end_logits[rows].tolist(), parameters, lower
+            )
         )
     return predictions
 
@@ -87,21 +92,6 @@ def dump_plainly(predictions: list[answers.Prediction], folder: str) -> None:
         Path(folder, name).write_text(json.dumps(content, indent=4) + "\n")
 
 
-def workers_seconds(questions, tokenizer: FastTokenizer, num_workers: int, copies: int) -> None:
-    """Tokenizing several copies of the questions, with one process and with more."""
-    many = []
-    for _ in range(copies):
-        paragraphs = {id(one.paragraph): one.paragraph for one in questions}
-        again = {
-            key: examples.Paragraph(p.text, p.words, p.starts, p.language, p.verbatim) for key, p in paragraphs.items()
-        }
-        many += [examples.Example(one.id, one.question, again[id(one.paragraph)]) for one in questions]
-    for number in (1, num_workers):
-        begin = time.perf_counter()
-        tokenized.tokenize(many, tokenizer, number)
-        print(f"tokenizing {len(many):,} questions, {number} processes: {time.perf_counter() - begin:.2f} s")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--squad", required=True)
@@ -114,10 +104,8 @@ def main() -> None:
     parser.add_argument("--max_query_length", type=int, default=64)
     parser.add_argument("--questions", type=int, help="only so many")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--num_workers", type=int, default=1)
-    parser.add_argument("--copies", type=int, default=50, help="of the questions, for num_workers")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity") and options.num_workers == 1:
+    if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 
     parameters = features.FeatureParameters(options.max_seq_length, options.doc_stride, options.max_query_length)
@@ -137,7 +125,7 @@ def main() -> None:
             )
             questions = data.examples[: options.questions]
             plain = timed(
-                seconds, "windows, plain", lambda q=questions: list(features.windows(q, full, parameters, False))
+                seconds, "windows, plain", lambda q=questions: list(squad_windows.windows(q, full, parameters, False))
             )
             timed(seconds, "records, plain", lambda made=plain: write_plainly(made, parameters, paths[0]))
             windows = timed(
@@ -174,8 +162,6 @@ def main() -> None:
     for stages in (("windows",), ("records",), ("windows", "records"), ("answers",), ("files",), ("answers", "files")):
         slow, quick = (sum(medians[f"{stage}, {way}"] for stage in stages) for way in ("plain", "fast"))
         print(f"{' and '.join(stages):20} plain {slow:8.2f} s  fast {quick:7.3f} s  {slow / quick:7.1f}x")
-    if options.num_workers > 1:
-        workers_seconds(questions, fast, options.num_workers, options.copies)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def read(path: str | os.PathLike[str], advice: str = "") -> Any:
             f"{f'; {advice}' if advice else ''}".rstrip(".")
             + "."
         ) from None
+    del content  # before as much again is made of it
     return parse(text, os.fspath(path), advice)
 
 

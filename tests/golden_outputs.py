@@ -17,6 +17,7 @@ import tiny_squad
 from conftest import GOLDEN, TINY_CONFIG
 from instance_columns import instance_columns
 from reference.instances import read_documents
+from reference import squad_answers, squad_windows
 
 from bert_tf2 import files
 from bert_tf2.config import BertConfig
@@ -26,7 +27,7 @@ from bert_tf2.instances import InstanceParameters
 from bert_tf2.tasks.classification import glue, labels
 from bert_tf2.tasks.classification.features import featurize
 from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
-from bert_tf2.tasks.squad import answers, examples, fast_answers, features, logits, prediction_files, tokenized
+from bert_tf2.tasks.squad import answers, examples, fast_answers, logits, prediction_files, tokenized
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.fast_features import make_windows
 from bert_tf2.tasks.squad.features import FeatureParameters
@@ -172,12 +173,12 @@ def check_classifier_run(directory: Path, vocab_file: str, task: str, tmp_path: 
 
 def predict_plainly(made, full, sizes, start_logits, end_logits, parameters, lower=True):
     """The answers by their definition."""
-    windows = list(features.windows(made, full, sizes, False))
+    windows = list(squad_windows.windows(made, full, sizes, False))
     predictions = []
     for index, example in enumerate(made):
         rows = [row for row, window in enumerate(windows) if window.example_index == index]
         of_rows = ([values[row].tolist() for row in rows] for values in (start_logits, end_logits))
-        predictions.append(answers.predict(example, [windows[row] for row in rows], *of_rows, parameters, lower))
+        predictions.append(squad_answers.predict(example, [windows[row] for row in rows], *of_rows, parameters, lower))
     return predictions
 
 

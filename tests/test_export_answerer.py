@@ -11,6 +11,7 @@ import tiny_squad as tiny
 from exported import ask
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.squad_windows import document_spans, is_max_context
 from rounding import assert_close, forward
 from tiny_huggingface import write_folder
 
@@ -18,7 +19,6 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.export import answerer, contexts, runner
 from bert_tf2.tasks.export.config import ExportConfig
 from bert_tf2.tasks.squad import words
-from bert_tf2.tasks.squad.features import document_spans, is_max_context
 
 pytestmark = pytest.mark.numeric
 

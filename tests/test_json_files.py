@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 
@@ -86,3 +87,14 @@ def test_lines_escape_what_is_not_text():
     assert json_files.line([1], indent=1) == "[\n 1\n]\n"
     assert files.is_unicode("é😀")
     assert not files.is_unicode("\udfff")
+
+
+def test_bytes_are_not_held_while_they_are_parsed(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('["' + "a" * 4_000_000 + '"]')
+    tracemalloc.start()
+    try:
+        json_files.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * path.stat().st_size
+    finally:
+        tracemalloc.stop()

@@ -8,13 +8,15 @@ import pytest
 from golden_outputs import check_place, predict_plainly
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import squad_answers
+from reference.squad_answers import align
 from squad_strategies import questions, tokenizers
 
 from bert_tf2 import spilled
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.tasks.squad import answers, fast_answers, tokenized
-from bert_tf2.tasks.squad.answers import AnswerParameters, NBestEntry, align, detokenized
+from bert_tf2.tasks.squad.answers import AnswerParameters, NBestEntry, detokenized
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.fast_features import make_windows
 from bert_tf2.tasks.squad.features import FeatureParameters
@@ -189,7 +191,7 @@ def test_detokenized():
 @given(st.lists(st.lists(st.integers(-2, 2), min_size=7, max_size=7), max_size=5), st.integers(1, 9))
 def test_best_indexes(rows, count):
     logits = np.array(rows, np.float64).reshape(-1, 7)
-    expected = [answers.best_indexes(row, count) for row in logits.tolist()]
+    expected = [squad_answers.best_indexes(row, count) for row in logits.tolist()]
     assert fast_answers.best_indexes(logits, count).tolist() == expected
     for row, indexes in zip(logits.tolist(), expected, strict=True):
         assert indexes == [place for place, _ in sorted(enumerate(row), key=lambda pair: pair[1], reverse=True)][:count]

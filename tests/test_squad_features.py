@@ -1,4 +1,4 @@
-"""Windows: the original's features, the fast way against the definition, records, summaries, processes."""
+"""Windows: the original's features, the fast way against the definition, records, summaries."""
 
 import logging
 import subprocess
@@ -12,22 +12,17 @@ from conftest import REPOSITORY
 from golden_outputs import SQUAD_SIZES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import squad_windows
+from reference.squad_windows import Span, document_spans, improved_answer, is_max_context
 from squad_strategies import questions, tokenizers
 
 from bert_tf2 import records
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.tasks.squad import examples, features, tokenized
+from bert_tf2.tasks.squad import examples, tokenized
 from bert_tf2.tasks.squad.examples import Answer, Example
 from bert_tf2.tasks.squad.fast_features import FeatureSummary, make_windows, write_records
-from bert_tf2.tasks.squad.features import (
-    SPECIAL_TOKENS,
-    FeatureParameters,
-    Span,
-    document_spans,
-    improved_answer,
-    is_max_context,
-)
+from bert_tf2.tasks.squad.features import SPECIAL_TOKENS, FeatureParameters
 from bert_tf2.tasks.squad.words import split
 from bert_tf2.tokenization import FullTokenizer
 
@@ -39,7 +34,7 @@ def golden_windows(version, mode):
     source = golden_outputs.OWN / "squad" / f"{version}.json"
     data = examples.read(source, training=training, version_2_with_negative=version == "v2")
     ordered = examples.training_order(data.examples) if training else data.examples
-    plain = list(features.windows(ordered, FullTokenizer(path), SQUAD_SIZES, training))
+    plain = list(squad_windows.windows(ordered, FullTokenizer(path), SQUAD_SIZES, training))
     fast = make_windows(tokenized.tokenize(ordered, FastTokenizer(path)), SQUAD_SIZES, training)
     return plain, fast, golden_outputs.own_squad_records(version)[mode]
 
@@ -86,7 +81,7 @@ def test_fast_is_plain(data, training, sizes, lower):
     made = data.draw(questions(training))
     full, fast = tokenizers(lower)
     windows = make_windows(tokenized.tokenize(made, fast), sizes, training)
-    plain = list(features.windows(made, full, sizes, training))
+    plain = list(squad_windows.windows(made, full, sizes, training))
     check(plain, windows)
     # In blocks, it is the same.
     middle = data.draw(st.integers(0, len(windows)))
@@ -107,7 +102,10 @@ def check_long(tokens, most, stride):
     full, fast = tokenizers()
     made = [Example("", "", split(" ".join(["a"] * tokens), "en"))]
     sizes = FeatureParameters(most + SPECIAL_TOKENS, stride, 1)
-    check(list(features.windows(made, full, sizes, False)), make_windows(tokenized.tokenize(made, fast), sizes, False))
+    check(
+        list(squad_windows.windows(made, full, sizes, False)),
+        make_windows(tokenized.tokenize(made, fast), sizes, False),
+    )
 
 
 @given(st.integers(1, 90), st.integers(2, 40), st.integers(1, 45))
@@ -218,24 +216,20 @@ def test_records(tmp_path, mode):
         assert parsed[name].numpy().tolist() == [record[name] for record in expected]
 
 
-def test_processes_make_the_same(monkeypatch):
+def test_texts_are_tokenized_in_parts(monkeypatch):
     _, fast = tokenizers()
     paragraphs = [split(f"the Denver Broncos, {'ab ' * number}", "en") for number in range(6)]
     made = [Example(str(number), "a b", one, answer=Answer("den", 1, 1)) for number, one in enumerate(paragraphs)]
+    whole = tokenized.tokenize(made, fast)
     monkeypatch.setattr(tokenized, "_TEXTS_AT_ONCE", 4)
-    alone, together = (tokenized.tokenize(made, fast, workers) for workers in (1, 2))
+    parts = tokenized.tokenize(made, fast)
     for name in ("documents", "questions"):
-        for one, other in zip(getattr(alone, name), getattr(together, name), strict=True):
+        for one, other in zip(getattr(whole, name), getattr(parts, name), strict=True):
             assert np.array_equal(one, other)
             assert one.dtype == other.dtype
-    assert np.array_equal(alone.words, together.words)
-    assert np.array_equal(alone.answers, together.answers)
-    assert len(alone.documents.row_splits) == 7
-
-
-def test_number_of_workers():
-    with pytest.raises(InputError, match="--num_workers=0; it has to be at least 1"):
-        tokenized.tokenize([], tokenizers()[1], 0)
+    assert np.array_equal(whole.words, parts.words)
+    assert np.array_equal(whole.answers, parts.answers)
+    assert len(whole.documents.row_splits) == 7
 
 
 def test_no_tensorflow():

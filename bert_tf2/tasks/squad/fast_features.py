@@ -1,4 +1,6 @@
-"""The windows of `features.windows`, for all questions at once; no TensorFlow.
+"""Questions cut into windows that fit the model, all of them at once; no TensorFlow.
+
+Follows `convert_examples_to_features` of google-research/bert `run_squad.py`.
 
 A context is tokenized once, not once for each of its questions, and windows are rows of arrays. Kept is only which part
 of which context a window has; ids, masks and positions are made for some thousands of windows at a time.
@@ -155,7 +157,7 @@ class Windows:
 
         input_mask = positions < lengths[:, None]
         columns: dict[str, Any] = {
-            "unique_ids": FIRST_UNIQUE_ID + np.arange(len(self))[rows, None],
+            "unique_ids": FIRST_UNIQUE_ID + np.arange(rows.start, rows.stop)[:, None],
             "input_ids": input_ids,
             "input_mask": input_mask,
             "segment_ids": input_mask & (positions >= offset[:, None]),
@@ -181,7 +183,14 @@ class Windows:
         return np.where(found, answer - begin + self.offset[:, None], 0)
 
     def is_max_context(self, first: int = 0, last: int | None = None) -> Bools:
-        """`features.is_max_context` of the positions of windows `first` to `last`, `[B, S]`; false outside contexts."""
+        """Whether a window is the one with most context around a token, the first of several such.
+
+        A window's context of a token is the smaller one of what is on its left and on its right, and a little more for
+        a longer window.
+
+        Returns:
+          For the positions of windows `first` to `last` (not included), `[B, S]`; false outside contexts.
+        """
         rows = np.arange(first, len(self) if last is None else last)
         positions = np.arange(self.parameters.max_seq_length) - self.offset[rows, None]  # [B, S], in the window's part
         best = (positions >= 0) & (positions < self.length[rows, None])
@@ -236,7 +245,7 @@ class Windows:
 
 
 def make_windows(tokenized: TokenizedExamples, parameters: FeatureParameters, training: bool) -> Windows:
-    """The windows of all questions, in their order; those of `features.windows`.
+    """The windows of all questions, in their order; a context without tokens has none.
 
     Args:
       tokenized: the questions, read for training if `training` is set.
@@ -272,7 +281,9 @@ def write_records(windows: Windows, path: str) -> None:
 
 
 def _spans(tokens: Ints, most: Ints, doc_stride: int) -> tuple[Ints, Ints, Ints]:
-    """`features.document_spans` of several documents: the document, start and length of each span.
+    """The parts into which documents are cut: the document, start and length of each.
+
+    A stride is never longer than a part, so that no token is left out.
 
     Args:
       tokens: `[E]`, of each document.

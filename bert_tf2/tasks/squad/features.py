@@ -1,36 +1,19 @@
-"""Questions cut into windows that fit the model: the readable definition; no TensorFlow.
-
-Follows `convert_examples_to_features` of google-research/bert `run_squad.py`. `fast_features` does the same to many
-questions at once, and is what scripts use.
+"""How questions are cut into windows that fit the model; no TensorFlow.
 
 A window is `[CLS] question [SEP] part of the context [SEP]`. A long context is cut into parts that overlap, each
 `doc_stride` tokens after the one before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
 from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
-from bert_tf2.sequences import join_pair, pad
-from bert_tf2.tasks.squad.examples import Answer, Example
 
 FIRST_UNIQUE_ID = 1_000_000_000
 """The original's, of the first window of a file; the others are numbered on from it."""
 
 SPECIAL_TOKENS = 3
 """[CLS] and two [SEP]."""
-
-
-class Tokenizer(Protocol):
-    """What `FullTokenizer` and `FastTokenizer` can do."""
-
-    def tokenize(self, text: str) -> list[str]:
-        """The pieces of a text."""
-
-    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of pieces."""
 
 
 @dataclass(frozen=True)
@@ -60,182 +43,3 @@ class FeatureParameters:
                 f"--max_seq_length={self.max_seq_length} has to be greater than --max_query_length="
                 f"{self.max_query_length} + {SPECIAL_TOKENS}, or a long question leaves no room for the context."
             )
-
-
-class Span(NamedTuple):
-    """A part of the context: `length` tokens from `start` on."""
-
-    start: int
-    length: int
-
-
-@dataclass(frozen=True)
-class WindowFeatures:
-    """One window, S = `max_seq_length`; positions count tokens of the window from 0.
-
-    Attributes:
-      unique_id: of the window, from `FIRST_UNIQUE_ID` on.
-      example_index: which question.
-      doc_span_index: which of its windows, from 0.
-      tokens: without padding.
-      token_to_orig_map: for each position of the context the word of the paragraph that the token is of.
-      token_is_max_context: for each position of the context whether no other window has more context around the token.
-      input_ids: [S].
-      input_mask: [S], 1 for tokens, 0 for padding.
-      segment_ids: [S], 0 for the question, 1 for the context, 0 for padding.
-      start_position: first token of the answer, 0 where this window has none; None for prediction.
-      end_position: its last token, likewise.
-      is_impossible: the question has no answer (not: this window).
-    """
-
-    unique_id: int
-    example_index: int
-    doc_span_index: int
-    tokens: list[str]
-    token_to_orig_map: dict[int, int]
-    token_is_max_context: dict[int, bool]
-    input_ids: list[int]
-    input_mask: list[int]
-    segment_ids: list[int]
-    start_position: int | None
-    end_position: int | None
-    is_impossible: bool
-
-    def record(self) -> dict[str, list[int]]:
-        """The window for `records.squad`, with positions where it has them."""
-        values = {
-            "unique_ids": [self.unique_id],
-            "input_ids": self.input_ids,
-            "input_mask": self.input_mask,
-            "segment_ids": self.segment_ids,
-        }
-        if self.start_position is not None and self.end_position is not None:
-            values["start_positions"] = [self.start_position]
-            values["end_positions"] = [self.end_position]
-            values["is_impossible"] = [int(self.is_impossible)]
-        return values
-
-
-def windows(
-    examples: Iterable[Example], tokenizer: Tokenizer, parameters: FeatureParameters, training: bool
-) -> Iterator[WindowFeatures]:
-    """The windows of all questions, in their order; a context without tokens has none.
-
-    Args:
-      examples: read for training if `training` is set.
-      tokenizer: of the model.
-      parameters: sizes.
-      training: whether windows get positions of answers.
-    """
-    unique_id = FIRST_UNIQUE_ID
-    for example_index, example in enumerate(examples):
-        query = tokenizer.tokenize(example.question)[: parameters.max_query_length]
-        document: list[str] = []
-        word_of_token: list[int] = []
-        first_token: list[int] = []  # of each word
-        for number, word in enumerate(example.paragraph.words):
-            pieces = tokenizer.tokenize(word)
-            first_token.append(len(document))
-            document += pieces
-            word_of_token += [number] * len(pieces)
-        answer = _answer_tokens(example.answer, document, first_token, tokenizer) if example.answer else None
-
-        spans = document_spans(
-            len(document), parameters.max_seq_length - len(query) - SPECIAL_TOKENS, parameters.doc_stride
-        )
-        offset = len(query) + 2  # where the context begins in a window
-        for span_index, span in enumerate(spans):
-            positions = range(span.start, span.start + span.length)
-            tokens, segment_ids = join_pair(query, [document[position] for position in positions])
-            length = parameters.max_seq_length
-            start, end = _positions(answer, span, offset)
-            yield WindowFeatures(
-                unique_id=unique_id,
-                example_index=example_index,
-                doc_span_index=span_index,
-                tokens=tokens,
-                token_to_orig_map=dict(enumerate((word_of_token[position] for position in positions), offset)),
-                token_is_max_context=dict(
-                    enumerate((is_max_context(spans, span_index, position) for position in positions), offset)
-                ),
-                input_ids=pad(tokenizer.convert_tokens_to_ids(tokens), length, 0),
-                input_mask=pad([1] * len(tokens), length, 0),
-                segment_ids=pad(segment_ids, length, 0),
-                start_position=start if training else None,
-                end_position=end if training else None,
-                is_impossible=example.is_impossible,
-            )
-            unique_id += 1
-
-
-def document_spans(tokens: int, max_tokens: int, doc_stride: int) -> list[Span]:
-    """The parts into which a context is cut.
-
-    Args:
-      tokens: of the context.
-      max_tokens: of a part, at least 1.
-      doc_stride: from one part to the next; never more than a part is long, so that no token is left out.
-    """
-    spans: list[Span] = []
-    start = 0
-    while start < tokens:
-        spans.append(Span(start, min(tokens - start, max_tokens)))
-        if start + spans[-1].length == tokens:
-            break
-        start += min(spans[-1].length, doc_stride)
-    return spans
-
-
-def is_max_context(spans: Sequence[Span], index: int, position: int) -> bool:
-    """Whether span `index` is the one with most context around a token of the document, the first of several such.
-
-    A span's context of a token is the smaller one of what is on its left and on its right, and a little more for a
-    longer span.
-    """
-    best, best_context = None, 0.0
-    for number, span in enumerate(spans):
-        left = position - span.start
-        right = span.start + span.length - 1 - position
-        if min(left, right) < 0:
-            continue
-        context = min(left, right) + 0.01 * span.length
-        if best is None or context > best_context:
-            best, best_context = number, context
-    return best == index
-
-
-def improved_answer(document: Sequence[str], first: int, last: int, answer: Sequence[str]) -> tuple[int, int]:
-    """The first place within tokens `first` to `last` that is exactly the answer, or all of it where there is none.
-
-    Words may hold more than the answer: of `(1895-1943).` the answer is `1895`.
-
-    Args:
-      document: tokens of the context.
-      first: token where the words of the answer begin.
-      last: token where they end, included.
-      answer: tokens of the answer.
-
-    Returns:
-      First and last token of the place.
-    """
-    for start in range(first, last + 1):
-        for end in range(last, start - 1, -1):
-            if " ".join(document[start : end + 1]) == " ".join(answer):
-                return start, end
-    return first, last
-
-
-def _answer_tokens(
-    answer: Answer, document: Sequence[str], first_token: Sequence[int], tokenizer: Tokenizer
-) -> tuple[int, int]:
-    """First and last token of the answer in the context."""
-    is_last = answer.last_word == len(first_token) - 1
-    last = len(document) - 1 if is_last else first_token[answer.last_word + 1] - 1
-    return improved_answer(document, first_token[answer.first_word], last, tokenizer.tokenize(answer.text))
-
-
-def _positions(answer: tuple[int, int] | None, span: Span, offset: int) -> tuple[int, int]:
-    """Where a window has the answer; 0, 0 (at [CLS]) where it does not have all of it."""
-    if answer is None or answer[0] < span.start or answer[1] > span.start + span.length - 1:
-        return 0, 0
-    return answer[0] - span.start + offset, answer[1] - span.start + offset

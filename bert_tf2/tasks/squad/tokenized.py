@@ -3,17 +3,13 @@
 `E` examples.
 """
 
-import concurrent.futures
-import concurrent.futures.process
-import contextlib
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer, Ragged
 from bert_tf2.progress import Progress
 from bert_tf2.spilled import SpilledArray
@@ -21,7 +17,6 @@ from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.words import Paragraph
 
 Ints = NDArray[np.int64]
-_Encode = Callable[[Sequence[str]], Ragged]
 
 _TEXTS_AT_ONCE = 1 << 16
 _WORDS_AT_ONCE = 1 << 20  # of contexts; their strings are held
@@ -75,20 +70,15 @@ def _rows(ragged: Ragged, rows: Ints) -> Ragged:
     )
 
 
-def tokenize(
-    examples: Sequence[Example], tokenizer: FastTokenizer, num_workers: int = 1, directory: str | None = None
-) -> TokenizedExamples:
+def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, directory: str | None = None) -> TokenizedExamples:
     """Tokenizes examples, a part of the contexts at a time.
 
     Args:
       examples: some.
       tokenizer: of the model.
-      num_workers: processes; the result is the same for any number. One is best as a rule: to hand texts to others
-        takes longer than to tokenize them with compiled code. Where Numba does not work, several may pay.
       directory: where tokens go that are too many for memory; None: the system's directory for temporary files.
 
     Raises:
-      InputError: a worker died, or `num_workers` is below 1.
       OSError: tokens cannot be written.
     """
     paragraphs = list({id(example.paragraph): example.paragraph for example in examples}.values())
@@ -96,11 +86,13 @@ def tokenize(
     paragraph = np.fromiter((row[id(example.paragraph)] for example in examples), np.int64, len(examples))
     answered = [number for number, example in enumerate(examples) if example.answer]
     answered.sort(key=lambda number: int(paragraph[number]))  # stable
+    answered_paragraph = paragraph[answered] if answered else paragraph[:0]
     total = sum(len(one.words) for one in paragraphs) + len(examples) + len(answered)
     ids, words = (SpilledArray((), np.int32, directory) for _ in range(2))
     lengths = [np.empty(0, np.int64)]
     answers = np.full((len(examples), 2), -1)
-    with _encoder(tokenizer, num_workers, total) as encode:
+    with Progress("Tokenizing", total, unit="text") as progress:
+        encode = functools.partial(_encode, tokenizer, progress=progress)
         questions = encode([example.question for example in examples])
         for first, last in _blocks([len(one.words) for one in paragraphs]):
             block = paragraphs[first:last]
@@ -110,7 +102,7 @@ def tokenize(
             ids.append(pieces.values)
             words.append(np.repeat(numbers, np.diff(pieces.row_splits)))
             lengths.append(np.diff(pieces.row_splits[first_word]))
-            here = answered[slice(*np.searchsorted(paragraph[answered], [first, last]))] if answered else []
+            here = answered[slice(*np.searchsorted(answered_paragraph, [first, last]))]
             if here:
                 texts = encode([answer.text for number in here if (answer := examples[number].answer)])
                 begin = first_word[paragraph[here] - first]
@@ -161,7 +153,10 @@ def _answer_tokens(examples: Sequence[Example], pieces: Ragged, first_word: Ints
 
 
 def _improved(ids: list[int], first: int, last: int, answer: list[int]) -> tuple[int, int]:
-    """`features.improved_answer`: the first place that is the answer."""
+    """The first place within tokens `first` to `last` that is exactly the answer, or all of it where there is none.
+
+    Words may hold more than the answer: of `(1895-1943).` the answer is `1895`.
+    """
     if answer:
         for start in range(first, last - len(answer) + 2):
             if ids[start : start + len(answer)] == answer:
@@ -169,45 +164,11 @@ def _improved(ids: list[int], first: int, last: int, answer: list[int]) -> tuple
     return first, last
 
 
-@contextlib.contextmanager
-def _encoder(tokenizer: FastTokenizer, num_workers: int, total: int) -> Iterator[_Encode]:
-    """A function from texts to ids that shows its progress towards `total` texts."""
-    if num_workers < 1:
-        raise InputError(f"--num_workers={num_workers}; it has to be at least 1.")
-    with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(Progress("Tokenizing", total, unit="text"))
-        each: Callable[[_Encode, list[Sequence[str]]], Iterator[Ragged]] = map
-        encode_part: _Encode = tokenizer.encode_batch
-        if num_workers > 1:
-            context = multiprocessing.get_context("spawn")
-            pool = concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, (tokenizer,))
-            stack.callback(pool.shutdown, cancel_futures=True)
-            each, encode_part = pool.map, _encode_in_worker
-
-        def encode(texts: Sequence[str]) -> Ragged:
-            parts = [texts[first : first + _TEXTS_AT_ONCE] for first in range(0, len(texts), _TEXTS_AT_ONCE)]
-            encoded = [Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))]
-            try:
-                for part in each(encode_part, parts):
-                    encoded.append(part)
-                    progress.update(len(part.row_splits) - 1)
-            except concurrent.futures.process.BrokenProcessPool:
-                raise InputError(
-                    "A worker process died, perhaps for want of memory; give fewer --num_workers."
-                ) from None
-            lengths = np.concatenate([np.diff(part.row_splits) for part in encoded])
-            return Ragged(np.concatenate([part.values for part in encoded]), np.cumsum([0, *lengths]))
-
-        yield encode
-
-
-_worker_tokenizer: FastTokenizer
-
-
-def _start_worker(tokenizer: FastTokenizer) -> None:
-    global _worker_tokenizer
-    _worker_tokenizer = tokenizer
-
-
-def _encode_in_worker(texts: Sequence[str]) -> Ragged:
-    return _worker_tokenizer.encode_batch(texts)
+def _encode(tokenizer: FastTokenizer, texts: Sequence[str], progress: Progress) -> Ragged:
+    """Ids of texts, a row for each."""
+    encoded = [Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))]
+    for first in range(0, len(texts), _TEXTS_AT_ONCE):
+        encoded.append(tokenizer.encode_batch(texts[first : first + _TEXTS_AT_ONCE]))
+        progress.update(len(encoded[-1].row_splits) - 1)
+    lengths = np.concatenate([np.diff(part.row_splits) for part in encoded])
+    return Ragged(np.concatenate([part.values for part in encoded]), np.cumsum([0, *lengths]))

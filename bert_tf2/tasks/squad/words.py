@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bert_tf2.tokenization import BasicTokenizer
 
 LANGUAGES = ("en", "zh", "auto")
@@ -43,6 +46,11 @@ class Words(Sequence[str]):
 
     def __init__(self, text: str, starts: "array[int]", ends: "array[int]") -> None:
         self._text, self._starts, self._ends = text, starts, ends
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Characters of each word, `[W]`."""
+        return np.asarray(self._ends) - np.asarray(self._starts)
 
     def __len__(self) -> int:
         return len(self._starts)
