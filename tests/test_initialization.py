@@ -113,8 +113,8 @@ def test_checkpoints_of_google_and_ours(tmp_path, model):
     prefix = str(GOLDEN / "tiny/bert_model.ckpt")
     for way in (prefix, str(GOLDEN / "tiny")):
         assert initialization.find_bert_config(way).hidden_size == 96
-        assert initialization.find_vocab_file(way) == str(GOLDEN / "tiny/vocab.txt")
-        assert initialization.find_do_lower_case(way) is None
+        assert initialization.find_vocabulary(way).path == str(GOLDEN / "tiny/vocab.txt")
+        assert initialization.find_do_lower_case(way)
     golden = BertModel(initialization.find_bert_config(prefix))
     assert initialization.load(variables_of(golden), prefix).missing == ()
 
@@ -146,8 +146,8 @@ def test_config_and_vocabulary_may_be_given(tmp_path, caplog):
     own.write_text(config.to_json_string().replace("gelu_exact", "gelu").replace("0.1", "0.2"))
     assert initialization.find_bert_config(folder, str(own)).hidden_act == "gelu"
     assert "differs: hidden_act gelu there gelu_exact." in caplog.text
-    assert initialization.find_vocab_file(folder, "other.txt") == "other.txt"
-    assert initialization.find_vocab_file(folder) == f"{folder}/vocab.txt"
+    assert initialization.find_vocabulary(folder, "other.txt").path == "other.txt"
+    assert initialization.find_vocabulary(folder).path == f"{folder}/vocab.txt"
 
 
 def test_a_folder_from_before_model_type_has_the_exact_gelu(tmp_path):
@@ -164,13 +164,13 @@ def test_what_is_nowhere_has_to_be_given(tmp_path):
     with pytest.raises(InputError, match=rf"^{tmp_path} has no bert_config\.json; give --bert_config_file"):
         initialization.find_bert_config(f"{tmp_path}/x.ckpt")
     with pytest.raises(InputError, match=r"^Give --vocab_file"):
-        initialization.find_vocab_file(None)
+        initialization.find_vocabulary(None)
     with pytest.raises(InputError, match=rf"^{tmp_path} has no vocab\.txt; give --vocab_file"):
-        initialization.find_vocab_file(f"{tmp_path}/x.ckpt")
+        initialization.find_vocabulary(f"{tmp_path}/x.ckpt")
     folder = write_folder(tmp_path / "model", "BertModel")
     (folder / "vocab.txt").rename(folder / huggingface.TOKENIZER_FILE)
     with pytest.raises(InputError, match=r"its vocabulary is in tokenizer\.json\. Convert it once, with convert_check"):
-        initialization.find_vocab_file(str(folder))
+        initialization.find_vocabulary(str(folder))
 
 
 def test_the_case_that_is_given_wins_and_differences_are_said_all_the_same(tmp_path, caplog):
@@ -190,4 +190,4 @@ def test_case_of_the_folder(tmp_path, caplog):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
     assert initialization.find_do_lower_case(str(folder)) is True
     assert "(strip_accents is False there)" in caplog.text
-    assert initialization.find_do_lower_case(None) is None
+    assert initialization.find_do_lower_case(None) is True

@@ -14,7 +14,7 @@ import numpy as np
 
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.sequences import CLS, SEP
-from bert_tf2.tasks.foundation import Tokenizer
+from bert_tf2.tokenizer_choice import Tokenizer
 
 Array = np.ndarray[Any, Any]
 
