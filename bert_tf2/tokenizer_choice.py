@@ -29,7 +29,13 @@ class VocabularyFile:
 
     @classmethod
     def given(cls, vocab_file: str | None, spm_model_file: str | None) -> "VocabularyFile | None":
-        """The vocabulary that `--vocab_file` or `--spm_model_file` names; None if both are omitted."""
+        """The vocabulary that `--vocab_file` or `--spm_model_file` names; None if both are omitted.
+
+        Raises:
+          InputError: both are given.
+        """
+        if vocab_file and spm_model_file:
+            raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
         path = vocab_file or spm_model_file
         return cls(path, is_sentencepiece=not vocab_file) if path else None
 

@@ -75,13 +75,12 @@ def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> So
       InputError: there is no such model, or it cannot be read.
     """
     folder = initialization.hugging_face_folder(init_checkpoint)
-    if folder is not None:
-        return _open_hugging_face(folder, init_checkpoint, bert_config_file)
-    prefix = checkpoints.find(init_checkpoint)
-    return _open_google(prefix, initialization.find_bert_config(init_checkpoint, bert_config_file))
+    prefix = None if folder else checkpoints.find(init_checkpoint)
+    bert_config = initialization.find_bert_config(init_checkpoint, bert_config_file)
+    return _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
 
 
-def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | None) -> Source:
+def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
     folder = huggingface.Folder(path)
     shapes = folder.get_variable_to_shape_map()
     config = folder.config
@@ -89,7 +88,7 @@ def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | 
         format="huggingface",
         weights=folder.weights_file,
         folder=path,
-        config=initialization.find_bert_config(init_checkpoint, bert_config_file),
+        config=bert_config,
         own_names=folder.there,
         shapes={name: tuple(shapes[name]) for name in folder.there},
         read=folder.get_tensor,
