@@ -52,9 +52,7 @@ def through_tf1(source: Path, output: Path) -> None:
 
 def batches(lines: list[str], folder: Path, length: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Ids and mask of 32 lines each, padded to the longest."""
-    tokenizer = FullTokenizer(
-        folder / "vocab.txt", do_lower_case=initialization.find_do_lower_case(str(folder)) is not False
-    )
+    tokenizer = FullTokenizer(folder / "vocab.txt", do_lower_case=initialization.find_do_lower_case(str(folder)))
     rows = [["[CLS]", *tokenizer.tokenize(line)[: length - 2], "[SEP]"] for line in lines]
     found = []
     for start in range(0, len(rows), 32):

@@ -56,10 +56,8 @@ def pytorch(folder: str) -> Vectors:
 
 def tokenizer_of(folder: str) -> Any:
     from bert_tf2 import initialization
-    from bert_tf2.fast_tokenizer import FastTokenizer
 
-    lower = initialization.find_do_lower_case(folder)
-    return FastTokenizer(initialization.find_vocab_file(folder), lower is not False)
+    return initialization.find_vocabulary(folder).tokenizer(initialization.find_do_lower_case(folder))
 
 
 def ours(folder: str) -> Vectors:

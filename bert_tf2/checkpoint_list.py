@@ -29,9 +29,9 @@ def latest(directory: str | os.PathLike[str]) -> str | None:
     Raises:
       InputError: the file names a checkpoint that is not in the directory, or cannot be parsed.
     """
-    state_file = Path(directory) / STATE_FILE
-    if not state_file.exists():
+    if not is_listed(directory):
         return None
+    state_file = Path(directory) / STATE_FILE
     listed = read_state(directory)
     if listed is None:
         raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
@@ -142,9 +142,14 @@ def find(path: str) -> str:
     return prefix
 
 
+def is_listed(directory: str | os.PathLike[str]) -> bool:
+    """Whether a directory has the file `checkpoint`, from which a training resumes."""
+    return Path(directory, STATE_FILE).exists()
+
+
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
     """Whether `find` has something to choose from in a directory."""
-    return Path(directory, STATE_FILE).exists() or bool(unlisted(directory))
+    return is_listed(directory) or bool(unlisted(directory))
 
 
 def unlisted(directory: str | os.PathLike[str]) -> list[str]:

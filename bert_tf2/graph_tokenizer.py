@@ -29,6 +29,7 @@ from bert_tf2.character_tables import (
 from bert_tf2.errors import InputError
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tokenization import SPECIAL_TOKENS, UNKNOWN, WordpieceTokenizer, load_vocab
+from bert_tf2.tokenizer_choice import VocabularyFile
 
 _BLANK = ord(" ")
 _NO_WORD = "\ufffd"  # the rules delete it, so that no text gives a piece that holds it
@@ -215,8 +216,8 @@ def _cut(codes: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.RaggedTensor
 Tokenizer = GraphTokenizer | GraphSentencePieceTokenizer
 
 
-def make(vocab_file: str | None, spm_model_file: str | None, do_lower_case: bool) -> Tokenizer:
-    """The tokenizer of a model, by whichever of the two files it has."""
-    if spm_model_file:
-        return GraphSentencePieceTokenizer(spm_model_file, do_lower_case)
-    return GraphTokenizer(str(vocab_file), do_lower_case)
+def make(vocabulary: VocabularyFile, do_lower_case: bool) -> Tokenizer:
+    """`vocabulary.tokenizer(do_lower_case)`, for a graph."""
+    if vocabulary.is_sentencepiece:
+        return GraphSentencePieceTokenizer(vocabulary.path, do_lower_case)
+    return GraphTokenizer(vocabulary.path, do_lower_case)

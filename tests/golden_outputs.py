@@ -16,8 +16,8 @@ import tiny_classification
 import tiny_squad
 from conftest import GOLDEN, TINY_CONFIG
 from instance_columns import instance_columns
-from reference.instances import read_documents
 from reference import squad_answers, squad_windows
+from reference.instances import read_documents
 
 from bert_tf2 import files
 from bert_tf2.config import BertConfig

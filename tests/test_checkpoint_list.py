@@ -134,3 +134,11 @@ def test_a_single_checkpoint_of_any_name(tmp_path):
         InputError, match=r"has 2 checkpoints; give the path of one, with its name \(bert_model, biobert_"
     ):
         checkpoints.find(str(tmp_path))
+
+
+def test_a_training_is_listed(places):
+    here, _ = places
+    assert checkpoint_list.is_listed(here)
+    (here / "checkpoint").unlink()
+    assert not checkpoint_list.is_listed(here)
+    assert checkpoint_list.has_checkpoint(here)

@@ -22,7 +22,7 @@ from bert_tf2.modeling import BertModel
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.conversion_source import expected_shapes
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
-from bert_tf2.tasks.foundation import Foundation
+from bert_tf2.tasks.foundation import find_foundation
 from bert_tf2.tensor_files import open_safetensors
 from bert_tf2.tokenization import load_vocab
 
@@ -348,7 +348,7 @@ def test_case_of_an_encoder_is_kept(tmp_path, lower):
     (source / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
     google = run(source, tmp_path / "google")
     config = FinetuningConfig(output_dir=str(tmp_path / "x"), do_train=True, init_checkpoint=str(google))
-    assert Foundation.find(config).do_lower_case is lower
+    assert find_foundation(config).do_lower_case is lower
     assert (google / "task.json").exists() is not lower
     back = run(google, tmp_path / "back")
     assert json.loads((back / "tokenizer_config.json").read_text())["do_lower_case"] is lower

@@ -228,7 +228,7 @@ def test_case_from_the_folder(model, tmp_path, caplog):
         return [feature["token"] for feature in read_json(tmp_path / "out")[0]["features"]]
 
     assert tokens() == ["[CLS]", "[UNK]", "[SEP]"]
-    assert "--do_lower_case=false, as the folder of --init_checkpoint says." in caplog.messages
+    assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages
     assert tokens(do_lower_case=True) == ["[CLS]", "co", "[SEP]"]
 
 

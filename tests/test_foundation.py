@@ -3,14 +3,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import TINY_CONFIG
 from tiny_huggingface import write_folder
 
+from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.initialization import Pretrained
+from bert_tf2.tasks.conversion_source import expected_shapes
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
-from bert_tf2.tasks.foundation import Foundation, check_not_inside
+from bert_tf2.tasks.foundation import check_not_inside, find_foundation
+from bert_tf2.tokenizer_choice import VocabularyFile
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -18,28 +23,32 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 def write_model(folder: Path, *words: str, **changes) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n")
-    (folder / "bert_config.json").write_text(BertConfig(**{**TINY_CONFIG, **changes}).to_json_string())
+    config = BertConfig(**{**TINY_CONFIG, **changes})
+    (folder / "bert_config.json").write_text(config.to_json_string())
+    shapes = {name: shape for name, shape in expected_shapes(config).items() if name.startswith("bert/")}
+    variables = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    checkpoints.write(str(folder / "bert_model.ckpt"), variables)
     return folder
 
 
-def find(folder: Path, **flags) -> Foundation:
+def find(folder: Path, **flags) -> Pretrained:
     given = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
-    return Foundation.find(FinetuningConfig(output_dir=str(folder / "out"), do_train=True, **given))
+    return find_foundation(FinetuningConfig(output_dir=str(folder / "out"), do_train=True, **given))
 
 
 def test_flags_go_before_the_checkpoints_folder(tmp_path: Path) -> None:
-    released, given = write_model(tmp_path / "released", "a"), write_model(tmp_path / "given", "b", type_vocab_size=3)
+    released, given = write_model(tmp_path / "released", "a"), write_model(tmp_path / "given", "b", hidden_act="relu")
     found = find(tmp_path, init_checkpoint=released / "bert_model.ckpt")
-    assert (found.vocab_file, found.bert_config.type_vocab_size) == (str(released / "vocab.txt"), 2)
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(released / "vocab.txt"), "gelu")
     flags = {"vocab_file": given / "vocab.txt", "bert_config_file": given / "bert_config.json"}
     found = find(tmp_path, init_checkpoint=released / "bert_model.ckpt", **flags)
-    assert (found.vocab_file, found.bert_config.type_vocab_size) == (str(given / "vocab.txt"), 3)
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(given / "vocab.txt"), "relu")
 
 
 def test_hugging_face_folder(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "hf", "BertModel")
     found = find(tmp_path, init_checkpoint=folder)
-    assert (found.vocab_file, found.bert_config.hidden_act) == (str(folder / "vocab.txt"), "gelu_exact")
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(folder / "vocab.txt"), "gelu_exact")
     assert found.do_lower_case
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     assert not find(tmp_path, init_checkpoint=folder).do_lower_case
@@ -50,7 +59,7 @@ def test_kept_files_make_a_folder_that_needs_nothing_else(tmp_path: Path) -> Non
     released = write_model(tmp_path / "released", "a")
     find(tmp_path, init_checkpoint=released).keep(str(tmp_path / "out"))
     found = find(tmp_path)
-    assert found.vocab_file == str(tmp_path / "out" / "vocab.txt")
+    assert found.vocabulary.path == str(tmp_path / "out" / "vocab.txt")
     assert found.tokenizer(True).vocab == {piece: index for index, piece in enumerate([*SPECIAL, "a"])}
     found.keep(str(tmp_path / "out"))  # onto itself
     assert find(tmp_path).tokenizer(True).vocab["a"] == 5
@@ -87,7 +96,7 @@ def test_sentencepiece(tmp_path: Path, spm_model: Path) -> None:
     found = find(tmp_path, init_checkpoint=released, spm_model_file=spm_model)
     found.keep(str(tmp_path / "out"))
     again = find(tmp_path)
-    assert (again.vocab_file, again.spm_model_file) == (None, str(tmp_path / "out" / "spm.model"))
+    assert again.vocabulary == VocabularyFile(str(tmp_path / "out" / "spm.model"), is_sentencepiece=True)
     assert len(again.tokenizer(True).vocab) == 1000
 
 

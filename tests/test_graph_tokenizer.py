@@ -20,6 +20,7 @@ from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.graph_tokenizer import GraphSentencePieceTokenizer, GraphTokenizer
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tokenization import BasicTokenizer, FullTokenizer
+from bert_tf2.tokenizer_choice import VocabularyFile
 
 VOCABULARIES = {"uncased": True, "cased": False}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -133,7 +134,7 @@ def model(folder: Path, **options: object) -> str:
 def test_sentencepiece(symbols: str, tmp_path: Path):
     path = model(tmp_path, **{symbols: "[CLS],[SEP],[MASK]"})
     texts = ["the dog", "", " two  blanks ", "[CLS] the [MASK]", "中 fox <pad> <unk>", "Fox"]
-    graph = graph_tokenizer.make(None, path, do_lower_case=False)
+    graph = graph_tokenizer.make(VocabularyFile(path, is_sentencepiece=True), do_lower_case=False)
     found = graph.tokenize(tf.constant(texts))
     expected = SentencePieceTokenizer(path).encode_batch(texts)
     np.testing.assert_array_equal(found.row_splits, expected.row_splits)

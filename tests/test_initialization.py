@@ -9,11 +9,12 @@ import pytest
 import tensorflow as tf
 from conftest import GOLDEN
 from rounding import SUM, assert_close
-from tiny_huggingface import CONFIG, ENCODER, POOLER, arrays_of, write_folder
+from tiny_huggingface import CONFIG, ENCODER, PIECES, POOLER, arrays_of, write_folder
 
 from bert_tf2 import checkpoints, huggingface, initialization
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import ACTIVATIONS, BertModel
+from bert_tf2.tokenizer_choice import VocabularyFile
 
 pytestmark = pytest.mark.numeric
 
@@ -113,8 +114,8 @@ def test_checkpoints_of_google_and_ours(tmp_path, model):
     prefix = str(GOLDEN / "tiny/bert_model.ckpt")
     for way in (prefix, str(GOLDEN / "tiny")):
         assert initialization.find_bert_config(way).hidden_size == 96
-        assert initialization.find_vocab_file(way) == str(GOLDEN / "tiny/vocab.txt")
-        assert initialization.find_do_lower_case(way) is None
+        assert initialization.find_vocabulary(way).path == str(GOLDEN / "tiny/vocab.txt")
+        assert initialization.find_do_lower_case(way)
     golden = BertModel(initialization.find_bert_config(prefix))
     assert initialization.load(variables_of(golden), prefix).missing == ()
 
@@ -146,8 +147,8 @@ def test_config_and_vocabulary_may_be_given(tmp_path, caplog):
     own.write_text(config.to_json_string().replace("gelu_exact", "gelu").replace("0.1", "0.2"))
     assert initialization.find_bert_config(folder, str(own)).hidden_act == "gelu"
     assert "differs: hidden_act gelu there gelu_exact." in caplog.text
-    assert initialization.find_vocab_file(folder, "other.txt") == "other.txt"
-    assert initialization.find_vocab_file(folder) == f"{folder}/vocab.txt"
+    assert initialization.find_vocabulary(folder, "other.txt").path == "other.txt"
+    assert initialization.find_vocabulary(folder).path == f"{folder}/vocab.txt"
 
 
 def test_a_folder_from_before_model_type_has_the_exact_gelu(tmp_path):
@@ -164,13 +165,13 @@ def test_what_is_nowhere_has_to_be_given(tmp_path):
     with pytest.raises(InputError, match=rf"^{tmp_path} has no bert_config\.json; give --bert_config_file"):
         initialization.find_bert_config(f"{tmp_path}/x.ckpt")
     with pytest.raises(InputError, match=r"^Give --vocab_file"):
-        initialization.find_vocab_file(None)
+        initialization.find_vocabulary(None)
     with pytest.raises(InputError, match=rf"^{tmp_path} has no vocab\.txt; give --vocab_file"):
-        initialization.find_vocab_file(f"{tmp_path}/x.ckpt")
+        initialization.find_vocabulary(f"{tmp_path}/x.ckpt")
     folder = write_folder(tmp_path / "model", "BertModel")
     (folder / "vocab.txt").rename(folder / huggingface.TOKENIZER_FILE)
     with pytest.raises(InputError, match=r"its vocabulary is in tokenizer\.json\. Convert it once, with convert_check"):
-        initialization.find_vocab_file(str(folder))
+        initialization.find_vocabulary(str(folder))
 
 
 def test_the_case_that_is_given_wins_and_differences_are_said_all_the_same(tmp_path, caplog):
@@ -190,4 +191,89 @@ def test_case_of_the_folder(tmp_path, caplog):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
     assert initialization.find_do_lower_case(str(folder)) is True
     assert "(strip_accents is False there)" in caplog.text
-    assert initialization.find_do_lower_case(None) is None
+    assert initialization.find_do_lower_case(None) is True
+
+
+# --- Flags, the directory of a training, what is beside the checkpoint: in this order --------------------------------
+
+
+@pytest.fixture
+def places(tmp_path, model):
+    """`start`, to begin with, and `trained`, where config, vocabulary and case are others."""
+    start = write_folder(tmp_path / "start", "BertModel")
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "bert_config.json").write_text(model.config.to_json_string().replace("gelu_exact", "relu"))
+    (trained / "vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:-1], "-"]))
+    (trained / "task.json").write_text('{"do_lower_case": false}')
+    return str(start), str(trained)
+
+
+def test_the_order(places, tmp_path):
+    start, trained = places
+    for output_dir, directory, activation, lower in (
+        (None, start, "gelu_exact", True),
+        (str(tmp_path / "new"), start, "gelu_exact", True),
+        (trained, trained, "relu", False),
+    ):
+        found = initialization.find(start, output_dir)
+        assert (found.vocabulary, found.checkpoint) == (VocabularyFile(f"{directory}/vocab.txt"), start)
+        assert (found.bert_config.hidden_act, found.do_lower_case) == (activation, lower)
+    given = tmp_path / "given.json"
+    given.write_text(found.bert_config.to_json_string().replace("relu", "tanh"))
+    flags = {"bert_config_file": str(given), "vocab_file": f"{trained}/vocab.txt", "do_lower_case": True}
+    found = initialization.find(start, trained, **flags)
+    assert (found.bert_config.hidden_act, found.do_lower_case) == ("tanh", True)
+    with pytest.raises(InputError, match=r"--vocab_file=.*start/vocab\.txt is not the vocabulary that the model in .*"):
+        initialization.find(start, trained, vocab_file=f"{start}/vocab.txt")
+    assert initialization.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.path == f"{trained}/vocab.txt"
+
+
+def test_each_file_is_found_by_itself(places, tmp_path):
+    """A vocabulary beside the original's checkpoint, whose directory has no config, for example."""
+    start, _ = places
+    (tmp_path / "out").mkdir()
+    (tmp_path / "start/vocab.txt").rename(tmp_path / "out/vocab.txt")
+    found = initialization.find(start, str(tmp_path / "out"))
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(tmp_path / "out/vocab.txt"), "gelu_exact")
+
+
+def test_missing_from_both_places(places, model, tmp_path):
+    start, trained = places
+    checkpoints.save(trained, 3, variables_of(model))
+    for path in (tmp_path / "start/vocab.txt", tmp_path / "trained/vocab.txt", tmp_path / "trained/bert_config.json"):
+        path.unlink()
+    with pytest.raises(InputError, match=rf"^Neither {trained} nor {start} has a vocab\.txt; give --vocab_file"):
+        initialization.find_vocabulary(start, output_dir=trained)
+    with pytest.raises(InputError, match=rf"^{trained} has no bert_config\.json; give --bert_config_file"):
+        initialization.find_bert_config(None, output_dir=trained)
+
+
+def test_the_config_is_that_of_the_weights(model, tmp_path):
+    """Of the training to resume, else of the checkpoint to start from, which has to be there."""
+    config = tmp_path / "given.json"
+    config.write_text(model.config.to_json_string())
+    checkpoints.save(str(tmp_path / "start"), 1, variables_of(model))
+    small = {**model.config.to_dict(), "num_hidden_layers": 1}
+    (tmp_path / "small.json").write_text(json.dumps(small))
+    for places in ((str(tmp_path / "start"), str(tmp_path / "new")), ("none.ckpt", str(tmp_path / "start"))):
+        assert initialization.find_bert_config(places[0], str(config), places[1]) == model.config
+        with pytest.raises(InputError, match=r"it has 2 layers, the config 1 \(num_hidden_layers\)"):
+            initialization.find_bert_config(places[0], str(tmp_path / "small.json"), places[1])
+    with pytest.raises(InputError, match=r"^There is no none\.ckpt: the directory of a model on this machine"):
+        initialization.find_bert_config("none.ckpt", str(config), str(tmp_path / "new"))
+
+
+def test_a_case_that_nobody_says(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    folder = write_folder(tmp_path, "BertModel")
+    (folder / "tokenizer_config.json").unlink()
+    cased, uncased = [*PIECES, "Co", "A"], [*PIECES, *map(str, range(30)), "A"]  # a capital by accident
+    assert initialization.find_do_lower_case(str(folder)) is True
+    assert initialization.find_do_lower_case(str(folder), pieces=cased) is False
+    assert initialization.find_do_lower_case(str(folder), pieces=uncased) is True
+    assert initialization.find_do_lower_case(str(folder), given=True, pieces=cased) is True
+    assert caplog.text == ""
+    (folder / "task.json").write_text('{"do_lower_case": false}')
+    assert initialization.find_do_lower_case(str(folder), pieces=uncased) is False
+    assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages

@@ -229,7 +229,7 @@ def test_balanced_classes(tmp_path: Path, caplog) -> None:
         ({"init_checkpoint": "none.ckpt"}, r"There is no (checkpoint )?none\.ckpt"),
         ({"vocab_file": "none.txt"}, r"none\.txt"),
         ({"do_train": False}, "has no checkpoint; train first, or give --init_checkpoint"),
-        ({"do_train": False, "init_checkpoint": "x"}, "has no task.json, so that nobody knows the labels"),
+        ({"do_train": False, "init_checkpoint": "x"}, "There is no x: the directory of a model on this machine"),
     ],
 )
 def test_mistakes(made: Path, tmp_path: Path, flags, sentence: str) -> None:

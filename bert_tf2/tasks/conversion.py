@@ -15,7 +15,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import FolderConfig, default_labels
 from bert_tf2.tasks import conversion_output, conversion_source
 from bert_tf2.tasks.conversion_source import Source
-from bert_tf2.vocabulary_case import looks_cased
+from bert_tf2.tokenizer_choice import check_vocab_size
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,11 @@ def convert(config: ConversionConfig) -> None:
         variables, sizes = _grown(config, variables, sizes, vocab_file)
         vocab_file = config.grow_vocab
     folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
-    do_lower_case = _do_lower_case(config, source, vocab_file)
+    do_lower_case = initialization.find_do_lower_case(
+        config.init_checkpoint,
+        config.do_lower_case,
+        pieces=conversion_output.vocabulary(vocab_file) if vocab_file else (),
+    )
     keeps_tokenizer = source.format == target and not (config.grow_vocab or config.vocab_file)
     tokenizer_folder = source.folder if keeps_tokenizer and config.do_lower_case is None else None
     output = conversion_output.Output(
@@ -195,24 +199,19 @@ def _labels(
 
 def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, list[str]]:
     """The vocabulary's file, and the added tokens that go on from its last piece."""
-    vocab_file = config.vocab_file or _vocab_file(source.folder)
+    vocab_file = config.vocab_file or initialization.vocabulary_to_convert(source.folder)
     if vocab_file is None:
         logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
         return None, []
     more = _added_pieces(source, vocab_file)
-    _check_vocabulary_size(vocab_file, source.config, len(more))
+    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1 + len(more)
+    check_vocab_size(vocab_file, pieces, source.config.vocab_size)
     if more and config.grow_vocab:
         raise InputError(
             f"--grow_vocab: {source.folder} has added tokens ({more[0]}, ...), whose rows follow those of its "
             "vocabulary; convert it without --grow_vocab first, then grow the vocab.txt that this writes."
         )
     return vocab_file, more
-
-
-def _vocab_file(folder: str) -> str | None:
-    """The vocabulary of a model's folder; a `tokenizer.json` where there is only that."""
-    paths = [os.path.join(folder, name) for name in (initialization.VOCAB_FILE, huggingface.TOKENIZER_FILE)]
-    return next(filter(os.path.isfile, paths), None)
 
 
 def _added_pieces(source: Source, vocab_file: str) -> list[str]:
@@ -227,15 +226,6 @@ def _added_pieces(source: Source, vocab_file: str) -> list[str]:
         )
         return []
     return [token for token, _ in added]
-
-
-def _check_vocabulary_size(vocab_file: str, config: BertConfig, more: int) -> None:
-    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1 + more
-    if pieces > config.vocab_size:
-        raise InputError(
-            f"{vocab_file} has {pieces:,} pieces, but the model's vocab_size is {config.vocab_size:,}; give the "
-            "--vocab_file that belongs to the model."
-        )
 
 
 def _grown(
@@ -261,12 +251,3 @@ def _grown(
         f"{sizes.vocab_size:,}",
     )
     return grown, dataclasses.replace(sizes, vocab_size=rows)
-
-
-def _do_lower_case(config: ConversionConfig, source: Source, vocab_file: str | None) -> bool:
-    """What the flag says, else the model's folder, else the vocabulary: a cased one has many upper-case pieces."""
-    if config.do_lower_case is not None:
-        return config.do_lower_case
-    if source.do_lower_case is not None:
-        return source.do_lower_case
-    return not looks_cased(conversion_output.vocabulary(vocab_file) if vocab_file else ())

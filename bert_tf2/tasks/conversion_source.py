@@ -44,7 +44,6 @@ class Source:
       classifier: "classifier" or "tagger" where its files say what `output_weights` is, else None.
       labels: of that head; empty where its files do not say.
       problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
-      do_lower_case: of its tokenizer; None where its files do not say.
       added_tokens: what its tokenizer adds to its vocabulary, and their ids.
       untied: its own names of a masked-LM decoder that is not the word embeddings, as it is in BERT.
     """
@@ -61,7 +60,6 @@ class Source:
     classifier: str | None
     labels: tuple[str, ...]
     problem_type: str | None
-    do_lower_case: bool | None
     added_tokens: tuple[tuple[str, int], ...] = ()
     untied: tuple[str, ...] = ()
 
@@ -77,13 +75,12 @@ def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> So
       InputError: there is no such model, or it cannot be read.
     """
     folder = initialization.hugging_face_folder(init_checkpoint)
-    if folder is not None:
-        return _open_hugging_face(folder, init_checkpoint, bert_config_file)
-    prefix = checkpoints.find(init_checkpoint)
-    return _open_google(prefix, initialization.find_bert_config(init_checkpoint, bert_config_file))
+    prefix = None if folder else checkpoints.find(init_checkpoint)
+    bert_config = initialization.find_bert_config(init_checkpoint, bert_config_file)
+    return _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
 
 
-def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | None) -> Source:
+def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
     folder = huggingface.Folder(path)
     shapes = folder.get_variable_to_shape_map()
     config = folder.config
@@ -91,7 +88,7 @@ def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | 
         format="huggingface",
         weights=folder.weights_file,
         folder=path,
-        config=initialization.find_bert_config(init_checkpoint, bert_config_file),
+        config=bert_config,
         own_names=folder.there,
         shapes={name: tuple(shapes[name]) for name in folder.there},
         read=folder.get_tensor,
@@ -100,7 +97,6 @@ def _open_hugging_face(path: str, init_checkpoint: str, bert_config_file: str | 
         classifier=folder.classifier,
         labels=config.labels,
         problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
-        do_lower_case=initialization.find_do_lower_case(init_checkpoint),
         added_tokens=folder.tokenizer.added,
         untied=folder.untied,
     )
@@ -127,7 +123,6 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
         labels=read_labels(labels_file) if os.path.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
-        do_lower_case=task_files.setting(folder, "do_lower_case", bool),
     )
 
 

@@ -20,13 +20,13 @@ from bert_tf2 import files, initialization, line_blocks, modeling
 from bert_tf2.bounds import check_most
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.errors import InputError
+from bert_tf2.initialization import Pretrained
 from bert_tf2.line_blocks import STANDARD_INPUT
 from bert_tf2.precision import PrecisionConfig
 from bert_tf2.progress import Progress
-from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs, task_files
+from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs
 from bert_tf2.tasks.feature_encoder import POOLER, POOLINGS, TOKENS, Encoder
 from bert_tf2.tasks.feature_input import Sequences
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
 
 logger = logging.getLogger(__name__)
@@ -159,21 +159,17 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
             raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")
 
 
-def _find_foundation(config: FeatureConfig) -> Foundation:
+def _find_foundation(config: FeatureConfig) -> Pretrained:
     """Config and vocabulary: the flags, else what is beside the checkpoint."""
-    checkpoint = config.init_checkpoint
-    bert_config = initialization.find_bert_config(checkpoint, config.bert_config_file)
-    vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
-    if vocab_file is None and spm_model_file is None:
-        folder = initialization.folder_of(checkpoint)
-        beside = os.path.join(folder, SENTENCEPIECE_FILE)
-        if os.path.isfile(beside) and not os.path.isfile(os.path.join(folder, initialization.VOCAB_FILE)):
-            spm_model_file = beside
-        else:
-            vocab_file = initialization.find_vocab_file(checkpoint)
-    foundation = Foundation(bert_config, vocab_file, spm_model_file, _find_case(config), checkpoint)
+    foundation = initialization.find(
+        config.init_checkpoint,
+        bert_config_file=config.bert_config_file,
+        vocab_file=config.vocab_file,
+        spm_model_file=config.spm_model_file,
+        do_lower_case=config.do_lower_case,
+    )
     foundation.check_sequences(config.max_seq_length, segments=1)
-    count = bert_config.num_hidden_layers
+    count = foundation.bert_config.num_hidden_layers
     for number in config.layer_numbers:
         if not -count <= number < count:
             raise InputError(
@@ -183,15 +179,6 @@ def _find_foundation(config: FeatureConfig) -> Foundation:
     return foundation
 
 
-def _find_case(config: FeatureConfig) -> bool:
-    found = initialization.find_do_lower_case(config.init_checkpoint, config.do_lower_case)
-    if found is None:
-        found = task_files.setting(initialization.folder_of(config.init_checkpoint), "do_lower_case", bool)
-    if found is False and config.do_lower_case is None:
-        logger.info("--do_lower_case=false, as the folder of --init_checkpoint says.")
-    return found is not False
-
-
 class _Extraction:
     """A model, and the lines that it reads."""
 
@@ -199,7 +186,7 @@ class _Extraction:
         self,
         config: FeatureConfig,
         paths: list[str],
-        foundation: Foundation,
+        foundation: Pretrained,
         strategy: tf.distribute.Strategy,
         precision: PrecisionConfig,
     ) -> None:
@@ -229,7 +216,7 @@ class _Extraction:
         """What the output follows from, beside the lines."""
         config, foundation = self._config, self._foundation
         names = ("layers", "max_seq_length", "output_format", "pooling")
-        vocabulary = hashlib.sha256(Path(foundation.vocabulary_file).read_bytes()).hexdigest()
+        vocabulary = hashlib.sha256(Path(foundation.vocabulary.path).read_bytes()).hexdigest()
         weights = next(path for path in (self._weights, f"{self._weights}.index") if os.path.isfile(path))
         return {
             **{name: getattr(config, name) for name in names},

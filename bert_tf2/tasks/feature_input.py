@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf2.sequences import CLS, SEP, join_rows, ranges
-from bert_tf2.tasks.foundation import Tokenizer
+from bert_tf2.tokenizer_choice import Tokenizer
 
 Array = np.ndarray[Any, Any]
 

@@ -7,22 +7,19 @@ import dataclasses
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, files, initialization, line_blocks
-from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.finite import check_finite
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.feature_input import split_line
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, Tokenizer
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tasks.pretraining_model import PretrainingModel
-from bert_tf2.tokenization import load_vocab
+from bert_tf2.tokenizer_choice import Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +28,6 @@ MASK = "[MASK]"
 PAD = "[PAD]"
 _CANDIDATES = 5
 _HEAD = "cls/predictions/"
-_VOCABULARIES = (initialization.VOCAB_FILE, SENTENCEPIECE_FILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +134,15 @@ class MaskFiller:
             raise InputError(
                 f"--do_predict: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
             )
-        bert_config = initialization.find_bert_config(checkpoint, config.bert_config_file or None)
-        tokenizer = _find_tokenizer(config, checkpoint, bert_config)
+        pretrained = initialization.find(
+            config.init_checkpoint,
+            config.output_dir,
+            bert_config_file=config.bert_config_file or None,
+            vocab_file=config.vocab_file,
+            spm_model_file=config.spm_model_file,
+            guesses_case=True,  # there is no --do_lower_case
+        )
+        bert_config, tokenizer = pretrained.bert_config, pretrained.tokenizer(pretrained.do_lower_case)
         with config.precision.resolved().policy():
             model = PretrainingModel(bert_config, with_next_sentence=False)
         variables = {name: variable.value for name, variable in model.named_variables.items()}
@@ -209,28 +212,3 @@ class MaskFiller:
     def _named(self, probabilities: list[float], indices: list[int]) -> tuple[Candidate, ...]:
         pieces = self._tokenizer.convert_ids_to_tokens(indices)
         return tuple(Candidate(*pair) for pair in zip(pieces, probabilities, strict=True))
-
-
-def _find_tokenizer(config: PretrainingConfig, checkpoint: str, bert_config: BertConfig) -> Tokenizer:
-    """The tokenizer of the flags, else of `output_dir`, else of the folder of the checkpoint."""
-    vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
-    folders = (config.output_dir, initialization.folder_of(config.init_checkpoint or checkpoint))
-    beside = [os.path.join(folder, name) for folder in folders for name in _VOCABULARIES]
-    if vocab_file is None and spm_model_file is None:
-        found = next(filter(os.path.isfile, beside), None)
-        if found is None:
-            raise InputError(
-                f"--do_predict needs the vocabulary of the model, and there is no {' or '.join(_VOCABULARIES)} in "
-                f"{' or '.join(dict.fromkeys(folders))}; give --vocab_file or --spm_model_file."
-            )
-        vocab_file, spm_model_file = (None, found) if found.endswith(SENTENCEPIECE_FILE) else (found, None)
-    lower = initialization.find_do_lower_case(config.init_checkpoint or checkpoint)
-    foundation = Foundation(bert_config, vocab_file, spm_model_file, True, checkpoint)
-    if lower is None and vocab_file is not None:
-        lower = not _has_capitals(vocab_file)
-    return foundation.tokenizer(bool(lower))
-
-
-def _has_capitals(vocab_file: str) -> bool:
-    """Whether a vocabulary has pieces, other than special tokens, that lower-cased text can never give."""
-    return any(piece != piece.lower() for piece in load_vocab(vocab_file) if not re.fullmatch(r"\[.*\]|<.*>", piece))

@@ -22,10 +22,11 @@ from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
 from bert_tf2.evaluation import Arrays, predict_batches
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.initialization import Pretrained
 from bert_tf2.precision import PrecisionConfig
 from bert_tf2.tasks.evaluation_hook import BEST_FOLDER, BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
-from bert_tf2.tasks.foundation import Foundation, check_not_inside
+from bert_tf2.tasks.foundation import check_not_inside
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Finetuning:
     """
 
     config: FinetuningConfig
-    foundation: Foundation
+    foundation: Pretrained
     model: training.Task
     strategy: tf.distribute.Strategy
     precision: PrecisionConfig
@@ -105,15 +106,13 @@ class Finetuning:
     def create(
         cls,
         config: FinetuningConfig,
-        foundation: Foundation,
+        foundation: Pretrained,
         make_model: Callable[[], training.Task],
         strategy: tf.distribute.Strategy,
         own_files: Sequence[str] = (),
         dispensable: Collection[str] = (),
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed."""
-        if foundation.init_checkpoint and not os.path.exists(os.path.join(config.output_dir, "checkpoint")):
-            initialization.check_config(foundation.bert_config, foundation.init_checkpoint, is_needed=True)
         precision = config.precision.resolved()
         keras.utils.set_random_seed(config.seed)
         with strategy.scope(), precision.policy():

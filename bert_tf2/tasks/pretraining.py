@@ -53,10 +53,9 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     """
     strategy = make_strategy(config.distribution)
     precision = config.precision.resolved()
-    bert_config = _find_bert_config(config)
-    is_resumed = os.path.exists(os.path.join(config.output_dir, "checkpoint"))
-    if checkpoint := config.output_dir if is_resumed else config.init_checkpoint:
-        initialization.check_config(bert_config, checkpoint, is_needed=not is_resumed)
+    bert_config = initialization.find_bert_config(
+        config.init_checkpoint, config.bert_config_file or None, config.output_dir
+    )
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} but the model has max_position_embeddings="
@@ -96,13 +95,6 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         raise
 
 
-def _find_bert_config(config: PretrainingConfig) -> BertConfig:
-    """The given one, else that of the training in `output_dir`, else that of the checkpoint to start from."""
-    kept = os.path.join(config.output_dir, initialization.CONFIG_FILE)
-    start = config.output_dir if os.path.isfile(kept) else config.init_checkpoint
-    return initialization.find_bert_config(start, config.bert_config_file or None)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Job:
     """A model and its data on the devices."""
@@ -138,8 +130,7 @@ class _Job:
         config, trainer = self.config, self._trainer()
         self._start(trainer)
         if self.workers.is_chief:
-            with files.replacing(os.path.join(config.output_dir, initialization.CONFIG_FILE)) as file:
-                file.write(self.bert_config.to_json_string())
+            initialization.keep_config(config.output_dir, self.bert_config)
             run_folder.describe(config.output_dir, config)
         hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
         trainer.train(self.data.training, hooks)

@@ -26,6 +26,7 @@ from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
 from bert_tf2.tasks.pretraining_groups import Job, Summary
 from bert_tf2.text_groups import GROUP_BYTES
+from bert_tf2.tokenizer_choice import VocabularyFile
 from bert_tf2.vocabulary_case import warn_of_case
 
 logger = logging.getLogger(__name__)
@@ -326,8 +327,7 @@ def _job(config: PretrainingDataConfig, group: text_groups.Group, groups: int) -
         group=group,
         outputs=tuple(map(os.fspath, outputs)),
         marker=os.fspath(outputs[0].with_name(f".{outputs[0].name.lstrip('.')}.json")),
-        vocab_file=config.vocab_file,
-        spm_model_file=config.spm_model_file,
+        vocabulary=_vocabulary(config),
         spm_alpha=config.spm_alpha,
         do_lower_case=config.do_lower_case,
         masking=config.masking,
@@ -338,6 +338,10 @@ def _job(config: PretrainingDataConfig, group: text_groups.Group, groups: int) -
         fingerprint=pretraining_groups.fingerprint(values, group, config.pieces_file),
         shows_progress=groups == 1,
     )
+
+
+def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
+    return VocabularyFile(config.pieces_file, is_sentencepiece=config.vocab_file is None)
 
 
 def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
@@ -353,10 +357,11 @@ def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
 
 def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
     """A cased vocabulary with lower-casing on, or the other way round, makes pieces that are never used."""
-    if config.vocab_file is None:
+    vocabulary = _vocabulary(config)
+    if vocabulary.is_sentencepiece:
         return
-    vocab = pretraining_groups.tokenizer_of(config.vocab_file, None, config.do_lower_case, 0.0, 0).vocab
-    warn_of_case(vocab, config.do_lower_case, config.vocab_file)
+    vocab = pretraining_groups.tokenizer_of(vocabulary, config.do_lower_case, 0.0, 0).vocab
+    warn_of_case(vocab, config.do_lower_case, vocabulary.path)
 
 
 def _warn_of_text(summary: Summary, max_tokens: int) -> None:

@@ -22,12 +22,10 @@ from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.progress import Progress
-from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.sequences import SPECIAL_IN_PAIR, SPECIAL_IN_TEXT
 from bert_tf2.text_groups import Group
 from bert_tf2.tokenization import UNKNOWN
-
-Tokenizer = FastTokenizer | SentencePieceTokenizer
+from bert_tf2.tokenizer_choice import Tokenizer, VocabularyFile
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +93,7 @@ class Job:
       group: the text.
       outputs: record files to write, over which the instances are dealt round-robin.
       marker: file that is written when the outputs are whole.
-      vocab_file: the WordPiece vocabulary, or None.
-      spm_model_file: the SentencePiece model, where there is no vocabulary.
+      vocabulary: what the tokenizer goes by.
       spm_alpha: see `SentencePieceTokenizer`.
       do_lower_case: whether to lower-case the text.
       masking: "static", or "dynamic" for records without masks.
@@ -111,8 +108,7 @@ class Job:
     group: Group
     outputs: tuple[str, ...]
     marker: str
-    vocab_file: str | None
-    spm_model_file: str | None
+    vocabulary: VocabularyFile
     spm_alpha: float
     do_lower_case: bool
     masking: str
@@ -160,7 +156,7 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     times = [time.perf_counter()]
     # The seed, another one for each group, only where it matters: else one tokenizer serves all groups.
     seed = job.seed if job.spm_alpha else 0
-    tokenizer = tokenizer_of(job.vocab_file, job.spm_model_file, job.do_lower_case, job.spm_alpha, seed)
+    tokenizer = tokenizer_of(job.vocabulary, job.do_lower_case, job.spm_alpha, seed)
     corpus, summary = _read(job, tokenizer, advance)
     times.append(time.perf_counter())
     made = _made(job, tokenizer, corpus, advance)
@@ -180,13 +176,9 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
 
 
 @functools.lru_cache(maxsize=1)  # a worker makes many groups with one tokenizer
-def tokenizer_of(
-    vocab_file: str | None, spm_model_file: str | None, do_lower_case: bool, spm_alpha: float, seed: int
-) -> Tokenizer:
+def tokenizer_of(vocabulary: VocabularyFile, do_lower_case: bool, spm_alpha: float, seed: int) -> Tokenizer:
     """The tokenizer of a job; the arguments are its fields of these names."""
-    if spm_model_file:
-        return SentencePieceTokenizer(spm_model_file, do_lower_case, spm_alpha, seed)
-    return FastTokenizer(str(vocab_file), do_lower_case)
+    return vocabulary.tokenizer(do_lower_case, spm_alpha, seed)
 
 
 @contextlib.contextmanager

@@ -16,9 +16,8 @@ from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_instances import Vocabulary
 from bert_tf2.record_stream import RecordSource
-from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
-from bert_tf2.tokenization import load_vocab
+from bert_tf2.tokenizer_choice import VocabularyFile, check_vocab_size
 
 logger = logging.getLogger(__name__)
 
@@ -103,20 +102,12 @@ class PretrainingData:
 
 def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabulary | None:
     """What dynamic masking has to know about the vocabulary."""
-    if config.masking == "static":
+    file = VocabularyFile.given(config.vocab_file, config.spm_model_file)
+    if config.masking == "static" or file is None:
         return None
-    if config.spm_model_file:
-        tokenizer = SentencePieceTokenizer(config.spm_model_file)
-        vocabulary = Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
-    else:
-        vocabulary = Vocabulary.of(load_vocab(str(config.vocab_file)))
-    pieces = vocabulary.is_continuation.size
-    if pieces > bert_config.vocab_size:
-        raise InputError(
-            f"{config.vocab_file or config.spm_model_file} has {pieces:,} pieces, but vocab_size is "
-            f"{bert_config.vocab_size:,} in the model's config; give the vocabulary and the config of one model."
-        )
-    return vocabulary
+    tokenizer = file.tokenizer(do_lower_case=False)
+    check_vocab_size(file.path, tokenizer.is_continuation.size, bert_config.vocab_size)
+    return Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
 
 
 def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource) -> None:

@@ -12,7 +12,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
-from bert_tf2.vocabulary_case import looks_cased
+from bert_tf2.vocabulary_case import warn_of_case
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def _learn_wordpiece(config: VocabularyConfig) -> None:
 
 def _extend(config: VocabularyConfig, old_file: str) -> None:
     old = load_vocab(old_file)
-    _warn_of_case(old, config.do_lower_case)
+    warn_of_case(old, config.do_lower_case, old_file)
     with files.replacing(config.output_file) as file:
         words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
         lines, additions = vocabulary.extend(
@@ -270,13 +270,4 @@ def _report_rare_characters(words: Mapping[str, int], pieces: frozenset[str]) ->
         logger.info(
             "Left out the %s rarest of %s characters, %.4f %% of the text: %s (--limit_alphabet decides)",
             *(f"{len(rare):,}", f"{len(counts):,}", 100 * share, shown),
-        )
-
-
-def _warn_of_case(pieces: Mapping[str, int], do_lower_case: bool) -> None:
-    """A vocabulary with many upper-case pieces is of a cased model."""
-    if do_lower_case and looks_cased(pieces):
-        logger.warning(
-            "The vocabulary to extend has upper-case pieces, but the text is lower-cased; if it is of a cased model, "
-            "pass --do_lower_case=false."
         )

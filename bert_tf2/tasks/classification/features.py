@@ -8,8 +8,8 @@ Shapes: `N` rows, `S` `max_seq_length`, `L` labels.
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,13 @@ from bert_tf2.progress import Progress
 from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT, join_rows
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tokenizer_choice import Tokenizer
 
 logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 8192
 _CHARACTERS_AT_ONCE = 1 << 23  # of texts; all their tokens are held before they are cut
 _VALUES_AT_ONCE = 1 << 22  # of records
-
-
-class Tokenizer(Protocol):
-    """What `FastTokenizer` and `SentencePieceTokenizer` have in common, as far as it is needed here."""
-
-    vocab: dict[str, int]
-
-    def encode_batch(self, texts: Sequence[str]) -> Ragged:
-        """A row of ids for each text."""
 
 
 @dataclasses.dataclass(frozen=True)

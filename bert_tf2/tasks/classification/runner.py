@@ -18,6 +18,7 @@ from bert_tf2 import files, metrics
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
+from bert_tf2.initialization import Pretrained
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.classification import glue, label_report, outputs
@@ -32,8 +33,9 @@ from bert_tf2.tasks.classification.model import LABELS, ClassificationModel
 from bert_tf2.tasks.classification.scores import result_names, results
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
-from bert_tf2.tasks.foundation import Foundation, Tokenizer
+from bert_tf2.tasks.foundation import find_foundation
 from bert_tf2.tasks.seeds import run_seeds
+from bert_tf2.tokenizer_choice import Tokenizer
 
 __all__ = ["ClassificationConfig", "run"]
 
@@ -63,7 +65,7 @@ def run(config: ClassificationConfig) -> dict[str, float] | None:
 
 
 def _run(config: ClassificationConfig, strategy: tf.distribute.Strategy) -> dict[str, float] | None:
-    foundation = Foundation.find(config)
+    foundation = find_foundation(config)
     data = _open_data(config, foundation)
     description = data.description
     wanted = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
@@ -81,7 +83,7 @@ def _run(config: ClassificationConfig, strategy: tf.distribute.Strategy) -> dict
     return finetuning.run(_Job(config, data, examples, tokenizer, finetuning))
 
 
-def _open_data(config: ClassificationConfig, foundation: Foundation) -> Data:
+def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
     flags = config.data
     saved = None if config.overwrite_output_dir else TaskDescription.load(config.output_dir)
     if flags.do_lower_case is None and saved is None:

@@ -190,7 +190,7 @@ def build(
     Raises:
       InputError: weights are missing, or the tokenizer is not WordPiece's.
     """
-    if source.foundation.spm_model_file:
+    if source.foundation.vocabulary.is_sentencepiece:
         raise InputError("Answers are found in the text by WordPiece's pieces; give a model with a vocab.txt.")
     source.foundation.check_sequences(description.max_seq_length, segments=2)
     model = SpanModel(source.foundation.bert_config)

@@ -14,11 +14,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import graph_tokenizer, initialization
+from bert_tf2 import graph_tokenizer
 from bert_tf2.finite import check_finite
 from bert_tf2.tasks.export.sequences import TOKEN_IDS
 from bert_tf2.tasks.export.source import ModelSource
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE
 from bert_tf2.tasks.task_files import LABELS_FILE, write_labels
 
 SERVING_DEFAULT, TOKEN_IDS_SIGNATURE = "serving_default", "token_ids"
@@ -55,8 +54,7 @@ def tokenizer_of(source: ModelSource) -> graph_tokenizer.Tokenizer:
     Raises:
       InputError: it cannot be put into a graph.
     """
-    foundation = source.foundation
-    return graph_tokenizer.make(foundation.vocab_file, foundation.spm_model_file, source.description.do_lower_case)
+    return graph_tokenizer.make(source.foundation.vocabulary, source.description.do_lower_case)
 
 
 def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
@@ -120,7 +118,6 @@ def write_assets(folder: str, source: ModelSource, program: Program) -> list[str
     Raises:
       OSError: they cannot be written.
     """
-    foundation = source.foundation
     paths = [os.path.join(folder, SETTINGS_FILE)]
     Path(paths[0]).write_text(
         json.dumps({**program.settings, "labels": list(program.labels)}, indent=2, ensure_ascii=False) + "\n",
@@ -129,10 +126,8 @@ def write_assets(folder: str, source: ModelSource, program: Program) -> list[str
     if program.labels:
         paths.append(os.path.join(folder, LABELS_FILE))
         write_labels(paths[-1], program.labels)
-    name = SENTENCEPIECE_FILE if foundation.spm_model_file else initialization.VOCAB_FILE
-    paths.append(os.path.join(folder, name))
-    Path(paths[-1]).write_bytes(Path(foundation.vocabulary_file).read_bytes())
-    return paths
+    source.foundation.vocabulary.copy_into(folder)
+    return [*paths, os.path.join(folder, source.foundation.vocabulary.name)]
 
 
 @contextmanager

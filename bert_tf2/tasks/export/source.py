@@ -12,11 +12,11 @@ from bert_tf2 import checkpoints, initialization
 from bert_tf2.errors import InputError
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.huggingface_config import default_labels
+from bert_tf2.initialization import Pretrained
 from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import conversion_source, task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.export.config import ENCODER, ExportConfig
-from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, check_kept
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
 from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
@@ -70,7 +70,7 @@ class ModelSource:
 
     checkpoint: str
     folder: str
-    foundation: Foundation
+    foundation: Pretrained
     description: Description
     has_pooler: bool
 
@@ -119,20 +119,11 @@ def open_source(config: ExportConfig) -> ModelSource:
     best = os.path.join(config.model, _BEST_FOLDER)
     if config.output_dir and os.path.isdir(best):
         logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
-    do_lower_case = config.do_lower_case
-    if do_lower_case is None:
-        do_lower_case = found.do_lower_case is not False
-    vocab_file, spm_model_file = config.vocab_file, config.spm_model_file
-    if vocab_file is None and spm_model_file is None:
-        beside = os.path.join(found.folder, SENTENCEPIECE_FILE)
-        if os.path.isfile(beside) and not os.path.isfile(os.path.join(found.folder, initialization.VOCAB_FILE)):
-            spm_model_file = beside
-        else:
-            vocab_file = initialization.find_vocab_file(config.model)
-    elif config.output_dir:
-        check_kept(found.folder, vocab_file, spm_model_file)
-    foundation = Foundation(found.config, vocab_file, spm_model_file, do_lower_case, config.model)
-    description = dataclasses.replace(_description(found), do_lower_case=do_lower_case)
+    output_dir = found.folder if config.output_dir else None
+    vocabulary = initialization.find_vocabulary(config.model, config.vocab_file, config.spm_model_file, output_dir)
+    do_lower_case = initialization.find_do_lower_case(config.model, config.do_lower_case)
+    foundation = Pretrained(found.config, vocabulary, do_lower_case, config.model)
+    description = _description(found, do_lower_case)
     if config.max_seq_length is not None:
         description = dataclasses.replace(description, max_seq_length=config.max_seq_length)
     description = _with_flags_of_answers(description, config)
@@ -154,8 +145,8 @@ def _with_flags_of_answers(description: Description, config: ExportConfig) -> De
     return description
 
 
-def _description(found: conversion_source.Source) -> Description:
-    """What the model is for: as its `task.json` says, else by its head."""
+def _description(found: conversion_source.Source, do_lower_case: bool) -> Description:
+    """What the model is for: as its `task.json` says, else by its head; with the case of its tokenizer."""
     kind = task_files.setting(found.folder, "problem_type", str)
     loaded: Description | None = None
     if kind in PROBLEM_TYPES:
@@ -167,12 +158,14 @@ def _description(found: conversion_source.Source) -> Description:
     elif kind is not None:
         path = os.path.join(found.folder, TASK_FILE)
         raise InputError(f"{path}: unknown problem_type {kind!r:.60}; this model cannot be exported.")
-    return loaded or _by_head(found)
+    if loaded:
+        return dataclasses.replace(loaded, do_lower_case=do_lower_case)
+    return _by_head(found, do_lower_case)
 
 
-def _by_head(found: conversion_source.Source) -> Description:
+def _by_head(found: conversion_source.Source, lower: bool) -> Description:
     positions = found.config.max_position_embeddings
-    length, lower = min(_MAX_SEQ_LENGTH, positions), found.do_lower_case is not False
+    length = min(_MAX_SEQ_LENGTH, positions)
     if "cls/squad/output_weights" in found.own_names:
         window = min(_MAX_WINDOW, positions)
         stride, query = min(128, max(1, window // 3)), min(64, max(1, window // 6))

@@ -13,15 +13,16 @@ from bert_tf2 import files, initialization, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.initialization import Pretrained
 from bert_tf2.spilled import SpilledArray
 from bert_tf2.tasks import task_files
-from bert_tf2.tasks.foundation import Foundation, Tokenizer
 from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.examples import SquadData
 from bert_tf2.tasks.squad.fast_features import Windows
 from bert_tf2.tasks.squad.model import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
+from bert_tf2.tokenizer_choice import Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Questions:
             file.write(json_files.line(summary, indent=1))
 
 
-def open_data(config: SquadConfig, foundation: Foundation) -> tuple[TaskDescription, dict[Split, SquadData]]:
+def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescription, dict[Split, SquadData]]:
     """Reads all files that the flags ask for.
 
     Where a flag is not given, the description is that of the model of `output_dir`, else, without training, that of
@@ -166,7 +167,7 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     return TaskDescription.load(folder) if is_ours else None, folder
 
 
-def _described(config: SquadConfig, foundation: Foundation, saved: TaskDescription | None) -> TaskDescription:
+def _described(config: SquadConfig, foundation: Pretrained, saved: TaskDescription | None) -> TaskDescription:
     found = saved or TaskDescription(do_lower_case=foundation.do_lower_case)
     names = [field.name for field in dataclasses.fields(TaskDescription)]
     given = {name: getattr(config, name) for name in names if hasattr(config, name)}

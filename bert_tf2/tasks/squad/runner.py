@@ -18,7 +18,7 @@ from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.spilled import SpilledSequence, directory_for_spilling
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
-from bert_tf2.tasks.foundation import Foundation, Tokenizer
+from bert_tf2.tasks.foundation import find_foundation
 from bert_tf2.tasks.seeds import run_seeds
 from bert_tf2.tasks.squad import fast_answers, logits, prediction_files, scoring
 from bert_tf2.tasks.squad.answers import Prediction, with_threshold
@@ -28,6 +28,7 @@ from bert_tf2.tasks.squad.examples import SquadData
 from bert_tf2.tasks.squad.fast_features import write_records
 from bert_tf2.tasks.squad.model import SpanModel
 from bert_tf2.tasks.squad.task_description import TaskDescription
+from bert_tf2.tokenizer_choice import Tokenizer
 
 __all__ = ["SquadConfig", "run"]
 
@@ -59,7 +60,7 @@ def run(config: SquadConfig) -> dict[str, float] | None:
 
 
 def _run(config: SquadConfig, strategy: tf.distribute.Strategy) -> dict[str, float] | None:
-    foundation = Foundation.find(config)
+    foundation = find_foundation(config)
     description, read = open_data(config, foundation)
     foundation.check_sequences(description.max_seq_length, segments=2)
     tokenizer = foundation.tokenizer(description.do_lower_case)

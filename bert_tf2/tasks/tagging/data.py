@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from bert_tf2.errors import InputError
+from bert_tf2.initialization import Pretrained
 from bert_tf2.tasks import conversion_source
-from bert_tf2.tasks.foundation import Foundation
 from bert_tf2.tasks.tagging import conll, plain_text, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -37,7 +37,7 @@ class Data:
     files: Mapping[Split, Sentences]
 
 
-def open_data(config: TaggingConfig, foundation: Foundation) -> Data:
+def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     """Reads the files that the flags ask for.
 
     What the flags leave open is as in the training of `output_dir`. The labels are those of `--labels_file`, else of
@@ -67,7 +67,7 @@ def open_data(config: TaggingConfig, foundation: Foundation) -> Data:
     return Data(description, files)
 
 
-def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation: Foundation) -> dict[str, Any]:
+def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation: Pretrained) -> dict[str, Any]:
     """What `TaggingDescription` has beside labels: given now, or at the training, or by default."""
     defaults = {field.name: field.default for field in dataclasses.fields(TaggingDescription)}
     defaults["do_lower_case"] = foundation.do_lower_case

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.progress import Progress
 from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_TEXT, ranges
-from bert_tf2.tasks.foundation import Tokenizer
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tasks.tagging.windows import Ints, Windows, divide
+from bert_tf2.tokenizer_choice import Tokenizer
 
 _WORDS_AT_ONCE = 1 << 16
 _NO_WORD = -1

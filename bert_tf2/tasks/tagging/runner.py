@@ -16,7 +16,7 @@ from bert_tf2.example_batches import ROW, ExampleArrays
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
-from bert_tf2.tasks.foundation import Foundation, Tokenizer
+from bert_tf2.tasks.foundation import find_foundation
 from bert_tf2.tasks.seeds import run_seeds
 from bert_tf2.tasks.tagging import outputs, scores, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
@@ -25,6 +25,7 @@ from bert_tf2.tasks.tagging.features import Features, featurize
 from bert_tf2.tasks.tagging.model import TAGS, TaggingModel
 from bert_tf2.tasks.tagging.scores import Scores
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, TaggingDescription
+from bert_tf2.tokenizer_choice import Tokenizer
 
 __all__ = ["TaggingConfig", "run"]
 
@@ -51,7 +52,7 @@ def run(config: TaggingConfig) -> dict[str, float] | None:
 
 
 def _run(config: TaggingConfig, strategy: tf.distribute.Strategy) -> dict[str, float] | None:
-    foundation = Foundation.find(config)
+    foundation = find_foundation(config)
     data = open_data(config, foundation)
     description = data.description
     foundation.check_sequences(description.max_seq_length, segments=1)
