@@ -19,6 +19,7 @@ import numpy as np
 
 from bert_tf2.compilation import kernel
 from bert_tf2.tokenization import (
+    UNKNOWN,
     BasicTokenizer,
     WordpieceTokenizer,
     convert_ids_to_tokens,
@@ -27,9 +28,6 @@ from bert_tf2.tokenization import (
     load_vocab,
 )
 from bert_tf2.unicode_tables import CONTEXT, load_replacements, replacement
-
-UNKNOWN = "[UNK]"
-"""The piece that a word becomes that cannot be cut into pieces, or is too long."""
 
 # To import Numba and the kernel takes half a second, to compile it for the first time a few: as long as plain Python
 # takes for this many characters. So that is when a tokenizer turns to the kernel.

@@ -28,9 +28,7 @@ from bert_tf2.character_tables import (
 )
 from bert_tf2.errors import InputError
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
-from bert_tf2.tokenization import SPECIAL_TOKENS, WordpieceTokenizer, load_vocab
-
-UNKNOWN = "[UNK]"
+from bert_tf2.tokenization import SPECIAL_TOKENS, UNKNOWN, WordpieceTokenizer, load_vocab
 
 _BLANK = ord(" ")
 _NO_WORD = "\ufffd"  # the rules delete it, so that no text gives a piece that holds it

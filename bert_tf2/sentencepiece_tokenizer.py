@@ -18,7 +18,7 @@ import numpy as np
 
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import Ragged
-from bert_tf2.subword_sampling import UNKNOWN, Piece, Sampler, sample_bpe, sample_unigram, split_words
+from bert_tf2.subword_sampling import UNKNOWN_ID, Piece, Sampler, sample_bpe, sample_unigram, split_words
 from bert_tf2.tokenization import (
     SPECIAL_TOKENS,
     BasicTokenizer,
@@ -184,7 +184,7 @@ class SentencePieceTokenizer:
         for word in [normalized] if self._whole_lines else split_words(normalized):
             at = 0
             for index in sampler(word, rng):
-                if index != UNKNOWN:
+                if index != UNKNOWN_ID:
                     ids.append(index)
                     at += self._piece_lengths[index]
                     continue

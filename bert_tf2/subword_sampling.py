@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-UNKNOWN = -1
+UNKNOWN_ID = -1
 """Stands for a character that no piece has."""
 
 _UNKNOWN_PENALTY = 10.0  # below the worst piece
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 
 Sampler = Callable[[str, random.Random], list[int]]
-"""A normalised word and a source of randomness to ids, `UNKNOWN` among them."""
+"""A normalised word and a source of randomness to ids, `UNKNOWN_ID` among them."""
 
 
 def split_words(text: str) -> list[str]:
@@ -73,7 +73,7 @@ def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
                     score = _USER_DEFINED_SCORE if piece.user_defined else piece.score
                     ending[end].append((start, piece.piece_id, score))
                 elif end == start + 1:
-                    ending[end].append((start, UNKNOWN, unknown_score))
+                    ending[end].append((start, UNKNOWN_ID, unknown_score))
         total = [0.0] * (len(word) + 1)  # the log of the sum over all cuts up to here
         chances: _Lattice = [[]]
         for end in range(1, len(word) + 1):
@@ -164,6 +164,6 @@ def sample_bpe(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
                 before[after[left]] = left
             consider(before[left], left)
             consider(left, after[left])
-        return [pieces[part].piece_id if part in pieces else UNKNOWN for part in parts if part]
+        return [pieces[part].piece_id if part in pieces else UNKNOWN_ID for part in parts if part]
 
     return sample

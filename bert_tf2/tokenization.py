@@ -19,7 +19,10 @@ from typing import TypeVar
 from bert_tf2.errors import InputError
 from bert_tf2.files import read_lines
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+UNKNOWN = "[UNK]"
+"""The piece that a word becomes that cannot be split into pieces, or is too long."""
+
+SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 """The pieces that every vocabulary must have."""
 
 _logger = logging.getLogger(__name__)

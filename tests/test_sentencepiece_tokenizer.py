@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from bert_tf2 import sentencepiece_tokenizer, vocabulary
 from bert_tf2.errors import InputError
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
-from bert_tf2.subword_sampling import UNKNOWN, Piece, Sampler, sample_bpe, sample_unigram
+from bert_tf2.subword_sampling import UNKNOWN_ID, Piece, Sampler, sample_bpe, sample_unigram
 from bert_tf2.tokenization import SPECIAL_TOKENS
 
 ENGLISH = "the quick brown fox jumps over the lazy dog, and the dog, being lazy, lets it jump over and over again"
@@ -296,14 +296,14 @@ def test_draws_are_pinned():
     assert [sampler("ababa", rng) for _ in range(4)] == [[0, 1, 4], [0, 5, 0], [4, 3], [4, 1, 0]]
     sampler = sample_bpe(pieces, 0.5)
     assert [sampler("ababa", rng) for _ in range(4)] == [[0, 5, 0], [0, 1, 4], [2, 4], [0, 1, 0, 1, 0]]
-    assert sampler("acb", rng) == [0, UNKNOWN, 1]
+    assert sampler("acb", rng) == [0, UNKNOWN_ID, 1]
 
 
 def test_pieces_at_odds():
     """An unknown character is worse than any piece; a piece of the user's takes no part in merges."""
     pieces = {"a": Piece(0, -1.0, False), "ab": Piece(1, -9.0, False), "c": Piece(2, -2.0, False)}
     assert sample_unigram(pieces, 1e5)("abc", random.Random(0)) == [1, 2]
-    assert sample_unigram(pieces, 1e5)("bc", random.Random(0)) == [UNKNOWN, 2]
+    assert sample_unigram(pieces, 1e5)("bc", random.Random(0)) == [UNKNOWN_ID, 2]
     for score, ids in ((-0.04, [0, 1]), (-0.06, [2])):
         pieces = {"a": Piece(0, score, False), "b": Piece(1, score, False), "ab": Piece(2, 0.0, True)}
         assert sample_unigram(pieces, 1e5)("ab", random.Random(0)) == ids

@@ -142,7 +142,7 @@ class MaskFiller:
         tokenizer = _find_tokenizer(config, checkpoint, bert_config)
         with config.precision.resolved().policy():
             model = PretrainingModel(bert_config, with_next_sentence=False)
-        variables = {name: variable.value for name, variable in model.named_variables.items()}
+        variables = checkpoints.tf_variables(model.named_variables)
         report = initialization.load(variables, checkpoint)
         if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
             raise InputError(

@@ -19,13 +19,14 @@ from bert_tf2 import files, full_sentences, json_files, records, text_groups
 from bert_tf2.compilation import kernel
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.fast_records import BlockWriter, Compression
-from bert_tf2.fast_tokenizer import UNKNOWN, FastTokenizer
+from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.full_sentences import PackedRows
 from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import SPECIAL_TOKENS, InstanceParameters
 from bert_tf2.progress import Progress
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.text_groups import Group
+from bert_tf2.tokenization import UNKNOWN
 
 Tokenizer = FastTokenizer | SentencePieceTokenizer
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.fast_tokenizer import UNKNOWN
 from bert_tf2.finite import check_finite
 from bert_tf2.progress import Progress
 from bert_tf2.tasks.squad.answers import (
@@ -27,7 +26,7 @@ from bert_tf2.tasks.squad.answers import (
 from bert_tf2.tasks.squad.fast_features import Windows
 from bert_tf2.tasks.squad.tokenized import Ints, TokenizedExamples
 from bert_tf2.tasks.squad.words import Paragraph
-from bert_tf2.tokenization import BasicTokenizer
+from bert_tf2.tokenization import UNKNOWN, BasicTokenizer
 
 Floats = NDArray[np.float64]
 
