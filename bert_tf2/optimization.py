@@ -234,7 +234,7 @@ class Optimizer:
         Args:
           gradients: dense, already summed over replicas, by variable name.
           learning_rate: float32 scalar.
-          scale: float32 scalar, what each gradient is multiplied by. 0 leaves variables and moments as they are to the
+          scale: float32 scalar, what each gradient is multiplied by. 0 leaves variables and slots as they are to the
             last bit, even where a gradient is not finite.
           updates_done: how many updates came before, for bias correction.
         """
@@ -281,7 +281,7 @@ class Optimizer:
         raise NotImplementedError
 
 
-class _TwoMoments(Optimizer):
+class _Adam(Optimizer):
     """Keeps decaying means of the gradient, `adam_m`, and of its square, `adam_v`: the original's names."""
 
     BETA_1: ClassVar[float] = 0.9
@@ -299,10 +299,29 @@ class _TwoMoments(Optimizer):
             "beta_2": step.decay(self.BETA_2),
             "power_1": tf.pow(self.BETA_1, step.updates),
             "power_2": tf.pow(self.BETA_2, step.updates),
+            "epsilon": tf.constant(self.EPSILON),
         }
 
+    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
+        """Decay, then TensorFlow's one-pass kernel for moments and weights."""
+        rate = step.rate * state.rate_scale
+        if state.decay:
+            variable.assign(variable * (1.0 - rate * state.decay))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=state.slots["adam_m"].handle,
+            v=state.slots["adam_v"].handle,
+            beta1_power=shared["power_1"],
+            beta2_power=shared["power_2"],
+            lr=rate,
+            beta1=shared["beta_1"],
+            beta2=shared["beta_2"],
+            epsilon=shared["epsilon"],
+            grad=gradient,
+        )
 
-class BertAdam(_TwoMoments):
+
+class BertAdam(_Adam):
     """Adam as BERT was trained with: no bias correction, epsilon outside the root, decoupled weight decay.
 
     For a gradient `g`: `m = β1·m + (1-β1)·g`, `v = β2·v + (1-β2)·g²`, `w = w - lr·(m / (√v + ε) + decay·w)`.
@@ -312,14 +331,10 @@ class BertAdam(_TwoMoments):
         # The fused kernel multiplies the rate by sqrt(1 - power_2) / (1 - power_1), Adam's bias correction, which
         # BERT's Adam leaves out: powers of 0 make that factor 1.
         zero = tf.zeros([])
-        epsilon = tf.constant(self.EPSILON)
-        return {**super()._shared(step), "power_1": zero, "power_2": zero, "epsilon": epsilon}
-
-    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
-        _fused_adam(variable, state, gradient, step, shared)
+        return {**super()._shared(step), "power_1": zero, "power_2": zero}
 
 
-class AdamW(_TwoMoments):
+class AdamW(_Adam):
     """Adam with bias correction and decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101).
 
     With `m̂ = m / (1-β1ᵗ)` and `v̂ = v / (1-β2ᵗ)`: `w = w - lr·(m̂ / (√v̂ + ε) + decay·w)`.
@@ -332,11 +347,8 @@ class AdamW(_TwoMoments):
         # The fused kernel adds epsilon to √v, not to √v̂.
         return {**shared, "epsilon": self.EPSILON * tf.sqrt(1.0 - shared["power_2"])}
 
-    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
-        _fused_adam(variable, state, gradient, step, shared)
 
-
-class Lamb(_TwoMoments):
+class Lamb(_Adam):
     """Layer-wise adaptive moments for large batches (You et al., arXiv:1904.00962, algorithm 2).
 
     AdamW's step of each variable, its decay included, is scaled to the norm of the variable's weights. Variables
@@ -430,25 +442,6 @@ def _variable(value: tf.Tensor) -> tf.Variable:
 
 def _root_mean_square(x: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_mean(tf.square(x)))
-
-
-def _fused_adam(variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
-    """Decay, then TensorFlow's one-pass kernel for moments and weights."""
-    rate = step.rate * state.rate_scale
-    if state.decay:
-        variable.assign(variable * (1.0 - rate * state.decay))
-    tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=state.slots["adam_m"].handle,
-        v=state.slots["adam_v"].handle,
-        beta1_power=shared["power_1"],
-        beta2_power=shared["power_2"],
-        lr=rate,
-        beta1=shared["beta_1"],
-        beta2=shared["beta_2"],
-        epsilon=shared["epsilon"],
-        grad=gradient,
-    )
 
 
 def clipping_scale(norm: tf.Tensor, clip_norm: float) -> tf.Tensor:
