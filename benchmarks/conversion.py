@@ -75,7 +75,7 @@ def outputs_of_transformers(folder: Path, data: list[tuple[np.ndarray, np.ndarra
 
 def outputs_of_ours(folder: Path, data: list[tuple[np.ndarray, np.ndarray]]) -> list[Outputs]:
     model = BertModel(initialization.find_bert_config(str(folder)))
-    print(initialization.load({name: v.value for name, v in model.named_variables().items()}, str(folder)))
+    print(initialization.load(checkpoints.tf_variables(model.named_variables()), str(folder)))
     found = []
     for ids, mask in data:
         outputs = model(tf.constant(ids, tf.int32), tf.constant(mask, tf.int32))

@@ -66,12 +66,12 @@ def ours(folder: str) -> Vectors:
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from bert_tf2 import initialization, modeling
+    from bert_tf2 import checkpoints, initialization, modeling
     from bert_tf2.tasks import feature_encoder, feature_input
 
     feature_encoder.use_a_core_a_batch()
     model = modeling.BertModel(initialization.find_bert_config(folder))
-    initialization.load({name: variable.value for name, variable in model.named_variables().items()}, folder)
+    initialization.load(checkpoints.tf_variables(model.named_variables()), folder)
     tokenizer = tokenizer_of(folder)
     encoders = {
         size: feature_encoder.Encoder(

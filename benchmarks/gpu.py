@@ -156,7 +156,7 @@ def _golden_model(precision: str) -> tuple[Any, dict[str, Any]]:
     config = BertConfig(**{**sizes, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
     with PrecisionConfig(precision, "off").policy():
         model = PretrainingModel(config)
-    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    variables = checkpoints.tf_variables(model.named_variables)
     checkpoints.load(variables, str(GOLDEN / "bert_model.ckpt"))
     return model, variables
 
@@ -201,9 +201,9 @@ def _golden_training(precision: str, compiles: bool) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from bert_tf2.optimization import make_schedule
     from bert_tf2.precision import PrecisionConfig
     from bert_tf2.training import Trainer, TrainingConfig
+    from bert_tf2.training_schedules import make_schedule
 
     golden = np.load(GOLDEN / "train.npz")
     steps = int(golden["num_train_steps"])
@@ -238,10 +238,10 @@ def resume() -> None:
     import tensorflow as tf
 
     from bert_tf2.config import BertConfig
-    from bert_tf2.optimization import make_schedule
     from bert_tf2.precision import PrecisionConfig
     from bert_tf2.tasks.pretraining_model import PretrainingModel
     from bert_tf2.training import Trainer, TrainingConfig
+    from bert_tf2.training_schedules import make_schedule
 
     work = TOY._replace(hidden=256, heads=4)
     config = BertConfig(1000, work.hidden, work.layers, work.heads, work.inner)

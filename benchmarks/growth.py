@@ -189,7 +189,7 @@ def answer(folder: Path, options: argparse.Namespace) -> None:
     from bert_tf2.tasks.squad.model import SpanModel
 
     model = SpanModel(BertConfig.from_json_file(str(folder / "bert_config.json")))
-    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    variables = checkpoints.tf_variables(model.named_variables)
     checkpoints.save(str(folder / "model"), 0, variables, keep=1)
     config = runner.SquadConfig(
         bert_config_file=str(folder / "bert_config.json"),

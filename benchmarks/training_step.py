@@ -126,7 +126,7 @@ def ours(work: Work, precision: str, change: str) -> Step:
     """A step of this project; `change` is the part that is switched off or on, or empty."""
     import tensorflow as tf
 
-    from bert_tf2 import modeling, operations, optimization, training
+    from bert_tf2 import modeling, operations, training, training_schedules
     from bert_tf2.config import BertConfig
     from bert_tf2.precision import PrecisionConfig
     from bert_tf2.tasks.classification.model import ClassificationModel
@@ -166,7 +166,7 @@ def ours(work: Work, precision: str, change: str) -> Step:
         )
     loop = training.TrainingConfig(output_dir="", num_train_steps=10**6, batch_size=work.batch)
     strategy = tf.distribute.get_strategy()
-    schedule = optimization.linear_schedule(1e-4, 10**6, 10)
+    schedule = training_schedules.make_schedule("linear", 1e-4, 10**6, 10)
     trainer = training.Trainer.create(model, schedule, strategy, loop, precision=chosen)
     run = dataclasses.replace(trainer.step, is_whole=trainer.step.is_whole and change != "update apart").run
     batch = packed_batch(work) if "packed" in change else random_batch(work)

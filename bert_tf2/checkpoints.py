@@ -1,8 +1,9 @@
 """Checkpoints under Google's names: what TF1's BERT wrote is read here, and what is written here TF1's BERT reads.
 
 A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It holds each variable under its name in
-google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), the optimizer's moments as `<name>/adam_m`
-and `<name>/adam_v`, and `global_step`. The file `checkpoint` of a folder names the newest ones.
+google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), what the optimizer keeps for it as
+`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a folder
+names the newest ones.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,8 +22,11 @@ from bert_tf2 import checkpoint_list, huggingface
 from bert_tf2.checkpoint_list import find as find
 from bert_tf2.checkpoint_list import latest as latest
 from bert_tf2.checkpoint_list import remove as remove
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.files import beside
+
+if TYPE_CHECKING:
+    import keras
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,11 @@ Reader = Any  # what NewCheckpointReader returns; its class has no public name
 
 class DamagedCheckpointError(InputError):
     """A checkpoint that is there but cannot be read."""
+
+
+def tf_variables(named_variables: Mapping[str, "keras.Variable"]) -> dict[str, tf.Variable]:
+    """A model's variables as everything here takes them: TensorFlow's instead of Keras's, by the same names."""
+    return {name: variable.value for name, variable in named_variables.items()}
 
 
 def is_of_model(name: str) -> bool:
@@ -183,7 +192,7 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
     lacking = [name for name in missing if name in needed]
     if needed and len(lacking) == len(needed):
         raise InputError(
-            f"{prefix} has no variable named {encoder}...; it holds {_some(sorted(shapes))}. "
+            f"{prefix} has no variable named {encoder}...; it holds {some(sorted(shapes))}. "
             "A checkpoint of the original BERT, or of this project, was expected."
         )
     state = training_state(shapes, variables)
@@ -191,7 +200,7 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
     for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
         if names:
             raise InputError(
-                f"The encoder in {prefix} is not the one of the BERT config: {where} {_some(names)}; "
+                f"The encoder in {prefix} is not the one of the BERT config: {where} {some(names)}; "
                 "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
             )
     loaded = [name for name in variables if name in shapes and name not in mismatched]
@@ -210,16 +219,19 @@ def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
     return len(found)
 
 
-def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collection[str] = ()) -> list[str]:
-    """Sets every variable, moments and `global_step` included, from a checkpoint of the same training.
+def restore(
+    variables: Mapping[str, tf.Variable], prefix: str, optional: Collection[str] = (), foreign: Collection[str] = ()
+) -> list[str]:
+    """Sets every variable, slots and `global_step` included, from a checkpoint of the same training.
 
-    What only the checkpoint has would be lost with the next one that is saved: it may be the state of another
+    What only the checkpoint has would be lost with the next one that is saved: it may be the state of an unknown
     optimizer, but not a variable of a model.
 
     Args:
       variables: the training's, by name.
       prefix: the checkpoint.
       optional: names that it may lack; these variables stay as they are.
+      foreign: names that it must not have, because only another optimizer keeps them.
 
     Returns:
       Those of `optional` that it lacks.
@@ -231,17 +243,23 @@ def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collect
     reader = open_reader(prefix)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     _check_shapes(variables, shapes, prefix)
+    kept_by_others = sorted({name.rpartition("/")[2] for name in foreign if name in shapes})
+    if kept_by_others:
+        raise InputError(
+            f"{prefix} cannot be resumed: it has the state of another optimizer ({', '.join(kept_by_others)}); use the "
+            "--optimizer that it was trained with, or another --output_dir, and this one as --init_checkpoint."
+        )
     lacking = [name for name in variables if name not in shapes]
     missing = sorted(set(lacking) - set(optional))
     if missing:
         raise InputError(
-            f"{prefix} cannot be resumed: it lacks {_some(missing)}. It is of another model or holds no optimizer "
+            f"{prefix} cannot be resumed: it lacks {some(missing)}. It is of another model or holds no optimizer "
             "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
         )
     surplus = sorted(set(shapes) - set(variables) - training_state(shapes, variables))
     if surplus:
         raise InputError(
-            f"{prefix} cannot be resumed: it has {_some(surplus)}, for which this model has no place, so the next "
+            f"{prefix} cannot be resumed: it has {some(surplus)}, for which this model has no place, so the next "
             "checkpoint would be without; use the bert_config.json and the flags that it was trained with, or another "
             "--output_dir, and this one as --init_checkpoint."
         )
@@ -250,12 +268,15 @@ def restore(variables: Mapping[str, tf.Variable], prefix: str, optional: Collect
 
 
 def resume(
-    variables: Mapping[str, tf.Variable], output_dir: str, optional: Collection[str] = ()
+    variables: Mapping[str, tf.Variable],
+    output_dir: str,
+    optional: Collection[str] = (),
+    foreign: Collection[str] = (),
 ) -> tuple[str, list[str]] | None:
     """Restores the newest checkpoint of a folder that is whole, and warns where it is not the newest of all.
 
     Args:
-      variables, optional: see `restore`.
+      variables, optional, foreign: see `restore`.
       output_dir: the folder.
 
     Returns:
@@ -271,7 +292,7 @@ def resume(
         try:
             if not checkpoint_list.exists(prefix):
                 raise DamagedCheckpointError(f"{prefix} is not whole: its .index or .data file is missing.")
-            lacking = restore(variables, prefix, optional)
+            lacking = restore(variables, prefix, optional, foreign)
         except DamagedCheckpointError as error:
             reasons.append(str(error))
             continue
@@ -418,11 +439,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _some(names: list[str], most: int = 4) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _first_line(error: Exception) -> str:

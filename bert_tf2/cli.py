@@ -283,7 +283,13 @@ def define_training_flags(*, train_batch_size: int, eval_batch_size: int, learni
     )
     flags.DEFINE_string("profile_steps", None, "10,20: profile from step 10 to step 20 for TensorBoard.")
     flags.DEFINE_bool("dry_run", False, "Check all inputs, shapes and paths, and train nothing.")
-    flags.DEFINE_enum("optimizer", "bert", ["bert", "adamw", "lamb"], "bert: Adam as BERT was trained with.")
+    flags.DEFINE_enum(
+        "optimizer",
+        "bert",
+        ["bert", "adamw", "lamb", "adafactor"],
+        "bert: Adam as BERT was trained with; lamb: for batches of thousands; adafactor: hardly any memory beside the "
+        "weights and gradients, its learning_rate is relative to the weights (1e-3 to 1e-2).",
+    )
     flags.DEFINE_enum(
         "learning_rate_schedule", "linear", ["linear", "cosine", "constant"], "What follows the linear warm-up."
     )

@@ -1,5 +1,10 @@
 """The two exceptions that are no defects: a mistake in what the user gave, and a wish to stop."""
 
+from collections.abc import Iterable
+
+MOST_NAMED = 20
+"""Longer lists of labels, tags and the like are not written out in messages."""
+
 
 class InputError(ValueError):
     """Bad input: a file, flag or value that the user can correct.
@@ -11,3 +16,10 @@ class InputError(ValueError):
 
 class Stopped(Exception):
     """SIGTERM or Ctrl-C: the work is saved; the message says how to go on. The scripts exit with status 75."""
+
+
+def some(names: Iterable[str], most: int = 4) -> str:
+    """The first few of the names for a message: `a, b and 3 more`."""
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -11,7 +11,7 @@ import tensorflow as tf
 from bert_tf2.batches import EXAMPLE_WEIGHTS, Share, distribute
 from bert_tf2.finite import check_finite
 from bert_tf2.progress import Progress
-from bert_tf2.training_step import Batch, Task, Weighted
+from bert_tf2.task_model import Batch, Task, Weighted
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

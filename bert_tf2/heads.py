@@ -5,12 +5,14 @@ replicas and batches can be added before the one division by their weight. Follo
 `run_pretraining.py` and `run_classifier.py`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from bert_tf2 import operations
+from bert_tf2.batches import EXAMPLE_WEIGHTS
 from bert_tf2.config import BertConfig
 from bert_tf2.modeling import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, flat_positions, truncated_normal
 
@@ -151,3 +153,12 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 def correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """1 where the highest score is the label's, else 0: `logits [R, C], labels int [R] -> float32 [R]`."""
     return tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
+
+
+def example_weights(batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """1 for a real example, 0 for what fills up a batch or a packed row: float32 `[B]`, or `[B*Q]` of packed rows."""
+    if "sequence_weights" in batch:
+        return tf.reshape(batch["sequence_weights"], [-1])
+    if EXAMPLE_WEIGHTS in batch:
+        return batch[EXAMPLE_WEIGHTS]
+    return tf.ones(tf.shape(batch["input_ids"])[:1])

@@ -50,5 +50,8 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
         f"feed-forward {config.intermediate_size} ({config.hidden_act}), {config.max_position_embeddings} positions"
     )
     lines = [f"{name:<44}{parameters:>14,}{parameters / total:>8.1%}" for name, parameters in rows]
-    memory = f"{total * 4 / 2**20:,.0f} MiB of float32 weights, four times that in training (gradient, adam_m, adam_v)"
+    memory = (
+        f"{total * 4 / 2**20:,.0f} MiB of float32 weights, four times that in training with BERT's Adam (gradient, "
+        "adam_m, adam_v)"
+    )
     return "\n".join([title, f"{'block':<44}{'parameters':>14}{'share':>8}", *lines, memory])

@@ -1,20 +1,21 @@
-"""Optimizers and learning rates; BERT's own follow google-research/bert `optimization.py`."""
+"""Optimizers; BERT's own follows google-research/bert `optimization.py`.
+
+Another one is a subclass of `Optimizer` and an entry in `OPTIMIZERS`: it declares its slots and its update;
+checkpoints, moving averages, frozen layers and replicas follow from that.
+"""
 
 import contextlib
 import dataclasses
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from bert_tf2.checkpoints import AVERAGE
+from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
 from bert_tf2.flag_values import check_floats
-
-Schedule = Callable[[tf.Tensor], tf.Tensor]
 
 EXCLUDED_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
 SCHEDULES = ("linear", "cosine", "constant")
@@ -25,7 +26,7 @@ class OptimizerConfig:
     """How weights are updated.
 
     Attributes:
-      optimizer: "bert" (BERT's Adam), "adamw" or "lamb".
+      optimizer: "bert" (BERT's Adam), "adamw", "lamb" or "adafactor".
       learning_rate_schedule: "linear", "cosine" or "constant", each behind a linear warm-up.
       weight_decay: of all weights but LayerNorm's and biases.
       layerwise_learning_rate_decay: each layer's rate is that of the layer above times this.
@@ -58,44 +59,6 @@ class OptimizerConfig:
         ):
             if not fits:
                 raise InputError(f"--{name}={getattr(self, name)}; it has to be {expected}.")
-
-
-def make_schedule(name: str, peak: float, num_train_steps: int, num_warmup_steps: int) -> Schedule:
-    """A learning rate with linear warm-up from 0.
-
-    The decay runs from step 0, as in the original: the end of the warm-up does not reach `peak` but the value of the
-    decay there, and the first step of a warm-up trains at rate 0.
-
-    Args:
-      name: "linear", to 0 at `num_train_steps`; "cosine", likewise along half a wave; "constant".
-      peak: the highest rate.
-      num_train_steps: steps in all.
-      num_warmup_steps: steps of the warm-up.
-
-    Returns:
-      A function from the number of finished steps, an int scalar, to a float32 scalar.
-    """
-
-    def decayed(done: tf.Tensor) -> tf.Tensor:
-        share = tf.minimum(done / max(num_train_steps, 1), 1.0)
-        if name == "linear":
-            return peak * (1.0 - share)
-        if name == "cosine":
-            return peak * 0.5 * (1.0 + tf.cos(math.pi * share))
-        return tf.constant(peak)
-
-    def learning_rate(step: tf.Tensor) -> tf.Tensor:
-        done = tf.cast(step, tf.float32)
-        if num_warmup_steps == 0:
-            return decayed(done)
-        return tf.where(done < num_warmup_steps, peak * (done / num_warmup_steps), decayed(done))
-
-    return learning_rate
-
-
-def linear_schedule(peak: float, num_train_steps: int, num_warmup_steps: int) -> Schedule:
-    """The original's schedule; see `make_schedule`."""
-    return make_schedule("linear", peak, num_train_steps, num_warmup_steps)
 
 
 def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
@@ -135,102 +98,121 @@ def _number_of_layers(names: Sequence[str]) -> int:
     return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
-class _Step(NamedTuple):
-    """What the update of one step needs besides gradients; tensors, float32 scalars.
+_Shared = dict[str, tf.Tensor]
+
+
+class Slot(NamedTuple):
+    """What an optimizer keeps for a variable from step to step.
 
     Attributes:
-      rate: learning rate; 0 in a step that is skipped.
-      scale: what gradients are multiplied by; 0 in a step that is skipped.
-      beta_1, beta_2: decays of the moments; 1 in a step that is skipped.
-      updates: which update this is, from 1.
-      average_decay: of the moving averages; 1 in a step that is skipped.
+      name: a checkpoint has it as `<variable>/<name>`; optimizers whose slots mean something else need other names.
+      shape: of the slot, which need not be the variable's.
+      start: what every element is before the first update.
     """
 
+    name: str
+    shape: Sequence[int]
+    start: float = 0.0
+
+
+class _Step(NamedTuple):
+    """What the updates of all variables share in a step; tensors.
+
+    Attributes:
+      taken: whether the step is taken, bool scalar; one that is skipped must leave variables and slots as they are.
+      rate: learning rate, float32 scalar; 0 in a step that is skipped.
+      scale: what gradients are multiplied by, float32 scalar; 0 in a step that is skipped.
+      updates: which update this is, from 1; float32 scalar.
+      average_decay: of the moving averages, float32 scalar; 1 in a step that is skipped.
+    """
+
+    taken: tf.Tensor
     rate: tf.Tensor
     scale: tf.Tensor
-    beta_1: tf.Tensor
-    beta_2: tf.Tensor
     updates: tf.Tensor
     average_decay: tf.Tensor
 
+    def decay(self, value: float | tf.Tensor) -> tf.Tensor:
+        """A decay, such as a moment's; 1 in a step that is skipped, so that the moment stays."""
+        return tf.where(self.taken, value, 1.0)
 
-class _Slots(NamedTuple):
+
+class _State(NamedTuple):
     """What belongs to one variable."""
 
-    m: tf.Variable
-    v: tf.Variable
+    slots: dict[str, tf.Variable]
     average: tf.Variable | None
     decay: float
     rate_scale: float
 
 
 class Optimizer:
-    """Two moments for each variable, decoupled weight decay, moving averages; subclasses say what an update is.
+    """Slots by name, decoupled weight decay, moving averages; subclasses say which slots, and what an update is.
 
-    The moments live here under their variable's name, so that a checkpoint can store them as `<name>/adam_m` and
-    `<name>/adam_v`. Make it inside the scope of the strategy that the variables belong to.
+    Make it inside the scope of the strategy that the variables belong to.
 
     Args:
       variables: what to train, by name.
       weight_decay: decay of every variable whose name matches none of `exclude`.
-      beta_1: decay of the first moment.
-      beta_2: decay of the second moment.
-      epsilon: added to the root of the second moment; the class's own where it is None.
       exclude: regular expressions, searched for in the names.
       rate_scales: what to multiply each variable's learning rate by, 1 by default.
       ema_decay: decay of the moving averages of the weights; 0 keeps none.
     """
-
-    DEFAULT_EPSILON: ClassVar[float] = 1e-6
 
     def __init__(
         self,
         variables: Mapping[str, keras.Variable],
         *,
         weight_decay: float = 0.01,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float | None = None,
         exclude: Sequence[str] = EXCLUDED_FROM_WEIGHT_DECAY,
         rate_scales: Mapping[str, float] | None = None,
         ema_decay: float = 0.0,
     ) -> None:
-        self.variables = {name: variable.value for name, variable in variables.items()}
-        self._beta_1, self._beta_2 = beta_1, beta_2
-        self._epsilon = self.DEFAULT_EPSILON if epsilon is None else epsilon
+        self.variables = checkpoints.tf_variables(variables)
         self._ema_decay = ema_decay
-        self._slots = {}
+        self._states = {}
         for name, variable in self.variables.items():
             excluded = any(re.search(pattern, name) for pattern in exclude)
-            self._slots[name] = _Slots(
-                m=_slot(tf.zeros(variable.shape, variable.dtype)),
-                v=_slot(tf.zeros(variable.shape, variable.dtype)),
-                average=_slot(variable) if ema_decay else None,
+            slots = self.slots(variable.shape.as_list())
+            self._states[name] = _State(
+                slots={slot.name: _variable(tf.fill(slot.shape, slot.start)) for slot in slots},
+                average=_variable(variable) if ema_decay else None,
                 decay=0.0 if excluded else weight_decay,
                 rate_scale=(rate_scales or {}).get(name, 1.0),
             )
 
+    @classmethod
+    def slots(cls, shape: Sequence[int]) -> Sequence[Slot]:
+        """What is kept for a variable of this shape."""
+        raise NotImplementedError
+
     def named_slots(self) -> dict[str, tf.Variable]:
-        """The moments under the names that the original's checkpoints have for them, and the moving averages."""
-        m = {f"{name}/adam_m": slots.m for name, slots in self._slots.items()}
-        v = {f"{name}/adam_v": slots.v for name, slots in self._slots.items()}
-        return m | v
+        """All slots under their names in checkpoints."""
+        return {
+            f"{name}/{slot}": variable for name, state in self._states.items() for slot, variable in state.slots.items()
+        }
+
+    def foreign_slots(self) -> set[str]:
+        """The names in checkpoints of the slots that only other optimizers have for these variables."""
+        shapes = {name: variable.shape.as_list() for name, variable in self.variables.items()}
+        known = [(name, kind.slots(shape)) for kind in OPTIMIZERS.values() for name, shape in shapes.items()]
+        return {f"{name}/{slot.name}" for name, slots in known for slot in slots} - set(self.named_slots())
 
     def named_averages(self) -> dict[str, tf.Variable]:
         """The moving averages under TF1's names for them; empty where none are kept."""
-        slots = self._slots.items()
-        return {f"{name}/{AVERAGE}": slot.average for name, slot in slots if slot.average is not None}
+        states = self._states.items()
+        return {f"{name}/{checkpoints.AVERAGE}": state.average for name, state in states if state.average is not None}
 
     def start_averages(self) -> None:
         """Sets the moving averages to the weights: for use when the weights have been loaded."""
-        for name, slots in self._slots.items():
-            if slots.average is not None:
-                slots.average.assign(self.variables[name])
+        for name, state in self._states.items():
+            if state.average is not None:
+                state.average.assign(self.variables[name])
 
     @contextlib.contextmanager
     def averages_in_place(self) -> Iterator[None]:
         """Inside, the variables have the values of their moving averages, where any are kept."""
-        averaged = {name: slots.average for name, slots in self._slots.items() if slots.average is not None}
+        averaged = {name: state.average for name, state in self._states.items() if state.average is not None}
         trained = {name: tf.identity(self.variables[name]) for name in averaged}
         for name, average in averaged.items():
             self.variables[name].assign(average)
@@ -252,87 +234,189 @@ class Optimizer:
         Args:
           gradients: dense, already summed over replicas, by variable name.
           learning_rate: float32 scalar.
-          scale: float32 scalar, what each gradient is multiplied by. 0 leaves variables and moments as they are to the
+          scale: float32 scalar, what each gradient is multiplied by. 0 leaves variables and slots as they are to the
             last bit, even where a gradient is not finite.
           updates_done: how many updates came before, for bias correction.
         """
-        on = scale > 0
+        taken = scale > 0
         step = _Step(
-            rate=tf.where(on, learning_rate, 0.0),
+            taken=taken,
+            rate=tf.where(taken, learning_rate, 0.0),
             scale=scale,
-            beta_1=tf.where(on, self._beta_1, 1.0),
-            beta_2=tf.where(on, self._beta_2, 1.0),
             updates=tf.cast(updates_done, tf.float32) + 1.0,
-            average_decay=tf.where(on, self._ema_decay, 1.0),
+            average_decay=tf.where(taken, self._ema_decay, 1.0),
         )
+        shared = self._shared(step)
 
-        def update_all(strategy: tf.distribute.Strategy, gradients: Mapping[str, tf.Tensor], step: _Step) -> None:
+        def update_all(
+            strategy: tf.distribute.Strategy, gradients: Mapping[str, tf.Tensor], step: _Step, shared: _Shared
+        ) -> None:
             for name, gradient in gradients.items():
-                arguments = (self._slots[name], gradient, step)
+                arguments = (self._states[name], gradient, step, shared)
                 strategy.extended.update(self.variables[name], self._update_with_average, args=arguments, group=False)
 
-        tf.distribute.get_replica_context().merge_call(update_all, (dict(gradients), step))
+        tf.distribute.get_replica_context().merge_call(update_all, (dict(gradients), step, shared))
 
-    def _update_with_average(self, variable: tf.Variable, slots: _Slots, gradient: tf.Tensor, step: _Step) -> None:
-        self._update(variable, slots, gradient, step)
-        if slots.average is not None:
-            slots.average.assign(slots.average * step.average_decay + variable * (1.0 - step.average_decay))
+    def _update_with_average(
+        self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared
+    ) -> None:
+        self._update(variable, state, tf.math.multiply_no_nan(gradient, step.scale), step, shared)
+        if state.average is not None:
+            state.average.assign(state.average * step.average_decay + variable * (1.0 - step.average_decay))
 
-    def _update(self, variable: tf.Variable, slots: _Slots, gradient: tf.Tensor, step: _Step) -> None:
+    def _shared(self, step: _Step) -> _Shared:
+        """Scalars that are computed once a step rather than for each variable."""
+        return {}
+
+    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
+        """Updates a variable and its slots in place.
+
+        Args:
+          variable: the weights.
+          state: their slots, weight decay (0 for those that have none) and factor of the learning rate.
+          gradient: clipped; zeros in a step that is skipped.
+          step: see `_Step`.
+          shared: what `_shared` returned.
+        """
         raise NotImplementedError
 
 
-class BertAdam(Optimizer):
+class _Adam(Optimizer):
+    """Keeps decaying means of the gradient, `adam_m`, and of its square, `adam_v`: the original's names."""
+
+    BETA_1: ClassVar[float] = 0.9
+    BETA_2: ClassVar[float] = 0.999
+    EPSILON: ClassVar[float] = 1e-6
+
+    @classmethod
+    def slots(cls, shape: Sequence[int]) -> Sequence[Slot]:
+        """Both moments, of the variable's shape."""
+        return Slot("adam_m", shape), Slot("adam_v", shape)
+
+    def _shared(self, step: _Step) -> _Shared:
+        return {
+            "beta_1": step.decay(self.BETA_1),
+            "beta_2": step.decay(self.BETA_2),
+            "power_1": tf.pow(self.BETA_1, step.updates),
+            "power_2": tf.pow(self.BETA_2, step.updates),
+            "epsilon": tf.constant(self.EPSILON),
+        }
+
+    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
+        """Decay, then TensorFlow's one-pass kernel for moments and weights."""
+        rate = step.rate * state.rate_scale
+        if state.decay:
+            variable.assign(variable * (1.0 - rate * state.decay))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=state.slots["adam_m"].handle,
+            v=state.slots["adam_v"].handle,
+            beta1_power=shared["power_1"],
+            beta2_power=shared["power_2"],
+            lr=rate,
+            beta1=shared["beta_1"],
+            beta2=shared["beta_2"],
+            epsilon=shared["epsilon"],
+            grad=gradient,
+        )
+
+
+class BertAdam(_Adam):
     """Adam as BERT was trained with: no bias correction, epsilon outside the root, decoupled weight decay.
 
     For a gradient `g`: `m = β1·m + (1-β1)·g`, `v = β2·v + (1-β2)·g²`, `w = w - lr·(m / (√v + ε) + decay·w)`.
     """
 
-    def _update(self, variable: tf.Variable, slots: _Slots, gradient: tf.Tensor, step: _Step) -> None:
-        # The fused kernel multiplies the rate by sqrt(1 - beta2_power) / (1 - beta1_power), Adam's bias correction,
-        # which BERT's Adam leaves out: powers of 0 make that factor 1.
+    def _shared(self, step: _Step) -> _Shared:
+        # The fused kernel multiplies the rate by sqrt(1 - power_2) / (1 - power_1), Adam's bias correction, which
+        # BERT's Adam leaves out: powers of 0 make that factor 1.
         zero = tf.zeros([])
-        _fused_adam(variable, slots, gradient, step, powers=(zero, zero), epsilon=tf.constant(self._epsilon))
+        return {**super()._shared(step), "power_1": zero, "power_2": zero}
 
 
-class AdamW(Optimizer):
+class AdamW(_Adam):
     """Adam with bias correction and decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101).
 
     With `m̂ = m / (1-β1ᵗ)` and `v̂ = v / (1-β2ᵗ)`: `w = w - lr·(m̂ / (√v̂ + ε) + decay·w)`.
     """
 
-    DEFAULT_EPSILON = 1e-8
+    EPSILON = 1e-8
 
-    def _update(self, variable: tf.Variable, slots: _Slots, gradient: tf.Tensor, step: _Step) -> None:
-        powers = tf.pow(self._beta_1, step.updates), tf.pow(self._beta_2, step.updates)
+    def _shared(self, step: _Step) -> _Shared:
+        shared = super()._shared(step)
         # The fused kernel adds epsilon to √v, not to √v̂.
-        _fused_adam(variable, slots, gradient, step, powers, epsilon=self._epsilon * tf.sqrt(1.0 - powers[1]))
+        return {**shared, "epsilon": self.EPSILON * tf.sqrt(1.0 - shared["power_2"])}
 
 
-class Lamb(Optimizer):
+class Lamb(_Adam):
     """Layer-wise adaptive moments for large batches (You et al., arXiv:1904.00962, algorithm 2).
 
     AdamW's step of each variable, its decay included, is scaled to the norm of the variable's weights. Variables
     without weight decay (LayerNorm, biases) are not scaled.
     """
 
-    def _update(self, variable: tf.Variable, slots: _Slots, gradient: tf.Tensor, step: _Step) -> None:
-        gradient = tf.math.multiply_no_nan(gradient, step.scale)
-        m = slots.m.assign(slots.m * step.beta_1 + gradient * (1.0 - step.beta_1))
-        v = slots.v.assign(slots.v * step.beta_2 + tf.square(gradient) * (1.0 - step.beta_2))
-        corrected_m = m / (1.0 - tf.pow(self._beta_1, step.updates))
-        corrected_v = v / (1.0 - tf.pow(self._beta_2, step.updates))
-        direction = corrected_m / (tf.sqrt(corrected_v) + self._epsilon)
+    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
+        m, v = state.slots["adam_m"], state.slots["adam_v"]
+        m = m.assign(m * shared["beta_1"] + gradient * (1.0 - shared["beta_1"]))
+        v = v.assign(v * shared["beta_2"] + tf.square(gradient) * (1.0 - shared["beta_2"]))
+        corrected_m = m / (1.0 - shared["power_1"])
+        corrected_v = v / (1.0 - shared["power_2"])
+        direction = corrected_m / (tf.sqrt(corrected_v) + self.EPSILON)
         trust = tf.ones([])
-        if slots.decay:
-            direction += slots.decay * variable
+        if state.decay:
+            direction += state.decay * variable
             weight_norm, direction_norm = tf.norm(variable), tf.norm(direction)
             usable = (weight_norm > 0) & (direction_norm > 0)
             trust = tf.where(usable, tf.math.divide_no_nan(weight_norm, direction_norm), 1.0)
-        variable.assign_sub(step.rate * slots.rate_scale * trust * direction)
+        variable.assign_sub(step.rate * state.rate_scale * trust * direction)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"bert": BertAdam, "adamw": AdamW, "lamb": Lamb}
+class Adafactor(Optimizer):
+    """A second moment in almost no memory, and steps relative to the weights (arXiv:1804.04235, algorithms 4 and 5).
+
+    Of a matrix it keeps decaying means of `g²` over each row, `r`, and each column, `c`, whose product stands for the
+    second moment: `v = r·cᵀ / mean(r)`; of anything else `v` itself. With `ρ` the schedule's learning rate:
+    `u = g / √v`, `û = u / max(1, RMS(u))`, `w = w - ρ·max(ε, RMS(w))·(û + decay·w)`. The paper has no weight decay;
+    here it is decoupled, as in the other optimizers.
+    """
+
+    DECAY_EXPONENT: ClassVar[float] = -0.8  # the decay of the second moment is 1 - t^-0.8
+    LEAST_SQUARE: ClassVar[float] = 1e-30  # added to g²
+    LEAST_SCALE: ClassVar[float] = 1e-3  # ε: weights that are zero must be able to leave it
+    LARGEST_UPDATE: ClassVar[float] = 1.0  # of RMS(u)
+
+    @classmethod
+    def slots(cls, shape: Sequence[int]) -> Sequence[Slot]:
+        """Row and column means of a matrix; of anything else the second moment itself."""
+        if len(shape) == 2:
+            return Slot("adafactor_row", shape[:1]), Slot("adafactor_column", shape[1:])
+        return (Slot("adafactor_v", shape),)
+
+    def _shared(self, step: _Step) -> _Shared:
+        return {"beta": step.decay(1.0 - tf.pow(step.updates, self.DECAY_EXPONENT))}
+
+    def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
+        beta, square = shared["beta"], tf.square(gradient) + self.LEAST_SQUARE
+
+        def moment(name: str, value: tf.Tensor) -> tf.Tensor:
+            slot = state.slots[name]
+            return slot.assign(slot * beta + value * (1.0 - beta))
+
+        if "adafactor_v" in state.slots:
+            direction = gradient * tf.math.rsqrt(moment("adafactor_v", square))
+        else:
+            row = moment("adafactor_row", tf.reduce_mean(square, axis=1))
+            column = moment("adafactor_column", tf.reduce_mean(square, axis=0))
+            direction = gradient * tf.math.rsqrt(row / tf.reduce_mean(row))[:, None] * tf.math.rsqrt(column)[None]
+        direction /= tf.maximum(1.0, _root_mean_square(direction) / self.LARGEST_UPDATE)
+        rate = step.rate * state.rate_scale * tf.maximum(_root_mean_square(variable), self.LEAST_SCALE)
+        # The first step of all may be skipped: its direction is 0 / 0.
+        direction = tf.where(step.taken, direction, 0.0)
+        variable.assign_sub(rate * (direction + state.decay * variable))
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"bert": BertAdam, "adamw": AdamW, "lamb": Lamb, "adafactor": Adafactor}
+"""By the value of `--optimizer`."""
 
 
 def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerConfig) -> Optimizer:
@@ -352,34 +436,12 @@ def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerCon
     )
 
 
-def _slot(value: tf.Tensor) -> tf.Variable:
+def _variable(value: tf.Tensor) -> tf.Variable:
     return tf.Variable(tf.convert_to_tensor(value), trainable=False)
 
 
-def _fused_adam(
-    variable: tf.Variable,
-    slots: _Slots,
-    gradient: tf.Tensor,
-    step: _Step,
-    powers: tuple[tf.Tensor, tf.Tensor],
-    epsilon: tf.Tensor,
-) -> None:
-    """Decay, then TensorFlow's one-pass kernel for moments and weights."""
-    rate = step.rate * slots.rate_scale
-    if slots.decay:
-        variable.assign(variable * (1.0 - rate * slots.decay))
-    tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=slots.m.handle,
-        v=slots.v.handle,
-        beta1_power=powers[0],
-        beta2_power=powers[1],
-        lr=rate,
-        beta1=step.beta_1,
-        beta2=step.beta_2,
-        epsilon=epsilon,
-        grad=tf.math.multiply_no_nan(gradient, step.scale),
-    )
+def _root_mean_square(x: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(tf.square(x)))
 
 
 def clipping_scale(norm: tf.Tensor, clip_norm: float) -> tf.Tensor:

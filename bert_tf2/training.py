@@ -17,11 +17,13 @@ from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
 from bert_tf2.interruption import StopRequest, stop_request
-from bert_tf2.optimization import Optimizer, OptimizerConfig, Schedule, make_optimizer
+from bert_tf2.optimization import Optimizer, OptimizerConfig, make_optimizer
 from bert_tf2.precision import LossScale, PrecisionConfig
 from bert_tf2.progress import Progress, duration
+from bert_tf2.task_model import Batch, Task, Weighted
 from bert_tf2.training_config import LoopConfig, TrainingConfig
-from bert_tf2.training_step import Batch, Task, Totals, TrainStep, Weighted
+from bert_tf2.training_schedules import Schedule
+from bert_tf2.training_step import Totals, TrainStep
 
 __all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingConfig", "Weighted"]
 
@@ -82,7 +84,7 @@ class Trainer:
         optimizer: OptimizerConfig | None = None,
         precision: PrecisionConfig | None = None,
     ) -> "Trainer":
-        """A trainer with fresh moments and step 0.
+        """A trainer with fresh slots and step 0.
 
         Args:
           task: model and losses, made inside the scope of `strategy` and with the policy of `precision`.
@@ -140,7 +142,7 @@ class Trainer:
     @property
     def _state(self) -> dict[str, tf.Variable]:
         return {
-            **{name: variable.value for name, variable in self.task.named_variables.items()},
+            **checkpoints.tf_variables(self.task.named_variables),
             **self.optimizer.named_slots(),
             **self._optional_state,
             checkpoints.GLOBAL_STEP: self.step.global_step,
@@ -158,7 +160,9 @@ class Trainer:
         Raises:
           InputError: there are checkpoints, but none is whole or fits; or workers see different folders.
         """
-        found = checkpoints.resume(self._state, self.config.output_dir, self._optional_state)
+        found = checkpoints.resume(
+            self._state, self.config.output_dir, self._optional_state, self.optimizer.foreign_slots()
+        )
         self._check_that_workers_agree()
         if found is None:
             return None

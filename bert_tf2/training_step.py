@@ -8,46 +8,17 @@ their global norm; a step that is not finite changes nothing, on no replica; the
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from bert_tf2.batches import INPUT_POSITION
 from bert_tf2.modeling import MAX_DROPOUT_SITES
-from bert_tf2.optimization import Optimizer, Schedule, clipping_scale
+from bert_tf2.optimization import Optimizer, clipping_scale
 from bert_tf2.precision import LossScale
-
-Batch = dict[str, tf.Tensor]
-# A sum and the weight to divide it by once everything has been added.
-Weighted = tuple[tf.Tensor, tf.Tensor]
-
-
-class Task(Protocol):
-    """What the loop needs of a model with its losses."""
-
-    @property
-    def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by their names in checkpoints."""
-
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """The keys of the metrics that `loss` returns."""
-
-    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """The weight of each loss in (a replica's part of) a batch, float32 scalars; they are added over replicas."""
-
-    def loss(
-        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
-        """A replica's share of the loss, a float32 scalar, and its metrics.
-
-        Args:
-          batch: a replica's part of a batch, or some of its rows.
-          loss_weights: those of the global batch.
-          dropout_seed: int64 `[2]`; None switches dropout off.
-        """
+from bert_tf2.task_model import Batch, Task, Weighted
+from bert_tf2.training_schedules import Schedule
 
 
 class Totals(NamedTuple):

@@ -78,7 +78,9 @@ LEVELS = {
         "record_stream",
         "records",
         "sentence_kernel",
+        "task_model",
         "text_groups",
+        "training_schedules",
         "vocabulary",
         "vocabulary_growth",
     ],
@@ -101,6 +103,8 @@ WITH_TENSORFLOW = {
     "optimization",
     "packing",
     "precision",
+    "task_model",
+    "training_schedules",
 }
 SAME_LEVEL = {
     "batches": {"record_files", "record_stream"},
@@ -109,7 +113,6 @@ SAME_LEVEL = {
     "character_tables": {"tokenization", "unicode_tables"},
     "checkpoints": {"checkpoint_list", "huggingface"},
     "config": {"errors", "json_files"},
-    "evaluation": {"training_step"},
     "example_batches": {"batches"},
     "fast_instances": {"instance_kernel", "instances", "records"},
     "fast_records": {"records"},

@@ -27,7 +27,7 @@ def encoder():
 
 def test_golden_checkpoint_loads_whole():
     model = PretrainingModel(BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json"))
-    named = {name: variable.value for name, variable in model.named_variables.items()}
+    named = checkpoints.tf_variables(model.named_variables)
     report = checkpoints.load(named, str(GOLDEN / "tiny/bert_model.ckpt"))
     assert len(report.loaded) == 3 * GOLDEN_NAMES_PER_LAYER + 14
     assert (report.missing, report.unused) == ((), ())

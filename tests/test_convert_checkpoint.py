@@ -394,7 +394,7 @@ def test_a_grown_model_loads(tmp_path):
     (tmp_path / "new.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES, "covid"]))
     out = str(run(tmp_path / "model", tmp_path / "out", grow_vocab=str(tmp_path / "new.txt")))
     model = BertModel(initialization.find_bert_config(out))
-    named = {name: variable.value for name, variable in model.named_variables().items()}
+    named = checkpoints.tf_variables(model.named_variables())
     assert initialization.load(named, out).missing == ()
     (tmp_path / "model/vocab.txt").unlink()
     with pytest.raises(InputError, match="--grow_vocab needs the vocabulary that the model was trained with"):

@@ -56,7 +56,7 @@ def config(model, text, output, **changes):
 def expected(model):
     """Tokens and vectors, a line at a time: [tokens, 2 * H] each, and the pooler's output."""
     bert = BertModel(initialization.find_bert_config(str(model)))
-    initialization.load({name: variable.value for name, variable in bert.named_variables().items()}, str(model))
+    initialization.load(checkpoints.tf_variables(bert.named_variables()), str(model))
     tokenizer = FastTokenizer(str(model / "vocab.txt"))
     for line in LINES:
         sequence = feature_input.encode([line], tokenizer, 8)
@@ -434,9 +434,7 @@ def test_pairs_need_segments(text, tmp_path):
     sizes = {"vocab_size": 12, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
     bert_config = BertConfig(**sizes, intermediate_size=4, max_position_embeddings=8, type_vocab_size=1)
     model = BertModel(bert_config)
-    checkpoints.save(
-        str(tmp_path / "m"), 0, {name: variable.value for name, variable in model.named_variables().items()}
-    )
+    checkpoints.save(str(tmp_path / "m"), 0, checkpoints.tf_variables(model.named_variables()))
     (tmp_path / "m/bert_config.json").write_text(bert_config.to_json_string())
     write_folder(tmp_path / "other", "BertModel")
     options = {"vocab_file": str(tmp_path / "other/vocab.txt"), "layers": "-1"}

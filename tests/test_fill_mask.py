@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 from rounding import assert_close, forward
 from tiny_huggingface import PIECES, write_folder
 
-from bert_tf2 import initialization
+from bert_tf2 import checkpoints, initialization
 from bert_tf2.distribution import DistributionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.tasks import fill_mask
@@ -44,7 +44,7 @@ def run(model, text, output_dir, **changes):
 
 def probabilities(model, tokens, segments, place):
     pretraining = PretrainingModel(initialization.find_bert_config(str(model)), with_next_sentence=False)
-    initialization.load({name: part.value for name, part in pretraining.named_variables.items()}, str(model))
+    initialization.load(checkpoints.tf_variables(pretraining.named_variables), str(model))
     batch = {
         "input_ids": [[PIECES.index(token) for token in tokens]],
         "input_mask": [[1] * len(tokens)],

@@ -26,7 +26,7 @@ def model(tmp_path_factory):
 
 
 def variables_of(model, **heads):
-    named = {name: variable.value for name, variable in model.named_variables().items()}
+    named = checkpoints.tf_variables(model.named_variables())
     return {**named, **{name: tf.Variable(value) for name, value in heads.items()}}
 
 

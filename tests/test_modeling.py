@@ -26,7 +26,7 @@ def golden():
 @pytest.fixture(scope="module")
 def golden_model():
     model = PretrainingModel(BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json"))
-    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    variables = checkpoints.tf_variables(model.named_variables)
     report = checkpoints.load(variables, str(GOLDEN / "tiny/bert_model.ckpt"))
     assert (report.missing, report.unused) == ((), ())
     return model

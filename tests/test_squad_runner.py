@@ -189,7 +189,7 @@ def test_padding_in_prediction(made: Path, tmp_path: Path) -> None:
     sizes = FeatureParameters(*SIZES.values())
     windows = list(squad_windows.windows(data.examples, FullTokenizer(str(made / "vocab.txt")), sizes, False))
     model = SpanModel(BertConfig.from_json_file(str(made / "bert_config.json")))
-    initialization.load({name: one.value for name, one in model.named_variables.items()}, str(tmp_path / "model"))
+    initialization.load(checkpoints.tf_variables(model.named_variables), str(tmp_path / "model"))
     columns = make_windows(
         tokenized.tokenize(data.examples, FastTokenizer(str(made / "vocab.txt"))), sizes, False
     ).columns()

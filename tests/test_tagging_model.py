@@ -8,7 +8,7 @@ from conftest import TINY_CONFIG
 from rounding import LOSS, assert_close, forward, largest
 from scipy import special
 
-from bert_tf2 import example_batches
+from bert_tf2 import checkpoints, example_batches
 from bert_tf2.config import BertConfig
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.modeling import POOLER_VARIABLES
@@ -92,7 +92,7 @@ def test_names_and_what_has_no_gradient() -> None:
     model = make_model()
     assert list(model.named_variables)[-2:] == ["output_weights", "output_bias"]
     (batch,) = batches()
-    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    variables = checkpoints.tf_variables(model.named_variables)
     with tf.GradientTape() as tape:
         loss = model.loss(batch, model.loss_weights(batch), tf.constant([1, 2], tf.int64))[0]
     gradients = tape.gradient(loss, variables)

@@ -18,10 +18,10 @@ from two_devices import examples
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError, Stopped
-from bert_tf2.optimization import linear_schedule
 from bert_tf2.progress import Progress
 from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig
+from bert_tf2.training_schedules import make_schedule
 
 pytestmark = pytest.mark.numeric
 
@@ -35,7 +35,7 @@ def new_trainer(folder, steps, **options):
     config = TrainingConfig(
         output_dir=str(folder), **{"num_train_steps": steps, "batch_size": BATCH, "log_steps": 2, **options}
     )
-    return Trainer.create(model, linear_schedule(1e-2, 12, 2), STRATEGY, config)
+    return Trainer.create(model, make_schedule("linear", 1e-2, 12, 2), STRATEGY, config)
 
 
 def data(done, share):

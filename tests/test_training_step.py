@@ -9,10 +9,11 @@ from rounding import SUM, assert_close, assert_trained_close
 from two_devices import examples
 
 from bert_tf2.config import BertConfig
-from bert_tf2.optimization import OptimizerConfig, linear_schedule
+from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.precision import PrecisionConfig
 from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig
+from bert_tf2.training_schedules import make_schedule
 
 pytestmark = pytest.mark.numeric
 
@@ -33,7 +34,7 @@ def trained(folder, steps=STEPS, optimizer=None, precision=None, rate=RATE, rows
     with precision.policy():
         model = PretrainingModel(config, recompute=options.pop("recompute", False))
     loop = TrainingConfig(output_dir=str(folder), num_train_steps=steps, batch_size=BATCH, **options)
-    trainer = Trainer.create(model, linear_schedule(rate, 12, 2), STRATEGY, loop, optimizer, precision)
+    trainer = Trainer.create(model, make_schedule("linear", rate, 12, 2), STRATEGY, loop, optimizer, precision)
     trainer.train(rows)
     return trainer
 

@@ -15,7 +15,7 @@ from conftest import GOLDEN, REPOSITORY
 from rounding import bound, forward
 from tiny_huggingface import CONFIG, MODELS, PIECES
 
-from bert_tf2 import initialization
+from bert_tf2 import checkpoints, initialization
 from bert_tf2.config import BertConfig
 from bert_tf2.heads import MaskedLMHead, NextSentenceHead
 from bert_tf2.modeling import BertModel
@@ -84,7 +84,7 @@ class Ours:
         self.masked_lm, self.next_sentence = MaskedLMHead(self.bert.config), NextSentenceHead(self.bert.config)
         named = {}
         for part in (self.bert, self.masked_lm, self.next_sentence):
-            named |= {name: variable.value for name, variable in part.named_variables().items()}
+            named |= checkpoints.tf_variables(part.named_variables())
         hidden = self.bert.config.hidden_size
         shapes = {"output_weights": [3, hidden], "output_bias": [3]}
         shapes |= {"cls/squad/output_weights": [2, hidden], "cls/squad/output_bias": [2]}

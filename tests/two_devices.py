@@ -14,9 +14,9 @@ from conftest import TINY_CONFIG
 from bert_tf2.config import BertConfig
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.evaluation import evaluate
-from bert_tf2.optimization import linear_schedule
 from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig
+from bert_tf2.training_schedules import make_schedule
 
 STEPS, BATCH, LENGTH, PREDICTIONS = 20, 6, 16, 4
 RATE = 1e-3
@@ -49,7 +49,7 @@ def main(strategy_name: str, output: str) -> None:
     data = examples(np.random.default_rng(2), STEPS * BATCH)
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
     training = TrainingConfig(output_dir=f"{output}.dir", num_train_steps=STEPS, batch_size=BATCH)
-    Trainer.create(model, linear_schedule(RATE, STEPS, 4), strategy, training).train(
+    Trainer.create(model, make_schedule("linear", RATE, STEPS, 4), strategy, training).train(
         lambda done, share: share.of(dataset, BATCH)
     )
 

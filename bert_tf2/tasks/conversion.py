@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints, huggingface, initialization, vocabulary_growth
 from bert_tf2.config import BertConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.huggingface_config import FolderConfig, default_labels
 from bert_tf2.tasks import conversion_output, conversion_source
 from bert_tf2.tasks.conversion_source import Source
@@ -136,10 +136,9 @@ def _allowed(source: Source, patterns: str) -> set[str]:
         allowed.update(matches)
     left = [name for name in source.unplaced if name not in allowed]
     if left:
-        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         raise InputError(
-            f"{source.weights} holds {shown}, for which BERT has no place; if the model is to go without, name them: "
-            f"--allow_unused='{','.join(left[:5])}' (* stands for anything)."
+            f"{source.weights} holds {some(left, 5)}, for which BERT has no place; if the model is to go without, name "
+            f"them: --allow_unused='{','.join(left[:5])}' (* stands for anything)."
         )
     return allowed
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import files, initialization, line_blocks, modeling
+from bert_tf2 import checkpoints, files, initialization, line_blocks, modeling
 from bert_tf2.bounds import check_most
 from bert_tf2.distribution import DistributionConfig, make_strategy
 from bert_tf2.errors import InputError
@@ -195,7 +195,7 @@ class _Extraction:
         bert_config, numbers = foundation.bert_config, config.layer_numbers
         with strategy.scope(), precision.policy():
             model = modeling.BertModel(bert_config)
-        variables = {name: variable.value for name, variable in model.named_variables().items()}
+        variables = checkpoints.tf_variables(model.named_variables())
         report = initialization.load(variables, config.init_checkpoint)
         if config.pooling == POOLER and any(name.startswith(_POOLER_WEIGHTS) for name in report.missing):
             raise InputError(f"--pooling=pooler: {report.prefix} has no pooler; give --pooling=mean, max or cls.")

@@ -145,7 +145,7 @@ class MaskFiller:
         bert_config, tokenizer = pretrained.bert_config, pretrained.tokenizer(pretrained.do_lower_case)
         with config.precision.resolved().policy():
             model = PretrainingModel(bert_config, with_next_sentence=False)
-        variables = {name: variable.value for name, variable in model.named_variables.items()}
+        variables = checkpoints.tf_variables(model.named_variables)
         report = initialization.load(variables, checkpoint)
         if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
             raise InputError(

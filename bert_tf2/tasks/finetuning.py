@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, example_batches, initialization, model_summary, optimization, run_folder, training
+from bert_tf2 import checkpoints, example_batches, initialization, model_summary, run_folder, training
 from bert_tf2.batches import Share
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
@@ -27,6 +27,7 @@ from bert_tf2.precision import PrecisionConfig
 from bert_tf2.tasks.evaluation_hook import BEST_FOLDER, BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.foundation import check_not_inside
+from bert_tf2.training_schedules import make_schedule
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Finetuning:
 
     @property
     def _variables(self) -> dict[str, tf.Variable]:
-        return {name: variable.value for name, variable in self.model.named_variables.items()}
+        return checkpoints.tf_variables(self.model.named_variables)
 
     def run(self, job: Job) -> Results | None:
         """Checks, or trains, evaluates and predicts, as the flags say.
@@ -170,7 +171,7 @@ class Finetuning:
             )
         warmup = config.num_warmup_steps(examples)
         name = config.optimizer.learning_rate_schedule
-        schedule = optimization.make_schedule(name, config.learning_rate, steps, warmup)
+        schedule = make_schedule(name, config.learning_rate, steps, warmup)
         loop = training.TrainingConfig.of(
             config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
         )

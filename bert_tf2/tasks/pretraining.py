@@ -19,7 +19,6 @@ from bert_tf2 import (
     files,
     initialization,
     model_summary,
-    optimization,
     record_files,
     record_index,
     record_stream,
@@ -34,6 +33,7 @@ from bert_tf2.precision import PrecisionConfig
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tasks.pretraining_input import PretrainingData, explained, log_input, vocabulary_for
 from bert_tf2.tasks.pretraining_model import PretrainingModel
+from bert_tf2.training_schedules import make_schedule
 
 __all__ = ["PretrainingConfig", "PretrainingModel", "run"]
 
@@ -112,7 +112,7 @@ class _Job:
 
     def _trainer(self) -> training.Trainer:
         config = self.config
-        schedule = optimization.make_schedule(
+        schedule = make_schedule(
             config.optimizer.learning_rate_schedule,
             config.learning_rate,
             config.num_train_steps,
@@ -149,7 +149,7 @@ class _Job:
 
     @property
     def _variables(self) -> dict[str, tf.Variable]:
-        return {name: variable.value for name, variable in self.model.named_variables.items()}
+        return checkpoints.tf_variables(self.model.named_variables)
 
     def check(self) -> None:
         """Does all that can go wrong before the first step, and writes nothing."""

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from bert_tf2 import batches, heads, modeling, training
+from bert_tf2 import heads, modeling
 from bert_tf2.config import BertConfig
+from bert_tf2.task_model import Batch, Weighted
 
 # The original divides the masked-LM loss by the sum of the weights plus this.
 _MASKED_LM_WEIGHT_EPSILON = 1e-5
 
 
 class PretrainingModel:
-    """The encoder with one head or both, and their losses: a `training.Task`.
+    """The encoder with one head or both, and their losses: a `task_model.Task`.
 
     Args:
       config: the encoder's sizes.
@@ -46,9 +47,7 @@ class PretrainingModel:
             **(self.next_sentence.named_variables() if self.next_sentence else {}),
         }
 
-    def logits(
-        self, batch: training.Batch, dropout_seed: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_features`.
 
         Returns:
@@ -59,7 +58,7 @@ class PretrainingModel:
         masked_lm = self.masked_lm.logits(_as_matrix(masked), tf.convert_to_tensor(self.bert.embedding_table))
         return masked_lm, self._next_sentence_logits(first)
 
-    def _encoded(self, batch: training.Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def _encoded(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Hidden states at the masked positions, `[B, P, H]`, and at the start of each sequence, `[B, 1 or Q, H]`.
 
         The last layer is computed at these positions alone.
@@ -84,17 +83,17 @@ class PretrainingModel:
             return None
         return self.next_sentence(self.bert.pooler(_as_matrix(first)))
 
-    def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Sum of the prediction weights, and number of examples."""
         return {
             "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
-            "next_sentence": tf.reduce_sum(_example_weights(batch)),
+            "next_sentence": tf.reduce_sum(heads.example_weights(batch)),
         }
 
     def loss(
-        self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
-        """Masked-LM loss, plus next-sentence loss where there is that head; see `training.Task.loss`."""
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """Masked-LM loss, plus next-sentence loss where there is that head; see `task_model.Task.loss`."""
         masked, first = self._encoded(batch, dropout_seed)
         masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
         masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
@@ -113,7 +112,7 @@ class PretrainingModel:
             return loss, metrics
 
         next_labels = tf.reshape(batch["next_sentence_labels"], [-1])  # [B]
-        example_weights = _example_weights(batch)  # [B]
+        example_weights = heads.example_weights(batch)  # [B]
         next_sentence = tf.reduce_sum(heads.cross_entropy(next_sentence_logits, next_labels) * example_weights)
         next_right = tf.reduce_sum(heads.correct(next_sentence_logits, next_labels) * example_weights)
         examples = tf.reduce_sum(example_weights)
@@ -128,12 +127,3 @@ class PretrainingModel:
 def _as_matrix(x: tf.Tensor) -> tf.Tensor:
     """`[B, Q, H] -> [B*Q, H]`."""
     return tf.reshape(x, [-1, x.shape[2]])
-
-
-def _example_weights(batch: training.Batch) -> tf.Tensor:
-    """1 for a real example, 0 for what fills up a batch or a packed row: float32 `[B]` or `[B*Q]`."""
-    if "sequence_weights" in batch:
-        return tf.reshape(batch["sequence_weights"], [-1])
-    if batches.EXAMPLE_WEIGHTS in batch:
-        return batch[batches.EXAMPLE_WEIGHTS]
-    return tf.ones(tf.shape(batch["input_ids"])[:1])

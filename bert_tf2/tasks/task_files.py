@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf2 import files, json_files
-from bert_tf2.errors import InputError
+from bert_tf2.errors import MOST_NAMED, InputError
 
 TASK_FILE = "task.json"
 LABELS_FILE = "labels.txt"
 
-_MOST_NAMED = 20
 _ADVICE = "restore the file that the training wrote, or train again."
 
 
@@ -238,7 +237,7 @@ def _listed(value: Any, other: Any) -> str:
     """A value as it stands in an error beside another one: long lists only by where they part."""
     if not isinstance(value, tuple):
         return repr(value)
-    if max(len(value), len(other)) <= _MOST_NAMED:
+    if max(len(value), len(other)) <= MOST_NAMED:
         return ", ".join(map(repr, value)) or "(none)"
     first = next(index for index, pair in enumerate(zip_longest(value, other)) if pair[0] != pair[1])
     return f"({len(value)}, number {first}: {value[first]!r})" if first < len(value) else f"({len(value)})"

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.metrics import ProblemType
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples, RawLabel
@@ -22,7 +22,6 @@ SEPARATOR = "|"
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _LARGEST = float(np.finfo(np.float32).max)
-_MOST_NAMED = 20
 
 
 def infer_problem_type(examples: Examples, separator: str | None = None) -> ProblemType:
@@ -184,11 +183,9 @@ def _values(examples: Examples) -> list[float]:
 
 
 def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:
-    more = len(labels) - _MOST_NAMED
-    known = ", ".join(map(repr, labels[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
     raise InputError(
-        f"{examples.place(row)} has the unknown label {_shown(name)}; known are {known}. Correct the row, or the list "
-        "of labels."
+        f"{examples.place(row)} has the unknown label {_shown(name)}; known are {some(map(repr, labels), MOST_NAMED)}. "
+        "Correct the row, or the list of labels."
     )
 
 

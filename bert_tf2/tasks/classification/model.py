@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from bert_tf2 import batches, heads, modeling, training
+from bert_tf2 import heads, modeling
 from bert_tf2.config import BertConfig
 from bert_tf2.metrics import ProblemType
+from bert_tf2.task_model import Batch, Weighted
 
 LABELS = "label_ids"
 
 
 class ClassificationModel:
-    """The encoder with a classifier on it: a `training.Task`.
+    """The encoder with a classifier on it: a `task_model.Task`.
 
     Its loss is a mean over rows: of the cross-entropy for a single label, of the mean cross-entropy of each label for
     several, of the squared error for regression.
@@ -53,7 +54,7 @@ class ClassificationModel:
         """All variables, by Google's names."""
         return {**self.bert.named_variables(), **self.classifier.named_variables()}
 
-    def logits(self, batch: training.Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores of a batch with `input_ids`, `input_mask` and `segment_ids`: float32 `[B, L]`."""
         outputs = self.bert(
             batch["input_ids"],
@@ -65,19 +66,19 @@ class ClassificationModel:
         )
         return self.classifier(outputs.pooled_output, dropout_seed)
 
-    def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """How much the rows of the batch count in all."""
         return {"rows": tf.reduce_sum(self._weights(batch))}
 
     def loss(
-        self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
-        """The mean of the rows' losses; see `training.Task.loss`."""
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """The mean of the rows' losses; see `task_model.Task.loss`."""
         logits, labels = self.logits(batch, dropout_seed), batch[LABELS]
         loss = tf.reduce_sum(self._row_losses(logits, labels) * self._weights(batch)) / loss_weights["rows"]
         if self._problem_type != "single_label":
             return loss, {}
-        rows = _example_weights(batch)
+        rows = heads.example_weights(batch)
         right = tf.reduce_sum(heads.correct(logits, labels) * rows)
         return loss, {"accuracy": (right, tf.reduce_sum(rows))}
 
@@ -90,15 +91,8 @@ class ClassificationModel:
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, tf.float32), logits)  # [B, L]
         return tf.reduce_mean(losses, axis=1)
 
-    def _weights(self, batch: training.Batch) -> tf.Tensor:
-        weights = _example_weights(batch)
+    def _weights(self, batch: Batch) -> tf.Tensor:
+        weights = heads.example_weights(batch)
         if self._class_weights is None:
             return weights
         return weights * tf.gather(tf.constant(self._class_weights), batch[LABELS])
-
-
-def _example_weights(batch: training.Batch) -> tf.Tensor:
-    """1 for a real example, 0 for a row that fills up a batch: float32 `[B]`."""
-    if batches.EXAMPLE_WEIGHTS in batch:
-        return batch[batches.EXAMPLE_WEIGHTS]
-    return tf.ones(tf.shape(batch["input_ids"])[:1])

@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from bert_tf2 import files, json_files
-from bert_tf2.errors import InputError
+from bert_tf2.errors import MOST_NAMED, InputError, some
 
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _PACKED = (".gz", ".zst")
-_MOST_NAMES = 20
 _EXPECTED = 'expected an object on each line, for example {"text": "...", "label": "..."}'
 
 
@@ -217,6 +216,4 @@ def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[in
 
 def _listed(names: Any) -> str:
     """Names of columns, cut where they are many or long."""
-    shown = [repr(name if len(name) <= 40 else f"{name[:40]}...") for name in list(names)[:_MOST_NAMES]]
-    more = len(list(names)) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return some((repr(name if len(name) <= 40 else f"{name[:40]}...") for name in names), MOST_NAMED)

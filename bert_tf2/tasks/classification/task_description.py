@@ -3,12 +3,11 @@
 import dataclasses
 from typing import Self
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification import labels as label_lists
 
-_MOST_NAMED = 20
 _TYPES: dict[str, tuple[type, ...]] = {
     "max_seq_length": (int,),
     "do_lower_case": (bool,),
@@ -63,9 +62,7 @@ class TaskDescription:
             raise InputError(f"Unknown problem type {self.problem_type!r}; choose one of {', '.join(PROBLEM_TYPES)}.")
         if (self.problem_type == "regression") == bool(self.labels):
             what = "has no labels, but there are" if self.labels else "needs labels, but there are none:"
-            raise InputError(
-                f"The task {self.name!r} ({self.problem_type}) {what} {', '.join(self.labels[:_MOST_NAMED])}."
-            )
+            raise InputError(f"The task {self.name!r} ({self.problem_type}) {what} {some(self.labels, MOST_NAMED)}.")
         if not 0 < self.threshold < 1:
             raise InputError(f"--threshold={self.threshold}; it has to be between 0 and 1.")
         if self.max_seq_length < 3:

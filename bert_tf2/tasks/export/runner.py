@@ -77,7 +77,7 @@ def _encoder(config: ExportConfig, source: ModelSource) -> str:
     made, model = encoder.build(source, source.description, tokenizer, config.use_averages)
     with _unfinished(_free_folder(config.export_dir)) as folder:
         program.save(os.path.join(folder, "1"), source, made, tokenizer)
-        variables = {name: variable.value for name, variable in model.named_variables().items()}
+        variables = checkpoints.tf_variables(model.named_variables())
         if not source.has_pooler:
             variables = {name: variable for name, variable in variables.items() if name not in encoder.POOLER}
         try:

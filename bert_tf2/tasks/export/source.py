@@ -9,7 +9,7 @@ from typing import Any, cast
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, initialization
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.huggingface_config import default_labels
 from bert_tf2.initialization import Pretrained
@@ -90,13 +90,12 @@ class ModelSource:
         Raises:
           InputError: the weights cannot be read, or something is missing.
         """
-        variables = {name: variable.value for name, variable in named_variables.items()}
+        variables = checkpoints.tf_variables(named_variables)
         report = initialization.load(variables, self.checkpoint)
         lacking = [name for name in (*report.missing, *report.mismatched) if name not in dispensable]
         if lacking:
             raise InputError(
-                f"{report.prefix} lacks {', '.join(lacking[:4])}{' and more' if len(lacking) > 4 else ''}, or has it "
-                "in another shape; train the model first."
+                f"{report.prefix} lacks {some(lacking)}, or has it in another shape; train the model first."
             )
         logger.info("Exporting the weights of %s.", report.prefix)
         if use_averages:

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_tf2 import batches, heads, modeling, training
+from bert_tf2 import heads, modeling
 from bert_tf2.config import BertConfig
+from bert_tf2.task_model import Batch, Weighted
 
 START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
@@ -47,7 +48,7 @@ class SpanHead(keras.layers.Layer):
 
 
 class SpanModel:
-    """The encoder with a span head on it: a `training.Task`.
+    """The encoder with a span head on it: a `task_model.Task`.
 
     Its loss is the mean over windows of half the cross-entropy of the answer's first token plus half that of its last
     one. Where a window has no answer, both are [CLS].
@@ -74,7 +75,7 @@ class SpanModel:
         """All variables, by Google's names. The pooler, without effect here, is among them, as in the original."""
         return {**self.bert.named_variables(), **self.span.named_variables()}
 
-    def logits(self, batch: training.Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Start and end scores of a batch with `input_ids`, `input_mask`, `segment_ids`: each float32 `[B, S]`."""
         outputs = self.bert(
             batch["input_ids"],
@@ -85,7 +86,7 @@ class SpanModel:
         )
         return self.span(outputs.sequence_output)
 
-    def outputs(self, batch: training.Batch, size: int, with_padding: bool = False) -> dict[str, tf.Tensor]:
+    def outputs(self, batch: Batch, size: int, with_padding: bool = False) -> dict[str, tf.Tensor]:
         """For prediction: logits of `size` positions, float32 `[B, size]`.
 
         Args:
@@ -102,15 +103,15 @@ class SpanModel:
             found[name] = tf.pad(logits, room, constant_values=NO_CANDIDATE_LOGIT)
         return found
 
-    def loss_weights(self, batch: training.Batch) -> dict[str, tf.Tensor]:
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """How many windows the batch has."""
-        return {"rows": tf.reduce_sum(_example_weights(batch))}
+        return {"rows": tf.reduce_sum(heads.example_weights(batch))}
 
     def loss(
-        self, batch: training.Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, dict[str, training.Weighted]]:
-        """The mean of the windows' losses; see `training.Task.loss`."""
-        rows = _example_weights(batch)
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """The mean of the windows' losses; see `task_model.Task.loss`."""
+        rows = heads.example_weights(batch)
         losses, right = tf.zeros_like(rows), rows
         for logits, name in zip(self.logits(batch, dropout_seed), (START_POSITIONS, END_POSITIONS), strict=True):
             if not self._over_padding:
@@ -120,10 +121,3 @@ class SpanModel:
         return tf.reduce_sum(losses * rows) / loss_weights["rows"], {
             "accuracy": (tf.reduce_sum(right), tf.reduce_sum(rows))
         }
-
-
-def _example_weights(batch: training.Batch) -> tf.Tensor:
-    """1 for a real window, 0 for a row that fills up a batch: float32 `[B]`."""
-    if batches.EXAMPLE_WEIGHTS in batch:
-        return batch[batches.EXAMPLE_WEIGHTS]
-    return tf.ones(tf.shape(batch["input_ids"])[:1])

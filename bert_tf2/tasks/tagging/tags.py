@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
-from bert_tf2.errors import InputError
+from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
 from bert_tf2.tasks.task_files import check_labels
 
 logger = logging.getLogger(__name__)
-
-_MOST_NAMED = 20
 
 
 def infer_labels(sentences: Sentences) -> tuple[str, ...]:
@@ -67,10 +65,9 @@ def encode(sentences: Sentences, labels: Sequence[str]) -> NDArray[np.int32]:
     encoded = np.fromiter((ids.get(tag, -1) for tag in sentences.tags), np.int32, len(sentences.words))
     unknown = np.flatnonzero(encoded < 0)
     if len(unknown):
-        more = len(labels) - _MOST_NAMED
         raise InputError(
             f"{sentences.place(unknown[0])} has the tag {sentences.tags[unknown[0]]!r:.60}, which the model does not "
-            f"know; it knows {', '.join(labels[:_MOST_NAMED])}{f' and {more} more' if more > 0 else ''}."
+            f"know; it knows {some(labels, MOST_NAMED)}."
         )
     return encoded
 
@@ -102,7 +99,7 @@ def describe(sentences: Sentences) -> None:
     logger.info(
         "%s: %s sentences, %s words, %s spans%s.",
         *(sentences.path, f"{len(sentences):,}", f"{len(sentences.words):,}", f"{found.total():,}"),
-        f" ({', '.join(f'{kind} {count:,}' for kind, count in found.most_common(_MOST_NAMED))})" if found else "",
+        f" ({', '.join(f'{kind} {count:,}' for kind, count in found.most_common(MOST_NAMED))})" if found else "",
     )
     if unusual:
         logger.warning(

@@ -1,0 +1,37 @@
+"""What training and evaluation need of a model with its losses; the models of the tasks are such."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import keras
+import tensorflow as tf
+
+Batch = dict[str, tf.Tensor]
+# A sum and the weight to divide it by once everything has been added.
+Weighted = tuple[tf.Tensor, tf.Tensor]
+
+
+class Task(Protocol):
+    """What the loop needs of a model with its losses."""
+
+    @property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by their names in checkpoints."""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The keys of the metrics that `loss` returns."""
+
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """The weight of each loss in (a replica's part of) a batch, float32 scalars; they are added over replicas."""
+
+    def loss(
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """A replica's share of the loss, a float32 scalar, and its metrics.
+
+        Args:
+          batch: a replica's part of a batch, or some of its rows.
+          loss_weights: those of the global batch.
+          dropout_seed: int64 `[2]`; None switches dropout off.
+        """
