@@ -89,12 +89,12 @@ def is_deselected(item: pytest.Item) -> bool:
     return "bfloat16" in item.name and os.environ.get("ONEDNN_MAX_CPU_ISA", "") in ("SSE41", "AVX", "AVX2")
 
 
-def expect_full_disk(path: Path, limit: int, write: Callable[[], None]) -> None:
+def expect_full_disk(path: Path, limit: int, write: Callable[[], None], match: str = "cannot be written") -> None:
     """Lets `write` fill a disk, where files end at `limit` bytes: the error names `path`, and nothing stays behind."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
-        with pytest.raises(OSError, match="cannot be written") as caught:
+        with pytest.raises(OSError, match=match) as caught:
             write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

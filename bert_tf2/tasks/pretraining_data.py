@@ -217,7 +217,8 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     remove(job.marker for job in left)
     _remove_unfinished(config, left)
     try:
-        _make(config, jobs, done, runner)
+        with _naming_outputs(config, jobs):
+            _make(config, jobs, done, runner)
     except BaseException:
         if kept := sum(job.finished() is not None for job in jobs):
             logger.info("%d of %d groups are done; the same command with --resume goes on.", kept, len(jobs))
@@ -228,6 +229,20 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     _report(config, jobs, summary, time.monotonic() - started)
     _remove_groups(config)
     return summary
+
+
+@contextlib.contextmanager
+def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[None]:
+    """Errors name the outputs as the user does, not the groups' hidden files."""
+    try:
+        yield
+    except OSError as error:
+        for job in jobs:
+            outputs = job.outputs if config.output_folder else config.outputs
+            named = dict(zip((*job.outputs, job.marker), (*outputs, outputs[0]), strict=True))
+            if error.filename in named:
+                raise OSError(error.errno, error.strerror, named[error.filename]) from error
+        raise
 
 
 def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summary], runner: Runner | None) -> None:

@@ -99,7 +99,7 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: graph_to
             with quiet(logging.INFO):
                 tf.saved_model.save(module, folder, signatures)
         except tf.errors.OpError as error:
-            raise OSError(f"Cannot write {folder}: {str(error.message).splitlines()[0][:300]}.") from None
+            raise OSError(f"Cannot write the SavedModel: {str(error.message).splitlines()[0][:300]}") from None
 
 
 def _never_empty(of_texts: Callable[..., Outputs]) -> Callable[..., Outputs]:
