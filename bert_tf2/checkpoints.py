@@ -22,7 +22,7 @@ from bert_tf2.checkpoint_list import find as find
 from bert_tf2.checkpoint_list import latest as latest
 from bert_tf2.checkpoint_list import remove as remove
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic
+from bert_tf2.io import atomic, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -363,7 +363,7 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     """
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    prefix = folder / f"model.ckpt-{step}"
+    prefix = folder / f"{run_files.CHECKPOINT_PREFIX}-{step}"
     earlier = [path for path in checkpoint_list.read_state(output_dir) or () if path != os.fspath(prefix)]
     try:
         with atomic.directory_beside(prefix) as unfinished:
@@ -405,7 +405,7 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
 
 def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
     """Deletes what killed processes left in a folder: checkpoints that were never finished."""
-    for left in Path(output_dir).glob(".model.ckpt-*.unfinished-*"):
+    for left in Path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -16,11 +16,11 @@ from bert_tf2.checkpoints import load as load
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import TokenizerSettings
+from bert_tf2.io import run_files
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILE = "bert_config.json"
-VOCAB_FILE = "vocab.txt"
+CONFIG_FILE, VOCAB_FILE = run_files.BERT_CONFIG, run_files.VOCABULARY
 # Keys that may differ between a given config and the folder's, because they change training only.
 _OF_TRAINING = ("attention_probs_dropout_prob", "hidden_dropout_prob", "initializer_range")
 

@@ -1,12 +1,15 @@
 """Fixtures that several test files share."""
 
+import fnmatch
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+
+from bert_tf2.io.run_files import RunFile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -87,6 +90,12 @@ def is_deselected(item: pytest.Item) -> bool:
     # TensorFlow asks the processor, not oneDNN, whether bfloat16 can be had; where it can and oneDNN was told to do
     # without, the process is aborted.
     return "bfloat16" in item.name and os.environ.get("ONEDNN_MAX_CPU_ISA", "") in ("SSE41", "AVX", "AVX2")
+
+
+def unlisted(directory: Path, files: Iterable[RunFile]) -> list[str]:
+    """What a directory has that a table of `io.run_files` does not."""
+    names = [name.rstrip("/") for file in files for name in file.names]
+    return [name for name in sorted(os.listdir(directory)) if not any(fnmatch.fnmatch(name, one) for one in names)]
 
 
 def expect_full_disk(path: Path, limit: int, write: Callable[[], None], match: str = "cannot be written") -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, expect_full_disk
+from conftest import REPOSITORY, expect_full_disk, unlisted
 
 from bert_tf2 import files, records, text_groups
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.progress import Progress
 from bert_tf2.tasks import pretraining_data, pretraining_groups
 from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
@@ -59,6 +60,7 @@ def test_parts_of_a_folder(folder, parts):
     out, summary = parts
     groups = text_groups.plan([str(folder / f"{number}.txt") for number in range(6)], 4000)
     assert len(groups) > 2
+    assert unlisted(out, run_files.PRETRAINING_DATA) == []
     assert list(contents(out)) == [f"part-{index:05d}-of-{len(groups):05d}" for index in range(len(groups))]
     assert summary.documents == 60
     assert summary.sentences == 360

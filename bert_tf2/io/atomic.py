@@ -130,7 +130,7 @@ def naming(path: PathLike, *hidden: PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None and os.fspath(error.filename) not in map(os.fspath, hidden):
+        if error.filename is not None and os.fspath(error.filename) not in [os.fspath(one) for one in hidden]:
             raise
         reason = str(error.strerror or error)
         if not reason.startswith(_CANNOT_BE_WRITTEN):

@@ -14,7 +14,7 @@ from bert_tf2 import checkpoints, files, huggingface, initialization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
-from bert_tf2.io import atomic
+from bert_tf2.io import atomic, run_files
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -24,7 +24,6 @@ from bert_tf2.tokenization import load_vocab, vocab_of_lines
 
 Description = TaggingDescription | TaskDescription
 
-CHECKPOINT = "bert_model.ckpt"
 _MAX_SEQ_LENGTH = 128
 
 
@@ -120,7 +119,7 @@ def write_checkpoint(folder: str | os.PathLike[str], variables: Mapping[str, Any
       OSError: the disk is full, or the like.
     """
     try:
-        checkpoints.write(os.path.join(folder, CHECKPOINT), variables)
+        checkpoints.write(os.path.join(folder, run_files.CONVERTED_PREFIX), variables)
     except tf.errors.OpError as error:
         raise OSError(f"Cannot write the checkpoint: {str(error.message).splitlines()[0][:300]}") from None
 

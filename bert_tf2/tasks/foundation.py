@@ -11,6 +11,7 @@ from bert_tf2 import files, initialization, tokenization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.io import run_files
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
@@ -18,7 +19,7 @@ from bert_tf2.vocabulary_case import warn_of_case
 
 logger = logging.getLogger(__name__)
 
-SENTENCEPIECE_FILE = "spm.model"
+SENTENCEPIECE_FILE = run_files.SENTENCEPIECE_MODEL
 _DEFAULT_CASE = True
 _ROUNDED_UP = 1024  # rows that tables have beyond their vocabulary at most, to be of a size that devices like
 _STATE = "checkpoint"  # TensorFlow's list of a folder's checkpoints

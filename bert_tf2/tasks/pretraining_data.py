@@ -21,6 +21,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
 from bert_tf2.flag_values import check_floats
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.io import run_files
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
@@ -153,7 +154,7 @@ class PretrainingDataConfig:
     def summary_file(self) -> Path:
         """Where the summary goes: into the folder, or beside the first output."""
         if self.output_folder:
-            return self.output_folder / "summary.json"
+            return self.output_folder / run_files.DATA_SUMMARY
         return Path(f"{self.outputs[0]}.summary.json")
 
 
@@ -194,7 +195,7 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
 @contextlib.contextmanager
 def _locked(config: PretrainingDataConfig) -> Iterator[None]:
     """Inside, the outputs are this process's alone to write."""
-    paths = [folder / ".lock"] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
+    paths = [folder / run_files.LOCK] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
     with contextlib.ExitStack() as stack:
         for path, output in zip(paths, sorted(config.outputs), strict=True):
             stack.enter_context(locks.held(path, f"writes {output}", "give another --output_file", remove=True))

@@ -40,7 +40,7 @@ def run(config: ExportConfig) -> str:
         return _encoder(config, source)
     if config.format == ONNX:
         with atomic.directory(_free_folder(config.export_dir)) as folder:
-            onnx_file.write(folder, config, source, _program(config, source, None))
+            onnx_file.write(os.fspath(folder), config, source, _program(config, source, None))
         return config.export_dir
     tokenizer = program.tokenizer_of(source)
     made = _program(config, source, tokenizer)
@@ -49,7 +49,7 @@ def run(config: ExportConfig) -> str:
     if os.path.exists(final):
         raise InputError(f"{final} is there already; give another --version.")
     with atomic.directory(final) as folder:
-        program.save(folder, source, made, tokenizer)
+        program.save(os.fspath(folder), source, made, tokenizer)
     _report(final, made)
     return final
 
@@ -77,8 +77,8 @@ def _encoder(config: ExportConfig, source: ModelSource) -> str:
         if not source.has_pooler:
             variables = {name: variable for name, variable in variables.items() if name not in encoder.POOLER}
         write_checkpoint(folder, variables)
-        source.foundation.keep(folder)
-        task_files.save(folder, {"do_lower_case": source.description.do_lower_case, "labels": []})
+        source.foundation.keep(os.fspath(folder))
+        task_files.save(os.fspath(folder), {"do_lower_case": source.description.do_lower_case, "labels": []})
     _report(os.path.join(config.export_dir, "1"), made)
     logger.info("To fine-tune it: --init_checkpoint=%s.", config.export_dir)
     return config.export_dir
