@@ -168,3 +168,23 @@ def test_several_files_appear_together(tmp_path):
             if is_committed:
                 files.commit()
         assert sorted(os.listdir(tmp_path / "sub")) == (["a", "b"] if is_committed else [])
+
+
+def test_an_output_that_grows_names_itself(tmp_path):
+    def write(finish):
+        with UnfinishedOutput(str(tmp_path / "out"), ("growing",), {}) as output:
+            output.append("growing", bytes(900))
+            finish(output)
+
+    def fill(output):
+        output.append("growing", bytes(10**6))
+
+    def make_another(output):
+        with atomic.replacing(output.folder / "whole", "wb") as file:
+            file.write(bytes(5000))
+
+    for finish in (fill, make_another):
+        expect_full_disk(tmp_path / "out", 1000, lambda finish=finish: write(finish))
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        UnfinishedOutput(str(tmp_path / "file" / "out"), (), {})

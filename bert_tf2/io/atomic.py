@@ -132,10 +132,15 @@ def naming(path: PathLike, *hidden: PathLike) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None and os.fspath(error.filename) not in [os.fspath(one) for one in hidden]:
             raise
-        reason = str(error.strerror or error)
-        if not reason.startswith(_CANNOT_BE_WRITTEN):
-            reason = f"{_CANNOT_BE_WRITTEN} ({reason})"
-        raise OSError(error.errno, reason, os.fspath(path)) from error
+        raise cannot_be_written(path, error) from error
+
+
+def cannot_be_written(path: PathLike, error: OSError) -> OSError:
+    """An error as one of `path`, whatever file it names."""
+    reason = str(error.strerror or error)
+    if not reason.startswith(_CANNOT_BE_WRITTEN):
+        reason = f"{_CANNOT_BE_WRITTEN} ({reason})"
+    return OSError(error.errno, reason, os.fspath(path))
 
 
 def sync(path: PathLike) -> None:

@@ -21,7 +21,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
 from bert_tf2.flag_values import check_floats
 from bert_tf2.instances import InstanceParameters
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
@@ -242,7 +242,7 @@ def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[
             outputs = job.outputs if config.output_folder else config.outputs
             named = dict(zip((*job.outputs, job.marker), (*outputs, outputs[0]), strict=True))
             if error.filename in named:
-                raise OSError(error.errno, error.strerror, named[error.filename]) from error
+                raise atomic.cannot_be_written(named[error.filename], error) from error
         raise
 
 
