@@ -5,6 +5,7 @@ and of Python's library. Each step prints the command that does it, so that it c
 """
 
 import ast
+import dataclasses
 import json
 import random
 import re
@@ -21,7 +22,7 @@ from absl import flags
 
 from bert_tf2 import cli
 from bert_tf2.errors import InputError
-from bert_tf2.files import replacing
+from bert_tf2.io.atomic import replacing
 from bert_tf2.progress import duration
 
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Folder for everything that the demo makes.")
@@ -165,15 +166,97 @@ def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, flo
     pyplot.close(figure)
 
 
-def main() -> None:
-    """Text, vocabulary, records, training, table."""
-    start = time.monotonic()
-    folder, steps = Path(OUTPUT_DIR.value), NUM_TRAIN_STEPS.value
+def new_folder(folder: Path) -> None:
+    """Makes the demo's directory; what an earlier demo left in it is removed."""
     if folder.exists():
         if not (folder / "bert_config.json").exists() and any(folder.iterdir()):
             raise InputError(f"{folder} exists and is not of an earlier demo; give another --output_dir.")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
+
+
+def learn_vocabulary(folder: Path, text: Path) -> tuple[Path, Path]:
+    """Writes the vocabulary and the config of a model of its size."""
+    vocabulary, config_file = folder / "vocab.txt", folder / "bert_config.json"
+    call("build_vocab.py", input_file=text, output_file=vocabulary, vocab_size=VOCAB_SIZE.value, num_unused=0)
+    vocab_size = len(vocabulary.read_text(encoding="utf-8").splitlines())
+    with replacing(config_file) as file:
+        file.write(json.dumps({**BERT_CONFIG, "vocab_size": vocab_size}, indent=2) + "\n")
+    return vocabulary, config_file
+
+
+def make_records(vocabulary: Path, text: Path, dupe_factor: int) -> Path:
+    """Makes the records of a text, and returns their file."""
+    output = text.with_suffix(".tfrecord")
+    call(
+        "create_pretraining_data.py",
+        input_file=text,
+        output_file=output,
+        vocab_file=vocabulary,
+        dupe_factor=dupe_factor,
+        **RECORD_FLAGS,
+    )
+    return output
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model in a directory, its config and the records that it is evaluated on."""
+
+    folder: Path
+    config_file: Path
+    held_out: Path
+
+    def run(self, **values: object) -> dict[str, float]:
+        """Runs `run_pretraining.py` and returns the latest results."""
+        call("run_pretraining.py", output_dir=self.folder, bert_config_file=self.config_file, **values, **RECORD_FLAGS)
+        return read_results(self.folder)
+
+    def train(self, records: Path, steps: int) -> dict[str, float]:
+        """Evaluates the untrained model, then trains it; returns the results of the evaluation."""
+        training = {
+            "do_train": True,
+            "train_batch_size": 16,
+            "learning_rate": 2e-3,
+            "num_warmup_steps": steps // 10,
+            "log_steps": max(1, steps // 40),
+        }
+        before = self.evaluate(**training, num_train_steps=0)
+        self.run(input_file=records, **training, num_train_steps=steps)
+        return before
+
+    def evaluate(self, **values: object) -> dict[str, float]:
+        """Evaluates the model on all held-out records."""
+        return self.run(input_file=self.held_out, do_eval=True, eval_batch_size=64, max_eval_steps=0, **values)
+
+    def fill_masks(self, vocabulary: Path, masked: Path) -> None:
+        """Asks it for words that are left out."""
+        with replacing(masked) as file:
+            file.write(MASKED_LINES)
+        call(
+            "run_pretraining.py",
+            predict_file=masked,
+            output_dir=self.folder,
+            vocab_file=vocabulary,
+            do_predict=True,
+            max_seq_length=RECORD_FLAGS["max_seq_length"],
+        )
+
+
+def print_table(before: dict[str, float], after: dict[str, float], held_out: Path) -> None:
+    """Prints the results on held-out documents, before and after the training."""
+    print(f"\n{'Held-out documents':<30}{'before':>10}{'after':>10}{'constant guess':>18}")
+    for name, guess in constant_guess(held_out).items():
+        print(f"{name:<30}{before[name]:>10.1%}{after[name]:>10.1%}{guess:>18.1%}")
+    for name in ("masked_lm_loss", "next_sentence_loss"):
+        print(f"{name:<30}{before[name]:>10.3f}{after[name]:>10.3f}")
+
+
+def main() -> None:
+    """Text, vocabulary, records, training, table."""
+    start = time.monotonic()
+    folder = Path(OUTPUT_DIR.value)
+    new_folder(folder)
 
     def step(number: int, what: str) -> None:
         print(f"\n[{number}/6] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
@@ -181,78 +264,28 @@ def main() -> None:
     print("From raw text to a pre-trained BERT, in five to six minutes on two cores.")
     step(1, "Collecting English text from the docstrings of the installed libraries, about 30 s")
     train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
-
     step(2, "Learning a vocabulary, a second")
-    vocabulary = folder / "vocab.txt"
-    call("build_vocab.py", input_file=train_text, output_file=vocabulary, vocab_size=VOCAB_SIZE.value, num_unused=0)
-    vocab_size = len(vocabulary.read_text(encoding="utf-8").splitlines())
-    config_file = folder / "bert_config.json"
-    config_file.write_text(json.dumps({**BERT_CONFIG, "vocab_size": vocab_size}, indent=2) + "\n", encoding="utf-8")
-
+    vocabulary, config_file = learn_vocabulary(folder, train_text)
     step(3, "Making masked, paired records, a few seconds")
-    for text, dupe_factor in ((train_text, 5), (held_out_text, 1)):
-        call(
-            "create_pretraining_data.py",
-            input_file=text,
-            output_file=text.with_suffix(".tfrecord"),
-            vocab_file=vocabulary,
-            dupe_factor=dupe_factor,
-            **RECORD_FLAGS,
-        )
-
-    model = folder / "model"
-    evaluate = {
-        "input_file": held_out_text.with_suffix(".tfrecord"),
-        "output_dir": model,
-        "bert_config_file": config_file,
-        "do_eval": True,
-        "eval_batch_size": 64,
-        "max_eval_steps": 0,
-        **RECORD_FLAGS,
-    }
-    training = {
-        "train_batch_size": 16,
-        "learning_rate": 2e-3,
-        "num_warmup_steps": steps // 10,
-        "log_steps": max(1, steps // 40),
-    }
+    train, held_out = make_records(vocabulary, train_text, 5), make_records(vocabulary, held_out_text, 1)
+    model = Model(folder / "model", config_file, held_out)
     step(4, "Evaluating the untrained model, then training it, four to five minutes")
-    train = {**evaluate, "input_file": train_text.with_suffix(".tfrecord"), "do_eval": False, "do_train": True}
-    call("run_pretraining.py", **{**evaluate, **training, "do_train": True, "num_train_steps": 0})
-    before = read_results(model)
-    call("run_pretraining.py", **{**train, **training, "num_train_steps": steps})
-
+    before = model.train(train, NUM_TRAIN_STEPS.value)
     step(5, "Evaluating the trained model")
-    call("run_pretraining.py", **evaluate)
-    after = read_results(model)
-
+    after = model.evaluate()
     step(6, "Asking it for words that are left out")
-    masked = folder / "masked.txt"
-    masked.write_text(MASKED_LINES, encoding="utf-8")
-    length = RECORD_FLAGS["max_seq_length"]
-    call(
-        "run_pretraining.py",
-        predict_file=masked,
-        output_dir=model,
-        vocab_file=vocabulary,
-        do_predict=True,
-        max_seq_length=length,
-    )
+    model.fill_masks(vocabulary, folder / "masked.txt")
+
     cli.import_tensorflow()
     picture = folder / "learning_curve.png"
-    plot(picture, model, before, after)
-
-    print(f"\n{'Held-out documents':<30}{'before':>10}{'after':>10}{'constant guess':>18}")
-    for name, guess in constant_guess(held_out_text.with_suffix(".tfrecord")).items():
-        print(f"{name:<30}{before[name]:>10.1%}{after[name]:>10.1%}{guess:>18.1%}")
-    for name in ("masked_lm_loss", "next_sentence_loss"):
-        print(f"{name:<30}{before[name]:>10.3f}{after[name]:>10.3f}")
+    plot(picture, model.folder, before, after)
+    print_table(before, after, held_out)
     print(f"\nDone in {duration(time.monotonic() - start)}. Where things are:")
     for what, where in (
         ("text", train_text),
         ("vocabulary", vocabulary),
-        ("records", train_text.with_suffix(".tfrecord")),
-        ("checkpoints, TensorBoard events", model),
+        ("records", train),
+        ("checkpoints, TensorBoard events", model.folder),
         ("learning curve", picture),
     ):
         print(f"  {what:<32}{where}")

@@ -16,10 +16,11 @@ import tensorflow as tf
 
 from bert_tf2.errors import InputError
 from bert_tf2.files import replacing
+from bert_tf2.io import run_files
 
 logger = logging.getLogger(__name__)
 
-STATE_FILE = "checkpoint"
+STATE_FILE = run_files.CHECKPOINT_LIST
 _OF_TRAINING = re.compile(r"model\.ckpt-(\d+)\.index")
 
 

@@ -23,7 +23,7 @@ from bert_tf2.checkpoint_list import find as find
 from bert_tf2.checkpoint_list import latest as latest
 from bert_tf2.checkpoint_list import remove as remove
 from bert_tf2.errors import InputError, some
-from bert_tf2.files import beside
+from bert_tf2.io import atomic, run_files
 
 if TYPE_CHECKING:
     import keras
@@ -384,16 +384,15 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     """
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    prefix = folder / f"model.ckpt-{step}"
-    unfinished = beside(prefix)
+    prefix = folder / f"{run_files.CHECKPOINT_PREFIX}-{step}"
     earlier = [path for path in checkpoint_list.read_state(output_dir) or () if path != os.fspath(prefix)]
     try:
-        unfinished.mkdir()
-        write(os.fspath(unfinished / prefix.name), variables)
-        for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
-            _sync(file)
-            os.replace(file, folder / file.name)
-        _sync(folder)
+        with atomic.directory_beside(prefix) as unfinished:
+            write(os.fspath(unfinished / prefix.name), variables)
+            for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
+                atomic.sync(file)
+                os.replace(file, folder / file.name)
+        atomic.sync(folder)
         kept = [*(earlier[-(keep - 1) :] if keep > 1 else []), os.fspath(prefix)]
         checkpoint_list.write_state(folder, kept)
     except tf.errors.OpError as error:
@@ -401,8 +400,6 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
             f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; make room and give the same "
             "command again to go on from the last one."
         ) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     for path in earlier:
         if path not in kept:
             remove(path)
@@ -429,16 +426,8 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
 
 def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
     """Deletes what killed processes left in a folder: checkpoints that were never finished."""
-    for left in Path(output_dir).glob(".model.ckpt-*.unfinished-*"):
+    for left in Path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,19 +1,22 @@
-"""Finding, reading and safely writing files; no TensorFlow."""
+"""Finding, reading and opening files; no TensorFlow. `io.atomic` writes them."""
 
 import errno
 import glob
 import gzip
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO, Any
+from contextlib import contextmanager
+from typing import Any
 
 from bert_tf2 import text_encoding
 from bert_tf2.errors import InputError
+from bert_tf2.io.atomic import beside as beside
+from bert_tf2.io.atomic import check_output as check_output
+from bert_tf2.io.atomic import check_writable as check_writable
+from bert_tf2.io.atomic import replacing as replacing
+from bert_tf2.io.atomic import unfinished as unfinished
 
 
 def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
@@ -151,73 +154,6 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[Any]:
             yield file
 
 
-@contextmanager
-def replacing(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Opens a file beside `path` for writing and renames it to `path` at the end.
-
-    `path` holds its old content, or does not exist, until the whole new content is on disk. An exception removes the
-    unfinished file. Missing folders are made. Text is UTF-8 with `\\n` line ends.
-
-    Args:
-      path: the file to write.
-      mode: `"w"` or `"wb"`.
-      **options: further arguments of `open`.
-
-    Raises:
-      InputError: see `check_output`.
-    """
-    final = Path(path)
-    check_output(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = beside(final)
-    if "b" not in mode:
-        options = {"encoding": "utf-8", "newline": "\n", **options}
-    try:
-        with open(unfinished, mode.replace("w", "x"), **options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, final)
-    except OSError as error:
-        if error.filename in (None, os.fspath(unfinished)):  # a full disk does not say whose
-            raise OSError(error.errno, f"cannot be written ({error.strerror or error})", os.fspath(path)) from error
-        raise
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Raises `InputError` where files cannot be written into a folder that may not exist yet; writes nothing."""
-    existing = next(path for path in (Path(folder).absolute(), *Path(folder).absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{os.fspath(folder)} cannot be written: no permission in {existing}, or that is no folder.")
-
-
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-}
-
-
-def check_output(path: str | os.PathLike[str]) -> None:
-    """Checks that a file which is going to be written is none yet, or one that may be replaced.
-
-    Raises:
-      InputError: there is a directory, a device or the like at its path.
-    """
-    try:
-        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
-    except OSError:  # there is nothing, or writing is going to say why it cannot be read
-        return
-    if os.path.islink(path) and os.readlink(path).startswith("/proc/"):  # as is /dev/stdout
-        kind = kind or "a link to an open file"
-    if kind:
-        raise InputError(f"{os.fspath(path)} is {kind}, which cannot be replaced; give the path of a regular file.")
-
-
 def open_regular(path: str | os.PathLike[str], flags: int = 0) -> int:
     """Opens a regular file for reading and writing; creates it if it is missing. Returns its descriptor.
 
@@ -243,41 +179,3 @@ def open_regular(path: str | os.PathLike[str], flags: int = 0) -> int:
         os.close(descriptor)
         raise refusal
     return descriptor
-
-
-def unfinished(path: str | os.PathLike[str]) -> list[Path]:
-    """What killed processes left of `path`, and what others are writing of it now."""
-    final = Path(path)
-    return list(final.parent.glob(f".{glob.escape(final.name)}.unfinished-*"))
-
-
-def beside(path: str | os.PathLike[str]) -> Path:
-    """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its directory.
-
-    It is free: what killed processes of this machine left of `path` is removed.
-    """
-    final = Path(path)
-    name = f".{final.name}.unfinished-"
-    for left in unfinished(final):
-        process = left.name.removeprefix(name)
-        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
-            _remove(left)
-    return final.with_name(f"{name}{os.getpid()}")
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with suppress(OSError):  # another process was faster, or it is another user's
-        path.unlink()

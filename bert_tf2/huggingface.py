@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from bert_tf2 import tensor_files
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import FolderConfig, TokenizerSettings, special_tokens_map, tokenizer_config
+from bert_tf2.io import run_files
 from bert_tf2.pytorch_pickle import open_pytorch
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE, WEIGHTS_FILE = run_files.HF_CONFIG, run_files.HF_WEIGHTS
+TOKENIZER_FILE = run_files.HF_TOKENIZER
 
 # --- Names -----------------------------------------------------------------------------------------------------------
 
@@ -305,8 +305,8 @@ def write_folder(
     tensor_files.write_safetensors(folder / WEIGHTS_FILE, arrays)
     for name, text in (
         (CONFIG_FILE, config.to_json_string(pad_token_id)),
-        ("tokenizer_config.json", tokenizer_config(config.bert, do_lower_case)),
-        ("special_tokens_map.json", special_tokens_map()),
+        (run_files.HF_TOKENIZER_CONFIG, tokenizer_config(config.bert, do_lower_case)),
+        (run_files.HF_SPECIAL_TOKENS, special_tokens_map()),
     ):
         (folder / name).write_text(text, encoding="utf-8")
 

@@ -13,6 +13,7 @@ from typing import Any
 from bert_tf2 import files, json_files
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 
 _ACTIVATIONS_THERE = {
     "gelu_exact": "gelu",
@@ -108,10 +109,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 # --- Tokenizer -------------------------------------------------------------------------------------------------------
 
-_TOKENIZER_FILE = "tokenizer.json"
-_TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-_ADDED_TOKENS_FILE = "added_tokens.json"
-_SPECIAL_TOKENS_FILE = "special_tokens_map.json"
+_TOKENIZER_FILE, _TOKENIZER_CONFIG_FILE = run_files.HF_TOKENIZER, run_files.HF_TOKENIZER_CONFIG
+_ADDED_TOKENS_FILE, _SPECIAL_TOKENS_FILE = run_files.HF_ADDED_TOKENS, run_files.HF_SPECIAL_TOKENS
 # What the tokenizer of a folder is, beside its vocabulary.
 TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
 _TOKENIZER_ONLY = {"tokenize_chinese_chars": True, "do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}

@@ -19,6 +19,7 @@ from bert_tf2.checkpoints import load as load
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import TokenizerSettings
+from bert_tf2.io import run_files
 from bert_tf2.tasks import task_files
 from bert_tf2.tokenization import validate_case_matches_checkpoint
 from bert_tf2.tokenizer_choice import VOCAB_FILE as VOCAB_FILE
@@ -27,7 +28,7 @@ from bert_tf2.vocabulary_case import looks_cased, warn_of_case
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILE = "bert_config.json"
+CONFIG_FILE = run_files.BERT_CONFIG
 _DEFAULT_CASE = True  # of the original's scripts
 _ROUNDED_UP = 1024  # rows that tables have beyond their vocabulary at most, to be of a size that devices like
 # Keys that may differ between a given config and the directory's, because they change training only.

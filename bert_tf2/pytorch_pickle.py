@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
-from bert_tf2.tensor_files import Arrays, Stored, as_floats
+from bert_tf2.tensor_files import Arrays, Stored, not_of_floats
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # PyTorch's storage classes: name of the type, bytes of an element. What has no type of ours is not a weight.
@@ -164,10 +164,19 @@ def _stored(path: str, name: str, tensor: _Tensor, content_of: Callable[[_Storag
             content = b""
         if len(content) != storage.elements * storage.width:
             raise InputError(f"{path} is damaged or cut short at {name}; get it again from where it came from.")
-        flat = as_floats(content, storage.dtype, (storage.elements,), f"{name} ({storage.dtype}) in {path}")
+        flat = _floats(content, storage.dtype, f"{name} ({storage.dtype}) in {path}")
         strides = [stride * flat.itemsize for stride in tensor.strides]
         if math.prod(tensor.shape) == 0:
             return np.zeros(tensor.shape, np.float32)
         return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides).copy()
 
     return Stored(path, tensor.shape, storage.dtype, read)
+
+
+def _floats(content: bytes, dtype: str, what: str) -> NDArray[Any]:
+    """Little-endian numbers, called `what` in an error, as an array `[elements]`."""
+    if dtype == "bfloat16":  # the upper half of a float32
+        return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if dtype not in ("float32", "float16"):
+        raise not_of_floats(what)
+    return np.frombuffer(content, np.dtype(dtype).newbyteorder("<"))

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf2 import files
+from bert_tf2.io import run_files
 
 logger = logging.getLogger(__name__)
 
-INDEX_FILE = "record_index.json"
+INDEX_FILE = run_files.RECORD_INDEX
 
 _FORMAT = 1
 _RECORDS_BETWEEN_PLACES = 4096

@@ -15,13 +15,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from bert_tf2.files import beside, check_output
+from bert_tf2.io import atomic
 
 Kind = Literal["int", "float"]
 
@@ -252,16 +251,13 @@ class RecordWriter:
         `write` as a record.
 
     Raises:
-      InputError: see `files.check_output`.
+      InputError: see `atomic.check_output`.
       OSError: a file cannot be written; names the file.
     """
 
     def __init__(self, paths: Sequence[str], open_file: Callable[[str], Any] | None = None) -> None:
         self._open_file = open_file or open_records
-        self._finals = [Path(path) for path in paths]
-        for path in paths:
-            check_output(path)
-        self._unfinished = [beside(path) for path in paths]
+        self._files = atomic.Files(paths)
         self._writers: list[Any] = []
         self._written = 0
         self.counts = [0] * len(paths)
@@ -269,10 +265,10 @@ class RecordWriter:
 
     def __enter__(self) -> Self:
         try:
-            for final, unfinished in zip(self._finals, self._unfinished, strict=True):
-                final.parent.mkdir(parents=True, exist_ok=True)
-                with _as_os_error(final):
-                    self._writers.append(self._open_file(os.fspath(unfinished)))
+            self._files.__enter__()
+            for number, path in enumerate(self._files.unfinished):
+                with self._naming(number):
+                    self._writers.append(self._open_file(os.fspath(path)))
         except BaseException:
             self._remove()
             raise
@@ -289,7 +285,7 @@ class RecordWriter:
 
     def append(self, number: int, content: bytes | memoryview, count: int) -> None:
         """Appends what is `count` records to file `number`, for callers that deal the records themselves."""
-        with _as_os_error(self._finals[number]):
+        with self._naming(number):
             self._writers[number].write(content)
         self.counts[number] += count
         self._written += count
@@ -304,20 +300,29 @@ class RecordWriter:
             self._remove()
 
     def _finish(self) -> None:
-        for writer, final, unfinished in zip(self._writers, self._finals, self._unfinished, strict=True):
-            with _as_os_error(final):
+        for number, writer in enumerate(self._writers):
+            with self._naming(number):
                 writer.close()
-            with open(unfinished, "rb+") as file:
-                os.fsync(file.fileno())
-        for final, unfinished in zip(self._finals, self._unfinished, strict=True):
-            os.replace(unfinished, final)
+        self._files.commit()
 
     def _remove(self) -> None:
         for writer in self._writers:
             with contextlib.suppress(Exception):  # it failed before, or is closed already
                 writer.close()
-        for unfinished in self._unfinished:
-            unfinished.unlink(missing_ok=True)
+        self._files.__exit__()
+
+    @contextlib.contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        """Errors name the file. TensorFlow has exceptions of its own for a full disk and the like."""
+        try:
+            with self._files.naming(number):
+                yield
+        except Exception as error:
+            tf = sys.modules.get("tensorflow")
+            if tf is None or not isinstance(error, tf.errors.OpError):
+                raise
+            path = os.fspath(self._files.finals[number])
+            raise OSError(errno.EIO, f"cannot be written ({error.message})", path) from error
 
 
 def open_records(path: str, compression: str = "none") -> Any:
@@ -325,17 +330,3 @@ def open_records(path: str, compression: str = "none") -> Any:
     import tensorflow as tf
 
     return tf.io.TFRecordWriter(path, "GZIP" if compression == "gzip" else None)
-
-
-@contextlib.contextmanager
-def _as_os_error(path: Path) -> Iterator[None]:
-    """Names the file. TensorFlow has exceptions of its own for a full disk and the like."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be written ({error.strerror})", os.fspath(path)) from error
-    except Exception as error:
-        tf = sys.modules.get("tensorflow")
-        if tf is None or not isinstance(error, tf.errors.OpError):
-            raise
-        raise OSError(errno.EIO, f"cannot be written ({error.message})", os.fspath(path)) from error

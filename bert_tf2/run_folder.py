@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf2 import locks
-from bert_tf2.files import replacing
+from bert_tf2.io import run_files
+from bert_tf2.io.atomic import replacing
 
 _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
-_LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -27,7 +27,8 @@ def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
       InputError: another process trains there.
     """
-    with locks.held(Path(output_dir) / _LOCK, f"trains in {os.fspath(output_dir)}", "give another --output_dir"):
+    lock = Path(output_dir) / run_files.LOCK
+    with locks.held(lock, f"trains in {os.fspath(output_dir)}", "give another --output_dir"):
         yield
 
 
@@ -48,7 +49,7 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
         "versions": {"python": platform.python_version(), **_versions()},
         "config": _flat(config),
     }
-    path = Path(output_dir) / "runs" / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
+    path = Path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
     with replacing(path) as file:
         json.dump(described, file, indent=2)
         file.write("\n")

@@ -1,34 +1,31 @@
-"""Files of named arrays: safetensors, read and written, and PyTorch's, read without PyTorch (`pytorch_pickle`).
+"""Files of named arrays: safetensors, and models in several files. PyTorch's own files: `pytorch_pickle`.
 
-A safetensors file is the length of its header (8 bytes, little-endian), the header (a JSON object: type, shape and
-place of each array), and the arrays behind each other: https://huggingface.co/docs/safetensors.
+Reading is left to the package `safetensors`. Writing is not: its `save_file` makes a temporary file of its own, which
+only the owner may read, and does not say whose disk is full; and its `save` holds all arrays in memory once more.
+A file is the length of its header (8 bytes, little-endian), the header (a JSON object: type, shape and place of each
+array), and the arrays one after the other: https://huggingface.co/docs/safetensors.
 """
 
-import itertools
+import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import ml_dtypes  # noqa: F401 (gives NumPy bfloat16, which `safetensors` reads)
 import numpy as np
+import safetensors
 from numpy.typing import NDArray
 
 from bert_tf2 import json_files
 from bert_tf2.errors import InputError
-from bert_tf2.files import replacing
+from bert_tf2.io import atomic
 
 Arrays = dict[str, "Stored"]
-# The types of safetensors: ours, where weights can be of them, and bytes of an element.
-_SAFETENSORS_TYPES = {
-    "F32": ("float32", 4),
-    "F16": ("float16", 2),
-    "BF16": ("bfloat16", 2),
-    **{name: (None, int(name[1:]) // 8) for name in ("F64", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8")},
-    "BOOL": (None, 1),
-}
-_MOST_HEADER_BYTES = 100_000_000
+_FLOATS = ("F32", "F16", "BF16")
+_POINTER_OF_GIT_LFS = b"version "
 
 
 class Stored:
@@ -48,99 +45,56 @@ class Stored:
         """The array in float32, which holds every float16 and bfloat16 exactly.
 
         Raises:
-          InputError: its elements are neither float32 nor float16 nor bfloat16.
+          InputError: its elements are neither float32 nor float16 nor bfloat16, or it cannot be read.
         """
         return self._read().astype(np.float32, copy=False)
 
 
-def as_floats(content: Any, dtype: str | None, shape: tuple[int, ...], what: str) -> NDArray[Any]:
-    """Little-endian bytes as an array.
-
-    Args:
-      content: the bytes.
-      dtype: `float32`, `float16` or `bfloat16`.
-      shape: of the result.
-      what: how an error calls the array.
-    """
-    if dtype == "bfloat16":  # the upper half of a float32
-        wide = np.frombuffer(content, "<u2").astype(np.uint32) << 16
-        return wide.view(np.float32).reshape(shape)
-    if dtype not in ("float32", "float16"):
-        raise InputError(f"{what} is not of 32 or 16 bit floating-point numbers; convert the model to float32 first.")
-    return np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+def not_of_floats(what: str) -> InputError:
+    """The error for an array, called `what`, whose elements are neither float32 nor float16 nor bfloat16."""
+    return InputError(f"{what} is not of 32 or 16 bit floating-point numbers; convert the model to float32 first.")
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
     """The arrays of a safetensors file; each is read from the disk when it is asked for.
 
     Raises:
-      InputError: the file cannot be read, is no safetensors file, or is cut short.
+      InputError: the file cannot be read, is not a safetensors file, or is truncated.
     """
     path = os.fspath(path)
     try:
-        size = os.path.getsize(path)
         with open(path, "rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            header = file.read(min(length, _MOST_HEADER_BYTES))
+            start = file.read(len(_POINTER_OF_GIT_LFS))
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
-    if start == b"version ":
+    if start == _POINTER_OF_GIT_LFS:
         raise InputError(f"{path} is a pointer of Git LFS, not the weights; fetch them with git lfs pull.")
+    with _opened(path) as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
+        return {name: _stored(path, name, tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Any]:
     try:
-        if len(header) != length:
-            raise ValueError
-        entries = json_files.parse(header.decode("utf-8"), path)
-        entries.pop("__metadata__", None)
-        places = {name: _place(entry, 8 + length) for name, entry in entries.items()}
-        _check_apart(places.values())
-    except (ValueError, TypeError, KeyError, AttributeError):
+        with safetensors.safe_open(path, framework="numpy") as file:
+            yield file
+    except (safetensors.SafetensorError, OSError) as error:
+        reason = str(error).removeprefix("Error while deserializing header: ")
         raise InputError(
-            f"{path} is not a safetensors file, or a damaged one: {size:,} bytes, and no header that fits them; "
-            "get it again from where it came from."
+            f"{path} is not a safetensors file, or a damaged or truncated one ({os.path.getsize(path):,} bytes; "
+            f"{reason:.200}); get it again from where it came from."
         ) from None
-    return {name: _stored(path, name, place, size) for name, place in places.items()}
 
 
-class _Place(NamedTuple):
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-
-def _place(entry: Mapping[str, Any], start: int) -> _Place:
-    """Where an array is; raises `ValueError`, `TypeError` or `KeyError` where its entry makes no sense."""
-    shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-    if any(type(number) is not int or number < 0 for number in (*shape, begin, end)):
-        raise ValueError
-    place = _Place(str(entry["dtype"]), shape, start + begin, start + end)
-    _, width = _SAFETENSORS_TYPES.get(place.dtype, (None, None))
-    if begin > end or (width and end - begin != math.prod(shape) * width):
-        raise ValueError
-    return place
-
-
-def _check_apart(places: Iterable[_Place]) -> None:
-    """Raises `ValueError` where arrays overlap."""
-    ranges = sorted((place.begin, place.end) for place in places if place.begin < place.end)
-    if any(end > begin for (_, end), (begin, _) in itertools.pairwise(ranges)):
-        raise ValueError
-
-
-def _stored(path: str, name: str, place: _Place, size: int) -> Stored:
-    if place.end > size:
-        raise InputError(
-            f"{path} is cut short: {name} ends at byte {place.end:,}, the file at {size:,}; get it again from where it "
-            "came from."
-        )
-    ours, _ = _SAFETENSORS_TYPES.get(place.dtype, (None, None))
-
+def _stored(path: str, name: str, shape: tuple[int, ...], dtype: str) -> Stored:
     def read() -> NDArray[Any]:
-        content = np.fromfile(path, np.uint8, place.end - place.begin, offset=place.begin)
-        return as_floats(content, ours, place.shape, f"{name} ({place.dtype}) in {path}")
+        if dtype not in _FLOATS:
+            raise not_of_floats(f"{name} ({dtype}) in {path}")
+        with _opened(path) as file:  # as long as it is open, what has been read counts as memory of this process
+            return np.asarray(file.get_tensor(name))
 
-    return Stored(path, place.shape, place.dtype, read)
+    return Stored(path, shape, dtype, read)
 
 
 def write_safetensors(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[np.float32]]) -> None:
@@ -160,7 +114,7 @@ def write_safetensors(path: str | os.PathLike[str], arrays: Mapping[str, NDArray
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)  # so that the arrays are aligned
-    with replacing(path, "wb") as file:
+    with atomic.replacing(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in sorted(arrays):
             file.write(np.ascontiguousarray(arrays[name], "<f4").data)

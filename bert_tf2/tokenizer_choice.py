@@ -7,10 +7,10 @@ import shutil
 from bert_tf2 import files
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.io import run_files
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 
-VOCAB_FILE = "vocab.txt"
-SENTENCEPIECE_FILE = "spm.model"
+VOCAB_FILE, SENTENCEPIECE_FILE = run_files.VOCABULARY, run_files.SENTENCEPIECE_MODEL
 
 Tokenizer = FastTokenizer | SentencePieceTokenizer
 

@@ -379,14 +379,8 @@ def learn_sentencepiece(
     Raises:
       InputError: the alphabet does not fit, or there is nothing to learn from.
     """
-    import sentencepiece
-
     rule = "nmt_nfkc_cf" if do_lower_case else "nmt_nfkc"
-    normalize = sentencepiece.SentencePieceNormalizer(rule_name=rule).normalize
-    normalized: Counter[str] = Counter()
-    for word, count in words.items():
-        if count >= min_count:
-            normalized[normalize(word)] += count
+    normalized = _normalized(words, rule, min_count)
     counts = count_characters(normalized)
     for char in _RESERVED:
         counts.pop(char, None)
@@ -395,11 +389,7 @@ def learn_sentencepiece(
             f"No word of the input occurs at least {min_count} times (--min_count); lower it, or give more text."
         )
     alphabet = choose_alphabet(counts, limit_alphabet)
-    known = frozenset(alphabet)
-    teaching: Counter[str] = Counter()
-    for word, count in normalized.items():
-        for part in "".join(char if char in known else " " for char in word).split():
-            teaching[part] += count
+    teaching = _of_alphabet(normalized, alphabet)
     beginning = head(num_unused)
     needed = len(beginning) + len(alphabet) + 1
     if needed > vocab_size:
@@ -423,6 +413,28 @@ def learn_sentencepiece(
         character_coverage=1.0,
     )
     return bytes(model.serialized_model_proto())
+
+
+def _normalized(words: Mapping[str, int], rule: str, min_count: int) -> Counter[str]:
+    """How often each word occurs once it is normalised, the rare ones left out."""
+    import sentencepiece
+
+    normalize = sentencepiece.SentencePieceNormalizer(rule_name=rule).normalize
+    normalized: Counter[str] = Counter()
+    for word, count in words.items():
+        if count >= min_count:
+            normalized[normalize(word)] += count
+    return normalized
+
+
+def _of_alphabet(words: Mapping[str, int], alphabet: Iterable[str]) -> Counter[str]:
+    """How often each part of a word occurs, split at characters that are not of the alphabet."""
+    known = frozenset(alphabet)
+    parts: Counter[str] = Counter()
+    for word, count in words.items():
+        for part in "".join(char if char in known else " " for char in word).split():
+            parts[part] += count
+    return parts
 
 
 def _train(sentences: Iterator[str], **options: Any) -> Any:

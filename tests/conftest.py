@@ -1,12 +1,15 @@
 """Fixtures that several test files share."""
 
+import fnmatch
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+
+from bert_tf2.io.run_files import RunFile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -89,12 +92,18 @@ def is_deselected(item: pytest.Item) -> bool:
     return "bfloat16" in item.name and os.environ.get("ONEDNN_MAX_CPU_ISA", "") in ("SSE41", "AVX", "AVX2")
 
 
-def expect_full_disk(path: Path, limit: int, write: Callable[[], None]) -> None:
+def unlisted(directory: Path, files: Iterable[RunFile]) -> list[str]:
+    """What a directory has that a table of `io.run_files` does not."""
+    names = [name.rstrip("/") for file in files for name in file.names]
+    return [name for name in sorted(os.listdir(directory)) if not any(fnmatch.fnmatch(name, one) for one in names)]
+
+
+def expect_full_disk(path: Path, limit: int, write: Callable[[], None], match: str = "cannot be written") -> None:
     """Lets `write` fill a disk, where files end at `limit` bytes: the error names `path`, and nothing stays behind."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
-        with pytest.raises(OSError, match="cannot be written") as caught:
+        with pytest.raises(OSError, match=match) as caught:
             write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

@@ -173,11 +173,11 @@ def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
         raise SystemExit
 
     target = {
-        "writing": (checkpoints, "_sync"),
+        "writing": (checkpoints.atomic, "sync"),
         "renaming": (os, "replace"),
         "state": (checkpoints.checkpoint_list, "write_state"),
     }
-    monkeypatch.setattr(checkpoints.shutil, "rmtree", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(checkpoints.atomic.shutil, "rmtree", lambda *_arguments, **_options: None)
     monkeypatch.setattr(*target[moment], die)
     with pytest.raises(SystemExit):
         checkpoints.save(str(tmp_path), 2, {name: tf.Variable(v + 1) for name, v in encoder.items()})

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN, REPOSITORY
+from conftest import GOLDEN, REPOSITORY, unlisted
 from rounding import SUM, assert_close, largest
 from tiny_huggingface import MODELS, PIECES, arrays_of, write_folder
 
@@ -18,6 +18,7 @@ from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.heads import MaskedLMHead, NextSentenceHead
 from bert_tf2.huggingface_config import FolderConfig
+from bert_tf2.io import run_files
 from bert_tf2.modeling import BertModel
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.conversion_source import expected_shapes
@@ -118,6 +119,7 @@ def test_every_model_from_hugging_face_and_back(tmp_path, architecture):
     source = write_folder(tmp_path / "in", architecture, **labels)
     google = run(source, tmp_path / "google")
     back = run(google, tmp_path / "back")
+    assert unlisted(google, run_files.GOOGLE_MODEL) == unlisted(back, run_files.HUGGING_FACE_MODEL) == []
     assert (back / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
     assert (back / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
     configs = [FolderConfig.read(folder / "config.json") for folder in (source, back)]

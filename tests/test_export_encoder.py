@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_classification as tiny
-from conftest import REPOSITORY
+from conftest import REPOSITORY, unlisted
 from exported import ask
 from rounding import SUM, assert_close, bound, forward
 from tiny_huggingface import write_folder
@@ -17,6 +17,7 @@ from tiny_huggingface import write_folder
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.modeling import BertModel
 from bert_tf2.tasks import feature_extraction
 from bert_tf2.tasks.export import runner
@@ -48,6 +49,8 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
         *("1", "bert_config.json", "bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.index", "vocab.txt"),
         "task.json",
     }
+    assert unlisted(exported, run_files.GOOGLE_MODEL) == ["1"]
+    assert unlisted(exported / "1" / "assets", run_files.EXPORTED_ASSETS) == []
     readers = [tf.train.load_checkpoint(str(where / "bert_model.ckpt")) for where in (folder, exported)]
     assert readers[0].get_variable_to_shape_map() == readers[1].get_variable_to_shape_map()
     for name in readers[0].get_variable_to_shape_map():

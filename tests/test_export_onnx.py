@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import tiny_classification as tiny
 import tiny_tagging
+from conftest import unlisted
 from rounding import assert_close, forward
 
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.io import run_files
 from bert_tf2.tasks.export import onnx_file, runner
 from bert_tf2.tasks.export.config import ExportConfig
 
@@ -42,6 +44,7 @@ def test_same_numbers(folder: Path):
     exported = export(folder, "float")
     names = {"model.onnx", "labels.txt", "settings.json", "vocab.txt"}
     assert {path.name for path in exported.iterdir()} == names
+    assert unlisted(exported, run_files.ONNX_EXPORT) == []
     assert json.loads((exported / "settings.json").read_text())["labels"] == ["bad", "good"]
     session = onnxruntime.InferenceSession(str(exported / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}

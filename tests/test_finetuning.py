@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY
+from conftest import REPOSITORY, unlisted
 from rounding import assert_close, assert_results_close, backward, forward
 from tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.optimization import OptimizerConfig
 
 pytestmark = pytest.mark.numeric
@@ -140,6 +141,7 @@ def test_early_stopping(made: Path, tmp_path: Path, caplog) -> None:
 def test_seeds(made: Path, tmp_path: Path) -> None:
     means = run(made, **flags(made, tmp_path / "model", seeds="3,4", num_train_epochs=1.0))
     found = json.loads((tmp_path / "model/seed_results.json").read_text())
+    assert unlisted(tmp_path / "model", run_files.CLASSIFICATION) == []
     accuracies = [found["seeds"][seed]["eval_accuracy"] for seed in "34"]
     assert means["eval_accuracy"] == pytest.approx(np.mean(accuracies))
     assert found["standard_deviation"]["eval_loss"] > 0

@@ -86,7 +86,7 @@ def test_fill_mask(tmp_path, damaged):
     options = {"predict_file": str(tmp_path / "text.txt"), "output_dir": str(tmp_path), "init_checkpoint": str(model)}
     with pytest.raises(InputError, match=f"logits {SENTENCE}"):
         fill_mask.run(PretrainingConfig(bert_config_file="", input_file="", do_predict=True, **options))
-    assert not (tmp_path / fill_mask.OUTPUT_FILE).exists()
+    assert not (tmp_path / "fill_mask.jsonl").exists()
 
 
 def test_a_task_and_exports(tmp_path, damaged):

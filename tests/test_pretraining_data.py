@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, expect_full_disk, unlisted
 
 from bert_tf2 import files, records, text_groups
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.progress import Progress
 from bert_tf2.tasks import pretraining_data, pretraining_groups
 from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
@@ -59,6 +60,7 @@ def test_parts_of_a_folder(folder, parts):
     out, summary = parts
     groups = text_groups.plan([str(folder / f"{number}.txt") for number in range(6)], 4000)
     assert len(groups) > 2
+    assert unlisted(out, run_files.PRETRAINING_DATA) == []
     assert list(contents(out)) == [f"part-{index:05d}-of-{len(groups):05d}" for index in range(len(groups))]
     assert summary.documents == 60
     assert summary.sentences == 360
@@ -224,6 +226,15 @@ def test_mistakes_in_a_worker_keep_their_sentence(folder, tmp_path):
     inputs = f"{folder}/0.txt,{tmp_path}/bad.txt"
     with pytest.raises(InputError, match=r"bad\.txt, line 1: byte 2 of the line"):
         create_pretraining_data(config(folder, f"{tmp_path}/out/", input_file=inputs, num_workers=2))
+
+
+@pytest.mark.parametrize("group_bytes", [4000, 1_000_000])
+def test_a_full_disk_names_the_output(folder, tmp_path, group_bytes):
+    """And not the hidden file of a group."""
+    output = tmp_path / "out" / "a"
+    made = config(folder, f"{output},{output}2", group_bytes=group_bytes)
+    expect_full_disk(output, 1000, lambda: create_pretraining_data(made))
+    assert os.listdir(output.parent) == []
 
 
 def test_parts_of_another_run_are_not_mixed(folder, tmp_path):

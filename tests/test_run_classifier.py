@@ -9,11 +9,12 @@ from pathlib import Path
 import golden_outputs
 import numpy as np
 import pytest
-from conftest import GOLDEN, REPOSITORY
+from conftest import GOLDEN, REPOSITORY, unlisted
 from rounding import LOSS, assert_close, assert_results_close, bound, forward
 from tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 
 ORIGINAL_DEFAULTS = {
     "data_dir": None,
@@ -123,6 +124,7 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path) -> 
     assert "true \\ predicted" in shown
     folder = tmp_path / "model"
     names = {path.name for path in folder.iterdir()}
+    assert unlisted(folder, run_files.CLASSIFICATION) == unlisted(folder / "best", run_files.CLASSIFICATION) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "labels.txt", "train.tf_record", "runs"}
     assert names >= {"eval.tf_record", "eval_results.txt", "label_report.json", "label_report.png", "checkpoint"}
     values = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())

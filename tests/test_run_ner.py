@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN, REPOSITORY
+from conftest import GOLDEN, REPOSITORY, unlisted
 from rounding import assert_results_close, forward
 from tiny_tagging import config, run, sentences, write_conll, write_model_files
 
 from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.tagging import conll
@@ -88,6 +89,7 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path) -> None:
     assert "Training: 160 examples, 8 epochs, 80 steps of 16, 8 of them warm-up" in done.stderr
     assert "type           precision  recall      F1  spans" in done.stderr
     names = {path.name for path in folder.iterdir()}
+    assert unlisted(folder, run_files.TAGGING) == unlisted(folder / "best", run_files.TAGGING) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "labels.txt", "runs", "checkpoint", "eval"}
     assert names >= {"eval_results.txt", "eval_history.jsonl", "span_report.json"}
     assert (folder / "labels.txt").read_text().split() == list(LABELS)

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN, REPOSITORY, TINY_CONFIG
+from conftest import GOLDEN, REPOSITORY, TINY_CONFIG, unlisted
 
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks import pretraining
 from bert_tf2.tasks.conversion import ConversionConfig, convert
@@ -153,6 +154,7 @@ def test_train_and_evaluate(made, tmp_path):
     for line in lines:
         assert line in shown
     assert list(tmp_path.glob("eval/events.out.tfevents.*"))
+    assert unlisted(tmp_path, run_files.PRETRAINING) == []
     assert BertConfig.from_json_file(tmp_path / "bert_config.json") == BertConfig(**TINY_CONFIG)
 
     again = call("run_pretraining.py", **options(made, tmp_path, do_train=True))

@@ -9,11 +9,12 @@ from pathlib import Path
 import golden_outputs
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, unlisted
 from tiny_squad import FIRST_NAMES, PIECES, QUESTION, config, run, squad, write_json, write_model_files
 
 from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 
 ORIGINAL_DEFAULTS = {
     "bert_config_file": None,
@@ -154,6 +155,7 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path) -> No
     assert "***** Eval results *****" in shown
     assert "Predicted 40 answers" in shown
     names = {path.name for path in folder.iterdir()}
+    assert unlisted(folder, run_files.SQUAD) == unlisted(folder / "best", run_files.SQUAD) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "train.tf_record", "eval.tf_record", "runs"}
     assert names >= {"predictions.json", "nbest_predictions.json", "predictions.jsonl", "eval_history.jsonl"}
     assert not names & {"null_odds.json", "labels.txt", ".predictions.json.unfinished", ".eval_results.txt.unfinished"}

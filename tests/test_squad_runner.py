@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY
+from conftest import REPOSITORY, unlisted
 from reference import squad_answers, squad_windows
 from rounding import assert_close, assert_results_close, forward, largest
 from tiny_squad import QUESTION, SIZES, run, squad, write_json, write_model_files
@@ -19,6 +19,7 @@ from bert_tf2 import checkpoints, example_batches, initialization, spilled
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.io import run_files
 from bert_tf2.tasks import conversion
 from bert_tf2.tasks.squad import examples, logits, runner, scoring, tokenized
 from bert_tf2.tasks.squad.answers import AnswerParameters
@@ -357,6 +358,7 @@ def test_overwriting_removes_what_was_written_and_nothing_else(made: Path, tmp_p
     flags = {"output_dir": str(folder), "do_train": True, "num_train_epochs": 0.5}
     second = {"train_file": str(made / "train2.json"), "predict_file": str(made / "dev2.json")}
     run(made, **flags, **second, version_2_with_negative=True, do_eval=True, do_predict=True)
+    assert unlisted(folder, run_files.SQUAD) == []
     (folder / "notes.json").write_text("mine")
     run(made, **flags, train_file=str(made / "train1.json"), overwrite_output_dir=True)
     names = {path.name for path in folder.iterdir()}

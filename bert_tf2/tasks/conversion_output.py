@@ -14,6 +14,7 @@ from bert_tf2 import checkpoints, files, huggingface, initialization
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
+from bert_tf2.io import atomic, run_files
 from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -23,7 +24,6 @@ from bert_tf2.tokenization import load_vocab, vocab_of_lines
 
 Description = TaggingDescription | TaskDescription
 
-CHECKPOINT = "bert_model.ckpt"
 _MAX_SEQ_LENGTH = 128
 
 
@@ -100,11 +100,7 @@ def write(output_dir: str, output: Output) -> list[str]:
     description = _description(output)
     if description is not None:
         task_files.check_labels(description.labels, output.source)
-    final = Path(output_dir)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = files.beside(final)
-    unfinished.mkdir()
-    try:
+    with atomic.directory(output_dir) as unfinished:
         if output.format == "huggingface":
             _write_hugging_face(unfinished, output)
         else:
@@ -113,13 +109,19 @@ def write(output_dir: str, output: Output) -> list[str]:
             _copy_vocabulary(output.vocab_file, unfinished / initialization.VOCAB_FILE)
             _append(unfinished / initialization.VOCAB_FILE, output.more_pieces)
         _check_reading(unfinished, output, description)
-        os.replace(unfinished, final)
-    except OSError as error:  # in a folder whose name tells nobody anything
-        name = os.path.basename(error.filename or "")
-        raise OSError(error.errno, f"{name} {error.strerror or error}".strip(), os.fspath(final)) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return sorted(path.name for path in final.iterdir())
+    return sorted(os.listdir(output_dir))
+
+
+def write_checkpoint(folder: str | os.PathLike[str], variables: Mapping[str, Any]) -> None:
+    """Writes the weights of a model's directory.
+
+    Raises:
+      OSError: the disk is full, or the like.
+    """
+    try:
+        checkpoints.write(os.path.join(folder, run_files.CONVERTED_PREFIX), variables)
+    except tf.errors.OpError as error:
+        raise OSError(f"Cannot write the checkpoint: {str(error.message).splitlines()[0][:300]}") from None
 
 
 def _write_hugging_face(folder: Path, output: Output) -> None:
@@ -134,10 +136,7 @@ def _write_hugging_face(folder: Path, output: Output) -> None:
 
 def _write_google(folder: Path, output: Output, description: Description | None) -> None:
     """As Google's releases are; a cased model's case, and a task, as fine-tuning here leaves them."""
-    try:
-        checkpoints.write(os.fspath(folder / CHECKPOINT), output.variables)
-    except tf.errors.OpError as error:
-        raise OSError(f"Cannot write the checkpoint: {str(error.message).splitlines()[0][:300]}.") from None
+    write_checkpoint(folder, output.variables)
     (folder / initialization.CONFIG_FILE).write_text(output.config.bert.to_json_string(), encoding="utf-8")
     if description is not None:
         description.save(os.fspath(folder))

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bert_tf2 import files
+from bert_tf2.io import atomic, run_files
 
 logger = logging.getLogger(__name__)
-
-EVAL_RESULTS_FILE = "eval_results.txt"
 
 _LONGEST_NAME = 24
 
@@ -27,10 +25,10 @@ def report(folder: str, results: Mapping[str, float], with_events: bool) -> None
 
     from bert_tf2.events import write_scalars
 
-    path = os.path.join(folder, EVAL_RESULTS_FILE)
+    path = os.path.join(folder, run_files.EVAL_RESULTS)
     lines = write_eval_results(path, results)
     if with_events:
-        with tf.summary.create_file_writer(os.path.join(folder, "eval")).as_default():
+        with tf.summary.create_file_writer(os.path.join(folder, run_files.EVAL_EVENTS)).as_default():
             scalars = {name: value for name, value in results.items() if name != "global_step"}
             write_scalars(int(results["global_step"]), scalars)
     logger.info("\n".join(["***** Eval results *****", *(f"  {line}" for line in lines), f"Wrote {path}."]))
@@ -47,7 +45,7 @@ def write_eval_results(path: str, results: Mapping[str, float]) -> list[str]:
       The lines, for the log.
     """
     lines = [f"{name} = {_printed(value)}" for name, value in sorted(results.items())]
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         file.writelines(f"{line}\n" for line in lines)
     return lines
 

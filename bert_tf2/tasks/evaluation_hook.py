@@ -14,11 +14,9 @@ import tensorflow as tf
 from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.events import write_scalars
+from bert_tf2.io import atomic, run_files
 
 logger = logging.getLogger(__name__)
-
-HISTORY_FILE = "eval_history.jsonl"
-BEST_FOLDER = "best"
 
 _LOWER_IS_BETTER = ("loss", "mean_squared_error")
 
@@ -129,7 +127,7 @@ class EvaluationHook:
     ) -> None:
         self._folder, self._steps, self._best, self._patience = output_dir, steps, best, patience
         self._evaluate, self._save_best, self._is_chief = evaluate, save_best, is_chief
-        self._path = os.path.join(output_dir, HISTORY_FILE)
+        self._path = os.path.join(output_dir, run_files.EVAL_HISTORY)
         found = read_history(self._path)
         self.history = [entry for entry in found if entry["step"] <= first_step]
         if len(self.history) < len(found) and is_chief:
@@ -171,7 +169,7 @@ class EvaluationHook:
     @functools.cached_property
     def _events(self) -> Any:
         """One file of events for all evaluations of this process."""
-        return tf.summary.create_file_writer(os.path.join(self._folder, "eval"))
+        return tf.summary.create_file_writer(os.path.join(self._folder, run_files.EVAL_EVENTS))
 
     def _reason(self) -> str | None:
         best = self.best
@@ -187,7 +185,7 @@ class EvaluationHook:
         lines = [
             {name: value if math.isfinite(value) else None for name, value in entry.items()} for entry in self.history
         ]
-        with files.replacing(self._path) as file:
+        with atomic.replacing(self._path) as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from bert_tf2 import checkpoints, files, initialization, line_blocks
 from bert_tf2.errors import InputError
 from bert_tf2.finite import check_finite
+from bert_tf2.io import run_files
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.feature_input import split_line
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
@@ -23,7 +24,6 @@ from bert_tf2.tokenizer_choice import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_FILE = "fill_mask.jsonl"
 MASK = "[MASK]"
 PAD = "[PAD]"
 _CANDIDATES = 5
@@ -81,7 +81,7 @@ def run(config: PretrainingConfig) -> list[Filled]:
     paths = line_blocks.find(config.predict_file, "--predict_file")
     files.check_writable(config.output_dir)
     filler = MaskFiller.load(config)
-    path = os.path.join(config.output_dir, OUTPUT_FILE)
+    path = os.path.join(config.output_dir, run_files.FILLED_MASKS)
     found, number = [], 0
     with files.replacing(path) as file:
         for block in line_blocks.read(paths):

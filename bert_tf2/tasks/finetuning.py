@@ -7,9 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import keras
@@ -23,8 +21,9 @@ from bert_tf2.errors import InputError
 from bert_tf2.evaluation import Arrays, predict_batches
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.initialization import Pretrained
+from bert_tf2.io import run_files
 from bert_tf2.precision import PrecisionConfig
-from bert_tf2.tasks.evaluation_hook import BEST_FOLDER, BestMetric, EvaluationHook, EvaluationSteps, Results
+from bert_tf2.tasks.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.foundation import check_not_inside
 from bert_tf2.training_schedules import make_schedule
@@ -32,14 +31,6 @@ from bert_tf2.training_schedules import make_schedule
 logger = logging.getLogger(__name__)
 
 Outputs = Callable[[training.Batch], dict[str, tf.Tensor]]
-
-# What fine-tuning leaves in a folder, whatever the task is; tasks add their own.
-_WRITTEN = (
-    *("checkpoint", "model.ckpt-*", ".model.ckpt-*", "bert_config.json", "vocab.txt", "spm.model", "task.json"),
-    *("labels.txt", "*.tf_record", "eval_results.txt", "eval_history.jsonl", "predictions.jsonl", "runs"),
-    *(BEST_FOLDER, "eval", "events.out.tfevents.*"),
-)
-
 
 _AVERAGE = f"/{checkpoints.AVERAGE}"
 
@@ -91,7 +82,7 @@ class Finetuning:
       model: made by `make_model`.
       strategy: where it runs.
       precision: resolved.
-      own_files: patterns of what the task writes into `output_dir`, for `--overwrite_output_dir`.
+      files: what the task writes into `output_dir`, for `--overwrite_output_dir`.
       dispensable: names of variables that evaluation and prediction do without.
     """
 
@@ -100,7 +91,7 @@ class Finetuning:
     model: training.Task
     strategy: tf.distribute.Strategy
     precision: PrecisionConfig
-    own_files: Sequence[str]
+    files: run_files.Files
     dispensable: Collection[str] = ()
 
     @classmethod
@@ -110,7 +101,7 @@ class Finetuning:
         foundation: Pretrained,
         make_model: Callable[[], training.Task],
         strategy: tf.distribute.Strategy,
-        own_files: Sequence[str] = (),
+        files: run_files.Files = (),
         dispensable: Collection[str] = (),
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed."""
@@ -119,7 +110,7 @@ class Finetuning:
         with strategy.scope(), precision.policy():
             model = make_model()
         logger.info("%s", model_summary.summary(foundation.bert_config, model.named_variables))
-        return cls(config, foundation, model, strategy, precision, own_files, dispensable)
+        return cls(config, foundation, model, strategy, precision, files, dispensable)
 
     @property
     def is_chief(self) -> bool:
@@ -211,7 +202,7 @@ class Finetuning:
         given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
         check_not_inside(config.output_dir, given)
         if self.is_chief and not config.dry_run:
-            _empty(config.output_dir, (*_WRITTEN, *self.own_files))
+            run_files.remove_run(config.output_dir, self.files)
 
     def keep(self, folder: str, keep_task: Callable[[str], None]) -> None:
         """Writes all but the weights into a model's folder."""
@@ -225,7 +216,7 @@ class Finetuning:
           InputError, OSError, Stopped: see `training.Trainer.train`.
         """
         config = self.config
-        best = os.path.join(config.output_dir, BEST_FOLDER)
+        best = os.path.join(config.output_dir, run_files.BEST)
         if os.path.islink(best):
             raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
@@ -262,7 +253,7 @@ class Finetuning:
         def save_best(step: int) -> None:
             if not self.is_chief:
                 return
-            folder = os.path.join(config.output_dir, BEST_FOLDER)
+            folder = os.path.join(config.output_dir, run_files.BEST)
             checkpoints.remove_unfinished(folder)
             self.keep(folder, data.keep)
             with trainer.optimizer.averages_in_place():
@@ -368,16 +359,3 @@ class Finetuning:
         """`outputs` for `predict`, traced once however often it is used."""
         jit = self.precision.compiles or None
         return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
-
-
-def _empty(output_dir: str, patterns: Sequence[str]) -> None:
-    """Removes what an earlier training left; anything else in the folder stays."""
-    # In the order of the patterns: the list of checkpoints goes before what it names.
-    found = list(dict.fromkeys(path for pattern in patterns for path in sorted(Path(output_dir).glob(pattern))))
-    for path in found:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    if found:
-        logger.info("--overwrite_output_dir: removed %d files and folders of %s.", len(found), output_dir)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from bert_tf2 import files
+from bert_tf2.io import atomic
 from bert_tf2.tasks.pretraining_groups import Job
 
 
@@ -23,19 +23,18 @@ class JoinedOutputs:
       made: the indexes of those that are made already.
 
     Raises:
-      InputError: see `files.check_output`.
+      InputError: see `atomic.check_output`.
     """
 
     def __init__(self, paths: Sequence[str], jobs: Sequence[Job], made: Iterable[int]) -> None:
         self._paths, self._jobs = paths, jobs
-        for path in paths:
-            files.check_output(path)
-        self._unfinished = [files.beside(path) for path in paths]
-        self._files: list[IO[bytes]] = []
+        self._outputs = atomic.Files(paths)
+        self._open: list[IO[bytes]] = []
         self._made = set(made)
         self._next = 0  # of the jobs, to be appended
 
     def __enter__(self) -> Self:
+        self._outputs.__enter__()
         return self
 
     def add(self, job: Job) -> None:
@@ -51,16 +50,13 @@ class JoinedOutputs:
 
     def _append(self, job: Job) -> None:
         """Both TFRecord files and gzip files can be joined as they are."""
-        if not self._files:
-            self._files = [open(path, "xb") for path in self._unfinished]  # noqa: SIM115 (closed below)
-        for path, whole, part in zip(self._paths, self._files, job.outputs, strict=False):
-            try:
-                with open(part, "rb") as source:
-                    shutil.copyfileobj(source, whole, 2**20)
+        if not self._open:
+            self._open = [open(path, "xb") for path in self._outputs.unfinished]  # noqa: SIM115 (closed below)
+        for number, (whole, part) in enumerate(zip(self._open, job.outputs, strict=False)):
+            with open(part, "rb") as source, self._outputs.naming(number):
+                shutil.copyfileobj(source, whole, 2**20)
                 whole.flush()
                 os.fsync(whole.fileno())  # now, while others are being made
-            except OSError as error:
-                raise OSError(error.errno, f"cannot be written ({error.strerror})", path) from error
         self._next += 1
 
     def finish(self) -> None:
@@ -77,16 +73,15 @@ class JoinedOutputs:
             return
         for job in self._jobs[self._next :]:
             self._append(job)
-        for unfinished, path in zip(self._unfinished, self._paths, strict=True):
-            os.replace(unfinished, path)
+        self._outputs.commit()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
+        for file in self._open:
             with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
                 file.close()
-        remove(self._unfinished)
+        self._outputs.__exit__()
 
 
 def remove(paths: Iterable[str | os.PathLike[str]]) -> None:

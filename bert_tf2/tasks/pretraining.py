@@ -9,7 +9,6 @@ import logging
 import os
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import (
@@ -28,8 +27,8 @@ from bert_tf2 import (
 from bert_tf2.config import BertConfig
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
-from bert_tf2.events import write_scalars
 from bert_tf2.precision import PrecisionConfig
+from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tasks.pretraining_input import PretrainingData, explained, log_input, vocabulary_for
 from bert_tf2.tasks.pretraining_model import PretrainingModel
@@ -196,7 +195,7 @@ class _Job:
             self.model, self.strategy, lambda share: self.data.evaluation(steps, share), steps
         )
         if self.workers.is_chief:
-            _write_results(config.output_dir, step, results)
+            evaluation_files.report(config.output_dir, {"global_step": step, **results}, with_events=True)
         return results
 
 
@@ -215,14 +214,3 @@ class _Evaluation:
         if step and step % self.job.config.eval_every_steps == 0:
             with self.trainer.optimizer.averages_in_place():
                 self.job.score(step)
-
-
-def _write_results(output_dir: str, step: int, results: dict[str, float]) -> None:
-    path = os.path.join(output_dir, "eval_results.txt")
-    text = {"global_step": str(step), **{name: str(np.float32(value)) for name, value in results.items()}}
-    lines = [f"{name} = {text[name]}" for name in sorted(text)]
-    with files.replacing(path) as file:
-        file.writelines(f"{line}\n" for line in lines)
-    with tf.summary.create_file_writer(os.path.join(output_dir, "eval")).as_default():
-        write_scalars(step, results)
-    logger.info("\n".join(["***** Eval results *****", *(f"  {line}" for line in lines), f"Wrote {path}."]))

@@ -21,6 +21,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.fast_records import Compression
 from bert_tf2.flag_values import check_floats
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.io import atomic, run_files
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
@@ -154,7 +155,7 @@ class PretrainingDataConfig:
     def summary_file(self) -> Path:
         """Where the summary goes: into the folder, or beside the first output."""
         if self.output_folder:
-            return self.output_folder / "summary.json"
+            return self.output_folder / run_files.DATA_SUMMARY
         return Path(f"{self.outputs[0]}.summary.json")
 
 
@@ -195,7 +196,7 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
 @contextlib.contextmanager
 def _locked(config: PretrainingDataConfig) -> Iterator[None]:
     """Inside, the outputs are this process's alone to write."""
-    paths = [folder / ".lock"] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
+    paths = [folder / run_files.LOCK] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
     with contextlib.ExitStack() as stack:
         for path, output in zip(paths, sorted(config.outputs), strict=True):
             stack.enter_context(locks.held(path, f"writes {output}", "give another --output_file", remove=True))
@@ -218,7 +219,8 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     remove(job.marker for job in left)
     _remove_unfinished(config, left)
     try:
-        _make(config, jobs, done, runner)
+        with _naming_outputs(config, jobs):
+            _make(config, jobs, done, runner)
     except BaseException:
         if kept := sum(job.finished() is not None for job in jobs):
             logger.info("%d of %d groups are done; the same command with --resume goes on.", kept, len(jobs))
@@ -229,6 +231,20 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     _report(config, jobs, summary, time.monotonic() - started)
     _remove_groups(config)
     return summary
+
+
+@contextlib.contextmanager
+def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[None]:
+    """Errors name the outputs as the user does, not the groups' hidden files."""
+    try:
+        yield
+    except OSError as error:
+        for job in jobs:
+            outputs = job.outputs if config.output_folder else config.outputs
+            named = dict(zip((*job.outputs, job.marker), (*outputs, outputs[0]), strict=True))
+            if error.filename in named:
+                raise atomic.cannot_be_written(named[error.filename], error) from error
+        raise
 
 
 def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summary], runner: Runner | None) -> None:

@@ -10,11 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from bert_tf2 import files
+from bert_tf2.io import run_files
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 
 logger = logging.getLogger(__name__)
-
-RESULTS_FILE = "seed_results.json"
 
 Config = TypeVar("Config", bound=FinetuningConfig)
 Results = dict[str, float]
@@ -38,7 +37,7 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     found: dict[int, Results] = {}
     for number, seed in enumerate(config.all_seeds, 1):
         logger.info("***** Seed %d (%d of %d) *****", seed, number, len(config.all_seeds))
-        folder = os.path.join(config.output_dir, f"seed-{seed}")
+        folder = os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}")
         results = run(dataclasses.replace(config, seed=seed, seeds=None, output_dir=folder))
         if results is not None:
             found[seed] = results
@@ -47,7 +46,7 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     means, deviations = summarise(found)
     logger.info("%s", "\n".join([f"***** {len(found)} seeds *****", *_lines(found, means, deviations)]))
     if is_chief:
-        path = os.path.join(config.output_dir, RESULTS_FILE)
+        path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
         with files.replacing(path) as file:
             json.dump({"seeds": found, "mean": means, "standard_deviation": deviations}, file, indent=1)
             file.write("\n")

@@ -14,9 +14,9 @@ from typing import Any
 
 from bert_tf2 import files, json_files
 from bert_tf2.errors import MOST_NAMED, InputError
+from bert_tf2.io import run_files
 
-TASK_FILE = "task.json"
-LABELS_FILE = "labels.txt"
+TASK_FILE, LABELS_FILE = run_files.TASK, run_files.LABELS
 
 _ADVICE = "restore the file that the training wrote, or train again."
 

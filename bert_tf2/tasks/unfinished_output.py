@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 
 from bert_tf2 import files, json_files, locks
 from bert_tf2.errors import InputError
+from bert_tf2.io import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +51,13 @@ class UnfinishedOutput:
 
     def __init__(self, output_file: str, names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
         self.output_file, self.folder = output_file, unfinished_folder(output_file)
-        files.check_output(output_file)
+        atomic.check_output(output_file)
         self._settings = json.loads(json.dumps(settings))
         self._last_commit = time.monotonic()
         if self.folder.is_symlink():
             raise InputError(f"{self.folder} is a symbolic link, so unfinished output cannot be kept there; remove it.")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic.naming(output_file, self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = locks.take(self.folder / _LOCK, f"writes {output_file}", "write to another file")
         self._files: dict[str, IO[bytes]] = {}
         try:
@@ -92,7 +94,7 @@ class UnfinishedOutput:
         try:
             self._files[name].write(content)
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise atomic.cannot_be_written(self.output_file, error) from error
 
     def is_empty(self, name: str) -> bool:
         """Whether nothing has been written to a file."""
@@ -112,10 +114,10 @@ class UnfinishedOutput:
                 file.flush()
                 os.fsync(file.fileno())
             sizes = {name: file.tell() for name, file in self._files.items()}
-            with files.replacing(self.folder / _STATE) as state:
+            with atomic.replacing(self.folder / _STATE) as state:
                 json.dump({"settings": self._settings, "done": self.done, "sizes": sizes}, state)
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise atomic.cannot_be_written(self.output_file, error) from error
         self._last_commit = time.monotonic()
 
     def finish(self, name: str) -> None:
@@ -127,13 +129,12 @@ class UnfinishedOutput:
         os.replace(self.folder / name, self.output_file)
         shutil.rmtree(self.folder)
 
-    def _cannot_write(self, error: OSError) -> OSError:
-        return OSError(error.errno, f"cannot be written ({error.strerror})", self.output_file)
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close(is_given_up=kind is not None)
+        if isinstance(error, OSError) and error.filename and Path(error.filename).parent == self.folder:
+            raise atomic.cannot_be_written(self.output_file, error) from error  # nobody knows the hidden file
 
     def _close(self, is_given_up: bool) -> None:
         for file in self._files.values():

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import files, metrics
+from bert_tf2.io import run_files
 from bert_tf2.metrics import Score
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.evaluation_files import short, table
 
 logger = logging.getLogger(__name__)
 
-JSON_FILE = "label_report.json"
-PICTURE_FILE = "label_report.png"
 
 # A matrix of more labels is printed only by its greatest numbers, and drawn without them.
 _MOST_LABELS_IN_MATRIX = 20
@@ -96,7 +95,7 @@ class LabelReport:
         Returns:
           The paths.
         """
-        path = os.path.join(folder, JSON_FILE)
+        path = os.path.join(folder, run_files.LABEL_REPORT)
         content = {
             "labels": list(self.labels),
             "per_label": {label: score._asdict() for label, score in zip(self.labels, self.scores, strict=True)},
@@ -105,7 +104,7 @@ class LabelReport:
         with files.replacing(path) as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
-        picture = os.path.join(folder, PICTURE_FILE)
+        picture = os.path.join(folder, run_files.LABEL_PICTURE)
         return [path, picture] if self._draw(picture) else [path]
 
     def _draw(self, path: str) -> bool:

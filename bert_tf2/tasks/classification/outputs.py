@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import files, json_files, metrics
+from bert_tf2.io import run_files
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -39,7 +40,7 @@ def write_predictions(
     """
     if probabilities.shape != (len(examples), description.outputs):
         raise ValueError(f"{probabilities.shape} are no probabilities of {len(examples)} rows.")
-    paths = [os.path.join(folder, "test_results.tsv"), os.path.join(folder, "predictions.jsonl")]
+    paths = [os.path.join(folder, name) for name in (run_files.TEST_RESULTS, run_files.PREDICTION_LINES)]
     write_test_results(paths[0], probabilities)
     write_prediction_lines(paths[1], description, examples, probabilities)
     if task and task.submission:

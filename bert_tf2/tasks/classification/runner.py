@@ -19,10 +19,11 @@ from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.initialization import Pretrained
+from bert_tf2.io import run_files
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks import evaluation_files
-from bert_tf2.tasks.classification import glue, label_report, outputs
 from bert_tf2.tasks.classification import labels as label_lists
+from bert_tf2.tasks.classification import outputs
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.classification.data import Data, open_data
 from bert_tf2.tasks.classification.examples import Examples
@@ -41,11 +42,11 @@ __all__ = ["ClassificationConfig", "run"]
 
 logger = logging.getLogger(__name__)
 
-_RECORDS: dict[Split, str] = {"train": "train.tf_record", "dev": "eval.tf_record", "test": "predict.tf_record"}
-_OWN_FILES = (
-    *("test_results.tsv", label_report.JSON_FILE, label_report.PICTURE_FILE),
-    *(task.submission for task in glue.TASKS.values() if task.submission),
-)
+_RECORDS: dict[Split, str] = {
+    "train": run_files.TRAIN_RECORDS,
+    "dev": run_files.EVAL_RECORDS,
+    "test": run_files.PREDICT_RECORDS,
+}
 _LOGITS = "logits"
 
 
@@ -79,7 +80,7 @@ def _run(config: ClassificationConfig, strategy: tf.distribute.Strategy) -> dict
         kind, recompute = description.problem_type, config.recompute
         return ClassificationModel(foundation.bert_config, description.outputs, kind, weights, recompute)
 
-    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES)
+    finetuning = Finetuning.create(config, foundation, make_model, strategy, run_files.CLASSIFICATION)
     return finetuning.run(_Job(config, data, examples, tokenizer, finetuning))
 
 

@@ -4,13 +4,15 @@ Shapes: `B` questions, `W` words and `P` pieces of all contexts, `M` windows, `S
 longest context, `n` starts, and ends, that are tried in a window.
 """
 
+import dataclasses
 import logging
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from bert_tf2 import graph_tokenizer
+from bert_tf2.character_tables import Blocks
 from bert_tf2.errors import InputError
 from bert_tf2.graph_tokenizer import GraphTokenizer
 from bert_tf2.modeling import POOLER_VARIABLES
@@ -203,39 +205,78 @@ def build(
         null_score_diff_threshold=_threshold(source, model, config) if version_2 else 0.0,
     )
     classes = contexts.character_classes(description.language)
+    functions = _Answerer(model, description, tokenizer, parameters, classes)
+    return Program(
+        of_texts=functions.of_texts,
+        texts=("question", "context"),
+        of_token_ids=functions.of_token_ids,
+        variables=variables,
+        settings=_settings(description, parameters),
+    )
 
-    def of_token_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
-        found = model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
+
+def _settings(description: TaskDescription, parameters: AnswerParameters) -> dict[str, Any]:
+    return {
+        "problem_type": description.problem_type,
+        "max_seq_length": description.max_seq_length,
+        "doc_stride": description.doc_stride,
+        "max_query_length": description.max_query_length,
+        "max_question_characters": CHARACTERS_PER_PIECE * description.max_query_length,
+        "do_lower_case": description.do_lower_case,
+        "version_2_with_negative": description.version_2_with_negative,
+        "language": description.language,
+        "n_best_size": parameters.n_best_size,
+        "max_answer_length": parameters.max_answer_length,
+        "null_score_diff_threshold": parameters.null_score_diff_threshold,
+    }
+
+
+class _Scored(NamedTuple):
+    """What the model says of windows.
+
+    Attributes:
+      start_logits: float32 `[M, S]`, minus infinity at padding.
+      end_logits: likewise.
+      offsets: int64 `[M]`, where in each window the context begins.
+    """
+
+    start_logits: tf.Tensor
+    end_logits: tf.Tensor
+    offsets: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answerer:
+    model: SpanModel
+    description: TaskDescription
+    tokenizer: graph_tokenizer.Tokenizer | None
+    parameters: AnswerParameters
+    classes: Blocks
+
+    def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        found = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
         return dict(zip((START_LOGITS, END_LOGITS), found, strict=True))
 
-    def of_texts(question: tf.Tensor, context: tf.Tensor) -> Outputs:
+    def of_texts(self, question: tf.Tensor, context: tf.Tensor) -> Outputs:
+        tokenizer, description = self.tokenizer, self.description
         if not isinstance(tokenizer, GraphTokenizer):
             raise ValueError("There is no tokenizer for texts.")
         query = tokenizer.tokenize(beginning(question, description.max_query_length))
         query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
-        cut = contexts.split(context, classes)
+        cut = contexts.split(context, self.classes)
         pieces = tokenizer.tokenize(cut.words.values)  # [W, (pieces)]
         documents = cut.words.with_values(pieces).merge_dims(1, 2)  # [B, (pieces)]
         room = description.max_seq_length - query.row_lengths() - SPECIAL_TOKENS
         windows = divide(documents.row_lengths(), room, description.doc_stride)
-        batch, offsets = _batch(query, documents, windows, SpecialPieces.of(tokenizer.vocab))
-        scores = of_token_ids(**batch)
-        is_token = batch["input_mask"] > 0
-        start_logits, end_logits = (tf.where(is_token, scores[name], -_INFINITY) for name in (START_LOGITS, END_LOGITS))
-        spans = best_spans(start_logits, end_logits, windows, offsets, parameters)
-        has_answer = spans.exists
-        odds = {}
-        if version_2:
-            null = tf.cast(start_logits[:, 0], tf.float64) + tf.cast(end_logits[:, 0], tf.float64)  # [M]
-            null = tf.math.segment_min(null, windows.row)
-            null = tf.where(windows.pieces > 0, tf.minimum(null, NO_WINDOW_SCORE), NO_WINDOW_SCORE)
-            null_odds = tf.where(spans.exists, null - spans.start_logit - spans.end_logit, null)
-            has_answer &= null_odds <= parameters.null_score_diff_threshold
+        scored = self._scored(*_batch(query, documents, windows, SpecialPieces.of(tokenizer.vocab)))
+        spans = best_spans(*scored[:2], windows, scored.offsets, self.parameters)
+        has_answer, odds = spans.exists, {}
+        if description.version_2_with_negative:
+            null_odds = _null_odds(scored, windows, spans)
+            has_answer &= null_odds <= self.parameters.null_score_diff_threshold
             odds["null_odds"] = tf.cast(null_odds, tf.float32)
-        before = documents.row_starts()
-        found = answer_text.find(
-            tokenizer, cut, pieces, before + spans.first, before + spans.last, has_answer, description.language
-        )
+        first, last = (documents.row_starts() + place for place in (spans.first, spans.last))
+        found = answer_text.find(tokenizer, cut, pieces, first, last, has_answer, description.language)
         score = tf.where(spans.exists, spans.start_logit + spans.end_logit, 0.0)
         return {
             "answer": found.text,
@@ -245,25 +286,19 @@ def build(
             **odds,
         }
 
-    return Program(
-        of_texts=of_texts,
-        texts=("question", "context"),
-        of_token_ids=of_token_ids,
-        variables=variables,
-        settings={
-            "problem_type": description.problem_type,
-            "max_seq_length": description.max_seq_length,
-            "doc_stride": description.doc_stride,
-            "max_query_length": description.max_query_length,
-            "max_question_characters": CHARACTERS_PER_PIECE * description.max_query_length,
-            "do_lower_case": description.do_lower_case,
-            "version_2_with_negative": version_2,
-            "language": description.language,
-            "n_best_size": parameters.n_best_size,
-            "max_answer_length": parameters.max_answer_length,
-            "null_score_diff_threshold": parameters.null_score_diff_threshold,
-        },
-    )
+    def _scored(self, batch: Batch, offsets: tf.Tensor) -> _Scored:
+        scores = self.of_token_ids(**batch)
+        is_token = batch["input_mask"] > 0
+        start, end = (tf.where(is_token, scores[name], -_INFINITY) for name in (START_LOGITS, END_LOGITS))
+        return _Scored(start, end, offsets)
+
+
+def _null_odds(scored: _Scored, windows: Windows, spans: Spans) -> tf.Tensor:
+    """By how much the score of "no answer" exceeds that of the best answer, float64 `[B]`."""
+    null = tf.cast(scored.start_logits[:, 0], tf.float64) + tf.cast(scored.end_logits[:, 0], tf.float64)  # [M]
+    null = tf.math.segment_min(null, windows.row)
+    null = tf.where(windows.pieces > 0, tf.minimum(null, NO_WINDOW_SCORE), NO_WINDOW_SCORE)
+    return tf.where(spans.exists, null - spans.start_logit - spans.end_logit, null)
 
 
 def _batch(

@@ -3,6 +3,8 @@
 Shapes: `B` texts, `S` tokens, `L` labels.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
 from bert_tf2 import graph_tokenizer
@@ -10,7 +12,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.model import ClassificationModel
 from bert_tf2.tasks.classification.task_description import TaskDescription
-from bert_tf2.tasks.export.program import Outputs, Program
+from bert_tf2.tasks.export.program import Outputs, Program, needed
 from bert_tf2.tasks.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
 from bert_tf2.tasks.export.source import ModelSource
 
@@ -58,34 +60,11 @@ def build(
             f"--max_seq_length={description.max_seq_length} has no room for a token of each text and the special "
             f"tokens; it has to be at least {_LEAST_OF_PAIRS}."
         )
-
-    def of_token_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
-        logits = model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
-        if kind == "regression":
-            return {"value": logits[:, 0]}
-        names = tf.constant(description.labels)
-        probabilities = tf.nn.softmax(logits) if kind == "single_label" else tf.sigmoid(logits)  # [B, L]
-        outputs = {
-            "probabilities": probabilities,
-            "labels": tf.repeat(names[None], tf.shape(logits)[0], axis=0),
-        }
-        if kind == "single_label":
-            outputs["label"] = tf.gather(names, tf.argmax(logits, 1))
-        else:
-            outputs["predicted"] = probabilities >= description.threshold
-        return outputs
-
-    def of_texts(text: tf.Tensor, text_pair: tf.Tensor | None = None) -> Outputs:
-        if tokenizer is None:
-            raise ValueError("There is no tokenizer for texts.")
-        most, special = description.max_seq_length, SpecialPieces.of(tokenizer.vocab)
-        second = None if text_pair is None else tokenizer.tokenize(beginning(text_pair, most))
-        return of_token_ids(**join(tokenizer.tokenize(beginning(text, most)), second, most, special))
-
+    functions = _Classifier(model, description, tokenizer)
     return Program(
-        of_texts=of_texts,
+        of_texts=functions.of_texts,
         texts=("text", "text_pair") if pairs else ("text",),
-        of_token_ids=of_token_ids,
+        of_token_ids=functions.of_token_ids,
         variables=variables,
         settings={
             "task": description.name,
@@ -98,3 +77,33 @@ def build(
         },
         labels=description.labels,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Classifier:
+    model: ClassificationModel
+    description: TaskDescription
+    tokenizer: graph_tokenizer.Tokenizer | None
+
+    def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        kind = self.description.problem_type
+        logits = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
+        if kind == "regression":
+            return {"value": logits[:, 0]}
+        names = tf.constant(self.description.labels)
+        probabilities = tf.nn.softmax(logits) if kind == "single_label" else tf.sigmoid(logits)  # [B, L]
+        outputs = {
+            "probabilities": probabilities,
+            "labels": tf.repeat(names[None], tf.shape(logits)[0], axis=0),
+        }
+        if kind == "single_label":
+            outputs["label"] = tf.gather(names, tf.argmax(logits, 1))
+        else:
+            outputs["predicted"] = probabilities >= self.description.threshold
+        return outputs
+
+    def of_texts(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> Outputs:
+        tokenizer, most = needed(self.tokenizer), self.description.max_seq_length
+        second = None if text_pair is None else tokenizer.tokenize(beginning(text_pair, most))
+        first = tokenizer.tokenize(beginning(text, most))
+        return self.of_token_ids(**join(first, second, most, SpecialPieces.of(tokenizer.vocab)))

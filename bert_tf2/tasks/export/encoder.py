@@ -6,7 +6,7 @@ Shapes: `B` texts, `S` tokens, `H` hidden.
 import tensorflow as tf
 
 from bert_tf2 import graph_tokenizer, modeling
-from bert_tf2.tasks.export.program import Outputs, Program
+from bert_tf2.tasks.export.program import Outputs, Program, needed
 from bert_tf2.tasks.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
 from bert_tf2.tasks.export.source import Description, ModelSource
 
@@ -45,10 +45,9 @@ def build(
         return {**outputs, "pooled": found.pooled_output} if source.has_pooler else outputs
 
     def of_texts(text: tf.Tensor) -> Outputs:
-        if tokenizer is None:
-            raise ValueError("There is no tokenizer for texts.")
-        most, special = description.max_seq_length, SpecialPieces.of(tokenizer.vocab)
-        outputs = of_token_ids(**join(tokenizer.tokenize(beginning(text, most)), None, most, special))
+        given, most = needed(tokenizer), description.max_seq_length
+        first, special = given.tokenize(beginning(text, most)), SpecialPieces.of(given.vocab)
+        outputs = of_token_ids(**join(first, None, most, special))
         del outputs["sequence"]
         return outputs
 

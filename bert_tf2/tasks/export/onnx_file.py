@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bert_tf2 import metrics
 from bert_tf2.errors import InputError
 from bert_tf2.finite import check_finite
+from bert_tf2.io import run_files
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.data import Data
 from bert_tf2.tasks.classification.features import Features, featurize
@@ -30,7 +31,6 @@ from bert_tf2.tasks.task_files import may_read
 
 logger = logging.getLogger(__name__)
 
-MODEL_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 _PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 _OPSET = 17
 _MOST_BYTES = (1 << 31) - (1 << 24)  # of a protobuf message, with some room for the graph
@@ -67,7 +67,7 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
         raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB at most.")
     rows = _measured(config, source)
     function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
-    path = os.path.join(folder, MODEL_FILE)
+    path = os.path.join(folder, run_files.ONNX_MODEL)
     _convert(function, path)
     batch = program.sample_batch(source)
     expected = {name: value.numpy() for name, value in function(*map(tf.constant, batch.values())).items()}
@@ -79,14 +79,15 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
             f"onnxruntime's results differ from TensorFlow's by {difference:.1e}; with these versions of "
             f"{', '.join(_PACKAGES)} the model cannot be exported."
         )
-    logger.info("%s: %s; results as in TensorFlow but for %.1e.", MODEL_FILE, _size(path), difference)
+    logger.info("%s: %s; results as in TensorFlow but for %.1e.", run_files.ONNX_MODEL, _size(path), difference)
     if config.quantize == INT8:
-        small = os.path.join(folder, INT8_FILE)
+        small = os.path.join(folder, run_files.ONNX_INT8_MODEL)
         _quantize(path, small)
         found = _session(small)(batch)
         check_finite(found)
         difference = _difference(found, expected)
-        logger.info("%s: %s; results on random input differ by %.1e.", INT8_FILE, _size(small), difference)
+        name = run_files.ONNX_INT8_MODEL
+        logger.info("%s: %s; results on random input differ by %.1e.", name, _size(small), difference)
         if rows is not None:
             _measure(whole, _session(small), rows, source, config.batch_size)
     program.write_assets(folder, source, made)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from bert_tf2 import graph_tokenizer
 from bert_tf2.finite import check_finite
+from bert_tf2.io import run_files
 from bert_tf2.tasks.export.sequences import TOKEN_IDS
 from bert_tf2.tasks.export.source import ModelSource
 from bert_tf2.tasks.task_files import LABELS_FILE, write_labels
 
 SERVING_DEFAULT, TOKEN_IDS_SIGNATURE = "serving_default", "token_ids"
-SETTINGS_FILE = "settings.json"
 _SAMPLE = (4, 32)  # rows and tokens of a batch to check a model with
 
 Outputs = dict[str, tf.Tensor]
@@ -55,6 +55,13 @@ def tokenizer_of(source: ModelSource) -> graph_tokenizer.Tokenizer:
       InputError: it cannot be put into a graph.
     """
     return graph_tokenizer.make(source.foundation.vocabulary, source.description.do_lower_case)
+
+
+def needed(tokenizer: graph_tokenizer.Tokenizer | None) -> graph_tokenizer.Tokenizer:
+    """The tokenizer; `ValueError` where a program was made for token ids only."""
+    if tokenizer is None:
+        raise ValueError("There is no tokenizer for texts.")
+    return tokenizer
 
 
 def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
@@ -97,7 +104,7 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: graph_to
             with quiet(logging.INFO):
                 tf.saved_model.save(module, folder, signatures)
         except tf.errors.OpError as error:
-            raise OSError(f"Cannot write {folder}: {str(error.message).splitlines()[0][:300]}.") from None
+            raise OSError(f"Cannot write the SavedModel: {str(error.message).splitlines()[0][:300]}") from None
 
 
 def _never_empty(of_texts: Callable[..., Outputs]) -> Callable[..., Outputs]:
@@ -118,7 +125,7 @@ def write_assets(folder: str, source: ModelSource, program: Program) -> list[str
     Raises:
       OSError: they cannot be written.
     """
-    paths = [os.path.join(folder, SETTINGS_FILE)]
+    paths = [os.path.join(folder, run_files.SETTINGS)]
     Path(paths[0]).write_text(
         json.dumps({**program.settings, "labels": list(program.labels)}, indent=2, ensure_ascii=False) + "\n",
         encoding="utf-8",

@@ -2,18 +2,14 @@
 
 import logging
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import tensorflow as tf
-
-from bert_tf2 import checkpoints, files, graph_tokenizer
+from bert_tf2 import checkpoints, graph_tokenizer
 from bert_tf2.errors import InputError
+from bert_tf2.io import atomic
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
-from bert_tf2.tasks.conversion_output import CHECKPOINT
+from bert_tf2.tasks.conversion_output import write_checkpoint
 from bert_tf2.tasks.export import answerer, classifier, encoder, onnx_file, program, tagger
 from bert_tf2.tasks.export.config import ENCODER, ONNX, ExportConfig
 from bert_tf2.tasks.export.program import Program
@@ -36,15 +32,15 @@ def run(config: ExportConfig) -> str:
       InputError: the model cannot be read or exported, the folder is not free, or a package is missing.
       OSError: it cannot be written.
     """
-    files.check_writable(config.export_dir)
+    atomic.check_writable(config.export_dir)
     if config.format == ONNX:
         onnx_file.check_installed(config)
     source = open_source(config)
     if config.format == ENCODER:
         return _encoder(config, source)
     if config.format == ONNX:
-        with _unfinished(_free_folder(config.export_dir)) as folder:
-            onnx_file.write(folder, config, source, _program(config, source, None))
+        with atomic.directory(_free_folder(config.export_dir)) as folder:
+            onnx_file.write(os.fspath(folder), config, source, _program(config, source, None))
         return config.export_dir
     tokenizer = program.tokenizer_of(source)
     made = _program(config, source, tokenizer)
@@ -52,8 +48,8 @@ def run(config: ExportConfig) -> str:
     final = os.path.join(config.export_dir, str(version))
     if os.path.exists(final):
         raise InputError(f"{final} is there already; give another --version.")
-    with _unfinished(final) as folder:
-        program.save(folder, source, made, tokenizer)
+    with atomic.directory(final) as folder:
+        program.save(os.fspath(folder), source, made, tokenizer)
     _report(final, made)
     return final
 
@@ -75,17 +71,14 @@ def _encoder(config: ExportConfig, source: ModelSource) -> str:
     """A SavedModel, and beside it all that `--init_checkpoint` needs."""
     tokenizer = program.tokenizer_of(source)
     made, model = encoder.build(source, source.description, tokenizer, config.use_averages)
-    with _unfinished(_free_folder(config.export_dir)) as folder:
+    with atomic.directory(_free_folder(config.export_dir)) as folder:
         program.save(os.path.join(folder, "1"), source, made, tokenizer)
         variables = checkpoints.tf_variables(model.named_variables())
         if not source.has_pooler:
             variables = {name: variable for name, variable in variables.items() if name not in encoder.POOLER}
-        try:
-            checkpoints.write(os.path.join(folder, CHECKPOINT), variables)
-        except tf.errors.OpError as error:
-            raise OSError(f"Cannot write the checkpoint: {str(error.message).splitlines()[0][:300]}.") from None
-        source.foundation.keep(folder)
-        task_files.save(folder, {"do_lower_case": source.description.do_lower_case, "labels": []})
+        write_checkpoint(folder, variables)
+        source.foundation.keep(os.fspath(folder))
+        task_files.save(os.fspath(folder), {"do_lower_case": source.description.do_lower_case, "labels": []})
     _report(os.path.join(config.export_dir, "1"), made)
     logger.info("To fine-tune it: --init_checkpoint=%s.", config.export_dir)
     return config.export_dir
@@ -109,17 +102,3 @@ def _free_folder(path: str) -> str:
     if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)):
         raise InputError(f"--export_dir={path} is there already and not an empty folder; name a new one.")
     return path
-
-
-@contextmanager
-def _unfinished(path: str) -> Iterator[str]:
-    """A folder beside `path` that becomes it at the end; an exception removes it, with what killed processes left."""
-    final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = files.beside(final)
-    unfinished.mkdir()
-    try:
-        yield os.fspath(unfinished)
-        os.replace(unfinished, final)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -13,6 +13,7 @@ from bert_tf2.errors import InputError, some
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.huggingface_config import default_labels
 from bert_tf2.initialization import Pretrained
+from bert_tf2.io import run_files
 from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import conversion_source, task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
@@ -25,7 +26,6 @@ from bert_tf2.tasks.task_files import TASK_FILE
 
 logger = logging.getLogger(__name__)
 
-_BEST_FOLDER = "best"
 _POOLER = "bert/pooler/"
 _MAX_SEQ_LENGTH = 128
 _MAX_WINDOW = 384
@@ -115,7 +115,7 @@ def open_source(config: ExportConfig) -> ModelSource:
       InputError: there is no such model, a file of it is missing or damaged, or flags do not fit it.
     """
     found = conversion_source.open_source(config.model, config.bert_config_file)
-    best = os.path.join(config.model, _BEST_FOLDER)
+    best = os.path.join(config.model, run_files.BEST)
     if config.output_dir and os.path.isdir(best):
         logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
     output_dir = found.folder if config.output_dir else None

@@ -3,13 +3,14 @@
 Shapes: `B` sentences, `W` words of all of them, `M` windows, `S` tokens of a window, `L` labels.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from bert_tf2 import graph_tokenizer
 from bert_tf2.modeling import POOLER_VARIABLES
-from bert_tf2.tasks.export.program import Outputs, Program
+from bert_tf2.tasks.export.program import Outputs, Program, needed
 from bert_tf2.tasks.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, head, join, ranges
 from bert_tf2.tasks.export.source import ModelSource
 from bert_tf2.tasks.tagging.model import TaggingModel
@@ -112,49 +113,11 @@ def build(
     """
     model = TaggingModel(source.foundation.bert_config, len(description.labels))
     variables = source.load(model.named_variables, use_averages, POOLER_VARIABLES)
-
-    def of_token_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
-        # A tagger has a single segment; `segment_ids` is there so that all models take the same.
-        logits = model.logits({"input_ids": input_ids, "input_mask": input_mask})
-        shape = tf.concat([tf.shape(input_ids), [len(description.labels)]], 0)
-        return {"probabilities": tf.reshape(tf.nn.softmax(logits), shape)}
-
-    def of_texts(text: tf.Tensor) -> Outputs:
-        if tokenizer is None:
-            raise ValueError("There is no tokenizer for texts.")
-        # Words are returned, and have to be valid UTF-8; the tokenizer leaves out the other bytes too.
-        words = tf.strings.split(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"))  # [B, (words)]
-        words = words.with_row_splits_dtype(tf.int64)
-        whole = tokenizer.tokenize(beginning(words.values, description.max_seq_length))  # [W, (pieces)]
-        pieces = head(whole, tf.minimum(whole.row_lengths(), description.room))
-        places = pieces.row_splits
-        windows = divide(places, words.row_splits, description.room, description.context)
-        begin = tf.gather(places, windows.first)
-        parts = ranges(pieces.values, begin, tf.gather(places, windows.end) - begin)  # [M, (pieces)]
-        batch = join(parts, None, description.max_seq_length, SpecialPieces.of(tokenizer.vocab))
-        found = of_token_ids(**batch)["probabilities"]  # [M, S, L]
-
-        has_pieces = pieces.row_lengths() > 0
-        known = tf.where(has_pieces)[:, 0]
-        window = tf.searchsorted(windows.decided, known, side="right", out_type=tf.int64) - 1
-        position = 1 + tf.gather(places, known) - tf.gather(begin, window)
-        of_words = tf.gather_nd(found, tf.stack([window, position], 1))  # [words with pieces, L]
-        best = tf.gather(tf.constant(description.labels), tf.argmax(of_words, 1))
-        count = tf.size(has_pieces, tf.int64)[None]
-        is_outside = tf.fill(count, OUTSIDE)
-        tags = tf.tensor_scatter_nd_update(is_outside, known[:, None], best)
-        sure = tf.scatter_nd(known[:, None], tf.reduce_max(of_words, 1), count)
-        return {
-            "words": words.to_tensor(),
-            "tags": words.with_values(tags).to_tensor(),
-            "probabilities": words.with_values(sure).to_tensor(),
-            "lengths": words.row_lengths(),
-        }
-
+    functions = _Tagger(model, description, tokenizer)
     return Program(
-        of_texts=of_texts,
+        of_texts=functions.of_texts,
         texts=("text",),
-        of_token_ids=of_token_ids,
+        of_token_ids=functions.of_token_ids,
         variables=variables,
         settings={
             "problem_type": description.problem_type,
@@ -165,3 +128,55 @@ def build(
         },
         labels=description.labels,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tagger:
+    model: TaggingModel
+    description: TaggingDescription
+    tokenizer: graph_tokenizer.Tokenizer | None
+
+    def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        # A tagger has a single segment; `segment_ids` is there so that all models take the same.
+        logits = self.model.logits({"input_ids": input_ids, "input_mask": input_mask})
+        shape = tf.concat([tf.shape(input_ids), [len(self.description.labels)]], 0)
+        return {"probabilities": tf.reshape(tf.nn.softmax(logits), shape)}
+
+    def of_texts(self, text: tf.Tensor) -> Outputs:
+        tokenizer, description = needed(self.tokenizer), self.description
+        # Words are returned, and have to be valid UTF-8; the tokenizer leaves out the other bytes too.
+        words = tf.strings.split(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"))  # [B, (words)]
+        words = words.with_row_splits_dtype(tf.int64)
+        whole = tokenizer.tokenize(beginning(words.values, description.max_seq_length))  # [W, (pieces)]
+        pieces = head(whole, tf.minimum(whole.row_lengths(), description.room))
+        places = pieces.row_splits
+        windows = divide(places, words.row_splits, description.room, description.context)
+        begin = tf.gather(places, windows.first)
+        parts = ranges(pieces.values, begin, tf.gather(places, windows.end) - begin)  # [M, (pieces)]
+        batch = join(parts, None, description.max_seq_length, SpecialPieces.of(tokenizer.vocab))
+        found = self.of_token_ids(**batch)["probabilities"]  # [M, S, L]
+        tags, probabilities = self._of_words(found, places, windows)
+        return {
+            "words": words.to_tensor(),
+            "tags": words.with_values(tags).to_tensor(),
+            "probabilities": words.with_values(probabilities).to_tensor(),
+            "lengths": words.row_lengths(),
+        }
+
+    def _of_words(self, found: tf.Tensor, places: tf.Tensor, windows: Windows) -> tuple[tf.Tensor, tf.Tensor]:
+        """The tag of each word and its probability, both `[W]`, each from the window that decides it.
+
+        Args:
+          found: float32 `[M, S, L]`, probabilities of tags.
+          places: int64 `[W + 1]`, the pieces before each word.
+          windows: M of them.
+        """
+        has_pieces = places[1:] > places[:-1]
+        known = tf.where(has_pieces)[:, 0]
+        window = tf.searchsorted(windows.decided, known, side="right", out_type=tf.int64) - 1
+        position = 1 + tf.gather(places, known) - tf.gather(places, tf.gather(windows.first, window))
+        of_words = tf.gather_nd(found, tf.stack([window, position], 1))  # [words with pieces, L]
+        best = tf.gather(tf.constant(self.description.labels), tf.argmax(of_words, 1))
+        count = tf.size(has_pieces, tf.int64)[None]
+        tags = tf.tensor_scatter_nd_update(tf.fill(count, OUTSIDE), known[:, None], best)
+        return tags, tf.scatter_nd(known[:, None], tf.reduce_max(of_words, 1), count)

@@ -13,14 +13,12 @@ from typing import Protocol
 
 from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
 
-PREDICTIONS = "predictions.json"
-N_BEST = "nbest_predictions.json"
-NULL_ODDS = "null_odds.json"
-JSON_LINES = "predictions.jsonl"
-THRESHOLD = "null_score_diff_threshold.json"
+PREDICTIONS, N_BEST, NULL_ODDS = run_files.PREDICTIONS, run_files.N_BEST, run_files.NULL_ODDS
+JSON_LINES, THRESHOLD = run_files.PREDICTION_LINES, run_files.NULL_THRESHOLD
 
 _THRESHOLD, _WEIGHTS = "null_score_diff_threshold", "weights"
 _THRESHOLD_ADVICE = f'expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a string}}; remove it, or evaluate again'

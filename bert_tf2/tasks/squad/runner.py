@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bert_tf2 import files
 from bert_tf2.distribution import Workers, make_strategy
+from bert_tf2.io import run_files
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.spilled import SpilledSequence, directory_for_spilling
 from bert_tf2.tasks import evaluation_files
@@ -34,14 +35,8 @@ __all__ = ["SquadConfig", "run"]
 
 logger = logging.getLogger(__name__)
 
-_RECORDS: Mapping[Split, str] = {"train": "train.tf_record", "predict": "eval.tf_record"}
-_SUMMARIES: Mapping[Split, str] = {split: f"{split}_summary.json" for split in ("train", "dev", "predict")}
+_RECORDS: Mapping[Split, str] = {"train": run_files.TRAIN_RECORDS, "predict": run_files.EVAL_RECORDS}
 _CHARACTERS_AT_ONCE = 1 << 22  # of contexts whose answers are chosen together
-_OWN_FILES = (
-    *(prediction_files.PREDICTIONS, prediction_files.N_BEST, prediction_files.NULL_ODDS, prediction_files.THRESHOLD),
-    *_SUMMARIES.values(),
-    *(f".{name}.unfinished" for name in (evaluation_files.EVAL_RESULTS_FILE, prediction_files.PREDICTIONS)),
-)
 
 
 def run(config: SquadConfig) -> dict[str, float] | None:
@@ -68,7 +63,7 @@ def _run(config: SquadConfig, strategy: tf.distribute.Strategy) -> dict[str, flo
     def make_model() -> SpanModel:
         return SpanModel(foundation.bert_config, config.recompute, over_padding=config.trains_at_full_length)
 
-    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
+    finetuning = Finetuning.create(config, foundation, make_model, strategy, run_files.SQUAD, POOLER_VARIABLES)
     return finetuning.run(_Job(config, description, read, tokenizer, finetuning))
 
 
@@ -152,14 +147,14 @@ class _Job:
         if self.finetuning.is_chief and not config.dry_run:
             if split in _RECORDS:
                 write_records(made.windows, os.path.join(config.output_dir, _RECORDS[split]))
-            made.save_summary(os.path.join(config.output_dir, _SUMMARIES[split]))
+            made.save_summary(os.path.join(config.output_dir, run_files.summary_of(split)))
         return made
 
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     def evaluate(self, step: int) -> dict[str, float]:
         folder, is_chief = self.config.output_dir, self.finetuning.is_chief
-        unfinished = os.path.join(folder, evaluation_files.EVAL_RESULTS_FILE)
+        unfinished = os.path.join(folder, run_files.EVAL_RESULTS)
         found = {"global_step": step, **self._scores_at(step, unfinished if is_chief else None)}
         if is_chief:
             evaluation_files.report(folder, found, with_events=not self.config.do_train)

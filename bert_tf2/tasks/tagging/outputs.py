@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import files, metrics
+from bert_tf2.io import run_files
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.conll import Sentences
-
-PREDICTIONS_FILE = "predictions.txt"
-LINES_FILE = "predictions.jsonl"
 
 
 def write_predictions(
@@ -34,7 +32,7 @@ def write_predictions(
     Returns:
       The paths.
     """
-    paths = [os.path.join(folder, PREDICTIONS_FILE), os.path.join(folder, LINES_FILE)]
+    paths = [os.path.join(folder, run_files.TAGGED), os.path.join(folder, run_files.PREDICTION_LINES)]
     with files.replacing(paths[0]) as file:
         file.writelines(f"{line}\n" for line in conll.with_tags(sentences, tags))
     # As float32 prints itself: 0.1, not 0.10000000149011612.

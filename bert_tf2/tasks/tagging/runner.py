@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bert_tf2 import files, training
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.example_batches import ROW, ExampleArrays
+from bert_tf2.io import run_files
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
@@ -31,7 +32,6 @@ __all__ = ["TaggingConfig", "run"]
 
 logger = logging.getLogger(__name__)
 
-_OWN_FILES = (outputs.PREDICTIONS_FILE, scores.REPORT_FILE)
 _BEST_METRIC = "f1"
 _LABELS, _PROBABILITIES, _LOSSES = "labels", "probabilities", "losses"
 
@@ -62,7 +62,7 @@ def _run(config: TaggingConfig, strategy: tf.distribute.Strategy) -> dict[str, f
     def make_model() -> TaggingModel:
         return TaggingModel(foundation.bert_config, len(description.labels), weights, config.recompute)
 
-    finetuning = Finetuning.create(config, foundation, make_model, strategy, _OWN_FILES, POOLER_VARIABLES)
+    finetuning = Finetuning.create(config, foundation, make_model, strategy, run_files.TAGGING, POOLER_VARIABLES)
     return finetuning.run(_Job(config, data, tokenizer, finetuning))
 
 

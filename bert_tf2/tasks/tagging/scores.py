@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from bert_tf2 import files, metrics
+from bert_tf2.io import run_files
 from bert_tf2.metrics import SpanScores
 from bert_tf2.tasks.evaluation_files import short, table
 from bert_tf2.tasks.tagging.conll import Sentences
 
-REPORT_FILE = "span_report.json"
 RESULT_NAMES = tuple(f"eval_{name}" for name in ("f1", "precision", "recall", "macro_f1", "accuracy", "loss"))
 
 
@@ -52,7 +52,7 @@ class Scores:
 
     def save(self, folder: str) -> str:
         """Writes the table as `span_report.json`; returns its path."""
-        path = os.path.join(folder, REPORT_FILE)
+        path = os.path.join(folder, run_files.SPAN_REPORT)
         content = {
             "per_type": {kind: score._asdict() for kind, score in self.spans.per_type.items()},
             "micro": self.spans.micro._asdict(),

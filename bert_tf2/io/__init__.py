@@ -1,0 +1,1 @@
+"""Files and directories: finding, reading, writing them whole."""

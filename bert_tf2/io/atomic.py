@@ -1,0 +1,230 @@
+"""Files and directories that appear whole: written beside their place, synced to disk, then renamed; no TensorFlow.
+
+What stood there before stays until then, and an exception leaves it as it was. A process that is killed leaves
+`.<name>.unfinished-<process id>` behind, which the next one that writes `<name>` removes.
+"""
+
+import contextlib
+import glob
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from bert_tf2.errors import InputError
+
+PathLike = str | os.PathLike[str]
+
+_CANNOT_BE_WRITTEN = "cannot be written"
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    r"""Opens a file that becomes `path` at the end of the `with` block. Missing directories are made.
+
+    Args:
+      path: the file to write.
+      mode: `"w"`, text in UTF-8 with `\n` line ends, or `"wb"`.
+      **options: further arguments of `open`.
+
+    Raises:
+      InputError: see `check_output`.
+      OSError: it cannot be written; names `path`.
+    """
+    if "b" not in mode:
+        options = {"encoding": "utf-8", "newline": "\n", **options}
+    with Files([path]) as files, files.naming(0):
+        with open(files.unfinished[0], mode.replace("w", "x"), **options) as file:
+            yield file
+        files.commit()
+
+
+class Files:
+    """Files that appear, all of them, with `commit`; without it, nothing is left of them after the `with` block.
+
+    Args:
+      paths: the files, no two the same.
+
+    Attributes:
+      finals: the files.
+      unfinished: where each is to be written before. Nothing is there yet.
+
+    Raises:
+      InputError: see `check_output`.
+    """
+
+    def __init__(self, paths: Sequence[PathLike]) -> None:
+        self.finals = [Path(path) for path in paths]
+        for path in self.finals:
+            check_output(path)
+        self.unfinished = [beside(path) for path in self.finals]
+
+    def __enter__(self) -> "Files":
+        """Makes the directories."""
+        for path in self.finals:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def naming(self, number: int) -> contextlib.AbstractContextManager[None]:
+        """See the function `naming`: for the `with` block that writes file `number`."""
+        return naming(self.finals[number], self.unfinished[number])
+
+    def commit(self) -> None:
+        """Puts the files in their places, when they are all written and closed."""
+        for path in self.unfinished:
+            sync(path)
+        for path, final in zip(self.unfinished, self.finals, strict=True):
+            os.replace(path, final)
+
+    def __exit__(self, *_: object) -> None:
+        for path in self.unfinished:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def directory(path: PathLike) -> Iterator[Path]:
+    """A new directory that becomes `path`, which is free or an empty directory, at the end of the `with` block.
+
+    Raises:
+      OSError: it cannot be written; names `path`, and within it what could not be written.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with directory_beside(final) as unfinished:
+        try:
+            yield unfinished
+            for file in unfinished.rglob("*"):
+                if file.is_file():
+                    sync(file)
+            os.replace(unfinished, final)
+        except OSError as error:
+            name = os.path.relpath(error.filename, unfinished) if error.filename else os.curdir
+            if name.startswith(os.pardir):  # of another file, which cannot be read
+                raise
+            reason = str(error.strerror or error)
+            reason = reason if name == os.curdir else f"{name} {reason}"
+            raise OSError(error.errno, reason, os.fspath(final)) from error
+
+
+@contextlib.contextmanager
+def directory_beside(path: PathLike) -> Iterator[Path]:
+    """A new directory in the one of `path`, in which to write what belongs there; it is removed in the end."""
+    unfinished = beside(path)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def naming(path: PathLike, *hidden: PathLike) -> Iterator[None]:
+    """Makes an `OSError` that names nothing, as on a full disk, or a hidden file, name `path`, as the user calls it.
+
+    Args:
+      path: what is written in the `with` block.
+      *hidden: where it is written until it is whole.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and os.fspath(error.filename) not in [os.fspath(one) for one in hidden]:
+            raise
+        raise cannot_be_written(path, error) from error
+
+
+def cannot_be_written(path: PathLike, error: OSError) -> OSError:
+    """An error as one of `path`, whatever file it names."""
+    reason = str(error.strerror or error)
+    if not reason.startswith(_CANNOT_BE_WRITTEN):
+        reason = f"{_CANNOT_BE_WRITTEN} ({reason})"
+    return OSError(error.errno, reason, os.fspath(path))
+
+
+def sync(path: PathLike) -> None:
+    """Waits until what has been written to a file, or which files a directory has, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- What may be written ---------------------------------------------------------------------------------------------
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def check_output(path: PathLike) -> None:
+    """Checks that a file which is going to be written does not exist, or may be replaced.
+
+    Raises:
+      InputError: there is a directory, a device or the like at its path.
+    """
+    try:
+        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
+    except OSError:  # there is nothing, or writing is going to say why it cannot be read
+        return
+    if os.path.islink(path) and os.readlink(path).startswith("/proc/"):  # as is /dev/stdout
+        kind = kind or "a link to an open file"
+    if kind:
+        raise InputError(f"{os.fspath(path)} is {kind}, which cannot be replaced; give the path of a regular file.")
+
+
+def check_writable(directory: PathLike) -> None:
+    """Raises `InputError` where files cannot be written into a directory that may not exist yet; writes nothing."""
+    place = Path(directory).absolute()
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{os.fspath(directory)} cannot be written: no permission in {existing}, or that is not a directory."
+        )
+
+
+# --- What is not whole yet -------------------------------------------------------------------------------------------
+
+
+def beside(path: PathLike) -> Path:
+    """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its directory.
+
+    It is free: what killed processes of this machine left of `path` is removed.
+    """
+    final = Path(path)
+    name = f".{final.name}.unfinished-"
+    for left in unfinished(final):
+        process = left.name.removeprefix(name)
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
+            _remove(left)
+    return final.with_name(f"{name}{os.getpid()}")
+
+
+def unfinished(path: PathLike) -> list[Path]:
+    """What killed processes left of `path`, and what others are writing of it now."""
+    final = Path(path)
+    return list(final.parent.glob(f".{glob.escape(final.name)}.unfinished-*"))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):  # another process was faster, or it is another user's
+        path.unlink()

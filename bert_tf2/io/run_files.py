@@ -1,0 +1,213 @@
+"""The files that each script writes into a directory, named once; no TensorFlow.
+
+Writers take their names from here, `--overwrite_output_dir` removes what is listed here, and the tables of the README
+are these. A new output is a name and its line in the table of its script; tests find files that are in no table.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+logger = logging.getLogger(__name__)
+
+Stage = Literal["any", "training", "evaluation", "prediction"]
+
+# Of a model: what a later run needs.
+CHECKPOINT_LIST, CHECKPOINT_PREFIX = "checkpoint", "model.ckpt"
+BERT_CONFIG, VOCABULARY, SENTENCEPIECE_MODEL = "bert_config.json", "vocab.txt", "spm.model"
+TASK, LABELS, BEST = "task.json", "labels.txt", "best"
+NULL_THRESHOLD = "null_score_diff_threshold.json"
+# Of a run.
+LOCK, RUNS, EVAL_EVENTS, PROFILE, RECORD_INDEX = ".lock", "runs", "eval", "plugins", "record_index.json"
+EVAL_RESULTS, EVAL_HISTORY, SEED_RESULTS, SEED_PREFIX = (
+    "eval_results.txt",
+    "eval_history.jsonl",
+    "seed_results.json",
+    "seed-",
+)
+TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
+FILLED_MASKS, PREDICTION_LINES = "fill_mask.jsonl", "predictions.jsonl"
+TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
+PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
+TAGGED, SPAN_REPORT = "predictions.txt", "span_report.json"
+# Of records, conversions and exports.
+DATA_SUMMARY = "summary.json"
+CONVERTED_PREFIX, HF_CONFIG, HF_WEIGHTS = "bert_model.ckpt", "config.json", "model.safetensors"
+HF_TOKENIZER, HF_TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+HF_ADDED_TOKENS, HF_SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
+SETTINGS, ONNX_MODEL, ONNX_INT8_MODEL = "settings.json", "model.onnx", "model.int8.onnx"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """Files that a script writes.
+
+    Attributes:
+      names: within the directory, or glob patterns; those of directories end in a slash.
+      what: what they are, for the README.
+      stage: what writes them.
+      is_of_run: whether they are the results of a run, which `--overwrite_output_dir` removes.
+    """
+
+    names: tuple[str, ...]
+    what: str
+    stage: Stage = "any"
+    is_of_run: bool = True
+
+    @property
+    def patterns(self) -> list[str]:
+        """What finds them in their directory, also while they are unfinished."""
+        names = [name.rstrip("/") for name in self.names]
+        return [*names, *(f".{name}.unfinished*" for name in names)]
+
+
+def summary_of(split: str) -> str:
+    """What `run_squad.py` calls the summary of a file: "train", "dev" or "predict"."""
+    return f"{split}_summary.json"
+
+
+Files = tuple[RunFile, ...]
+
+_TRAINING: Files = (
+    # The list goes before what it names.
+    RunFile(
+        (CHECKPOINT_LIST, f"{CHECKPOINT_PREFIX}-*"),
+        "the five latest checkpoints, weights and optimizer under Google's names",
+        "training",
+    ),
+    RunFile((BERT_CONFIG,), "the model config", "training"),
+    RunFile(
+        (f"{RUNS}/",),
+        "command, flags and versions of each run; `--config=model/runs/….json` runs it again",
+        "training",
+    ),
+    RunFile(
+        ("events.out.tfevents.*", f"{EVAL_EVENTS}/"),
+        "losses, accuracies, learning rate, gradient norm, examples per second for TensorBoard",
+    ),
+    RunFile((f"{PROFILE}/",), "the profile of `--profile_steps` for TensorBoard", "training"),
+    RunFile((LOCK,), "says which process trains there", "training", is_of_run=False),
+)
+
+PRETRAINING: Files = (
+    *_TRAINING,
+    RunFile((EVAL_RESULTS,), "`global_step`, `loss`, accuracies and losses of both tasks", "evaluation"),
+    RunFile((RECORD_INDEX,), "how many records each file has, so that the next run starts sooner", "training"),
+    RunFile((FILLED_MASKS,), "the top predictions for each `[MASK]`", "prediction"),
+)
+"""Of `run_pretraining.py`, in `--output_dir`."""
+
+_FINETUNING: Files = (
+    *_TRAINING,
+    RunFile(
+        (f"{BEST}/",),
+        "the weights with the best score on the dev data; itself an `--init_checkpoint`",
+        "training",
+    ),
+    RunFile((TASK, LABELS, VOCABULARY, SENTENCEPIECE_MODEL), "what prediction needs to know", "training"),
+    RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
+    RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
+)
+
+GLUE_SUBMISSIONS = (
+    *("CoLA.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "MRPC.tsv", "QNLI.tsv", "QQP.tsv", "RTE.tsv", "SST-2.tsv", "STS-B.tsv"),
+    *("WNLI.tsv", "AX.tsv"),
+)
+
+CLASSIFICATION: Files = (
+    *_FINETUNING,
+    RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
+    RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
+    RunFile((PREDICTION_LINES, TEST_RESULTS), "label and probabilities of each row", "prediction"),
+    RunFile(GLUE_SUBMISSIONS, "predictions for GLUE's server", "prediction"),
+    RunFile((TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS), "the rows as records, as the original writes them"),
+)
+"""Of `run_classifier.py`, in `--output_dir`."""
+
+SQUAD: Files = (
+    *_FINETUNING,
+    RunFile(
+        (EVAL_RESULTS, EVAL_HISTORY),
+        "exact match and F1 as the official scripts count them, and their history",
+        "evaluation",
+    ),
+    RunFile((PREDICTIONS, N_BEST, NULL_ODDS), "as the original writes them", "prediction"),
+    RunFile((PREDICTION_LINES,), "answers with probability and place in the context", "prediction"),
+    RunFile(
+        (NULL_THRESHOLD,),
+        'by how much "no answer" must score higher, as found by `--do_eval`; predictions use it',
+        "evaluation",
+    ),
+    RunFile(
+        tuple(map(summary_of, ("train", "dev", "predict"))),
+        "questions, windows, answers not found, truncated questions",
+    ),
+    RunFile((TRAIN_RECORDS, EVAL_RECORDS), "the windows as records, as the original writes them"),
+)
+"""Of `run_squad.py`, in `--output_dir`."""
+
+TAGGING: Files = (
+    *_FINETUNING,
+    RunFile((EVAL_RESULTS, EVAL_HISTORY), "precision, recall and F1 of all spans, and their history", "evaluation"),
+    RunFile(
+        (SPAN_REPORT,),
+        "precision, recall and F1 of spans as seqeval and conlleval define them, in all and of each type",
+        "evaluation",
+    ),
+    RunFile((TAGGED,), "the file that was given, with the predicted tag as one more column", "prediction"),
+    RunFile((PREDICTION_LINES,), "words, tags, probabilities and spans of each sentence", "prediction"),
+)
+"""Of `run_ner.py`, in `--output_dir`."""
+
+PRETRAINING_DATA: Files = (
+    RunFile(("part-*-of-*",), "records, a file for each group of text", is_of_run=False),
+    RunFile((DATA_SUMMARY,), "what went in and what came out", is_of_run=False),
+)
+"""Of `create_pretraining_data.py`, where `--output_file` is a directory."""
+
+_MODEL: Files = (RunFile((VOCABULARY,), "the vocabulary", is_of_run=False),)
+
+GOOGLE_MODEL: Files = (
+    RunFile((f"{CONVERTED_PREFIX}.*", BERT_CONFIG), "weights and config", is_of_run=False),
+    *_MODEL,
+    RunFile((TASK, LABELS), "task, labels and case", is_of_run=False),
+)
+"""Of `convert_checkpoint.py --output_format=google`, in `--output_dir`."""
+
+HUGGING_FACE_MODEL: Files = (
+    RunFile((HF_CONFIG, HF_WEIGHTS), "config and weights", is_of_run=False),
+    *_MODEL,
+    RunFile((HF_TOKENIZER_CONFIG, HF_SPECIAL_TOKENS, HF_ADDED_TOKENS, HF_TOKENIZER), "the tokenizer", is_of_run=False),
+)
+"""Of `convert_checkpoint.py --output_format=huggingface`, in `--output_dir`."""
+
+EXPORTED_ASSETS: Files = (
+    RunFile((SETTINGS, LABELS), "what a client may want to know", is_of_run=False),
+    RunFile((VOCABULARY, SENTENCEPIECE_MODEL), "the vocabulary", is_of_run=False),
+)
+"""Of `export_model.py`, beside an ONNX model and in a SavedModel's `assets`."""
+
+ONNX_EXPORT: Files = (RunFile((ONNX_MODEL, ONNX_INT8_MODEL), "the model", is_of_run=False), *EXPORTED_ASSETS)
+"""Of `export_model.py --format=onnx`, in `--export_dir`."""
+
+
+def remove_run(directory: str, files: Iterable[RunFile]) -> None:
+    """Removes what an earlier run left in a directory; anything else there stays.
+
+    Args:
+      directory: `--output_dir`.
+      files: of the script; those that are not `is_of_run` stay.
+    """
+    patterns = [pattern for file in files if file.is_of_run for pattern in file.patterns]
+    # In the order of the patterns: the list of checkpoints goes before what it names.
+    found = list(dict.fromkeys(path for pattern in patterns for path in sorted(Path(directory).glob(pattern))))
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if found:
+        logger.info("--overwrite_output_dir: removed %d files and directories of %s.", len(found), directory)
