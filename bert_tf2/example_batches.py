@@ -171,7 +171,7 @@ def evaluation(
 ) -> tf.data.Dataset:
     """Each example once, the longest first, in batches of `batch_size` rows with `example_weights` and `ROW` added.
 
-    Rows without tokens and with weight 0 fill up the last batch. `in_order` undoes the sorting.
+    Rows without tokens and with weight 0 fill up the last batch.
 
     Args:
       examples: at least one.
@@ -194,16 +194,6 @@ def evaluation(
 def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
     """How many batches `evaluation` makes."""
     return -(-len(examples) // batch_size)
-
-
-def in_order(outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Outputs of `evaluation` batches, filling rows left out, in the order of the examples.
-
-    Args:
-      outputs: arrays [N, ...], `ROW` among them.
-    """
-    order = np.argsort(outputs[ROW])
-    return {name: values[order] for name, values in outputs.items() if name != ROW}
 
 
 def _gathered(rows: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:

@@ -47,6 +47,23 @@ class SparseRows:
         dense[np.repeat(np.arange(last - first), np.diff(splits)), self.values[splits[0] : splits[-1]]] = 1
         return dense
 
+    def padded(self, first: int, last: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The columns of the ones in rows `first` to `last`, and how many each row has.
+
+        Args:
+          first: the first row.
+          last: the one after the last.
+          width: at least the most that a row has.
+
+        Returns:
+          int32 [rows, width], the columns of each row and zeros after them; int64 [rows].
+        """
+        splits = self.row_splits[first : last + 1]
+        counts = np.diff(splits)
+        columns = np.zeros((len(counts), width), np.int32)
+        columns[np.arange(width) < counts[:, None]] = self.values[splits[0] : splits[-1]]
+        return columns, counts
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or np.int32, copy=False)
 

@@ -101,6 +101,63 @@ def test_what_looks_like_a_header_is_asked_about(tmp_path: Path, content: str) -
     assert len(trained(tmp_path, content, **numbers, header=False, problem_type="single_label").examples("train")) == 4
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("label,text\ngood,a\nbad,b\ngood,c\n", "Its label 'label' is in no other row"),
+        ("label,text\n,a\n,b\n,c\n", "Its label 'label' is in no other row"),
+        ("x,Text\nx,b\n", "Its text is 'Text'"),
+        ("n,What is it\n1,a\n2,b\n", "Its label 'n' is in no other row"),
+        ("x,What is it,n\nx,a,1\nx,b,2\n", "Its cell 'n' is the only one of column 2 that is not a number"),
+    ],
+)
+def test_a_header_of_rows_to_predict(tmp_path: Path, content: str, sentence: str) -> None:
+    """The training data had none."""
+    trained(tmp_path, "good,a\nbad,b\ngood,c\n", text_column="1", label_column="0")
+    path = write(tmp_path, "new.csv", content)
+    rows = content.count("\n")
+    for split, flag in (("test", "predict_file"), ("dev", "dev_file")):
+        data = open_data(DataConfig(str(tmp_path / "model"), **{flag: path}), training=False)
+        with pytest.raises(InputError, match=rf"new\.csv, line 1: is this a header\? {sentence}; say so with --header"):
+            data.examples(split)
+        for header in (True, False):
+            data = open_data(DataConfig(str(tmp_path / "model"), header=header, **{flag: path}), training=False)
+            assert len(data.examples(split)) == rows - header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "good,a\nbad,b\n",
+        "good,a\nbad,b\nbad,c\n",
+        "fair|good,a\nbad,b\nbad,c\n",
+        ",a\n,b\n,c\n",
+        "x,a\ny,b\nz,c\n",
+        "1,texts\n2,b\n",
+    ],
+)
+def test_rows_to_predict_without_a_header(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
+    trained(tmp_path, "good,a\nbad,b\ngood,c\n", text_column="1", label_column="0")
+    path = write(tmp_path, "new.csv", content)
+    data = open_data(DataConfig(str(tmp_path / "model"), predict_file=path), training=False)
+    caplog.set_level(logging.INFO)
+    assert len(data.examples("test")) == content.count("\n")
+    assert caplog.messages == [
+        f"{path}: the first line is taken as a row, as in the training; if it is not one, give --header=true."
+    ]
+
+
+def test_a_header_of_the_training_is_one_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trained(tmp_path, "l,t\ngood,a\nbad,b\ngood,c\n", text_column="1", label_column="0", header=True)
+    path = write(tmp_path, "new.csv", "l,t\n,d\n")
+    caplog.set_level(logging.INFO)
+    for flags, message in (({}, [f"{path}: the first line is taken as a header, as in"]), ({"header": True}, [])):
+        caplog.clear()
+        data = open_data(DataConfig(str(tmp_path / "model"), predict_file=path, **flags), training=False)
+        assert list(data.examples("test").texts) == ["d"]
+        assert [text[: len(message[0])] for text in caplog.messages] == message
+
+
 @pytest.mark.parametrize("content", ["a,0\nb,1\n", "a,x\nb,y\nc,z\n", "a,0\nb,1\nc,0\n", "a,2\nb,1\nc,0\n"])
 def test_what_does_not_look_like_a_header(tmp_path: Path, content: str) -> None:
     data = trained(tmp_path, content, text_column="0", label_column="1")
@@ -142,6 +199,27 @@ def test_labels_of_json(tmp_path: Path) -> None:
     content = "".join(f'{{"text": "a", "label": {label}}}\n' for label in ("10", "9", "9.0", "true", '"false"'))
     data = trained(tmp_path, content, "a.jsonl")
     assert data.description.labels == ("10", "9", "false", "true")
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_json_lines_have_no_header(tmp_path: Path, header: bool) -> None:
+    content = '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
+    with pytest.raises(InputError, match="--header is for CSV and TSV files; JSON Lines have no header; omit it"):
+        trained(tmp_path, content, "a.jsonl", header=header)
+    trained(tmp_path, content, "a.jsonl")
+    path = write(tmp_path, "new.csv", "text\nc\n" if header else "c\n")
+    config = DataConfig(str(tmp_path / "model"), predict_file=path, text_column="0", header=header)
+    assert list(open_data(config, training=False).examples("test").texts) == ["c"]
+
+
+def test_rows_of_json_are_numbered_unless_all_have_an_id(tmp_path: Path) -> None:
+    lines = ['{"text": "a", "label": 1, "id": 1.5}', '{"text": "b", "label": 2, "id": "x"}']
+    with pytest.raises(InputError, match=r"line 1, column 'id' .* is 1\.5, expected a text or a whole"):
+        trained(tmp_path, "\n".join(lines), "a.jsonl")
+    data = trained(tmp_path, "\n".join([*lines, '{"text": "c", "label": 1}']), "a.jsonl")
+    assert list(data.examples("train").ids) == [0, 1, 2]
+    data = trained(tmp_path, "\n".join([lines[1], '{"text": "c", "label": 1, "id": 7}']), "b.jsonl")
+    assert list(data.examples("train").ids) == ["x", 7]
 
 
 def test_a_list_of_labels_is_given(tmp_path: Path) -> None:
