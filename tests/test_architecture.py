@@ -110,6 +110,7 @@ SAME_LEVEL = {
     "config": {"errors", "json_files"},
     "evaluation": {"training_step"},
     "example_batches": {"batches"},
+    "metrics": {"sparse_rows", "spilled"},
     "fast_instances": {"instance_kernel", "instances"},
     "fast_records": {"record_kernel", "records"},
     "fast_tokenizer": {"compilation", "files", "tokenization", "unicode_tables", "wordpiece_kernel"},

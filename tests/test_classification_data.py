@@ -101,63 +101,6 @@ def test_what_looks_like_a_header_is_asked_about(tmp_path: Path, content: str) -
     assert len(trained(tmp_path, content, **numbers, header=False, problem_type="single_label").examples("train")) == 4
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("label,text\ngood,a\nbad,b\ngood,c\n", "Its label 'label' is in no other row"),
-        ("label,text\n,a\n,b\n,c\n", "Its label 'label' is in no other row"),
-        ("x,Text\nx,b\n", "Its text is 'Text'"),
-        ("n,What is it\n1,a\n2,b\n", "Its label 'n' is in no other row"),
-        ("x,What is it,n\nx,a,1\nx,b,2\n", "Its cell 'n' is the only one of column 2 that is not a number"),
-    ],
-)
-def test_a_header_of_rows_to_predict(tmp_path: Path, content: str, sentence: str) -> None:
-    """The training data had none."""
-    trained(tmp_path, "good,a\nbad,b\ngood,c\n", text_column="1", label_column="0")
-    path = write(tmp_path, "new.csv", content)
-    rows = content.count("\n")
-    for split, flag in (("test", "predict_file"), ("dev", "dev_file")):
-        data = open_data(DataConfig(str(tmp_path / "model"), **{flag: path}), training=False)
-        with pytest.raises(InputError, match=rf"new\.csv, line 1: is this a header\? {sentence}; say so with --header"):
-            data.examples(split)
-        for header in (True, False):
-            data = open_data(DataConfig(str(tmp_path / "model"), header=header, **{flag: path}), training=False)
-            assert len(data.examples(split)) == rows - header
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "good,a\nbad,b\n",
-        "good,a\nbad,b\nbad,c\n",
-        "fair|good,a\nbad,b\nbad,c\n",
-        ",a\n,b\n,c\n",
-        "x,a\ny,b\nz,c\n",
-        "1,texts\n2,b\n",
-    ],
-)
-def test_rows_to_predict_without_a_header(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
-    trained(tmp_path, "good,a\nbad,b\ngood,c\n", text_column="1", label_column="0")
-    path = write(tmp_path, "new.csv", content)
-    data = open_data(DataConfig(str(tmp_path / "model"), predict_file=path), training=False)
-    caplog.set_level(logging.INFO)
-    assert len(data.examples("test")) == content.count("\n")
-    assert caplog.messages == [
-        f"{path}: the first line is taken as a row, as in the training; if it is not one, give --header=true."
-    ]
-
-
-def test_a_header_of_the_training_is_one_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trained(tmp_path, "l,t\ngood,a\nbad,b\ngood,c\n", text_column="1", label_column="0", header=True)
-    path = write(tmp_path, "new.csv", "l,t\n,d\n")
-    caplog.set_level(logging.INFO)
-    for flags, message in (({}, [f"{path}: the first line is taken as a header, as in"]), ({"header": True}, [])):
-        caplog.clear()
-        data = open_data(DataConfig(str(tmp_path / "model"), predict_file=path, **flags), training=False)
-        assert list(data.examples("test").texts) == ["d"]
-        assert [text[: len(message[0])] for text in caplog.messages] == message
-
-
 @pytest.mark.parametrize("content", ["a,0\nb,1\n", "a,x\nb,y\nc,z\n", "a,0\nb,1\nc,0\n", "a,2\nb,1\nc,0\n"])
 def test_what_does_not_look_like_a_header(tmp_path: Path, content: str) -> None:
     data = trained(tmp_path, content, text_column="0", label_column="1")

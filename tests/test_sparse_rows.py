@@ -16,6 +16,8 @@ def test_all_rows_and_parts_of_them(dense):
     assert (len(sparse), sparse.shape, sparse.ndim, sparse.dtype) == (len(dense), dense.shape, 2, np.int32)
     assert sparse.tolist() == dense.tolist()
     np.testing.assert_array_equal(np.asarray(sparse), dense)
+    order = np.random.default_rng(len(dense)).permutation(len(dense))
+    np.testing.assert_array_equal(sparse.take(order), dense[order])
     width = max(map(sum, dense.tolist()), default=0) + 1
     for first, last in ((0, len(dense)), (len(dense), len(dense)), (0, min(2, len(dense)))):
         columns, counts = sparse.padded(first, last, width)
