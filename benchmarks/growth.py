@@ -2,6 +2,7 @@
 
     python benchmarks/growth.py records --megabytes=1000
     python benchmarks/growth.py labels --rows=200000 --labels=1000
+    python benchmarks/growth.py scores --rows=100000 --labels=1000
     python benchmarks/growth.py rows --rows=20000 --characters=100000
     python benchmarks/growth.py contexts --questions=2000 --characters=10000
 
@@ -11,7 +12,8 @@ size, so that the data is all that counts:
 * records: `run_pretraining.py` for one step (`start`), and the first batch of a training that resumes at three quarters
   of its second epoch, for the first time (`resume`) and again (`resume again`);
 * labels: `run_classifier.py --dry_run` on rows with several of many labels each;
-* rows: the same on long texts;
+* scores: `run_classifier.py --do_eval` on such rows;
+* rows: the dry run on long texts;
 * contexts: `run_squad.py --do_predict`, each question with a context of its own.
 
 Seconds are those of the work itself, Python's and TensorFlow's start left out; those of processors, of all threads
@@ -182,6 +184,31 @@ def classify(folder: Path, options: argparse.Namespace) -> None:
     runner.run(config)
 
 
+def evaluate(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2 import checkpoints
+    from bert_tf2.config import BertConfig
+    from bert_tf2.tasks.classification import runner
+    from bert_tf2.tasks.classification.model import ClassificationModel
+    from bert_tf2.tasks.classification.task_description import TaskDescription
+
+    sizes = BertConfig.from_json_file(str(folder / "bert_config.json"))
+    model = ClassificationModel(sizes, options.labels, "multi_label")
+    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    labels = tuple(f"label{number}" for number in range(options.labels))
+    (folder / "out").mkdir()
+    TaskDescription("labels", "multi_label", labels, text_column="text", label_column="label").save(str(folder / "out"))
+    checkpoints.save(str(folder / "out"), 0, variables, keep=1)
+    config = runner.ClassificationConfig(
+        bert_config_file=str(folder / "bert_config.json"),
+        vocab_file=str(folder / "vocab.txt"),
+        output_dir=str(folder / "out"),
+        dev_file=str(folder / "rows.jsonl"),
+        eval_batch_size=256,
+        do_eval=True,
+    )
+    runner.run(config)
+
+
 def answer(folder: Path, options: argparse.Namespace) -> None:
     from bert_tf2 import checkpoints
     from bert_tf2.config import BertConfig
@@ -203,7 +230,14 @@ def answer(folder: Path, options: argparse.Namespace) -> None:
     runner.run(config)
 
 
-_MEASUREMENTS = {"start": start, "resume": resume, "resume again": resume, "dry run": classify, "predict": answer}
+_MEASUREMENTS = {
+    "start": start,
+    "resume": resume,
+    "resume again": resume,
+    "dry run": classify,
+    "evaluate": evaluate,
+    "predict": answer,
+}
 
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
@@ -227,7 +261,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["records", "labels", "rows", "contexts"])
+    parser.add_argument("what", choices=["records", "labels", "scores", "rows", "contexts"])
     parser.add_argument("--megabytes", type=int, default=1000, help="of records")
     parser.add_argument("--files", type=int, default=8, help="of records")
     parser.add_argument("--rows", type=int, default=200_000)
@@ -247,7 +281,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
         folder = Path(place)
         make_model(folder)
-        names = {"records": ["start", "resume", "resume again"], "contexts": ["predict"]}.get(options.what, ["dry run"])
+        names = {
+            "records": ["start", "resume", "resume again"],
+            "contexts": ["predict"],
+            "scores": ["evaluate"],
+        }.get(options.what, ["dry run"])
         extra = []
         if options.what == "records":
             from bert_tf2.record_files import count_records

@@ -23,6 +23,9 @@ Array = NDArray[Any]
 ROW = "row"
 """In an evaluation batch: which example each row is, int64 `[B]`; -1 for rows that fill up the batch."""
 
+MOST_IN_GRAPH = 16 << 20
+"""Bytes of tokens that are made a part of TensorFlow's graph."""
+
 _WHOLE = Share()
 _MULTIPLE = 8  # of the columns of a batch, so that there are not too many different numbers of them
 
@@ -62,8 +65,8 @@ class ExampleArrays:
           fixed_shapes: whether S is `max_length`; else it is the length of the longest of the examples, rounded up to
             a multiple of 8.
         """
-        if any(isinstance(values, np.memmap) for values in self.tokens.values()):
-            return self._gather_from_disk(fixed_shapes)
+        if self._is_large:
+            return self._gather_outside(fixed_shapes)
         with tf.device("CPU:0"):
             splits = tf.constant(self.row_splits, tf.int64)
             tokens = {name: tf.constant(values) for name, values in self.tokens.items()}
@@ -88,32 +91,48 @@ class ExampleArrays:
 
         return batch
 
-    def _gather_from_disk(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
-        """`gather` where the tokens are no part of the graph."""
-        with tf.device("CPU:0"):
-            columns = {name: _rows_of(values) for name, values in self.columns.items()}
-        names = [*self.tokens, "input_mask"]
+    @property
+    def _is_large(self) -> bool:
+        """Whether the examples are left where they are: in a graph there are several copies of them."""
+        tokens = self.tokens.values()
+        return any(isinstance(values, np.memmap) for values in tokens) or (
+            sum(values.nbytes for values in tokens) > MOST_IN_GRAPH
+        )
+
+    def _gather_outside(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
+        """`gather` where the examples are no part of the graph."""
+        names = [*self.tokens, "input_mask", *self.columns]
         types = [*(values.dtype for values in self.tokens.values()), np.dtype(np.int32)]
+        types += [values.dtype for values in self.columns.values()]
 
         def read(rows: Array) -> list[Array]:
-            starts = self.row_splits[np.maximum(rows, 0)]
-            lengths = np.where(rows >= 0, self.row_splits[np.maximum(rows, 0) + 1] - starts, 0)
+            first = np.maximum(rows, 0)
+            starts = self.row_splits[first]
+            lengths = np.where(rows >= 0, self.row_splits[first + 1] - starts, 0)
             size = self.max_length
             if not fixed_shapes:
                 size = min(max(-(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE, 1), size)
-            found = [np.zeros((len(rows), size), dtype) for dtype in types]
-            for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-                for target, values in zip(found, self.tokens.values(), strict=False):
-                    target[row, :length] = values[start : start + length]
-                found[-1][row, :length] = 1
-            return found
+            mask = np.arange(size) < lengths[:, None]  # [B, S]
+            places = (starts[:, None] + np.arange(size))[mask]
+            found = []
+            for values in self.tokens.values():
+                found.append(np.zeros(mask.shape, values.dtype))
+                found[-1][mask] = values[places]
+            columns = self.columns.values()
+            return [
+                *found,
+                mask.astype(np.int32),
+                *(values.take(first) if isinstance(values, SparseRows) else values[first] for values in columns),
+            ]
 
         def batch(rows: tf.Tensor) -> Batch:
             values = tf.numpy_function(read, [rows], types, stateful=False)
-            shape = [rows.shape[0], self.max_length if fixed_shapes else None]
-            found = {name: tf.ensure_shape(value, shape) for name, value in zip(names, values, strict=True)}
-            first = tf.maximum(rows, 0)
-            return found | {name: gather(first) for name, gather in columns.items()}
+            of_tokens = [self.max_length if fixed_shapes else None]
+            shapes = [of_tokens] * (len(self.tokens) + 1) + [values.shape[1:] for values in self.columns.values()]
+            return {
+                name: tf.ensure_shape(value, [rows.shape[0], *shape])
+                for name, value, shape in zip(names, values, shapes, strict=True)
+            }
 
         return batch
 
@@ -171,7 +190,7 @@ def evaluation(
 ) -> tf.data.Dataset:
     """Each example once, the longest first, in batches of `batch_size` rows with `example_weights` and `ROW` added.
 
-    Rows without tokens and with weight 0 fill up the last batch. `in_order` undoes the sorting.
+    Rows without tokens and with weight 0 fill up the last batch.
 
     Args:
       examples: at least one.
@@ -194,16 +213,6 @@ def evaluation(
 def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
     """How many batches `evaluation` makes."""
     return -(-len(examples) // batch_size)
-
-
-def in_order(outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Outputs of `evaluation` batches, filling rows left out, in the order of the examples.
-
-    Args:
-      outputs: arrays [N, ...], `ROW` among them.
-    """
-    order = np.argsort(outputs[ROW])
-    return {name: values[order] for name, values in outputs.items() if name != ROW}
 
 
 def _gathered(rows: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:

@@ -5,6 +5,7 @@ What scikit-learn and SciPy define is theirs. Both are imported where they are u
 Shapes: `N` rows, `L` labels. Rows that only fill up a batch must be gone before.
 """
 
+import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bert_tf2.sparse_rows import SparseRows
+from bert_tf2.spilled import row_ranges
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
 PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")
@@ -76,10 +80,66 @@ def predictions(probabilities: Array, problem_type: ProblemType, threshold: floa
 # --- Metrics ---------------------------------------------------------------------------------------------------------
 
 
+class LabelCounts:
+    """What the scores of several labels a row follow from, counted block by block.
+
+    Args:
+      size: L.
+
+    Attributes:
+      right: int64 [L], rows that have each label and for which it is predicted.
+      true: int64 [L], rows that have it.
+      predicted: int64 [L], rows for which it is predicted.
+      rows: all rows.
+      exact: those with all labels right.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.right, self.true, self.predicted = np.zeros((3, size), np.int64)
+        self.rows = self.exact = 0
+
+    @classmethod
+    def of(cls, labels: "Array | SparseRows", predicted: Callable[[int, int], Array]) -> "LabelCounts":
+        """Of labels [N, L], 0 or 1, and a function from two rows to the predictions between them, bool [rows, L]."""
+        counts = cls(labels.shape[1])
+        for begin, end in row_ranges(*labels.shape):
+            counts.add(labels[begin:end], predicted(begin, end))
+        return counts
+
+    def add(self, labels: Array, predicted: Array) -> None:
+        """Counts a block of rows, both [rows, L] of 0 and 1."""
+        is_true, is_predicted = labels != 0, predicted != 0
+        self.right += (is_true & is_predicted).sum(axis=0)
+        self.true += is_true.sum(axis=0)
+        self.predicted += is_predicted.sum(axis=0)
+        self.rows += len(is_true)
+        self.exact += int((is_true == is_predicted).all(axis=1).sum())
+
+    def scores(self) -> list[Score]:
+        """A score for each label."""
+        counts = zip(self.right.tolist(), self.predicted.tolist(), self.true.tolist(), strict=True)
+        return [_score(*of_label) for of_label in counts]
+
+    @property
+    def micro_f1(self) -> float:
+        """F1 of all labels together."""
+        return _score(int(self.right.sum()), int(self.predicted.sum()), int(self.true.sum())).f1
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the labels' F1."""
+        return float(np.mean([score.f1 for score in self.scores()]))
+
+    @property
+    def exact_match(self) -> float:
+        """The fraction of rows with all labels right."""
+        return self.exact / self.rows
+
+
 def evaluate(
     problem_type: ProblemType,
     logits: Array,
-    labels: Array,
+    labels: "Array | SparseRows",
     names: Iterable[str] | None = None,
     threshold: float = 0.5,
 ) -> dict[str, float]:
@@ -88,7 +148,7 @@ def evaluate(
     Args:
       problem_type: see `PROBLEM_TYPES`.
       logits: [N, L]; for regression [N, 1].
-      labels: single label: int [N] below `L`. Several: 0 or 1, [N, L]. Regression: float [N].
+      labels: single label: int [N] below `L`. Several: 0 or 1, [N, L], perhaps sparse. Regression: float [N].
       names: which; by default those of `DEFAULT_METRICS`.
 
         * single label: accuracy, f1 (of label 1 against the rest), macro_f1 (the mean over labels that are there or
@@ -109,11 +169,20 @@ def evaluate(
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise ValueError(f"Unknown metric {unknown[0]!r} for {problem_type}; choose from {', '.join(known)}.")
-    predicted = predictions(probabilities(logits, problem_type), problem_type, threshold)
-    labels = np.asarray(labels)
-    if predicted.shape != labels.shape or not len(labels):
-        raise ValueError(f"Predictions of shape {predicted.shape} cannot be scored by labels of {labels.shape}.")
-    return {name: float(known[name](labels, predicted)) for name in wanted}
+    logits = np.asarray(logits)
+    labels = labels if isinstance(labels, SparseRows) else np.asarray(labels)
+    shape = logits.shape if problem_type == "multi_label" else logits.shape[:1]
+    if shape != labels.shape or not len(labels):
+        raise ValueError(f"Predictions of shape {shape} cannot be scored by labels of {labels.shape}.")
+
+    def predicted(begin: int, end: int) -> Array:
+        return predictions(probabilities(logits[begin:end], problem_type), problem_type, threshold)
+
+    if problem_type == "multi_label":
+        counts = LabelCounts.of(labels, predicted)
+        return {name: float(known[name](counts)) for name in wanted}
+    decided = np.concatenate([predicted(begin, end) for begin, end in row_ranges(*logits.shape)])
+    return {name: float(known[name](labels, decided)) for name in wanted}
 
 
 def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
@@ -129,10 +198,9 @@ def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    which: Sequence[int] = range(count)
-    if labels.shape[1:] == (1,):  # scikit-learn takes a single column for classes 0 and 1
-        labels, predicted, which = labels[:, 0], predicted[:, 0], [1]
-    columns = precision_recall_fscore_support(labels, predicted, labels=which, zero_division=0)
+    if labels.ndim == 2:
+        return LabelCounts.of(labels, lambda begin, end: predicted[begin:end]).scores()
+    columns = precision_recall_fscore_support(labels, predicted, labels=range(count), zero_division=0)
     return [Score(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
 
 
@@ -147,8 +215,6 @@ def _f1(average: str) -> Callable[[Array, Array], float]:
     def score(labels: Array, predicted: Array) -> float:
         from sklearn import metrics
 
-        if labels.shape[1:] == (1,):
-            return _binary_f1(labels[:, 0], predicted[:, 0])
         return float(metrics.f1_score(labels, predicted, average=average, zero_division=0))
 
     return score
@@ -196,14 +262,18 @@ def _mean_squared_error(labels: Array, predicted: Array) -> float:
     return float(np.mean((labels.astype(np.float64) - predicted) ** 2))
 
 
-_METRICS: Mapping[ProblemType, Mapping[str, Callable[[Array, Array], float]]] = {
+_METRICS: Mapping[ProblemType, Mapping[str, Callable[..., float]]] = {
     "single_label": {
         "accuracy": _accuracy,
         "f1": _binary_f1,
         "macro_f1": _f1("macro"),
         "matthews": _matthews,
     },
-    "multi_label": {"exact_match": _accuracy, "micro_f1": _f1("micro"), "macro_f1": _f1("macro")},
+    "multi_label": {  # of `LabelCounts`
+        "exact_match": operator.attrgetter("exact_match"),
+        "micro_f1": operator.attrgetter("micro_f1"),
+        "macro_f1": operator.attrgetter("macro_f1"),
+    },
     "regression": {"pearson": _pearson, "spearman": _spearman, "mean_squared_error": _mean_squared_error},
 }
 

@@ -217,13 +217,19 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     return Schema("question answering", tuple(features))
 
 
-def classification(max_seq_length: int, *, label_size: int = 1, label_kind: Kind = "int") -> Schema:
+def classification(
+    max_seq_length: int, *, label_size: int = 1, label_kind: Kind = "int", several: bool = False
+) -> Schema:
     """Records of run_classifier.py, S = `max_seq_length` and L = `label_size`.
+
+    `several=True` is for several labels a row, of which the original has no records. L is then the most that a row of
+    the file has. (Earlier versions wrote a 0 or 1 for each label that there is, and no `label_count`.)
 
     | feature | shape | |
     |---|---|---|
     | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
-    | label_ids | [L] | the label's id, L = 1; of several labels 1 for those that apply; for regression a float, L = 1 |
+    | label_ids | [L] | the label's id, L = 1; of several labels the ids, then zeros; for regression a float, L = 1 |
+    | label_count | [1] | several labels: how many of `label_ids` there are |
     | is_real_example | [1] | 0 for rows that only fill up a batch |
     """
     sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
@@ -234,6 +240,7 @@ def classification(max_seq_length: int, *, label_size: int = 1, label_kind: Kind
             Feature("input_mask", **sequence),
             Feature("segment_ids", **sequence),
             Feature("label_ids", (label_size,), label_kind),
+            *([Feature("label_count", (1,))] if several else []),
             Feature("is_real_example", (1,)),
         ),
     )

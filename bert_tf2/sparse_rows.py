@@ -47,6 +47,32 @@ class SparseRows:
         dense[np.repeat(np.arange(last - first), np.diff(splits)), self.values[splits[0] : splits[-1]]] = 1
         return dense
 
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Some rows, in any order: int32 [rows, L]."""
+        starts = self.row_splits[rows]
+        counts = self.row_splits[rows + 1] - starts
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        dense = np.zeros((len(rows), self.size), np.int32)
+        dense[np.repeat(np.arange(len(rows)), counts), self.values[np.repeat(starts, counts) + within]] = 1
+        return dense
+
+    def padded(self, first: int, last: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The columns of the ones in rows `first` to `last`, and how many each row has.
+
+        Args:
+          first: the first row.
+          last: the one after the last.
+          width: at least the most that a row has.
+
+        Returns:
+          int32 [rows, width], the columns of each row and zeros after them; int64 [rows].
+        """
+        splits = self.row_splits[first : last + 1]
+        counts = np.diff(splits)
+        columns = np.zeros((len(counts), width), np.int32)
+        columns[np.arange(width) < counts[:, None]] = self.values[splits[0] : splits[-1]]
+        return columns, counts
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or np.int32, copy=False)
 

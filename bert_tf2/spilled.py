@@ -1,15 +1,17 @@
-"""What is made piece by piece and may be larger than memory: kept in memory while it is small, then in a file.
+"""What is made part by part and may be larger than memory: kept in memory while it is small, then in a file.
 
 The file has no name: nothing is left of it when the process ends, however it ends.
 """
 
+import itertools
+import math
 import os
 import pickle
 import tempfile
 import weakref
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,9 @@ Item = TypeVar("Item")
 MOST_IN_MEMORY = 64 << 20
 """Bytes of one of these that are kept in memory."""
 
+VALUES_AT_ONCE = 1 << 22
+"""Numbers of a large array that are worked on together; see `row_ranges`."""
+
 _ITEMS_AT_ONCE = 256
 _BLOCKS_HELD = 4
 
@@ -26,6 +31,39 @@ _BLOCKS_HELD = 4
 def directory_for_spilling(wanted: str | os.PathLike[str] | None) -> str | None:
     """The directory if it exists; else None, the system's directory for temporary files."""
     return os.fspath(wanted) if wanted is not None and os.path.isdir(wanted) else None
+
+
+def row_ranges(rows: int, width: int, most: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where the parts of an array begin and end that are worked on together.
+
+    Args:
+      rows: of the array.
+      width: numbers of a row.
+      most: numbers of a part, if it is not a single row; by default `VALUES_AT_ONCE`.
+    """
+    step = max(1, (most or VALUES_AT_ONCE) // max(width, 1))
+    for begin in range(0, rows, step):
+        yield begin, min(begin + step, rows)
+
+
+def empty(shape: tuple[int, ...], dtype: Any, directory: str | None = None) -> NDArray[Any]:
+    """An array to be filled in any order: in memory, or a `numpy.memmap` where it is larger than `MOST_IN_MEMORY`.
+
+    Args:
+      shape: of the array.
+      dtype: of the array.
+      directory: for the file; None: the system's directory for temporary files.
+
+    Raises:
+      OSError: the disk has no room for it.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= MOST_IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        if hasattr(os, "posix_fallocate"):  # on a full disk, filling a file with holes would kill the process
+            os.posix_fallocate(file.fileno(), 0, size)
+        return np.memmap(file, dtype, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
 
 
 class SpilledArray:
@@ -67,13 +105,79 @@ class SpilledArray:
     def finish(self) -> NDArray[Any]:
         """All elements, `[N, *shape]`: an array in memory, or a `numpy.memmap` that can only be read."""
         if self._file is None:
-            return np.concatenate([np.empty((0, *self._shape), self._dtype), *self._parts])
+            parts, self._parts = self._parts, []
+            return np.concatenate([np.empty((0, *self._shape), self._dtype), *parts])
         with self._file as file:
             file.flush()
             return np.memmap(file, self._dtype, "r").reshape(-1, *self._shape)
 
 
-class SpilledSequence(Generic[Item]):
+class SpilledTexts(Sequence[str]):
+    """Texts, to which more can be added until one is read; they are kept as UTF-8.
+
+    Args:
+      directory: see `SpilledArray`.
+    """
+
+    def __init__(self, directory: str | None = None) -> None:
+        self._ends = array("q", [0])
+        self._growing = SpilledArray((), np.uint8, directory)
+        self._content: NDArray[np.uint8] | None = None
+
+    def extend(self, texts: Sequence[str]) -> None:
+        """Adds texts.
+
+        Raises:
+          OSError: the file cannot be written.
+          ValueError: a text has been read already, or is not valid Unicode.
+        """
+        if self._content is not None:
+            raise ValueError("Nothing can be added to texts that have been read.")
+        encoded = [text.encode() for text in texts]
+        self._growing.append(np.frombuffer(b"".join(encoded), np.uint8))
+        ends = itertools.accumulate(map(len, encoded), initial=self._ends.pop())
+        self._ends.extend(ends)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes of each text."""
+        ends = np.array(self._ends, np.int64)
+        return ends[1:] - ends[:-1]
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return self._part(*_bounds(index, len(self)))
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._part(index, index + 1)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        for begin in range(0, len(self), _ITEMS_AT_ONCE):
+            yield from self[begin : begin + _ITEMS_AT_ONCE]
+
+    def _part(self, first: int, last: int) -> list[str]:
+        if self._content is None:
+            self._content = self._growing.finish()
+        ends = self._ends[first : last + 1].tolist()
+        content = self._content[ends[0] : ends[-1]].tobytes()
+        return [content[begin - ends[0] : end - ends[0]].decode() for begin, end in itertools.pairwise(ends)]
+
+
+def _bounds(index: slice, length: int) -> tuple[int, int]:
+    first, last, step = index.indices(length)
+    if step != 1:
+        raise ValueError(f"A slice in steps of {step} cannot be had.")
+    return first, max(first, last)
+
+
+class SpilledSequence(Sequence[Item]):
     """A sequence of objects that grows at its end; they are pickled once they are many.
 
     Args:
@@ -108,7 +212,17 @@ class SpilledSequence(Generic[Item]):
             self._offsets.append(self._offsets[-1] + len(content))
         del self._end[:whole]
 
-    def __getitem__(self, index: int) -> Item:
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            first, last = _bounds(index, len(self))
+            blocks = range(first // _ITEMS_AT_ONCE, -(-last // _ITEMS_AT_ONCE))
+            items = [item for block in blocks for item in self._block(block)]
+            begin = blocks.start * _ITEMS_AT_ONCE
+            return items[first - begin : last - begin]
         if not 0 <= index < len(self):
             raise IndexError(index)
         block, place = divmod(index, _ITEMS_AT_ONCE)

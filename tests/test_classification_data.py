@@ -144,6 +144,27 @@ def test_labels_of_json(tmp_path: Path) -> None:
     assert data.description.labels == ("10", "9", "false", "true")
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_json_lines_have_no_header(tmp_path: Path, header: bool) -> None:
+    content = '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
+    with pytest.raises(InputError, match="--header is for CSV and TSV files; JSON Lines have no header; omit it"):
+        trained(tmp_path, content, "a.jsonl", header=header)
+    trained(tmp_path, content, "a.jsonl")
+    path = write(tmp_path, "new.csv", "text\nc\n" if header else "c\n")
+    config = DataConfig(str(tmp_path / "model"), predict_file=path, text_column="0", header=header)
+    assert list(open_data(config, training=False).examples("test").texts) == ["c"]
+
+
+def test_rows_of_json_are_numbered_unless_all_have_an_id(tmp_path: Path) -> None:
+    lines = ['{"text": "a", "label": 1, "id": 1.5}', '{"text": "b", "label": 2, "id": "x"}']
+    with pytest.raises(InputError, match=r"line 1, column 'id' .* is 1\.5, expected a text or a whole"):
+        trained(tmp_path, "\n".join(lines), "a.jsonl")
+    data = trained(tmp_path, "\n".join([*lines, '{"text": "c", "label": 1}']), "a.jsonl")
+    assert list(data.examples("train").ids) == [0, 1, 2]
+    data = trained(tmp_path, "\n".join([lines[1], '{"text": "c", "label": 1, "id": 7}']), "b.jsonl")
+    assert list(data.examples("train").ids) == ["x", 7]
+
+
 def test_a_list_of_labels_is_given(tmp_path: Path) -> None:
     names = write(tmp_path, "names.txt", "good\nneutral\nbad\n")
     data = trained(tmp_path, REVIEWS, labels_file=names)

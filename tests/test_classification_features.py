@@ -17,12 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.sequences import truncate_pair
 
+from bert_tf2 import spilled
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 from bert_tf2.sequences import join_pair, pad
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification import features
-from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tasks.classification.examples import Collected, Examples
 from bert_tf2.tasks.classification.features import Features, featurize
 
 
@@ -88,6 +90,26 @@ def test_rows_are_those_of_the_plain_definition(
     assert all(part[name].tolist() == columns[name][1:3].tolist() for name in columns)
 
 
+@pytest.mark.parametrize("with_pairs", [False, True])
+def test_what_is_in_a_file_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pairs: bool) -> None:
+    texts = ["abc" * (row % 4) for row in range(50)]
+    pairs = [*texts[7:], *texts[:7]] if with_pairs else None
+    expected = featurize(examples(texts, pairs), np.arange(50), Letters(), 9)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(features, "_VALUES_AT_ONCE", 100)
+    collected = Collected("a.csv", str(tmp_path), pairs=with_pairs, labels=False)
+    for begin in range(0, 50, 20):
+        collected.add(range(begin, 50)[:20], texts[begin:][:20], pairs and pairs[begin:][:20])
+    found = featurize(collected.finish(range(50)), np.arange(50), Letters(), 9, str(tmp_path))
+    assert isinstance(found.input_ids.values, np.memmap)
+    assert isinstance(found.segment_ids(str(tmp_path)), np.memmap)
+    for name, values in expected.columns().items():
+        np.testing.assert_array_equal(found.columns()[name], values)
+    columns = expected.columns()
+    np.testing.assert_array_equal(found.segment_ids(), columns["segment_ids"][columns["input_mask"] > 0])
+    assert not list(tmp_path.iterdir()), "files without names"
+
+
 @pytest.mark.parametrize(
     "key", [f"{task}.{split}" for task in ("cola", "mrpc", "mnli") for split in ("train", "dev", "test")]
 )
@@ -105,13 +127,13 @@ def test_the_originals_records(tmp_path: Path, key: str) -> None:
     [
         (np.array([1, 0, 2], np.int32), [[1], [0], [2]]),
         (np.array([0.5, -1, 2], np.float32), [[0.5], [-1], [2]]),
-        (np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.int32), [[1, 0, 1], [0, 0, 0], [0, 1, 0]]),
-        (np.array([[1], [0], [1]], np.int32), [[1], [0], [1]]),
+        (SparseRows(np.array([0, 2, 2, 3]), np.array([0, 9_000, 1], np.int32), 10_000), [[0, 9_000], [0, 0], [1, 0]]),
+        (SparseRows(np.array([0, 0, 0, 0]), np.array([], np.int32), 3), [[0], [0], [0]]),
     ],
 )
 @pytest.mark.parametrize(("multiple_of", "rows"), [(1, 3), (3, 3), (2, 4), (8, 8)])
 def test_written_rows_and_those_that_fill_up(
-    tmp_path: Path, encoded: np.ndarray, label_ids: list[Any], multiple_of: int, rows: int
+    tmp_path: Path, encoded: np.ndarray | SparseRows, label_ids: list[Any], multiple_of: int, rows: int
 ) -> None:
     found = featurize(examples(["ab", "c", ""], ["d", "", "efgh"]), encoded, Letters(), 8)
     found.write(str(tmp_path / "a"), multiple_of)
@@ -122,6 +144,9 @@ def test_written_rows_and_those_that_fill_up(
         np.testing.assert_array_equal(values[:3], columns[name])
         assert not values[3:].any(), "fillers are zeros, is_real_example among them"
     assert records["label_ids"][:3].tolist() == label_ids
+    assert ("label_count" in records) == isinstance(encoded, SparseRows)
+    if isinstance(encoded, SparseRows):
+        assert records["label_count"][:3, 0].tolist() == np.diff(encoded.row_splits).tolist()
     assert records["is_real_example"][:3].all()
 
 

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from bert_tf2 import metrics
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.classification import glue, tables
-from bert_tf2.tasks.classification.glue import TASKS
+from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tasks.classification.glue import TASKS, GlueTask, Split
+
+
+def read(task: GlueTask, data_dir: str, split: Split) -> Examples:
+    """`glue.read`, with plain columns."""
+    found = glue.read(task, data_dir, split)
+    return Examples(
+        path=found.path,
+        lines=list(found.lines),
+        ids=list(found.ids),
+        texts=tuple(found.texts),
+        pairs=None if found.pairs is None else tuple(found.pairs),
+        labels=None if found.labels is None else list(found.labels),
+    )
 
 
 def write(folder: Path, name: str, *rows: str, mark: bool = False, end: str = "\n") -> None:
@@ -48,13 +62,13 @@ def test_cola(tmp_path: Path) -> None:
     write(tmp_path, "test.tsv", "index\tsentence", "0\tThree.")
     task = glue.task_named("CoLA")
     for split in ("train", "dev"):
-        found = glue.read(task, str(tmp_path), split)
+        found = read(task, str(tmp_path), split)
         assert found.ids == [f"{split}-0", f"{split}-1"]
         assert found.texts == ("One.", '"Two')
         assert found.labels == ["1", "0"]
         assert found.pairs is None
         assert found.place(1) == f"{tmp_path}/{split}.tsv, line 2"
-    found = glue.read(task, str(tmp_path), "test")
+    found = read(task, str(tmp_path), "test")
     assert (found.ids, found.texts, found.pairs, found.labels) == (["test-1"], ("Three.",), None, None)
 
 
@@ -63,7 +77,7 @@ def test_mrpc(tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         write(tmp_path, f"{name}.tsv", header, "1\t7\t8\ta\tb", '0\t7\t8\tc\t"d', mark=True)
     for split, labels in (("train", ["1", "0"]), ("dev", ["1", "0"]), ("test", None)):
-        found = glue.read(TASKS["mrpc"], str(tmp_path), split)  # type: ignore[arg-type]
+        found = read(TASKS["mrpc"], str(tmp_path), split)  # type: ignore[arg-type]
         assert found.ids == [f"{split}-1", f"{split}-2"]
         assert (found.texts, found.pairs, found.labels) == (("a", "c"), ("b", '"d'), labels)
 
@@ -84,7 +98,7 @@ def test_mnli(tmp_path: Path, name: str, matched: str) -> None:
         ("dev", f"dev_{matched}-32", ("c", "d"), ["entailment"]),
         ("test", "test-33", ("e", "f"), None),
     ):
-        found = glue.read(task, str(tmp_path), split)  # type: ignore[arg-type]
+        found = read(task, str(tmp_path), split)  # type: ignore[arg-type]
         assert (found.ids, found.texts, found.pairs) == ([guid], texts[:1], texts[1:])
         assert found.labels == labels
 
@@ -94,22 +108,22 @@ def test_xnli(tmp_path: Path) -> None:
     for name in ("dev", "test"):
         rows = [row(c0=language, c1="entailment", c6=f"a{language}", c7="b") for language in ("en", "zh", "de", "zh")]
         write(tmp_path, f"xnli.{name}.tsv", row(c0="language", c7="sentence2"), *rows)
-    found = glue.read(TASKS["xnli"], str(tmp_path), "train")
+    found = read(TASKS["xnli"], str(tmp_path), "train")
     assert (found.ids, found.texts, found.pairs) == (["train-1", "train-2"], ("a", "c"), ("b", "d"))
     assert found.labels == ["contradiction", "neutral"]
-    found = glue.read(TASKS["xnli"], str(tmp_path), "dev")
+    found = read(TASKS["xnli"], str(tmp_path), "dev")
     assert (found.ids, found.texts, found.labels) == (["dev-2", "dev-4"], ("azh", "azh"), ["entailment"] * 2)
-    assert glue.read(TASKS["xnli"], str(tmp_path), "test").labels is None
+    assert read(TASKS["xnli"], str(tmp_path), "test").labels is None
     header, whole = row(c0="language", c7="sentence2"), row(c0="zh", c1="neutral", c6="a", c7="b")
     write(tmp_path, "xnli.dev.tsv", header, "de\tneutral", "en", whole)
-    found = glue.read(TASKS["xnli"], str(tmp_path), "dev")
+    found = read(TASKS["xnli"], str(tmp_path), "dev")
     assert (found.ids, found.texts) == (["dev-3"], ("a",))
     write(tmp_path, "xnli.dev.tsv", header, whole, "zh\tneutral")
     with pytest.raises(InputError, match=r"line 3 has 2 columns, expected at least 8"):
-        glue.read(TASKS["xnli"], str(tmp_path), "dev")
+        read(TASKS["xnli"], str(tmp_path), "dev")
     write(tmp_path, "xnli.dev.tsv", row(c7="sentence2"), row(c0="en", c7="b"))
     with pytest.raises(InputError, match=r"xnli\.dev\.tsv has no rows with 'zh' in column 0"):
-        glue.read(TASKS["xnli"], str(tmp_path), "dev")
+        read(TASKS["xnli"], str(tmp_path), "dev")
 
 
 # --- The others ------------------------------------------------------------------------------------------------------
@@ -117,7 +131,7 @@ def test_xnli(tmp_path: Path) -> None:
 
 def test_columns_are_found_by_name_in_any_order(tmp_path: Path) -> None:
     write(tmp_path, "train.tsv", "label\tid\tsentence2\tsentence1", 'entailment\t7\t"b\ta', mark=True)
-    found = glue.read(TASKS["rte"], str(tmp_path), "train")
+    found = read(TASKS["rte"], str(tmp_path), "train")
     assert (found.texts, found.pairs, found.labels) == (("a",), ('"b',), ["entailment"])
 
 
@@ -125,11 +139,11 @@ def test_the_diagnostics_set(tmp_path: Path) -> None:
     header = "Lexical Semantics\tPredicate-Argument Structure\tLogic\tKnowledge\tDomain\tPremise\tHypothesis\tLabel"
     write(tmp_path, "diagnostic-full.tsv", header, row(c5="a", c6="b", c7="neutral"))
     write(tmp_path, "diagnostic.tsv", "index\tsentence1\tsentence2", "0\ta\tb")
-    found = glue.read(TASKS["ax"], str(tmp_path), "dev")
+    found = read(TASKS["ax"], str(tmp_path), "dev")
     assert (found.texts, found.pairs, found.labels) == (("a",), ("b",), ["neutral"])
-    assert glue.read(TASKS["ax"], str(tmp_path), "test").labels is None
+    assert read(TASKS["ax"], str(tmp_path), "test").labels is None
     with pytest.raises(InputError, match="ax has no train file: train mnli, and give its --output_dir"):
-        glue.read(TASKS["ax"], str(tmp_path), "train")
+        read(TASKS["ax"], str(tmp_path), "train")
 
 
 def test_rows_of_qqp_that_a_line_end_has_cut_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -137,13 +151,13 @@ def test_rows_of_qqp_that_a_line_end_has_cut_are_left_out(tmp_path: Path, caplog
     rows = [row(c3="a", c4="b", c5=1), row(c3='cut "'), '"\td\t0', row(c3="e", c4="f", c5=0)]
     write(tmp_path, "train.tsv", header, *rows)
     with caplog.at_level(logging.WARNING):
-        found = glue.read(TASKS["qqp"], str(tmp_path), "train")
+        found = read(TASKS["qqp"], str(tmp_path), "train")
     assert (found.texts, found.pairs, found.labels) == (("a", "e"), ("b", "f"), ["1", "0"])
     assert found.lines == [2, 5]
     assert caplog.messages == [f"{tmp_path}/train.tsv: left out 2 rows with too few columns, the first in line 3."]
     write(tmp_path, "test.tsv", "id\tquestion1\tquestion2", "0\ta\tb", "1\tc")
     with pytest.raises(InputError, match=r"test\.tsv, line 3 has 2 columns, expected at least 3, with tabs"):
-        glue.read(TASKS["qqp"], str(tmp_path), "test")
+        read(TASKS["qqp"], str(tmp_path), "test")
 
 
 # --- Tasks -----------------------------------------------------------------------------------------------------------
@@ -189,9 +203,9 @@ def test_an_unknown_task() -> None:
 def test_what_is_wrong_with_a_file(tmp_path: Path, task: str, rows: list[str], sentence: str) -> None:
     write(tmp_path, "train.tsv", *rows)
     with pytest.raises(InputError, match=sentence):
-        glue.read(TASKS[task], str(tmp_path), "train")
+        read(TASKS[task], str(tmp_path), "train")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cannot read .*dev_matched\.tsv: No such file"):
-        glue.read(TASKS["mnli"], str(tmp_path), "dev")
+        read(TASKS["mnli"], str(tmp_path), "dev")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.classification import tables
-from bert_tf2.tasks.classification.tables import read_table
+from bert_tf2.tasks.classification.tables import Block, Table, open_table
 
 # Not at the beginning of a file, where it is no character.
 TEXT = st.text(max_size=12).filter(lambda text: not text.startswith("\ufeff"))
@@ -28,6 +28,21 @@ def grids(cells: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[str]]]:
         lambda width: st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=5)
     )
     return row.filter(lambda rows: len(rows[0]) > 1 or all(row[0] for row in rows))
+
+
+def read(path: str, header: bool) -> tuple[Table, Block]:
+    """A table and all its rows; in blocks of two rows, which must be the same."""
+    table = open_table(path, header)
+    blocks = list(table.blocks)
+    whole = Block([line for block in blocks for line in block.lines], [row for block in blocks for row in block.rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_ROWS_AT_ONCE", 2)
+        patch.setattr(tables, "_CHARACTERS_AT_ONCE", 20)
+        blocks = list(open_table(path, header).blocks)
+    assert [row for block in blocks for row in block.rows] == whole.rows
+    assert [line for block in blocks for line in block.lines] == whole.lines
+    assert max(len(block.rows) for block in blocks) <= 2
+    return table, whole
 
 
 def write(path: Path, content: str | bytes) -> str:
@@ -49,14 +64,14 @@ def test_what_is_written_as_csv_is_read(
     content = (b"\xef\xbb\xbf" if mark else b"") + file.getvalue().encode()
     folder = tmp_path_factory.mktemp("csv")
     path = write(folder / ("a.csv.gz" if packed else "a.csv"), gzip.compress(content) if packed else content)
-    table = read_table(path, header=False)
-    assert table.rows == rows
+    table, block = read(path, header=False)
+    assert block.rows == rows
     assert table.names is None
     begins = [1 + "".join(",".join(row) + "\n" for row in rows[:index]).count("\n") for index in range(len(rows))]
-    assert table.lines == begins
+    assert block.lines == begins
     for index in range(len(rows[0])):
-        assert table.column(str(index), "--text_column") == [row[index] for row in rows]
-        assert table.column(str(index - len(rows[0])), "--text_column") == [row[index] for row in rows]
+        assert table.column(str(index), "--text_column")(block) == [row[index] for row in rows]
+        assert table.column(str(index - len(rows[0])), "--text_column")(block) == [row[index] for row in rows]
 
 
 @given(grids(PLAIN), st.sampled_from(["\n", "\r\n"]), st.booleans())
@@ -69,7 +84,7 @@ def test_what_is_written_as_tsv_is_read(
     path = write(tmp_path_factory.mktemp("tsv") / "a.TSV", content)
     if all(row == [""] for row in rows):
         return
-    assert read_table(path, header=False).rows == rows
+    assert read(path, header=False)[1].rows == rows
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.one_of(TEXT, st.integers(), st.none(), st.lists(TEXT)))))
@@ -81,14 +96,15 @@ def test_what_is_written_as_json_lines_is_read(
     path = write(tmp_path_factory.mktemp("json") / "a.jsonl", content)
     if not rows:
         with pytest.raises(InputError, match="is empty"):
-            read_table(path, header=True)
+            open_table(path, header=True)
         return
-    table = read_table(path, header=True)
-    assert table.rows == rows
-    assert table.lines == list(range(1, 2 * len(rows), 2))
+    table, block = read(path, header=True)
+    assert block.rows == rows
+    assert block.lines == list(range(1, 2 * len(rows), 2))
     for key in rows[0]:
-        if table.has(key):
-            assert table.column(key, "--text_column") == [row[key] for row in rows]
+        assert table.may_have(key)
+        if all(key in row for row in rows):
+            assert table.column(key, "--text_column")(block) == [row[key] for row in rows]
 
 
 @given(st.binary(max_size=60), st.sampled_from([".csv", ".tsv", ".jsonl"]), st.booleans())
@@ -103,12 +119,12 @@ def test_any_bytes_are_a_table_or_a_sentence(
 ) -> None:
     path = write(tmp_path_factory.mktemp("bytes") / f"a{ending}", content)
     try:
-        table = read_table(path, header)
+        block = read(path, header)[1]
     except InputError as error:
         if path not in str(error):
             raise
     else:
-        assert len(table.rows) == len(table.lines) > 0
+        assert len(block.rows) == len(block.lines) > 0
 
 
 # --- Details ---------------------------------------------------------------------------------------------------------
@@ -116,29 +132,28 @@ def test_any_bytes_are_a_table_or_a_sentence(
 
 def test_a_header_gives_names_to_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", '\ufeffid, text ,1\r\n\r\n7,"one,\ntwo",x\r\n8,three,y\r\n')
-    table = read_table(path, header=True)
+    table, block = read(path, header=True)
     assert table.names == ["id", "text", "1"]
-    assert table.lines == [3, 5]
-    assert table.column("text", "") == ["one,\ntwo", "three"]
-    assert table.column("1", "") == ["x", "y"], "a name goes before a number"
-    assert table.column("0", "") == ["7", "8"]
-    assert table.column("-1", "") == ["x", "y"]
-    assert table.has("id")
-    assert not table.has("label")
+    assert block.lines == [3, 5]
+    assert table.column("text", "")(block) == ["one,\ntwo", "three"]
+    assert table.column("1", "")(block) == ["x", "y"], "a name goes before a number"
+    assert table.column("0", "")(block) == ["7", "8"]
+    assert table.column("-1", "")(block) == ["x", "y"]
+    assert table.may_have("id")
+    assert not table.may_have("label")
 
 
 def test_a_cell_may_be_long(tmp_path: Path) -> None:
     text = "word " * 100_000
-    assert read_table(write(tmp_path / "a.csv", f"{text},b\n"), header=False).rows == [[text, "b"]]
+    assert read(write(tmp_path / "a.csv", f"{text},b\n"), header=False)[1].rows == [[text, "b"]]
 
 
 def test_json_lines_need_every_key_only_where_it_is_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "a", "id": 1}\n\n{"text": "b"}\n')
-    table = read_table(path, header=True)
-    assert table.column("text", "") == ["a", "b"]
-    assert not table.has("id")
+    table, block = read(path, header=True)
+    assert table.column("text", "")(block) == ["a", "b"]
     with pytest.raises(InputError, match=r"a\.jsonl, line 3 has no key 'id' \(--id_column\); it has 'text'\."):
-        table.column("id", "--id_column")
+        table.column("id", "--id_column")(block)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.CSV.GZ", "a.tsv", "a.tsv.zst", "a.jsonl", "a.ndjson", "a.json.gz"])
@@ -178,7 +193,7 @@ def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentenc
     if content is not None:
         write(path, content)
     with pytest.raises(InputError, match=sentence):
-        read_table(str(path), header=True)
+        list(open_table(str(path), header=True).blocks)
 
 
 @pytest.mark.parametrize(
@@ -192,20 +207,20 @@ def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentenc
     ],
 )
 def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str, sentence: str) -> None:
-    table = read_table(write(tmp_path / "a.csv", "text,label,label\na,1,2\n"), header=True)
+    table = open_table(write(tmp_path / "a.csv", "text,label,label\na,1,2\n"), header=True)
     with pytest.raises(InputError, match=sentence):
         table.column(column, "--text_column")
 
 
 def test_names_without_a_header(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path / "a.csv", "a,1\n"), header=False)
+    table = open_table(write(tmp_path / "a.csv", "a,1\n"), header=False)
     with pytest.raises(InputError, match=r"has no column 'text' \(--text_column\); it has no header, and 2 columns"):
         table.column("text", "--text_column")
 
 
 def test_many_long_names_are_cut(tmp_path: Path) -> None:
     names = [f"{number}{'x' * 100}" for number in range(50)]
-    table = read_table(write(tmp_path / "a.csv", ",".join(names) + "\n" + "a," * 49 + "a\n"), header=True)
+    table = open_table(write(tmp_path / "a.csv", ",".join(names) + "\n" + "a," * 49 + "a\n"), header=True)
     with pytest.raises(InputError, match=r"'19x{38}\.\.\.' and 30 more, and 50 columns") as caught:
         table.column("text", "--text_column")
     assert len(str(caught.value)) < 1500

@@ -60,16 +60,22 @@ def test_rows_are_padded_to_the_longest_or_to_all(fixed_shapes):
 
 
 @pytest.mark.parametrize("fixed_shapes", [False, True])
-def test_tokens_in_a_file_make_the_same_batches(tmp_path, fixed_shapes):
+@pytest.mark.parametrize("in_file", [False, True])
+def test_examples_outside_the_graph_make_the_same_batches(tmp_path, monkeypatch, fixed_shapes, in_file):
     examples = made(LENGTHS)
+    ones = SparseRows(np.array([0, 2, 2, *range(3, 12)]), np.array([0, 3, 1, 2, 0, 3, 3, 1, 2, 0, 1], np.int32), 4)
+    examples = dataclasses.replace(examples, columns={**examples.columns, "labels": ones})
     tokens = {}
     for name, values in examples.tokens.items():
         values.tofile(tmp_path / name)
         tokens[name] = np.memmap(tmp_path / name, values.dtype, "r")
-    on_disk = dataclasses.replace(examples, tokens=tokens)
+    outside = dataclasses.replace(examples, tokens=tokens if in_file else examples.tokens)
     for make in (example_batches.training, example_batches.evaluation):
         options = {"seed": 1} if make is example_batches.training else {}
-        datasets = [make(one, 4, fixed_shapes=fixed_shapes, **options) for one in (examples, on_disk)]
+        datasets = [make(examples, 4, fixed_shapes=fixed_shapes, **options)]
+        with monkeypatch.context() as patch:
+            patch.setattr(example_batches, "MOST_IN_GRAPH", example_batches.MOST_IN_GRAPH if in_file else 0)
+            datasets.append(make(outside, 4, fixed_shapes=fixed_shapes, **options))
         assert datasets[0].element_spec == datasets[1].element_spec
         for batch, other in zip(*(dataset.take(3) for dataset in datasets), strict=True):
             assert batch.keys() == other.keys()
@@ -161,6 +167,5 @@ def test_evaluation_takes_like_lengths_together_and_restores_the_order(lengths, 
     assert counts == dict.fromkeys(range(len(lengths)), 1)
     taken = [lengths[row] for row in np.concatenate(outputs["row"])]
     assert taken == sorted(taken, reverse=True)
-    restored = example_batches.in_order({name: np.concatenate(parts) for name, parts in outputs.items()})
-    assert list(restored) == ["first"]
-    assert restored["first"].tolist() == [100 * row + 1 for row in range(len(lengths))]
+    rows = np.concatenate(outputs["row"])
+    assert np.concatenate(outputs["first"]).tolist() == (100 * rows + 1).tolist()

@@ -71,7 +71,7 @@ def read_json(path):
 
 
 def test_golden_features(tmp_path):
-    """Token for token and key for key what the original wrote; each number within 1e-5."""
+    """Token for token and key for key what the original wrote; each number as close as float32's rounding allows."""
     run(
         FeatureConfig(
             input_file=str(GOLDEN / "features/input.txt"),

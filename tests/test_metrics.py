@@ -10,9 +10,11 @@ import pytest
 from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from bert_tf2 import metrics
+from bert_tf2 import metrics, spilled
 from bert_tf2.metrics import Score, Span
+from bert_tf2.sparse_rows import SparseRows
 
 LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [0.0, 3.0, 1.0], [5.0, 1.0, 2.0]], np.float32)
 LABELS = np.array([0, 1, 2, 0])
@@ -174,6 +176,29 @@ def test_scores_of_several_labels_by_their_definition(count: int, data: st.DataO
         np.mean([(a == b).all() for a, b in zip(labels, predicted, strict=True)])
     )
     assert [score.f1 for score in metrics.per_label(labels.astype(int), predicted, count)] == pytest.approx(each)
+
+
+@pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
+def test_the_same_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    """And for several labels the very numbers of scikit-learn."""
+    rng = np.random.default_rng(3)
+    dense = (rng.random((500, 7)) < 0.3).astype(np.int32)
+    splits = np.concatenate([[0], np.cumsum(dense.sum(axis=1))])
+    sparse = SparseRows(splits, np.nonzero(dense)[1].astype(np.int32), 7)
+    labels: Any = {"single_label": rng.integers(0, 7, 500), "multi_label": sparse, "regression": rng.random(500)}[kind]
+    logits = rng.normal(size=(500, 1 if kind == "regression" else 7)).astype(np.float32)
+    expected = metrics.evaluate(kind, logits, labels)
+    monkeypatch.setattr(spilled, "VALUES_AT_ONCE", 30)
+    assert metrics.evaluate(kind, logits, labels) == expected
+    if kind == "multi_label":
+        predicted = logits >= 0
+        assert expected == {
+            "exact_match": accuracy_score(dense, predicted),
+            "micro_f1": f1_score(dense, predicted, average="micro"),
+            "macro_f1": f1_score(dense, predicted, average="macro"),
+        }
+        each = zip(*precision_recall_fscore_support(dense, predicted), strict=True)
+        assert [tuple(score) for score in metrics.per_label(dense, predicted, 7)] == list(each)
 
 
 @given(

@@ -13,6 +13,7 @@ from conftest import GOLDEN, REPOSITORY, unlisted
 from rounding import LOSS, assert_close, assert_results_close, bound, forward
 from tiny_classification import config, rows, run, write_csv, write_model_files
 
+from bert_tf2 import spilled
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
 
@@ -147,7 +148,7 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path) -> 
     ]
 
 
-def test_several_labels_a_row(made: Path, tmp_path: Path) -> None:
+def test_several_labels_a_row(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model_files(tmp_path)
     made_rows = rows(200, seed=1)
     marked = [
@@ -165,6 +166,15 @@ def test_several_labels_a_row(made: Path, tmp_path: Path) -> None:
     predictions = lines_of(tmp_path / "model/predictions.jsonl")
     right = [set(line["labels"]) == set(labels) for line, (_, labels) in zip(predictions, marked[160:], strict=True)]
     assert np.mean(right) == pytest.approx(results["eval_exact_match"])
+    probabilities = np.loadtxt(tmp_path / "model/test_results.tsv")
+
+    # The same where nothing fits into memory.
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "VALUES_AT_ONCE", 10)
+    again = run(tmp_path, **{**flags, "do_train": False}, **files)
+    assert_results_close(again, results, forward(1), scale=1)
+    assert [line["id"] for line in lines_of(tmp_path / "model/predictions.jsonl")] == list(range(40))
+    assert_close(np.loadtxt(tmp_path / "model/test_results.tsv"), probabilities, forward(1))
 
 
 def test_regression_from_tables_without_header(tmp_path: Path) -> None:
@@ -230,6 +240,10 @@ def test_balanced_classes(tmp_path: Path, caplog) -> None:
         ),
         ({"init_checkpoint": "none.ckpt"}, r"There is no (checkpoint )?none\.ckpt"),
         ({"vocab_file": "none.txt"}, r"none\.txt"),
+        (
+            {"class_weights": "balanced", "do_train": False},
+            "--class_weights needs --do_train: it weights the loss of a training; omit it",
+        ),
         ({"do_train": False}, "has no checkpoint; train first, or give --init_checkpoint"),
         ({"do_train": False, "init_checkpoint": "x"}, "There is no x: the directory of a model on this machine"),
     ],

@@ -301,6 +301,7 @@ def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, train
         ({"max_seq_length": 25}, "--max_seq_length=25, but the model has only 24 positions"),
         ({"context_pieces": 7}, "--context_pieces=7 has to be from 0 to 6"),
         ({"context_pieces": -1}, "--context_pieces=-1 has to be from 0 to 6"),
+        ({"class_weights": "balanced", "do_train": False}, "--class_weights needs --do_train"),
         ({"class_weights": "x"}, "Unknown --class_weights 'x'; choose one of none, balanced"),
         ({"metric_for_best": "f2"}, "--metric_for_best=f2: this task is evaluated by f1, precision, recall, macro_f1"),
         ({"num_train_epochs": 0.01}, "160 examples and --num_train_epochs=0.01 are not one batch"),

@@ -11,10 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, example_batches, initialization, model_summary, run_folder, training
+from bert_tf2 import checkpoints, example_batches, initialization, model_summary, run_folder, spilled, training
 from bert_tf2.batches import Share
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
@@ -326,9 +325,19 @@ class Finetuning:
           outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
           examples: the examples.
           batch_size: rows of a batch, over all devices; one that does not divide by their number is rounded up.
+
+        Returns:
+          For each output an array `[N, ...]`, from `spilled.empty`.
         """
-        parts = list(self.predict_batches(outputs, examples, batch_size))
-        return example_batches.in_order({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        directory = spilled.directory_for_spilling(self.config.output_dir)
+        found: Arrays = {}
+        for part in self.predict_batches(outputs, examples, batch_size):
+            rows = part.pop(example_batches.ROW)
+            for name, values in part.items():
+                if name not in found:
+                    found[name] = spilled.empty((len(examples), *values.shape[1:]), values.dtype, directory)
+                found[name][rows] = values
+        return found
 
     def predict_batches(
         self, outputs: Outputs, examples: ExampleArrays, batch_size: int, done: int = 0

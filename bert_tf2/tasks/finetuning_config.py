@@ -145,11 +145,13 @@ class FinetuningConfig(training.LoopConfig):
         return int(self.num_train_steps(examples) * self.warmup_proportion)
 
 
-def check_class_weights(value: str) -> None:
+def check_class_weights(config: FinetuningConfig, value: str) -> None:
     """Checks `--class_weights`, which tasks with classes have.
 
     Raises:
-      InputError: it is none of `CLASS_WEIGHTS`.
+      InputError: it is none of `CLASS_WEIGHTS`, or nothing is trained, so that it has no effect.
     """
     if value not in CLASS_WEIGHTS:
         raise InputError(f"Unknown --class_weights {value!r}; choose one of {', '.join(CLASS_WEIGHTS)}.")
+    needed = "needs --do_train: it weights the loss of a training; omit it"
+    check_has_effect(config, ("class_weights",), config.do_train, needed)

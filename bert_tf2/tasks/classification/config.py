@@ -38,7 +38,7 @@ class ClassificationConfig(FinetuningConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_class_weights(self.class_weights)
+        check_class_weights(self, self.class_weights)
         _ = self.data
 
     @property

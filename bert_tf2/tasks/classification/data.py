@@ -16,6 +16,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.flag_values import check_has_effect
 from bert_tf2.metrics import DEFAULT_METRICS, ProblemType
 from bert_tf2.sparse_rows import SparseRows
+from bert_tf2.spilled import directory_for_spilling
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.examples import Examples
@@ -117,6 +118,7 @@ class Data:
       train: its rows where they have been read.
       folder: the model's, whose `task.json` says what no flag says.
       asked: names of the flags that say where data is.
+      knows_header: whether a flag says if files have a header; else it is as in the training.
     """
 
     description: TaskDescription
@@ -125,6 +127,7 @@ class Data:
     train: Examples | None = None
     folder: str = ""
     asked: tuple[str, ...] = _PATHS
+    knows_header: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -137,10 +140,10 @@ class Data:
         Raises:
           InputError: they cannot be read, or nobody said where they are.
         """
-        wanted = self.description
+        wanted, directory = self.description, directory_for_spilling(self.folder)
         if self.task:
             self._check_asked("data_dir", wanted.data_dir)
-            return glue.read(self.task, str(wanted.data_dir), split)
+            return glue.read(self.task, str(wanted.data_dir), split, directory)
         if split == "train" and self.train:
             return self.train
         path = {"train": self.train_file, "dev": wanted.dev_file, "test": wanted.predict_file}[split]
@@ -148,7 +151,11 @@ class Data:
             raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
-        return read_own(path, wanted, with_labels=split != "test")
+        asks = not self.knows_header and split != "train"
+        examples = read_own(path, wanted, with_labels=split != "test", asks_about_header=asks, directory=directory)
+        if asks:
+            _say_header(path, wanted)
+        return examples
 
     def _check_asked(self, name: str, path: str | None) -> None:
         if path is not None and name not in self.asked:
@@ -186,10 +193,13 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     kind = data.description.problem_type
     needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
+    paths = [path for path in (data.train_file, data.description.dev_file, data.description.predict_file) if path]
+    is_table = not paths or any(kind_of(path) != "json" for path in paths)
+    check_has_effect(config, ("header",), is_table, "is for CSV and TSV files; JSON Lines have no header; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     asked = tuple(name for name in _PATHS if getattr(config, name) is not None)
-    return dataclasses.replace(data, folder=config.output_dir, asked=asked)
+    return dataclasses.replace(data, folder=config.output_dir, asked=asked, knows_header=config.header is not None)
 
 
 def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
@@ -242,9 +252,9 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
     fields = _own_fields(config, own)
     name = config.task_name or (own.name if own else _NO_NAME)
     description = TaskDescription(name, "regression", (), **fields)  # for its columns; the rest is not known yet
-    examples = read_own(config.train_file, description, with_labels=True)
-    if config.header is None and own is None and not description.header:
-        _refuse_doubtful_header(examples)
+    asks = config.header is None and own is None
+    directory = directory_for_spilling(config.output_dir)
+    examples = read_own(config.train_file, description, with_labels=True, asks_about_header=asks, directory=directory)
     kind = config.problem_type or label_lists.infer_problem_type(examples, config.label_separator)
     if config.labels_file:
         kind = config.problem_type or ("single_label" if kind == "regression" else kind)
@@ -268,22 +278,20 @@ def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, 
     return fields | _given(config, saved, *others)
 
 
+def _say_header(path: str, description: TaskDescription) -> None:
+    """Logs what the first line is taken for, where columns by number leave that open."""
+    columns = (description.text_column, description.label_column)
+    if kind_of(path) == "json" or not all(is_number(str(column)) for column in columns):
+        return
+    taken, other = ("a header", "false") if description.header else ("a row", "true")
+    logger.info(
+        "%s: the first line is taken as %s, as in the training; if it is not one, give --header=%s.", path, taken, other
+    )
+
+
 def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: bool) -> None:
     logger.info(
         "%s: %s rows, %s%s%s.",
         *(examples.path, f"{len(examples):,}", kind, ", as the labels look" if told else ""),
         f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
     )
-
-
-def _refuse_doubtful_header(examples: Examples) -> None:
-    """Columns given by number say nothing about a header; but a first label unlike all others looks like one."""
-    first, *others = examples.labels or [""]
-    if kind_of(examples.path) == "json" or len(others) < 2 or first in others:
-        return
-    repeated = len(set(others)) < len(others)
-    if repeated or (label_lists.are_numbers(map(str, others)) and not label_lists.are_numbers([str(first)])):
-        raise InputError(
-            f"{examples.place(0)}: is this a header? Its label {first!r:.60} is in no other row; say so with "
-            "--header=true or --header=false."
-        )

@@ -1,7 +1,10 @@
 """What every reader of data returns: the rows of a file, as they stand there."""
 
 import dataclasses
+from array import array
 from collections.abc import Sequence
+
+from bert_tf2.spilled import SpilledSequence, SpilledTexts
 
 RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""
@@ -33,3 +36,47 @@ class Examples:
     def place(self, row: int) -> str:
         """Where a row stands, for errors: `train.csv, line 7`."""
         return f"{self.path}, line {self.lines[row]}"
+
+
+class Collected:
+    """Examples to which blocks of rows are added; what is large is in files (`spilled`).
+
+    Args:
+      path: the file that is read.
+      directory: for what is large; None: the system's directory for temporary files.
+      pairs: whether there are second texts.
+      labels: whether there are labels.
+    """
+
+    def __init__(self, path: str, directory: str | None, *, pairs: bool, labels: bool) -> None:
+        self._path = path
+        self._lines = array("q")
+        self._texts = SpilledTexts(directory)
+        self._pairs = SpilledTexts(directory) if pairs else None
+        self._labels: SpilledSequence[RawLabel] | None = SpilledSequence(directory) if labels else None
+
+    def add(
+        self,
+        lines: Sequence[int],
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        labels: Sequence[RawLabel] | None = None,
+    ) -> None:
+        """Adds rows, column by column as `Examples` has them.
+
+        Raises:
+          OSError: a file cannot be written.
+        """
+        self._lines.extend(lines)
+        self._texts.extend(texts)
+        if self._pairs is not None:
+            self._pairs.extend(pairs or ())
+        if self._labels is not None:
+            self._labels.extend(labels or ())
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def finish(self, ids: Sequence[str | int]) -> Examples:
+        """All rows, and what each is called."""
+        return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels)

@@ -8,13 +8,13 @@ Shapes: `N` rows, `S` `max_seq_length`, `L` labels.
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import fast_records, records
+from bert_tf2 import fast_records, records, spilled
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import Ragged
 from bert_tf2.progress import Progress
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 8192
 _CHARACTERS_AT_ONCE = 1 << 23  # of texts; all their tokens are held before they are cut
-_VALUES_AT_ONCE = 1 << 22  # of records
+_VALUES_AT_ONCE = 1 << 22  # of records, and of tokens whose segments are told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Features:
     """Rows as a model takes them, without padding.
 
     Attributes:
-      input_ids: N rows of at most S ids, special tokens included.
+      input_ids: N rows of at most S ids, special tokens included; where they are many, their values are in a file.
       first_lengths: int64 [N], how many of them belong to the first segment.
-      labels: see `labels.encode`: int32 [N], [N, L], perhaps sparse, or float32 [N].
+      labels: see `labels.encode`: int32 [N], sparse [N, L], or float32 [N].
       max_seq_length: S.
       cut: how many rows lost tokens.
       longest: how many tokens the longest row would have had.
@@ -61,12 +61,15 @@ class Features:
     @property
     def schema(self) -> records.Schema:
         """Of the records."""
+        if isinstance(self.labels, SparseRows):
+            return records.classification(self.max_seq_length, label_size=self._most_labels, several=True)
         kind: records.Kind = "float" if self.labels.dtype.kind == "f" else "int"
-        return records.classification(self.max_seq_length, label_size=self._label_size, label_kind=kind)
+        return records.classification(self.max_seq_length, label_kind=kind)
 
     @property
-    def _label_size(self) -> int:
-        return self.labels.shape[1] if self.labels.ndim == 2 else 1
+    def _most_labels(self) -> int:
+        """Of a row, at least 1."""
+        return max(1, int(np.diff(self.labels.row_splits).max())) if isinstance(self.labels, SparseRows) else 1
 
     def columns(self, begin: int = 0, end: int | None = None) -> dict[str, NDArray[Any]]:
         """Rows `begin` to `end`, padded with zeros to S: the features of `schema`, each [rows, ...]."""
@@ -81,9 +84,28 @@ class Features:
             "input_ids": input_ids,
             "input_mask": mask.astype(np.int32),
             "segment_ids": (mask & (positions >= first_lengths[:, None])).astype(np.int32),
-            "label_ids": self.labels[begin:end].reshape(rows, self._label_size),
+            **self._label_columns(begin, begin + rows),
             "is_real_example": np.ones((rows, 1), np.int32),
         }
+
+    def _label_columns(self, begin: int, end: int) -> dict[str, NDArray[Any]]:
+        if not isinstance(self.labels, SparseRows):
+            return {"label_ids": self.labels[begin:end, None]}
+        ids, counts = self.labels.padded(begin, end, self._most_labels)
+        return {"label_ids": ids, "label_count": counts[:, None]}
+
+    def segment_ids(self, directory: str | None = None) -> NDArray[np.int32]:
+        """The segment of each token in `input_ids.values`, int32; where they are many, in a file.
+
+        Args:
+          directory: for the file; None: the system's directory for temporary files.
+        """
+        splits, lengths = self.input_ids.row_splits, self.lengths
+        found = spilled.SpilledArray((), np.int32, directory)
+        for begin, end in spilled.row_ranges(len(self), self.max_seq_length, _VALUES_AT_ONCE):
+            within = np.arange(splits[begin], splits[end]) - np.repeat(splits[begin:end], lengths[begin:end])
+            found.append(within >= np.repeat(self.first_lengths[begin:end], lengths[begin:end]))
+        return found.finish()
 
     def write(self, path: str, multiple_of: int = 1) -> None:
         """Writes the rows as records, as the original does.
@@ -115,15 +137,20 @@ class Features:
 
 
 def featurize(
-    examples: Examples, labels: NDArray[Any] | SparseRows, tokenizer: Tokenizer, max_seq_length: int
+    examples: Examples,
+    labels: NDArray[Any] | SparseRows,
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    directory: str | None = None,
 ) -> Features:
-    """Tokenizes and cuts all rows.
+    """Tokenizes and truncates all rows.
 
     Args:
       examples: N rows.
       labels: theirs, from `labels.encode`.
       tokenizer: of the model.
       max_seq_length: S.
+      directory: for ids that are too many for memory; None: the system's directory for temporary files.
 
     Raises:
       InputError: S has no room for a token of each text.
@@ -134,20 +161,20 @@ def featurize(
             f"--max_seq_length={max_seq_length} has no room for a token of each text and the special tokens; it has to "
             f"be at least {least}."
         )
+    values = spilled.SpilledArray((), np.int32, directory)
+    blocks = []
     with Progress(f"Tokenizing {examples.path}", len(examples), unit="row") as progress:
-        blocks = []
         for begin, end in _row_blocks(examples):
             first = tokenizer.encode_batch(examples.texts[begin:end])
             second = None if examples.pairs is None else tokenizer.encode_batch(examples.pairs[begin:end])
-            blocks.append(join_rows(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP]))
+            joined = join_rows(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP])
+            values.append(joined.input_ids.values)
+            blocks.append((np.diff(joined.input_ids.row_splits), joined.first_lengths, joined.whole_lengths))
             progress.update(end - begin)
-    lengths = np.concatenate([np.diff(block.input_ids.row_splits) for block in blocks])
-    whole_lengths = np.concatenate([block.whole_lengths for block in blocks])
+    lengths, first_lengths, whole_lengths = map(np.concatenate, zip(*blocks, strict=True))
     features = Features(
-        input_ids=Ragged(
-            np.concatenate([block.input_ids.values for block in blocks]), np.concatenate([[0], np.cumsum(lengths)])
-        ),
-        first_lengths=np.concatenate([block.first_lengths for block in blocks]),
+        input_ids=Ragged(values.finish(), np.concatenate([[0], np.cumsum(lengths)])),
+        first_lengths=first_lengths,
         labels=labels,
         max_seq_length=max_seq_length,
         cut=int(np.count_nonzero(lengths < whole_lengths)),
@@ -161,12 +188,20 @@ def featurize(
 
 def _row_blocks(examples: Examples) -> Iterator[tuple[int, int]]:
     """Ranges of rows that are tokenized together: not too many, and not too much text, or a single row."""
-    sizes = [list(map(len, texts)) for texts in (examples.texts, examples.pairs or ())]
-    begin, characters = 0, 0
-    for row in range(len(examples)):
-        size = sum(of_text[row] for of_text in sizes if of_text)
-        if row > begin and (row - begin == _ROWS_AT_ONCE or characters + size > _CHARACTERS_AT_ONCE):
-            yield begin, row
-            begin, characters = row, 0
-        characters += size
-    yield begin, len(examples)
+    sizes = _sizes(examples.texts)
+    if examples.pairs is not None:
+        sizes = sizes + _sizes(examples.pairs)
+    ends = np.cumsum(sizes)  # [N]
+    begin = done = 0
+    while begin < len(ends):
+        end = int(np.searchsorted(ends, done + _CHARACTERS_AT_ONCE, side="right"))
+        end = min(max(end, begin + 1), begin + _ROWS_AT_ONCE)
+        yield begin, end
+        begin, done = end, int(ends[end - 1])
+
+
+def _sizes(texts: Sequence[str]) -> NDArray[np.int64]:
+    """About how many characters each text has: int64 [N]."""
+    if isinstance(texts, spilled.SpilledTexts):
+        return texts.sizes
+    return np.fromiter(map(len, texts), np.int64, len(texts))

@@ -6,6 +6,7 @@ in all of them. Reference: https://gluebenchmark.com (Wang et al. 2018), XNLI-1.
 """
 
 import dataclasses
+import itertools
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,13 @@ from typing import Literal
 
 from bert_tf2.errors import InputError
 from bert_tf2.metrics import ProblemType
-from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.spilled import SpilledSequence
+from bert_tf2.tasks.classification.examples import Collected, Examples
 from bert_tf2.tasks.classification.tables import read_tsv
 
 logger = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 1024
 
 Split = Literal["train", "dev", "test"]
 Column = int | str
@@ -209,13 +213,14 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
-def read(task: GlueTask, data_dir: str, split: Split) -> Examples:
+def read(task: GlueTask, data_dir: str, split: Split, directory: str | None = None) -> Examples:
     """The rows of one of a task's files.
 
     Args:
       task: one of `TASKS`.
       data_dir: folder of its files, as GLUE's or XNLI's archive has them.
       split: which file.
+      directory: for what is too large for memory; None: the system's directory for temporary files.
 
     Raises:
       InputError: the file cannot be read, has no rows, or lacks a column.
@@ -227,23 +232,25 @@ def read(task: GlueTask, data_dir: str, split: Split) -> Examples:
         )
     layout = task.files[split]
     path = os.path.join(data_dir, layout.file)
-    lines, cells = [], []
-    for line, row in _rows(path, layout):
-        lines.append(line)
-        cells.append(row)
-    if not lines:
+    collected = Collected(path, directory, pairs=layout.pair is not None, labels=layout.label is not None)
+    ids: SpilledSequence[str | int] = SpilledSequence(directory)
+    rows = _rows(path, layout)
+    while block := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+        lines, cells = zip(*block, strict=True)
+        columns = dict(zip(layout.columns, zip(*cells, strict=True), strict=True))
+        names = columns[layout.id] if layout.id is not None else [line - 1 for line in lines]
+        ids.extend([f"{layout.ids}-{name}" for name in names])
+        labels = columns[layout.label] if layout.label is not None else ()
+        collected.add(
+            lines,
+            columns[layout.text],
+            None if layout.pair is None else columns[layout.pair],
+            [task.renamed.get(label, label) for label in labels],
+        )
+    if not len(collected):
         where = f" with {layout.only[1]!r} in column {layout.only[0]}" if layout.only else ""
         raise InputError(f"{path} has no rows{where}; expected the {split} file of {task.name}.")
-    columns = dict(zip(layout.columns, zip(*cells, strict=True), strict=True))
-    names = columns[layout.id] if layout.id is not None else [line - 1 for line in lines]
-    return Examples(
-        path=path,
-        lines=lines,
-        ids=[f"{layout.ids}-{name}" for name in names],
-        texts=columns[layout.text],
-        pairs=None if layout.pair is None else columns[layout.pair],
-        labels=None if layout.label is None else [task.renamed.get(label, label) for label in columns[layout.label]],
-    )
+    return collected.finish(ids)
 
 
 def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:

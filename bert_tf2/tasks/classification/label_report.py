@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bert_tf2 import files, metrics
 from bert_tf2.io import run_files
-from bert_tf2.metrics import Score
+from bert_tf2.metrics import LabelCounts, Score
+from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.evaluation_files import short, table
 
@@ -42,7 +43,7 @@ class LabelReport:
 
     @classmethod
     def of(
-        cls, description: TaskDescription, labels: NDArray[Any], probabilities: NDArray[np.float32]
+        cls, description: TaskDescription, labels: NDArray[Any] | SparseRows, probabilities: NDArray[np.float32]
     ) -> "LabelReport | None":
         """The report of an evaluation; None for regression.
 
@@ -51,16 +52,18 @@ class LabelReport:
           labels: of the N rows, from `labels.encode`.
           probabilities: float32 [N, L] from `metrics.probabilities`.
         """
-        if description.problem_type == "regression":
+        kind, count = description.problem_type, len(description.labels)
+        if kind == "regression":
             return None
-        count = len(description.labels)
-        predicted = metrics.predictions(probabilities, description.problem_type, description.threshold)
-        one_each = description.problem_type == "single_label"
-        return cls(
-            description.labels,
-            metrics.per_label(labels, predicted, count),
-            metrics.confusion_matrix(labels, predicted, count) if one_each else None,
-        )
+
+        def predicted(begin: int, end: int) -> NDArray[Any]:
+            return metrics.predictions(probabilities[begin:end], kind, description.threshold)
+
+        if kind == "multi_label":
+            return cls(description.labels, LabelCounts.of(labels, predicted).scores(), None)
+        labels, decided = np.asarray(labels), predicted(0, len(labels))
+        scores = metrics.per_label(labels, decided, count)
+        return cls(description.labels, scores, metrics.confusion_matrix(labels, decided, count))
 
     def text(self) -> str:
         """Tables for the log."""

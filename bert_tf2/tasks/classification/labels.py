@@ -1,9 +1,10 @@
 """Labels: what kind of problem they make, their order, their numbers, their weights."""
 
+import itertools
 import logging
 import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,6 +23,7 @@ SEPARATOR = "|"
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _LARGEST = float(np.finfo(np.float32).max)
+_MOST_SEEN = 100_000  # different labels that are remembered, so that none of them is looked at again
 
 
 def infer_problem_type(examples: Examples, separator: str | None = None) -> ProblemType:
@@ -35,13 +37,20 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
       examples: with labels.
       separator: the one that was asked for.
     """
-    labels = _labels_of(examples)
-    if separator is not None or any(isinstance(label, tuple) or SEPARATOR in label for label in labels):
+    if separator is not None:
         return "multi_label"
-    different = {label.strip() for label in labels if isinstance(label, str)}
-    if are_numbers(different) and any(not float(label).is_integer() for label in different):
-        return "regression"
-    return "single_label"
+    seen: set[str] = set()
+    all_numbers, all_whole = True, True
+    for label in _labels_of(examples):
+        if isinstance(label, tuple) or SEPARATOR in label:
+            return "multi_label"
+        if not all_numbers or label in seen:
+            continue
+        if len(seen) < _MOST_SEEN:
+            seen.add(label)
+        all_numbers = are_numbers([label.strip()])
+        all_whole = all_whole and all_numbers and float(label).is_integer()
+    return "regression" if all_numbers and not all_whole else "single_label"
 
 
 def infer_labels(examples: Examples, problem_type: ProblemType, separator: str = SEPARATOR) -> tuple[str, ...]:
@@ -108,10 +117,10 @@ def encode(
     """
     rows = len(examples)
     if problem_type == "regression":
-        return np.array(_values(examples) if examples.labels else [0.0] * rows, np.float32)
+        return np.fromiter(_values(examples), np.float32, rows) if examples.labels else np.zeros(rows, np.float32)
     ids = {label: index for index, label in enumerate(labels)}
     encoded, ends = array("i"), array("q", [0])
-    names_of = _split(examples, problem_type, separator) if examples.labels else [()] * rows
+    names_of = _split(examples, problem_type, separator) if examples.labels else itertools.repeat((), rows)
     for row, names in enumerate(names_of):
         try:
             encoded.extend(sorted({ids[name] for name in names}))
@@ -152,13 +161,12 @@ def _labels_of(examples: Examples) -> Sequence[RawLabel]:
     return examples.labels
 
 
-def _split(examples: Examples, problem_type: ProblemType, separator: str) -> list[tuple[str, ...]]:
-    """The labels of each row, without white space around them; exactly one each for a single label."""
-    split: list[tuple[str, ...]] = []
+def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Iterator[tuple[str, ...]]:
+    """The labels of each row, without whitespace around them; exactly one each for a single label."""
     for row, label in enumerate(_labels_of(examples)):
         if problem_type == "multi_label":
             names = label if isinstance(label, tuple) else label.split(separator)
-            split.append(tuple(name.strip() for name in names if name.strip()))
+            yield tuple(name.strip() for name in names if name.strip())
         elif isinstance(label, tuple):
             raise InputError(
                 f"{examples.place(row)} has a list of labels; give --problem_type=multi_label, or one label a row."
@@ -166,20 +174,17 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> lis
         elif not label.strip():
             raise InputError(f"{examples.place(row)} has no label; every row that is learned or scored needs one.")
         else:
-            split.append((label.strip(),))
-    return split
+            yield (label.strip(),)
 
 
-def _values(examples: Examples) -> list[float]:
-    values = []
+def _values(examples: Examples) -> Iterator[float]:
     for row, label in enumerate(_labels_of(examples)):
         if isinstance(label, tuple) or not _NUMBER.fullmatch(label.strip()) or abs(float(label)) > _LARGEST:
             raise InputError(
                 f"{examples.place(row)}: {_shown(label)} is no number; regression needs one in every row. For classes "
                 "give --problem_type=single_label."
             )
-        values.append(float(label))
-    return values
+        yield float(label)
 
 
 def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from bert_tf2 import files, json_files, metrics
 from bert_tf2.io import run_files
+from bert_tf2.spilled import row_ranges
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
-_ROWS_AT_ONCE = 4096
+_VALUES_AT_ONCE = 1 << 18  # of probabilities; as text each takes 128 bytes
 
 
 def write_predictions(
@@ -52,7 +53,8 @@ def write_predictions(
 def write_test_results(path: str, probabilities: NDArray[np.float32]) -> None:
     """A line for each row: its L probabilities (for regression the value) as float32 prints them, tabs between them."""
     with files.replacing(path) as file:
-        file.writelines("\t".join(map(str, row)) + "\n" for row in probabilities)
+        for begin, end in row_ranges(len(probabilities), probabilities.shape[1], _VALUES_AT_ONCE):
+            file.writelines("\t".join(map(str, row)) + "\n" for row in np.asarray(probabilities[begin:end]))
 
 
 def write_prediction_lines(
@@ -65,13 +67,13 @@ def write_prediction_lines(
     * regression: `{"id": "a1", "value": 3.2}`
     """
     kind, names = description.problem_type, description.labels
-    predicted = metrics.predictions(probabilities, kind, description.threshold)
     with files.replacing(path) as file:
-        for begin in range(0, len(examples), _ROWS_AT_ONCE):
-            end = begin + _ROWS_AT_ONCE
+        for begin, end in row_ranges(len(probabilities), probabilities.shape[1], _VALUES_AT_ONCE):
+            part = probabilities[begin:end]
             # As float32 prints itself: 0.1, not 0.10000000149011612.
-            values = probabilities[begin:end].astype(str).astype(float).tolist()
-            for name, value, found in zip(examples.ids[begin:end], values, predicted[begin:end], strict=True):
+            values = part.astype(str).astype(float).tolist()
+            predicted = metrics.predictions(part, kind, description.threshold)
+            for name, value, found in zip(examples.ids[begin:end], values, predicted, strict=True):
                 line: dict[str, Any] = {"id": name}
                 if kind == "regression":
                     line["value"] = value[0]

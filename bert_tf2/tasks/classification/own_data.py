@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.classification.examples import Examples, RawLabel
-from bert_tf2.tasks.classification.tables import Table, read_table
+from bert_tf2.spilled import SpilledSequence
+from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel
+from bert_tf2.tasks.classification.first_row import FirstRow
+from bert_tf2.tasks.classification.tables import Block, Table, open_table
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 Cell = TypeVar("Cell")
@@ -15,45 +17,104 @@ Cell = TypeVar("Cell")
 _ID = "id"
 
 
-def read_own(path: str, task: TaskDescription, *, with_labels: bool) -> Examples:
+def read_own(
+    path: str,
+    task: TaskDescription,
+    *,
+    with_labels: bool,
+    asks_about_header: bool = False,
+    directory: str | None = None,
+) -> Examples:
     """The rows of a file of one's own.
 
     Args:
       path: a CSV, TSV or JSON Lines file.
       task: which columns are read.
       with_labels: whether the labels are among them.
+      asks_about_header: whether a first row that looks like a header is refused, where it is taken as a row.
+      directory: for what is too large for memory; None: the system's directory for temporary files.
 
     Raises:
       InputError: the file cannot be read, has no rows, or a cell is not what it has to be.
     """
-    table = read_table(path, task.header)
-    pair, named = task.text_pair_column, task.id_column or (_ID if table.has(_ID) else None)
-    return Examples(
-        path=path,
-        lines=table.lines,
-        ids=range(len(table.rows)) if named is None else _cells(table, named, "--id_column", _id),
-        texts=_cells(table, str(task.text_column), "--text_column", _text),
-        pairs=None if pair is None else _cells(table, pair, "--text_pair_column", _text),
-        labels=_cells(table, str(task.label_column), "--label_column", _label) if with_labels else None,
-    )
+    table = open_table(path, task.header)
+    texts = _Column(table, str(task.text_column), "--text_column", _text)
+    pairs = _Column(table, task.text_pair_column, "--text_pair_column", _text) if task.text_pair_column else None
+    labels = _Column(table, str(task.label_column), "--label_column", _label) if with_labels else None
+    ids = _Ids(table, task.id_column, directory)
+    check = FirstRow.of(table, task) if asks_about_header else None
+    collected = Collected(path, directory, pairs=pairs is not None, labels=with_labels)
+    for block in table.blocks:
+        if check:
+            check.add(block)
+        ids.add(block)
+        collected.add(
+            block.lines,
+            texts.of(block),
+            pairs.of(block) if pairs else None,
+            labels.of(block) if labels else None,
+        )
+    if check:
+        check.refuse_header()
+    return collected.finish(ids.finish(len(collected)))
 
 
-def _cells(table: Table, column: str, flag: str, convert: Callable[[Any], Cell]) -> list[Cell]:
+class _Column(Generic[Cell]):
     """A column, each cell checked and converted; `convert` raises ValueError with what it expects."""
-    converted = []
-    for line, cell in zip(table.lines, table.column(column, flag), strict=True):
+
+    def __init__(self, table: Table, column: str, flag: str, convert: Callable[[Any], Cell]) -> None:
+        self._path, self._column, self._flag, self._convert = table.path, column, flag, convert
+        self._cells = table.column(column, flag)
+
+    def of(self, block: Block) -> list[Cell]:
+        """The cells of some rows."""
+        cells = self._cells(block)
         try:
-            converted.append(convert(cell))
+            return list(map(self._convert, cells))
+        except ValueError:
+            return [self._of_line(line, cell) for line, cell in zip(block.lines, cells, strict=True)]
+
+    def _of_line(self, line: int, cell: Any) -> Cell:
+        try:
+            return self._convert(cell)
         except UnicodeEncodeError as error:
             raise InputError(
-                f"{table.path}, line {line}, column {column!r}: \\u{ord(error.object[error.start]):04x} is half of a "
-                "character; repair the text."
+                f"{self._path}, line {line}, column {self._column!r}: \\u{ord(error.object[error.start]):04x} is half "
+                "of a character; repair the text."
             ) from None
         except ValueError as error:
             raise InputError(
-                f"{table.path}, line {line}, column {column!r} ({flag}) is {json.dumps(cell):.60}, expected {error}."
+                f"{self._path}, line {line}, column {self._column!r} ({self._flag}) is {json.dumps(cell):.60}, "
+                f"expected {error}."
             ) from None
-    return converted
+
+
+class _Ids:
+    """What rows are called: the cells of a column; without one, `id` if every row has it, else their numbers."""
+
+    def __init__(self, table: Table, column: str | None, directory: str | None) -> None:
+        self._is_optional = column is None and table.width is None
+        name = column or (_ID if table.may_have(_ID) else None)
+        self._column = None if name is None else _Column(table, name, "--id_column", _id)
+        self._ids: SpilledSequence[str | int] = SpilledSequence(directory)
+        self._error: InputError | None = None
+
+    def add(self, block: Block) -> None:
+        if self._is_optional and not all(_ID in row for row in block.rows):
+            self._column = self._error = None
+        if self._column is None or self._error:
+            return
+        try:
+            self._ids.extend(self._column.of(block))
+        except InputError as error:
+            if not self._is_optional:
+                raise
+            self._error = error  # no error where a later row has no id
+
+    def finish(self, rows: int) -> Sequence[str | int]:
+        if self._error:
+            raise self._error
+        return range(rows) if self._column is None else self._ids
 
 
 def _text(cell: Any) -> str:

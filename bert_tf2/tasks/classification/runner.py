@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import files, metrics
+from bert_tf2 import files, metrics, spilled
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
@@ -27,7 +27,7 @@ from bert_tf2.tasks.classification import outputs
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.classification.data import Data, open_data
 from bert_tf2.tasks.classification.examples import Examples
-from bert_tf2.tasks.classification.features import Features, featurize
+from bert_tf2.tasks.classification.features import featurize
 from bert_tf2.tasks.classification.glue import Split
 from bert_tf2.tasks.classification.label_report import LabelReport
 from bert_tf2.tasks.classification.model import LABELS, ClassificationModel
@@ -178,8 +178,7 @@ class _Job:
             return found
         folder, description = self.config.output_dir, self.description
         evaluation_files.report(folder, found, with_events=not self.config.do_train)
-        probabilities = metrics.probabilities(self._logits(step), description.problem_type)
-        report = LabelReport.of(description, np.asarray(self.dev.labels), probabilities)
+        report = LabelReport.of(description, self.dev.labels, self._probabilities(self._logits(step)))
         if report:
             logger.info("\n%s\n\nWrote %s.", report.text(), ", ".join(report.save(folder)))
         return found
@@ -188,7 +187,7 @@ class _Job:
         description = self.description
         return results(
             self._logits(step),
-            np.asarray(self.dev.labels),
+            self.dev.labels,
             description.problem_type,
             self.data.metrics,
             description.threshold,
@@ -202,13 +201,23 @@ class _Job:
             self.known = step, found[_LOGITS]
         return self.known[1]
 
+    def _probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of logits [N, L]; like these in memory, or where they are many in a file."""
+        found = spilled.empty(logits.shape, np.float32, self._directory)
+        for begin, end in spilled.row_ranges(*logits.shape):
+            found[begin:end] = metrics.probabilities(logits[begin:end], self.description.problem_type)
+        return found
+
+    @property
+    def _directory(self) -> str | None:
+        return spilled.directory_for_spilling(self.config.output_dir)
+
     def predict(self, step: int) -> None:
         examples, size = self.examples["test"], self.config.predict_batch_size
         logits = self.finetuning.predict(self.outputs, self._encode("test", size).arrays, size)[_LOGITS]
         if not self.finetuning.is_chief:
             return
-        probabilities = metrics.probabilities(logits, self.description.problem_type)
-        folder = self.config.output_dir
+        folder, probabilities = self.config.output_dir, self._probabilities(logits)
         paths = outputs.write_predictions(folder, self.description, examples, probabilities, self.data.task)
         logger.info("Predicted %s rows. Wrote %s.", f"{len(examples):,}", ", ".join(paths))
 
@@ -221,23 +230,15 @@ class _Job:
         """
         examples = self.examples[split]
         labels = self.data.labels(examples)
-        features = featurize(examples, labels, self.tokenizer, self.description.max_seq_length)
+        features = featurize(examples, labels, self.tokenizer, self.description.max_seq_length, self._directory)
         logger.info("%s: %s", examples.path, features.truncation())
         if self.finetuning.is_chief and not self.config.dry_run:
             path = os.path.join(self.config.output_dir, _RECORDS[split])
             features.write(path, multiple_of=batch_size if self.config.distribution.use_tpu else 1)
-        return _Encoded(labels, _arrays(features))
-
-
-def _arrays(features: Features) -> ExampleArrays:
-    splits, lengths = features.input_ids.row_splits, features.lengths
-    within = np.arange(splits[-1]) - np.repeat(splits[:-1], lengths)
-    return ExampleArrays(
-        row_splits=splits,
-        tokens={
-            "input_ids": features.input_ids.values,
-            "segment_ids": (within >= np.repeat(features.first_lengths, lengths)).astype(np.int32),
-        },
-        columns={LABELS: features.labels},
-        max_length=features.max_seq_length,
-    )
+        arrays = ExampleArrays(
+            row_splits=features.input_ids.row_splits,
+            tokens={"input_ids": features.input_ids.values, "segment_ids": features.segment_ids(self._directory)},
+            columns={LABELS: features.labels},
+            max_length=features.max_seq_length,
+        )
+        return _Encoded(labels, arrays)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.metrics import ProblemType
+from bert_tf2.sparse_rows import SparseRows
+from bert_tf2.spilled import row_ranges
 
 Array = NDArray[Any]
 
@@ -41,7 +43,7 @@ def result_names(names: Sequence[str]) -> list[str]:
 
 def results(
     logits: Array,
-    labels: Array,
+    labels: Array | SparseRows,
     problem_type: ProblemType,
     names: Sequence[str],
     threshold: float,
@@ -50,7 +52,7 @@ def results(
     """What an evaluation comes to.
 
     Args:
-      logits, labels, problem_type: see `row_losses`.
+      logits, labels, problem_type: see `row_losses`; labels may be sparse.
       names: of the metrics, for `metrics.evaluate`.
       threshold: for several labels.
       batch_size: rows of a batch of the evaluation.
@@ -59,7 +61,8 @@ def results(
       `eval_<metric>` for each; `eval_loss`, the mean loss of the rows; `loss`, the mean of the mean losses of batches
       in the order of the rows, which is another number where the last batch is not full.
     """
-    losses = row_losses(logits, labels, problem_type)
+    parts = row_ranges(*logits.shape)
+    losses = np.concatenate([row_losses(logits[begin:end], labels[begin:end], problem_type) for begin, end in parts])
     batches = [losses[begin : begin + batch_size].mean() for begin in range(0, len(losses), batch_size)]
     found = metrics.evaluate(problem_type, logits, labels, names, threshold)
     return {

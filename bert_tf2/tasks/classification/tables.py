@@ -9,9 +9,10 @@ All are UTF-8, with or without a byte order mark. Blank lines are no rows.
 
 import csv
 import dataclasses
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from bert_tf2 import files, json_files
@@ -19,59 +20,77 @@ from bert_tf2.errors import MOST_NAMED, InputError, some
 
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _PACKED = (".gz", ".zst")
+_ROWS_AT_ONCE = 1024
+_CHARACTERS_AT_ONCE = 1 << 20
 _EXPECTED = 'expected an object on each line, for example {"text": "...", "label": "..."}'
 
 
 @dataclasses.dataclass(frozen=True)
+class Block:
+    """Some rows of a file.
+
+    Attributes:
+      lines: the line that each row begins on, from 1.
+      rows: the cells of each row: a list, or in JSON Lines a dict.
+    """
+
+    lines: list[int]
+    rows: list[Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
-    """A file's rows.
+    """A file that is read block by block, once.
 
     Attributes:
       path: the file.
-      names: of the columns; None where there is no header.
-      rows: the cells of each row: a list, or in JSON Lines a dict.
-      lines: the line that each row begins on, from 1.
+      names: of the columns; None where there is no header. Of JSON Lines the keys of the first row.
+      width: how many columns there are; None for JSON Lines, where each row has keys of its own.
+      blocks: all rows, a bounded number of rows and characters at a time.
     """
 
     path: str
     names: list[str] | None
-    rows: list[Any]
-    lines: list[int]
+    width: int | None
+    blocks: Iterator[Block]
 
-    def has(self, column: str) -> bool:
-        """Whether there is a column of this name, in JSON Lines in every row."""
-        if isinstance(self.rows[0], dict):
-            return all(column in row for row in self.rows)
+    def may_have(self, column: str) -> bool:
+        """Whether there is a column of this name; in JSON Lines, whether the first row has the key."""
         return self.names is not None and column in self.names
 
-    def column(self, column: str, flag: str) -> list[Any]:
-        """The cells of one column.
+    def column(self, column: str, flag: str) -> Callable[[Block], list[Any]]:
+        """Chooses one column.
 
         Args:
           column: its name, or its number from 0, from the end if negative. Of JSON Lines, its key.
           flag: where the choice comes from, for errors.
 
         Returns:
-          A cell for each row: `str`, and anything in JSON Lines.
+          A function from blocks to a cell for each row: `str`, and anything in JSON Lines. It raises InputError where
+          a JSON object lacks the key.
 
         Raises:
-          InputError: there is no such column, or a JSON object lacks the key.
+          InputError: there is no such column.
         """
-        if isinstance(self.rows[0], dict):
-            return [self._value(row, column, flag) for row in range(len(self.rows))]
-        index = self._index(column, flag)
-        return [row[index] for row in self.rows]
+        if self.width is None:
+            return lambda block: self._values(block, column, flag)
+        index = self.index(column, flag)
+        return lambda block: [row[index] for row in block.rows]
 
-    def _value(self, row: int, key: str, flag: str) -> Any:
+    def _values(self, block: Block, key: str, flag: str) -> list[Any]:
         try:
-            return self.rows[row][key]
+            return [row[key] for row in block.rows]
         except KeyError:
-            raise InputError(
-                f"{self.path}, line {self.lines[row]} has no key {key!r} ({flag}); it has {_listed(self.rows[row])}."
-            ) from None
+            line, row = next((line, row) for line, row in zip(block.lines, block.rows, strict=True) if key not in row)
+            raise InputError(f"{self.path}, line {line} has no key {key!r} ({flag}); it has {_listed(row)}.") from None
 
-    def _index(self, column: str, flag: str) -> int:
-        width = len(self.rows[0])
+    def index(self, column: str, flag: str) -> int:
+        """The number of a column of a CSV or TSV file, perhaps from the end.
+
+        Raises:
+          InputError: there is no such column.
+        """
+        width = self.width or 0
         if self.names is not None:
             count = self.names.count(column)
             if count == 1:
@@ -94,34 +113,71 @@ def is_number(column: str) -> bool:
     return column.removeprefix("-").isdecimal() and column.isascii()
 
 
-def read_table(path: str, header: bool) -> Table:
-    """Reads a whole file.
+def open_table(path: str, header: bool) -> Table:
+    """Opens a file and reads its first row.
 
     Args:
       path: ends in .csv, .tsv, .jsonl, .ndjson or .json, and then perhaps .gz or .zst.
       header: whether the first row of a CSV or TSV file names the columns.
 
     Raises:
-      InputError: it cannot be read, has another ending, has no rows, or a row that does not fit the others.
+      InputError: it cannot be read, has another ending or no rows. While `blocks` are read: also where a row does not
+        fit the others.
     """
     kind = kind_of(path)
+    rows: Iterator[tuple[int, Any]]
+    first: tuple[int, Any] | None
+    following: tuple[int, Any] | None
     if kind == "json":
-        lines, rows = _split(_read_json_lines(path))
-        if not rows:
+        rows = _read_json_lines(path)
+        first = next(rows, None)
+        if first is None:
             raise InputError(f"{path} is empty; expected a JSON object a line.")
-        return Table(path, list(rows[0]), rows, lines)
-    lines, cells = _split(read_csv(path) if kind == "csv" else read_tsv(path))
-    if not cells:
+        return Table(path, list(first[1]), None, _blocks(itertools.chain([first], rows)))
+    rows = read_csv(path) if kind == "csv" else read_tsv(path)
+    first = next(rows, None)
+    if first is None:
         raise InputError(f"{path} is empty; expected {'a header and ' if header else ''}a row for each text.")
-    for line, row in zip(lines, cells, strict=True):
-        if len(row) != len(cells[0]):
-            _refuse_ragged(path, kind, (line, len(row)), (lines[0], len(cells[0])))
-    if not header:
-        return Table(path, None, cells, lines)
-    names = [name.strip() for name in cells[0]]
-    if len(cells) == 1:
-        raise InputError(f"{path} has a header ({_listed(names)}) and nothing below it; expected a row for each text.")
-    return Table(path, names, cells[1:], lines[1:])
+    width = len(first[1])
+    names = None
+    following = first
+    if header:
+        names = [name.strip() for name in first[1]]
+        following = next(rows, None)
+        if following is None:
+            raise InputError(
+                f"{path} has a header ({_listed(names)}) and nothing below it; expected a row for each text."
+            )
+    return Table(path, names, width, _checked(path, kind, (first[0], width), itertools.chain([following], rows)))
+
+
+def _checked(path: str, kind: str, first: tuple[int, int], rows: Iterator[Any]) -> Iterator[Block]:
+    """Blocks of rows that all have as many columns as the first one, of which there are its line and this number."""
+    for block in _blocks(rows):
+        if set(map(len, block.rows)) != {first[1]}:
+            numbered = zip(block.lines, map(len, block.rows), strict=True)
+            _refuse_ragged(path, kind, next(found for found in numbered if found[1] != first[1]), first)
+        yield block
+
+
+def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[Block]:
+    lines: list[int] = []
+    block: list[Any] = []
+    characters = 0
+    for line, row in rows:
+        lines.append(line)
+        block.append(row)
+        characters += sum(map(len, row)) if isinstance(row, list) else _size(row)
+        if len(block) == _ROWS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield Block(lines, block)
+            lines, block, characters = [], [], 0
+    if block:
+        yield Block(lines, block)
+
+
+def _size(row: dict[str, Any]) -> int:
+    """About how many characters a JSON object has."""
+    return sum(len(value) for value in row.values() if isinstance(value, str | list))
 
 
 def kind_of(path: str) -> str:
@@ -192,14 +248,6 @@ def _called(value: Any) -> str:
 def _lines(path: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(files.read_lines(path), 1):
         yield number, line.removeprefix("\ufeff") if number == 1 else line
-
-
-def _split(numbered: Iterator[tuple[int, Any]]) -> tuple[list[int], list[Any]]:
-    lines, rows = [], []
-    for line, row in numbered:
-        lines.append(line)
-        rows.append(row)
-    return lines, rows
 
 
 def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:

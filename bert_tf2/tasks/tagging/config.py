@@ -34,4 +34,4 @@ class TaggingConfig(FinetuningConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_class_weights(self.class_weights)
+        check_class_weights(self, self.class_weights)
