@@ -8,13 +8,12 @@ Shapes: `N` rows, `L` labels. Rows that only fill up a batch must be gone before
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-ProblemType = Literal["single_label", "multi_label", "regression"]
-PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")
+from bert_tf2.configs.choices import ProblemType
 
 Array = NDArray[Any]
 

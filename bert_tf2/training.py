@@ -13,14 +13,14 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.batches import INPUT_POSITION, Share, distribute
+from bert_tf2.configs.training import LoopConfig, OptimizerConfig, PrecisionConfig, TrainingConfig
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
 from bert_tf2.interruption import StopRequest, stop_request
-from bert_tf2.optimization import Optimizer, OptimizerConfig, Schedule, make_optimizer
-from bert_tf2.precision import LossScale, PrecisionConfig
+from bert_tf2.optimization import Optimizer, Schedule, make_optimizer
+from bert_tf2.precision import LossScale
 from bert_tf2.progress import Progress, duration
-from bert_tf2.training_config import LoopConfig, TrainingConfig
 from bert_tf2.training_step import Batch, Task, Totals, TrainStep, Weighted
 
 __all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingConfig", "Weighted"]

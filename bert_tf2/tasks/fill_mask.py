@@ -17,6 +17,7 @@ from bert_tf2 import checkpoints, files, initialization, line_blocks
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.finite import check_finite
+from bert_tf2.precision import policy, resolved
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.feature_input import split_line
 from bert_tf2.tasks.foundation import SENTENCEPIECE_FILE, Foundation, Tokenizer
@@ -140,7 +141,7 @@ class MaskFiller:
             )
         bert_config = initialization.find_bert_config(checkpoint, config.bert_config_file or None)
         tokenizer = _find_tokenizer(config, checkpoint, bert_config)
-        with config.precision.resolved().policy():
+        with policy(resolved(config.precision)):
             model = PretrainingModel(bert_config, with_next_sentence=False)
         variables = {name: variable.value for name, variable in model.named_variables.items()}
         report = initialization.load(variables, checkpoint)

@@ -18,11 +18,12 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints, example_batches, initialization, model_summary, optimization, run_folder, training
 from bert_tf2.batches import Share
+from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
 from bert_tf2.evaluation import Arrays, predict_batches
 from bert_tf2.example_batches import ExampleArrays
-from bert_tf2.precision import PrecisionConfig
+from bert_tf2.precision import policy, resolved
 from bert_tf2.tasks.evaluation_hook import BEST_FOLDER, BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.foundation import Foundation, check_not_inside
@@ -114,9 +115,9 @@ class Finetuning:
         """With a fresh model, whose weights follow from the seed."""
         if foundation.init_checkpoint and not os.path.exists(os.path.join(config.output_dir, "checkpoint")):
             initialization.check_config(foundation.bert_config, foundation.init_checkpoint, is_needed=True)
-        precision = config.precision.resolved()
+        precision = resolved(config.precision)
         keras.utils.set_random_seed(config.seed)
-        with strategy.scope(), precision.policy():
+        with strategy.scope(), policy(precision):
             model = make_model()
         logger.info("%s", model_summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, own_files, dispensable)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from bert_tf2 import files, full_sentences, json_files, records, text_groups
 from bert_tf2.compilation import kernel
+from bert_tf2.configs.choices import Compression
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
-from bert_tf2.fast_records import BlockWriter, Compression
+from bert_tf2.fast_records import BlockWriter
 from bert_tf2.fast_tokenizer import UNKNOWN, FastTokenizer
 from bert_tf2.full_sentences import PackedRows
 from bert_tf2.growing_array import GrowingArray

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bert_tf2 import batches, heads, modeling, training
 from bert_tf2.config import BertConfig
-from bert_tf2.metrics import ProblemType
+from bert_tf2.configs.choices import ProblemType
 
 LABELS = "label_ids"
 
