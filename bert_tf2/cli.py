@@ -1,6 +1,7 @@
 """What the scripts share: flags made from settings, `--config` and `--help`, how they start and end."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -56,7 +57,8 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
     `--print_config`, which prints such a file and ends.
     """
     app.define_help_flags()
-    flags.FLAGS["help"] = _Help()
+    about = sys.modules[main.__module__].__doc__ or sys.argv[0]
+    flags.FLAGS["help"], flags.FLAGS["helpshort"] = _Help("help", about, "?"), _Help("helpshort", about)
     flags.DEFINE_string(
         "config", None, "JSON or YAML file with values for flags; what the command line says goes before."
     )
@@ -199,26 +201,33 @@ def _is_plain(value: object) -> bool:
 
 
 def _key_flags() -> list[Any]:
-    return [flag for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]) if flag.name not in _NOT_CONFIGURATION]
+    return [flag for flag in _own_flags() if flag.name not in _NOT_CONFIGURATION]
+
+
+def _own_flags() -> list[Any]:
+    """The script's flags: those of settings, what it defines besides, and those of all scripts."""
+    defined = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
+    return [flags.FLAGS[name] for name in dict.fromkeys((*_SETTINGS, *defined, *_NOT_CONFIGURATION))]
 
 
 class _Help(flags.BooleanFlag):
     """`--help`: the sections of `GROUPS`, in each of them the flags that the original has first."""
 
-    def __init__(self) -> None:
-        super().__init__("help", False, "show this help", short_name="?", allow_hide_cpp=True, allow_override=True)
+    def __init__(self, name: str, about: str, short_name: str | None = None) -> None:
+        super().__init__(name, False, "show this help", short_name=short_name, allow_hide_cpp=True, allow_override=True)
+        self._about = about
 
     def parse(self, argument: Any) -> None:
         super().parse(argument)
         if self.value:
-            print(f"{(sys.modules['__main__'].__doc__ or sys.argv[0]).strip()}\n\nflags:\n\n{_sections()}")
-            print("Try --helpfull to get a list of all flags.")
+            with contextlib.suppress(BrokenPipeError):
+                print(f"{self._about.strip()}\n\nflags:\n\n{_sections()}Try --helpfull to get a list of all flags.")
             sys.exit(1)  # as absl does
 
 
 def _sections() -> str:
     sections: dict[str, list[tuple[bool, str]]] = {group: [] for group in (*GROUPS, _CONFIGURATION)}
-    for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
+    for flag in _own_flags():
         group = _CONFIGURATION if flag.name in _NOT_CONFIGURATION else Setting().group
         said, required = _SETTINGS.get(flag.name, (Setting(group=group), False))
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"

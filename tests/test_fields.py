@@ -185,6 +185,7 @@ BOTH = "needs --do_train and --do_eval: it is about the evaluations of a trainin
         ),
         (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are masked"),
         (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
+        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for this machine's"),
         (ExportConfig, {"batch_size": 8}, "--batch_size is for the measurement of --quantize=int8"),
         (ExportConfig, {"format": "encoder", "text_pairs": True}, "--text_pairs is for classifiers"),
     ],

@@ -58,10 +58,7 @@ class LoopConfig:
         at_least=1,
     )
     max_skipped_steps: int = setting(
-        10,
-        help="Stop after so many steps in a row whose loss or gradients are not finite.",
-        group=TRAINING,
-        at_least=1,
+        10, help="Stop after so many steps in a row whose loss or gradients are not finite.", group=TRAINING, at_least=1
     )
     profile_steps: str | None = setting(
         None, help="10,20: profile from step 10 to step 20 for TensorBoard.", group=CHECKPOINTS
@@ -121,11 +118,7 @@ class OptimizerConfig:
     )
     weight_decay: float = setting(0.01, help="Of all weights but LayerNorm's and biases.", group=OPTIMIZER, at_least=0)
     layerwise_learning_rate_decay: float = setting(
-        1.0,
-        help="Each layer's rate is that of the layer above times this.",
-        group=OPTIMIZER,
-        above=0,
-        at_most=1,
+        1.0, help="Each layer's rate is that of the layer above times this.", group=OPTIMIZER, above=0, at_most=1
     )
     num_frozen_layers: int = setting(
         0, help="Do not train the embeddings and so many of the lowest layers.", group=OPTIMIZER, at_least=0

@@ -60,12 +60,7 @@ class FinetuningConfig(RunConfig):
         at_most=MOST_BATCH,
     )
     num_train_epochs: float = setting(
-        3.0,
-        help="How often each example is learned.",
-        group=TRAINING,
-        original=True,
-        at_least=0,
-        at_most=_MOST_EPOCHS,
+        3.0, help="How often each example is learned.", group=TRAINING, original=True, at_least=0, at_most=_MOST_EPOCHS
     )
     warmup_proportion: float = setting(
         0.1,
@@ -76,10 +71,7 @@ class FinetuningConfig(RunConfig):
         at_most=1,
     )
     eval_every_steps: int = setting(
-        0,
-        help="With do_train and do_eval: steps between evaluations; 0: each epoch.",
-        group=EVALUATION,
-        at_least=0,
+        0, help="With do_train and do_eval: steps between evaluations; 0: each epoch.", group=EVALUATION, at_least=0
     )
     early_stopping_patience: int = setting(
         0,
@@ -88,17 +80,13 @@ class FinetuningConfig(RunConfig):
         at_least=0,
     )
     metric_for_best: str | None = setting(
-        None,
-        help="Which number of the evaluation decides which weights are kept in best/; or loss.",
-        group=EVALUATION,
+        None, help="Which number of the evaluation decides which weights are kept in best/; or loss.", group=EVALUATION
     )
     overwrite_output_dir: bool = setting(
         False, help="Remove what an earlier training left in output_dir, and start anew.", group=ACTIONS
     )
     seeds: str | None = setting(
-        None,
-        help="1,2,3: once with each of these seeds, in output_dir/seed-N, instead of seed.",
-        group=TRAINING,
+        None, help="1,2,3: once with each of these seeds, in output_dir/seed-N, instead of seed.", group=TRAINING
     )
 
     def __post_init__(self) -> None:

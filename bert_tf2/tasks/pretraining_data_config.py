@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bert_tf2 import files
 from bert_tf2.configs.choices import COMPRESSIONS, MASKINGS, Compression
-from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, TASK, setting
+from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, TASK, check_has_effect, setting
 from bert_tf2.errors import InputError
 from bert_tf2.instances import InstanceParameters
 from bert_tf2.text_groups import GROUP_BYTES
@@ -74,16 +74,10 @@ class PretrainingDataConfig(InstanceParameters):
         at_most=1 << 50,
     )
     num_workers: int = setting(
-        1,
-        help="Processes that make groups. The records do not depend on it.",
-        group=ACTIONS,
-        at_least=1,
-        at_most=4096,
+        1, help="Processes that make groups. The records do not depend on it.", group=ACTIONS, at_least=1, at_most=4096
     )
     resume: bool = setting(
-        False,
-        help="Whether to keep the groups that an interrupted run of the same command finished.",
-        group=ACTIONS,
+        False, help="Whether to keep the groups that an interrupted run of the same command finished.", group=ACTIONS
     )
     runner: str | None = setting(
         None,
@@ -94,6 +88,9 @@ class PretrainingDataConfig(InstanceParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_has_effect(
+            self, ("num_workers",), self.runner is None, "is for this machine's processes, not for --runner; omit it"
+        )
         if (self.vocab_file is None) == (self.spm_model_file is None):
             raise InputError("Give either --vocab_file or --spm_model_file.")
         if self.spm_alpha and self.spm_model_file is None:

@@ -48,10 +48,7 @@ class ExportConfig:
         None, help="Whether to lower-case the text; by default as the model was trained.", group=MODEL
     )
     max_seq_length: int | None = setting(
-        None,
-        help="Longest sequence in pieces; by default as the model was trained.",
-        group=MODEL,
-        at_most=MOST_LENGTH,
+        None, help="Longest sequence in pieces; by default as the model was trained.", group=MODEL, at_most=MOST_LENGTH
     )
     text_pairs: bool | None = setting(
         None, help="Whether a classifier takes two texts; by default as it was trained.", group=TASK
@@ -67,11 +64,7 @@ class ExportConfig:
         choices=LANGUAGES,
     )
     n_best_size: int = setting(
-        20,
-        help="Question answering: starts, and ends, to try in each window.",
-        group=TASK,
-        at_least=1,
-        at_most=100_000,
+        20, help="Question answering: starts, and ends, to try in each window.", group=TASK, at_least=1, at_most=100_000
     )
     max_answer_length: int = setting(
         30, help="Question answering: longest answer in pieces.", group=TASK, at_least=1, at_most=MOST_LENGTH

@@ -73,12 +73,7 @@ class SquadConfig(FinetuningConfig):
         flag_default="en",
     )
     n_best_size: int = setting(
-        20,
-        help="Answers to keep in nbest_predictions.json.",
-        group=TASK,
-        original=True,
-        at_least=1,
-        at_most=100_000,
+        20, help="Answers to keep in nbest_predictions.json.", group=TASK, original=True, at_least=1, at_most=100_000
     )
     max_answer_length: int = setting(
         30, help="Longest answer in pieces.", group=TASK, original=True, at_least=1, at_most=MOST_LENGTH
