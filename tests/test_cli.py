@@ -240,3 +240,42 @@ def test_documents_name_flags_that_there_are() -> None:
     for path in DOCUMENTS:
         found = set(re.findall(r"(?<![\w-])--([a-z][a-z0-9_]*)", path.read_text(encoding="utf-8")))
         assert not {name for name in found if name not in names and name.removeprefix("no") not in names}, path.name
+
+
+DEVICES = {"use_tpu", "tpu_name", "tpu_zone", "gcp_project", "master", "num_tpu_cores"}
+TRAINING = {
+    *("bert_config_file", "output_dir", "init_checkpoint", "max_seq_length", "do_train", "train_batch_size"),
+    *("learning_rate", "save_checkpoints_steps", "iterations_per_loop"),
+    *DEVICES,
+}
+FINETUNING = {
+    *("vocab_file", "do_lower_case", "do_predict", "predict_batch_size", "num_train_epochs", "warmup_proportion"),
+    *TRAINING,
+}
+ORIGINAL = {
+    "create_pretraining_data": {
+        *("input_file", "output_file", "vocab_file", "do_lower_case", "do_whole_word_mask", "max_seq_length"),
+        *("max_predictions_per_seq", "random_seed", "dupe_factor", "masked_lm_prob", "short_seq_prob"),
+    },
+    "extract_features": {
+        *("input_file", "output_file", "layers", "bert_config_file", "max_seq_length", "init_checkpoint", "vocab_file"),
+        *("do_lower_case", "batch_size", "use_one_hot_embeddings"),
+        *DEVICES - {"tpu_name", "tpu_zone", "gcp_project"},
+    },
+    "run_classifier": {*FINETUNING, "data_dir", "task_name", "do_eval", "eval_batch_size"},
+    "run_pretraining": {
+        *("input_file", "max_predictions_per_seq", "do_eval", "eval_batch_size", "num_train_steps", "num_warmup_steps"),
+        *("max_eval_steps", *TRAINING),
+    },
+    "run_squad": {
+        *("train_file", "predict_file", "doc_stride", "max_query_length", "n_best_size", "max_answer_length"),
+        *("verbose_logging", "version_2_with_negative", "null_score_diff_threshold", *FINETUNING),
+    },
+}
+
+
+@pytest.mark.parametrize("script", ORIGINAL)
+def test_flags_that_the_original_has_are_marked(script: str) -> None:
+    """Those of this script are; none is that no script of the original has."""
+    marked = {field.name for field, said in flags_of(config_of(script)) if said.original}
+    assert ORIGINAL[script] <= marked <= set().union(*ORIGINAL.values())

@@ -173,7 +173,7 @@ def test_script(model, tmp_path):
 
     refused = subprocess.run([*script, "--do_eval"], input="", capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "--input_file must have a value, except with --do_predict alone; --help" in refused.stderr
+    assert "--input_file is missing; --help" in refused.stderr
 
 
 def test_logs_what_was_used(model, text, tmp_path, caplog):
