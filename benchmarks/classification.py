@@ -49,7 +49,7 @@ _COLA_COLUMNS = ["source", "label", "mark", "sentence"]  # its files name none
 def ours(options: argparse.Namespace) -> dict[str, float]:
     import dataclasses
 
-    from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.configs.training import OptimizerConfig
     from bert_tf2.tasks.classification import runner
 
     sides.use_threads(options.threads)

@@ -149,12 +149,13 @@ def _golden_model(precision: str) -> tuple[Any, dict[str, Any]]:
     """The pre-training model with the weights of the golden checkpoint, without dropout, and its variables by name."""
     from bert_tf2 import checkpoints
     from bert_tf2.config import BertConfig
-    from bert_tf2.precision import PrecisionConfig
+    from bert_tf2.configs.training import PrecisionConfig
+    from bert_tf2.precision import policy
     from bert_tf2.tasks.pretraining_model import PretrainingModel
 
     sizes = BertConfig.from_json_file(GOLDEN / "bert_config.json").to_dict()
     config = BertConfig(**{**sizes, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
-    with PrecisionConfig(precision, "off").policy():
+    with policy(PrecisionConfig(precision, "off")):
         model = PretrainingModel(config)
     variables = checkpoints.tf_variables(model.named_variables)
     checkpoints.load(variables, str(GOLDEN / "bert_model.ckpt"))
@@ -201,7 +202,7 @@ def _golden_training(precision: str, compiles: bool) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from bert_tf2.precision import PrecisionConfig
+    from bert_tf2.configs.training import PrecisionConfig
     from bert_tf2.training import Trainer, TrainingConfig
     from bert_tf2.training_schedules import make_schedule
 
@@ -238,7 +239,8 @@ def resume() -> None:
     import tensorflow as tf
 
     from bert_tf2.config import BertConfig
-    from bert_tf2.precision import PrecisionConfig
+    from bert_tf2.configs.training import PrecisionConfig
+    from bert_tf2.precision import policy, resolved
     from bert_tf2.tasks.pretraining_model import PretrainingModel
     from bert_tf2.training import Trainer, TrainingConfig
     from bert_tf2.training_schedules import make_schedule
@@ -255,8 +257,8 @@ def resume() -> None:
 
     def trainer(directory: str, steps: int) -> Trainer:
         keras.utils.set_random_seed(1)
-        precision = PrecisionConfig("bfloat16", "auto").resolved()
-        with precision.policy():
+        precision = resolved(PrecisionConfig("bfloat16", "auto"))
+        with policy(precision):
             model = PretrainingModel(config)
         loop = TrainingConfig(output_dir=directory, num_train_steps=steps, batch_size=work.batch)
         loop = dataclasses.replace(loop, save_checkpoints_steps=3)

@@ -52,8 +52,7 @@ _N_BEST, _LONGEST_ANSWER = 20, 30
 def ours(options: argparse.Namespace) -> dict:
     import dataclasses
 
-    from bert_tf2.optimization import OptimizerConfig
-    from bert_tf2.precision import PrecisionConfig
+    from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
     from bert_tf2.tasks.squad import runner
 
     sides.use_threads(options.threads)

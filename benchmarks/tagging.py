@@ -47,7 +47,7 @@ def path_of(options: argparse.Namespace, split: str) -> str:
 def ours(options: argparse.Namespace) -> dict[str, Any]:
     import dataclasses
 
-    from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.configs.training import OptimizerConfig
     from bert_tf2.tasks.tagging import conll, runner
 
     sides.use_threads(options.threads)

@@ -128,7 +128,8 @@ def ours(work: Work, precision: str, change: str) -> Step:
 
     from bert_tf2 import modeling, operations, training, training_schedules
     from bert_tf2.config import BertConfig
-    from bert_tf2.precision import PrecisionConfig
+    from bert_tf2.configs.training import PrecisionConfig
+    from bert_tf2.precision import policy, resolved
     from bert_tf2.tasks.classification.model import ClassificationModel
     from bert_tf2.tasks.pretraining_model import PretrainingModel
 
@@ -156,9 +157,9 @@ def ours(work: Work, precision: str, change: str) -> Step:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    chosen = PrecisionConfig(precision, "off" if "no XLA" in change else "auto").resolved()
+    chosen = resolved(PrecisionConfig(precision, "off" if "no XLA" in change else "auto"))
     recompute = change == "recomputation"
-    with chosen.policy():
+    with policy(chosen):
         model = (
             ClassificationModel(config, 2, "single_label", recompute=recompute)
             if work.is_classification

@@ -1,6 +1,7 @@
-"""What the scripts share: how they start and end, and the flag groups that more than one of them has."""
+"""What the scripts share: flags made from settings, `--config` and `--help`, how they start and end."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -11,11 +12,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from absl import app, flags
 
 from bert_tf2 import json_files
+from bert_tf2.configs.fields import GROUPS, Setting, flags_of, is_required, type_of
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.files import read_lines
 
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="DataclassInstance")
 
 _NOT_CONFIGURATION = ("config", "print_config")
+_CONFIGURATION = "Files of flags"  # the last section of --help
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+# By name of the flag, what its field says, and whether it has to be given.
+_SETTINGS: dict[str, tuple[Setting, bool]] = {}
 _PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config")
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
@@ -45,6 +56,9 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
     Every script has `--config`, a file with values for its flags (those on the command line go before), and
     `--print_config`, which prints such a file and ends.
     """
+    app.define_help_flags()
+    about = sys.modules[main.__module__].__doc__ or sys.argv[0]
+    flags.FLAGS["help"], flags.FLAGS["helpshort"] = _Help("help", about, "?"), _Help("helpshort", about)
     flags.DEFINE_string(
         "config", None, "JSON or YAML file with values for flags; what the command line says goes before."
     )
@@ -89,21 +103,28 @@ def _out_of_memory() -> str:
 
 
 def _parse(arguments: list[str], known_only: bool) -> list[str]:
-    """Parses flags as absl does, those of the file of `--config` included."""
+    """Parses flags as absl does, those of the file of `--config` included; all that are missing are named at once."""
     try:
-        return list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
+        rest = list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
     except flags.Error as error:
         sys.exit(f"ERROR: {_of_flags(str(error))}; --help lists the flags.")
     except InputError as error:
         sys.exit(f"ERROR: {error}")
+    values = {name: flags.FLAGS[name].value for name in _SETTINGS}
+    missing = [
+        f"--{name}"
+        for name, (said, required) in _SETTINGS.items()
+        if values[name] is None and (said.needed_if(values) if said.needed_if else required)
+    ]
+    if missing:
+        listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        sys.exit(f"ERROR: {listed} {'is' if len(missing) == 1 else 'are'} missing; --help lists the flags.")
+    return rest
 
 
 def _of_flags(message: str) -> str:
     """What absl says of flags, without its prefixes, advice to programmers, and values of any length."""
     message = " ".join(message.split()).partition("; use sys.")[0].rstrip(".")
-    if missing := re.fullmatch(r"flag --(\w+)=None: .* must have a value other than None", message):
-        return f"--{missing[1]} is missing"
-    message = re.sub(r"^flags (\w+=.*?, )*\w+=.*?: (?=Flags )", "", message)
     return re.sub(r"(\S{60})\S{60,}", r"\1...", message)
 
 
@@ -180,7 +201,48 @@ def _is_plain(value: object) -> bool:
 
 
 def _key_flags() -> list[Any]:
-    return [flag for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]) if flag.name not in _NOT_CONFIGURATION]
+    return [flag for flag in _own_flags() if flag.name not in _NOT_CONFIGURATION]
+
+
+def _own_flags() -> list[Any]:
+    """The script's flags: those of settings, what it defines besides, and those of all scripts."""
+    defined = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
+    return [flags.FLAGS[name] for name in dict.fromkeys((*_SETTINGS, *defined, *_NOT_CONFIGURATION))]
+
+
+class _Help(flags.BooleanFlag):
+    """`--help`: the sections of `GROUPS`, in each of them the flags that the original has first."""
+
+    def __init__(self, name: str, about: str, short_name: str | None = None) -> None:
+        super().__init__(name, False, "show this help", short_name=short_name, allow_hide_cpp=True, allow_override=True)
+        self._about = about
+
+    def parse(self, argument: Any) -> None:
+        super().parse(argument)
+        if self.value:
+            with contextlib.suppress(BrokenPipeError):
+                print(f"{self._about.strip()}\n\nflags:\n\n{_sections()}Try --helpfull to get a list of all flags.")
+            sys.exit(1)  # as absl does
+
+
+def _sections() -> str:
+    sections: dict[str, list[tuple[bool, str]]] = {group: [] for group in (*GROUPS, _CONFIGURATION)}
+    for flag in _own_flags():
+        group = _CONFIGURATION if flag.name in _NOT_CONFIGURATION else Setting().group
+        said, required = _SETTINGS.get(flag.name, (Setting(group=group), False))
+        name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
+        remarks = ["needed"] if required else []
+        if flag.default is not None and flag.name not in _NOT_CONFIGURATION:
+            remarks.append(f"default: {flag.default_as_str.strip(chr(39)) or chr(39) * 2}")
+        elif flag.parser.syntactic_help:
+            remarks.append(flag.parser.syntactic_help)
+        text = f"{name}: {flag.help}" + f" ({', '.join(remarks)})" * bool(remarks)
+        sections[said.group].append((not said.original, flags.text_wrap(text, indent="      ", firstline_indent="  ")))
+    return "".join(
+        f"{group}:\n" + "".join(f"{text}\n" for _, text in sorted(shown, key=lambda one: one[0])) + "\n"
+        for group, shown in sections.items()
+        if shown
+    )
 
 
 def _flag_values() -> dict[str, Any]:
@@ -234,153 +296,25 @@ def import_tensorflow() -> None:
             os.close(stderr)
 
 
-def define_vocab_flags(required: bool = True) -> None:
-    """`--vocab_file` and `--do_lower_case`, as every script of the original has them."""
-    flags.DEFINE_string(
-        "vocab_file", None, "The vocabulary that the model was or will be trained on.", required=required
-    )
-    flags.DEFINE_bool(
-        "do_lower_case",
-        True,
-        "Whether to lower-case the text: true for uncased models, false for cased and multilingual cased ones.",
-    )
+def define_flags(config: type) -> None:
+    """Defines a flag for each setting of a dataclass, those of dataclasses in it included."""
+    for field, said in flags_of(config):
+        default = field.default if said.flag_default is ... else said.flag_default
+        required = is_required(field)
+        default = None if required else default
+        if said.choices:
+            flags.DEFINE_enum(field.name, default, said.choices, said.help)
+        else:
+            _DEFINE[type_of(field)](field.name, default, said.help)
+        _SETTINGS[field.name] = said, required
 
 
-def define_sentencepiece_flags() -> None:
-    """`--spm_model_file` and `--spm_alpha`, wherever `--vocab_file` is."""
-    flags.DEFINE_string("spm_model_file", None, "A SentencePiece model, instead of vocab_file.")
-    flags.DEFINE_float(
-        "spm_alpha", 0.0, "Draw the pieces of the SentencePiece model at random: 0.1 is usual, 0 takes the best ones."
-    )
-
-
-def define_bert_flags(required: bool = True) -> None:
-    """Model and output folder; `required` is the config, which can also be found beside a checkpoint."""
-    flags.DEFINE_string("bert_config_file", None, "JSON file with the sizes of the model.", required=required)
-    flags.DEFINE_string(
-        "init_checkpoint",
-        None,
-        "Checkpoint to start from (the original's, or of this project), usually a pre-trained one.",
-    )
-    flags.DEFINE_string("output_dir", None, "Folder of checkpoints, results and TensorBoard events.", required=True)
-
-
-def define_training_flags(*, train_batch_size: int, eval_batch_size: int, learning_rate: float) -> None:
-    """Batch sizes, learning rate, checkpoints, seed; defaults differ between scripts."""
-    flags.DEFINE_integer("train_batch_size", train_batch_size, "Examples in a training step, over all devices.")
-    flags.DEFINE_integer("eval_batch_size", eval_batch_size, "Examples in an evaluation batch, over all devices.")
-    flags.DEFINE_float("learning_rate", learning_rate, "Highest learning rate of the schedule.")
-    flags.DEFINE_integer("save_checkpoints_steps", 1000, "Steps between checkpoints.")
-    flags.DEFINE_integer("iterations_per_loop", 1000, "Most steps in one call of the compiled loop.")
-    flags.DEFINE_integer("keep_checkpoints", 5, "How many of the latest checkpoints to keep.")
-    flags.DEFINE_integer("log_steps", 100, "Steps between TensorBoard events.")
-    flags.DEFINE_integer("seed", 12345, "What initial weights, dropout and the order of data follow from.")
-    flags.DEFINE_integer(
-        "gradient_accumulation_steps", 1, "Compute a batch in so many parts, to save memory; the results are the same."
-    )
-    flags.DEFINE_integer(
-        "max_skipped_steps", 10, "Stop after so many steps in a row whose loss or gradients are not finite."
-    )
-    flags.DEFINE_string("profile_steps", None, "10,20: profile from step 10 to step 20 for TensorBoard.")
-    flags.DEFINE_bool("dry_run", False, "Check all inputs, shapes and paths, and train nothing.")
-    flags.DEFINE_enum(
-        "optimizer",
-        "bert",
-        ["bert", "adamw", "lamb", "adafactor"],
-        "bert: Adam as BERT was trained with; lamb: for batches of thousands; adafactor: hardly any memory beside the "
-        "weights and gradients, its learning_rate is relative to the weights (1e-3 to 1e-2).",
-    )
-    flags.DEFINE_enum(
-        "learning_rate_schedule", "linear", ["linear", "cosine", "constant"], "What follows the linear warm-up."
-    )
-    flags.DEFINE_float("weight_decay", 0.01, "Of all weights but LayerNorm's and biases.")
-    flags.DEFINE_float("layerwise_learning_rate_decay", 1.0, "Each layer's rate is that of the layer above times this.")
-    flags.DEFINE_integer("num_frozen_layers", 0, "Do not train the embeddings and so many of the lowest layers.")
-    flags.DEFINE_bool("freeze_embeddings", False, "Do not train the embeddings.")
-    flags.DEFINE_float("ema_decay", 0.0, "Keep moving averages of the weights and evaluate with them; 0.999 is usual.")
-
-
-def define_finetuning_flags(*, max_seq_length: int, num_train_epochs: float) -> None:
-    """What the fine-tuning scripts share beside model, training, precision and devices; defaults differ."""
-    flags.DEFINE_string("spm_model_file", None, "A SentencePiece model, instead of vocab_file.")
-    flags.DEFINE_integer("max_seq_length", max_seq_length, "Longest sequence in pieces; longer ones are cut.")
-    flags.DEFINE_bool("do_train", False, "Whether to train.")
-    flags.DEFINE_bool("do_eval", False, "Whether to evaluate, while and after training if there is any.")
-    flags.DEFINE_bool("do_predict", False, "Whether to predict, after training if there is any.")
-    flags.DEFINE_integer("predict_batch_size", 8, "Examples in a batch of a prediction, over all devices.")
-    flags.DEFINE_float("num_train_epochs", num_train_epochs, "How often each example is learned.")
-    flags.DEFINE_float("warmup_proportion", 0.1, "Share of the steps over which the learning rate rises.")
-    flags.DEFINE_integer("eval_every_steps", 0, "With do_train and do_eval: steps between evaluations; 0: each epoch.")
-    flags.DEFINE_integer(
-        "early_stopping_patience", 0, "Stop after so many evaluations without a better one; 0 goes on to the end."
-    )
-    flags.DEFINE_string(
-        "metric_for_best", None, "Which number of the evaluation decides which weights are kept in best/; or loss."
-    )
-    flags.DEFINE_bool(
-        "overwrite_output_dir", False, "Remove what an earlier training left in output_dir, and start anew."
-    )
-    flags.DEFINE_string("seeds", None, "1,2,3: once with each of these seeds, in output_dir/seed-N, instead of seed.")
-
-
-def define_precision_flags(training: bool = True) -> None:
-    """In what and how the model computes."""
-    flags.DEFINE_enum(
-        "precision",
-        "float32",
-        ["float32", "bfloat16", "float16", "auto"],
-        "What the model computes in, weights excepted; auto: the fastest of this device.",
-    )
-    flags.DEFINE_enum("jit", "auto", ["auto", "on", "off"], "Whether XLA compiles the steps; auto: on GPU and TPU.")
-    if training:
-        flags.DEFINE_bool(
-            "recompute", False, "Save memory: compute each layer again for its gradients, a third slower."
-        )
-
-
-def define_distribution_flags() -> None:
-    """Devices: the original's TPU flags, and `--distribution_strategy`."""
-    flags.DEFINE_string(
-        "distribution_strategy",
-        "auto",
-        "off: one device; mirrored: all GPUs of this machine; multi_worker_mirrored: all machines of TF_CONFIG; tpu; "
-        "auto: mirrored if there are several GPUs.",
-    )
-    flags.DEFINE_bool("use_tpu", False, "Whether to run on a TPU.")
-    flags.DEFINE_string("tpu_name", None, "The TPU's name or grpc://ip:8470 address; local on a TPU VM.")
-    flags.DEFINE_string("tpu_zone", None, "Cloud zone of the TPU, found from metadata if not given.")
-    flags.DEFINE_string("gcp_project", None, "Cloud project of the TPU, found from metadata if not given.")
-    flags.DEFINE_string("master", None, "Address of the TPU if tpu_name is not given.")
-    flags.DEFINE_integer("num_tpu_cores", 8, "Cores of the TPU; used only with use_tpu.")
-
-
-def distribution_config() -> Any:
-    """The `distribution.DistributionConfig` of `define_distribution_flags`."""
-    from bert_tf2.distribution import DistributionConfig
-
-    return from_flags(DistributionConfig)
-
-
-def optimizer_config() -> Any:
-    """The `optimization.OptimizerConfig` of `define_training_flags`."""
-    from bert_tf2.optimization import OptimizerConfig
-
-    return from_flags(OptimizerConfig)
-
-
-def precision_config() -> Any:
-    """The `precision.PrecisionConfig` of `define_precision_flags`."""
-    from bert_tf2.precision import PrecisionConfig
-
-    return from_flags(PrecisionConfig)
-
-
-def given(name: str) -> Any:
-    """A flag's value where it was given; None, not its default, where it was not."""
-    return flags.FLAGS[name].value if flags.FLAGS[name].present else None
-
-
-def from_flags(config: type[Config], **values: Any) -> Config:
-    """A config dataclass with each field from the flag of its name, except those given in `values`."""
-    names = [field.name for field in dataclasses.fields(config) if field.name not in values]
-    return config(**{name: getattr(flags.FLAGS, name) for name in names}, **values)
+def from_flags(config: type[Config]) -> Config:
+    """A dataclass of settings with the values of the flags that were given; else the fields' own defaults."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(field.type):
+            values[field.name] = from_flags(cast(Any, field.type))
+        elif flags.FLAGS[field.name].present:
+            values[field.name] = flags.FLAGS[field.name].value
+    return config(**values)

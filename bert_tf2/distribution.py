@@ -9,53 +9,12 @@ import socket
 import tensorflow as tf
 
 from bert_tf2 import json_files
-from bert_tf2.bounds import check_most
+from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 _SECONDS_TO_CONNECT = 20.0
-STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
-
-
-@dataclasses.dataclass(frozen=True)
-class DistributionConfig:
-    """Devices to run on; the TPU part has the original's names and defaults.
-
-    Attributes:
-      distribution_strategy: "off" one device; "mirrored" every GPU of this machine (every logical CPU device where
-        there is none); "multi_worker_mirrored" all devices of all machines that the environment variable TF_CONFIG
-        names; "tpu" a TPU; "auto" mirrored where there are several GPUs, else off.
-      use_tpu: run on a TPU, the same as "tpu".
-      tpu_name: the TPU's name or its address, `grpc://ip:8470`; "local" for a TPU VM.
-      tpu_zone: Cloud zone, found from the metadata server where it is None.
-      gcp_project: Cloud project, likewise.
-      master: address of the TPU, used where `tpu_name` is not given.
-      num_tpu_cores: cores to use; all of them have to be used, so another number than the TPU's is refused.
-
-    Raises:
-      InputError: an unknown strategy.
-    """
-
-    distribution_strategy: str = "auto"
-    use_tpu: bool = False
-    tpu_name: str | None = None
-    tpu_zone: str | None = None
-    gcp_project: str | None = None
-    master: str | None = None
-    num_tpu_cores: int = 8
-
-    def __post_init__(self) -> None:
-        if self.distribution_strategy not in STRATEGIES:
-            raise InputError(
-                f"Unknown --distribution_strategy {self.distribution_strategy!r}; "
-                f"choose one of {', '.join(STRATEGIES)}."
-            )
-        check_most(self)
-        if self.use_tpu and self.distribution_strategy not in ("auto", "tpu"):
-            raise InputError(
-                f"--use_tpu and --distribution_strategy={self.distribution_strategy} exclude each other; leave one out."
-            )
 
 
 def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:

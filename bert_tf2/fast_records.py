@@ -10,15 +10,14 @@ import gzip
 import io
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.compilation import kernel
+from bert_tf2.configs.choices import Compression
 from bert_tf2.records import RecordWriter, Schema
-
-Compression = Literal["none", "gzip"]
 
 _GZIP_LEVEL = 6  # gzip's own choice
 

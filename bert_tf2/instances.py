@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from bert_tf2.bounds import check_most
+from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import check_floats
 from bert_tf2.sequences import SPECIAL_IN_PAIR
 
 
@@ -12,27 +11,38 @@ from bert_tf2.sequences import SPECIAL_IN_PAIR
 class InstanceParameters:
     """How instances are made; the flags of the same names.
 
-    Attributes:
-      max_seq_length: tokens of an instance at most, the three special ones counted.
-      max_predictions_per_seq: masked positions of an instance at most.
-      masked_lm_prob: share of the tokens that is masked; at least one is, where the limits allow it.
-      short_seq_prob: share of the documents (drawn anew in each round) whose instances aim at a shorter, random length.
-      dupe_factor: rounds over the documents, each with draws of its own.
-      do_whole_word_mask: mask all pieces of a word or none.
-
     Raises:
       InputError: a value that cannot work.
     """
 
-    max_seq_length: int = 128
-    max_predictions_per_seq: int = 20
-    masked_lm_prob: float = 0.15
-    short_seq_prob: float = 0.1
-    dupe_factor: int = 10
-    do_whole_word_mask: bool = False
+    max_seq_length: int = setting(
+        128, help="Tokens of an instance at most, the three special ones counted.", original=True, at_most=MOST_LENGTH
+    )
+    max_predictions_per_seq: int = setting(
+        20, help="Masked tokens of an instance at most.", original=True, at_most=MOST_LENGTH
+    )
+    masked_lm_prob: float = setting(
+        0.15, help="Share of the tokens that is masked; at least one is, where the limits allow it.", original=True
+    )
+    short_seq_prob: float = setting(
+        0.1,
+        help="Share of the documents that are cut into instances shorter than max_seq_length, drawn in each round.",
+        original=True,
+    )
+    dupe_factor: int = setting(
+        10,
+        help="How often to go over the input, each time with other masks and pairs.",
+        original=True,
+        at_most=100_000,
+    )
+    do_whole_word_mask: bool = setting(
+        False,
+        help="Whether all pieces of a word are masked together, instead of each piece by itself.",
+        original=True,
+    )
 
     def __post_init__(self) -> None:
-        check_floats(self)
+        check(self)
         if self.max_seq_length < SPECIAL_IN_PAIR + 2:
             raise InputError(
                 f"--max_seq_length={self.max_seq_length} is too small: {SPECIAL_IN_PAIR} special tokens and one of "
@@ -43,7 +53,6 @@ class InstanceParameters:
                 f"--max_predictions_per_seq={self.max_predictions_per_seq} masks nothing; give at least 1 (usual is "
                 "max_seq_length * masked_lm_prob)."
             )
-        check_most(self)
         for name in ("masked_lm_prob", "short_seq_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"--{name}={getattr(self, name)} is no share; give a number from 0 to 1.")

@@ -9,16 +9,14 @@ import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.configs.choices import ProblemType
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.spilled import row_ranges
-
-ProblemType = Literal["single_label", "multi_label", "regression"]
-PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")
 
 Array = NDArray[Any]
 

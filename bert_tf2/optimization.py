@@ -5,7 +5,6 @@ checkpoints, moving averages, frozen layers and replicas follow from that.
 """
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
@@ -14,51 +13,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
+from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import check_floats
 
 EXCLUDED_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
-SCHEDULES = ("linear", "cosine", "constant")
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
-    """How weights are updated.
-
-    Attributes:
-      optimizer: "bert" (BERT's Adam), "adamw", "lamb" or "adafactor".
-      learning_rate_schedule: "linear", "cosine" or "constant", each behind a linear warm-up.
-      weight_decay: of all weights but LayerNorm's and biases.
-      layerwise_learning_rate_decay: each layer's rate is that of the layer above times this.
-      num_frozen_layers: so many of the lowest layers, and the embeddings below them, are not trained.
-      freeze_embeddings: the embeddings are not trained.
-      ema_decay: decay of the moving averages of the weights, which evaluation then uses; 0 keeps none.
-
-    Raises:
-      InputError: a value is unknown or out of range.
-    """
-
-    optimizer: str = "bert"
-    learning_rate_schedule: str = "linear"
-    weight_decay: float = 0.01
-    layerwise_learning_rate_decay: float = 1.0
-    num_frozen_layers: int = 0
-    freeze_embeddings: bool = False
-    ema_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_floats(self)
-        for name, choices in (("optimizer", tuple(OPTIMIZERS)), ("learning_rate_schedule", SCHEDULES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
-        for name, fits, expected in (
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
-            ("layerwise_learning_rate_decay", 0 < self.layerwise_learning_rate_decay <= 1, "above 0 and at most 1"),
-            ("num_frozen_layers", self.num_frozen_layers >= 0, "at least 0"),
-            ("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1"),
-        ):
-            if not fits:
-                raise InputError(f"--{name}={getattr(self, name)}; it has to be {expected}.")
 
 
 def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:

@@ -5,7 +5,6 @@ its loss scaled, so that small gradients do not vanish (Micikevicius et al., arX
 """
 
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,65 +13,43 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-PRECISIONS = ("float32", "bfloat16", "float16", "auto")
-JIT = ("auto", "on", "off")
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _CPU_WITH_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # as Linux calls them
 
 
-@dataclasses.dataclass(frozen=True)
-class PrecisionConfig:
-    """How the steps are computed.
-
-    Attributes:
-      precision: "float32", "bfloat16", "float16" or "auto", what is fastest on the device.
-      jit: "on", XLA compiles forward and backward pass; "off"; or "auto", on a GPU or TPU.
+def resolved(config: PrecisionConfig) -> PrecisionConfig:
+    """With "auto" decided by the devices of this machine; says so where another precision would be faster.
 
     Raises:
-      InputError: an unknown value.
+      InputError: the device does not compute in this precision.
     """
+    device = _device_type()
+    fastest = _fastest_precision(device)
+    if config.precision == "float32" != fastest:
+        logger.info("Computing in float32; --precision=%s would be faster on this %s.", fastest, device)
+    precision = fastest if config.precision == "auto" else config.precision
+    if precision == "float16" and device == "TPU":
+        raise InputError("--precision=float16: a TPU computes in bfloat16; give --precision=bfloat16.")
+    jit = config.jit if config.jit != "auto" else "off" if device == "CPU" else "on"
+    if "auto" in (config.precision, config.jit):
+        logger.info("Precision %s, XLA %s (%s).", precision, jit, device)
+    return PrecisionConfig(precision, jit)
 
-    precision: str = "float32"
-    jit: str = "auto"
 
-    def __post_init__(self) -> None:
-        for name, choices in (("precision", PRECISIONS), ("jit", JIT)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
-
-    def resolved(self) -> "PrecisionConfig":
-        """With "auto" decided by the devices of this machine; says so where another precision would be faster."""
-        device = _device_type()
-        fastest = _fastest_precision(device)
-        if self.precision == "float32" != fastest:
-            logger.info("Computing in float32; --precision=%s would be faster on this %s.", fastest, device)
-        precision = fastest if self.precision == "auto" else self.precision
-        if precision == "float16" and device == "TPU":
-            raise InputError("--precision=float16: a TPU computes in bfloat16; give --precision=bfloat16.")
-        jit = self.jit if self.jit != "auto" else "off" if device == "CPU" else "on"
-        if "auto" in (self.precision, self.jit):
-            logger.info("Precision %s, XLA %s (%s).", precision, jit, device)
-        return PrecisionConfig(precision, jit)
-
-    @property
-    def compiles(self) -> bool:
-        """Whether XLA compiles the steps, which then want fixed shapes; ask what is `resolved`."""
-        return self.jit == "on"
-
-    @contextlib.contextmanager
-    def policy(self) -> Iterator[None]:
-        """Models made inside compute in this precision; ask what is `resolved`."""
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(_POLICIES[self.precision])
-        try:
-            yield
-        finally:
-            keras.config.set_dtype_policy(before)
+@contextlib.contextmanager
+def policy(config: PrecisionConfig) -> Iterator[None]:
+    """Models made inside compute in this precision; pass what `resolved` returned."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[config.precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _device_type() -> str:

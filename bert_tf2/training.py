@@ -13,15 +13,15 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.batches import INPUT_POSITION, Share, distribute
+from bert_tf2.configs.training import LoopConfig, OptimizerConfig, PrecisionConfig, TrainingConfig
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.events import write_scalars
 from bert_tf2.interruption import StopRequest, stop_request
-from bert_tf2.optimization import Optimizer, OptimizerConfig, make_optimizer
-from bert_tf2.precision import LossScale, PrecisionConfig
+from bert_tf2.optimization import Optimizer, make_optimizer
+from bert_tf2.precision import LossScale
 from bert_tf2.progress import Progress, duration
 from bert_tf2.task_model import Batch, Task, Weighted
-from bert_tf2.training_config import LoopConfig, TrainingConfig
 from bert_tf2.training_schedules import Schedule
 from bert_tf2.training_step import Totals, TrainStep
 

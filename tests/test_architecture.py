@@ -14,15 +14,14 @@ import bert_tf2
 # A module may import from lower levels, and from its own level what SAME_LEVEL says.
 LEVELS = {
     0: [
-        "bounds",
         "character_tables",
         "compilation",
         "config",
+        "configs",
         "errors",
         "fast_tokenizer",
         "files",
         "finite",
-        "flag_values",
         "growing_array",
         "interruption",
         "io",
@@ -47,7 +46,6 @@ LEVELS = {
         "tokenization",
         "tokenizer_choice",
         "unicode_tables",
-        "training_config",
         "vocabulary_case",
         "wordpiece_kernel",
     ],
@@ -120,7 +118,6 @@ SAME_LEVEL = {
     "fast_tokenizer": {"compilation", "files", "tokenization", "unicode_tables", "wordpiece_kernel"},
     "files": {"errors", "io", "text_encoding"},
     "finite": {"errors"},
-    "flag_values": {"errors"},
     "frame_kernel": {"record_kernel"},
     "full_sentences": {"fast_instances", "instances"},
     "heads": {"modeling", "operations"},
@@ -133,6 +130,7 @@ SAME_LEVEL = {
     "mersenne_twister": {"compilation"},
     "model_summary": {"config"},
     "modeling": {"operations"},
+    "metrics": {"configs"},
     "number_kernel": {"compilation"},
     "number_text": {"compilation"},
     "optimization": {"checkpoints"},
@@ -150,7 +148,6 @@ SAME_LEVEL = {
     "tokenization": {"errors", "files"},
     "tokenizer_choice": {"errors", "fast_tokenizer", "files", "sentencepiece_tokenizer"},
     "training": {"distribution", "training_step"},
-    "training_config": {"bounds", "errors", "flag_values"},
     "unicode_tables": {"files", "tokenization"},
     "wordpiece_kernel": {"compilation", "unicode_tables"},
 }

@@ -397,12 +397,12 @@ def test_no_words(kind: dict[str, str], tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"type": "words"}, "--type='words' is unknown; choose one of wordpiece, sentencepiece."),
-        ({"spm_model_type": "char"}, "--spm_model_type='char' is unknown; choose one of unigram, bpe."),
-        ({"vocab_size": 0}, "--vocab_size=0 is too small; give at least 1."),
-        ({"num_unused": -1}, "--num_unused=-1 is too small; give at least 0."),
-        ({"limit_alphabet": 0}, "--limit_alphabet=0 is too small; give at least 1."),
-        ({"min_count": 0}, "--min_count=0 is too small; give at least 1."),
+        ({"type": "words"}, "Unknown --type 'words'; choose one of wordpiece, sentencepiece."),
+        ({"spm_model_type": "char"}, "Unknown --spm_model_type 'char'; choose one of unigram, bpe."),
+        ({"vocab_size": 0}, "--vocab_size=0; it has to be at least 1."),
+        ({"num_unused": -1}, "--num_unused=-1; it has to be at least 0."),
+        ({"limit_alphabet": 0}, "--limit_alphabet=0; it has to be at least 1."),
+        ({"min_count": 0}, "--min_count=0; it has to be at least 1."),
         ({"max_new": 5}, "--max_new limits what --extend adds"),
         ({"extend": "v.txt", "type": "sentencepiece"}, "--extend fills the"),
         ({"type": "sentencepiece"}, r"a SentencePiece model is to be named \*.model"),

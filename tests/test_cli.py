@@ -1,10 +1,15 @@
-"""How scripts start and end: exit status, one sentence, verbosity."""
+"""How scripts start and end, and their flags: made from settings, exit status, one sentence, verbosity."""
 
+import importlib
+import json
+import re
 import subprocess
 import sys
 
 import pytest
 from conftest import REPOSITORY
+
+from bert_tf2.configs.fields import GROUPS, flags_of, is_required, type_of
 
 PROGRAM = """
 import logging
@@ -120,3 +125,157 @@ class TestConfigFile:
         assert (printed.stdout, printed.returncode) == ('{\n  "number": 8\n}\n', 0)
         (tmp_path / "a.json").write_text(printed.stdout)
         assert run("print(flags.FLAGS.number)", f"--config={tmp_path / 'a.json'}").stdout == "8\n"
+
+
+SETTINGS = """
+import dataclasses
+from absl import flags
+from bert_tf2 import cli
+from bert_tf2.configs.fields import FILES, TRAINING, setting
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inner:
+    rate: float = setting(0.5, help="Of learning.", group=TRAINING)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    extra: str | None = setting(None, help="More.", group=FILES)
+    source: str = setting(help="To read.", group=FILES, original=True)
+    target: str = setting("", help="To write.", group=FILES, flag_default=None, needed_if=lambda flags: flags["writes"])
+    writes: bool = setting(True, help="Whether to write.")
+    length: int | None = setting(None, help="Of lines.", flag_default=128)
+    kind: str = setting("a", help="Of it.", choices=("a", "b"))
+    inner: Inner = dataclasses.field(default_factory=Inner)
+cli.define_flags(Config)
+def main():
+    print(dataclasses.asdict(cli.from_flags(Config)))
+cli.run(main)
+"""
+
+
+class TestSettings:
+    def call(self, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", SETTINGS, *arguments], capture_output=True, text=True, cwd=REPOSITORY
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def test_values(self):
+        """What is not given is the field's default, not the one that is shown."""
+        status, printed, said = self.call("--source=s", "--nowrites", "--rate=1")
+        values = {"extra": None, "source": "s", "target": "", "writes": False, "length": None, "kind": "a"}
+        assert (status, printed, said) == (0, f"{ ({**values, 'inner': {'rate': 1.0}}) }\n", "")
+        assert "'length': 128" in self.call("--source=s", "--target=t", "--length=128")[1]
+
+    def test_missing_flags_are_named_at_once(self):
+        for arguments, sentence in (
+            ((), "--source and --target are missing"),
+            (("--nowrites",), "--source is missing"),
+            (("--source=s", "--kind=b"), "--target is missing"),
+        ):
+            assert self.call(*arguments) == (1, "", f"ERROR: {sentence}; --help lists the flags.\n")
+        assert self.call("--kind=c")[2].startswith("ERROR: flag --kind=c: value should be one of <a|b>; --help")
+
+    def test_help_has_sections_and_the_originals_flags_first(self):
+        status, printed, _ = self.call("--help")
+        assert status == 1
+        sections = ["Files:", "Task:", "Training:", "Files of flags:"]
+        assert [line for line in printed.splitlines() if line in sections] == sections
+        lines = [line.strip() for line in printed.splitlines()]
+        files = lines[lines.index("Files:") + 1 : lines.index("Task:") - 1]
+        assert files == ["--source: To read. (needed)", "--extra: More.", "--target: To write."]
+        assert "--length: Of lines. (default: 128)" in lines
+        assert "--kind: <a|b>: Of it. (default: a)" in lines
+        assert "--[no]writes: Whether to write. (default: true)" in lines
+
+
+CONFIGS = {
+    "build_vocab": ("vocabulary", "VocabularyConfig"),
+    "convert_checkpoint": ("conversion_config", "ConversionConfig"),
+    "create_pretraining_data": ("pretraining_data_config", "PretrainingDataConfig"),
+    "export_model": ("export.config", "ExportConfig"),
+    "extract_features": ("feature_config", "FeatureConfig"),
+    "run_classifier": ("classification.config", "ClassificationConfig"),
+    "run_ner": ("tagging.config", "TaggingConfig"),
+    "run_pretraining": ("pretraining_config", "PretrainingConfig"),
+    "run_squad": ("squad.config", "SquadConfig"),
+}
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+OF_ALL_SCRIPTS = {"config", "print_config", "help", "verbosity"}
+OF_OTHER_PROGRAMS = {
+    "logdir",  # TensorBoard's
+    *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's
+}
+
+
+def config_of(script: str) -> type:
+    module, name = CONFIGS[script]
+    return getattr(importlib.import_module(f"bert_tf2.tasks.{module}"), name)
+
+
+def test_all_scripts_are_known() -> None:
+    scripts = {path.stem for path in REPOSITORY.glob("*.py")}
+    assert scripts == {*CONFIGS, "demo"}
+
+
+@pytest.mark.parametrize("script", CONFIGS)
+def test_every_field_is_a_flag_and_every_flag_a_field(script: str) -> None:
+    program = (
+        f"import {script}, json; from absl import flags; found = flags.FLAGS.flags_by_module_dict()['{script}']; "
+        "print(json.dumps([[f.name, f.default, f.boolean, getattr(f.parser, 'enum_values', [])] for f in found]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    defined = {name: flag for name, *flag in json.loads(done.stdout)}
+    settings = {field.name: (field, said) for field, said in flags_of(config_of(script))}
+    assert defined.keys() == settings.keys()
+    for name, (field, said) in settings.items():
+        default = None if is_required(field) else field.default if said.flag_default is ... else said.flag_default
+        assert defined[name] == [default, type_of(field) is bool, list(said.choices)], name
+        assert field.metadata, f"{name} is not made by `setting`"
+        assert said.help.endswith("."), name
+        assert said.group in GROUPS, name
+
+
+def test_documents_name_flags_that_there_are() -> None:
+    names = {field.name for script in CONFIGS for field, _ in flags_of(config_of(script))}
+    names |= OF_ALL_SCRIPTS | OF_OTHER_PROGRAMS
+    for path in DOCUMENTS:
+        found = set(re.findall(r"(?<![\w-])--([a-z][a-z0-9_]*)", path.read_text(encoding="utf-8")))
+        assert not {name for name in found if name not in names and name.removeprefix("no") not in names}, path.name
+
+
+DEVICES = {"use_tpu", "tpu_name", "tpu_zone", "gcp_project", "master", "num_tpu_cores"}
+TRAINING = {
+    *("bert_config_file", "output_dir", "init_checkpoint", "max_seq_length", "do_train", "train_batch_size"),
+    *("learning_rate", "save_checkpoints_steps", "iterations_per_loop"),
+    *DEVICES,
+}
+FINETUNING = {
+    *("vocab_file", "do_lower_case", "do_predict", "predict_batch_size", "num_train_epochs", "warmup_proportion"),
+    *TRAINING,
+}
+ORIGINAL = {
+    "create_pretraining_data": {
+        *("input_file", "output_file", "vocab_file", "do_lower_case", "do_whole_word_mask", "max_seq_length"),
+        *("max_predictions_per_seq", "random_seed", "dupe_factor", "masked_lm_prob", "short_seq_prob"),
+    },
+    "extract_features": {
+        *("input_file", "output_file", "layers", "bert_config_file", "max_seq_length", "init_checkpoint", "vocab_file"),
+        *("do_lower_case", "batch_size", "use_one_hot_embeddings"),
+        *DEVICES - {"tpu_name", "tpu_zone", "gcp_project"},
+    },
+    "run_classifier": {*FINETUNING, "data_dir", "task_name", "do_eval", "eval_batch_size"},
+    "run_pretraining": {
+        *("input_file", "max_predictions_per_seq", "do_eval", "eval_batch_size", "num_train_steps", "num_warmup_steps"),
+        *("max_eval_steps", *TRAINING),
+    },
+    "run_squad": {
+        *("train_file", "predict_file", "doc_stride", "max_query_length", "n_best_size", "max_answer_length"),
+        *("verbose_logging", "version_2_with_negative", "null_score_diff_threshold", *FINETUNING),
+    },
+}
+
+
+@pytest.mark.parametrize("script", ORIGINAL)
+def test_flags_that_the_original_has_are_marked(script: str) -> None:
+    """Those of this script are; none is that no script of the original has."""
+    marked = {field.name for field, said in flags_of(config_of(script)) if said.original}
+    assert ORIGINAL[script] <= marked <= set().union(*ORIGINAL.values())

@@ -3,7 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from bert_tf2.distribution import DistributionConfig, Workers, make_strategy
+from bert_tf2.configs.training import DistributionConfig
+from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 
 

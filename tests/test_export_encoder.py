@@ -121,7 +121,7 @@ def test_hugging_face_folders(architecture: str, outputs: set[str], tmp_path: Pa
 def test_moving_averages(folder: Path, tmp_path: Path):
     tiny.write_model_files(tmp_path)
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(64, seed=1))
-    from bert_tf2.optimization import OptimizerConfig
+    from bert_tf2.configs.training import OptimizerConfig
 
     optimizer = OptimizerConfig(ema_decay=0.9)
     tiny.run(tmp_path, train_file=train, predict_file=train, do_train=True, do_predict=True, optimizer=optimizer)

@@ -53,7 +53,9 @@ def test_flags_and_defaults_are_the_originals():
 def test_required_flags():
     done = subprocess.run(SCRIPT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "ERROR: --input_file is missing; --help lists the flags.\n"
+    assert done.stderr == (
+        "ERROR: --input_file, --output_file and --init_checkpoint are missing; --help lists the flags.\n"
+    )
 
 
 def test_a_mistake_is_one_sentence(model, tmp_path):

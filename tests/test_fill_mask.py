@@ -14,7 +14,7 @@ from rounding import assert_close, forward
 from tiny_huggingface import PIECES, write_folder
 
 from bert_tf2 import checkpoints, initialization
-from bert_tf2.distribution import DistributionConfig
+from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.tasks import fill_mask
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
@@ -106,7 +106,7 @@ def test_a_line_without_a_mask(model, tmp_path, caplog):
 def test_case_follows_the_vocabulary(tmp_path):
     model = write_folder(tmp_path / "model", "BertForPreTraining")
     (model / "tokenizer_config.json").unlink()
-    config = PretrainingConfig("", "", "none", init_checkpoint=str(model), do_predict=True)
+    config = PretrainingConfig(output_dir="none", init_checkpoint=str(model), do_predict=True)
 
     def tokens():
         return fill_mask.MaskFiller.load(config)._tokens("A co[MASK]")
@@ -155,7 +155,7 @@ def test_not_utf_8(model, tmp_path):
 
 
 def test_defaults():
-    config = PretrainingConfig("", "", "o", do_predict=True)
+    config = PretrainingConfig(output_dir="o", do_predict=True)
     assert config.predict_file == "-"
     assert not dataclasses.replace(config, do_eval=True, do_predict=False).do_predict
 
@@ -171,7 +171,7 @@ def test_script(model, tmp_path):
 
     refused = subprocess.run([*script, "--do_eval"], input="", capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "--input_file must have a value, except with --do_predict alone; --help" in refused.stderr
+    assert "--input_file is missing; --help" in refused.stderr
 
 
 def test_logs_what_was_used(model, text, tmp_path, caplog):

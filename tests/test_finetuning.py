@@ -17,9 +17,9 @@ from rounding import assert_close, assert_results_close, backward, forward
 from tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2 import checkpoints
+from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
-from bert_tf2.optimization import OptimizerConfig
 
 pytestmark = pytest.mark.numeric
 

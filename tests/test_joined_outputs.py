@@ -23,7 +23,11 @@ def config(tmp_path: Path) -> PretrainingDataConfig:
     (tmp_path / "out").mkdir()
     for name in "ab":
         (tmp_path / "out" / name).write_bytes(b"old")
-    return PretrainingDataConfig(f"{tmp_path}/text", f"{tmp_path}/out/a,{tmp_path}/out/b", f"{tmp_path}/vocab")
+    return PretrainingDataConfig(
+        input_file=f"{tmp_path}/text",
+        output_file=f"{tmp_path}/out/a,{tmp_path}/out/b",
+        vocab_file=f"{tmp_path}/vocab",
+    )
 
 
 def jobs_of(config: PretrainingDataConfig) -> list[Job]:

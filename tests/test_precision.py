@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from bert_tf2 import precision
+from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.errors import InputError
-from bert_tf2.precision import LossScale, PrecisionConfig
+from bert_tf2.precision import LossScale
 
 pytestmark = pytest.mark.numeric
 
@@ -29,12 +30,12 @@ def test_auto_is_what_suits_the_device(monkeypatch, caplog, device, details, exp
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: {"compute_capability": details})
     caplog.set_level("INFO")
-    found = PrecisionConfig("auto", "auto").resolved()
+    found = precision.resolved(PrecisionConfig("auto", "auto"))
     assert (found.precision, found.jit) == expected
     assert found.compiles == (expected[1] == "on")
     assert f"Precision {expected[0]}, XLA {expected[1]} ({device})." in caplog.messages
     caplog.clear()
-    exact = PrecisionConfig().resolved()
+    exact = precision.resolved(PrecisionConfig())
     assert exact.precision == "float32"
     hint = f"Computing in float32; --precision={expected[0]} would be faster on this {device}."
     assert (hint in caplog.messages) == (expected[0] != "float32")
@@ -47,7 +48,7 @@ def test_mistakes(monkeypatch):
         PrecisionConfig(jit="yes")
     monkeypatch.setattr(precision, "_device_type", lambda: "TPU")
     with pytest.raises(InputError, match="a TPU computes in bfloat16; give --precision=bfloat16"):
-        PrecisionConfig("float16").resolved()
+        precision.resolved(PrecisionConfig("float16"))
 
 
 def test_features_of_this_processor():
@@ -56,7 +57,7 @@ def test_features_of_this_processor():
 
 def test_the_policy_holds_inside_alone():
     before = keras.config.dtype_policy().name
-    with PrecisionConfig("bfloat16", "off").policy():
+    with precision.policy(PrecisionConfig("bfloat16", "off")):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == before
 

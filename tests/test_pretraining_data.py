@@ -282,7 +282,12 @@ def test_case_of_the_vocabulary(folder, tmp_path, caplog, pieces, do_lower_case,
     vocab = tmp_path / "vocab.txt"
     vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]) + "\n")
     caplog.set_level(logging.WARNING)
-    settings = PretrainingDataConfig(f"{folder}/0.txt", str(tmp_path / "out"), str(vocab), do_lower_case=do_lower_case)
+    settings = PretrainingDataConfig(
+        input_file=f"{folder}/0.txt",
+        output_file=str(tmp_path / "out"),
+        vocab_file=str(vocab),
+        do_lower_case=do_lower_case,
+    )
     pretraining_data._warn_of_vocabulary(settings)
     if sentence is None:
         assert not caplog.messages

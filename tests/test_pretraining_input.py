@@ -23,9 +23,9 @@ def data(tmp_path_factory):
         for index in range(90):
             writer.write(schema.encode({name: value[index] for name, value in examples.items()}))
     config = PretrainingConfig(
-        "config",
-        str(path),
-        "out",
+        bert_config_file="config",
+        input_file=str(path),
+        output_dir="out",
         max_seq_length=LENGTH,
         max_predictions_per_seq=PREDICTIONS,
         do_train=True,

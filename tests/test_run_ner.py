@@ -17,9 +17,9 @@ from rounding import assert_results_close, forward
 from tiny_tagging import config, run, sentences, write_conll, write_model_files
 
 from bert_tf2 import checkpoints
+from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
-from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.task_description import TaggingDescription

@@ -18,9 +18,9 @@ from conftest import GOLDEN, REPOSITORY, TINY_CONFIG, unlisted
 
 from bert_tf2 import checkpoints
 from bert_tf2.config import BertConfig
+from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
-from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks import pretraining
 from bert_tf2.tasks.conversion import ConversionConfig, convert
 from bert_tf2.tasks.pretraining import PretrainingConfig

@@ -100,7 +100,7 @@ def evaluation_lines(folder: Path) -> list[str]:
 
 
 def test_defaults_change_nothing(made: Path) -> None:
-    config = PretrainingConfig("c", "i", "o", do_eval=True)
+    config = PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_eval=True)
     assert (config.masking, config.use_nsp, config.vocab_file) == ("static", True, None)
     assert (config.masked_lm_prob, config.do_whole_word_mask) == (0.15, False)
 

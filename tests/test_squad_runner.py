@@ -282,7 +282,7 @@ def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tm
         path.unlink()
     program = f"""if True:
         import tensorflow as tf
-        from bert_tf2.distribution import DistributionConfig
+        from bert_tf2.configs.training import DistributionConfig
         from bert_tf2.tasks import unfinished_output
         from bert_tf2.tasks.squad import logits, runner
         cpu = tf.config.list_physical_devices("CPU")[0]

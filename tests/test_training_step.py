@@ -9,8 +9,8 @@ from rounding import SUM, assert_close, assert_trained_close
 from two_devices import examples
 
 from bert_tf2.config import BertConfig
-from bert_tf2.optimization import OptimizerConfig
-from bert_tf2.precision import PrecisionConfig
+from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
+from bert_tf2.precision import policy
 from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig
 from bert_tf2.training_schedules import make_schedule
@@ -31,7 +31,7 @@ def trained(folder, steps=STEPS, optimizer=None, precision=None, rate=RATE, rows
     config = BertConfig(**TINY_CONFIG, initializer_range=0.1, **options.pop("model", NO_DROPOUT))
     keras.utils.set_random_seed(7)
     precision = precision or PrecisionConfig("float32", "off")
-    with precision.policy():
+    with policy(precision):
         model = PretrainingModel(config, recompute=options.pop("recompute", False))
     loop = TrainingConfig(output_dir=str(folder), num_train_steps=steps, batch_size=BATCH, **options)
     trainer = Trainer.create(model, make_schedule("linear", rate, 12, 2), STRATEGY, loop, optimizer, precision)

@@ -12,7 +12,8 @@ import tensorflow as tf
 from conftest import TINY_CONFIG
 
 from bert_tf2.config import BertConfig
-from bert_tf2.distribution import DistributionConfig, make_strategy
+from bert_tf2.configs.training import DistributionConfig
+from bert_tf2.distribution import make_strategy
 from bert_tf2.evaluation import evaluate
 from bert_tf2.tasks.pretraining import PretrainingModel
 from bert_tf2.training import Trainer, TrainingConfig

@@ -3,7 +3,6 @@
 import dataclasses
 import fnmatch
 import logging
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,55 +13,14 @@ from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError, some
 from bert_tf2.huggingface_config import FolderConfig, default_labels
 from bert_tf2.tasks import conversion_output, conversion_source
+from bert_tf2.tasks.conversion_config import HEADS, ConversionConfig
 from bert_tf2.tasks.conversion_source import Source
 from bert_tf2.tokenizer_choice import check_vocab_size
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("google", "huggingface")
-HEADS = ("classifier", "tagger")
 _OF_VOCABULARY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
 _NEW_PIECES_SHOWN = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class ConversionConfig:
-    """What convert_checkpoint.py is asked to do; the flags of the same names.
-
-    Attributes:
-      init_checkpoint: the model: a checkpoint's prefix, a folder with a checkpoint, or a Hugging Face folder.
-      output_dir: the folder to make.
-      output_format: "google" or "huggingface"; None for the other one than the model's, and with `grow_vocab` its own.
-      bert_config_file: instead of the config in the model's folder.
-      vocab_file: instead of the vocabulary in the model's folder.
-      do_lower_case: of the tokenizer; None for what the model's folder says, else what its vocabulary looks like.
-      head: what `output_weights` is, "classifier" or "tagger"; None for what the model's folder says, else classifier.
-      allow_unused: comma-separated names or patterns of what may be left out.
-      grow_vocab: a vocabulary with more pieces for the model.
-
-    Raises:
-      InputError: a value is impossible, or `output_dir` is not free.
-    """
-
-    init_checkpoint: str
-    output_dir: str
-    output_format: str | None = None
-    bert_config_file: str | None = None
-    vocab_file: str | None = None
-    do_lower_case: bool | None = None
-    head: str | None = None
-    allow_unused: str = ""
-    grow_vocab: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, choices in (("output_format", FORMATS), ("head", HEADS)):
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise InputError(f"Unknown --{name} {value!r}; choose one of {', '.join(choices)}.")
-        if os.path.isfile(self.output_dir) or (os.path.isdir(self.output_dir) and os.listdir(self.output_dir)):
-            raise InputError(
-                f"--output_dir={self.output_dir} is there already and not an empty folder; name a new one."
-            )
 
 
 def convert(config: ConversionConfig) -> None:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints, files, huggingface, initialization
 from bert_tf2.config import BertConfig
+from bert_tf2.configs.choices import ProblemType
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
 from bert_tf2.io import atomic, run_files
-from bert_tf2.metrics import ProblemType
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.conversion_source import PROBLEM_TYPES

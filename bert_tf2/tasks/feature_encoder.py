@@ -15,10 +15,8 @@ import tensorflow as tf
 
 from bert_tf2 import modeling
 from bert_tf2.finite import check_finite
+from bert_tf2.tasks.feature_config import CLS, MAX, POOLER, TOKENS
 from bert_tf2.tasks.feature_input import Array, Sequences
-
-TOKENS, MEAN, MAX, CLS, POOLER = "none", "mean", "max", "cls", "pooler"
-POOLINGS = (TOKENS, MEAN, MAX, CLS, POOLER)
 
 Features = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 

@@ -4,7 +4,6 @@ Follows google-research/bert `extract_features.py`.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import logging
 import os
@@ -17,107 +16,23 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, files, initialization, line_blocks, modeling
-from bert_tf2.bounds import check_most
-from bert_tf2.distribution import DistributionConfig, make_strategy
+from bert_tf2.configs.training import PrecisionConfig
+from bert_tf2.distribution import make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.initialization import Pretrained
 from bert_tf2.line_blocks import STANDARD_INPUT
-from bert_tf2.precision import PrecisionConfig
+from bert_tf2.precision import policy, resolved
 from bert_tf2.progress import Progress
 from bert_tf2.tasks import feature_encoder, feature_input, feature_outputs
-from bert_tf2.tasks.feature_encoder import POOLER, POOLINGS, TOKENS, Encoder
+from bert_tf2.tasks.feature_config import POOLER, STANDARD_OUTPUT, FeatureConfig
+from bert_tf2.tasks.feature_encoder import Encoder
 from bert_tf2.tasks.feature_input import Sequences
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
 
 logger = logging.getLogger(__name__)
 
-STANDARD_OUTPUT = "-"
 _POOLER_WEIGHTS = "bert/pooler/"
 _BLOCK_BYTES = 1 << 27  # of vectors that are held at a time
-
-
-@dataclasses.dataclass(frozen=True)
-class FeatureConfig:
-    """What `extract_features.py` was asked to do; names and defaults are the original's where it has them.
-
-    Attributes:
-      input_file: lines of text; "-" is standard input.
-      output_file: what to write; "-" is standard output.
-      init_checkpoint: the model's weights.
-      bert_config_file: its sizes; those beside the checkpoint where it is None.
-      vocab_file: its vocabulary, likewise; or
-      spm_model_file: its SentencePiece model, likewise.
-      do_lower_case: whether to strip case and accents; None: as the checkpoint's folder says, else true.
-      layers: numbers of layers with commas between, counted as Python's indices.
-      max_seq_length: tokens of a sequence at most; longer ones are cut.
-      batch_size: sequences in a batch at most, over all devices; on a CPU, fewer where they are long.
-      output_format: "json", "npy", "npz" or "parquet".
-      pooling: "none", a vector for each token; else one for each line: "mean", "max", "cls" or "pooler".
-      precision: in what the model computes.
-      distribution: devices.
-
-    Raises:
-      InputError: a value is impossible.
-    """
-
-    input_file: str
-    output_file: str
-    init_checkpoint: str
-    bert_config_file: str | None = None
-    vocab_file: str | None = None
-    spm_model_file: str | None = None
-    do_lower_case: bool | None = None
-    layers: str = "-1,-2,-3,-4"
-    max_seq_length: int = 128
-    batch_size: int = 32
-    output_format: str = "json"
-    pooling: str = TOKENS
-    precision: PrecisionConfig = dataclasses.field(default_factory=PrecisionConfig)
-    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
-
-    def __post_init__(self) -> None:
-        for name, lowest in (("max_seq_length", 3), ("batch_size", 1)):
-            if getattr(self, name) < lowest:
-                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least {lowest}.")
-        check_most(self)
-        for name, choices in (("output_format", feature_outputs.FORMATS), ("pooling", POOLINGS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
-        if self.vocab_file and self.spm_model_file:
-            raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
-        _ = self.layer_numbers
-        if self.pooling == POOLER and self.layers != type(self).layers:
-            raise InputError(
-                "--pooling=pooler is what the model makes of its last layer, so --layers has no effect; leave it away."
-            )
-        if self.output_file == STANDARD_OUTPUT and self.output_format != "json":
-            raise InputError(
-                f"--output_format={self.output_format} cannot be written to standard output; give a file as "
-                "--output_file, or --output_format=json."
-            )
-        if self.distribution.distribution_strategy == "multi_worker_mirrored":
-            raise InputError(
-                "--distribution_strategy=multi_worker_mirrored: one machine writes the output; divide the input and "
-                "start one process on each machine."
-            )
-        feature_outputs.check_format(self.output_format, self.of_tokens)
-
-    @property
-    def layer_numbers(self) -> tuple[int, ...]:
-        """The numbers of `layers`; none where the pooler's vectors are wanted."""
-        if self.pooling == POOLER:
-            return ()
-        try:
-            return tuple(int(number) for number in self.layers.split(","))
-        except ValueError:
-            raise InputError(
-                f"--layers={self.layers}; numbers of layers with commas between were expected: -1,-2 are the last two."
-            ) from None
-
-    @property
-    def of_tokens(self) -> bool:
-        """Whether there is a vector for each token; else for each line."""
-        return self.pooling == TOKENS
 
 
 def run(config: FeatureConfig) -> int:
@@ -133,7 +48,7 @@ def run(config: FeatureConfig) -> int:
     paths = line_blocks.find(config.input_file)
     _check_files(config, paths)
     strategy = make_strategy(config.distribution)
-    precision = config.precision.resolved()
+    precision = resolved(config.precision)
     foundation = _find_foundation(config)
     extraction = _Extraction(config, paths, foundation, strategy, precision)
     with contextlib.ExitStack() as opened:
@@ -193,7 +108,7 @@ class _Extraction:
         self._config, self._paths, self._foundation, self._precision = config, paths, foundation, precision
         self._tokenizer = foundation.tokenizer(foundation.do_lower_case)
         bert_config, numbers = foundation.bert_config, config.layer_numbers
-        with strategy.scope(), precision.policy():
+        with strategy.scope(), policy(precision):
             model = modeling.BertModel(bert_config)
         variables = checkpoints.tf_variables(model.named_variables())
         report = initialization.load(variables, config.init_checkpoint)

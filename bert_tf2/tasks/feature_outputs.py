@@ -20,7 +20,6 @@ from bert_tf2.number_text import rows_as_text
 from bert_tf2.tasks.feature_input import Array, Sequences
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput
 
-FORMATS = ("json", "npy", "npz", "parquet")
 _TEXT = "lines.jsonl"
 _ARRAYS = {"values.npy": "float32", "row_splits.npy": "int64", "input_ids.npy": "int32"}
 _WHOLE = "whole"

@@ -16,6 +16,7 @@ from bert_tf2 import checkpoints, files, initialization, line_blocks
 from bert_tf2.errors import InputError
 from bert_tf2.finite import check_finite
 from bert_tf2.io import run_files
+from bert_tf2.precision import policy, resolved
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.feature_input import split_line
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
@@ -143,7 +144,7 @@ class MaskFiller:
             guesses_case=True,  # there is no --do_lower_case
         )
         bert_config, tokenizer = pretrained.bert_config, pretrained.tokenizer(pretrained.do_lower_case)
-        with config.precision.resolved().policy():
+        with policy(resolved(config.precision)):
             model = PretrainingModel(bert_config, with_next_sentence=False)
         variables = checkpoints.tf_variables(model.named_variables)
         report = initialization.load(variables, checkpoint)

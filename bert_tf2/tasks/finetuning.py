@@ -15,13 +15,14 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints, example_batches, initialization, model_summary, run_folder, spilled, training
 from bert_tf2.batches import Share
+from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.distribution import Workers
 from bert_tf2.errors import InputError
 from bert_tf2.evaluation import Arrays, predict_batches
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.initialization import Pretrained
 from bert_tf2.io import run_files
-from bert_tf2.precision import PrecisionConfig
+from bert_tf2.precision import policy, resolved
 from bert_tf2.tasks.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.foundation import check_not_inside
@@ -104,9 +105,9 @@ class Finetuning:
         dispensable: Collection[str] = (),
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed."""
-        precision = config.precision.resolved()
+        precision = resolved(config.precision)
         keras.utils.set_random_seed(config.seed)
-        with strategy.scope(), precision.policy():
+        with strategy.scope(), policy(precision):
             model = make_model()
         logger.info("%s", model_summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, files, dispensable)

@@ -3,86 +3,94 @@
 import dataclasses
 import re
 
-from bert_tf2 import training
-from bert_tf2.bounds import MOST_SEED
-from bert_tf2.distribution import DistributionConfig
+from bert_tf2.configs.fields import (
+    ACTIONS,
+    EVALUATION,
+    MODEL,
+    MOST_BATCH,
+    MOST_LENGTH,
+    MOST_SEED,
+    TRAINING,
+    check_has_effect,
+    setting,
+)
+from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import check_has_effect
-from bert_tf2.optimization import OptimizerConfig
-from bert_tf2.precision import PrecisionConfig
 
 CLASS_WEIGHTS = ("none", "balanced")
 _MOST_EPOCHS = 1_000_000  # so that steps are numbers that TensorFlow can count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuningConfig(training.LoopConfig):
+class FinetuningConfig(RunConfig):
     """What the flags say that all fine-tuning tasks have; names and defaults are the original's where it has them.
 
-    Attributes:
-      output_dir: folder of checkpoints, results and TensorBoard events.
-      init_checkpoint: what to start from where `output_dir` has no checkpoint yet.
-      bert_config_file: the model's sizes; those beside the checkpoint where it is None.
-      vocab_file: the model's vocabulary, likewise; or
-      spm_model_file: its SentencePiece model, likewise.
-      do_lower_case: whether to strip case and accents; None: as the checkpoint's folder says, else true.
-      max_seq_length: tokens of a sequence at most; None: the task's choice.
-      do_train: whether to train.
-      do_eval: whether to evaluate.
-      do_predict: whether to predict.
-      train_batch_size: examples in a step, over all devices.
-      eval_batch_size: examples in an evaluation batch, over all devices.
-      predict_batch_size: examples in a batch of a prediction, over all devices.
-      learning_rate: highest rate of the schedule.
-      num_train_epochs: how often each example is learned.
-      warmup_proportion: share of the steps in which the rate rises.
-      eval_every_steps: steps between evaluations of a training with `do_eval`; 0: after each epoch.
-      early_stopping_patience: after how many evaluations without a better one training ends; 0: never.
-      metric_for_best: which number of the evaluation says which is the best; None: the task's choice.
-      overwrite_output_dir: whether to remove what an earlier training left in `output_dir`.
-      seeds: "1,2,3": a training for each, in a folder of its own; None: one, with `seed`.
-      dry_run: whether to check everything and write nothing.
-      recompute: whether to compute each layer again for its gradients, to save memory.
-      optimizer: how weights are updated.
-      precision: in what the model computes.
-      distribution: devices.
+    What is None and belongs to the model is what `output_dir` or `init_checkpoint` says, or the task's choice.
 
     Raises:
       InputError: a value is impossible, or nothing is to be done.
     """
 
-    output_dir: str
-    init_checkpoint: str | None = None
-    bert_config_file: str | None = None
-    vocab_file: str | None = None
-    spm_model_file: str | None = None
-    do_lower_case: bool | None = None
-    max_seq_length: int | None = None
-    do_train: bool = False
-    do_eval: bool = False
-    do_predict: bool = False
-    train_batch_size: int = 32
-    eval_batch_size: int = 8
-    predict_batch_size: int = 8
-    learning_rate: float = 5e-5
-    num_train_epochs: float = 3.0
-    warmup_proportion: float = 0.1
-    eval_every_steps: int = 0
-    early_stopping_patience: int = 0
-    metric_for_best: str | None = None
-    overwrite_output_dir: bool = False
-    seeds: str | None = None
-    dry_run: bool = False
-    recompute: bool = False
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    precision: PrecisionConfig = dataclasses.field(default_factory=PrecisionConfig)
-    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+    vocab_file: str | None = setting(
+        None, help="The vocabulary that the model was or will be trained on.", group=MODEL, original=True
+    )
+    spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
+    do_lower_case: bool | None = setting(
+        None,
+        help="Whether to lower-case the text: true for uncased models, false for cased and multilingual cased ones.",
+        group=MODEL,
+        original=True,
+        flag_default=True,
+    )
+    max_seq_length: int | None = setting(
+        None,
+        help="Longest sequence in pieces; longer ones are cut.",
+        group=MODEL,
+        original=True,
+        at_least=3,
+        at_most=MOST_LENGTH,
+        flag_default=128,
+    )
+    predict_batch_size: int = setting(
+        8,
+        help="Examples in a batch of a prediction, over all devices.",
+        group=TRAINING,
+        original=True,
+        at_least=1,
+        at_most=MOST_BATCH,
+    )
+    num_train_epochs: float = setting(
+        3.0, help="How often each example is learned.", group=TRAINING, original=True, at_least=0, at_most=_MOST_EPOCHS
+    )
+    warmup_proportion: float = setting(
+        0.1,
+        help="Share of the steps over which the learning rate rises.",
+        group=TRAINING,
+        original=True,
+        at_least=0,
+        at_most=1,
+    )
+    eval_every_steps: int = setting(
+        0, help="With do_train and do_eval: steps between evaluations; 0: each epoch.", group=EVALUATION, at_least=0
+    )
+    early_stopping_patience: int = setting(
+        0,
+        help="Stop after so many evaluations without a better one; 0 goes on to the end.",
+        group=EVALUATION,
+        at_least=0,
+    )
+    metric_for_best: str | None = setting(
+        None, help="Which number of the evaluation decides which weights are kept in best/; or loss.", group=EVALUATION
+    )
+    overwrite_output_dir: bool = setting(
+        False, help="Remove what an earlier training left in output_dir, and start anew.", group=ACTIONS
+    )
+    seeds: str | None = setting(
+        None, help="1,2,3: once with each of these seeds, in output_dir/seed-N, instead of seed.", group=TRAINING
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.do_train or self.do_eval or self.do_predict):
-            raise InputError("Nothing to do: give --do_train, --do_eval, --do_predict or several of them.")
-        self._check_numbers()
         if self.vocab_file and self.spm_model_file:
             raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
         if self.overwrite_output_dir and not self.do_train:
@@ -96,21 +104,6 @@ class FinetuningConfig(training.LoopConfig):
             "needs --do_train and --do_eval: it is about the evaluations of a training; give both or omit it",
         )
         _ = self.all_seeds
-
-    def _check_numbers(self) -> None:
-        least = {"eval_every_steps": 0, "early_stopping_patience": 0, "max_seq_length": 3}
-        names = ("train_batch_size", "eval_batch_size", "predict_batch_size", *least)
-        for name in names:
-            value, lowest = getattr(self, name), least.get(name, 1)
-            if value is not None and value < lowest:
-                raise InputError(f"--{name}={value}; it has to be at least {lowest}.")
-        for name, fits, expected in (
-            ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("num_train_epochs", 0 <= self.num_train_epochs <= _MOST_EPOCHS, f"from 0 to {_MOST_EPOCHS:,}"),
-            ("warmup_proportion", 0 <= self.warmup_proportion <= 1, "from 0 to 1"),
-        ):
-            if not fits:
-                raise InputError(f"--{name}={getattr(self, name)}; it has to be {expected}.")
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -143,15 +136,3 @@ class FinetuningConfig(training.LoopConfig):
     def num_warmup_steps(self, examples: int) -> int:
         """Those of them in which the learning rate rises."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
-
-
-def check_class_weights(config: FinetuningConfig, value: str) -> None:
-    """Checks `--class_weights`, which tasks with classes have.
-
-    Raises:
-      InputError: it is none of `CLASS_WEIGHTS`, or nothing is trained, so that it has no effect.
-    """
-    if value not in CLASS_WEIGHTS:
-        raise InputError(f"Unknown --class_weights {value!r}; choose one of {', '.join(CLASS_WEIGHTS)}.")
-    needed = "needs --do_train: it weights the loss of a training; omit it"
-    check_has_effect(config, ("class_weights",), config.do_train, needed)

@@ -25,9 +25,10 @@ from bert_tf2 import (
     training,
 )
 from bert_tf2.config import BertConfig
+from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
-from bert_tf2.precision import PrecisionConfig
+from bert_tf2.precision import policy, resolved
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
 from bert_tf2.tasks.pretraining_input import PretrainingData, explained, log_input, vocabulary_for
@@ -51,7 +52,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
       Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
     """
     strategy = make_strategy(config.distribution)
-    precision = config.precision.resolved()
+    precision = resolved(config.precision)
     bert_config = initialization.find_bert_config(
         config.init_checkpoint, config.bert_config_file or None, config.output_dir
     )
@@ -70,7 +71,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     log_input(config, paths, source)
 
     keras.utils.set_random_seed(config.seed)
-    with strategy.scope(), precision.policy():
+    with strategy.scope(), policy(precision):
         model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
     logger.info("%s", model_summary.summary(bert_config, model.named_variables))
     job = _Job(config, bert_config, model, strategy, precision, data)

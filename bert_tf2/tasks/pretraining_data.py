@@ -16,151 +16,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bert_tf2 import files, json_files, locks, text_groups
-from bert_tf2.bounds import check_most
 from bert_tf2.errors import InputError
-from bert_tf2.fast_records import Compression
-from bert_tf2.flag_values import check_floats
-from bert_tf2.instances import InstanceParameters
 from bert_tf2.io import atomic, run_files
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tasks import pretraining_groups
 from bert_tf2.tasks.joined_outputs import JoinedOutputs, remove
+from bert_tf2.tasks.pretraining_data_config import PretrainingDataConfig
 from bert_tf2.tasks.pretraining_groups import Job, Summary
-from bert_tf2.text_groups import GROUP_BYTES
 from bert_tf2.tokenizer_choice import VocabularyFile
 from bert_tf2.vocabulary_case import warn_of_case
 
 logger = logging.getLogger(__name__)
 
-COMPRESSIONS = ("none", "gzip")
-MASKINGS = ("static", "dynamic")
-
 _UNKNOWN_SHARE = 0.05
 _OUTPUTS_SHOWN = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class PretrainingDataConfig:
-    """What create_pretraining_data.py is asked to do; the flags of the same names.
-
-    Attributes:
-      input_file: text files, one sentence a line and a blank line between documents: a comma-separated list of paths
-        and globs; gzip and Zstandard are unpacked.
-      output_file: TFRecord files to write: a comma-separated list, over which the records are dealt round-robin; or a
-        folder, named with a slash behind it: a file `part-00000-of-00016` for each group.
-      vocab_file: the WordPiece vocabulary; or
-      spm_model_file: a SentencePiece model, one of the two.
-      do_lower_case: whether to lower-case the text.
-      do_whole_word_mask: see `InstanceParameters`, as for all that follow but random_seed.
-      max_seq_length: S.
-      max_predictions_per_seq: P.
-      random_seed: of the first group; each further one takes the next number.
-      dupe_factor: rounds over the input.
-      masked_lm_prob: share of masked tokens.
-      short_seq_prob: share of documents that give shorter instances.
-      group_bytes: text of one group; what fits into one is made as the original made it.
-      num_workers: processes.
-      spm_alpha: see `SentencePieceTokenizer`; 0 does not sample.
-      masking: "static"; or "dynamic": records without masks, which run_pretraining.py --masking=dynamic draws.
-      no_nsp: rows of full sentences instead of pairs, for run_pretraining.py --use_nsp=false.
-      compression: of the outputs: "none" or "gzip".
-      resume: whether to keep the groups that an earlier, interrupted run with the same flags has finished.
-
-    Raises:
-      InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
-    """
-
-    input_file: str
-    output_file: str
-    vocab_file: str | None = None
-    do_lower_case: bool = True
-    do_whole_word_mask: bool = False
-    max_seq_length: int = 128
-    max_predictions_per_seq: int = 20
-    random_seed: int = 12345
-    dupe_factor: int = 10
-    masked_lm_prob: float = 0.15
-    short_seq_prob: float = 0.1
-    group_bytes: int = GROUP_BYTES
-    num_workers: int = 1
-    spm_model_file: str | None = None
-    spm_alpha: float = 0.0
-    masking: str = "static"
-    no_nsp: bool = False
-    compression: Compression = "none"
-    resume: bool = False
-
-    def __post_init__(self) -> None:
-        check_floats(self)
-        _ = self.parameters
-        for name in ("group_bytes", "num_workers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
-        check_most(self)
-        for name, choices in (("compression", COMPRESSIONS), ("masking", MASKINGS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
-        if (self.vocab_file is None) == (self.spm_model_file is None):
-            raise InputError("Give either --vocab_file or --spm_model_file.")
-        if self.spm_alpha and self.spm_model_file is None:
-            raise InputError("--spm_alpha samples the pieces of a SentencePiece model; give --spm_model_file.")
-        outputs = self.outputs
-        if not outputs:
-            raise InputError("--output_file names no file; give a path or a comma-separated list of them.")
-        sources = {os.path.realpath(path): "--input_file" for path in self.inputs}
-        sources[os.path.realpath(self.pieces_file)] = "--vocab_file" if self.vocab_file else "--spm_model_file"
-        seen: set[str] = set()
-        for path in outputs:
-            if _is_folder(path) and len(outputs) > 1:
-                raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
-            if not _is_folder(path):
-                files.check_output(path)
-            real = os.path.realpath(path)
-            if real in sources:
-                raise InputError(f"--output_file: {path!r} is read by {sources[real]}; write to another file.")
-            if real in seen:
-                raise InputError(f"--output_file names {path!r} twice; name each file once.")
-            seen.add(real)
-
-    @property
-    def parameters(self) -> InstanceParameters:
-        """What concerns the making of instances."""
-        names = [field.name for field in dataclasses.fields(InstanceParameters)]
-        return InstanceParameters(**{name: getattr(self, name) for name in names})
-
-    @property
-    def pieces_file(self) -> str:
-        """The vocabulary or the SentencePiece model."""
-        return str(self.vocab_file or self.spm_model_file)
-
-    @property
-    def inputs(self) -> list[str]:
-        """The files to read, globs expanded, in order."""
-        return files.expand(self.input_file, "--input_file")
-
-    @property
-    def outputs(self) -> list[str]:
-        """The files to write, in order, or the one folder."""
-        directory = os.path.dirname(self.output_file.rstrip("/"))
-        if os.path.exists(self.output_file) or ("," in directory and os.path.isdir(directory)):
-            return [self.output_file]  # whose commas are part of a name
-        return [path.strip() for path in self.output_file.split(",") if path.strip()]
-
-    @property
-    def output_folder(self) -> Path | None:
-        """The folder of part files, where one is asked for."""
-        return Path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
-
-    @property
-    def summary_file(self) -> Path:
-        """Where the summary goes: into the folder, or beside the first output."""
-        if self.output_folder:
-            return self.output_folder / run_files.DATA_SUMMARY
-        return Path(f"{self.outputs[0]}.summary.json")
-
-
-def _is_folder(path: str) -> bool:
-    return path.endswith("/") or os.path.isdir(path)
 
 
 Finished = Callable[[Job, Summary], None]
@@ -337,7 +206,7 @@ def _job(config: PretrainingDataConfig, group: text_groups.Group, groups: int) -
     values = {
         name: value
         for name, value in dataclasses.asdict(config).items()
-        if name not in ("input_file", "num_workers", "resume", "group_bytes")
+        if name not in ("input_file", "num_workers", "resume", "group_bytes", "runner")
     }
     return Job(
         group=group,

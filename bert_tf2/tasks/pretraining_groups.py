@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import files, full_sentences, json_files, records, text_groups
+from bert_tf2.configs.choices import Compression
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
-from bert_tf2.fast_records import BlockWriter, Compression
+from bert_tf2.fast_records import BlockWriter
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import InstanceParameters

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2 import files, vocabulary
-from bert_tf2.bounds import check_most
+from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import check_has_effect
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
 from bert_tf2.vocabulary_case import warn_of_case
@@ -28,50 +27,55 @@ _PROGRESS_BYTES = 1 << 20
 class VocabularyConfig:
     """What build_vocab.py is asked to do; the flags of the same names.
 
-    Attributes:
-      input_file: text files: a comma-separated list of paths and globs.
-      output_file: what to write: a `vocab.txt`, or for SentencePiece a `.model`, beside which a `.vocab` is written.
-      type: one of `TYPES`.
-      vocab_size: pieces, all counted; not for extend.
-      do_lower_case: whether to lower-case the text.
-      limit_alphabet: how many different characters to keep; None for all but the rarest (`choose_alphabet`).
-      num_unused: how many `[unusedN]` slots.
-      min_count: words that occur less often are not considered; None for 1, and 5 with extend.
-      spm_model_type: one of `SPM_MODEL_TYPES`.
-      extend: a WordPiece vocabulary whose `[unusedN]` slots are to be filled, instead of learning a new one.
-      max_new: how many words to add with extend; None for as many as there are slots.
-
     Raises:
       InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
     """
 
-    input_file: str
-    output_file: str
-    type: str = "wordpiece"
-    vocab_size: int = 30522
-    do_lower_case: bool = True
-    limit_alphabet: int | None = None
-    num_unused: int = 100
-    min_count: int | None = None
-    spm_model_type: str = "unigram"
-    extend: str | None = None
-    max_new: int | None = None
+    input_file: str = setting(
+        help="Plain text, UTF-8, may be gzip: a comma-separated list of paths and globs.", group=FILES
+    )
+    output_file: str = setting(
+        help="vocab.txt to write; for SentencePiece x.model, beside which x.vocab appears.", group=FILES
+    )
+    type: str = setting("wordpiece", help="Kind of vocabulary.", choices=TYPES)
+    vocab_size: int = setting(
+        30522,
+        help="Pieces; special tokens, unused slots and characters are counted.",
+        at_least=1,
+        at_most=10_000_000,
+    )
+    do_lower_case: bool = setting(
+        True, help="Whether to lower-case the text; the flag of this name of the other scripts is to be the same."
+    )
+    limit_alphabet: int | None = setting(
+        None,
+        help="Different characters to keep, the most frequent ones; by default all but the rarest, together one in "
+        "100,000 of the text. Words with others become [UNK].",
+        at_least=1,
+        at_most=0x110000,
+    )
+    num_unused: int = setting(
+        100,
+        help="[unusedN] slots, for words to be added one day. With 99 or more, [UNK], [CLS], [SEP] and [MASK] have "
+        "the ids 100 to 103, as in Google's vocabularies.",
+        at_least=0,
+        at_most=1_000_000,
+    )
+    min_count: int | None = setting(
+        None,
+        help="Words that occur less often are not considered; by default 1, with --extend 5.",
+        at_least=1,
+    )
+    spm_model_type: str = setting("unigram", help="Kind of SentencePiece model.", choices=SPM_MODEL_TYPES)
+    extend: str | None = setting(
+        None,
+        help="vocab.txt whose [unusedN] slots are filled with the words of the text that it cuts most, in place of "
+        "learning.",
+    )
+    max_new: int | None = setting(None, help="With --extend: most words to add; by default all slots.", at_least=1)
 
     def __post_init__(self) -> None:
-        for name, choices in (("type", TYPES), ("spm_model_type", SPM_MODEL_TYPES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"--{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}.")
-        for name, least in (
-            ("vocab_size", 1),
-            ("num_unused", 0),
-            ("limit_alphabet", 1),
-            ("min_count", 1),
-            ("max_new", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"--{name}={value} is too small; give at least {least}.")
-        check_most(self)
+        check(self)
         if self.extend and self.type != "wordpiece":
             raise InputError("--extend fills the [unusedN] slots of a vocab.txt; it works with --type=wordpiece only.")
         if self.max_new is not None and not self.extend:

@@ -1,45 +1,117 @@
 """What `run_classifier.py` can be asked to do."""
 
 import dataclasses
+from typing import Any
 
-from bert_tf2.metrics import ProblemType
-from bert_tf2.tasks.classification.data import DataConfig
-from bert_tf2.tasks.finetuning_config import FinetuningConfig, check_class_weights
+from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
+from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning_config import CLASS_WEIGHTS, FinetuningConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The flags about data. None is "not given": the training's choice, or the default that the flag's help says.
+
+    Attributes:
+      output_dir: the model's folder, where the training's choices are remembered.
+      max_seq_length: tokens of a sequence at most: 128.
+      do_lower_case: whether to strip case and accents: true.
+
+    Raises:
+      InputError: flags that exclude each other.
+    """
+
+    output_dir: str
+    task_name: str | None = setting(
+        None,
+        help="cola, mnli, mnli-mm, mrpc, xnli, sst-2, sts-b, qqp, qnli, rte, wnli or ax, read from data_dir; or any "
+        "name for data of your own.",
+        group=TASK,
+        original=True,
+    )
+    data_dir: str | None = setting(
+        None, help="Folder of the task's .tsv files, as GLUE has them.", group=FILES, original=True
+    )
+    train_file: str | None = setting(
+        None, help="Data of your own to learn: .csv, .tsv or .jsonl, perhaps with .gz.", group=FILES
+    )
+    dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
+    predict_file: str | None = setting(None, help="Data of your own to predict; needs no labels.", group=FILES)
+    text_column: str | None = setting(
+        None, help="Name or number (from 0) of the column of the text; text if not given.", group=TASK
+    )
+    text_pair_column: str | None = setting(None, help="Column of a second text.", group=TASK)
+    label_column: str | None = setting(None, help="Column of the label; label if not given.", group=TASK)
+    id_column: str | None = setting(
+        None, help="Column of what rows are called in predictions.jsonl; id, or their number.", group=TASK
+    )
+    header: bool | None = setting(
+        None, help="Whether the first row names the columns; yes, unless columns are given by number.", group=TASK
+    )
+    labels_file: str | None = setting(
+        None, help="The labels, one a line; if not given, those of train_file.", group=TASK
+    )
+    label_separator: str | None = setting(
+        None, help="What stands between several labels of a row; | if not given.", group=TASK
+    )
+    problem_type: ProblemType | None = setting(
+        None, help="If not given, told by the labels.", group=TASK, choices=PROBLEM_TYPES
+    )
+    threshold: float | None = setting(
+        None, help="With several labels a row: from which probability a label is given; 0.5.", group=TASK
+    )
+    max_seq_length: int | None = None
+    do_lower_case: bool | None = None
+
+    def __post_init__(self) -> None:
+        from bert_tf2.tasks.classification import glue
+
+        if self.task_name and glue.is_known(self.task_name) and self.files:
+            raise InputError(
+                f"--task_name={self.task_name} is read from --data_dir and {next(iter(self.files))} is data of your "
+                "own; give one of the two, or the task another name."
+            )
+        if self.data_dir and self.files:
+            raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
+        if self.label_separator == "":
+            raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Flag and path of each file of one's own."""
+        return self._given("train_file", "dev_file", "predict_file")
+
+    @property
+    def for_own_data(self) -> dict[str, Any]:
+        """Flag and value of what has no meaning for the tasks of GLUE."""
+        return self.files | self._given(
+            *("text_column", "text_pair_column", "label_column", "id_column", "header", "labels_file"),
+            *("label_separator", "problem_type", "threshold"),
+        )
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        values = {f"--{name}": getattr(self, name) for name in names}
+        return {flag: value for flag, value in values.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationConfig(FinetuningConfig):
+class ClassificationConfig(FinetuningConfig, DataConfig):
     """The flags of `run_classifier.py`: those of `FinetuningConfig`, those of `DataConfig`, and the weights of classes.
-
-    Attributes:
-      class_weights: "balanced", every label counts the same in all; "none", every row does.
-
-    The other attributes are those of the two. See there.
 
     Raises:
       InputError: a value is impossible, flags exclude each other, or nothing is to be done.
     """
 
-    task_name: str | None = None
-    data_dir: str | None = None
-    train_file: str | None = None
-    dev_file: str | None = None
-    predict_file: str | None = None
-    text_column: str | None = None
-    text_pair_column: str | None = None
-    label_column: str | None = None
-    id_column: str | None = None
-    header: bool | None = None
-    labels_file: str | None = None
-    label_separator: str | None = None
-    problem_type: ProblemType | None = None
-    threshold: float | None = None
-    class_weights: str = "none"
+    class_weights: str = setting(
+        "none", help="balanced: rare labels count as much as others.", group=TRAINING, choices=CLASS_WEIGHTS
+    )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_class_weights(self, self.class_weights)
-        _ = self.data
+        FinetuningConfig.__post_init__(self)
+        needed = "needs --do_train: it weights the loss of a training; omit it"
+        check_has_effect(self, ("class_weights",), self.do_train, needed)
+        DataConfig.__post_init__(self)
 
     @property
     def data(self) -> DataConfig:

@@ -12,13 +12,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bert_tf2.configs.choices import ProblemType
+from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import check_has_effect
-from bert_tf2.metrics import DEFAULT_METRICS, ProblemType
+from bert_tf2.metrics import DEFAULT_METRICS
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.spilled import directory_for_spilling
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
+from bert_tf2.tasks.classification.config import DataConfig
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import read_own
@@ -31,80 +33,6 @@ logger = logging.getLogger(__name__)
 _FLAGS: dict[Split, str] = {"train": "--train_file", "dev": "--dev_file", "test": "--predict_file"}
 _PATHS = ("data_dir", "dev_file", "predict_file")
 _NO_NAME = "custom"
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """The flags about data. None is "not given": the training's choice, or the default behind the colon.
-
-    Attributes:
-      output_dir: the model's folder, where the training's choices are remembered.
-      task_name: a task of GLUE, read from `data_dir`; or any other name for data of one's own: "custom".
-      data_dir: folder of the task's files.
-      train_file: rows to learn; this and what follows is for data of one's own.
-      dev_file: rows to evaluate.
-      predict_file: rows to predict; they need no labels.
-      text_column: name or number (from 0) of the text: "text".
-      text_pair_column: of a second text: there is none.
-      label_column: of the label: "label".
-      id_column: of what rows are called in `predictions.jsonl`: "id", or where that is missing the row's number.
-      header: whether the first row of CSV and TSV files names the columns: true if a column is given by name.
-      labels_file: the labels, one a line, in the order of their ids: those of the training data, sorted.
-      label_separator: what stands between several labels in a cell: "|".
-      problem_type: told by the training data, see `labels.infer_problem_type`.
-      threshold: for several labels: 0.5.
-      max_seq_length: tokens of a sequence at most: 128.
-      do_lower_case: whether to strip case and accents: true.
-
-    Raises:
-      InputError: flags that exclude each other.
-    """
-
-    output_dir: str
-    task_name: str | None = None
-    data_dir: str | None = None
-    train_file: str | None = None
-    dev_file: str | None = None
-    predict_file: str | None = None
-    text_column: str | None = None
-    text_pair_column: str | None = None
-    label_column: str | None = None
-    id_column: str | None = None
-    header: bool | None = None
-    labels_file: str | None = None
-    label_separator: str | None = None
-    problem_type: ProblemType | None = None
-    threshold: float | None = None
-    max_seq_length: int | None = None
-    do_lower_case: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.task_name and glue.is_known(self.task_name) and self.files:
-            raise InputError(
-                f"--task_name={self.task_name} is read from --data_dir and {next(iter(self.files))} is data of your "
-                "own; give one of the two, or the task another name."
-            )
-        if self.data_dir and self.files:
-            raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
-        if self.label_separator == "":
-            raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
-
-    @property
-    def files(self) -> dict[str, str]:
-        """Flag and path of each file of one's own."""
-        return self._given("train_file", "dev_file", "predict_file")
-
-    @property
-    def for_own_data(self) -> dict[str, Any]:
-        """Flag and value of what has no meaning for the tasks of GLUE."""
-        return self.files | self._given(
-            *("text_column", "text_pair_column", "label_column", "id_column", "header", "labels_file"),
-            *("label_separator", "problem_type", "threshold"),
-        )
-
-    def _given(self, *names: str) -> dict[str, Any]:
-        values = {f"--{name}": getattr(self, name) for name in names}
-        return {flag: value for flag, value in values.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True)

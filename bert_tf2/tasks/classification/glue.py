@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from bert_tf2.configs.choices import ProblemType
 from bert_tf2.errors import InputError
-from bert_tf2.metrics import ProblemType
 from bert_tf2.spilled import SpilledSequence
 from bert_tf2.tasks.classification.examples import Collected, Examples
 from bert_tf2.tasks.classification.tables import read_tsv

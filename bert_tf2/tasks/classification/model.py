@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bert_tf2 import heads, modeling
 from bert_tf2.config import BertConfig
-from bert_tf2.metrics import ProblemType
+from bert_tf2.configs.choices import ProblemType
 from bert_tf2.task_model import Batch, Weighted
 
 LABELS = "label_ids"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
-from bert_tf2.metrics import ProblemType
+from bert_tf2.configs.choices import ProblemType
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.spilled import row_ranges
 

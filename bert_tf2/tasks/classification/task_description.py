@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Self
 
+from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification import labels as label_lists
 

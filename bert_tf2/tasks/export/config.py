@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from bert_tf2.bounds import check_most
+from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, check_has_effect, setting
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import MAY_BE_INFINITE, check_floats, check_has_effect
 
 SAVED_MODEL, ENCODER, ONNX = "saved_model", "encoder", "onnx"
 FORMATS = (SAVED_MODEL, ENCODER, ONNX)
@@ -17,71 +16,80 @@ LANGUAGES = ("en", "zh")
 class ExportConfig:
     """The flags of `export_model.py`. None is "not given": what the model was trained with.
 
-    Attributes:
-      export_dir: the folder to write to. SavedModels become its numbered subfolders, as TensorFlow Serving wants them.
-      output_dir: the model, a folder of a training; or
-      init_checkpoint: a checkpoint, its folder, or a Hugging Face folder.
-      format: "saved_model"; "encoder", a SavedModel beside a checkpoint to fine-tune from; "onnx".
-      version: number of the SavedModel; None: the next free one.
-      bert_config_file: instead of the config in the model's folder.
-      vocab_file: instead of the vocabulary in the model's folder; or
-      spm_model_file: a SentencePiece model.
-      do_lower_case: whether to strip case and accents.
-      max_seq_length: tokens of a sequence at most; longer ones are cut or divided.
-      text_pairs: whether a classifier takes two texts.
-      use_averages: whether to export the moving averages of a training with `--ema_decay`.
-      version_2_with_negative: of question answering: whether there may be no answer; this and what follows.
-      language: how contexts are cut into words.
-      n_best_size: starts, and ends, to try in each window.
-      max_answer_length: longest answer, in tokens.
-      null_score_diff_threshold: from which score on there is no answer: what the evaluation has found, else 0.
-      quantize: "int8" for ONNX with weights of 8 bits.
-      dev_file: rows with labels on which the loss of accuracy by quantization is measured.
-      batch_size: rows of a batch of that measurement.
-
     Raises:
       InputError: a value is impossible, or flags exclude each other.
     """
 
-    export_dir: str
-    output_dir: str | None = None
-    init_checkpoint: str | None = None
-    format: str = SAVED_MODEL
-    version: int | None = None
-    bert_config_file: str | None = None
-    vocab_file: str | None = None
-    spm_model_file: str | None = None
-    do_lower_case: bool | None = None
-    max_seq_length: int | None = None
-    text_pairs: bool | None = None
-    use_averages: bool = False
-    version_2_with_negative: bool | None = None
-    language: str | None = None
-    n_best_size: int = 20
-    max_answer_length: int = 30
-    null_score_diff_threshold: float | None = dataclasses.field(default=None, metadata=MAY_BE_INFINITE)
-    quantize: str = NONE
-    dev_file: str | None = None
-    batch_size: int = 32
+    output_dir: str | None = setting(None, help="The model: the folder of a training, or its best/.", group=FILES)
+    init_checkpoint: str | None = setting(
+        None,
+        help="Or any other model: a checkpoint of the original, its folder, or a Hugging Face folder.",
+        group=FILES,
+    )
+    export_dir: str = setting(help="Folder to write to; SavedModels become its numbered subfolders.", group=FILES)
+    format: str = setting(
+        SAVED_MODEL,
+        help="saved_model: of the task, with its tokenizer; encoder: of the encoder alone, beside a checkpoint that "
+        "--init_checkpoint of every script takes; onnx: of the task, for token ids.",
+        group=FILES,
+        choices=FORMATS,
+    )
+    version: int | None = setting(
+        None, help="Number of the SavedModel; by default the next one that is free.", group=FILES, at_least=1
+    )
+    bert_config_file: str | None = setting(
+        None, help="JSON file with the sizes of the model, if not the one in its folder.", group=MODEL
+    )
+    vocab_file: str | None = setting(
+        None, help="The vocabulary of the model, if not the one in its folder.", group=MODEL
+    )
+    spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
+    do_lower_case: bool | None = setting(
+        None, help="Whether to lower-case the text; by default as the model was trained.", group=MODEL
+    )
+    max_seq_length: int | None = setting(
+        None, help="Longest sequence in pieces; by default as the model was trained.", group=MODEL, at_most=MOST_LENGTH
+    )
+    text_pairs: bool | None = setting(
+        None, help="Whether a classifier takes two texts; by default as it was trained.", group=TASK
+    )
+    use_averages: bool = setting(False, help="Export the moving averages of a training with --ema_decay.", group=MODEL)
+    version_2_with_negative: bool | None = setting(
+        None, help="Question answering: whether there may be no answer; by default as trained.", group=TASK
+    )
+    language: str | None = setting(
+        None,
+        help="Question answering: how contexts are cut into words; by default as trained.",
+        group=TASK,
+        choices=LANGUAGES,
+    )
+    n_best_size: int = setting(
+        20, help="Question answering: starts, and ends, to try in each window.", group=TASK, at_least=1, at_most=100_000
+    )
+    max_answer_length: int = setting(
+        30, help="Question answering: longest answer in pieces.", group=TASK, at_least=1, at_most=MOST_LENGTH
+    )
+    null_score_diff_threshold: float | None = setting(
+        None,
+        help="Question answering 2.0: there is no answer where its score is higher than the best answer's by more; by "
+        "default what the evaluation has found, else 0.",
+        group=TASK,
+        may_be_infinite=True,
+    )
+    quantize: str = setting(NONE, help="With onnx: int8 for weights of 8 bits.", group=TASK, choices=QUANTIZATIONS)
+    dev_file: str | None = setting(
+        None, help="With int8, of a classifier: rows with labels to measure the loss of accuracy.", group=TASK
+    )
+    batch_size: int = setting(32, help="With dev_file: rows of a batch.", group=TASK, at_least=1, at_most=MOST_BATCH)
 
     def __post_init__(self) -> None:
-        check_floats(self)
+        check(self)
         if bool(self.output_dir) == bool(self.init_checkpoint):
             raise InputError(
                 "Give either --output_dir, the folder of a training, or --init_checkpoint, any other model."
             )
-        for name, choices in (("format", FORMATS), ("quantize", QUANTIZATIONS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"Unknown --{name} {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
         if self.vocab_file and self.spm_model_file:
             raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
-        for name in ("n_best_size", "max_answer_length", "batch_size", "version"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"--{name}={value}; it has to be at least 1.")
-        check_most(self)
-        if self.language is not None and self.language not in LANGUAGES:
-            raise InputError(f"Unknown --language {self.language!r}; choose one of {', '.join(LANGUAGES)}.")
         if self.format != ONNX and (self.quantize != NONE or self.dev_file):
             flag = "dev_file" if self.dev_file else "quantize"
             raise InputError(f"--{flag} is for --format=onnx; leave it away.")

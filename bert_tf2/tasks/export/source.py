@@ -9,12 +9,12 @@ from typing import Any, cast
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, initialization
+from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
+from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError, some
-from bert_tf2.flag_values import check_has_effect
 from bert_tf2.huggingface_config import default_labels
 from bert_tf2.initialization import Pretrained
 from bert_tf2.io import run_files
-from bert_tf2.metrics import PROBLEM_TYPES, ProblemType
 from bert_tf2.tasks import conversion_source, task_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.export.config import ENCODER, ExportConfig

@@ -5,12 +5,10 @@ Follows `write_predictions` of google-research/bert `run_squad.py`; `fast_answer
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
-from bert_tf2.bounds import check_most
-from bert_tf2.errors import InputError
-from bert_tf2.flag_values import MAY_BE_INFINITE, check_floats
+from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 
 NO_CANDIDATE = "empty"
 """What the original predicts on 1.1 where no span of tokens can be an answer."""
@@ -33,17 +31,13 @@ class AnswerParameters:
       InputError: a value is impossible.
     """
 
-    n_best_size: int = 20
-    max_answer_length: int = 30
+    n_best_size: int = setting(20, at_least=1, at_most=100_000)
+    max_answer_length: int = setting(30, at_least=1, at_most=MOST_LENGTH)
     version_2_with_negative: bool = False
-    null_score_diff_threshold: float = field(default=0.0, metadata=MAY_BE_INFINITE)
+    null_score_diff_threshold: float = setting(0.0, may_be_infinite=True)
 
     def __post_init__(self) -> None:
-        check_floats(self)
-        for name in ("n_best_size", "max_answer_length"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
-        check_most(self)
+        check(self)
 
 
 class NBestEntry(NamedTuple):

@@ -1,52 +1,104 @@
 """What `run_squad.py` can be asked to do."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
+from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import MAY_BE_INFINITE
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.squad import words
-from bert_tf2.tasks.squad.answers import AnswerParameters
+
+if TYPE_CHECKING:
+    from bert_tf2.tasks.squad.answers import AnswerParameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SquadConfig(FinetuningConfig):
     """The flags of `run_squad.py`: those of `FinetuningConfig`, and those of the task.
 
-    None is "not given": what the model was trained with, or the original's default, which is behind the colon.
-
-    Attributes:
-      train_file: questions to learn, SQuAD's JSON.
-      dev_file: questions with answers to evaluate: `predict_file`.
-      predict_file: questions to answer, SQuAD's JSON or JSON Lines.
-      doc_stride: tokens from the beginning of one window to the next one's: 128.
-      max_query_length: tokens that are kept of a question: 64.
-      version_2_with_negative: whether questions may have no answer: false.
-      language: how contexts are cut into words, see `words`: "en".
-      n_best_size: answers to keep for a question.
-      max_answer_length: longest answer, in tokens.
-      null_score_diff_threshold: from which score on there is no answer: what the evaluation has found, else 0.
-      pad_to_max_length: true: all batches are as long as `max_seq_length`, and padding takes part in the softmax of the
-        loss and among the candidates for answers, as in the original. False: batches are as long as their longest
-        window, and padding takes no part. None: training as with true, prediction and evaluation as with false.
-      verbose_logging: whether every question that is left out of the training is named.
+    None is "not given": what the model was trained with, or the original's default, which `--help` shows.
 
     Raises:
       InputError: a value is impossible, a file is missing, or nothing is to be done.
     """
 
-    train_file: str | None = None
-    dev_file: str | None = None
-    predict_file: str | None = None
-    doc_stride: int | None = None
-    max_query_length: int | None = None
-    version_2_with_negative: bool | None = None
-    language: str | None = None
-    n_best_size: int = 20
-    max_answer_length: int = 30
-    null_score_diff_threshold: float | None = dataclasses.field(default=None, metadata=MAY_BE_INFINITE)
-    pad_to_max_length: bool | None = None
-    verbose_logging: bool = False
+    train_file: str | None = setting(None, help="Questions to learn, SQuAD's JSON.", group=FILES, original=True)
+    dev_file: str | None = setting(
+        None, help="Questions with answers to evaluate; predict_file if not given.", group=FILES
+    )
+    predict_file: str | None = setting(
+        None,
+        help='Questions to answer: SQuAD\'s JSON, or .jsonl with {"question": ..., "context": ...} a line.',
+        group=FILES,
+        original=True,
+    )
+    max_seq_length: int | None = setting(
+        None,
+        help="Longest sequence in pieces; longer ones are cut.",
+        group=MODEL,
+        original=True,
+        at_least=3,
+        at_most=MOST_LENGTH,
+        flag_default=384,
+    )
+    doc_stride: int | None = setting(
+        None,
+        help="Pieces from the beginning of one window of a long context to the next one's.",
+        group=TASK,
+        original=True,
+        at_least=1,
+        flag_default=128,
+    )
+    max_query_length: int | None = setting(
+        None,
+        help="Longest question in pieces; longer ones are cut.",
+        group=TASK,
+        original=True,
+        at_least=1,
+        at_most=MOST_LENGTH,
+        flag_default=64,
+    )
+    version_2_with_negative: bool | None = setting(
+        None,
+        help="Whether questions may have no answer, as in SQuAD 2.0.",
+        group=TASK,
+        original=True,
+        flag_default=False,
+    )
+    language: str | None = setting(
+        None,
+        help="zh: Chinese, without white space between words; auto: told by the texts.",
+        group=TASK,
+        choices=words.LANGUAGES,
+        flag_default="en",
+    )
+    n_best_size: int = setting(
+        20, help="Answers to keep in nbest_predictions.json.", group=TASK, original=True, at_least=1, at_most=100_000
+    )
+    max_answer_length: int = setting(
+        30, help="Longest answer in pieces.", group=TASK, original=True, at_least=1, at_most=MOST_LENGTH
+    )
+    null_score_diff_threshold: float | None = setting(
+        None,
+        help="There is no answer where that scores higher than the best answer by more than this; if not given, what "
+        "do_eval has found to be best.",
+        group=TASK,
+        original=True,
+        may_be_infinite=True,
+        flag_default=0.0,
+    )
+    pad_to_max_length: bool | None = setting(
+        None,
+        help="True: all batches are as long as max_seq_length, and padding takes part in the loss and among the "
+        "candidates for answers, exactly as in the original. False is faster, above all with small batches: batches "
+        "are as long as their longest window, and padding takes no part. If omitted, training is as with true and "
+        "prediction as with false.",
+        group=TRAINING,
+        flag_default=True,
+    )
+    verbose_logging: bool = setting(
+        False, help="Whether to name every question that is left out of the training.", group=TASK, original=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,9 +112,6 @@ class SquadConfig(FinetuningConfig):
             raise InputError(
                 "--spm_model_file: answers are found in the text by WordPiece's pieces; give a model with a vocab.txt."
             )
-        if self.language is not None and self.language not in words.LANGUAGES:
-            raise InputError(f"Unknown --language {self.language!r}; choose one of {', '.join(words.LANGUAGES)}.")
-        _ = self.answers(version_2_with_negative=False)
 
     @property
     def evaluated_file(self) -> str | None:
@@ -79,8 +128,10 @@ class SquadConfig(FinetuningConfig):
         """See `FinetuningConfig`."""
         return self.pad_to_max_length is True
 
-    def answers(self, version_2_with_negative: bool) -> AnswerParameters:
+    def answers(self, version_2_with_negative: bool) -> "AnswerParameters":
         """How answers are chosen."""
+        from bert_tf2.tasks.squad.answers import AnswerParameters
+
         return AnswerParameters(
             n_best_size=self.n_best_size,
             max_answer_length=self.max_answer_length,

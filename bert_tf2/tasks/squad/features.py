@@ -6,7 +6,7 @@ A window is `[CLS] question [SEP] part of the context [SEP]`. A long context is 
 
 from dataclasses import dataclass
 
-from bert_tf2.bounds import check_most
+from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 from bert_tf2.errors import InputError
 
 FIRST_UNIQUE_ID = 1_000_000_000
@@ -29,15 +29,12 @@ class FeatureParameters:
       InputError: a value is impossible.
     """
 
-    max_seq_length: int = 384
-    doc_stride: int = 128
-    max_query_length: int = 64
+    max_seq_length: int = setting(384, at_most=MOST_LENGTH)
+    doc_stride: int = setting(128, at_least=1)
+    max_query_length: int = setting(64, at_least=1, at_most=MOST_LENGTH)
 
     def __post_init__(self) -> None:
-        for name in ("doc_stride", "max_query_length"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}={getattr(self, name)}; it has to be at least 1.")
-        check_most(self)
+        check(self)
         if self.max_seq_length <= self.max_query_length + SPECIAL_TOKENS:
             raise InputError(
                 f"--max_seq_length={self.max_seq_length} has to be greater than --max_query_length="

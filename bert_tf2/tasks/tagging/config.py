@@ -2,36 +2,41 @@
 
 import dataclasses
 
-from bert_tf2.tasks.finetuning_config import FinetuningConfig, check_class_weights
+from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
+from bert_tf2.tasks.finetuning_config import CLASS_WEIGHTS, FinetuningConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaggingConfig(FinetuningConfig):
     """The flags of `run_ner.py`: those of `FinetuningConfig`, and the following, for which None is "not given".
 
-    Attributes:
-      train_file: words and tags to learn.
-      dev_file: words and tags to evaluate.
-      predict_file: words to predict; they need no tags.
-      token_column: number of the column of the words, from 0, from the end if negative; None: the training's, else 0.
-      tag_column: of the tags; None: the training's, else the last.
-      labels_file: the tags, one a line, in the order of their ids; None: those of the training data.
-      context_pieces: see `TaggingDescription`.
-      class_weights: "balanced", every tag counts the same in all; "none", every word does.
-
     Raises:
       InputError: a value is impossible, flags exclude each other, or nothing is to be done.
     """
 
-    train_file: str | None = None
-    dev_file: str | None = None
-    predict_file: str | None = None
-    token_column: int | None = None
-    tag_column: int | None = None
-    labels_file: str | None = None
-    context_pieces: int | None = None
-    class_weights: str = "none"
+    train_file: str | None = setting(
+        None, help="Words and tags to learn: a word a line, a blank line behind each sentence.", group=FILES
+    )
+    dev_file: str | None = setting(None, help="Words and tags to evaluate.", group=FILES)
+    predict_file: str | None = setting(None, help="Words to predict; they need no tags.", group=FILES)
+    token_column: int | None = setting(
+        None, help="Number of the column of the words, from 0; 0 if not given.", group=TASK
+    )
+    tag_column: int | None = setting(
+        None, help="Of the tags, from the end if negative; the last one if not given.", group=TASK
+    )
+    labels_file: str | None = setting(None, help="The tags, one a line; if not given, those of train_file.", group=TASK)
+    context_pieces: int | None = setting(
+        None,
+        help="Sentences beyond max_seq_length are divided; pieces of context around the words that a part decides. A "
+        "quarter of max_seq_length if not given.",
+        group=TASK,
+    )
+    class_weights: str = setting(
+        "none", help="balanced: rare tags count as much as others.", group=TRAINING, choices=CLASS_WEIGHTS
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_class_weights(self, self.class_weights)
+        needed = "needs --do_train: it weights the loss of a training; omit it"
+        check_has_effect(self, ("class_weights",), self.do_train, needed)

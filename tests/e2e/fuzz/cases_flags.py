@@ -37,7 +37,7 @@ CASES |= {
     "a number that is text": Case("classify", "--max_seq_length=long", flags={"max_seq_length": "long"}),
     "a number of 300 digits": Case("classify", "--seed=a number of more", flags={"seed": LONG[:300]}),
     "a number of 5000 digits": Case("classify", "seed", flags={"seed": LONG}),
-    "pretrain --input_file=": Case("pretrain", "--input_file must have a value", flags={"input_file": ""}),
+    "pretrain --input_file=": Case("pretrain", "--input_file is empty", flags={"input_file": ""}),
     "pretrain without a config": Case("pretrain", "--bert_config_file", flags={"bert_config_file": None}),
     "nothing to do": Case("classify", "Nothing to do", flags={"do_train": False}),
     "an unknown strategy": Case("classify", "distribution_strategy", flags={"distribution_strategy": "all"}),

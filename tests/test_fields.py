@@ -1,4 +1,4 @@
-"""Values of flags: floats that are no numbers, and flags that would be ignored."""
+"""Settings: values that are refused, numbers without end, and flags that would be ignored."""
 
 import ast
 import dataclasses
@@ -6,24 +6,33 @@ import importlib
 import math
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 import bert_tf2
+from bert_tf2 import optimization, precision
+from bert_tf2.configs.fields import MOST_SEED, check, check_has_effect, flags_of, is_required, setting, type_of
+from bert_tf2.configs.training import (
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    LoopConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainingConfig,
+)
 from bert_tf2.errors import InputError
-from bert_tf2.flag_values import MAY_BE_INFINITE, check_floats, check_has_effect
 from bert_tf2.instances import InstanceParameters
-from bert_tf2.optimization import OptimizerConfig
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.export.config import ExportConfig
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
-from bert_tf2.tasks.pretraining_data import PretrainingDataConfig
+from bert_tf2.tasks.pretraining_data_config import PretrainingDataConfig
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.vocabulary import VocabularyConfig
-from bert_tf2.training import LoopConfig, TrainingConfig
 
 FINETUNING = {"output_dir": "o", "do_train": True, "do_eval": True}
 PRETRAINING = {"bert_config_file": "c", "input_file": "i", "output_dir": "o", "do_train": True, "num_warmup_steps": 1}
@@ -36,6 +45,7 @@ CONFIGS = {
     InstanceParameters: {},
     OptimizerConfig: {},
     PretrainingConfig: PRETRAINING,
+    RunConfig: FINETUNING,
     PretrainingDataConfig: {"input_file": __file__, "output_file": "o", "spm_model_file": "m"},
     SquadConfig: {**FINETUNING, "train_file": "t", "dev_file": "d"},
     TaggingConfig: FINETUNING,
@@ -51,7 +61,7 @@ FLOATS = [
 
 def test_no_config_is_missing_above() -> None:
     """Whatever is called Config or Parameters and has a float is in the table, or has a check of its own."""
-    others = {"BertConfig", "DataConfig"}  # of a JSON file; and part of ClassificationConfig
+    others = {"BertConfig", "DataConfig"}  # of a JSON file; and a part of ClassificationConfig
     found = set()
     root = Path(bert_tf2.__file__).parent
     for path in root.rglob("*.py"):
@@ -79,16 +89,82 @@ def test_floats_are_numbers(config, name: str) -> None:
                 config(**{**flags, name: value})
 
 
-def test_metadata_and_other_types() -> None:
-    @dataclasses.dataclass(frozen=True)
-    class Some(LoopConfig):
-        share: float | None = None
-        least: float = dataclasses.field(default=0.0, metadata=MAY_BE_INFINITE)
+@dataclasses.dataclass(frozen=True)
+class Some:
+    """A setting of each kind."""
 
-    assert Some(share=3.4e38, least=-math.inf, log_steps=2).share == 3.4e38
-    check_floats(Some(least=math.inf))
-    with pytest.raises(InputError, match="--share=inf"):
-        Some(share=math.inf)
+    name: str = setting(help="Of it.")
+    kind: Literal["a", "b"] | None = setting(None, choices=("a", "b"))
+    seed: int = setting(0, at_least=0, at_most=MOST_SEED)
+    length: int | None = setting(None, at_least=3, at_most=512)
+    steps: int = 1
+    is_wanted: bool = True
+    share: float | None = setting(None, at_least=0, at_most=1)
+    rate: float = setting(1.0, above=0)
+    decay: float = setting(0.5, at_least=0, below=1)
+    scale: float = setting(1.0, above=0, at_most=1)
+    most: float = setting(1.0, at_most=1_000_000)
+    threshold: float = setting(0.0, may_be_infinite=True)
+    inner: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seed": 2**32 - 1, "length": 3, "steps": 2**31 - 1, "kind": "b"},
+        {"steps": -(2**31), "length": 512, "rate": 3.4e38, "share": 0.0, "decay": 0, "scale": 1},
+        {"threshold": -math.inf, "share": 1.0, "decay": 0.999, "most": 1e6},
+    ],
+)
+def test_what_is_taken(values) -> None:
+    Some("x", **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"kind": "c"}, "Unknown --kind 'c'; choose one of a, b."),
+        ({"seed": 2**32}, "--seed=4294967296; it has to be at most 4294967295."),
+        ({"seed": -1}, "--seed=-1; it has to be at least 0."),
+        ({"length": 2}, "--length=2; it has to be at least 3."),
+        ({"length": 2**31}, "--length=2147483648; it has to be at most 512."),
+        ({"steps": 2**31}, "--steps=2147483648; it has to be at most 2147483647."),
+        ({"steps": -(2**40)}, "--steps=-1099511627776; it has to be at least -2147483648."),
+        ({"steps": 10**5000}, "--steps=a number of more than 38 digits; it has to be at most 2147483647."),
+        ({"share": 1.5}, "--share=1.5; it has to be from 0 to 1."),
+        ({"share": math.nan}, "--share=nan; it must be a number."),
+        ({"rate": 0.0}, "--rate=0.0; it has to be above 0."),
+        ({"rate": 0}, "--rate=0; it has to be above 0."),
+        ({"rate": math.inf}, "--rate=inf; it must be a finite number, at most 3.4e+38 (float32)."),
+        ({"decay": 1.0}, "--decay=1.0; it has to be at least 0 and below 1."),
+        ({"scale": 0.0}, "--scale=0.0; it has to be above 0 and at most 1."),
+        ({"most": 1e7}, "--most=10000000.0; it has to be at most 1,000,000."),
+        ({"threshold": math.nan}, "--threshold=nan; it must be a number."),
+    ],
+)
+def test_what_is_refused(values, sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        Some("x", **values)
+
+
+def test_flags_of_a_dataclass() -> None:
+    found = {field.name: type_of(field) for field, _ in flags_of(Some)}
+    expected = {"name": str, "kind": str, "seed": int, "length": int, "is_wanted": bool, "share": float, "rate": float}
+    assert {name: found[name] for name in expected} == expected
+    assert found["log_steps"] is int  # of the dataclass in it
+    assert "inner" not in found
+    assert [field.name for field, _ in flags_of(Some) if is_required(field)] == ["name"]
+
+
+def test_every_choice_is_known() -> None:
+    """The names that flags can have, and the code behind them."""
+    assert tuple(optimization.OPTIMIZERS) == OPTIMIZERS
+    assert {*precision._POLICIES, "auto"} == {*PRECISIONS}
+    for name in SCHEDULES:
+        optimization.make_schedule(name, 1.0, 2, 0)(0)
 
 
 BOTH = "needs --do_train and --do_eval: it is about the evaluations of a training"
@@ -102,7 +178,14 @@ BOTH = "needs --do_train and --do_eval: it is about the evaluations of a trainin
         (FinetuningConfig, {"do_eval": False, "eval_every_steps": 10}, f"--eval_every_steps {BOTH}"),
         (FinetuningConfig, {"do_eval": False, "early_stopping_patience": 2}, f"--early_stopping_patience {BOTH}"),
         (PretrainingConfig, {"eval_every_steps": 10}, f"--eval_every_steps {BOTH}"),
+        (
+            PretrainingConfig,
+            {"vocab_file": "vocab.txt"},
+            "--vocab_file has no effect on records that are masked",
+        ),
+        (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are masked"),
         (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
+        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for this machine's"),
         (ExportConfig, {"batch_size": 8}, "--batch_size is for the measurement of --quantize=int8"),
         (ExportConfig, {"format": "encoder", "text_pairs": True}, "--text_pairs is for classifiers"),
     ],

@@ -1,0 +1,1 @@
+"""What can be set: plain dataclasses, from whose fields flags are made; no TensorFlow."""

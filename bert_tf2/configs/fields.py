@@ -1,0 +1,189 @@
+"""Settings: fields of dataclasses that say what they mean and allow; flags, `--help` and checks are made from them.
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config:
+        output_dir: str = setting(help="Directory for results.", group=FILES)
+        log_steps: int = setting(100, help="Steps between TensorBoard events.", at_least=1)
+
+        def __post_init__(self) -> None:
+            check(self)
+
+The name of a field is the name of its flag, its annotation the type; a field without default is a flag that must be
+given. A field may also be a dataclass of settings, whose flags are then flags, too. No TensorFlow.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bert_tf2.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+FILES = "Files"
+MODEL = "Model"
+ACTIONS = "What to do"
+TASK = "Task"
+TRAINING = "Training"
+EVALUATION = "Evaluation"
+OPTIMIZER = "Optimizer"
+CHECKPOINTS = "Checkpoints and logs"
+DEVICES = "Precision and devices"
+GROUPS = (FILES, MODEL, ACTIONS, TASK, TRAINING, EVALUATION, OPTIMIZER, CHECKPOINTS, DEVICES)
+"""The sections of `--help`, in order."""
+
+# Python's integers have no end, those of TensorFlow, NumPy and the kernels have: what is beyond them would end in an
+# overflow, or in hours of work and terabytes of memory that nobody wants.
+MOST = (1 << 31) - 1
+MOST_BATCH = 1 << 20
+MOST_LENGTH = 1 << 17
+MOST_SEED = (1 << 32) - 1
+
+_LARGEST = 3.4028234663852886e38  # of float32, in which all floats end
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a field says of itself besides its name, type and default; see `setting`."""
+
+    help: str = ""
+    group: str = TASK
+    original: bool = False
+    choices: Sequence[str] = ()
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    may_be_infinite: bool = False
+    flag_default: Any = ...  # the field's
+    needed_if: Callable[[Mapping[str, Any]], bool] | None = None
+
+    @classmethod
+    def of(cls, field: "dataclasses.Field[Any]") -> "Setting":
+        """That of a field; one that says nothing where it was not made by `setting`."""
+        return field.metadata.get(cls, cls())
+
+    def fits(self, value: float) -> bool:
+        """Whether a number is within the bounds."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    @property
+    def range(self) -> str:
+        """The bounds in words, for "it has to be ..."."""
+        if self.at_least is not None and self.at_most is not None:
+            return f"from {self.at_least:,} to {self.at_most:,}"
+        bounds = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
+        return " and ".join(f"{words} {bound:,}" for words, bound in bounds if bound is not None)
+
+
+def setting(default: Any = dataclasses.MISSING, **said: Any) -> Any:
+    """A field of a dataclass that is a flag.
+
+    Args:
+      default: its value where nothing is given; without one, something must be.
+      **said: of `Setting`:
+        help: what the flag is for.
+        group: its section of `--help`, one of `GROUPS`.
+        original: whether the original has a flag of this name; those come first.
+        choices: the strings that it can be.
+        at_least, above, at_most, below: bounds of a number; whole numbers are in any case at most `MOST`.
+        may_be_infinite: whether infinity makes sense, a threshold that is never reached for example.
+        flag_default: what `--help` and `--print_config` show as default, where the field's is something else: None,
+          so that a value that is not given can be told from one that is.
+        needed_if: whether the flag must be given, of the values of all flags by name.
+    """
+    return dataclasses.field(default=default, metadata={Setting: Setting(**said)})
+
+
+def flags_of(config: type) -> Iterator[tuple["dataclasses.Field[Any]", Setting]]:
+    """The fields of a dataclass that are flags, those of dataclasses in it included."""
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(field.type):
+            yield from flags_of(typing.cast(type, field.type))
+        else:
+            yield field, Setting.of(field)
+
+
+def is_required(field: "dataclasses.Field[Any]") -> bool:
+    """Whether a field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def type_of(field: "dataclasses.Field[Any]") -> type:
+    """`bool`, `int`, `float` or `str`: what the values of a field are besides None."""
+    union = isinstance(field.type, types.UnionType) or typing.get_origin(field.type) is typing.Union
+    kinds = typing.get_args(field.type) if union else (field.type,)
+    kind = next(kind for kind in kinds if kind is not types.NoneType)
+    return str if typing.get_origin(kind) is typing.Literal else typing.cast(type, kind)
+
+
+def check(config: "DataclassInstance") -> None:
+    """Checks the values of a dataclass of settings.
+
+    Those of dataclasses in it are theirs to check. Floats must be numbers that float32 has, before bounds are looked
+    at: every comparison with NaN is false, and infinity is above 0.
+
+    Raises:
+      InputError: a value is not among the choices, not a number, or out of bounds.
+    """
+    for field in dataclasses.fields(config):
+        value, said = getattr(config, field.name), Setting.of(field)
+        if value is None:
+            continue
+        if said.choices and value not in said.choices:
+            raise InputError(f"Unknown --{field.name} {value!r}; choose one of {', '.join(said.choices)}.")
+        if isinstance(value, float):
+            _check_float(field.name, value, said)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            _check_int(field.name, value, said)
+
+
+def _check_float(name: str, value: float, said: Setting) -> None:
+    if math.isnan(value):
+        raise InputError(f"--{name}={value}; it must be a number.")
+    if abs(value) > _LARGEST and not said.may_be_infinite:
+        raise InputError(f"--{name}={value}; it must be a finite number, at most {_LARGEST:.1e} (float32).")
+    if not said.fits(value):
+        raise InputError(f"--{name}={value}; it has to be {said.range}.")
+
+
+def _check_int(name: str, value: int, said: Setting) -> None:
+    most = MOST if said.at_most is None else int(said.at_most)
+    least = -MOST - 1 if said.at_least is None else int(said.at_least)
+    if not least <= value <= most:
+        shown = str(value) if abs(value) < 1 << 128 else "a number of more than 38 digits"
+        raise InputError(
+            f"--{name}={shown}; it has to be {f'at most {most}' if value > most else f'at least {least}'}."
+        )
+    if not said.fits(value):  # of a float that is given as a whole number
+        raise InputError(f"--{name}={value}; it has to be {said.range}.")
+
+
+def check_has_effect(config: "DataclassInstance", names: tuple[str, ...], has_effect: bool, needed: str) -> None:
+    """Refuses flags that would be ignored: those that have another value than their default.
+
+    Only for flags that the original does not have: its commands may have any of its flags, with or without effect.
+
+    Args:
+      config: the flags.
+      names: those in question.
+      has_effect: whether they have an effect, with the other flags as they are.
+      needed: what gives them one, the end of a sentence: "needs --do_train and --do_eval: ...".
+
+    Raises:
+      InputError: they have none, and one is given.
+    """
+    if has_effect:
+        return
+    for field in dataclasses.fields(config):
+        if field.name in names and getattr(config, field.name) != field.default:
+            raise InputError(f"--{field.name} {needed}.")

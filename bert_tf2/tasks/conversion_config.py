@@ -1,0 +1,68 @@
+"""What `convert_checkpoint.py` can be asked to do; no TensorFlow, no NumPy."""
+
+import dataclasses
+import os
+
+from bert_tf2.configs.fields import FILES, MODEL, TASK, check, setting
+from bert_tf2.errors import InputError
+
+FORMATS = ("google", "huggingface")
+HEADS = ("classifier", "tagger")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionConfig:
+    """The flags of `convert_checkpoint.py`.
+
+    Raises:
+      InputError: a value is impossible, or `output_dir` is not free.
+    """
+
+    init_checkpoint: str = setting(
+        help="The model: a checkpoint of the original or of this project, its folder, or a Hugging Face folder.",
+        group=FILES,
+    )
+    output_dir: str = setting(help="Folder to make; it has to be new or empty.", group=FILES)
+    output_format: str | None = setting(
+        None,
+        help="By default the other one than the model's; with --grow_vocab the model's own.",
+        group=TASK,
+        choices=FORMATS,
+    )
+    bert_config_file: str | None = setting(
+        None, help="JSON file with the sizes of the model, if not the one in its folder.", group=MODEL
+    )
+    vocab_file: str | None = setting(
+        None, help="The vocabulary of the model, if not the one in its folder.", group=MODEL
+    )
+    do_lower_case: bool | None = setting(
+        None,
+        help="Whether its tokenizer lower-cases the text. By default what its folder says, else false if the "
+        "vocabulary has many upper-case pieces.",
+        group=MODEL,
+    )
+    head: str | None = setting(
+        None,
+        help="What output_weights is the head of. By default what the folder says, else of a classifier.",
+        group=MODEL,
+        choices=HEADS,
+    )
+    allow_unused: str = setting(
+        "",
+        help="Names in the model that may be left out, separated by commas; * stands for anything. Other names that "
+        "have no place in the output are an error.",
+        group=TASK,
+    )
+    grow_vocab: str | None = setting(
+        None,
+        help="A vocabulary like the model's, but with new pieces in place of [unusedN] or at the end. The model gets "
+        "rows for them, which start as the mean of the pieces that they were cut into.",
+        group=TASK,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if os.path.isfile(self.output_dir) or (os.path.isdir(self.output_dir) and os.listdir(self.output_dir)):
+            raise InputError(
+                f"--output_dir={self.output_dir} is there already and not an empty folder; name a new one."
+            )
