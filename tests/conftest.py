@@ -3,10 +3,11 @@
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers.scripts import Scripts
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -61,6 +62,14 @@ def spm_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("spm") / "own.model"
     path.write_bytes(vocabulary.learn_sentencepiece(words, 1000))
     return path
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
+    """The scripts, in processes that need not import TensorFlow again."""
+    started = Scripts(tmp_path_factory.mktemp("printed"))
+    yield started
+    started.close()
 
 
 def own_lines() -> list[str]:
