@@ -85,8 +85,6 @@ def command(script, **values):
     return [sys.executable, str(REPOSITORY / script), *(f"--{name}={value}" for name, value in values.items())]
 
 
-
-
 def options(made, output_dir, **changes):
     return {
         "input_file": made / "a.tfrecord",
@@ -294,7 +292,9 @@ def test_a_dry_run_checks_and_writes_nothing(made, tmp_path, caplog):
 
 
 def test_what_was_run_is_written_down_and_can_be_run_again(made, tmp_path, scripts):
-    scripts.call("run_pretraining.py", **options(made, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1))
+    scripts.call(
+        "run_pretraining.py", **options(made, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1)
+    )
     (described,) = (tmp_path / "a/runs").iterdir()
     written = json.loads(described.read_text())
     assert written["config"]["weight_decay"] == 0.2

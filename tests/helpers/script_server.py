@@ -3,8 +3,9 @@
 Reads requests from standard input, a JSON object a line. Of one that runs a script: `script` (a path), `arguments`,
 `environment`, `directory`, `stdin` (a path), `stdout` and `stderr` (paths; null: both are answered), `file_bytes` (no
 file can be longer) and `address_space` (bytes of it); `seconds` is how long it may take. Answers the exit `status`,
-"timeout" for a process that was killed after so many seconds, and what was `printed`. Without `seconds` the answer is
-the `process`, an id, as soon as it runs; {"wait": id, "seconds": seconds} then answers its `status`, null while it runs.
+"timeout" for a process that was killed after so many seconds, and what was `printed`. Where `seconds` is null, the
+answer is the `process`, an id, as soon as it runs; {"wait": id, "seconds": seconds} then answers its `status`, null
+while it runs.
 """
 
 import contextlib

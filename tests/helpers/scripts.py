@@ -57,7 +57,7 @@ class Scripts:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"},
         )
         assert self._server.stdout is not None
         assert self._server.stdout.readline() == "ready\n"
@@ -69,7 +69,7 @@ class Scripts:
         return json.loads(self._server.stdout.readline())
 
     def printed(self, script: str, arguments: list[str], **options: Any) -> tuple[Any, str]:
-        """The exit status, "timeout" after so many `seconds`, and what was printed: output and messages as they came."""
+        """The exit status, "timeout" after so many `seconds`, and what was printed to either stream."""
         answer = self.ask(_request(script, arguments, {"seconds": SECONDS, **options}))
         return answer["status"], answer["printed"]
 
@@ -83,13 +83,16 @@ class Scripts:
 
     def run(self, script: str, arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """A script from start to end."""
-        process = self.start(script, arguments, **options)
-        status = process.wait()
-        assert status is not None
-        output, messages = (
-            path.read_text(encoding="utf-8", errors="replace") for path in (process.stdout, process.stderr)
-        )
-        return subprocess.CompletedProcess([script, *arguments], status, output, messages)
+        return _done(self.start(script, arguments, **options))
+
+    def start_program(self, program: str, arguments: list[str], **options: Any) -> Process:
+        """What `python -c` would run, which may change a module before a script begins."""
+        path = self._folder / f"{next(self._number)}.py"
+        path.write_text(program, encoding="utf-8")
+        return self.start(str(path), arguments, **options)
+
+    def run_program(self, program: str, arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        return _done(self.start_program(program, arguments, **options))
 
     def call(self, script: str, **flags: Any) -> str:
         """A script that has to succeed; its messages."""
@@ -102,6 +105,13 @@ class Scripts:
         for process in self._started:
             process.kill()
         self._server.communicate()
+
+
+def _done(process: Process) -> subprocess.CompletedProcess[str]:
+    status = process.wait()
+    assert status is not None
+    output, messages = (path.read_text(encoding="utf-8", errors="replace") for path in (process.stdout, process.stderr))
+    return subprocess.CompletedProcess([], status, output, messages)
 
 
 def _request(script: str, arguments: list[str], options: Mapping[str, Any]) -> dict[str, Any]:
