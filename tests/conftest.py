@@ -20,20 +20,28 @@ GOLDEN = REPOSITORY / "tests" / "golden"  # outputs of the original; its README 
 REAL_DATA = os.environ.get("BERT_TF2_REAL_DATA", "")
 REAL_DATA_TESTS = REPOSITORY / "tests" / "real_data"
 LONG_FILES = [  # those that take longest, in this order, begin first
+    "test_bad_inputs.py",
     "test_run_pretraining.py",
-    "test_multi_worker.py",
+    "test_training.py",
+    "test_training_step.py",
+    "test_export_encoder.py",
     "test_run_pretraining_dynamic.py",
+    "test_finetuning.py",
+    "test_export_answerer.py",
     "test_run_ner.py",
+    "test_export_classifier.py",
+    "test_modeling.py",
+    "test_demo.py",
+    "test_multi_worker.py",
+    "test_extract_features.py",
+    "test_squad_runner.py",
+    "test_tokenization.py",
     "test_run_classifier.py",
     "test_run_squad.py",
-    "test_export_encoder.py",
-    "test_export_answerer.py",
-    "test_finetuning.py",
-    "test_squad_runner.py",
     "test_feature_extraction.py",
+    "test_export_tagger.py",
+    "test_fast_tokenizer.py",
     "test_graph_tokenizer.py",
-    "test_training_step.py",
-    "test_export_classifier.py",
 ]
 
 TINY_CONFIG = {
