@@ -4,10 +4,11 @@ import fnmatch
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers.scripts import Scripts
 
 from bert_tf2.io.run_files import RunFile
 
@@ -22,20 +23,28 @@ GOLDEN = REPOSITORY / "tests" / "golden"  # outputs of the original; its README 
 REAL_DATA = os.environ.get("BERT_TF2_REAL_DATA", "")
 REAL_DATA_TESTS = REPOSITORY / "tests" / "real_data"
 LONG_FILES = [  # those that take longest, in this order, begin first
+    "test_bad_inputs.py",
     "test_run_pretraining.py",
-    "test_multi_worker.py",
+    "test_training.py",
+    "test_training_step.py",
+    "test_export_encoder.py",
     "test_run_pretraining_dynamic.py",
+    "test_finetuning.py",
+    "test_export_answerer.py",
     "test_run_ner.py",
+    "test_export_classifier.py",
+    "test_modeling.py",
+    "test_demo.py",
+    "test_multi_worker.py",
+    "test_extract_features.py",
+    "test_squad_runner.py",
+    "test_tokenization.py",
     "test_run_classifier.py",
     "test_run_squad.py",
-    "test_export_encoder.py",
-    "test_export_answerer.py",
-    "test_finetuning.py",
-    "test_squad_runner.py",
     "test_feature_extraction.py",
+    "test_export_tagger.py",
+    "test_fast_tokenizer.py",
     "test_graph_tokenizer.py",
-    "test_training_step.py",
-    "test_export_classifier.py",
 ]
 
 TINY_CONFIG = {
@@ -64,6 +73,14 @@ def spm_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("spm") / "own.model"
     path.write_bytes(vocabulary.learn_sentencepiece(words, 1000))
     return path
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
+    """The scripts, in processes that need not import TensorFlow again."""
+    started = Scripts(tmp_path_factory.mktemp("printed"))
+    yield started
+    started.close()
 
 
 def own_lines() -> list[str]:

@@ -1,5 +1,6 @@
 """Exported models as strangers use them: a process that knows TensorFlow and its text operations, and nothing of us."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -10,25 +11,29 @@ PROGRAM = """
 import json, sys
 import tensorflow as tf
 import tensorflow_text
-folder, signature = sys.argv[1:]
-model = tf.saved_model.load(folder)
-arguments = {name: tf.constant(values) for name, values in json.load(sys.stdin).items()}
-found = model.signatures[signature](**arguments)
-assert not any(name.startswith("bert_tf2") for name in sys.modules)
-values = {name: value.numpy().tolist() for name, value in found.items()}
-json.dump(values, sys.stdout, default=lambda value: value.decode())
+for line in sys.stdin:
+    folder, signature, arguments = json.loads(line)
+    model = tf.saved_model.load(folder)
+    found = model.signatures[signature](**{name: tf.constant(values) for name, values in arguments.items()})
+    assert not any(name.startswith("bert_tf2") for name in sys.modules)
+    values = {name: value.numpy().tolist() for name, value in found.items()}
+    print(json.dumps(values, default=lambda value: value.decode()), flush=True)
 """
 
 
+@functools.cache
+def stranger() -> "subprocess.Popen[str]":
+    """One for all exported models; it ends with the tests, when its input does."""
+    program = [sys.executable, "-c", PROGRAM]
+    return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+
+
 def ask(folder: Path, arguments: dict[str, Any], signature: str = "serving_default") -> dict[str, Any]:
-    """What a signature of an exported model answers, in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), signature],
-        input=json.dumps(arguments),
-        capture_output=True,
-        text=True,
-        cwd=folder.parent,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    """What a signature of an exported model answers, in a process of its own."""
+    process = stranger()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(json.dumps([str(folder), signature, arguments]), file=process.stdin, flush=True)
+    answer = process.stdout.readline()
+    assert answer, f"it ended with exit status {process.wait()}"
+    return json.loads(answer)

@@ -3,13 +3,11 @@
 import json
 import logging
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN, REPOSITORY, unlisted
+from conftest import GOLDEN, unlisted
 from rounding import SUM, assert_close, largest
 from tiny_huggingface import MODELS, PIECES, arrays_of, write_folder
 
@@ -403,13 +401,14 @@ def test_a_grown_model_loads(tmp_path):
         run(tmp_path / "model", tmp_path / "x", grow_vocab=str(tmp_path / "new.txt"))
 
 
-def test_script(tmp_path):
+def test_script(tmp_path, scripts):
     source = write_folder(tmp_path / "in", "BertForQuestionAnswering")
-    command = [sys.executable, REPOSITORY / "convert_checkpoint.py", f"--init_checkpoint={source}"]
-    done = subprocess.run([*command, f"--output_dir={tmp_path / 'out'}"], capture_output=True, text=True, check=True)
+    flags = [f"--init_checkpoint={source}", f"--output_dir={tmp_path / 'out'}"]
+    done = scripts.run("convert_checkpoint.py", flags)
+    assert done.returncode == 0, done.stderr
     assert re.search(r"^qa_outputs\.weight +\[2, 4\] +cls/squad/output_weights$", done.stdout, re.M)
     assert "BertForQuestionAnswering, do_lower_case true" in done.stderr
     assert checkpoints.find(str(tmp_path / "out")) == str(tmp_path / "out/bert_model.ckpt")
-    again = subprocess.run([*command, f"--output_dir={tmp_path / 'out'}"], capture_output=True, text=True)
+    again = scripts.run("convert_checkpoint.py", flags)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     assert again.stderr.startswith("ERROR: --output_dir=")

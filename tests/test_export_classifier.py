@@ -48,6 +48,12 @@ def export(folder: Path, **flags: object) -> Path:
     return Path(runner.run(ExportConfig(**given)))
 
 
+@pytest.fixture(scope="module")
+def exported(folder: Path) -> Path:
+    """The SavedModel of the model in `folder`."""
+    return export(folder)
+
+
 def assert_probabilities(found, expected) -> None:
     assert_close(found, expected, forward(1), scale=1)
 
@@ -56,8 +62,7 @@ def results(folder: Path) -> np.ndarray:
     return np.loadtxt(folder / "model/test_results.tsv", ndmin=2)
 
 
-def test_text_to_probabilities_in_a_fresh_process(folder: Path):
-    exported = export(folder)
+def test_text_to_probabilities_in_a_fresh_process(folder: Path, exported: Path):
     found = ask(exported, {"text": TEXTS})
     expected = results(folder)
     assert_probabilities(found["probabilities"], expected)
@@ -72,8 +77,8 @@ def test_text_to_probabilities_in_a_fresh_process(folder: Path):
     assert (settings["max_seq_length"], settings["text_pairs"]) == (16, False)
 
 
-def test_token_ids(folder: Path):
-    model = tf.saved_model.load(str(export(folder, output_dir=str(folder / "model"))))
+def test_token_ids(folder: Path, exported: Path):
+    model = tf.saved_model.load(str(exported))
     ids = [2, *FastTokenizer(folder / "vocab.txt").encode(TEXTS[0]), 3]
     padding = [0] * 4
     inputs = {"input_ids": [ids + padding], "input_mask": [[1] * len(ids) + padding], "segment_ids": [[0] * 9]}
@@ -90,23 +95,22 @@ def test_versions_and_what_is_there_already(folder: Path):
     assert sorted(path.name for path in (folder / "versions").iterdir()) == ["10", "3", "9"]
 
 
-def test_no_operation_needs_python(folder: Path):
+def test_no_operation_needs_python(exported: Path):
     """All are TensorFlow's own but the one that finds pieces, which a server has built in."""
-    content = SavedModel.FromString((export(folder) / "saved_model.pb").read_bytes())
+    content = SavedModel.FromString((exported / "saved_model.pb").read_bytes())
     functions = content.meta_graphs[0].graph_def.library.function
     operations = {node.op for function in functions for node in function.node_def}
     assert "FastWordpieceTokenizeWithOffsets" in operations
     assert not [name for name in operations if "Py" in name]
 
 
-def test_no_texts(folder: Path):
-    model = tf.saved_model.load(str(export(folder)))
+def test_no_texts(exported: Path):
+    model = tf.saved_model.load(str(exported))
     assert model.signatures["serving_default"](text=tf.constant([], tf.string))["probabilities"].shape == (0, 2)
 
 
-def test_of_long_texts_the_beginning_is_read(folder: Path):
+def test_of_long_texts_the_beginning_is_read(exported: Path):
     """As far as no word of 200 characters is beyond that could matter."""
-    exported = export(folder)
     settings = json.loads((exported / "assets/settings.json").read_text())
     most = settings["max_characters"]
     assert most == 256 * settings["max_seq_length"]

@@ -1,16 +1,15 @@
 """Exported encoders: the vectors of extract_features.py, and a folder that every script can start from."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_classification as tiny
-from conftest import REPOSITORY, unlisted
+from conftest import unlisted
 from exported import ask
+from helpers.scripts import Scripts
 from rounding import SUM, assert_close, bound, forward
 from tiny_huggingface import write_folder
 
@@ -136,15 +135,13 @@ def test_moving_averages(folder: Path, tmp_path: Path):
         runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "none"), use_averages=True))
 
 
-def test_the_script(folder: Path, tmp_path: Path):
-    command = [sys.executable, str(REPOSITORY / "export_model.py"), f"--init_checkpoint={folder}"]
-    done = subprocess.run([*command, f"--export_dir={tmp_path / 'x'}"], capture_output=True, text=True, check=False)
+def test_the_script(folder: Path, tmp_path: Path, scripts: Scripts):
+    source = f"--init_checkpoint={folder}"
+    done = scripts.run("export_model.py", [source, f"--export_dir={tmp_path / 'x'}"])
     assert done.returncode == 0, done.stderr
     assert f"Wrote {tmp_path / 'x/1'}, " in done.stderr
     assert "a SavedModel that takes text, or token ids." in done.stderr
-    done = subprocess.run(
-        [*command, f"--export_dir={folder / 'vocab.txt'}"], capture_output=True, text=True, check=False
-    )
+    done = scripts.run("export_model.py", [source, f"--export_dir={folder / 'vocab.txt'}"])
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: ")
 

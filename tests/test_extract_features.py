@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import signal
 import subprocess
@@ -35,9 +36,9 @@ def model(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
 
 
-def command(model, **options):
+def flags_of(model, **options):
     chosen = {"init_checkpoint": model, "layers": "-1", "max_seq_length": 8, **options}
-    return [*SCRIPT, *(f"--{name}={value}" for name, value in chosen.items())]
+    return [f"--{name}={value}" for name, value in chosen.items()]
 
 
 def test_flags_and_defaults_are_the_originals():
@@ -58,76 +59,81 @@ def test_required_flags():
     )
 
 
-def test_a_mistake_is_one_sentence(model, tmp_path):
-    done = subprocess.run(
-        command(model, input_file="none", output_file=tmp_path / "out"), capture_output=True, text=True
-    )
+def test_a_mistake_is_one_sentence(model, tmp_path, scripts):
+    done = scripts.run("extract_features.py", flags_of(model, input_file="none", output_file=tmp_path / "out"))
     assert done.returncode == 1
     assert re.search(r"^ERROR: --input_file: no file matches 'none' .*check the path\.$", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
 
 
-def test_streams(model):
+def test_streams(model, tmp_path, scripts):
     """Standard input to standard output, line by line, gzip or not; nothing else is printed there."""
-    streams = command(model, input_file="-", output_file="-")
-    packed = subprocess.run(streams, input=gzip.compress(b"co\n\na ||| covid"), capture_output=True, check=True)
+    streams = flags_of(model, input_file="-", output_file="-")
+    (tmp_path / "packed").write_bytes(gzip.compress(b"co\n\na ||| covid"))
+    packed = scripts.run("extract_features.py", streams, stdin=tmp_path / "packed")
+    assert packed.returncode == 0, packed.stderr
     lines = [json.loads(line) for line in packed.stdout.splitlines()]
     tokens = [[feature["token"] for feature in line["features"]] for line in lines]
     assert tokens == [["[CLS]", "co", "[SEP]"], ["[CLS]", "[SEP]"], ["[CLS]", "a", "[SEP]", "co", "##vid", "[SEP]"]]
     assert [line["linex_index"] for line in lines] == [0, 1, 2]
 
-    with subprocess.Popen(
-        streams, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    pipes = {name: tmp_path / name for name in ("stdin", "stdout")}
+    for pipe in pipes.values():
+        os.mkfifo(pipe)
+    process = scripts.start("extract_features.py", streams, **pipes)
+    with pipes["stdin"].open("w") as asked, pipes["stdout"].open() as answered:
         for number, (text, pieces) in enumerate((("co", 3), ("covid +", 5))):
-            process.stdin.write(f"{text}\n")
-            process.stdin.flush()
-            line = json.loads(process.stdout.readline())  # before anything more is written
+            asked.write(f"{text}\n")
+            asked.flush()
+            line = json.loads(answered.readline())  # before anything more is written
             assert line["linex_index"] == number
             assert len(line["features"]) == pieces
-        process.stdin.close()
-        assert process.wait() == 0
-        assert process.stdout.read() == ""
+        asked.close()
+        assert answered.read() == ""
+    assert process.wait() == 0
 
 
-def test_a_reader_that_goes_away(model, tmp_path):
+def test_a_reader_that_goes_away(model, tmp_path, scripts):
     (tmp_path / "text").write_text("co covid a\n" * 5_000)
-    extract = command(model, input_file=tmp_path / "text", output_file="-", pooling="mean")
-    with subprocess.Popen(extract, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert json.loads(process.stdout.readline())["linex_index"] == 0
-        process.stdout.close()
-        messages = process.stderr.read()
-        assert process.wait() == 0
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    flags = flags_of(model, input_file=tmp_path / "text", output_file="-", pooling="mean")
+    process = scripts.start("extract_features.py", flags, stdout=pipe)
+    with pipe.open() as answered:
+        assert json.loads(answered.readline())["linex_index"] == 0
+    assert process.wait() == 0
+    messages = process.stderr.read_text()
     assert "Whatever read standard output has gone" in messages
     assert "Traceback" not in messages
 
 
-def test_goes_on_after_sigkill(model, tmp_path):
+def test_goes_on_after_sigkill(model, tmp_path, scripts):
     """Killed when some blocks are down, it goes on, and writes what a run in one go writes."""
     text, folder = tmp_path / "text", tmp_path / ".out.unfinished"
-    text.write_text("co covid a\n+ a\n\nas ||| co\n" * 10_000)
+    text.write_text("co covid a\n+ a\n\nas ||| co\n" * 4_000)
     options = {"input_file": text, "pooling": "mean", "batch_size": 256}
     program = (  # states are put down after each block, not every few seconds
-        "import sys; from bert_tf2 import cli; cli.import_tensorflow(); "
+        "from bert_tf2 import cli; "
         "from bert_tf2.tasks import unfinished_output; unfinished_output._SECONDS_BETWEEN_STATES = 0.0; "
         "import extract_features; cli.run(extract_features.main)"
     )
-    killed = [sys.executable, "-c", program, *command(model, output_file=tmp_path / "out", **options)[2:]]
-    with subprocess.Popen(killed, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as process:
-        while not (folder / "state.json").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+    process = scripts.start_program(program, flags_of(model, output_file=tmp_path / "out", **options))
+    while not (folder / "state.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     done = json.loads((folder / "state.json").read_text())["done"]["lines"]
-    assert 0 < done < 40_000
+    assert 0 < done < 16_000
     assert not (tmp_path / "out").exists()
 
     # What the killed run has written is taken as it is: a mark in it stays.
     lines = folder / "lines.jsonl"
     lines.write_bytes(lines.read_bytes().replace(b"linex_index", b"LINEX_INDEX", 1))
-    subprocess.run(command(model, output_file=tmp_path / "out", **options), check=True)
+    for name in ("out", "whole"):
+        done = scripts.run("extract_features.py", flags_of(model, output_file=tmp_path / name, **options))
+        assert done.returncode == 0, done.stderr
     assert not folder.exists()
     found = (tmp_path / "out").read_text()
     assert found.startswith('{"LINEX_INDEX": 0')
-    subprocess.run(command(model, output_file=tmp_path / "whole", **options), check=True)
     assert found.lower() == (tmp_path / "whole").read_text().lower()

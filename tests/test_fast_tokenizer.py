@@ -104,9 +104,19 @@ def words_of(tokenizer: FastTokenizer, texts: Sequence[str]) -> str:
 
 
 @MODES
-def test_every_code_point_alone_and_inside_a_word(lower: bool) -> None:
+def test_code_points_of_written_text_alone_and_inside_a_word(lower: bool) -> None:
+    check_code_points(lower, [*range(0, 0x40000, 1 << 15), 0xE0000])  # all others are unassigned or private
+
+
+@pytest.mark.slow
+@MODES
+def test_code_points_of_all_planes(lower: bool) -> None:
+    check_code_points(lower, range(0, CODE_POINTS, 1 << 15))
+
+
+def check_code_points(lower: bool, blocks: Sequence[int]) -> None:
     rules = BasicTokenizer(lower)
-    for first in range(0, CODE_POINTS, 1 << 15):
+    for first in blocks:
         texts = [f"{char} a{char}b" for char in map(chr, range(first, first + (1 << 15)))]
         expected = rules.tokenize(" ".join(texts))
         letters = sorted(set("".join(expected)))

@@ -5,13 +5,12 @@ import json
 import logging
 import re
 import shutil
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN, REPOSITORY, expect_full_disk
+from conftest import GOLDEN, expect_full_disk
 from rounding import assert_close, forward
 from tiny_huggingface import H, write_folder
 
@@ -197,11 +196,11 @@ def test_compiled_by_xla(model, text, tmp_path):
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
-def test_two_devices(model, text, tmp_path, pooling):
+def test_two_devices(model, text, tmp_path, pooling, scripts):
     """In a process of its own: TensorFlow does not stand several strategies in one."""
     run(config(model, text, tmp_path / "one.npz", output_format="npz", pooling=pooling))
     program = (
-        "import sys; from bert_tf2 import cli; cli.import_tensorflow(); import tensorflow as tf; "
+        "from bert_tf2 import cli; import tensorflow as tf; "
         "cpu = tf.config.list_physical_devices('CPU')[0]; "
         "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2); "
         "import extract_features; cli.run(extract_features.main)"
@@ -209,8 +208,7 @@ def test_two_devices(model, text, tmp_path, pooling):
     options = {**dataclasses.asdict(config(model, text, tmp_path / "two.npz", output_format="npz", pooling=pooling))}
     names = ("input_file", "output_file", "init_checkpoint", "layers", "max_seq_length", "batch_size")
     flags = [f"--{name}={options[name]}" for name in (*names, "output_format", "pooling")]
-    command = [sys.executable, "-c", program, *flags, "--distribution_strategy=mirrored"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    done = scripts.run_program(program, [*flags, "--distribution_strategy=mirrored"])
     assert done.returncode == 0, done.stderr
     assert "2 devices" in done.stderr
     one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))

@@ -3,13 +3,10 @@
 import dataclasses
 import json
 import logging
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY
 from rounding import assert_close, forward
 from tiny_huggingface import PIECES, write_folder
 
@@ -160,16 +157,17 @@ def test_defaults():
     assert not dataclasses.replace(config, do_eval=True, do_predict=False).do_predict
 
 
-def test_script(model, tmp_path):
+def test_script(model, tmp_path, scripts):
     """Only --output_dir, --init_checkpoint and the lines on standard input."""
     flags = [f"--init_checkpoint={model}", f"--output_dir={tmp_path / 'out'}", "--do_predict"]
-    script = [sys.executable, str(REPOSITORY / "run_pretraining.py"), *flags]
-    done = subprocess.run(script, input=LINES, capture_output=True, text=True, check=True)
+    (tmp_path / "lines").write_text(LINES)
+    done = scripts.run("run_pretraining.py", flags, stdin=tmp_path / "lines")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("co[MASK] a\n  [MASK] 1: ")
     assert len(done.stdout.splitlines()) == 7
     assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 3
 
-    refused = subprocess.run([*script, "--do_eval"], input="", capture_output=True, text=True)
+    refused = scripts.run("run_pretraining.py", [*flags, "--do_eval"])
     assert refused.returncode == 1
     assert "--input_file is missing; --help" in refused.stderr
 

@@ -4,15 +4,14 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, unlisted
+from conftest import unlisted
+from helpers.scripts import Scripts
 from rounding import assert_close, assert_results_close, backward, forward
 from tiny_classification import config, rows, run, write_csv, write_model_files
 
@@ -87,17 +86,16 @@ def test_evaluations_and_the_best(whole: Path, made: Path) -> None:
     assert list((whole / "eval").glob("events.out.tfevents.*"))
 
 
-def test_a_killed_training_ends_with_the_same_bits(whole: Path, made: Path, tmp_path: Path) -> None:
+def test_a_killed_training_ends_with_the_same_bits(whole: Path, made: Path, tmp_path: Path, scripts: Scripts) -> None:
     asked = flags(made, tmp_path / "broken", eval_every_steps=3, save_checkpoints_steps=2)
     given = config(made, **asked)
     names = {*asked, "vocab_file", "bert_config_file", "max_seq_length", "learning_rate"}
     names |= {f"{kind}_batch_size" for kind in ("train", "eval", "predict")}
-    program = [sys.executable, str(REPOSITORY / "run_classifier.py"), *(f"--{n}={getattr(given, n)}" for n in names)]
-    process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
+    process = scripts.start("run_classifier.py", [f"--{name}={getattr(given, name)}" for name in names])
     path = tmp_path / "broken" / "eval_history.jsonl"
     while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) >= 3):
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     assert process.wait() == -signal.SIGKILL, "it was over too soon"
     step = checkpoints.step_of(checkpoints.latest(tmp_path / "broken"))
     assert 8 <= step < 20

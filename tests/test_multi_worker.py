@@ -1,7 +1,6 @@
 """Two worker processes through TF_CONFIG: the numbers of one device, and what becomes of them when one is stopped."""
 
 import json
-import os
 import random
 import signal
 import socket
@@ -17,7 +16,7 @@ from rounding import assert_close, assert_trained_close, backward, largest
 
 from bert_tf2.config import BertConfig
 
-STEPS, RATE = 60, 1e-3
+RATE = 1e-3
 CONFIG = {**TINY_CONFIG, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.2}
 
 
@@ -41,7 +40,6 @@ def flags(tmp_path_factory):
         f"--bert_config_file={folder / 'bert_config.json'}",
         "--do_train",
         "--train_batch_size=4",
-        f"--num_train_steps={STEPS}",
         "--num_warmup_steps=2",
         f"--learning_rate={RATE}",
         "--save_checkpoints_steps=2",
@@ -49,12 +47,11 @@ def flags(tmp_path_factory):
     ]
 
 
-def start(flags, output_dir, **environment):
-    command = [sys.executable, str(REPOSITORY / "run_pretraining.py"), *flags, f"--output_dir={output_dir}"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
+def start(scripts, flags, output_dir, **environment):
+    return scripts.start("run_pretraining.py", [*flags, f"--output_dir={output_dir}"], environment=environment)
 
 
-def start_workers(flags, output_dir):
+def start_workers(scripts, flags, output_dir):
     addresses = []
     for _ in range(2):
         with socket.socket() as free:
@@ -63,13 +60,13 @@ def start_workers(flags, output_dir):
     cluster = {"worker": addresses}
     configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
     strategy = "--distribution_strategy=multi_worker_mirrored"
-    return [start([*flags, strategy], output_dir, TF_CONFIG=config) for config in configs]
+    return [start(scripts, [*flags, strategy], output_dir, TF_CONFIG=config) for config in configs]
 
 
 def end(processes):
     """Exit statuses, and what each wrote."""
-    shown = [process.communicate(timeout=240)[1] for process in processes]
-    return [process.returncode for process in processes], shown
+    codes = [process.wait() for process in processes]
+    return codes, [process.stderr.read_text() for process in processes]
 
 
 def wait_for(path, processes):
@@ -78,19 +75,14 @@ def wait_for(path, processes):
     assert path.exists()
 
 
-def weights(folder, step=STEPS):
+def weights(folder, step):
     reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{step}"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def test_two_workers(flags, tmp_path):
-    one, two, broken = tmp_path / "one", tmp_path / "two", tmp_path / "broken"
-    codes, shown = end([start(flags, one)])
-    assert codes == [0], shown
-    codes, shown = end(start_workers(flags, two))
-    assert codes == [0, 0], shown
-    assert ["Trained 60 steps" in text for text in shown] == [True, False]
-    expected, found = weights(one, 20), weights(two, 20)
+def check_same_training(folder, other, step):
+    """Two trainings have the same state at a step, but for rounding."""
+    found, expected = weights(folder, step), weights(other, step)
     assert set(found) == set(expected)
     counters = {"global_step", "input_position", "skipped_steps"}
     assert all(found[name] == expected[name] for name in counters)
@@ -98,14 +90,36 @@ def test_two_workers(flags, tmp_path):
         names = [name for name in expected if name.endswith(slot)]
         scale = max(largest(expected[name]) for name in names)
         for name in names:
-            assert_close(found[name], expected[name], backward(2) * 20**0.5, scale, name)
+            assert_close(found[name], expected[name], backward(2) * step**0.5, scale, name)
     alone, together = (
         {name: value for name, value in of.items() if "adam" not in name and name not in counters}
         for of in (expected, found)
     )
-    assert_trained_close(together, alone, 2, 20, RATE)
+    assert_trained_close(together, alone, 2, step, RATE)
 
-    workers = start_workers(flags, broken)
+
+def test_two_workers(flags, scripts, tmp_path):
+    one, two, steps = tmp_path / "one", tmp_path / "two", ["--num_train_steps=4"]
+    codes, shown = end([start(scripts, [*flags, *steps], one)])
+    assert codes == [0], shown
+    codes, shown = end(start_workers(scripts, [*flags, *steps], two))
+    assert codes == [0, 0], shown
+    assert ["Trained 4 steps" in text for text in shown] == [True, False]
+    check_same_training(two, one, 4)
+
+
+@pytest.mark.slow
+def test_two_workers_that_are_stopped(flags, scripts, tmp_path):
+    steps = 60
+    flags = [*flags, f"--num_train_steps={steps}"]
+    one, two, broken = tmp_path / "one", tmp_path / "two", tmp_path / "broken"
+    codes, shown = end([start(scripts, flags, one)])
+    assert codes == [0], shown
+    codes, shown = end(start_workers(scripts, flags, two))
+    assert codes == [0, 0], shown
+    check_same_training(two, one, 20)
+
+    workers = start_workers(scripts, flags, broken)
     wait_for(broken / "model.ckpt-6.index", workers)
     workers[1].send_signal(signal.SIGTERM)  # one is asked, both stop
     codes, shown = end(workers)
@@ -113,9 +127,9 @@ def test_two_workers(flags, tmp_path):
     assert "Another worker asked to stop: saved step" in shown[0]
     assert "SIGTERM asked to stop: saved step" in shown[1]
     newest = int(tf.train.latest_checkpoint(str(broken)).rpartition("-")[2])
-    assert newest < STEPS
+    assert newest < steps
 
-    workers = start_workers(flags, broken)
+    workers = start_workers(scripts, flags, broken)
     wait_for(broken / f"model.ckpt-{newest + newest % 2 + 4}.index", workers)
     workers[1].kill()
     codes, shown = end(workers)
@@ -123,8 +137,8 @@ def test_two_workers(flags, tmp_path):
     assert "ERROR: Another worker was lost (" in shown[0]
     assert "Start all workers again: they go on from" in shown[0]
 
-    codes, shown = end(start_workers(flags, broken))
+    codes, shown = end(start_workers(scripts, flags, broken))
     assert codes == [0, 0], shown
-    final = weights(two)
-    for name, value in weights(broken).items():
+    final = weights(two, steps)
+    for name, value in weights(broken, steps).items():
         np.testing.assert_array_equal(value, final[name], err_msg=name)

@@ -10,6 +10,7 @@ import golden_outputs
 import numpy as np
 import pytest
 from conftest import GOLDEN, REPOSITORY, unlisted
+from helpers.scripts import Scripts
 from rounding import LOSS, assert_close, assert_results_close, bound, forward
 from tiny_classification import config, rows, run, write_csv, write_model_files
 
@@ -60,14 +61,6 @@ def own(made: Path, **flags):
     return {"train_file": str(made / "train.csv"), "dev_file": str(made / "dev.csv"), **flags}
 
 
-def call(**flags) -> str:
-    given = [f"--{name}={value}" for name, value in flags.items()]
-    program = [sys.executable, str(REPOSITORY / "run_classifier.py"), *given]
-    done = subprocess.run(program, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
 def lines_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -105,8 +98,9 @@ def test_evaluation_is_the_same_in_batches_of_any_size(made: Path, tmp_path: Pat
 # --- Data of one's own -----------------------------------------------------------------------------------------------
 
 
-def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path) -> None:
-    shown = call(
+def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+    shown = scripts.call(
+        "run_classifier.py",
         **own(made),
         vocab_file=made / "vocab.txt",
         bert_config_file=made / "bert_config.json",
@@ -136,7 +130,9 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path) -> 
     asked = rows(30, seed=9)
     with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"id": f"r{index}", "text": text}) + "\n" for index, (text, _) in enumerate(asked))
-    shown = call(output_dir=folder, predict_file=tmp_path / "new.jsonl.gz", do_predict=True)
+    shown = scripts.call(
+        "run_classifier.py", output_dir=folder, predict_file=tmp_path / "new.jsonl.gz", do_predict=True
+    )
     assert "Predicted 30 rows" in shown
     predictions = lines_of(folder / "predictions.jsonl")
     assert [line["id"] for line in predictions] == [f"r{index}" for index in range(30)]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import GOLDEN, REPOSITORY, unlisted
+from helpers.scripts import Scripts
 from rounding import assert_results_close, forward
 from tiny_tagging import config, run, sentences, write_conll, write_model_files
 
@@ -51,12 +52,6 @@ def own(made: Path, output_dir: Path, **flags):
     return {**files, "output_dir": str(output_dir), **flags}
 
 
-def call(**flags) -> subprocess.CompletedProcess:
-    given = [f"--{name}={value}" for name, value in flags.items()]
-    program = [sys.executable, str(REPOSITORY / "run_ner.py"), *given]
-    return subprocess.run(program, capture_output=True, text=True)
-
-
 def lines_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -70,9 +65,10 @@ def weights(path: Path) -> dict[str, np.ndarray]:
 # --- A user's way ----------------------------------------------------------------------------------------------------
 
 
-def test_from_files_to_predictions(made: Path, tmp_path: Path) -> None:
+def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     folder = tmp_path / "model"
-    done = call(
+    shown = scripts.call(
+        "run_ner.py",
         **own(made, folder),
         vocab_file=made / "vocab.txt",
         bert_config_file=made / "bert_config.json",
@@ -83,11 +79,10 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path) -> None:
         learning_rate=5e-3,
         num_train_epochs=8,
     )
-    assert done.returncode == 0, done.stderr
-    assert "train.conll: 160 sentences" in done.stderr
-    assert "160 sentences in 160 windows; the longest has 9 pieces, all fit into max_seq_length=16." in done.stderr
-    assert "Training: 160 examples, 8 epochs, 80 steps of 16, 8 of them warm-up" in done.stderr
-    assert "type           precision  recall      F1  spans" in done.stderr
+    assert "train.conll: 160 sentences" in shown
+    assert "160 sentences in 160 windows; the longest has 9 pieces, all fit into max_seq_length=16." in shown
+    assert "Training: 160 examples, 8 epochs, 80 steps of 16, 8 of them warm-up" in shown
+    assert "type           precision  recall      F1  spans" in shown
     names = {path.name for path in folder.iterdir()}
     assert unlisted(folder, run_files.TAGGING) == unlisted(folder / "best", run_files.TAGGING) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "labels.txt", "runs", "checkpoint", "eval"}
@@ -107,14 +102,14 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path) -> None:
     asked = sentences(30, seed=9)
     path = tmp_path / "new.conll.gz"
     path.write_bytes(gzip.compress(Path(write_conll(tmp_path / "new", asked, with_tags=False)).read_bytes()))
-    done = call(output_dir=folder, dev_file=made / "dev.conll", predict_file=path, do_eval=True, do_predict=True)
-    assert done.returncode == 0, done.stderr
+    asked_for = {"dev_file": made / "dev.conll", "predict_file": path, "do_eval": True, "do_predict": True}
+    shown = scripts.call("run_ner.py", output_dir=folder, **asked_for)
     again = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
     before, after = ({name: float(value) for name, value in one.items()} for one in (values, again))
     assert_results_close(after, before, forward(1), scale=1)
     found = conll.read(str(folder / "predictions.txt"), 0, -1)
     true = [tag for sentence in asked for _, tag in sentence]
-    assert f"Predicted {len(true)} words" in done.stderr
+    assert f"Predicted {len(true)} words" in shown
     assert found.words == [word for sentence in asked for word, _ in sentence]
     assert len(found) == 30
     assert np.mean([a == b for a, b in zip(found.tags, true, strict=True)]) > 0.95
@@ -198,7 +193,7 @@ def test_balanced_classes(made: Path, tmp_path: Path, caplog) -> None:
 # --- Resuming, the best, other folders -------------------------------------------------------------------------------
 
 
-def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path) -> None:
+def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     write_model_files(tmp_path, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     flags = {"do_train": True, "do_eval": True, "num_train_epochs": 4.0, "eval_every_steps": 5}
     flags["save_checkpoints_steps"] = 2
@@ -206,12 +201,11 @@ def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path) -
     given = config(tmp_path, **own(made, tmp_path / "broken"), **flags)
     names = {*own(made, tmp_path), *flags, "vocab_file", "bert_config_file", "max_seq_length", "learning_rate"}
     names |= {f"{kind}_batch_size" for kind in ("train", "eval", "predict")}
-    program = [sys.executable, str(REPOSITORY / "run_ner.py"), *(f"--{n}={getattr(given, n)}" for n in names)]
-    process = subprocess.Popen(program, stderr=subprocess.DEVNULL)
+    process = scripts.start("run_ner.py", [f"--{name}={getattr(given, name)}" for name in names])
     path = tmp_path / "broken" / "eval_history.jsonl"
     while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) >= 3):
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     assert process.wait() == -signal.SIGKILL, "it was over too soon"
     run(tmp_path, **own(made, tmp_path / "broken"), **flags)
     for name in ("eval_history.jsonl", "eval_results.txt", "span_report.json"):

@@ -62,7 +62,7 @@ def made(tmp_path_factory):
     documents = ["\n".join(" ".join(rng.choices(words, k=6)) for _ in range(5)) for _ in range(20)]
     (folder / "text.txt").write_text("\n\n".join(documents) + "\n")
     (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
-    call(
+    program = command(
         "create_pretraining_data.py",
         input_file=folder / "text.txt",
         output_file=folder / "a.tfrecord",
@@ -71,17 +71,19 @@ def made(tmp_path_factory):
         max_predictions_per_seq=PREDICTIONS,
         dupe_factor=2,
     )
+    subprocess.run(program, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(made, tmp_path_factory):
+    """The folder of a training of one step, and what its evaluation gave; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, run(made, folder, do_train=True, do_eval=True, num_train_steps=1, max_eval_steps=0)
 
 
 def command(script, **values):
     return [sys.executable, str(REPOSITORY / script), *(f"--{name}={value}" for name, value in values.items())]
-
-
-def call(script, **values):
-    done = subprocess.run(command(script, **values), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 def options(made, output_dir, **changes):
@@ -131,8 +133,8 @@ def test_required_flags():
         assert f"--{name}" in done.stderr
 
 
-def test_train_and_evaluate(made, tmp_path):
-    shown = call("run_pretraining.py", **options(made, tmp_path, do_train=True, do_eval=True, max_eval_steps=3))
+def test_train_and_evaluate(made, tmp_path, scripts):
+    shown = scripts.call("run_pretraining.py", **options(made, tmp_path, do_train=True, do_eval=True, max_eval_steps=3))
     assert "total" in shown
     assert "Starting from random weights (seed 12345)." in shown
     assert re.search(r"Trained 6 steps in .*, [\d.e+]+ examples/s", shown)
@@ -157,15 +159,16 @@ def test_train_and_evaluate(made, tmp_path):
     assert unlisted(tmp_path, run_files.PRETRAINING) == []
     assert BertConfig.from_json_file(tmp_path / "bert_config.json") == BertConfig(**TINY_CONFIG)
 
-    again = call("run_pretraining.py", **options(made, tmp_path, do_train=True))
+    again = scripts.call("run_pretraining.py", **options(made, tmp_path, do_train=True))
     assert "Nothing left to train: step 6 of 6 is reached." in again
 
 
-def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, tmp_path):
-    trained = run(made, tmp_path / "a", do_train=True, do_eval=True, max_eval_steps=0)
-    assert run(made, tmp_path / "a", do_eval=True, max_eval_steps=0) == trained
+def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, trained, tmp_path):
+    folder, results = trained
+    shutil.copytree(folder, tmp_path / "a")
+    assert run(made, tmp_path / "a", do_eval=True, max_eval_steps=0) == results
     elsewhere = run(made, tmp_path / "b", do_eval=True, max_eval_steps=0, init_checkpoint=str(tmp_path / "a"))
-    assert elsewhere == {**trained, "global_step": 0}
+    assert elsewhere == {**results, "global_step": 0}
 
 
 def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
@@ -226,8 +229,8 @@ def test_a_flipped_bit_is_named(made, tmp_path):
         run(made, tmp_path / "out", do_train=True, input_file=str(tmp_path / "flipped.tfrecord"))
 
 
-def test_resuming_another_model_is_refused(made, tmp_path):
-    run(made, tmp_path / "out", do_train=True, num_train_steps=1)
+def test_resuming_another_model_is_refused(made, trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "out")
     wider = tmp_path / "wider.json"
     wider.write_text(BertConfig(**{**TINY_CONFIG, "intermediate_size": 64}).to_json_string())
     with pytest.raises(InputError, match=r"intermediate/dense/kernel is \[16, 32\] in .* but \[16, 64\] in this model"):
@@ -239,9 +242,9 @@ def contents(directory):
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_resuming_with_fewer_layers_is_refused(made, tmp_path):
+def test_resuming_with_fewer_layers_is_refused(made, trained, tmp_path):
     """The next checkpoint would be without the others, and the whole ones would go."""
-    run(made, tmp_path / "out", do_train=True, num_train_steps=1)
+    shutil.copytree(trained[0], tmp_path / "out")
     before = contents(tmp_path / "out")
     smaller = tmp_path / "smaller.json"
     smaller.write_text(BertConfig(**{**TINY_CONFIG, "num_hidden_layers": 1}).to_json_string())
@@ -256,8 +259,8 @@ def test_resuming_with_fewer_layers_is_refused(made, tmp_path):
 
 def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
     """Of a Hugging Face directory, and beside a checkpoint, as with all other scripts."""
-    run(made, tmp_path / "google", do_train=True, num_train_steps=1)
-    prefix = str(tmp_path / "google/model.ckpt-1")
+    run(made, tmp_path / "google", do_train=True, num_train_steps=0)
+    prefix = str(tmp_path / "google/model.ckpt-0")
     convert(ConversionConfig(str(tmp_path / "google"), str(tmp_path / "there"), vocab_file=str(made / "vocab.txt")))
     for start in (str(tmp_path / "there"), prefix):
         caplog.clear()
@@ -271,7 +274,7 @@ def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
         assert len(names) == 2 * 16 + 14
         for name in names:
             np.testing.assert_array_equal(ours.get_tensor(name), original.get_tensor(name))
-        run(made, out, do_train=True, num_train_steps=1, bert_config_file="")  # and of output_dir itself
+        run(made, out, do_train=True, num_train_steps=0, bert_config_file="")  # and of output_dir itself
     with pytest.raises(InputError, match=r"^Give --bert_config_file, the JSON file with the sizes of the model"):
         run(made, tmp_path / "new", do_train=True, bert_config_file="")
 
@@ -290,13 +293,15 @@ def test_a_dry_run_checks_and_writes_nothing(made, tmp_path, caplog):
         run(made, tmp_path / "out", do_train=True, dry_run=True, init_checkpoint="none.ckpt")
 
 
-def test_what_was_run_is_written_down_and_can_be_run_again(made, tmp_path):
-    call("run_pretraining.py", **options(made, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1))
+def test_what_was_run_is_written_down_and_can_be_run_again(made, tmp_path, scripts):
+    scripts.call(
+        "run_pretraining.py", **options(made, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1)
+    )
     (described,) = (tmp_path / "a/runs").iterdir()
     written = json.loads(described.read_text())
     assert written["config"]["weight_decay"] == 0.2
     assert written["config"]["num_train_steps"] == 1
-    call("run_pretraining.py", config=described, output_dir=tmp_path / "b")
+    scripts.call("run_pretraining.py", config=described, output_dir=tmp_path / "b")
     assert checkpoints.latest(tmp_path / "b") == str(tmp_path / "b/model.ckpt-1")
 
 
@@ -325,11 +330,9 @@ def test_moving_averages_are_evaluated(made, tmp_path, caplog):
 class TestKill:
     """SIGKILL, in the middle of a save and at random, then the same command again."""
 
-    STEPS = 40
-
-    def start(self, made, output_dir):
+    def options(self, made, output_dir, steps):
         """Dropout on, packed rows, evaluation in between."""
-        arguments = options(
+        return options(
             made,
             output_dir,
             do_train=True,
@@ -337,13 +340,12 @@ class TestKill:
             eval_every_steps=7,
             max_eval_steps=2,
             pack_sequences=True,
-            num_train_steps=self.STEPS,
+            num_train_steps=steps,
             save_checkpoints_steps=1,
         )
-        return subprocess.Popen(command("run_pretraining.py", **arguments), stderr=subprocess.PIPE, text=True)
 
-    def final_weights(self, folder):
-        reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{self.STEPS}"))
+    def final_weights(self, folder, steps):
+        reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{steps}"))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
     def reached(self, folder):
@@ -355,50 +357,49 @@ class TestKill:
         """Kills as soon as the condition holds, or the run ends; says whether it was still running."""
         while process.poll() is None and not condition():
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return process.returncode == -signal.SIGKILL
+        process.kill()
+        return process.wait() == -signal.SIGKILL
 
-    def finish(self, made, output_dir):
-        process = self.start(made, output_dir)
-        _, shown = process.communicate()
-        assert process.returncode == 0, shown
-        return self.final_weights(output_dir)
+    def compare(self, found, expected):
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
-    def check(self, made, tmp_path, kills):
+    def check(self, made, tmp_path, scripts, steps, kills):
         """Ends as a run that was never stopped, after so many kills: the first in a save, the others at random."""
         whole, broken = tmp_path / "whole", tmp_path / "broken"
-        final = self.finish(made, whole)
+        run(made, **self.options(made, whole, steps))
+        final = self.final_weights(whole, steps)
         broken.mkdir()
+        flags = [f"--{name}={value}" for name, value in self.options(made, broken, steps).items()]
+
+        def start():
+            return scripts.start("run_pretraining.py", flags)
 
         def saving():
             """Whether the fifth or a later checkpoint is being written at this moment."""
             steps = [re.match(r"\.model\.ckpt-(\d+)\.", name) for name in os.listdir(broken)]
             return any(int(step[1]) >= 5 for step in steps if step)
 
-        assert self.kill_when(self.start(made, broken), saving)
+        assert self.kill_when(start(), saving)
         reached = self.reached(broken)
-        assert 4 <= reached < self.STEPS
+        assert 4 <= reached < steps
         for _ in range(kills - 1):
-            end = time.monotonic() + random.uniform(3, 12)
-            self.kill_when(self.start(made, broken), lambda: time.monotonic() > end)  # noqa: B023
+            end = time.monotonic() + random.uniform(1, 10)
+            self.kill_when(start(), lambda: time.monotonic() > end)  # noqa: B023
             assert self.reached(broken) >= reached
             reached = self.reached(broken)
-            if reached == self.STEPS:  # it was through: once more from the start
-                self.compare(self.final_weights(broken), final)
+            if reached == steps:  # it was through: once more from the start
+                self.compare(self.final_weights(broken, steps), final)
                 shutil.rmtree(broken)
                 broken.mkdir()
                 reached = 0
-        self.compare(self.finish(made, broken), final)
+        run(made, **self.options(made, broken, steps))
+        self.compare(self.final_weights(broken, steps), final)
         assert not list(broken.glob(".*unfinished*"))
 
-    def compare(self, found, expected):
-        for name, value in found.items():
-            np.testing.assert_array_equal(value, expected[name], err_msg=name)
-
-    def test_a_run_killed_in_a_save_ends_with_the_same_bits(self, made, tmp_path):
-        self.check(made, tmp_path, kills=1)
+    def test_a_run_killed_in_a_save_ends_with_the_same_bits(self, made, tmp_path, scripts):
+        self.check(made, tmp_path, scripts, steps=16, kills=1)
 
     @pytest.mark.slow
-    def test_fifty_kills(self, made, tmp_path):
-        self.check(made, tmp_path, kills=50)
+    def test_fifty_kills(self, made, tmp_path, scripts):
+        self.check(made, tmp_path, scripts, steps=40, kills=50)

@@ -3,15 +3,14 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, TINY_CONFIG
+from conftest import TINY_CONFIG
+from helpers.scripts import Scripts
 from rounding import assert_close, forward
 
 from bert_tf2 import full_sentences, records
@@ -105,14 +104,11 @@ def test_defaults_change_nothing(made: Path) -> None:
     assert (config.masked_lm_prob, config.do_whole_word_mask) == (0.15, False)
 
 
-def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Path) -> None:
+def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     values = options(made, tmp_path, **SENTENCES, do_train=True, do_eval=True, do_whole_word_mask=True)
-    arguments = [f"--{name}={value}" for name, value in values.items()]
-    script = str(REPOSITORY / "run_pretraining.py")
-    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    shown = scripts.call("run_pretraining.py", **values)
     assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss"]
-    assert "next_sentence" not in done.stderr
+    assert "next_sentence" not in shown
 
     before, after = weights(tmp_path, 0), weights(tmp_path, 12)
     assert not [name for name in after if name.startswith("cls/seq_relationship")]

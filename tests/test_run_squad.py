@@ -10,6 +10,7 @@ import golden_outputs
 import numpy as np
 import pytest
 from conftest import REPOSITORY, unlisted
+from helpers.scripts import Scripts
 from tiny_squad import FIRST_NAMES, PIECES, QUESTION, config, run, squad, write_json, write_model_files
 
 from bert_tf2 import checkpoints
@@ -63,14 +64,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def own(made: Path, **flags):
     return {"train_file": str(made / "train1.json"), "predict_file": str(made / "dev1.json"), **flags}
-
-
-def call(**flags) -> str:
-    given = [f"--{name}={value}" for name, value in flags.items()]
-    program = [sys.executable, str(REPOSITORY / "run_squad.py"), *given]
-    done = subprocess.run(program, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 def read_json(*path):
@@ -132,9 +125,10 @@ def test_steps_are_counted_by_questions(made: Path, tmp_path: Path, caplog) -> N
 # --- Data of one's own -----------------------------------------------------------------------------------------------
 
 
-def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path) -> None:
+def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     folder = tmp_path / "model"
-    shown = call(
+    shown = scripts.call(
+        "run_squad.py",
         **own(made),
         vocab_file=made / "vocab.txt",
         bert_config_file=made / "bert_config.json",
@@ -180,7 +174,7 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path) -> No
     contexts = [f"w1 w2 {name.capitalize()} Hill, w3." for name in FIRST_NAMES]
     with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"question": QUESTION, "context": context}) + "\n" for context in contexts)
-    call(output_dir=folder, predict_file=tmp_path / "new.jsonl.gz", do_predict=True)
+    scripts.call("run_squad.py", output_dir=folder, predict_file=tmp_path / "new.jsonl.gz", do_predict=True)
     found = lines_of(folder / "predictions.jsonl")
     assert [(line["id"], line["answer"]) for line in found] == [("1", "Ada Hill"), ("2", "Bob Hill")]
     assert [contexts[0][line["start"] : line["end"]] for line in found[:1]] == ["Ada Hill"]

@@ -3,14 +3,13 @@
 import itertools
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, unlisted
+from conftest import unlisted
+from helpers.scripts import Scripts
 from reference import squad_answers, squad_windows
 from rounding import assert_close, assert_results_close, forward, largest
 from tiny_squad import QUESTION, SIZES, run, squad, write_json, write_model_files
@@ -272,7 +271,7 @@ def test_a_prediction_goes_on_after_a_kill(made: Path, trained: Path, tmp_path: 
         assert sum(batches[5:]) == sum(1 for _ in records)
 
 
-def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tmp_path: Path) -> None:
+def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tmp_path: Path, scripts: Scripts) -> None:
     """In a process of its own: there is one strategy in each."""
     run(made, output_dir=str(trained), predict_file=str(made / "dev2.json"), do_predict=True)
     folder = tmp_path / "model"
@@ -304,7 +303,7 @@ def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tm
             runner.run(config)
         print(batches)
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
+    done = scripts.run_program(program, [])
     assert done.returncode == 0, done.stderr
     batches = json.loads(done.stdout.splitlines()[-1])
     assert batches[:4] == [8] * 4

@@ -130,14 +130,30 @@ def every_code_point() -> Iterable[str]:
     return (chr(number) for number in range(0x110000) if not 0xD800 <= number <= 0xDFFF)
 
 
-@pytest.mark.parametrize(("tokenizer", "lower"), [(UNCASED, True), (CASED, False)])
-@pytest.mark.parametrize("around", [("", ""), ("a", "b")], ids=["alone", "inside"])
-def test_every_code_point(tokenizer: BasicTokenizer, lower: bool, around: tuple[str, str]) -> None:
+WAYS = pytest.mark.parametrize("lower", [True, False], ids=["uncased", "cased"])
+AROUND = pytest.mark.parametrize("around", [("", ""), ("a", "b")], ids=["alone", "inside"])
+WRITTEN = [*range(0x40000), *range(0xE0000, 0xE1000)]  # all others are unassigned or private
+
+
+@WAYS
+@AROUND
+def test_code_points_of_written_text(lower: bool, around: tuple[str, str]) -> None:
+    check_code_points((chr(number) for number in WRITTEN if not 0xD800 <= number <= 0xDFFF), lower, around)
+
+
+@pytest.mark.slow
+@WAYS
+@AROUND
+def test_code_points_of_all_planes(lower: bool, around: tuple[str, str]) -> None:
+    check_code_points(every_code_point(), lower, around)
+
+
+def check_code_points(characters: Iterable[str], lower: bool, around: tuple[str, str]) -> None:
     before, after = around
-    tokenize = tokenizer.tokenize
+    tokenize = (UNCASED if lower else CASED).tokenize
     wrong = [
         f"U+{ord(char):04X}"
-        for char in every_code_point()
+        for char in characters
         if tokenize(before + char + after) != reference_words(before + char + after, lower)
     ]
     assert not wrong, f"{len(wrong)} differ, {wrong[:10]}"

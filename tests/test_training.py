@@ -3,15 +3,13 @@
 import functools
 import os
 import signal
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import two_devices
-from conftest import REPOSITORY, TINY_CONFIG
+from conftest import TINY_CONFIG
 from rounding import assert_close, assert_trained_close, backward
 from two_devices import examples
 
@@ -162,11 +160,12 @@ def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path):
     assert checkpoints.latest(tmp_path) == str(tmp_path / "model.ckpt-6")
 
 
-def test_two_devices_give_the_numbers_of_one(tmp_path):
+def test_two_devices_give_the_numbers_of_one(tmp_path, scripts):
     results = {}
     for strategy in ("off", "mirrored"):
         file = tmp_path / f"{strategy}.npz"
-        subprocess.run([sys.executable, REPOSITORY / "tests/two_devices.py", strategy, file], check=True)
+        done = scripts.run("tests/two_devices.py", [strategy, str(file)])
+        assert done.returncode == 0, done.stderr
         results[strategy] = np.load(file)
     one, two = results["off"], results["mirrored"]
     assert set(one) == set(two)

@@ -28,7 +28,7 @@ def data(done, share):
 
 def trained(folder, steps=STEPS, optimizer=None, precision=None, rate=RATE, rows=data, **options):
     """A trainer that has taken some steps."""
-    config = BertConfig(**TINY_CONFIG, initializer_range=0.1, **options.pop("model", NO_DROPOUT))
+    config = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.1, **options.pop("model", NO_DROPOUT)})
     keras.utils.set_random_seed(7)
     precision = precision or PrecisionConfig("float32", "off")
     with policy(precision):
@@ -79,11 +79,13 @@ def test_each_part_has_dropout_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"gradient_accumulation_steps": 2}, {"precision": PrecisionConfig("float32", "on")}]
+    ("options", "layers"),
+    [({"gradient_accumulation_steps": 2}, 2), ({"precision": PrecisionConfig("float32", "on")}, 1)],
+    ids=["parts", "XLA"],
 )
-def test_recomputed_layers_give_the_same_numbers(plain, tmp_path, options):
+def test_recomputed_layers_give_the_same_numbers(plain, tmp_path, options, layers):
     """With dropout, whose masks are the same the second time."""
-    dropout = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3}
+    dropout = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3, "num_hidden_layers": layers}
     kept, recomputed = (
         trained(tmp_path / str(recompute), model=dropout, recompute=recompute, **options) for recompute in (False, True)
     )

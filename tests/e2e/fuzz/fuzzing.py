@@ -1,19 +1,18 @@
 """What the table of bad inputs needs: good inputs of every script, changed copies of them, and scripts to call."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conftest import REPOSITORY, TINY_CONFIG
+from conftest import TINY_CONFIG
+from helpers.scripts import Scripts
 
 WORDS = [f"w{number}" for number in range(24)]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *"abcdefghij"]  # no [unusedN] slots
 SECONDS = 60.0
+_BYTES = 16 << 30  # of address space: what asks for more is a defect, not a reason to stop the machine
 
 Change = str | bytes | None | Callable[[bytes], bytes | str]
 
@@ -126,42 +125,19 @@ class Case(NamedTuple):
 
 
 class Server:
-    """`server.py` in a process of its own."""
+    """The scripts of the table, with bounds on time and memory."""
 
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("server.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
 
     def call(self, directory: Path, command: str, flags: Mapping[str, Any] = {}, **options: Any) -> tuple[Any, str]:
         """The exit status and what was printed."""
         script, good = COMMANDS[command]
         values = {**good, **flags}
         arguments = [f"--{name}={_written(value)}" for name, value in values.items() if value is not None]
-        request = {
-            "script": str(REPOSITORY / f"{script}.py"),
-            "arguments": arguments,
-            "environment": {},
-            "directory": str(directory),
-            "stdin": None,
-            "seconds": SECONDS,
-            **options,
-        }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline())
-        return answer["status"], answer["printed"]
-
-    def close(self) -> None:
-        self._process.communicate()
+        return self._scripts.printed(
+            f"{script}.py", arguments, directory=directory, seconds=SECONDS, address_space=_BYTES, **options
+        )
 
 
 def _written(value: Any) -> str:

@@ -5,7 +5,6 @@ The table is in `cases_*.py`. To add a bad input, add a row.
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cases_data
@@ -13,15 +12,14 @@ import cases_flags
 import cases_models
 import pytest
 from fuzzing import COMMANDS, Case, Server, apply, listing, make_world
+from helpers.scripts import Scripts
 
 CASES: dict[str, Case] = {**cases_flags.CASES, **cases_data.CASES, **cases_models.CASES}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    started = Server()
-    yield started
-    started.close()
+def server(scripts: Scripts) -> Server:
+    return Server(scripts)
 
 
 @pytest.fixture(scope="module")
