@@ -15,8 +15,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from bert_tf2.errors import InputError
-from bert_tf2.files import replacing
 from bert_tf2.io import run_files
+from bert_tf2.io.atomic import replacing
 
 logger = logging.getLogger(__name__)
 

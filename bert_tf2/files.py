@@ -12,11 +12,6 @@ from typing import Any
 
 from bert_tf2 import text_encoding
 from bert_tf2.errors import InputError
-from bert_tf2.io.atomic import beside as beside
-from bert_tf2.io.atomic import check_output as check_output
-from bert_tf2.io.atomic import check_writable as check_writable
-from bert_tf2.io.atomic import replacing as replacing
-from bert_tf2.io.atomic import unfinished as unfinished
 
 
 def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:

@@ -13,13 +13,13 @@ import os
 import re
 from collections.abc import Iterable
 
-from bert_tf2 import checkpoint_list, checkpoints, files, huggingface
+from bert_tf2 import checkpoint_list, checkpoints, huggingface
 from bert_tf2.checkpoints import hugging_face_folder as hugging_face_folder
 from bert_tf2.checkpoints import load as load
 from bert_tf2.config import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.huggingface_config import TokenizerSettings
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.tasks import task_files
 from bert_tf2.tokenization import validate_case_matches_checkpoint
 from bert_tf2.tokenizer_choice import VOCAB_FILE as VOCAB_FILE
@@ -219,7 +219,7 @@ def keep_config(directory: str, bert_config: BertConfig) -> None:
     Raises:
       OSError: it cannot be written.
     """
-    with files.replacing(os.path.join(directory, CONFIG_FILE)) as file:
+    with atomic.replacing(os.path.join(directory, CONFIG_FILE)) as file:
         file.write(bert_config.to_json_string())
 
 

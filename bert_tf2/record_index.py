@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf2 import files
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class RecordIndex:
             return
         known = {os.path.abspath(path): dataclasses.asdict(found) for path, found in self._files.items()}
         try:
-            with files.replacing(self._path) as file:
+            with atomic.replacing(self._path) as file:
                 json.dump({"format": _FORMAT, "files": known}, file)
         except OSError as error:
             logger.warning("%s cannot be written (%s); the training goes on without it.", self._path, error.strerror)

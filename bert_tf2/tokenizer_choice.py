@@ -7,7 +7,7 @@ import shutil
 from bert_tf2 import files
 from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
 
 VOCAB_FILE, SENTENCEPIECE_FILE = run_files.VOCABULARY, run_files.SENTENCEPIECE_MODEL
@@ -78,7 +78,7 @@ class VocabularyFile:
         target = os.path.join(directory, self.name)
         if os.path.exists(target) and os.path.samefile(target, self.path):
             return
-        with files.open_bytes(self.path) as source, files.replacing(target, "wb") as file:
+        with files.open_bytes(self.path) as source, atomic.replacing(target, "wb") as file:
             shutil.copyfileobj(source, file)
 
 

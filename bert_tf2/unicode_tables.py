@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bert_tf2 import tokenization
-from bert_tf2.files import replacing
+from bert_tf2.io.atomic import replacing
 from bert_tf2.tokenization import BasicTokenizer
 
 CODE_POINTS = 0x110000

@@ -20,7 +20,8 @@ from bert_tf2.errors import InputError
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.modeling import BertModel
 from bert_tf2.tasks import feature_encoder, feature_extraction, feature_input, feature_outputs, unfinished_output
-from bert_tf2.tasks.feature_extraction import FeatureConfig, run
+from bert_tf2.tasks.feature_config import FORMATS, FeatureConfig
+from bert_tf2.tasks.feature_extraction import run
 
 pytestmark = pytest.mark.numeric
 
@@ -114,7 +115,7 @@ def test_json(model, text, tmp_path, caplog):
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize(
     ("pooling", "output_format"),
-    [*(("mean", name) for name in feature_outputs.FORMATS), ("max", "npy"), ("cls", "json"), ("pooler", "npz")],
+    [*(("mean", name) for name in FORMATS), ("max", "npy"), ("cls", "json"), ("pooler", "npz")],
 )
 def test_vectors_of_lines(model, text, tmp_path, pooling, output_format):
     layers = {"layers": FeatureConfig.layers} if pooling == "pooler" else {}

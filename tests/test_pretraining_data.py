@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, expect_full_disk, unlisted
 
-from bert_tf2 import files, records, text_groups
+from bert_tf2 import records, text_groups
 from bert_tf2.errors import InputError
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.progress import Progress
 from bert_tf2.tasks import pretraining_data, pretraining_groups
 from bert_tf2.tasks.pretraining_data import PretrainingDataConfig, create_pretraining_data
@@ -132,7 +132,7 @@ def test_resume_keeps_what_is_done(folder, parts, tmp_path, dying, monkeypatch, 
     monkeypatch.undo()
     settings = config(folder, f"{out}/{output}")
     groups = text_groups.plan(settings.inputs, settings.group_bytes)
-    files.beside(pretraining_data._job(settings, groups[2], len(groups)).outputs[0]).touch()  # as SIGKILL leaves it
+    atomic.beside(pretraining_data._job(settings, groups[2], len(groups)).outputs[0]).touch()  # as SIGKILL leaves it
 
     again = []
     make = pretraining_groups.make

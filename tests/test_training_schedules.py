@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from rounding import SUM, assert_close
 
-from bert_tf2.optimization import SCHEDULES, OptimizerConfig
+from bert_tf2.configs.training import SCHEDULES, OptimizerConfig
 from bert_tf2.training_schedules import make_schedule
 
 pytestmark = pytest.mark.numeric

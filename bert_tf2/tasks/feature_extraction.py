@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, files, initialization, line_blocks, modeling
+from bert_tf2 import checkpoints, initialization, line_blocks, modeling
 from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.distribution import make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.initialization import Pretrained
+from bert_tf2.io import atomic
 from bert_tf2.line_blocks import STANDARD_INPUT
 from bert_tf2.precision import policy, resolved
 from bert_tf2.progress import Progress
@@ -65,10 +66,10 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
     if config.output_file == STANDARD_OUTPUT:
         return
     folder = os.path.dirname(config.output_file) or "."
-    files.check_writable(folder)
+    atomic.check_writable(folder)
     if os.path.isdir(config.output_file):
         raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
-    files.check_output(config.output_file)
+    atomic.check_output(config.output_file)
     for path in paths:
         if path != STANDARD_INPUT and os.path.exists(config.output_file) and os.path.samefile(path, config.output_file):
             raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")

@@ -14,8 +14,8 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
-from bert_tf2 import files
 from bert_tf2.errors import InputError
+from bert_tf2.io import atomic
 from bert_tf2.number_text import rows_as_text
 from bert_tf2.tasks.feature_input import Array, Sequences
 from bert_tf2.tasks.unfinished_output import UnfinishedOutput
@@ -187,7 +187,7 @@ class ArrayFile:
         if self._format == "npy":
             self._output.finish("values.npy")
             return
-        with files.replacing(self._path(_WHOLE), "wb") as file:
+        with atomic.replacing(self._path(_WHOLE), "wb") as file:
             if self._format == "npz":
                 self._write_npz(file)
             else:

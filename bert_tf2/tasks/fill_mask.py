@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, files, initialization, line_blocks
+from bert_tf2 import checkpoints, initialization, line_blocks
 from bert_tf2.errors import InputError
 from bert_tf2.finite import check_finite
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.precision import policy, resolved
 from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.feature_input import split_line
@@ -80,11 +80,11 @@ def run(config: PretrainingConfig) -> list[Filled]:
       OSError: the output cannot be written.
     """
     paths = line_blocks.find(config.predict_file, "--predict_file")
-    files.check_writable(config.output_dir)
+    atomic.check_writable(config.output_dir)
     filler = MaskFiller.load(config)
     path = os.path.join(config.output_dir, run_files.FILLED_MASKS)
     found, number = [], 0
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         for block in line_blocks.read(paths):
             numbered = [(number + row, line.strip()) for row, line in enumerate(block, 1) if line.strip()]
             number += len(block)

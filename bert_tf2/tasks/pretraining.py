@@ -28,6 +28,7 @@ from bert_tf2.config import BertConfig
 from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
+from bert_tf2.io import atomic
 from bert_tf2.precision import policy, resolved
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.pretraining_config import PretrainingConfig
@@ -155,7 +156,7 @@ class _Job:
         """Does all that can go wrong before the first step, and writes nothing."""
         config = self.config
         if config.do_train:
-            files.check_writable(config.output_dir)
+            atomic.check_writable(config.output_dir)
             trainer = self._trainer()
             self._start(trainer)
             trainer.check(self.data.training)

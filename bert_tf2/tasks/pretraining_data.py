@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bert_tf2 import files, json_files, locks, text_groups
+from bert_tf2 import json_files, locks, text_groups
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, run_files
 from bert_tf2.progress import Progress, duration
@@ -186,7 +186,7 @@ def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
 def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
     """Removes what a run that was stopped has left of the outputs, half-written."""
     paths = [path for job in jobs for path in (*job.outputs, job.marker)]
-    remove(left for path in (*paths, *config.outputs) for left in files.unfinished(path))
+    remove(left for path in (*paths, *config.outputs) for left in atomic.unfinished(path))
 
 
 def _remove_groups(config: PretrainingDataConfig) -> None:
@@ -294,7 +294,7 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
     }
     values = {**dataclasses.asdict(summary), **shares, "seconds": seconds, "groups": len(jobs)}
     made = {"outputs": outputs, "sizes": _sizes(outputs), "fingerprint": _fingerprint(jobs)}
-    with files.replacing(config.summary_file) as file:
+    with atomic.replacing(config.summary_file) as file:
         json.dump({**values, "config": dataclasses.asdict(config), **made}, file, indent=2)
         file.write("\n")
     lines = [

@@ -9,6 +9,7 @@ from bert_tf2.configs.choices import COMPRESSIONS, MASKINGS, Compression
 from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, TASK, check_has_effect, setting
 from bert_tf2.errors import InputError
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.io import atomic
 from bert_tf2.text_groups import GROUP_BYTES
 
 
@@ -105,7 +106,7 @@ class PretrainingDataConfig(InstanceParameters):
             if _is_folder(path) and len(outputs) > 1:
                 raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
             if not _is_folder(path):
-                files.check_output(path)
+                atomic.check_output(path)
             real = os.path.realpath(path)
             if real in sources:
                 raise InputError(f"--output_file: {path!r} is read by {sources[real]}; write to another file.")

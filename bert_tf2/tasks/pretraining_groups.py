@@ -15,13 +15,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files, full_sentences, json_files, records, text_groups
+from bert_tf2 import full_sentences, json_files, records, text_groups
 from bert_tf2.configs.choices import Compression
 from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.fast_records import BlockWriter
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.growing_array import GrowingArray
 from bert_tf2.instances import InstanceParameters
+from bert_tf2.io import atomic
 from bert_tf2.progress import Progress
 from bert_tf2.sequences import SPECIAL_IN_PAIR, SPECIAL_IN_TEXT
 from bert_tf2.text_groups import Group
@@ -171,7 +172,7 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
         "sizes": [os.path.getsize(path) for path in job.outputs],
         "summary": dataclasses.asdict(summary),
     }
-    with files.replacing(job.marker) as file:
+    with atomic.replacing(job.marker) as file:
         json.dump(left, file)
     return summary
 

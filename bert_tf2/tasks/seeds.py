@@ -9,8 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bert_tf2 import files
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.tasks.finetuning_config import FinetuningConfig
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     logger.info("%s", "\n".join([f"***** {len(found)} seeds *****", *_lines(found, means, deviations)]))
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
-        with files.replacing(path) as file:
+        with atomic.replacing(path) as file:
             json.dump({"seeds": found, "mean": means, "standard_deviation": deviations}, file, indent=1)
             file.write("\n")
         logger.info("Wrote %s.", path)

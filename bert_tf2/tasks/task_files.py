@@ -14,7 +14,7 @@ from typing import Any
 
 from bert_tf2 import files, json_files
 from bert_tf2.errors import MOST_NAMED, InputError
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 
 TASK_FILE, LABELS_FILE = run_files.TASK, run_files.LABELS
 
@@ -87,7 +87,7 @@ def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
       OSError: the file cannot be written.
     """
     check_labels(labels, os.fspath(path))
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         file.writelines(f"{label}\n" for label in labels)
 
 
@@ -102,7 +102,7 @@ def save(folder: str, fields: Mapping[str, Any]) -> None:
     """
     if fields["labels"]:
         write_labels(os.path.join(folder, LABELS_FILE), fields["labels"])
-    with files.replacing(os.path.join(folder, TASK_FILE)) as file:
+    with atomic.replacing(os.path.join(folder, TASK_FILE)) as file:
         json.dump(fields, file, indent=2, ensure_ascii=False)
         file.write("\n")
 

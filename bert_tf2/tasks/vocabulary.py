@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bert_tf2 import files, vocabulary
 from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
 from bert_tf2.errors import InputError
+from bert_tf2.io import atomic
 from bert_tf2.progress import Progress, duration
 from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
 from bert_tf2.vocabulary_case import warn_of_case
@@ -145,7 +146,7 @@ def build_vocabulary(config: VocabularyConfig) -> None:
 
 def _learn_wordpiece(config: VocabularyConfig) -> None:
     # Opened first, so that an output that cannot be written is known before the work is done.
-    with files.replacing(config.output_file) as file:
+    with atomic.replacing(config.output_file) as file:
         words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
         with _Stopwatch("Learned the pieces"):
             pieces = vocabulary.learn_wordpiece(
@@ -172,7 +173,7 @@ def _learn_wordpiece(config: VocabularyConfig) -> None:
 def _extend(config: VocabularyConfig, old_file: str) -> None:
     old = load_vocab(old_file)
     warn_of_case(old, config.do_lower_case, old_file)
-    with files.replacing(config.output_file) as file:
+    with atomic.replacing(config.output_file) as file:
         words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
         lines, additions = vocabulary.extend(
             list(files.read_lines(old_file)), old, words, min_count=config.least_count, max_new=config.max_new
@@ -196,7 +197,7 @@ def _learn_sentencepiece(config: VocabularyConfig) -> None:
     from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer, piece_scores
 
     model_file, vocab_file = config.outputs
-    with files.replacing(model_file, "wb") as file, files.replacing(vocab_file) as list_file:
+    with atomic.replacing(model_file, "wb") as file, atomic.replacing(vocab_file) as list_file:
         words = _count(config.inputs, vocabulary.split_parts)
         with _Stopwatch("Learned the model"):
             model = vocabulary.learn_sentencepiece(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files, metrics
-from bert_tf2.io import run_files
+from bert_tf2 import metrics
+from bert_tf2.io import atomic, run_files
 from bert_tf2.metrics import LabelCounts, Score
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -104,7 +104,7 @@ class LabelReport:
             "per_label": {label: score._asdict() for label, score in zip(self.labels, self.scores, strict=True)},
             "confusion_matrix": None if self.matrix is None else self.matrix.tolist(),
         }
-        with files.replacing(path) as file:
+        with atomic.replacing(path) as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
         picture = os.path.join(folder, run_files.LABEL_PICTURE)
@@ -124,7 +124,7 @@ class LabelReport:
         _draw_scores(axes[-1], self.labels, self.scores)
         if self.matrix is not None:
             _draw_matrix(axes[0], self.labels, self.matrix)
-        with files.replacing(path, "wb") as file, warnings.catch_warnings():
+        with atomic.replacing(path, "wb") as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # its font has no Chinese; boxes will do
             figure.savefig(file, format="png", dpi=120)
         return True

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files, json_files, metrics
-from bert_tf2.io import run_files
+from bert_tf2 import json_files, metrics
+from bert_tf2.io import atomic, run_files
 from bert_tf2.spilled import row_ranges
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
@@ -52,7 +52,7 @@ def write_predictions(
 
 def write_test_results(path: str, probabilities: NDArray[np.float32]) -> None:
     """A line for each row: its L probabilities (for regression the value) as float32 prints them, tabs between them."""
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         for begin, end in row_ranges(len(probabilities), probabilities.shape[1], _VALUES_AT_ONCE):
             file.writelines("\t".join(map(str, row)) + "\n" for row in np.asarray(probabilities[begin:end]))
 
@@ -67,7 +67,7 @@ def write_prediction_lines(
     * regression: `{"id": "a1", "value": 3.2}`
     """
     kind, names = description.problem_type, description.labels
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         for begin, end in row_ranges(len(probabilities), probabilities.shape[1], _VALUES_AT_ONCE):
             part = probabilities[begin:end]
             # As float32 prints itself: 0.1, not 0.10000000149011612.
@@ -94,6 +94,6 @@ def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float3
         cells = [f"{value:.3f}" for value in np.clip(predicted, *task.value_range)]
     else:
         cells = [task.labels[label] for label in predicted.tolist()]
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         file.write("index\tprediction\n")
         file.writelines(f"{index}\t{cell}\n" for index, cell in enumerate(cells))

@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import files, metrics, spilled
+from bert_tf2 import metrics, spilled
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.initialization import Pretrained
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.sparse_rows import SparseRows
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.classification import labels as label_lists
@@ -162,7 +162,7 @@ class _Job:
     def check(self) -> None:
         """Does all that can go wrong before the first step, and writes nothing."""
         if self.config.do_train:
-            files.check_writable(self.config.output_dir)
+            atomic.check_writable(self.config.output_dir)
             trainer = self.finetuning.trainer(len(self.examples["train"]))
             trainer.check(self.finetuning.batches(self._encode("train").arrays))
         else:

@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from bert_tf2 import files, initialization, json_files
+from bert_tf2 import initialization, json_files
 from bert_tf2.errors import InputError
 from bert_tf2.example_batches import ExampleArrays
 from bert_tf2.fast_tokenizer import FastTokenizer
 from bert_tf2.initialization import Pretrained
+from bert_tf2.io import atomic
 from bert_tf2.spilled import SpilledArray
 from bert_tf2.tasks import task_files
 from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
@@ -81,7 +82,7 @@ class Questions:
             "read": dataclasses.asdict(self.data.summary),
             "windows": dataclasses.asdict(self.windows.summary),
         }
-        with files.replacing(path) as file:
+        with atomic.replacing(path) as file:
             file.write(json_files.line(summary, indent=1))
 
 

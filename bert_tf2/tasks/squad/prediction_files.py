@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bert_tf2 import files, json_files
+from bert_tf2 import json_files
 from bert_tf2.errors import InputError
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
 
@@ -58,7 +58,7 @@ def write(
             names.append(NULL_ODDS)
     paths = [Path(folder, name) for name in names]
     with contextlib.ExitStack() as stack:
-        files_of = [stack.enter_context(files.replacing(path)) for path in paths]
+        files_of = [stack.enter_context(atomic.replacing(path)) for path in paths]
         before = "{\n"
         for identity, number in latest.items():
             prediction = predictions[number]
@@ -85,7 +85,7 @@ def write_json_lines(
       OSError: the file cannot be written.
     """
     # A lone surrogate, which JSON can hold and UTF-8 cannot, is written as JSON escapes it.
-    with files.replacing(path, errors="backslashreplace") as file:
+    with atomic.replacing(path, errors="backslashreplace") as file:
         for example, prediction in zip(examples, predictions, strict=True):
             answer = prediction.answer
             line = {
@@ -110,7 +110,7 @@ def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: flo
     Raises:
       OSError: the file cannot be written.
     """
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         file.write(json.dumps({_THRESHOLD: null_score_diff_threshold, _WEIGHTS: weights}) + "\n")
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2 import files
 from bert_tf2.distribution import Workers, make_strategy
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.spilled import SpilledSequence, directory_for_spilling
 from bert_tf2.tasks import evaluation_files
@@ -114,7 +113,7 @@ class _Job:
     def check(self) -> None:
         """Does all that can go wrong before the first step, and writes nothing."""
         if self.config.do_train:
-            files.check_writable(self.config.output_dir)
+            atomic.check_writable(self.config.output_dir)
             trainer = self.finetuning.trainer(len(self.read["train"].examples))
             trainer.check(self.finetuning.batches(self.questions("train").arrays))
         else:

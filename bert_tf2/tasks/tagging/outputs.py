@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files, metrics
-from bert_tf2.io import run_files
+from bert_tf2 import metrics
+from bert_tf2.io import atomic, run_files
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.conll import Sentences
 
@@ -33,12 +33,12 @@ def write_predictions(
       The paths.
     """
     paths = [os.path.join(folder, run_files.TAGGED), os.path.join(folder, run_files.PREDICTION_LINES)]
-    with files.replacing(paths[0]) as file:
+    with atomic.replacing(paths[0]) as file:
         file.writelines(f"{line}\n" for line in conll.with_tags(sentences, tags))
     # As float32 prints itself: 0.1, not 0.10000000149011612.
     values = probabilities.astype(str).astype(float).tolist()
     parts = zip(*map(sentences.split, (sentences.words, tags, values)), strict=True)
-    with files.replacing(paths[1]) as file:
+    with atomic.replacing(paths[1]) as file:
         for begin, (words, found, sure) in zip(sentences.row_splits[:-1], parts, strict=True):
             line = {"line": int(sentences.word_lines[begin]) + 1, **describe(words, found, sure)}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import files, training
+from bert_tf2 import training
 from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.example_batches import ROW, ExampleArrays
-from bert_tf2.io import run_files
+from bert_tf2.io import atomic, run_files
 from bert_tf2.modeling import POOLER_VARIABLES
 from bert_tf2.tasks import evaluation_files
 from bert_tf2.tasks.finetuning import Finetuning, TrainingData
@@ -147,7 +147,7 @@ class _Job:
     def check(self) -> None:
         """Does all that can go wrong before the first step, and writes nothing."""
         if self.config.do_train:
-            files.check_writable(self.config.output_dir)
+            atomic.check_writable(self.config.output_dir)
             windows = self._encode("train")
             trainer = self.finetuning.trainer(len(windows.features))
             trainer.check(self.finetuning.batches(windows.arrays))

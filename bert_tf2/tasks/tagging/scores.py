@@ -5,8 +5,8 @@ import json
 import os
 from collections.abc import Sequence
 
-from bert_tf2 import files, metrics
-from bert_tf2.io import run_files
+from bert_tf2 import metrics
+from bert_tf2.io import atomic, run_files
 from bert_tf2.metrics import SpanScores
 from bert_tf2.tasks.evaluation_files import short, table
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -59,7 +59,7 @@ class Scores:
             "macro": self.spans.macro._asdict(),
             "accuracy": self.accuracy,
         }
-        with files.replacing(path) as file:
+        with atomic.replacing(path) as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
         return path
