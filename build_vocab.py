@@ -10,14 +10,14 @@ all other ids stay. The same text and flags give the same file.
 """
 
 from bert_tf2 import cli
-from bert_tf2.tasks.vocabulary import VocabularyConfig
+from bert_tf2.tokenization.vocab_runner import VocabularyConfig
 
 cli.define_flags(VocabularyConfig)
 
 
 def main() -> None:
     """Flags -> config -> one call."""
-    from bert_tf2.tasks.vocabulary import build_vocabulary
+    from bert_tf2.tokenization.vocab_runner import build_vocabulary
 
     build_vocabulary(cli.from_flags(VocabularyConfig))
 

@@ -11,7 +11,7 @@ It prints where each variable went. The third makes room for the new pieces of a
 """
 
 from bert_tf2 import cli
-from bert_tf2.tasks.conversion_config import ConversionConfig
+from bert_tf2.conversion.config import ConversionConfig
 
 cli.define_flags(ConversionConfig)
 
@@ -19,9 +19,9 @@ cli.define_flags(ConversionConfig)
 def main() -> None:
     """Flags -> config -> one call."""
     cli.import_tensorflow()
-    from bert_tf2.tasks import conversion
+    from bert_tf2.conversion import convert
 
-    conversion.convert(cli.from_flags(ConversionConfig))
+    convert.convert(cli.from_flags(ConversionConfig))
 
 
 if __name__ == "__main__":

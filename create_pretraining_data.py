@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from bert_tf2 import cli
-from bert_tf2.tasks.pretraining_data_config import PretrainingDataConfig
+from bert_tf2.pretraining_data.config import PretrainingDataConfig
 
 cli.define_flags(PretrainingDataConfig)
 
@@ -24,16 +24,16 @@ def main(beam_options: Sequence[str] = ()) -> None:
     if config.runner is None:
         # The data has no cycles, and to look for some among Numba's many objects takes a twentieth of a short run.
         gc.disable()
-    from bert_tf2.tasks.pretraining_data import create_pretraining_data
+    from bert_tf2.pretraining_data.runner import create_pretraining_data
 
     if config.runner is None:
         create_pretraining_data(config)
         gc.freeze()  # or Python looks through them all the same when it exits
         return
-    from bert_tf2.tasks import beam
+    from bert_tf2.pretraining_data import beam_runner
 
     options = [f"--runner={config.runner}", *beam_options]
-    create_pretraining_data(config, lambda jobs, finished: beam.run(jobs, finished, options))
+    create_pretraining_data(config, lambda jobs, finished: beam_runner.run(jobs, finished, options))
 
 
 if __name__ == "__main__":

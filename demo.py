@@ -23,7 +23,7 @@ from absl import flags
 from bert_tf2 import cli
 from bert_tf2.errors import InputError
 from bert_tf2.io.atomic import replacing
-from bert_tf2.progress import duration
+from bert_tf2.io.progress import duration
 
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Folder for everything that the demo makes.")
 TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")

@@ -10,7 +10,7 @@ What the model is for is read from its folder. docs/serving.md has requests to p
 """
 
 from bert_tf2 import cli
-from bert_tf2.tasks.export.config import ExportConfig
+from bert_tf2.export.config import ExportConfig
 
 cli.define_flags(ExportConfig)
 
@@ -18,7 +18,7 @@ cli.define_flags(ExportConfig)
 def main() -> None:
     """Flags -> config -> one call."""
     cli.import_tensorflow()
-    from bert_tf2.tasks.export import runner
+    from bert_tf2.export import runner
 
     runner.run(cli.from_flags(ExportConfig))
 

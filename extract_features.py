@@ -1,7 +1,7 @@
 """Writes the vectors that a BERT model has for lines of text: of each token, or of each line."""
 
 from bert_tf2 import cli
-from bert_tf2.tasks.feature_config import FeatureConfig
+from bert_tf2.tasks.feature_extraction.config import FeatureConfig
 
 cli.define_flags(FeatureConfig)
 
@@ -9,10 +9,10 @@ cli.define_flags(FeatureConfig)
 def main() -> None:
     """Flags -> config -> one call."""
     cli.import_tensorflow()
-    from bert_tf2.tasks import feature_encoder, feature_extraction
+    from bert_tf2.tasks.feature_extraction import encoder, runner
 
-    feature_encoder.use_a_core_a_batch()  # here, for it holds for the whole process
-    feature_extraction.run(cli.from_flags(FeatureConfig))
+    encoder.use_a_core_a_batch()  # here, for it holds for the whole process
+    runner.run(cli.from_flags(FeatureConfig))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ from transformers.models.bert.modeling_bert import BertModel as TransformersMode
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, initialization
-from bert_tf2.files import read_lines
-from bert_tf2.modeling import BertModel
-from bert_tf2.tasks.conversion import ConversionConfig, convert
-from bert_tf2.tensor_files import open_safetensors
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import pretrained
+from bert_tf2.checkpoints.safetensors import open_safetensors
+from bert_tf2.conversion.convert import ConversionConfig, convert
+from bert_tf2.io.files import read_lines
+from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 Outputs = tuple[np.ndarray, np.ndarray]
 
@@ -52,7 +53,7 @@ def through_tf1(source: Path, output: Path) -> None:
 
 def batches(lines: list[str], folder: Path, length: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Ids and mask of 32 lines each, padded to the longest."""
-    tokenizer = FullTokenizer(folder / "vocab.txt", do_lower_case=initialization.find_do_lower_case(str(folder)))
+    tokenizer = FullTokenizer(folder / "vocab.txt", do_lower_case=pretrained.find_do_lower_case(str(folder)))
     rows = [["[CLS]", *tokenizer.tokenize(line)[: length - 2], "[SEP]"] for line in lines]
     found = []
     for start in range(0, len(rows), 32):
@@ -74,8 +75,8 @@ def outputs_of_transformers(folder: Path, data: list[tuple[np.ndarray, np.ndarra
 
 
 def outputs_of_ours(folder: Path, data: list[tuple[np.ndarray, np.ndarray]]) -> list[Outputs]:
-    model = BertModel(initialization.find_bert_config(str(folder)))
-    print(initialization.load(checkpoints.tf_variables(model.named_variables()), str(folder)))
+    model = BertModel(pretrained.find_bert_config(str(folder)))
+    print(pretrained.load(checkpoints.tf_variables(model.named_variables()), str(folder)))
     found = []
     for ids, mask in data:
         outputs = model(tf.constant(ids, tf.int32), tf.constant(mask, tf.int32))

@@ -55,9 +55,9 @@ def pytorch(folder: str) -> Vectors:
 
 
 def tokenizer_of(folder: str) -> Any:
-    from bert_tf2 import initialization
+    from bert_tf2.checkpoints import pretrained
 
-    return initialization.find_vocabulary(folder).tokenizer(initialization.find_do_lower_case(folder))
+    return pretrained.find_vocabulary(folder).tokenizer(pretrained.find_do_lower_case(folder))
 
 
 def ours(folder: str) -> Vectors:
@@ -66,16 +66,17 @@ def ours(folder: str) -> Vectors:
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from bert_tf2 import checkpoints, initialization, modeling
-    from bert_tf2.tasks import feature_encoder, feature_input
+    from bert_tf2 import checkpoints, modeling
+    from bert_tf2.checkpoints import pretrained
+    from bert_tf2.tasks.feature_extraction import data, encoder
 
-    feature_encoder.use_a_core_a_batch()
-    model = modeling.BertModel(initialization.find_bert_config(folder))
-    initialization.load(checkpoints.tf_variables(model.named_variables()), folder)
+    encoder.use_a_core_a_batch()
+    model = modeling.BertModel(pretrained.find_bert_config(folder))
+    pretrained.load(checkpoints.tf_variables(model.named_variables()), folder)
     tokenizer = tokenizer_of(folder)
     encoders = {
-        size: feature_encoder.Encoder(
-            feature_encoder.features_of(model, (-1,), feature_encoder.MEAN),
+        size: encoder.Encoder(
+            encoder.features_of(model, (-1,), encoder.MEAN),
             model.config.hidden_size,
             of_tokens=False,
             batch_size=size,
@@ -87,7 +88,7 @@ def ours(folder: str) -> Vectors:
     }
 
     def vectors(lines: list[str], batch_size: int) -> np.ndarray[Any, Any]:
-        sequences = feature_input.encode(lines, tokenizer, MAX_SEQ_LENGTH)
+        sequences = data.encode(lines, tokenizer, MAX_SEQ_LENGTH)
         return encoders[batch_size].vectors(sequences, lambda _: None)
 
     return vectors
@@ -101,11 +102,11 @@ def matmuls(folder: str) -> Vectors:
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from bert_tf2 import initialization
-    from bert_tf2.tasks import feature_encoder, feature_input
+    from bert_tf2.checkpoints import pretrained
+    from bert_tf2.tasks.feature_extraction import data, encoder
 
-    feature_encoder.use_a_core_a_batch()
-    config = initialization.find_bert_config(folder)
+    encoder.use_a_core_a_batch()
+    config = pretrained.find_bert_config(folder)
     hidden, inner = config.hidden_size, config.intermediate_size
     tokenizer = tokenizer_of(folder)
     shapes = [*[(hidden, hidden)] * 4, (hidden, inner), (inner, hidden)] * config.num_hidden_layers
@@ -118,7 +119,7 @@ def matmuls(folder: str) -> Vectors:
         return x
 
     def vectors(lines: list[str], batch_size: int) -> np.ndarray[Any, Any]:
-        lengths = -np.sort(-feature_input.encode(lines, tokenizer, MAX_SEQ_LENGTH).lengths)
+        lengths = -np.sort(-data.encode(lines, tokenizer, MAX_SEQ_LENGTH).lengths)
         batches = [lengths[first : first + batch_size] for first in range(0, len(lengths), batch_size)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # side by side, as ours are
             list(pool.map(lambda batch: run(tf.ones([len(batch) * int(batch.max()), hidden])), batches))

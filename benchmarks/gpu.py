@@ -12,7 +12,7 @@ In this order, each part in processes of its own, so that what fails leaves the 
   packed, next to transformers on PyTorch (`sdpa`, bfloat16, compiled and not): sequences and tokens a second, model
   FLOPs as a fraction of the matmul rate measured in the same process, and the most device memory.
 
-`--peer` is a Python with torch and transformers (the same one if omitted). The sides are those of `training_step.py`.
+`--peer` is a Python with torch and transformers (the same one if omitted). The sides are those of `step.py`.
 A group of `speed` builds and compiles side by side, and is then timed one at a time, the next one building meanwhile.
 What a side of ours needs of time is mostly XLA's; on sixteen cores, five sides at once, it took 190 to 240 s for
 BERT-Base. So eight minutes see two groups; `--only` chooses, `--seconds` gives more.
@@ -44,7 +44,7 @@ LARGE_512 = Work(1024, 24, 16, 4096, 32, 512, False)
 
 
 class Side(NamedTuple):
-    """What one process of `speed` measures; `change` as in `training_step.py`."""
+    """What one process of `speed` measures; `change` as in `step.py`."""
 
     name: str
     side: str
@@ -148,10 +148,10 @@ def torch_matmul_rate(precision: str) -> float:
 def _golden_model(precision: str) -> tuple[Any, dict[str, Any]]:
     """The pre-training model with the weights of the golden checkpoint, without dropout, and its variables by name."""
     from bert_tf2 import checkpoints
-    from bert_tf2.config import BertConfig
+    from bert_tf2.configs.model import BertConfig
     from bert_tf2.configs.training import PrecisionConfig
-    from bert_tf2.precision import policy
-    from bert_tf2.tasks.pretraining_model import PretrainingModel
+    from bert_tf2.modeling.pretraining import PretrainingModel
+    from bert_tf2.training.precision import policy
 
     sizes = BertConfig.from_json_file(GOLDEN / "bert_config.json").to_dict()
     config = BertConfig(**{**sizes, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
@@ -203,8 +203,8 @@ def _golden_training(precision: str, compiles: bool) -> None:
     import tensorflow as tf
 
     from bert_tf2.configs.training import PrecisionConfig
-    from bert_tf2.training import Trainer, TrainingConfig
-    from bert_tf2.training_schedules import make_schedule
+    from bert_tf2.training.schedules import make_schedule
+    from bert_tf2.training.trainer import Trainer, TrainingConfig
 
     golden = np.load(GOLDEN / "train.npz")
     steps = int(golden["num_train_steps"])
@@ -238,12 +238,12 @@ def resume() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from bert_tf2.config import BertConfig
+    from bert_tf2.configs.model import BertConfig
     from bert_tf2.configs.training import PrecisionConfig
-    from bert_tf2.precision import policy, resolved
-    from bert_tf2.tasks.pretraining_model import PretrainingModel
-    from bert_tf2.training import Trainer, TrainingConfig
-    from bert_tf2.training_schedules import make_schedule
+    from bert_tf2.modeling.pretraining import PretrainingModel
+    from bert_tf2.training.precision import policy, resolved
+    from bert_tf2.training.schedules import make_schedule
+    from bert_tf2.training.trainer import Trainer, TrainingConfig
 
     work = TOY._replace(hidden=256, heads=4)
     config = BertConfig(1000, work.hidden, work.layers, work.heads, work.inner)

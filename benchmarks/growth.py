@@ -91,7 +91,8 @@ def _words(rng: random.Random, characters: int) -> str:
 def make_records(folder: Path, options: argparse.Namespace) -> None:
     import numpy as np
 
-    from bert_tf2 import fast_records, records
+    from bert_tf2 import records
+    from bert_tf2.records import writer as fast_records
 
     schema = records.pretraining(_SEQUENCE, _PREDICTIONS)
     paths = [str(folder / f"part-{number:05}.tfrecord") for number in range(options.files)]
@@ -135,30 +136,30 @@ def make_questions(path: Path, options: argparse.Namespace) -> None:
 
 
 def start(folder: Path, options: argparse.Namespace) -> None:
-    from bert_tf2.tasks import pretraining
+    from bert_tf2.tasks.pretraining import runner as pretraining
 
     pretraining.run(_pretraining(folder, do_train=True, num_train_steps=1, num_warmup_steps=0))
 
 
 def resume(folder: Path, options: argparse.Namespace) -> None:
-    from bert_tf2.batches import Share
-    from bert_tf2.tasks.pretraining_input import PretrainingData
+    from bert_tf2.input_pipeline.record_batches import Share
+    from bert_tf2.tasks.pretraining.data import PretrainingData
 
     config = _pretraining(folder, do_train=True)
     paths = sorted(map(str, (folder / "records").iterdir()))
     values = {}
     if "source" in PretrainingData.__dataclass_fields__:
-        from bert_tf2 import record_index, record_stream
+        from bert_tf2.records import index, shuffled
 
         (folder / "resumed").mkdir(exist_ok=True)
-        values["source"] = record_stream.RecordSource(str(folder / "resumed" / record_index.INDEX_FILE))
+        values["source"] = shuffled.RecordSource(str(folder / "resumed" / index.INDEX_FILE))
     data = PretrainingData(config, paths, None, True, **values)
     batches = iter(data.training(int(1.75 * options.records), Share()))
     next(batches)
 
 
 def _pretraining(folder: Path, **values: Any) -> Any:
-    from bert_tf2.tasks.pretraining_config import PretrainingConfig
+    from bert_tf2.tasks.pretraining.config import PretrainingConfig
 
     return PretrainingConfig(
         bert_config_file=str(folder / "bert_config.json"),
@@ -186,9 +187,9 @@ def classify(folder: Path, options: argparse.Namespace) -> None:
 
 def evaluate(folder: Path, options: argparse.Namespace) -> None:
     from bert_tf2 import checkpoints
-    from bert_tf2.config import BertConfig
+    from bert_tf2.configs.model import BertConfig
+    from bert_tf2.modeling.classifier import ClassificationModel
     from bert_tf2.tasks.classification import runner
-    from bert_tf2.tasks.classification.model import ClassificationModel
     from bert_tf2.tasks.classification.task_description import TaskDescription
 
     sizes = BertConfig.from_json_file(str(folder / "bert_config.json"))
@@ -211,9 +212,9 @@ def evaluate(folder: Path, options: argparse.Namespace) -> None:
 
 def answer(folder: Path, options: argparse.Namespace) -> None:
     from bert_tf2 import checkpoints
-    from bert_tf2.config import BertConfig
+    from bert_tf2.configs.model import BertConfig
+    from bert_tf2.modeling.question_answering import SpanModel
     from bert_tf2.tasks.squad import runner
-    from bert_tf2.tasks.squad.model import SpanModel
 
     model = SpanModel(BertConfig.from_json_file(str(folder / "bert_config.json")))
     variables = checkpoints.tf_variables(model.named_variables)
@@ -244,11 +245,10 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR)
     import tensorflow as tf
 
-    from bert_tf2 import evaluation, training  # noqa: F401 (imported before the clock starts)
-    from bert_tf2.compilation import kernel
+    from bert_tf2.numba_support import kernel
 
     tf.random.normal([1])
-    for module in ("record_kernel", "wordpiece_kernel"):
+    for module in ("records._tfrecord_numba", "tokenization._wordpiece_numba"):
         kernel(f"bert_tf2.{module}")
     before, began, cpu_before = _status("RssAnon"), time.perf_counter(), time.process_time()
     with Memory() as memory:
@@ -288,7 +288,7 @@ def main() -> None:
         }.get(options.what, ["dry run"])
         extra = []
         if options.what == "records":
-            from bert_tf2.record_files import count_records
+            from bert_tf2.records.reader import count_records
 
             (folder / "records").mkdir()
             make_records(folder / "records", options)

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_tf2 import files, records
-from bert_tf2.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
-from bert_tf2.fast_records import BlockWriter
-from bert_tf2.instances import InstanceParameters
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2 import records
+from bert_tf2.io import files
+from bert_tf2.pretraining_data.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.records.writer import BlockWriter
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 _BLOCK = 2048
 _SEED = 12345
@@ -64,8 +65,8 @@ def write_fast(made: InstanceArrays, schema, path: str) -> None:
 def seconds_to_start() -> tuple[float, float]:
     """Seconds until the compiled code can be called: the first time ever, and later."""
     code = (
-        "import time, numba; start = time.perf_counter(); from bert_tf2.compilation import kernel\n"
-        "for name in ('instance_kernel', 'record_kernel'): kernel(f'bert_tf2.{name}')\n"
+        "import time, numba; start = time.perf_counter(); from bert_tf2.numba_support import kernel\n"
+        "for name in ('pretraining_data._instances_numba', 'records._tfrecord_numba'): kernel(f'bert_tf2.{name}')\n"
         "print(time.perf_counter() - start)"
     )
     with tempfile.TemporaryDirectory() as folder:

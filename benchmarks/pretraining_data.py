@@ -53,9 +53,10 @@ def plain(text: str, vocab: str, dupe_factor: int, output: str) -> dict[str, Sec
     _, starting = timed(lambda: importlib.import_module("tensorflow"))  # which writes the records
     from reference import instances
 
-    from bert_tf2 import files, records
-    from bert_tf2.instances import InstanceParameters
-    from bert_tf2.tokenization import FullTokenizer
+    from bert_tf2 import records
+    from bert_tf2.io import files
+    from bert_tf2.pretraining_data.instances import InstanceParameters
+    from bert_tf2.tokenization.wordpiece import FullTokenizer
 
     parameters = InstanceParameters(dupe_factor=dupe_factor)
     tokenizer = FullTokenizer(vocab)

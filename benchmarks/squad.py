@@ -87,7 +87,7 @@ def ours(options: argparse.Namespace) -> dict:
 
 
 def _time_prediction(config) -> dict:
-    from bert_tf2.example_batches import ExampleArrays
+    from bert_tf2.input_pipeline.example_batches import ExampleArrays
     from bert_tf2.tasks.squad import logits, runner
 
     plain, seconds, loading = logits.compute, [], []
@@ -317,12 +317,13 @@ def measure_speed(options: argparse.Namespace) -> None:
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
-    from bert_tf2.tasks.squad import examples, scoring
+    from bert_tf2.metrics import squad
+    from bert_tf2.tasks.squad import examples
 
     gold = examples.read(options.test, training=False).gold
     for name, side in (("ours", "ours"), ("transformers", "peer")):
         runs = [sides.start(__file__, options, side, what="scores", seed=seed, full_padding=False) for seed in seeds]
-        scores = [scoring.evaluate(gold, one["predictions"]) for one in runs]
+        scores = [squad.evaluate(gold, one["predictions"]) for one in runs]
         for metric in ("exact_match", "f1"):
             sides.show_scores(f"{name:13} {metric:12}", [score[metric] for score in scores], decimals=2)
 

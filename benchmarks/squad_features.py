@@ -24,9 +24,17 @@ from pathlib import Path
 import numpy as np
 
 from bert_tf2 import records
-from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.tasks.squad import answers, examples, fast_answers, fast_features, features, prediction_files, tokenized
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2.tasks.squad import (
+    answers,
+    examples,
+    prediction_files,
+    span_selection,
+    tokenized_examples,
+)
+from bert_tf2.tasks.squad import windows as fast_features
+from bert_tf2.tasks.squad.window_parameters import FeatureParameters
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from reference import squad_answers, squad_windows
@@ -54,7 +62,7 @@ def made_up_logits(windows: fast_features.Windows) -> tuple[np.ndarray, np.ndarr
     return start_logits, end_logits
 
 
-def write_plainly(made: list[squad_windows.WindowFeatures], parameters: features.FeatureParameters, path: str) -> None:
+def write_plainly(made: list[squad_windows.WindowFeatures], parameters: FeatureParameters, path: str) -> None:
     schema = records.squad(parameters.max_seq_length, training=False)
     with records.RecordWriter([path]) as writer:
         for window in made:
@@ -108,7 +116,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 
-    parameters = features.FeatureParameters(options.max_seq_length, options.doc_stride, options.max_query_length)
+    parameters = FeatureParameters(options.max_seq_length, options.doc_stride, options.max_query_length)
     choice = answers.AnswerParameters(version_2_with_negative=options.version_2)
     full, fast = (kind(options.vocab, not options.cased) for kind in (FullTokenizer, FastTokenizer))
     start: dict[str, list[float]] = {}
@@ -131,7 +139,7 @@ def main() -> None:
             windows = timed(
                 seconds,
                 "windows, fast",
-                lambda q=questions: fast_features.make_windows(tokenized.tokenize(q, fast), parameters, False),
+                lambda q=questions: fast_features.make_windows(tokenized_examples.tokenize(q, fast), parameters, False),
             )
             timed(seconds, "records, fast", lambda made=windows: fast_features.write_records(made, paths[1]))
             assert Path(paths[0]).read_bytes() == Path(paths[1]).read_bytes()
@@ -147,7 +155,7 @@ def main() -> None:
             same = timed(
                 seconds,
                 "answers, fast",
-                lambda made=windows, logits=logits: fast_answers.predict(made, *logits, choice),
+                lambda made=windows, logits=logits: span_selection.predict(made, *logits, choice),
             )
             assert chosen == same
             timed(seconds, "files, plain", lambda made=chosen: dump_plainly(made, folder))

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.files import read_lines
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2.io.files import read_lines
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 
 @contextlib.contextmanager

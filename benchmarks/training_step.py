@@ -10,7 +10,7 @@ and `classification` (6 layers, 384 wide, batch 32), sequences of 128; `--precis
 `--others` some of the sides (all of BERT-Base at once need 24 GB).
 
 A step is forward, backward, clipping and the optimizer, with dropout, of one batch of random tokens without padding.
-Ours is the loop of `bert_tf2.training_step` with its optimizer of Google's; the others have AdamW. All compute the
+Ours is the loop of `bert_tf2.training.step` with its optimizer of Google's; the others have AdamW. All compute the
 vocabulary's scores at the masked positions alone. Each side is a process of its own; they take a step in turns, so that
 a busy moment of the machine hits all of them. Printed are medians, and ratios of medians. PyTorch gets the settings
 that let glibc keep its memory, without which it is several times slower.
@@ -102,7 +102,7 @@ def packed_batch(work: Work) -> dict[str, Any]:
     """Rows of several short sequences each: of four with random lengths, a quarter of a row at most."""
     import numpy as np
 
-    from bert_tf2 import packing
+    from bert_tf2.input_pipeline import sequence_packing
 
     count, length = 8 * work.batch, work.length // 4
     rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def packed_batch(work: Work) -> dict[str, Any]:
         "masked_lm_positions": positions * is_prediction,
         "masked_lm_weights": is_prediction.astype(np.float32),
     }
-    return {name: value[: work.batch] for name, value in packing.pack_rows(sequences, rng).items()}
+    return {name: value[: work.batch] for name, value in sequence_packing.pack_rows(sequences, rng).items()}
 
 
 # --- The sides, each in a process of its own --------------------------------------------------------------------------
@@ -126,17 +126,19 @@ def ours(work: Work, precision: str, change: str) -> Step:
     """A step of this project; `change` is the part that is switched off or on, or empty."""
     import tensorflow as tf
 
-    from bert_tf2 import modeling, operations, training, training_schedules
-    from bert_tf2.config import BertConfig
-    from bert_tf2.configs.training import PrecisionConfig
-    from bert_tf2.precision import policy, resolved
-    from bert_tf2.tasks.classification.model import ClassificationModel
-    from bert_tf2.tasks.pretraining_model import PretrainingModel
+    from bert_tf2 import modeling, training
+    from bert_tf2.configs.model import BertConfig
+    from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
+    from bert_tf2.modeling import fused_ops
+    from bert_tf2.modeling.classifier import ClassificationModel
+    from bert_tf2.modeling.pretraining import PretrainingModel
+    from bert_tf2.training import schedules
+    from bert_tf2.training.precision import policy, resolved
 
     if change == "nothing fused":
         modeling.fuses = lambda config, dropout_seed: False
     if change == "TensorFlow's gradient of matmuls":
-        operations.matmul = tf.matmul
+        fused_ops.matmul = tf.matmul
     if change == "the whole last layer":
         call = modeling.BertModel.call
 
@@ -165,9 +167,9 @@ def ours(work: Work, precision: str, change: str) -> Step:
             if work.is_classification
             else PretrainingModel(config, recompute=recompute)
         )
-    loop = training.TrainingConfig(output_dir="", num_train_steps=10**6, batch_size=work.batch)
+    loop = TrainingConfig(output_dir="", num_train_steps=10**6, batch_size=work.batch)
     strategy = tf.distribute.get_strategy()
-    schedule = training_schedules.make_schedule("linear", 1e-4, 10**6, 10)
+    schedule = schedules.make_schedule("linear", 1e-4, 10**6, 10)
     trainer = training.Trainer.create(model, schedule, strategy, loop, precision=chosen)
     run = dataclasses.replace(trainer.step, is_whole=trainer.step.is_whole and change != "update apart").run
     batch = packed_batch(work) if "packed" in change else random_batch(work)

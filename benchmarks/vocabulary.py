@@ -12,20 +12,20 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bert_tf2 import vocabulary
-from bert_tf2.files import read_lines
-from bert_tf2.tokenization import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer
+from bert_tf2.io.files import read_lines
+from bert_tf2.tokenization import vocab_training
+from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer
 
 Trainer = Callable[[Mapping[str, int], int], list[str]]
 
 
 def ours(words: Mapping[str, int], size: int) -> list[str]:
-    return vocabulary.learn_wordpiece(words, size, num_unused=0)
+    return vocab_training.learn_wordpiece(words, size, num_unused=0)
 
 
 def merges_only(words: Mapping[str, int], size: int) -> list[str]:
-    characters = vocabulary.character_pieces(vocabulary.choose_alphabet(vocabulary.count_characters(words)))
-    merges = vocabulary._merges([word for word in vocabulary.ranked(words) if len(word) > 1], words, size)
+    characters = vocab_training.character_pieces(vocab_training.choose_alphabet(vocab_training.count_characters(words)))
+    merges = vocab_training._merges([word for word in vocab_training.ranked(words) if len(word) > 1], words, size)
     return list(dict.fromkeys([*SPECIAL_TOKENS, *characters, *merges]))[:size]
 
 
@@ -35,7 +35,7 @@ def hugging_face(words: Mapping[str, int], size: int) -> list[str]:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    tokenizer.train_from_iterator((" ".join([word] * words[word]) for word in vocabulary.ranked(words)), trainer)
+    tokenizer.train_from_iterator((" ".join([word] * words[word]) for word in vocab_training.ranked(words)), trainer)
     return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
 
 
@@ -56,9 +56,9 @@ def main() -> None:
     lines = list(read_lines(arguments.text))
     cut = len(lines) * 4 // 5
     started = time.perf_counter()
-    seen = vocabulary.count_words(lines[:cut], BasicTokenizer().tokenize)
+    seen = vocab_training.count_words(lines[:cut], BasicTokenizer().tokenize)
     print(f"counted {seen.total():,} words, {len(seen):,} different, in {time.perf_counter() - started:.1f} s")
-    unseen = vocabulary.count_words(lines[cut:], BasicTokenizer().tokenize)
+    unseen = vocab_training.count_words(lines[cut:], BasicTokenizer().tokenize)
     trainers: list[Trainer] = [ours, merges_only, hugging_face, *([tensorflow_text] if arguments.slow else [])]
     for trainer in trainers:
         started = time.perf_counter()
@@ -69,7 +69,7 @@ def main() -> None:
             continue
         print(f"{trainer.__name__:<16} {time.perf_counter() - started:6.1f} s, {len(pieces):,} pieces")
         for what, words in (("seen", seen), ("unseen", unseen)):
-            print(f"  {what:<8} {vocabulary.measure(words, WordpieceTokenizer(frozenset(pieces)).tokenize)}")
+            print(f"  {what:<8} {vocab_training.measure(words, WordpieceTokenizer(frozenset(pieces)).tokenize)}")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,9 @@
 The names below are imported when they are first used, so that `import bert_tf2` does not import TensorFlow.
 """
 
-import importlib
-from typing import Any
+from bert_tf2 import lazy_exports
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "BasicTokenizer": "tokenization",
-    "BertConfig": "config",
-    "BertModel": "modeling",
-    "FullTokenizer": "tokenization",
-    "InputError": "errors",
-    "WordpieceTokenizer": "tokenization",
-}
 
 __all__ = [
     "BasicTokenizer",
@@ -26,12 +16,14 @@ __all__ = [
     "WordpieceTokenizer",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"bert_tf2.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'bert_tf2' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy_exports.attach(
+    __name__,
+    {
+        "BasicTokenizer": "bert_tf2.tokenization.wordpiece",
+        "BertConfig": "bert_tf2.configs.model",
+        "BertModel": "bert_tf2.modeling.encoder",
+        "FullTokenizer": "bert_tf2.tokenization.wordpiece",
+        "InputError": "bert_tf2.errors",
+        "WordpieceTokenizer": "bert_tf2.tokenization.wordpiece",
+    },
+)

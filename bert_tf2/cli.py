@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from absl import app, flags
 
-from bert_tf2 import json_files
 from bert_tf2.configs.fields import GROUPS, Setting, flags_of, is_required, type_of
 from bert_tf2.errors import InputError, Stopped
-from bert_tf2.files import read_lines
+from bert_tf2.io import json_files
+from bert_tf2.io.files import read_lines
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -162,7 +162,7 @@ def _from_config_file(arguments: list[str]) -> list[str]:
 
 
 def read_config_file(path: str) -> dict[str, Any]:
-    """The values by flag of a JSON or YAML file, or of what `run_folder.describe` wrote.
+    """The values by flag of a JSON or YAML file, or of what `run_dir.describe` wrote.
 
     Raises:
       InputError: it cannot be read, or is no mapping from flags to values.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REPOSITORY
+from helpers.repository import REPOSITORY
 
 from bert_tf2.configs.fields import GROUPS, flags_of, is_required, type_of
 

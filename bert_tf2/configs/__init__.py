@@ -1,1 +1,1 @@
-"""What can be set: plain dataclasses, from whose fields flags are made; no TensorFlow."""
+"""What models, trainings and scripts can be told; plain dataclasses, no TensorFlow."""

@@ -1,1 +1,1 @@
-"""Files and directories: finding, reading, writing them whole."""
+"""Files: found, read, written whole, resumed, locked; progress and signals of long work. No TensorFlow."""

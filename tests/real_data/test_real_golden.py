@@ -5,14 +5,14 @@ import random
 from pathlib import Path
 from typing import Any
 
-import golden_outputs
 import pytest
-from golden_outputs import read_records
+from helpers import golden_outputs
+from helpers.golden_outputs import read_records
 from reference import squad_windows
 
 from bert_tf2.tasks.squad import examples
-from bert_tf2.tasks.squad.features import FeatureParameters
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2.tasks.squad.window_parameters import FeatureParameters
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 SIZES = FeatureParameters(max_seq_length=160, doc_stride=48, max_query_length=24)
 

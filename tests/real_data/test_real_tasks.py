@@ -5,18 +5,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import tiny_classification
-import tiny_tagging
-from conftest import TINY_CONFIG
+from helpers import tiny_classification, tiny_tagging
+from helpers.repository import TINY_CONFIG
 
-from bert_tf2.config import BertConfig
-from bert_tf2.fast_tokenizer import FastTokenizer
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.metrics.squad import evaluate
 from bert_tf2.tasks.classification import glue
-from bert_tf2.tasks.squad import examples, fast_answers, tokenized
-from bert_tf2.tasks.squad.fast_features import make_windows
-from bert_tf2.tasks.squad.features import FeatureParameters
-from bert_tf2.tasks.squad.scoring import evaluate
+from bert_tf2.tasks.squad import examples, span_selection, tokenized_examples
+from bert_tf2.tasks.squad.window_parameters import FeatureParameters
+from bert_tf2.tasks.squad.windows import make_windows
 from bert_tf2.tasks.squad.words import detect_language
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 # --- GLUE ------------------------------------------------------------------------------------------------------------
 
@@ -130,13 +129,13 @@ def test_chinese_answers_can_be_predicted(real_data: Path, language: str, found:
     """The right tokens chosen, how many of the 1,190 answers of XQuAD come out as they are."""
     data = examples.read(real_data / "data/squad/xquad.zh.json", training=True, language=language)
     tokenizer = FastTokenizer(str(real_data / "data/vocab/bert_chinese.txt"))
-    windows = make_windows(tokenized.tokenize(data.examples, tokenizer), FeatureParameters(), training=True)
+    windows = make_windows(tokenized_examples.tokenize(data.examples, tokenizer), FeatureParameters(), training=True)
     assert (len(data.examples), data.summary.not_found) == (1190, [])
     assert windows.summary.without_answer == 0
 
     tokens = windows.tokenized
     first, last = (tokens.answers + tokens.documents.row_splits[tokens.paragraph][:, None]).T
-    texts = fast_answers._Texts(tokens)
+    texts = span_selection._Texts(tokens)
     predicted = {}
     for example, *span, start, end, is_sure in zip(
         data.examples, *(column.tolist() for column in texts.columns(first, last)), strict=True

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from bert_tf2.errors import InputError
-from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.graph_tokenizer import GraphTokenizer
-from bert_tf2.sentencepiece_tokenizer import SentencePieceTokenizer
-from bert_tf2.tokenization import SPECIAL_TOKENS, FullTokenizer, load_vocab
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
+from bert_tf2.tokenization.tf_tokenizer import GraphTokenizer
+from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, FullTokenizer, load_vocab
 
 VOCABULARIES = {"uncased": True, "cased": False, "chinese": True}
 SAMPLE = 12  # Every so manieth text; all of them were compared by hand.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bert_tf2 import vocabulary
-from bert_tf2.tasks.vocabulary import VocabularyConfig, build_vocabulary
-from bert_tf2.tokenization import BasicTokenizer, FullTokenizer, WordpieceTokenizer, load_vocab
+from bert_tf2.tokenization import vocab_training
+from bert_tf2.tokenization.vocab_runner import VocabularyConfig, build_vocabulary
+from bert_tf2.tokenization.wordpiece import BasicTokenizer, FullTokenizer, WordpieceTokenizer, load_vocab
 
 
 def lines_of(real_data: Path, name: str) -> list[str]:
@@ -24,23 +24,23 @@ def build(text: Path, output: Path, **changes: object) -> list[str]:
 def test_words(real_data: Path, name: str) -> None:
     basic, lines = BasicTokenizer(), lines_of(real_data, name)[:2000]
     expected = Counter(word for line in lines for word in basic.tokenize(line))
-    assert vocabulary.count_words(lines, basic.tokenize) == expected
+    assert vocab_training.count_words(lines, basic.tokenize) == expected
 
 
 def test_head_has_the_ids_of_googles_vocabularies(real_data: Path) -> None:
     google = list(load_vocab(real_data / "data/vocab/bert_uncased.txt"))
-    assert vocabulary.head(994) == google[:999]
-    assert vocabulary.head(100)[:104] == google[:104]
+    assert vocab_training.head(994) == google[:999]
+    assert vocab_training.head(100)[:104] == google[:104]
 
 
 def test_used_pieces_are_better_than_the_first_merges(real_data: Path) -> None:
-    words = vocabulary.count_words(lines_of(real_data, "en_novels.txt"), BasicTokenizer().tokenize)
-    pieces = vocabulary.learn_wordpiece(words, 8000)
-    characters = vocabulary.character_pieces(vocabulary.choose_alphabet(vocabulary.count_characters(words)))
+    words = vocab_training.count_words(lines_of(real_data, "en_novels.txt"), BasicTokenizer().tokenize)
+    pieces = vocab_training.learn_wordpiece(words, 8000)
+    characters = vocab_training.character_pieces(vocab_training.choose_alphabet(vocab_training.count_characters(words)))
     start = 105 + len(characters)
-    merges = vocabulary._merges([word for word in vocabulary.ranked(words) if len(word) > 1], words, 9000)
+    merges = vocab_training._merges([word for word in vocab_training.ranked(words) if len(word) > 1], words, 9000)
     plain = [*characters, *[piece for piece in merges if piece not in characters][: 8000 - start]]
-    chosen, first = (vocabulary.measure(words, WordpieceTokenizer(frozenset(v)).tokenize) for v in (pieces, plain))
+    chosen, first = (vocab_training.measure(words, WordpieceTokenizer(frozenset(v)).tokenize) for v in (pieces, plain))
     assert len(pieces) == 8000
     assert chosen.words == 2317158
     assert chosen.pieces / chosen.words == pytest.approx(1.0652, abs=1e-3)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from reference.sequences import truncate_pair
 
-from bert_tf2.instances import InstanceParameters
-from bert_tf2.sequences import CLS, MASK, SEP, join_pair, pad
-from bert_tf2.tokenization import FullTokenizer
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.tokenization.sequences import CLS, MASK, SEP, join_pair, pad
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 Segment = Sequence[str]
 Document = Sequence[Segment]

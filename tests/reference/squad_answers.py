@@ -17,7 +17,7 @@ from bert_tf2.tasks.squad.answers import (
     detokenized,
 )
 from bert_tf2.tasks.squad.examples import Example
-from bert_tf2.tokenization import BasicTokenizer
+from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 
 class _Span(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from bert_tf2.sequences import join_pair, pad
 from bert_tf2.tasks.squad.examples import Answer, Example
-from bert_tf2.tasks.squad.features import FIRST_UNIQUE_ID, SPECIAL_TOKENS, FeatureParameters
+from bert_tf2.tasks.squad.window_parameters import FIRST_UNIQUE_ID, SPECIAL_TOKENS, FeatureParameters
+from bert_tf2.tokenization.sequences import join_pair, pad
 
 
 class Tokenizer(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.finetuning_config import CLASS_WEIGHTS, FinetuningConfig
+from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
-from bert_tf2.metrics import DEFAULT_METRICS
-from bert_tf2.sparse_rows import SparseRows
-from bert_tf2.spilled import directory_for_spilling
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.io.spilled import directory_for_spilling
+from bert_tf2.metrics.classification import DEFAULT_METRICS
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.config import DataConfig
@@ -26,7 +27,6 @@ from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import read_own
 from bert_tf2.tasks.classification.tables import is_number, kind_of
 from bert_tf2.tasks.classification.task_description import TaskDescription
-from bert_tf2.tasks.task_files import TASK_FILE, check_may_read, read_labels
 
 logger = logging.getLogger(__name__)
 

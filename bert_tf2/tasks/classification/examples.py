@@ -4,7 +4,7 @@ import dataclasses
 from array import array
 from collections.abc import Sequence
 
-from bert_tf2.spilled import SpilledSequence, SpilledTexts
+from bert_tf2.io.spilled import SpilledSequence, SpilledTexts
 
 RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""

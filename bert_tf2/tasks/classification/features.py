@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import fast_records, records, spilled
+from bert_tf2 import records
 from bert_tf2.errors import InputError
-from bert_tf2.fast_tokenizer import Ragged
-from bert_tf2.progress import Progress
-from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT, join_rows
-from bert_tf2.sparse_rows import SparseRows
+from bert_tf2.io import spilled
+from bert_tf2.io.progress import Progress
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.records import writer as fast_records
 from bert_tf2.tasks.classification.examples import Examples
-from bert_tf2.tokenizer_choice import Tokenizer
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT, join_rows
 
 logger = logging.getLogger(__name__)
 

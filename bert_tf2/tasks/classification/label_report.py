@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files
-from bert_tf2.metrics import LabelCounts, Score
-from bert_tf2.sparse_rows import SparseRows
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.metrics.classification import LabelCounts, Score
 from bert_tf2.tasks.classification.task_description import TaskDescription
-from bert_tf2.tasks.evaluation_files import short, table
+from bert_tf2.tasks.finetuning.evaluation_files import short, table
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.checkpoints.task_metadata import check_labels
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.sparse_rows import SparseRows
+from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples, RawLabel
-from bert_tf2.tasks.task_files import check_labels
 
 logger = logging.getLogger(__name__)
 

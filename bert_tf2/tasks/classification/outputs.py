@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import json_files, metrics
-from bert_tf2.io import atomic, run_files
-from bert_tf2.spilled import row_ranges
+from bert_tf2 import metrics
+from bert_tf2.io import atomic, json_files, run_files
+from bert_tf2.io.spilled import row_ranges
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
 from bert_tf2.tasks.classification.task_description import TaskDescription

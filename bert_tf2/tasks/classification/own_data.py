@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from bert_tf2.errors import InputError
-from bert_tf2.spilled import SpilledSequence
+from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel
 from bert_tf2.tasks.classification.first_row import FirstRow
 from bert_tf2.tasks.classification.tables import Block, Table, open_table

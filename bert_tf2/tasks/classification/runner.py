@@ -14,14 +14,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import metrics, spilled
-from bert_tf2.distribution import Workers, make_strategy
+from bert_tf2 import metrics
+from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
-from bert_tf2.example_batches import ExampleArrays
-from bert_tf2.initialization import Pretrained
-from bert_tf2.io import atomic, run_files
-from bert_tf2.sparse_rows import SparseRows
-from bert_tf2.tasks import evaluation_files
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.io import atomic, run_files, spilled
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.modeling.classifier import LABELS, ClassificationModel
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification import outputs
 from bert_tf2.tasks.classification.config import ClassificationConfig
@@ -30,13 +29,14 @@ from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.features import featurize
 from bert_tf2.tasks.classification.glue import Split
 from bert_tf2.tasks.classification.label_report import LabelReport
-from bert_tf2.tasks.classification.model import LABELS, ClassificationModel
 from bert_tf2.tasks.classification.scores import result_names, results
 from bert_tf2.tasks.classification.task_description import TaskDescription
-from bert_tf2.tasks.finetuning import Finetuning, TrainingData
-from bert_tf2.tasks.foundation import find_foundation
-from bert_tf2.tasks.seeds import run_seeds
-from bert_tf2.tokenizer_choice import Tokenizer
+from bert_tf2.tasks.finetuning import evaluation_files
+from bert_tf2.tasks.finetuning.foundation import find_foundation
+from bert_tf2.tasks.finetuning.runner import Finetuning, TrainingData
+from bert_tf2.tasks.finetuning.seeds import run_seeds
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.training.distribution import Workers, make_strategy
 
 __all__ = ["ClassificationConfig", "run"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.configs.choices import ProblemType
-from bert_tf2.sparse_rows import SparseRows
-from bert_tf2.spilled import row_ranges
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.io.spilled import row_ranges
 
 Array = NDArray[Any]
 

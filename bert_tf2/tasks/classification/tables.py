@@ -15,8 +15,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from bert_tf2 import files, json_files
 from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.io import files, json_files
 
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _PACKED = (".gz", ".zst")

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Self
 
+from bert_tf2.checkpoints import task_metadata
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.tasks import task_files
 from bert_tf2.tasks.classification import labels as label_lists
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -79,7 +79,7 @@ class TaskDescription:
         Raises:
           OSError: they cannot be written.
         """
-        task_files.save(folder, dataclasses.asdict(self))
+        task_metadata.save(folder, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, folder: str) -> Self | None:
@@ -88,7 +88,7 @@ class TaskDescription:
         Raises:
           InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
         """
-        fields = task_files.load(folder, cls, "classification", PROBLEM_TYPES, _TYPES)
+        fields = task_metadata.load(folder, cls, "classification", PROBLEM_TYPES, _TYPES)
         return None if fields is None else cls(**fields)
 
     def check_same_model(self, saved: Self, folder: str) -> None:
@@ -101,7 +101,7 @@ class TaskDescription:
         Raises:
           InputError: name, kind of problem, labels or case differ; says which.
         """
-        task_files.check_same_model(
+        task_metadata.check_same_model(
             folder,
             [
                 ("the task", self.name, saved.name),

@@ -1,7 +1,7 @@
 """Question answering on SQuAD: files -> examples -> windows -> answers -> scores.
 
 A way through it: `examples` reads questions with their contexts (`words` splits those into words), `tokenized` makes
-token ids of them, `fast_features` windows (of the sizes in `features`), `model` scores tokens, `fast_answers` turns its
+token ids of them, `windows` windows (of the sizes in `features`), `model` scores tokens, `span_selection` turns its
 logits into text (what an answer is stands in `answers`), `prediction_files` writes it, `scoring` counts what is right.
 No TensorFlow in any of these but `model`. `data`, `logits` and `runner` put them together.
 

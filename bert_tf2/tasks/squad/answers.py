@@ -1,6 +1,6 @@
 """What answers to a question are, and which of them is predicted; no TensorFlow.
 
-Follows `write_predictions` of google-research/bert `run_squad.py`; `fast_answers` finds the candidates.
+Follows `write_predictions` of google-research/bert `run_squad.py`; `span_selection` finds the candidates.
 """
 
 import math

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.finetuning_config import FinetuningConfig
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.squad import words
 
 if TYPE_CHECKING:

@@ -9,21 +9,21 @@ from typing import Literal
 
 import numpy as np
 
-from bert_tf2 import initialization, json_files
+from bert_tf2.checkpoints import pretrained, task_metadata
+from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
-from bert_tf2.example_batches import ExampleArrays
-from bert_tf2.fast_tokenizer import FastTokenizer
-from bert_tf2.initialization import Pretrained
-from bert_tf2.io import atomic
-from bert_tf2.spilled import SpilledArray
-from bert_tf2.tasks import task_files
-from bert_tf2.tasks.squad import examples, fast_features, tokenized, words
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.io import atomic, json_files
+from bert_tf2.io.spilled import SpilledArray
+from bert_tf2.modeling.question_answering import END_POSITIONS, START_POSITIONS
+from bert_tf2.tasks.squad import examples, tokenized_examples, words
+from bert_tf2.tasks.squad import windows as fast_features
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.examples import SquadData
-from bert_tf2.tasks.squad.fast_features import Windows
-from bert_tf2.tasks.squad.model import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
-from bert_tf2.tokenizer_choice import Tokenizer
+from bert_tf2.tasks.squad.windows import Windows
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def encode(
             "model with a vocab.txt."
         )
     chosen = examples.training_order(data.examples) if training else data.examples
-    tokens = tokenized.tokenize(chosen, tokenizer, directory=directory)
+    tokens = tokenized_examples.tokenize(chosen, tokenizer, directory=directory)
     windows = fast_features.make_windows(tokens, description.windows, training)
     if training and not len(windows):
         raise InputError(f"{path}: no context has any text, so there is nothing to learn.")
@@ -163,8 +163,8 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     saved = TaskDescription.load(config.output_dir)
     if saved or config.do_train or not config.init_checkpoint:
         return saved, config.output_dir
-    folder = initialization.folder_of(config.init_checkpoint)
-    is_ours = task_files.setting(folder, "problem_type", str) == QUESTION_ANSWERING
+    folder = pretrained.folder_of(config.init_checkpoint)
+    is_ours = task_metadata.setting(folder, "problem_type", str) == QUESTION_ANSWERING
     return TaskDescription.load(folder) if is_ours else None, folder
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bert_tf2 import files, json_files
 from bert_tf2.errors import InputError
+from bert_tf2.io import files, json_files
 from bert_tf2.tasks.squad import words
 from bert_tf2.tasks.squad.words import Paragraph
 

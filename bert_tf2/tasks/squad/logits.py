@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import example_batches
-from bert_tf2.distribution import Workers
-from bert_tf2.example_batches import ExampleArrays
-from bert_tf2.spilled import SpilledArray
-from bert_tf2.task_model import Task
-from bert_tf2.tasks.finetuning import Finetuning, Outputs
-from bert_tf2.tasks.squad.model import END_LOGITS, START_LOGITS
-from bert_tf2.tasks.unfinished_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.input_pipeline import example_batches
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.io.spilled import SpilledArray
+from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS
+from bert_tf2.modeling.task_model import Task
+from bert_tf2.tasks.finetuning.runner import Finetuning, Outputs
+from bert_tf2.training.distribution import Workers
 
 Floats = NDArray[np.float32]
 

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bert_tf2 import json_files
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, json_files, run_files
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
 

@@ -12,23 +12,24 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2.distribution import Workers, make_strategy
 from bert_tf2.io import atomic, run_files
-from bert_tf2.modeling import POOLER_VARIABLES
-from bert_tf2.spilled import SpilledSequence, directory_for_spilling
-from bert_tf2.tasks import evaluation_files
-from bert_tf2.tasks.finetuning import Finetuning, TrainingData
-from bert_tf2.tasks.foundation import find_foundation
-from bert_tf2.tasks.seeds import run_seeds
-from bert_tf2.tasks.squad import fast_answers, logits, prediction_files, scoring
+from bert_tf2.io.spilled import SpilledSequence, directory_for_spilling
+from bert_tf2.metrics import squad
+from bert_tf2.modeling.encoder import POOLER_VARIABLES
+from bert_tf2.modeling.question_answering import SpanModel
+from bert_tf2.tasks.finetuning import evaluation_files
+from bert_tf2.tasks.finetuning.foundation import find_foundation
+from bert_tf2.tasks.finetuning.runner import Finetuning, TrainingData
+from bert_tf2.tasks.finetuning.seeds import run_seeds
+from bert_tf2.tasks.squad import logits, prediction_files, span_selection
 from bert_tf2.tasks.squad.answers import Prediction, with_threshold
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.data import Questions, Split, encode, open_data
 from bert_tf2.tasks.squad.examples import SquadData
-from bert_tf2.tasks.squad.fast_features import write_records
-from bert_tf2.tasks.squad.model import SpanModel
 from bert_tf2.tasks.squad.task_description import TaskDescription
-from bert_tf2.tokenizer_choice import Tokenizer
+from bert_tf2.tasks.squad.windows import write_records
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.training.distribution import Workers, make_strategy
 
 __all__ = ["SquadConfig", "run"]
 
@@ -211,9 +212,9 @@ class _Job:
     def _evaluate(
         self, texts: Mapping[str, str], null_odds: Mapping[str, float], best_texts: Mapping[str, str]
     ) -> dict[str, float]:
-        """See `scoring.evaluate`."""
+        """See `squad.evaluate`."""
         data, version_2 = self.read["dev"], self.description.version_2_with_negative
-        return scoring.evaluate(
+        return squad.evaluate(
             data.gold,
             texts,
             version_2_with_negative=version_2,
@@ -233,7 +234,7 @@ class _Job:
             found: SpilledSequence[Prediction] = SpilledSequence(directory)
             done = 0
             for part in questions.windows.parts(_CHARACTERS_AT_ONCE):
-                found.extend(fast_answers.predict(part, *scores.part(done, done + len(part)), parameters))
+                found.extend(span_selection.predict(part, *scores.part(done, done + len(part)), parameters))
                 done += len(part)
             self.known = questions, step, found
         return self.known[2]

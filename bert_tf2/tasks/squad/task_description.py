@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, Self
 
-from bert_tf2.tasks import task_files
-from bert_tf2.tasks.squad.features import FeatureParameters
+from bert_tf2.checkpoints import task_metadata
+from bert_tf2.tasks.squad.window_parameters import FeatureParameters
 
 QUESTION_ANSWERING = "question_answering"
 """What `task.json` has as `problem_type`."""
@@ -57,7 +57,7 @@ class TaskDescription:
         Raises:
           OSError: it cannot be written.
         """
-        task_files.save(folder, dataclasses.asdict(self))
+        task_metadata.save(folder, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, folder: str) -> Self | None:
@@ -66,7 +66,7 @@ class TaskDescription:
         Raises:
           InputError: it describes another kind of model, or is damaged.
         """
-        fields = task_files.load(folder, cls, "question answering", [QUESTION_ANSWERING], _TYPES)
+        fields = task_metadata.load(folder, cls, "question answering", [QUESTION_ANSWERING], _TYPES)
         return None if fields is None else cls(**fields)
 
     def check_same_model(self, saved: Self, names: Iterable[str], folder: str) -> None:
@@ -80,7 +80,7 @@ class TaskDescription:
         Raises:
           InputError: one differs; says which.
         """
-        task_files.check_same_model(
+        task_metadata.check_same_model(
             folder, [(f"--{name}", _as_flag(getattr(self, name)), _as_flag(getattr(saved, name))) for name in names]
         )
 

@@ -16,7 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.tokenization import BasicTokenizer
+from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 LANGUAGES = ("en", "zh", "auto")
 """`en`, words between white space, is for all languages that have white space between words."""

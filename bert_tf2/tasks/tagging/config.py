@@ -3,7 +3,7 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
-from bert_tf2.tasks.finetuning_config import CLASS_WEIGHTS, FinetuningConfig
+from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

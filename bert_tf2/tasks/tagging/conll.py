@@ -20,8 +20,8 @@ from typing import NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2 import files
 from bert_tf2.errors import InputError
+from bert_tf2.io import files
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
 
 DOCUMENT = "-DOCSTART-"

@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
+from bert_tf2.conversion import source as conversion_source
 from bert_tf2.errors import InputError
-from bert_tf2.initialization import Pretrained
-from bert_tf2.tasks import conversion_source
 from bert_tf2.tasks.tagging import conll, plain_text, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
-from bert_tf2.tasks.task_files import TASK_FILE, check_may_read, read_labels
 
 logger = logging.getLogger(__name__)
 

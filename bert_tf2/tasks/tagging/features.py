@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.fast_tokenizer import Ragged
-from bert_tf2.progress import Progress
-from bert_tf2.sequences import CLS, SEP, SPECIAL_IN_TEXT, ranges
+from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tasks.tagging.windows import Ints, Windows, divide
-from bert_tf2.tokenizer_choice import Tokenizer
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, ranges
 
 _WORDS_AT_ONCE = 1 << 16
 _NO_WORD = -1

@@ -10,23 +10,23 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import training
-from bert_tf2.distribution import Workers, make_strategy
-from bert_tf2.example_batches import ROW, ExampleArrays
+from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
 from bert_tf2.io import atomic, run_files
-from bert_tf2.modeling import POOLER_VARIABLES
-from bert_tf2.tasks import evaluation_files
-from bert_tf2.tasks.finetuning import Finetuning, TrainingData
-from bert_tf2.tasks.foundation import find_foundation
-from bert_tf2.tasks.seeds import run_seeds
+from bert_tf2.modeling.encoder import POOLER_VARIABLES
+from bert_tf2.modeling.tagger import TAGS, TaggingModel
+from bert_tf2.modeling.task_model import Batch
+from bert_tf2.tasks.finetuning import evaluation_files
+from bert_tf2.tasks.finetuning.foundation import find_foundation
+from bert_tf2.tasks.finetuning.runner import Finetuning, TrainingData
+from bert_tf2.tasks.finetuning.seeds import run_seeds
 from bert_tf2.tasks.tagging import outputs, scores, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.data import Data, Split, open_data
 from bert_tf2.tasks.tagging.features import Features, featurize
-from bert_tf2.tasks.tagging.model import TAGS, TaggingModel
 from bert_tf2.tasks.tagging.scores import Scores
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, TaggingDescription
-from bert_tf2.tokenizer_choice import Tokenizer
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.training.distribution import Workers, make_strategy
 
 __all__ = ["TaggingConfig", "run"]
 
@@ -120,7 +120,7 @@ class _Job:
         model: Any = self.finetuning.model
         width = self.description.max_seq_length
 
-        def of_positions(batch: training.Batch) -> dict[str, tf.Tensor]:
+        def of_positions(batch: Batch) -> dict[str, tf.Tensor]:
             """Each `[B, S]`, filled up to one width for all batches."""
             logits = model.logits(batch)  # [B*S, L]
             found = {

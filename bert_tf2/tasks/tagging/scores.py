@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files
-from bert_tf2.metrics import SpanScores
-from bert_tf2.tasks.evaluation_files import short, table
+from bert_tf2.metrics.spans import SpanScores
+from bert_tf2.tasks.finetuning.evaluation_files import short, table
 from bert_tf2.tasks.tagging.conll import Sentences
 
 RESULT_NAMES = tuple(f"eval_{name}" for name in ("f1", "precision", "recall", "macro_f1", "accuracy", "loss"))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
+from bert_tf2.checkpoints.task_metadata import check_labels
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
-from bert_tf2.tasks.task_files import check_labels
 
 logger = logging.getLogger(__name__)
 

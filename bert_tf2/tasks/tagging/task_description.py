@@ -4,8 +4,8 @@ import dataclasses
 import re
 from typing import Self
 
+from bert_tf2.checkpoints import task_metadata
 from bert_tf2.errors import InputError
-from bert_tf2.tasks import task_files
 
 PROBLEM_TYPE = "tagging"
 """What `task.json` has as `problem_type` in a tagger's folder; a classifier's are those of `metrics.PROBLEM_TYPES`."""
@@ -77,7 +77,7 @@ class TaggingDescription:
         Raises:
           OSError: they cannot be written.
         """
-        task_files.save(folder, dataclasses.asdict(self))
+        task_metadata.save(folder, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, folder: str) -> Self | None:
@@ -86,7 +86,7 @@ class TaggingDescription:
         Raises:
           InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
         """
-        fields = task_files.load(folder, cls, PROBLEM_TYPE, (PROBLEM_TYPE,), _TYPES)
+        fields = task_metadata.load(folder, cls, PROBLEM_TYPE, (PROBLEM_TYPE,), _TYPES)
         return None if fields is None else cls(**fields)
 
     def check_same_model(self, saved: Self, folder: str) -> None:
@@ -99,7 +99,7 @@ class TaggingDescription:
         Raises:
           InputError: labels or case differ; says which.
         """
-        task_files.check_same_model(
+        task_metadata.check_same_model(
             folder,
             [
                 ("the labels", self.labels, saved.labels),

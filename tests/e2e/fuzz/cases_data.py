@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable
 
-from fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, squad, with_values
+from e2e.fuzz.fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, squad, with_values
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000

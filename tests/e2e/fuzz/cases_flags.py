@@ -2,7 +2,7 @@
 
 import json
 
-from fuzzing import Case
+from e2e.fuzz.fuzzing import Case
 
 HUGE = 10**20
 LONG = "9" * 5000

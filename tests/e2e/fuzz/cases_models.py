@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from fuzzing import RUN_DIRECTORY, Case, Change, with_values
+from e2e.fuzz.fuzzing import RUN_DIRECTORY, Case, Change, with_values
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conftest import TINY_CONFIG
+from helpers.repository import TINY_CONFIG
 from helpers.scripts import Scripts
 
 WORDS = [f"w{number}" for number in range(24)]

@@ -7,11 +7,9 @@ import re
 import shutil
 from pathlib import Path
 
-import cases_data
-import cases_flags
-import cases_models
 import pytest
-from fuzzing import COMMANDS, Case, Server, apply, listing, make_world
+from e2e.fuzz import cases_data, cases_flags, cases_models
+from e2e.fuzz.fuzzing import COMMANDS, Case, Server, apply, listing, make_world
 from helpers.scripts import Scripts
 
 CASES: dict[str, Case] = {**cases_flags.CASES, **cases_data.CASES, **cases_models.CASES}

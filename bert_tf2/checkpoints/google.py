@@ -1,0 +1,435 @@
+"""Checkpoints under Google's names: what TF1's BERT wrote is read here, and what is written here TF1's BERT reads.
+
+A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It holds each variable under its name in
+google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), what the optimizer keeps for it as
+`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a folder
+names the newest ones.
+"""
+
+import dataclasses
+import logging
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2.checkpoints import huggingface, listing
+from bert_tf2.checkpoints.listing import find as find
+from bert_tf2.checkpoints.listing import latest as latest
+from bert_tf2.checkpoints.listing import remove as remove
+from bert_tf2.errors import InputError, some
+from bert_tf2.io import atomic, run_files
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger(__name__)
+
+GLOBAL_STEP = "global_step"
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
+AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
+Reader = Any  # what NewCheckpointReader returns; its class has no public name
+
+
+class DamagedCheckpointError(InputError):
+    """A checkpoint that is there but cannot be read."""
+
+
+def tf_variables(named_variables: Mapping[str, "keras.Variable"]) -> dict[str, tf.Variable]:
+    """A model's variables as everything here takes them: TensorFlow's instead of Keras's, by the same names."""
+    return {name: variable.value for name, variable in named_variables.items()}
+
+
+def is_of_model(name: str) -> bool:
+    """Whether a name has one of the prefixes that only the model's variables and their slots have."""
+    return name.startswith(("bert/", "cls/"))
+
+
+def training_state(shapes: Mapping[str, Sequence[int]], variables: Collection[str] = ()) -> set[str]:
+    """The names in a checkpoint that are a training's state, of whatever optimizer, rather than a model's variables.
+
+    These are slots, `<variable>/<anything>`, and scalars (`global_step`, `beta1_power`, ...) outside the model.
+
+    Args:
+      shapes: what the checkpoint holds.
+      variables: further names of the model's variables.
+    """
+    known = {*shapes, *variables}
+
+    def is_slot(name: str) -> bool:
+        parts = name.split("/")
+        return any("/".join(parts[:end]) in known for end in range(1, len(parts)))
+
+    return {name for name, shape in shapes.items() if is_slot(name) or not (shape or is_of_model(name))}
+
+
+def step_of(prefix: str) -> int:
+    """The `global_step` of a checkpoint; 0 where it has none."""
+    reader = open_reader(prefix)
+    if not reader.has_tensor(GLOBAL_STEP):
+        return 0
+    step = read(reader, GLOBAL_STEP, prefix)
+    if np.shape(step) or not isinstance(step, np.integer | np.floating | int) or not 0 <= step < 1 << 63:
+        raise InputError(
+            f"{GLOBAL_STEP} in {prefix} is {step!r:.60}; the number of finished steps was expected, so use another one."
+        )
+    return int(step)
+
+
+def open_reader(prefix: str) -> Reader:
+    """Opens a checkpoint; raises `InputError` where it is damaged or no checkpoint."""
+    try:
+        return tf.compat.v1.train.NewCheckpointReader(prefix)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise DamagedCheckpointError(
+            f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}); use another one."
+        ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What `load` did.
+
+    Attributes:
+      prefix: the checkpoint.
+      loaded: names that were loaded.
+      missing: names of the model that the checkpoint lacks; they keep their fresh values.
+      unused: names of the checkpoint that the model lacks.
+      mismatched: names of heads that have another shape in the checkpoint; they keep their fresh values.
+      state: those of `unused` that are the state of a training.
+    """
+
+    prefix: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    mismatched: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        others = [name for name in self.unused if name not in self.state]
+        lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
+        if self.missing:
+            lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
+        if self.mismatched:
+            lines.append(
+                "  Of another shape there (a head for another number of labels), so freshly initialised "
+                f"({len(self.mismatched)}): {', '.join(self.mismatched)}"
+            )
+        if others:
+            lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
+        if self.state:
+            lines.append(
+                f"  Also unused: {len(self.state)} values of the optimizer (a new training starts with new ones)."
+            )
+        if not (self.missing or self.unused or self.mismatched):
+            lines.append("  Nothing missing, nothing unused.")
+        return "\n".join(lines)
+
+
+def hugging_face_folder(path: str) -> str | None:
+    """The Hugging Face directory that a path of weights names; None if it names something else.
+
+    Raises:
+      InputError: it is one without weights that can be read.
+    """
+    directory = huggingface.find_folder(path)
+    config_only = directory is None and os.path.isfile(os.path.join(path, huggingface.CONFIG_FILE))
+    if config_only and not listing.has_checkpoint(path):
+        raise InputError(
+            f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in other formats "
+            "cannot be read."
+        )
+    return directory
+
+
+def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/") -> LoadReport:
+    """Initialises a model from a checkpoint, by name; see `load_from`.
+
+    Args:
+      variables: the model's, by Google's names.
+      path: a Hugging Face directory, or anything `find` understands.
+      encoder: prefix of the names that have to match.
+
+    Raises:
+      InputError: there are no such weights, or they do not match the model.
+    """
+    directory = hugging_face_folder(path)
+    if directory is not None:
+        folder = huggingface.Folder(directory)
+        folder.check_readable(variables)
+        return load_from(variables, folder, folder.weights_file, encoder)
+    prefix = find(path)
+    return load_from(variables, open_reader(prefix), prefix, encoder)
+
+
+def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str, encoder: str = "bert/") -> LoadReport:
+    """Initialises a model from an open checkpoint, by name.
+
+    Heads may be missing, left over or of another shape, and the pooler may be missing. The rest of the encoder may
+    not: a name under `encoder` that only one side has, or a shape that differs, stops with the reason.
+
+    Args:
+      variables: the model's, by Google's names.
+      reader: has `get_variable_to_shape_map` and `get_tensor`, as what `open_reader` returns.
+      prefix: what messages call the checkpoint.
+      encoder: prefix of the names that have to match.
+
+    Raises:
+      InputError: the checkpoint does not match the model, or is damaged.
+    """
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    unused = sorted(set(shapes) - set(variables))
+    missing = sorted(set(variables) - set(shapes))
+    mismatched = [name for name, v in variables.items() if name in shapes and list(v.shape) != shapes[name]]
+    _check_shapes({name: variables[name] for name in mismatched if name.startswith(encoder)}, shapes, prefix)
+    needed = [name for name in variables if name.startswith(encoder) and not name.startswith(f"{encoder}pooler/")]
+    lacking = [name for name in missing if name in needed]
+    if needed and len(lacking) == len(needed):
+        raise InputError(
+            f"{prefix} has no variable named {encoder}...; it holds {some(sorted(shapes))}. "
+            "A checkpoint of the original BERT, or of this project, was expected."
+        )
+    state = training_state(shapes, variables)
+    left_over = [name for name in unused if name.startswith(encoder) and name not in state]
+    for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
+        if names:
+            raise InputError(
+                f"The encoder in {prefix} is not the one of the BERT config: {where} {some(names)}; "
+                "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
+            )
+    loaded = [name for name in variables if name in shapes and name not in mismatched]
+    _assign(variables, loaded, reader, prefix)
+    unused_state = tuple(name for name in unused if name in state)
+    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused), tuple(mismatched), unused_state)
+
+
+def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
+    """Sets variables to the moving averages that a checkpoint has of them; returns how many it has."""
+    prefix = find(path)
+    reader = open_reader(prefix)
+    averages = {f"{name}/{AVERAGE}": variable for name, variable in variables.items()}
+    found = [name for name in averages if reader.has_tensor(name)]
+    _assign(averages, found, reader, prefix)
+    return len(found)
+
+
+def restore(
+    variables: Mapping[str, tf.Variable], prefix: str, optional: Collection[str] = (), foreign: Collection[str] = ()
+) -> list[str]:
+    """Sets every variable, slots and `global_step` included, from a checkpoint of the same training.
+
+    What only the checkpoint has would be lost with the next one that is saved: it may be the state of an unknown
+    optimizer, but not a variable of a model.
+
+    Args:
+      variables: the training's, by name.
+      prefix: the checkpoint.
+      optional: names that it may lack; these variables stay as they are.
+      foreign: names that it must not have, because only another optimizer keeps them.
+
+    Returns:
+      Those of `optional` that it lacks.
+
+    Raises:
+      InputError: a variable is missing there or has another shape, or the model lacks one of there; none is set then.
+      DamagedCheckpointError: it cannot be read; then some variables may have been set.
+    """
+    reader = open_reader(prefix)
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    _check_shapes(variables, shapes, prefix)
+    kept_by_others = sorted({name.rpartition("/")[2] for name in foreign if name in shapes})
+    if kept_by_others:
+        raise InputError(
+            f"{prefix} cannot be resumed: it has the state of another optimizer ({', '.join(kept_by_others)}); use the "
+            "--optimizer that it was trained with, or another --output_dir, and this one as --init_checkpoint."
+        )
+    lacking = [name for name in variables if name not in shapes]
+    missing = sorted(set(lacking) - set(optional))
+    if missing:
+        raise InputError(
+            f"{prefix} cannot be resumed: it lacks {some(missing)}. It is of another model or holds no optimizer "
+            "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
+        )
+    surplus = sorted(set(shapes) - set(variables) - training_state(shapes, variables))
+    if surplus:
+        raise InputError(
+            f"{prefix} cannot be resumed: it has {some(surplus)}, for which this model has no place, so the next "
+            "checkpoint would be without; use the bert_config.json and the flags that it was trained with, or another "
+            "--output_dir, and this one as --init_checkpoint."
+        )
+    _assign(variables, [name for name in variables if name in shapes], reader, prefix)
+    return lacking
+
+
+def resume(
+    variables: Mapping[str, tf.Variable],
+    output_dir: str,
+    optional: Collection[str] = (),
+    foreign: Collection[str] = (),
+) -> tuple[str, list[str]] | None:
+    """Restores the newest checkpoint of a folder that is whole, and warns where it is not the newest of all.
+
+    Args:
+      variables, optional, foreign: see `restore`.
+      output_dir: the folder.
+
+    Returns:
+      The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.
+
+    Raises:
+      InputError: none is whole, or the newest one that is does not fit.
+    """
+    if not (Path(output_dir) / listing.STATE_FILE).exists():
+        return None
+    reasons = []
+    for prefix in listing.newest_first(output_dir):
+        try:
+            if not listing.exists(prefix):
+                raise DamagedCheckpointError(f"{prefix} is not whole: its .index or .data file is missing.")
+            lacking = restore(variables, prefix, optional, foreign)
+        except DamagedCheckpointError as error:
+            reasons.append(str(error))
+            continue
+        for reason in reasons:
+            logger.warning("%s The one before it is used: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
+        return prefix, lacking
+    raise InputError(
+        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the folder to start "
+        "anew, or restore its files."
+    )
+
+
+def _check_shapes(variables: Mapping[str, tf.Variable], shapes: Mapping[str, list[int]], prefix: str) -> None:
+    check_shapes({name: list(variable.shape) for name, variable in variables.items()}, shapes, prefix)
+
+
+def check_shapes(expected: Mapping[str, list[int]], shapes: Mapping[str, list[int]], prefix: str) -> None:
+    """Checks that a checkpoint, where it has a model's variables, has them in the model's shapes.
+
+    Args:
+      expected: the model's shapes by name.
+      shapes: the checkpoint's.
+      prefix: what the error calls the checkpoint.
+
+    Raises:
+      InputError: one differs.
+    """
+    for name, shape in expected.items():
+        if name in shapes and shape != shapes[name]:
+            advice = "use the bert_config.json that came with the checkpoint"
+            if name == WORD_EMBEDDINGS and shape[1:] == shapes[name][1:] and shape[0] > shapes[name][0]:
+                advice += ", or make room for more pieces with convert_checkpoint.py --grow_vocab"
+            raise InputError(
+                f"{name} is {shapes[name]} in {prefix} but {shape} in this model: checkpoint and BERT config do not "
+                f"belong together; {advice}."
+            )
+
+
+def _assign(variables: Mapping[str, tf.Variable], names: Iterable[str], reader: Reader, prefix: str) -> None:
+    for name in names:
+        try:
+            variables[name].assign(read(reader, name, prefix))
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise DamagedCheckpointError(
+                f"{name} in {prefix} cannot be used ({_first_line(error)}); use another checkpoint."
+            ) from None
+
+
+def read(reader: Reader, name: str, prefix: str) -> Any:
+    """An array of an open checkpoint.
+
+    Args:
+      reader: of `open_reader`.
+      name: of the variable.
+      prefix: what the error calls the checkpoint.
+
+    Raises:
+      DamagedCheckpointError: it cannot be read.
+    """
+    try:
+        return reader.get_tensor(name)
+    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:  # IndexError: the file is cut
+        if isinstance(error, InputError):
+            raise
+        raise DamagedCheckpointError(
+            f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint."
+        ) from None
+
+
+def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:
+    """Writes `model.ckpt-<step>` and makes it the newest of its folder.
+
+    The files are written into a folder beside, synced and renamed; only then does `checkpoint` name them. A process
+    killed at any moment leaves `checkpoint` naming a whole one.
+
+    Args:
+      output_dir: the folder; made where missing.
+      step: number of finished steps.
+      variables: what to write, by name.
+      keep: how many of the newest checkpoints to keep; older ones that `checkpoint` listed are removed.
+
+    Returns:
+      The prefix that was written.
+
+    Raises:
+      OSError: the files cannot be written, for example because the disk is full; earlier checkpoints are as they were.
+    """
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = folder / f"{run_files.CHECKPOINT_PREFIX}-{step}"
+    earlier = [path for path in listing.read_state(output_dir) or () if path != os.fspath(prefix)]
+    try:
+        with atomic.directory_beside(prefix) as unfinished:
+            write(os.fspath(unfinished / prefix.name), variables)
+            for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
+                atomic.sync(file)
+                os.replace(file, folder / file.name)
+        atomic.sync(folder)
+        kept = [*(earlier[-(keep - 1) :] if keep > 1 else []), os.fspath(prefix)]
+        listing.write_state(folder, kept)
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; make room and give the same "
+            "command again to go on from the last one."
+        ) from None
+    for path in earlier:
+        if path not in kept:
+            remove(path)
+    return os.fspath(prefix)
+
+
+def write(prefix: str, variables: Mapping[str, Any]) -> None:
+    """Writes the files of a checkpoint, and nothing else.
+
+    Args:
+      prefix: of the files; its folder exists.
+      variables: variables or arrays by name.
+
+    Raises:
+      tf.errors.OpError: they cannot be written.
+    """
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(variables),
+        shape_and_slices=[""] * len(variables),
+        tensors=[tf.convert_to_tensor(variable) for variable in variables.values()],
+    )
+
+
+def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
+    """Deletes what killed processes left in a folder: checkpoints that were never finished."""
+    for left in Path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _first_line(error: Exception) -> str:
+    line = str(getattr(error, "message", error)).strip().split("\n")[0]
+    return re.sub(r"\{\{function_node .*?\}\} | \[Op:\w+\]", "", line)[:300]

@@ -1,0 +1,273 @@
+"""The settings of Hugging Face folders: `config.json` <-> `BertConfig`, and the tokenizer's files; no TensorFlow.
+
+Hugging Face's names follow `BertConfig` and `BertTokenizer` of the transformers library.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.io import files, json_files, run_files
+
+_ACTIVATIONS_THERE = {
+    "gelu_exact": "gelu",
+    "gelu": "gelu_pytorch_tanh",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+SPECIAL_TOKENS_MAP = {
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+    "pad_token": "[PAD]",
+    "sep_token": "[SEP]",
+    "unk_token": "[UNK]",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderConfig:
+    """What a folder's `config.json` says.
+
+    Attributes:
+      bert: the encoder's sizes.
+      architecture: class of the model in transformers, such as `BertForMaskedLM`; None where it is not said.
+      labels: name of each label by id; empty where they have none but `LABEL_0`, `LABEL_1`, ...
+      problem_type: `single_label_classification`, `multi_label_classification`, `regression` or None.
+    """
+
+    bert: BertConfig
+    architecture: str | None = None
+    labels: tuple[str, ...] = ()
+    problem_type: str | None = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "FolderConfig":
+        """Reads a `config.json`.
+
+        Raises:
+          InputError: it cannot be read, is not of a BERT model, or asks for something that this model does not have.
+        """
+        values = read_json(path)
+        where = os.fspath(path)
+        try:
+            bert = BertConfig.from_hugging_face(values)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        architectures = values.get("architectures") or [None]
+        labels = _labels(values.get("id2label"), where)
+        return cls(bert, architectures[0], labels, json_files.get(values, "problem_type", str, where))
+
+    def to_json_string(self, pad_token_id: int = 0) -> str:
+        """The text of a `config.json` for transformers."""
+        values: dict[str, Any] = {
+            **self.bert.to_dict(),
+            "architectures": [self.architecture],
+            "hidden_act": _ACTIVATIONS_THERE[self.bert.hidden_act],
+            "layer_norm_eps": 1e-12,
+            "model_type": "bert",
+            "pad_token_id": pad_token_id,
+            "position_embedding_type": "absolute",
+            "torch_dtype": "float32",
+        }
+        if self.labels:
+            values["id2label"] = {str(index): label for index, label in enumerate(self.labels)}
+            values["label2id"] = {label: index for index, label in enumerate(self.labels)}
+        if self.problem_type:
+            values["problem_type"] = self.problem_type
+        return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _labels(id2label: Any, where: str) -> tuple[str, ...]:
+    if not id2label:
+        return ()
+    try:
+        by_id = {int(index): str(label) for index, label in id2label.items()}
+    except (AttributeError, ValueError, TypeError):
+        by_id = {}
+    labels = tuple(by_id[index] for index in sorted(by_id))
+    if not by_id or sorted(by_id) != list(range(len(id2label))) or not all(map(files.is_unicode, labels)):
+        raise InputError(f"{where}: id2label is {id2label!r:.200}; names for the numbers from 0 on were expected.")
+    return () if labels == default_labels(len(labels)) else labels
+
+
+def default_labels(count: int) -> tuple[str, ...]:
+    """The names that transformers gives to labels without names."""
+    return tuple(f"LABEL_{index}" for index in range(count))
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file; raises `InputError` that names it."""
+    return json_files.read_object(path)
+
+
+# --- Tokenizer -------------------------------------------------------------------------------------------------------
+
+_TOKENIZER_FILE, _TOKENIZER_CONFIG_FILE = run_files.HF_TOKENIZER, run_files.HF_TOKENIZER_CONFIG
+_ADDED_TOKENS_FILE, _SPECIAL_TOKENS_FILE = run_files.HF_ADDED_TOKENS, run_files.HF_SPECIAL_TOKENS
+# What the tokenizer of a folder is, beside its vocabulary.
+TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
+_TOKENIZER_ONLY = {"tokenize_chinese_chars": True, "do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
+_TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast", None)
+_BERT_NORMALIZER = {
+    "lowercase": "do_lower_case",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+    "strip_accents": "strip_accents",
+    "clean_text": "clean_text",
+}
+_NO_BERT_NORMALIZER = "no BertNormalizer"
+_TOKENS_SHOWN = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerSettings:
+    """How a folder's tokenizer treats text.
+
+    Attributes:
+      do_lower_case: whether it lower-cases; None where the folder does not say.
+      differences: what it does that the tokenizer here does not, as `key is value`.
+      added: tokens, beside the five special ones, that it takes from text as they are, and their ids.
+    """
+
+    do_lower_case: bool | None = None
+    differences: tuple[str, ...] = ()
+    added: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> "TokenizerSettings":
+        """From the tokenizer's files.
+
+        Raises:
+          InputError: one of them is not JSON.
+        """
+        contents = {name: _read_if_there(Path(folder, name)) for name in TOKENIZER_FILES}
+        for key in ("normalizer", "pre_tokenizer"):
+            json_files.get(contents[_TOKENIZER_FILE], key, dict, os.fspath(Path(folder, _TOKENIZER_FILE)))
+        told = {
+            key: _name_of(value)
+            for name in (_SPECIAL_TOKENS_FILE, _TOKENIZER_CONFIG_FILE)
+            for key, value in contents[name].items()
+            if value is not None
+        }
+        normalization, steps = _normalization(contents[_TOKENIZER_FILE])
+        # In transformers, settings change a BertNormalizer, but nothing else.
+        values = {**told, **normalization} if _NO_BERT_NORMALIZER in steps else {**normalization, **told}
+        lower = json_files.get(values, "do_lower_case", bool, f"The tokenizer's settings in {os.fspath(folder)}")
+        wanted = {**_TOKENIZER_ONLY, **({} if lower is None else {"strip_accents": lower})}
+        differences = [f"{key} is {values[key]}" for key in wanted if values.get(key) not in (None, wanted[key])]
+        if values.get("tokenizer_class") not in _TOKENIZER_CLASSES:
+            differences.append(f"tokenizer_class is {values['tokenizer_class']}")
+        added = _added_tokens(contents)
+        listed = told.get("additional_special_tokens")
+        whole = list(dict.fromkeys([*added, *map(_name_of, listed if isinstance(listed, list) else [])]))
+        if whole:
+            shown = ", ".join(map(str, whole[:_TOKENS_SHOWN])) + (" and more" if len(whole) > _TOKENS_SHOWN else "")
+            differences.append(f"{shown} stay whole in text")
+        by_id = sorted(added.items(), key=lambda item: item[1])
+        return cls(lower, (*differences, *steps), tuple(by_id))
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _name_of(value: Any) -> Any:
+    """A special token may be written as an object with its settings."""
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def _normalization(tokenizer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What a `tokenizer.json` does to text, as keys of `tokenizer_config.json`; and the steps that have no such key."""
+    if "normalizer" not in tokenizer:
+        return {}, []
+    steps = {str(step.get("type")): step for step in _steps(tokenizer["normalizer"], "normalizers")}
+    if "BertNormalizer" in steps:
+        bert = steps.pop("BertNormalizer")
+        values = {ours: bert.get(theirs) for theirs, ours in _BERT_NORMALIZER.items()}
+    else:
+        values = {"do_lower_case": "Lowercase" in steps, "tokenize_chinese_chars": False, "clean_text": False}
+        values["strip_accents"] = "StripAccents" in steps
+        steps = {name: step for name, step in steps.items() if name not in ("Lowercase", "StripAccents", "NFD")}
+        steps = {_NO_BERT_NORMALIZER: {}, **steps}
+    others = [name if name == _NO_BERT_NORMALIZER else f"normalizer is {name}" for name in steps]
+    before = [str(step.get("type")) for step in _steps(tokenizer.get("pre_tokenizer"), "pretokenizers")]
+    return values, others + [f"pre_tokenizer is {name}" for name in before if name != "BertPreTokenizer"]
+
+
+def _steps(step: Any, parts: str) -> list[dict[str, Any]]:
+    """The steps of a sequence; a single one is one."""
+    if not isinstance(step, dict):
+        return []
+    if step.get("type") != "Sequence":
+        return [step]
+    inner = step.get(parts)
+    return [single for part in (inner if isinstance(inner, list) else []) for single in _steps(part, parts)]
+
+
+def _added_tokens(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The tokens that a tokenizer's files add to its vocabulary, without the five special ones."""
+    found: dict[Any, Any] = dict(contents[_ADDED_TOKENS_FILE])
+    listed = contents[_TOKENIZER_FILE].get("added_tokens")
+    found |= {_name_of(entry): entry.get("id") for entry in _dicts(listed)}
+    decoder = contents[_TOKENIZER_CONFIG_FILE].get("added_tokens_decoder")
+    if isinstance(decoder, dict):
+        found |= {_name_of(entry): int(index) for index, entry in decoder.items() if index.isdecimal()}
+    known = SPECIAL_TOKENS_MAP.values()
+    return {
+        token: index
+        for token, index in found.items()
+        if isinstance(token, str) and type(index) is int and token not in known
+    }
+
+
+def _dicts(entries: Any) -> list[dict[str, Any]]:
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def tokenizer_config(config: BertConfig, do_lower_case: bool) -> str:
+    """The text of a `tokenizer_config.json` for transformers."""
+    values = {
+        **SPECIAL_TOKENS_MAP,
+        "do_basic_tokenize": True,
+        "do_lower_case": do_lower_case,
+        "model_max_length": config.max_position_embeddings,
+        "strip_accents": None,
+        "tokenize_chinese_chars": True,
+        "tokenizer_class": "BertTokenizer",
+    }
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+
+def special_tokens_map() -> str:
+    """The text of a `special_tokens_map.json` for transformers."""
+    return json.dumps(SPECIAL_TOKENS_MAP, indent=2, sort_keys=True) + "\n"
+
+
+def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
+    """The pieces of the WordPiece vocabulary in a `tokenizer.json`, in the order of their ids.
+
+    Raises:
+      InputError: there is none, or its ids are not 0, 1, 2, ...
+    """
+    values = read_json(path)
+    where = os.fspath(path)
+    model: Mapping[str, Any] = json_files.get(values, "model", dict, where, {})
+    vocab = model.get("vocab")
+    if model.get("type") != "WordPiece" or not isinstance(vocab, dict):
+        raise InputError(f"{where} holds no WordPiece vocabulary; BERT's tokenizer was expected.")
+    try:
+        added = {entry["content"]: entry["id"] for entry in json_files.get(values, "added_tokens", list, where, [])}
+        pieces = {**vocab, **added}
+        if not all(type(index) is int and files.is_unicode(piece) for piece, index in pieces.items()):
+            raise TypeError
+    except (TypeError, KeyError, AttributeError):
+        raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; get it again.") from None
+    by_id = {index: piece for piece, index in pieces.items()}
+    if sorted(by_id) != list(range(len(by_id))):
+        raise InputError(f"{os.fspath(path)}: the ids of its {len(by_id):,} pieces are not 0, 1, 2 and so on.")
+    return [by_id[index] for index in range(len(by_id))]

@@ -1,0 +1,182 @@
+"""Reads the weights that PyTorch's `torch.save` wrote, without PyTorch and without running what a pickle asks for.
+
+Only what a dictionary of tensors needs is understood; anything else in the file is refused by name. Two layouts: a
+zip archive with `data.pkl` and a file for each storage (since PyTorch 1.6), and five pickles with the storages behind
+them.
+"""
+
+import collections
+import math
+import os
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.checkpoints.safetensors import Arrays, Stored, not_of_floats
+from bert_tf2.errors import InputError
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+# PyTorch's storage classes: name of the type, bytes of an element. What has no type of ours is not a weight.
+_STORAGES = {
+    "FloatStorage": ("float32", 4),
+    "HalfStorage": ("float16", 2),
+    "BFloat16Storage": ("bfloat16", 2),
+    "DoubleStorage": ("float64", 8),
+    "LongStorage": ("int64", 8),
+    "IntStorage": ("int32", 4),
+    "ShortStorage": ("int16", 2),
+    "CharStorage": ("int8", 1),
+    "ByteStorage": ("uint8", 1),
+    "BoolStorage": ("bool", 1),
+}
+
+
+class _Storage(NamedTuple):
+    dtype: str
+    width: int
+    key: str
+    elements: int
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_rest: Any) -> _Tensor:
+    tensor = _Tensor(storage, offset, tuple(shape), tuple(strides))
+    whole = (offset, *tensor.shape, *tensor.strides)
+    last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
+    if (
+        not isinstance(storage, _Storage)
+        or min(whole) < 0
+        or (0 not in shape and last >= storage.elements)
+        or math.prod(shape) > storage.elements
+    ):
+        raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+    return tensor
+
+
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_rest: tensor,
+    **{("torch", name): name for name in _STORAGES},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds dictionaries, numbers, strings and `_Tensor`, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no weight")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, storage, key, _location, elements, *view = pid
+        if kind != "storage" or any(view):
+            raise pickle.UnpicklingError("it refers to something else than a storage")
+        return _Storage(*_STORAGES[storage], str(key), int(elements))
+
+
+def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
+    """The tensors of a `pytorch_model.bin`: a dictionary by name. Each is read when it is asked for.
+
+    Raises:
+      InputError: the file cannot be read, is damaged, or holds something else than tensors.
+    """
+    path = os.fspath(path)
+    try:
+        tensors, content_of = (_open_zip if zipfile.is_zipfile(path) else _open_legacy)(path)
+        if not isinstance(tensors, dict):
+            raise pickle.UnpicklingError(f"it holds a {type(tensors).__name__} instead of a dictionary of tensors")
+        named = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, _Tensor)}
+        return {name: _stored(path, name, tensor, content_of) for name, tensor in named.items()}
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise InputError(
+            f"{path} cannot be read ({error}). If it is whole, load it with PyTorch and save it again with "
+            "save_pretrained, which writes model.safetensors."
+        ) from None
+
+
+def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        folder = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+            raise pickle.UnpicklingError("it was written on a big-endian machine")
+        with archive.open(f"{folder}data.pkl") as file:
+            tensors = _Unpickler(file).load()
+
+    def content_of(storage: _Storage) -> bytes:
+        with zipfile.ZipFile(path) as archive:
+            name = f"{folder}data/{storage.key}"
+            # A damaged file can claim anything; what it does not have is not asked for.
+            return archive.read(name) if archive.getinfo(name).file_size == storage.elements * storage.width else b""
+
+    return tensors, content_of
+
+
+def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
+    with open(path, "rb") as file:
+        if _Unpickler(file).load() != _LEGACY_MAGIC:
+            raise pickle.UnpicklingError("it is no file of torch.save")
+        _Unpickler(file).load()  # version
+        if not _Unpickler(file).load().get("little_endian", True):
+            raise pickle.UnpicklingError("it was written on a big-endian machine")
+        tensors = _Unpickler(file).load()
+        keys = _Unpickler(file).load()
+        widths = {tensor.storage.key: tensor.storage.width for tensor in tensors.values() if type(tensor) is _Tensor}
+        places = {}
+        for key in map(str, keys):
+            (elements,) = struct.unpack("<q", file.read(8))
+            places[key] = file.tell()
+            file.seek(elements * widths[key], os.SEEK_CUR)
+
+    def content_of(storage: _Storage) -> bytes:
+        with open(path, "rb") as file:
+            begin, size = places[storage.key], storage.elements * storage.width
+            if begin + size > os.path.getsize(path):
+                return b""
+            file.seek(begin)
+            return file.read(size)
+
+    return tensors, content_of
+
+
+def _stored(path: str, name: str, tensor: _Tensor, content_of: Callable[[_Storage], bytes]) -> Stored:
+    storage = tensor.storage
+
+    def read() -> NDArray[Any]:
+        try:
+            content = content_of(storage)
+        except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+            content = b""
+        if len(content) != storage.elements * storage.width:
+            raise InputError(f"{path} is damaged or cut short at {name}; get it again from where it came from.")
+        flat = _floats(content, storage.dtype, f"{name} ({storage.dtype}) in {path}")
+        strides = [stride * flat.itemsize for stride in tensor.strides]
+        if math.prod(tensor.shape) == 0:
+            return np.zeros(tensor.shape, np.float32)
+        return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides).copy()
+
+    return Stored(path, tensor.shape, storage.dtype, read)
+
+
+def _floats(content: bytes, dtype: str, what: str) -> NDArray[Any]:
+    """Little-endian numbers, called `what` in an error, as an array `[elements]`."""
+    if dtype == "bfloat16":  # the upper half of a float32
+        return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if dtype not in ("float32", "float16"):
+        raise not_of_floats(what)
+    return np.frombuffer(content, np.dtype(dtype).newbyteorder("<"))

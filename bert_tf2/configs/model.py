@@ -1,0 +1,244 @@
+"""The sizes of a BERT model, as Google's `bert_config.json` keeps them; no TensorFlow."""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import json_files
+
+ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
+
+CONFIG_FILE = "bert_config.json"
+
+# Keys that change what a model computes, and the only values that this one has.
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "add_cross_attention": (False,),
+    "directionality": ("bidi",),
+    "is_decoder": (False,),
+    "is_encoder_decoder": (False,),
+    "layer_norm_eps": (1e-12,),
+    "pooler_type": ("first_token_transform",),
+    "position_embedding_type": ("absolute",),
+    "pruned_heads": ({},),
+    "quantization_config": (),
+}
+# Far beyond any model there is; what is larger is a mistake that would take hours, or all memory, to show itself.
+_MOST = {
+    "vocab_size": 10_000_000,
+    "hidden_size": 1 << 16,
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1 << 16,
+    "intermediate_size": 1 << 20,
+    "max_position_embeddings": 1 << 20,
+    "type_vocab_size": 1 << 16,
+}
+
+# Keys of public files that this model, as the original, does not read. They say what is known otherwise, or of what the
+# library that wrote them does around the model. Keys that begin with _ are of the same kind.
+_WITHOUT_EFFECT = frozenset(
+    [
+        *("architectures", "attn_implementation", "auto_map", "bad_words_ids", "bos_token_id"),
+        *("chunk_size_feed_forward", "classifier_dropout", "cross_attention_hidden_size", "decoder_start_token_id"),
+        *("dtype", "eos_token_id", "eos_token_ids", "finetuning_task", "gradient_checkpointing", "id2label"),
+        *("label2id", "language", "max_length", "min_length", "model_max_length", "model_type", "name", "num_beams"),
+        *("num_labels", "num_return_sequences", "output_all_encoded_layers", "output_attentions"),
+        *("output_hidden_states", "output_past", "pad_token_id", "pooler_fc_size", "pooler_num_attention_heads"),
+        *("pooler_num_fc_layers", "pooler_size_per_head", "prefix", "problem_type", "return_dict", "sep_token_id"),
+        *("task_specific_params", "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript"),
+        *("transformers_version", "use_bfloat16", "use_cache", "xla_device"),
+    ]
+)
+# Hugging Face's activations -> ours. "gelu" is the exact one there, and the approximation by tanh in Google's configs.
+_HUGGING_FACE_ACTIVATIONS = {
+    "gelu": "gelu_exact",
+    "gelu_python": "gelu_exact",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+# What an omitted key means there.
+_HUGGING_FACE_DEFAULTS: dict[str, Any] = {"vocab_size": 30522, "type_vocab_size": 2, "hidden_act": "gelu"}
+HUGGING_FACE_FILE = "config.json"
+# Keys by which a file is known as one of Hugging Face's, whatever it is called.
+_HUGGING_FACE = {"model_type", "architectures"}
+
+
+def check_fixed_values(values: Mapping[str, Any]) -> None:
+    """Checks the keys of a config that decide what is computed and that are not fields of `BertConfig`.
+
+    Raises:
+      InputError: one of them has a value that this model does not have.
+    """
+    for key, only in _ONLY.items():
+        if values.get(key) is not None and values[key] not in only:
+            wanted = f"only {only[0]!r} can be read" if only else "such models cannot be read"
+            raise InputError(f"{key} is {values[key]!r}; {wanted}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class BertConfig:
+    """The sizes of a model; the same keys and defaults as Google's `bert_config.json`.
+
+    Attributes:
+      vocab_size: pieces in the vocabulary, `V`.
+      hidden_size: `H`.
+      num_hidden_layers: encoder layers.
+      num_attention_heads: `N`; has to divide `H`.
+      intermediate_size: `I`, width of the feed-forward layers.
+      hidden_act: activation of the feed-forward layers and the masked-LM head: gelu (approximated by tanh, as
+        Google's), gelu_exact (as Hugging Face's "gelu"; Google's code does not know it), relu, tanh or linear.
+      hidden_dropout_prob: dropout on embeddings and on every block's output, in [0, 1).
+      attention_probs_dropout_prob: dropout on attention probabilities, in [0, 1).
+      max_position_embeddings: the longest sequence.
+      type_vocab_size: number of segment types.
+      initializer_range: standard deviation of the truncated normal that weights start from.
+
+    Raises:
+      InputError: a value is impossible; the message names the key.
+    """
+
+    vocab_size: int
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 16
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                self._refuse(field.name, "it has to be a whole number above 0")
+            if field.type is int and value > _MOST[field.name]:
+                self._refuse(field.name, f"it has to be at most {_MOST[field.name]}")
+            if field.name.endswith("dropout_prob") and not (_is_number(value) and 0 <= value < 1):
+                self._refuse(field.name, "it has to be at least 0 and below 1")
+        if not (_is_number(self.initializer_range) and self.initializer_range > 0):
+            self._refuse("initializer_range", "it has to be above 0")
+        if self.hidden_act not in ACTIVATIONS:
+            self._refuse("hidden_act", f"choose one of {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise InputError(
+                f"BERT config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                f"{self.num_attention_heads}; each head takes hidden_size / num_attention_heads columns."
+            )
+
+    def _refuse(self, name: str, expected: str) -> NoReturn:
+        raise InputError(f"BERT config: {name} is {json_files.shown(getattr(self, name))}; {expected}.")
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in the weights of the encoder, the pooler included."""
+        hidden, wide = self.hidden_size, self.intermediate_size
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        layer = 4 * (hidden + 1) * hidden + (hidden + 1) * wide + (wide + 1) * hidden + 4 * hidden
+        return (rows + 2) * hidden + self.num_hidden_layers * layer + (hidden + 1) * hidden
+
+    def check_memory(self) -> None:
+        """Checks that the weights fit into this machine, before they are made and the system stops the process.
+
+        Raises:
+          InputError: they do not.
+        """
+        needed, memory = 4 * self.num_parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > memory:
+            raise InputError(
+                f"BERT config: the weights of this model ({self.num_parameters:,} numbers) take {needed / 1e9:,.0f} "
+                f"GB, and this machine has {memory / 1e9:,.0f} GB of memory; check vocab_size, hidden_size, "
+                "intermediate_size and num_hidden_layers."
+            )
+
+    @property
+    def head_size(self) -> int:
+        """`D`, the columns of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A config from the keys of `bert_config.json`.
+
+        Keys that change nothing, as in public files, are passed over.
+
+        Raises:
+          InputError: a key is unknown or has a value that this model does not have, or `vocab_size` is missing.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        for key in values:
+            if not (key in known or key in _ONLY or key in _WITHOUT_EFFECT or key.startswith("_")):
+                raise InputError(f"BERT config: unknown key {key!r}; the keys are {', '.join(sorted(known))}.")
+        try:
+            check_fixed_values(values)
+        except InputError as error:
+            raise InputError(f"BERT config: {error}") from None
+        if "vocab_size" not in values:
+            raise InputError("BERT config: vocab_size is missing; it is the number of lines of the vocabulary file.")
+        return cls(**{key: value for key, value in values.items() if key in known})
+
+    @classmethod
+    def from_hugging_face(cls, values: Mapping[str, Any]) -> Self:
+        """From the content of a `config.json` of the transformers library.
+
+        Raises:
+          InputError: it is not of a BERT model, or asks for something that this model does not have.
+        """
+        model_type, architectures = values.get("model_type"), values.get("architectures") or [None]
+        if not isinstance(architectures, list) or not isinstance(architectures[0], str | None):
+            raise InputError(f"architectures is {architectures!r:.60}; a list with the name of a class was expected.")
+        if model_type != "bert" and not (model_type is None and (architectures[0] or "Bert").startswith("Bert")):
+            raise InputError(f"model_type is {model_type!r}; only models of type 'bert' can be read.")
+        check_fixed_values(values)
+        sizes = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
+        sizes = {**_HUGGING_FACE_DEFAULTS, **sizes}
+        activation = _HUGGING_FACE_ACTIVATIONS.get(str(sizes["hidden_act"]))
+        if activation is None:
+            known = ", ".join(_HUGGING_FACE_ACTIVATIONS)
+            raise InputError(f"hidden_act is {sizes['hidden_act']!r}; one of {known} can be read.")
+        return cls.from_dict({**sizes, "hidden_act": activation})
+
+    @classmethod
+    def from_json_file(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads Google's `bert_config.json` or Hugging Face's `config.json`, told by name or keys.
+
+        Args:
+          path: the file, or the directory of a model.
+
+        Raises:
+          InputError: it cannot be read, or is not a config of such a model; the message names the file.
+        """
+        if os.path.isdir(path):
+            names = [CONFIG_FILE, HUGGING_FACE_FILE]
+            if any(name.startswith(("model.safetensors", "pytorch_model.bin")) for name in os.listdir(path)):
+                names.reverse()
+            paths = [os.path.join(path, name) for name in names]
+            path = next(filter(os.path.isfile, paths), paths[0])
+        values = json_files.read_object(path, "a bert_config.json was expected")
+        is_hugging_face = os.path.basename(path) == HUGGING_FACE_FILE or _HUGGING_FACE & values.keys()
+        try:
+            return cls.from_hugging_face(values) if is_hugging_face else cls.from_dict(values)
+        except InputError as error:
+            raise InputError(f"{os.fspath(path)}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config under Google's keys."""
+        return dataclasses.asdict(self)
+
+    def to_json_string(self) -> str:
+        """The config as the text of a `bert_config.json`: sorted keys, two blanks of indentation."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def _is_number(value: object) -> bool:
+    # Compared, not math.isfinite: a whole number can be too large for that.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

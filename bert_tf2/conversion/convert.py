@@ -1,0 +1,213 @@
+"""From one format of weights to another: the work of convert_checkpoint.py."""
+
+import dataclasses
+import fnmatch
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import huggingface, pretrained
+from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.conversion import output as conversion_output
+from bert_tf2.conversion import source as conversion_source
+from bert_tf2.conversion import vocab_growth
+from bert_tf2.conversion.config import HEADS, ConversionConfig
+from bert_tf2.conversion.source import Source
+from bert_tf2.errors import InputError, some
+from bert_tf2.tokenization.auto import check_vocab_size
+
+logger = logging.getLogger(__name__)
+
+_OF_VOCABULARY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
+_NEW_PIECES_SHOWN = 10
+
+
+def convert(config: ConversionConfig) -> None:
+    """Reads a model, writes it in the other format (or with a larger vocabulary), and prints what went where.
+
+    The same model gives the same bytes. The folder appears when it is complete.
+
+    Raises:
+      InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
+        the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
+      OSError: the folder cannot be written.
+    """
+    source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
+    target = config.output_format or _default_format(source, config)
+    allowed = _allowed(source, config.allow_unused)
+    names = [name for name in source.own_names if source.own_names[name] not in allowed]
+    heads = huggingface.heads_of(names, config.head or source.classifier or "classifier")
+    architecture = _architecture(source, heads)
+    conversion_source.check_complete(source, names)
+    if config.head and not heads & {*HEADS}:
+        raise InputError(f"--head={config.head}: {source.weights} has no output_weights to be the head of; omit it.")
+    destinations = {name: name for name in names}
+    if target == "huggingface":
+        destinations = {name: place.name for name, place in huggingface.names_there(names, architecture).items()}
+
+    vocab_file, more_pieces = _vocabulary(config, source)
+    if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in source.left_out):
+        logger.warning("%s keeps moving averages, too; the weights themselves are converted.", source.weights)
+    variables = {name: source.read(name) for name in names}
+    sizes = source.config
+    if config.grow_vocab:
+        variables, sizes = _grown(config, variables, sizes, vocab_file)
+        vocab_file = config.grow_vocab
+    folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
+    do_lower_case = pretrained.find_do_lower_case(
+        config.init_checkpoint,
+        config.do_lower_case,
+        pieces=conversion_output.vocabulary(vocab_file) if vocab_file else (),
+    )
+    keeps_tokenizer = source.format == target and not (config.grow_vocab or config.vocab_file)
+    tokenizer_folder = source.folder if keeps_tokenizer and config.do_lower_case is None else None
+    output = conversion_output.Output(
+        target, folder_config, variables, vocab_file, do_lower_case, source.folder, more_pieces, tokenizer_folder
+    )
+    written = conversion_output.write(config.output_dir, output)
+    print(_table(source, target, destinations, allowed))
+    logger.info(
+        "Wrote %s: %s (%s parameters, %s, do_lower_case %s).",
+        *(config.output_dir, ", ".join(written), f"{sum(variable.size for variable in variables.values()):,}"),
+        *(architecture, str(do_lower_case).lower()),
+    )
+
+
+def _default_format(source: Source, config: ConversionConfig) -> str:
+    if config.grow_vocab:
+        return source.format
+    return "huggingface" if source.format == "google" else "google"
+
+
+# --- What goes where -------------------------------------------------------------------------------------------------
+
+
+def _allowed(source: Source, patterns: str) -> set[str]:
+    """The source's own names of what is left out as the user allows; refuses what has no place otherwise."""
+    candidates = [*source.own_names.values(), *source.unplaced]
+    allowed: set[str] = set()
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        matches = fnmatch.filter(candidates, pattern)
+        if not matches:
+            logger.warning("--allow_unused: nothing in %s is called %s.", source.weights, pattern)
+        allowed.update(matches)
+    left = [name for name in source.unplaced if name not in allowed]
+    if left:
+        raise InputError(
+            f"{source.weights} holds {some(left, 5)}, for which BERT has no place; if the model is to go without, name "
+            f"them: --allow_unused='{','.join(left[:5])}' (* stands for anything)."
+        )
+    return allowed
+
+
+def _architecture(source: Source, heads: frozenset[str]) -> str:
+    """The class of transformers that has these heads."""
+    for name, its_heads in huggingface.ARCHITECTURES.items():
+        if its_heads == heads:
+            return name
+    patterns = {head: sorted(huggingface.HEADS[head]) for head in sorted(heads)}
+    raise InputError(
+        f"{source.weights} has the heads {', '.join(sorted(heads))}, which no model of transformers has together; "
+        f"leave all but one out, for example by --allow_unused='{','.join(next(iter(patterns.values())))}'."
+    )
+
+
+def _table(source: Source, target: str, destinations: Mapping[str, str], allowed: set[str]) -> str:
+    """What went where: name in the source, shape there, name in the output."""
+    rows = [("name", "shape", "name there")]
+    for name, destination in destinations.items():
+        place = huggingface.to_huggingface(name)
+        transposed = place is not None and place.transposed
+        shape = source.shapes[name][::-1] if transposed and source.format == "huggingface" else source.shapes[name]
+        note = ", transposed" if transposed and target != source.format else ""
+        rows.append((source.own_names[name], str(list(shape)), f"{destination}{note}"))
+    rows += [(name, "", "left out, as allowed") for name in sorted(allowed)]
+    reasons: dict[str, list[str]] = {}
+    for name, why in source.left_out.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        rows.append((f"{names[0]}{more}", "", f"left out: {why}"))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {there}" for name, shape, there in rows)
+
+
+def _labels(
+    source: Source, heads: frozenset[str], variables: Mapping[str, NDArray[Any]]
+) -> tuple[tuple[str, ...], str | None]:
+    """The labels of the classifier or tagger, and what transformers calls the kind of a classifier's problem."""
+    if not heads & {"classifier", "tagger"}:
+        return (), None
+    count = len(variables["output_bias"])
+    labels = source.labels or default_labels(count)
+    if len(labels) != count:
+        raise InputError(
+            f"{source.folder} names {len(labels)} labels, but the head in {source.weights} has {count} outputs; "
+            "labels.txt (or id2label) has to have a name for each."
+        )
+    there = {here: name for name, here in conversion_source.PROBLEM_TYPES.items()}
+    kind = source.problem_type or ("regression" if count == 1 else "single_label")
+    return labels, there[kind] if "classifier" in heads else None
+
+
+# --- Vocabulary ------------------------------------------------------------------------------------------------------
+
+
+def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, list[str]]:
+    """The vocabulary's file, and the added tokens that go on from its last piece."""
+    vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
+    if vocab_file is None:
+        logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
+        return None, []
+    more = _added_pieces(source, vocab_file)
+    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1 + len(more)
+    check_vocab_size(vocab_file, pieces, source.config.vocab_size)
+    if more and config.grow_vocab:
+        raise InputError(
+            f"--grow_vocab: {source.folder} has added tokens ({more[0]}, ...), whose rows follow those of its "
+            "vocabulary; convert it without --grow_vocab first, then grow the vocab.txt that this writes."
+        )
+    return vocab_file, more
+
+
+def _added_pieces(source: Source, vocab_file: str) -> list[str]:
+    """The added tokens of a model's tokenizer that its vocabulary lacks, where their ids go on from its last one."""
+    known = conversion_output.vocabulary(vocab_file)
+    added = [(token, index) for token, index in source.added_tokens if token not in known]
+    first = max(known.values()) + 1
+    if [index for _, index in added] != list(range(first, first + len(added))):
+        logger.warning(
+            "The added tokens of %s (%s, ...) are not written: their ids do not go on from the vocabulary's last one.",
+            *(source.folder, added[0][0]),
+        )
+        return []
+    return [token for token, _ in added]
+
+
+def _grown(
+    config: ConversionConfig, variables: Mapping[str, NDArray[Any]], sizes: BertConfig, vocab_file: str | None
+) -> tuple[dict[str, NDArray[Any]], BertConfig]:
+    """The model under the vocabulary of `--grow_vocab`."""
+    new_file = str(config.grow_vocab)
+    if vocab_file is None or vocab_file.endswith(".json"):
+        raise InputError("--grow_vocab needs the vocabulary that the model was trained with; give --vocab_file, too.")
+    new_pieces = vocab_growth.plan(vocab_file, new_file)
+    rows = max(sizes.vocab_size, *(new.index + 1 for new in new_pieces))
+    grown = {
+        name: vocab_growth.grow(variable, new_pieces, rows) if name in _OF_VOCABULARY else variable
+        for name, variable in variables.items()
+    }
+    for new in new_pieces[:_NEW_PIECES_SHOWN]:
+        logger.info("  %s, id %d, starts as the mean of %s", new.piece, new.index, " ".join(new.pieces))
+    logger.info(
+        "%s new pieces, of which %s in slots; vocab_size is %s, it was %s.",
+        f"{len(new_pieces):,}",
+        f"{sum(new.index < sizes.vocab_size for new in new_pieces):,}",
+        f"{rows:,}",
+        f"{sizes.vocab_size:,}",
+    )
+    return grown, dataclasses.replace(sizes, vocab_size=rows)

@@ -1,0 +1,216 @@
+"""A model to convert: a checkpoint with Google's names or a Hugging Face folder, seen as one thing.
+
+Shapes: `V` vocabulary, `H` hidden, `I` intermediate, `L` labels.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
+from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
+
+Format = Literal["google", "huggingface"]
+# Kinds of a classifier's problem: those of transformers -> ours.
+PROBLEM_TYPES = {
+    "single_label_classification": "single_label",
+    "multi_label_classification": "multi_label",
+    "regression": "regression",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model to convert, under Google's names.
+
+    Attributes:
+      format: the one that it is in.
+      weights: what messages call its weights: a checkpoint's prefix or a file.
+      folder: where its other files are.
+      config: its sizes.
+      own_names: its own name of each variable.
+      shapes: of each variable.
+      read: gives a variable.
+      left_out: its own names of what is no weight, and why.
+      unplaced: its own names of what is no part of BERT as far as known.
+      classifier: "classifier" or "tagger" where its files say what `output_weights` is, else None.
+      labels: of that head; empty where its files do not say.
+      problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
+      added_tokens: what its tokenizer adds to its vocabulary, and their ids.
+      untied: its own names of a masked-LM decoder that is not the word embeddings, as it is in BERT.
+    """
+
+    format: Format
+    weights: str
+    folder: str
+    config: BertConfig
+    own_names: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[str], NDArray[Any]]
+    left_out: Mapping[str, str]
+    unplaced: tuple[str, ...]
+    classifier: str | None
+    labels: tuple[str, ...]
+    problem_type: str | None
+    added_tokens: tuple[tuple[str, int], ...] = ()
+    untied: tuple[str, ...] = ()
+
+
+def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> Source:
+    """Opens what `--init_checkpoint` names.
+
+    Args:
+      init_checkpoint: as in `pretrained.load`.
+      bert_config_file: instead of the config in its folder.
+
+    Raises:
+      InputError: there is no such model, or it cannot be read.
+    """
+    folder = pretrained.hugging_face_folder(init_checkpoint)
+    prefix = None if folder else checkpoints.find(init_checkpoint)
+    bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file)
+    return _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
+
+
+def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
+    folder = huggingface.Folder(path)
+    shapes = folder.get_variable_to_shape_map()
+    config = folder.config
+    return Source(
+        format="huggingface",
+        weights=folder.weights_file,
+        folder=path,
+        config=bert_config,
+        own_names=folder.there,
+        shapes={name: tuple(shapes[name]) for name in folder.there},
+        read=folder.get_tensor,
+        left_out={**folder.ignored, **dict.fromkeys(folder.untied, "a masked-LM decoder that BERT does not have")},
+        unplaced=tuple(name for name in folder.unplaced if name not in folder.untied),
+        classifier=folder.classifier,
+        labels=config.labels,
+        problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
+        added_tokens=folder.tokenizer.added,
+        untied=folder.untied,
+    )
+
+
+def _open_google(prefix: str, config: BertConfig) -> Source:
+    reader = checkpoints.open_reader(prefix)
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    names = sorted(name for name in shapes if huggingface.to_huggingface(name))
+    left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")
+    folder = os.path.dirname(prefix)
+    labels_file = os.path.join(folder, LABELS_FILE)
+    kind = task_metadata.setting(folder, "problem_type", str)
+    return Source(
+        format="google",
+        weights=prefix,
+        folder=folder,
+        config=config,
+        own_names={name: name for name in names},
+        shapes={name: tuple(shapes[name]) for name in names},
+        read=lambda name: _as_float32(checkpoints.read(reader, name, prefix), name, prefix),
+        left_out=left_out,
+        unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
+        classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
+        labels=read_labels(labels_file) if os.path.isfile(labels_file) else (),
+        problem_type=kind if kind in PROBLEM_TYPES.values() else None,
+    )
+
+
+def _as_float32(array: NDArray[Any], name: str, prefix: str) -> NDArray[np.float32]:
+    if array.dtype.kind not in "fiuV":  # V: bfloat16
+        raise InputError(f"{name} in {prefix} is of {array.dtype}, not of numbers; use another checkpoint.")
+    return np.asarray(array, np.float32)
+
+
+def check_complete(source: Source, names: Collection[str]) -> None:
+    """Checks that variables are a whole model of the source's config: encoder, pooler or none, and whole heads.
+
+    Args:
+      source: the model.
+      names: Google's names of those of its variables that are to be converted.
+
+    Raises:
+      InputError: a variable is missing, is of a layer that the config does not have, or has another shape.
+    """
+    expected = expected_shapes(source.config)
+    heads = huggingface.heads_of(names)
+    if source.untied and "masked_lm" in heads:
+        raise InputError(
+            f"{source.untied[0]} in {source.weights} belongs to a masked-LM decoder of its own, where BERT uses the "
+            "word embeddings. To convert the model without its masked-LM head, give --allow_unused='cls.predictions.*'."
+        )
+    groups = [[name for name in expected if name.startswith("bert/") and "/pooler/" not in name]]
+    groups += [[name for name in expected if "/pooler/" in name and any("/pooler/" in other for other in names)]]
+    groups += [list(huggingface.HEADS[head]) for head in sorted(heads)]
+    missing = [name for group in groups for name in group if name not in names]
+    surplus = [name for name in names if name not in expected]
+    if missing:
+        raise InputError(
+            f"{source.weights} lacks {missing[0]}{_more(missing)}: it is not a whole model, or not one of that config."
+        )
+    if surplus:
+        raise InputError(
+            f"{source.weights} has {surplus[0]}{_more(surplus)}, for which its config has not enough layers; give the "
+            "config that belongs to it."
+        )
+    for name in names:
+        wanted, found = expected[name], source.shapes[name]
+        if len(wanted) != len(found) or any(
+            length not in (None, there) for length, there in zip(wanted, found, strict=True)
+        ):
+            shown = ["labels" if length is None else length for length in wanted]
+            raise InputError(
+                f"{name} in {source.weights} is {list(found)}, by its config it would be {shown}; give the config that "
+                "belongs to it."
+            )
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def expected_shapes(config: BertConfig) -> dict[str, tuple[int | None, ...]]:
+    """The shape of each variable of an encoder and all heads by Google's names; None for the number of labels."""
+    hidden, wide = config.hidden_size, config.intermediate_size
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "bert/embeddings/word_embeddings": (config.vocab_size, hidden),
+        "bert/embeddings/token_type_embeddings": (config.type_vocab_size, hidden),
+        "bert/embeddings/position_embeddings": (config.max_position_embeddings, hidden),
+        "cls/predictions/output_bias": (config.vocab_size,),
+        "cls/seq_relationship/output_weights": (2, hidden),
+        "cls/seq_relationship/output_bias": (2,),
+        "cls/squad/output_weights": (2, hidden),
+        "cls/squad/output_bias": (2,),
+        "output_weights": (None, hidden),
+        "output_bias": (None,),
+    }
+
+    def dense(name: str, inputs: int = hidden, outputs: int = hidden) -> None:
+        shapes[f"{name}/kernel"], shapes[f"{name}/bias"] = (inputs, outputs), (outputs,)
+
+    def norm(name: str) -> None:
+        shapes[f"{name}/gamma"], shapes[f"{name}/beta"] = (hidden,), (hidden,)
+
+    norm("bert/embeddings/LayerNorm")
+    for index in range(config.num_hidden_layers):
+        layer = f"bert/encoder/layer_{index}"
+        for part in ("self/query", "self/key", "self/value", "output/dense"):
+            dense(f"{layer}/attention/{part}")
+        norm(f"{layer}/attention/output/LayerNorm")
+        dense(f"{layer}/intermediate/dense", outputs=wide)
+        dense(f"{layer}/output/dense", inputs=wide)
+        norm(f"{layer}/output/LayerNorm")
+    dense("bert/pooler/dense")
+    dense("cls/predictions/transform/dense")
+    norm("cls/predictions/transform/LayerNorm")
+    return shapes

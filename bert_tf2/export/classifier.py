@@ -1,0 +1,109 @@
+"""A classifier or a regression: texts -> probabilities.
+
+Shapes: `B` texts, `S` tokens, `L` labels.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from bert_tf2.errors import InputError
+from bert_tf2.export.program import Outputs, Program, needed
+from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
+from bert_tf2.export.source import ModelSource
+from bert_tf2.modeling.classifier import ClassificationModel
+from bert_tf2.tasks.classification import glue
+from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tokenization import tf_tokenizer
+
+_LEAST_OF_PAIRS = 5
+
+
+def takes_pairs(description: TaskDescription) -> bool:
+    """Whether the model was trained on pairs of texts."""
+    if description.text_pair_column:
+        return True
+    return glue.is_known(description.name) and glue.task_named(description.name).has_pairs
+
+
+def build(
+    source: ModelSource,
+    description: TaskDescription,
+    tokenizer: tf_tokenizer.Tokenizer | None,
+    use_averages: bool,
+    text_pairs: bool | None,
+) -> Program:
+    """The functions of a classifier.
+
+    Args:
+      source: the model.
+      description: of its task.
+      tokenizer: for a graph; None where only token ids will be used.
+      use_averages: see `ModelSource.load`.
+      text_pairs: whether it takes two texts; None: as it was trained.
+
+    Returns:
+      Of `text` and `text_pair`, or of token ids: `probabilities` and `labels`, their names, both `[B, L]`, and `label`,
+      the best one of each text, `[B]`; with several labels a text instead of the last `predicted`, whether the
+      probability of each reaches the threshold, bool `[B, L]`. For regression: `value`, `[B]`.
+
+    Raises:
+      InputError: weights are missing, or the model has no room for pairs.
+    """
+    bert_config, kind = source.foundation.bert_config, description.problem_type
+    model = ClassificationModel(bert_config, description.outputs, kind)
+    variables = source.load(model.named_variables, use_averages)
+    pairs = takes_pairs(description) if text_pairs is None else text_pairs
+    source.foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
+    if pairs and description.max_seq_length < _LEAST_OF_PAIRS:
+        raise InputError(
+            f"--max_seq_length={description.max_seq_length} has no room for a token of each text and the special "
+            f"tokens; it has to be at least {_LEAST_OF_PAIRS}."
+        )
+    functions = _Classifier(model, description, tokenizer)
+    return Program(
+        of_texts=functions.of_texts,
+        texts=("text", "text_pair") if pairs else ("text",),
+        of_token_ids=functions.of_token_ids,
+        variables=variables,
+        settings={
+            "task": description.name,
+            "problem_type": kind,
+            "max_seq_length": description.max_seq_length,
+            "max_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
+            "do_lower_case": description.do_lower_case,
+            "text_pairs": pairs,
+            "threshold": description.threshold,
+        },
+        labels=description.labels,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Classifier:
+    model: ClassificationModel
+    description: TaskDescription
+    tokenizer: tf_tokenizer.Tokenizer | None
+
+    def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        kind = self.description.problem_type
+        logits = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
+        if kind == "regression":
+            return {"value": logits[:, 0]}
+        names = tf.constant(self.description.labels)
+        probabilities = tf.nn.softmax(logits) if kind == "single_label" else tf.sigmoid(logits)  # [B, L]
+        outputs = {
+            "probabilities": probabilities,
+            "labels": tf.repeat(names[None], tf.shape(logits)[0], axis=0),
+        }
+        if kind == "single_label":
+            outputs["label"] = tf.gather(names, tf.argmax(logits, 1))
+        else:
+            outputs["predicted"] = probabilities >= self.description.threshold
+        return outputs
+
+    def of_texts(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> Outputs:
+        tokenizer, most = needed(self.tokenizer), self.description.max_seq_length
+        second = None if text_pair is None else tokenizer.tokenize(beginning(text_pair, most))
+        first = tokenizer.tokenize(beginning(text, most))
+        return self.of_token_ids(**join(first, second, most, SpecialPieces.of(tokenizer.vocab)))

@@ -1,0 +1,232 @@
+"""A model as ONNX, for token ids, checked and measured in onnxruntime.
+
+Shapes: `B` rows, `S` tokens.
+"""
+
+import dataclasses
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bert_tf2 import metrics
+from bert_tf2.checkpoints.task_metadata import may_read
+from bert_tf2.errors import InputError
+from bert_tf2.export import program
+from bert_tf2.export.config import INT8, ExportConfig
+from bert_tf2.export.program import Program
+from bert_tf2.export.sequences import TOKEN_IDS
+from bert_tf2.export.source import ModelSource
+from bert_tf2.io import run_files
+from bert_tf2.metrics.finite import check_finite
+from bert_tf2.tasks.classification import glue
+from bert_tf2.tasks.classification.data import Data
+from bert_tf2.tasks.classification.features import Features, featurize
+from bert_tf2.tasks.classification.task_description import TaskDescription
+
+logger = logging.getLogger(__name__)
+
+_PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
+_OPSET = 17
+_MOST_BYTES = (1 << 31) - (1 << 24)  # of a protobuf message, with some room for the graph
+_LARGEST_DIFFERENCE = 1e-4
+_AXES = ("batch", "sequence")
+
+Arrays = dict[str, NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
+
+
+def check_installed(config: ExportConfig) -> None:
+    """Raises `InputError` where a package is missing that the export needs."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"--format={config.format} needs {', '.join(missing)}; install with pip install '.[onnx]'.")
+
+
+def write(folder: str, config: ExportConfig, source: ModelSource, made: Program) -> None:
+    """Writes `model.onnx`, with `--quantize=int8` also `model.int8.onnx`, and labels, settings and vocabulary.
+
+    Args:
+      folder: where to.
+      config: the flags.
+      source: the model.
+      made: its functions.
+
+    Raises:
+      InputError: the model is too large, what it says is not finite, onnxruntime does not compute what TensorFlow does,
+        or `--dev_file` cannot be read.
+      OSError: a file cannot be written.
+    """
+    size = sum(4 * variable.shape.num_elements() for variable in made.variables)
+    if size > _MOST_BYTES:
+        raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB at most.")
+    rows = _measured(config, source)
+    function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
+    path = os.path.join(folder, run_files.ONNX_MODEL)
+    _convert(function, path)
+    batch = program.sample_batch(source)
+    expected = {name: value.numpy() for name, value in function(*map(tf.constant, batch.values())).items()}
+    check_finite(expected)
+    whole = _session(path)
+    difference = _difference(whole(batch), expected)
+    if not difference <= _LARGEST_DIFFERENCE:
+        raise InputError(
+            f"onnxruntime's results differ from TensorFlow's by {difference:.1e}; with these versions of "
+            f"{', '.join(_PACKAGES)} the model cannot be exported."
+        )
+    logger.info("%s: %s; results as in TensorFlow but for %.1e.", run_files.ONNX_MODEL, _size(path), difference)
+    if config.quantize == INT8:
+        small = os.path.join(folder, run_files.ONNX_INT8_MODEL)
+        _quantize(path, small)
+        found = _session(small)(batch)
+        check_finite(found)
+        difference = _difference(found, expected)
+        name = run_files.ONNX_INT8_MODEL
+        logger.info("%s: %s; results on random input differ by %.1e.", name, _size(small), difference)
+        if rows is not None:
+            _measure(whole, _session(small), rows, source, config.batch_size)
+    program.write_assets(folder, source, made)
+
+
+def _numbers(made: Program) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function of token ids without its strings, which are in the files beside."""
+
+    def outputs(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = made.of_token_ids(input_ids, input_mask, segment_ids)
+        return {name: value for name, value in found.items() if value.dtype != tf.string}
+
+    return outputs
+
+
+def _convert(function: Any, path: str) -> None:
+    import onnx
+    import tf2onnx
+
+    with program.quiet(logging.INFO):
+        model = tf2onnx.convert.from_function(
+            function,
+            input_signature=list(TOKEN_IDS.values()),
+            opset=_OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+        )[0]
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in zip(value.type.tensor_type.shape.dim, _AXES, strict=False):
+            if axis.dim_param:  # else it has a size
+                axis.dim_param = name
+    onnx.save(model, path)
+
+
+def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
+    """For tf2onnx, which does not know this operation (of the exact GELU): 1 - erf."""
+    inputs, outputs = node.input, node.output
+    graph.remove_node(node.name)
+    one = graph.make_const(f"{name}_one", np.array(1.0, np.float32))
+    erf = graph.make_node("Erf", inputs)
+    graph.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs)
+
+
+def _quantize(path: str, small: str) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with program.quiet(logging.WARNING):
+        quantize_dynamic(path, small, weight_type=QuantType.QInt8)
+
+
+def _session(path: str) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    known = {value.name for value in session.get_inputs()}  # a tagger has no use for segments
+    names = [value.name for value in session.get_outputs()]
+
+    def run(batch: Arrays) -> Arrays:
+        found = session.run(names, {name: value for name, value in batch.items() if name in known})
+        return dict(zip(names, found, strict=True))
+
+    return run
+
+
+def _difference(found: Arrays, expected: Arrays) -> float:
+    return max(
+        float(np.abs(np.subtract(found[name], value, dtype=np.float64)).max()) for name, value in expected.items()
+    )
+
+
+def _size(path: str) -> str:
+    return f"{os.path.getsize(path) / 1e6:,.1f} MB"
+
+
+# --- Measuring --------------------------------------------------------------------------------------------------------
+
+
+def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
+    """The rows on which the loss by quantization is measured; None where nobody has named any."""
+    if config.quantize != INT8:
+        return None
+    description = source.description
+    if not isinstance(description, TaskDescription):
+        if config.dev_file:
+            raise InputError("--dev_file: the loss of accuracy is measured for classifiers only; leave it away.")
+        return None
+    if config.dev_file:
+        return Data(
+            dataclasses.replace(
+                description,
+                dev_file=config.dev_file,
+                text_column=description.text_column or "text",
+                label_column=description.label_column or "label",
+            )
+        )
+    if glue.is_known(description.name) and _is_there(source, description.data_dir):
+        return Data(description, glue.task_named(description.name))
+    if _is_there(source, description.dev_file):
+        return Data(description)
+    logger.warning("The loss of accuracy by --quantize=int8 is not measured; give --dev_file for that.")
+    return None
+
+
+def _is_there(source: ModelSource, path: str | None) -> bool:
+    return path is not None and may_read(source.folder, path) and os.path.exists(path)
+
+
+def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size: int) -> None:
+    """Prints the scores of both models."""
+    description = data.description
+    examples = data.examples("dev")
+    labels = np.asarray(data.labels(examples))
+    tokenizer = source.foundation.tokenizer(description.do_lower_case)
+    features = featurize(examples, labels, tokenizer, description.max_seq_length)
+    scores = []
+    for run in (whole, small):
+        found = [run(batch) for batch in _batches(features, batch_size)]
+        outputs = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        scores.append(
+            metrics.evaluate(description.problem_type, _logits(outputs), labels, data.metrics, description.threshold)
+        )
+    print(f"{examples.path}, {len(examples):,} rows:")
+    print(f"{'':<20}{'float32':>10}{'int8':>10}{'change':>10}")
+    for name, before in scores[0].items():
+        after = scores[1][name]
+        print(f"{name:<20}{before:>10.4f}{after:>10.4f}{after - before:>+10.4f}")
+
+
+def _batches(features: Features, batch_size: int) -> Iterator[Arrays]:
+    for begin in range(0, len(features), batch_size):
+        columns = features.columns(begin, min(begin + batch_size, len(features)))
+        longest = int(columns["input_mask"].sum(1).max())
+        yield {name: columns[name][:, :longest] for name in TOKEN_IDS}
+
+
+def _logits(outputs: Arrays) -> NDArray[Any]:
+    """What `metrics.evaluate` takes, which scores logits: of the same order and the same probabilities."""
+    if "value" in outputs:
+        return outputs["value"][:, None]
+    probabilities = np.clip(outputs["probabilities"].astype(np.float64), 1e-12, 1 - 1e-12)
+    if "predicted" in outputs:
+        return np.asarray(np.log(probabilities) - np.log1p(-probabilities))
+    return np.asarray(np.log(probabilities))

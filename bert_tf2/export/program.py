@@ -1,0 +1,148 @@
+"""What is written as a SavedModel: functions, the weights that they use, and files beside them."""
+
+import dataclasses
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bert_tf2.checkpoints.task_metadata import LABELS_FILE, write_labels
+from bert_tf2.export.sequences import TOKEN_IDS
+from bert_tf2.export.source import ModelSource
+from bert_tf2.io import run_files
+from bert_tf2.metrics.finite import check_finite
+from bert_tf2.tokenization import tf_tokenizer
+
+SERVING_DEFAULT, TOKEN_IDS_SIGNATURE = "serving_default", "token_ids"
+_SAMPLE = (4, 32)  # rows and tokens of a batch to check a model with
+
+Outputs = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A model as functions of text and of token ids.
+
+    Attributes:
+      of_texts: arguments are strings `[B]`, of the names in `texts`.
+      texts: these names.
+      of_token_ids: arguments are those of `sequences.TOKEN_IDS`.
+      variables: all weights.
+      settings: what a client may want to know.
+      labels: names of outputs, if they have any.
+    """
+
+    of_texts: Callable[..., Outputs]
+    texts: Sequence[str]
+    of_token_ids: Callable[..., Outputs]
+    variables: Sequence[tf.Variable]
+    settings: Mapping[str, Any]
+    labels: Sequence[str] = ()
+
+
+def tokenizer_of(source: ModelSource) -> tf_tokenizer.Tokenizer:
+    """The tokenizer of a model, for a graph.
+
+    Raises:
+      InputError: it cannot be put into a graph.
+    """
+    return tf_tokenizer.make(source.foundation.vocabulary, source.description.do_lower_case)
+
+
+def needed(tokenizer: tf_tokenizer.Tokenizer | None) -> tf_tokenizer.Tokenizer:
+    """The tokenizer; `ValueError` where a program was made for token ids only."""
+    if tokenizer is None:
+        raise ValueError("There is no tokenizer for texts.")
+    return tokenizer
+
+
+def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
+    """Random token ids in rows of different lengths, for checks of what a model says."""
+    config, rng = source.foundation.bert_config, np.random.default_rng(0)
+    rows, tokens = _SAMPLE[0], min(_SAMPLE[1], config.max_position_embeddings)
+    lengths = np.linspace(max(1, tokens // 4), tokens, rows).astype(int)
+    mask = (np.arange(tokens) < lengths[:, None]).astype(np.int32)
+    ids = rng.integers(0, config.vocab_size, mask.shape, dtype=np.int32)
+    types = rng.integers(0, min(2, config.type_vocab_size), mask.shape, dtype=np.int32)
+    return {"input_ids": ids * mask, "input_mask": mask, "segment_ids": types * mask}
+
+
+def save(folder: str, source: ModelSource, program: Program, tokenizer: tf_tokenizer.Tokenizer) -> None:
+    """Writes a SavedModel.
+
+    Args:
+      folder: where to.
+      source: the model.
+      program: its functions.
+      tokenizer: that `program` uses.
+
+    Raises:
+      InputError: what the model says is not finite.
+      OSError: the disk is full, or the like.
+    """
+    module = tf.Module()
+    module.weights = list(program.variables)
+    module.tokenizer = tokenizer
+    texts = [tf.TensorSpec([None], tf.string, name) for name in program.texts]
+    module.of_texts = tf.function(_never_empty(program.of_texts), input_signature=texts, autograph=False)
+    token_ids = list(TOKEN_IDS.values())
+    module.of_token_ids = tf.function(program.of_token_ids, input_signature=token_ids, autograph=False)
+    said = module.of_token_ids(**{name: tf.constant(value) for name, value in sample_batch(source).items()})
+    check_finite({name: value.numpy() for name, value in said.items()})
+    with tempfile.TemporaryDirectory() as assets:
+        module.assets = [tf.saved_model.Asset(path) for path in write_assets(assets, source, program)]
+        signatures = {SERVING_DEFAULT: module.of_texts, TOKEN_IDS_SIGNATURE: module.of_token_ids}
+        try:
+            with quiet(logging.INFO):
+                tf.saved_model.save(module, folder, signatures)
+        except tf.errors.OpError as error:
+            raise OSError(f"Cannot write the SavedModel: {str(error.message).splitlines()[0][:300]}") from None
+
+
+def _never_empty(of_texts: Callable[..., Outputs]) -> Callable[..., Outputs]:
+    """The same function, but no texts give no outputs; within, there is always a row, as the model wants."""
+
+    def outputs(*texts: tf.Tensor) -> Outputs:
+        count = tf.shape(texts[0])[0]
+        filling = tf.fill(tf.cast(tf.equal(count, 0), tf.int32)[None], "")
+        found = of_texts(*(tf.concat([text, filling], 0) for text in texts))
+        return {name: value[:count] for name, value in found.items()}
+
+    return outputs
+
+
+def write_assets(folder: str, source: ModelSource, program: Program) -> list[str]:
+    """Writes settings, labels and the vocabulary into a folder; returns the paths.
+
+    Raises:
+      OSError: they cannot be written.
+    """
+    paths = [os.path.join(folder, run_files.SETTINGS)]
+    Path(paths[0]).write_text(
+        json.dumps({**program.settings, "labels": list(program.labels)}, indent=2, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+    if program.labels:
+        paths.append(os.path.join(folder, LABELS_FILE))
+        write_labels(paths[-1], program.labels)
+    source.foundation.vocabulary.copy_into(folder)
+    return [*paths, os.path.join(folder, source.foundation.vocabulary.name)]
+
+
+@contextmanager
+def quiet(level: int) -> Iterator[None]:
+    """Inside, messages of no more than a level go nowhere: those of libraries on how they do their work."""
+    before = logging.root.manager.disable
+    logging.disable(level)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,326 @@
+"""A model for question answering: questions and contexts -> answers, those of `run_squad.py`.
+
+Shapes: `B` questions, `W` words and `P` pieces of all contexts, `M` windows, `S` tokens of a window, `K` windows of the
+longest context, `n` starts, and ends, that are tried in a window.
+"""
+
+import dataclasses
+import logging
+import os
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from bert_tf2.errors import InputError
+from bert_tf2.export import answer_text, contexts
+from bert_tf2.export.config import ExportConfig
+from bert_tf2.export.program import Outputs, Program
+from bert_tf2.export.sequences import (
+    CHARACTERS_PER_PIECE,
+    Batch,
+    SpecialPieces,
+    beginning,
+    head,
+    padded,
+    ranges,
+    repeated,
+)
+from bert_tf2.export.source import ModelSource
+from bert_tf2.modeling.encoder import POOLER_VARIABLES
+from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanModel
+from bert_tf2.tasks.squad import logits, prediction_files
+from bert_tf2.tasks.squad.answers import NO_WINDOW_SCORE, AnswerParameters
+from bert_tf2.tasks.squad.task_description import TaskDescription
+from bert_tf2.tasks.squad.window_parameters import SPECIAL_TOKENS
+from bert_tf2.tokenization import tf_tokenizer
+from bert_tf2.tokenization.character_tables import Blocks
+from bert_tf2.tokenization.tf_tokenizer import GraphTokenizer
+
+logger = logging.getLogger(__name__)
+
+_INFINITY = float("inf")
+
+
+class Windows(NamedTuple):
+    """Contexts divided as `squad.fast_features` divides them; but each has a window, even without a piece.
+
+    Attributes:
+      row: int64 `[M]`, the question of each window, ascending.
+      number: int64 `[M]`, which of its windows.
+      start: int64 `[M]`, the first piece of its context.
+      length: int64 `[M]`, pieces of its context.
+      counts: int64 `[B]`, windows of each question.
+      stride: int64 `[B]`, pieces from one window to the next.
+      room: int64 `[B]`, pieces of a context in a window at most.
+      pieces: int64 `[B]`, of each context.
+    """
+
+    row: tf.Tensor
+    number: tf.Tensor
+    start: tf.Tensor
+    length: tf.Tensor
+    counts: tf.Tensor
+    stride: tf.Tensor
+    room: tf.Tensor
+    pieces: tf.Tensor
+
+
+class Spans(NamedTuple):
+    """The best span of each question.
+
+    Attributes:
+      exists: bool `[B]`; the rest has no meaning where there is none.
+      first: int64 `[B]`, its first piece of the context.
+      last: int64 `[B]`, its last one.
+      start_logit: float64 `[B]`.
+      end_logit: float64 `[B]`.
+    """
+
+    exists: tf.Tensor
+    first: tf.Tensor
+    last: tf.Tensor
+    start_logit: tf.Tensor
+    end_logit: tf.Tensor
+
+
+def divide(pieces: tf.Tensor, room: tf.Tensor, doc_stride: int) -> Windows:
+    """Divides contexts of so many pieces into windows with room for so many, both int64 `[B]`."""
+    stride = tf.minimum(room, doc_stride)
+    counts = 1 + tf.maximum(-((room - pieces) // stride), 0)
+    row = tf.repeat(tf.range(tf.size(pieces, tf.int64)), counts)
+    number = tf.ragged.range(counts).values
+    start = number * tf.gather(stride, row)
+    length = tf.minimum(tf.gather(pieces, row) - start, tf.gather(room, row))
+    return Windows(row, number, start, length, counts, stride, room, pieces)
+
+
+def has_most_context(windows: Windows, places: tf.Tensor) -> tf.Tensor:
+    """Whether no window of the question has more context around a piece; see `windows.Windows.is_max_context`.
+
+    Args:
+      windows: M of them.
+      places: int64 `[M, n]`, pieces of the context.
+
+    Returns:
+      bool `[M, n]`.
+    """
+    others = tf.range(tf.reduce_max(windows.counts))  # [K]
+    start = others * windows.stride[:, None]  # [B, K]
+    length = tf.minimum(windows.pieces[:, None] - start, windows.room[:, None])
+
+    def of_window(values: tf.Tensor) -> tf.Tensor:
+        return tf.gather(values, windows.row)[:, None]  # [M, 1, K]
+
+    left = places[..., None] - of_window(start)  # [M, n, K]
+    right = of_window(length) - 1 - left
+    least = tf.minimum(left, right)
+    context = tf.cast(least, tf.float64) + 0.01 * tf.cast(of_window(length), tf.float64)
+    is_there = (least >= 0) & of_window(others < windows.counts[:, None])
+    context = tf.where(is_there, context, tf.constant(-_INFINITY, tf.float64))
+    is_best = tf.equal(context, tf.reduce_max(context, -1, keepdims=True))
+    first = tf.reduce_min(tf.where(is_best, others, others.dtype.max), -1)
+    return tf.equal(first, windows.number[:, None])
+
+
+def best_spans(
+    start_logits: tf.Tensor, end_logits: tf.Tensor, windows: Windows, offsets: tf.Tensor, parameters: AnswerParameters
+) -> Spans:
+    """The best answer of each question, as `squad.fast_answers.predict` ranks them.
+
+    Args:
+      start_logits: float32 `[M, S]`, minus infinity at padding.
+      end_logits: likewise.
+      windows: M of them.
+      offsets: int64 `[M]`, where in each window the context begins.
+      parameters: how to choose.
+    """
+    tried = tf.minimum(parameters.n_best_size, tf.shape(start_logits)[1])  # n
+    start_scores, starts = tf.math.top_k(start_logits, tried)  # [M, n]; of equal ones the first comes first
+    end_scores, ends = tf.math.top_k(end_logits, tried)
+    starts, ends = (tf.cast(places, tf.int64) - offsets[:, None] for places in (starts, ends))
+    length = windows.length[:, None]
+    can_start = (starts >= 0) & (starts < length) & has_most_context(windows, windows.start[:, None] + starts)
+    can_end = (ends >= 0) & (ends < length)
+    size = ends[:, None, :] - starts[:, :, None]  # [M, n, n]
+    is_span = can_start[:, :, None] & can_end[:, None, :] & (size >= 0) & (size < parameters.max_answer_length)
+    start_scores, end_scores = (tf.cast(scores, tf.float64) for scores in (start_scores, end_scores))
+    nothing = tf.constant(-_INFINITY, tf.float64)
+    scores = tf.where(is_span, start_scores[:, :, None] + end_scores[:, None, :], nothing)
+    best, choice = _first_best(tf.reshape(scores, [tf.shape(scores)[0], tried * tried]))  # [M]
+    best, window = _first_best(tf.RaggedTensor.from_row_lengths(best, windows.counts).to_tensor(nothing))  # [B]
+    window = tf.cumsum(windows.counts, exclusive=True) + tf.cast(window, tf.int64)
+    choice = tf.gather(choice, window)
+
+    def of_choice(values: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.gather(values, window), number, batch_dims=1)
+
+    begin = tf.gather(windows.start, window)
+    return Spans(
+        exists=best > nothing,
+        first=begin + of_choice(starts, choice // tried),
+        last=begin + of_choice(ends, choice % tried),
+        start_logit=of_choice(start_scores, choice // tried),
+        end_logit=of_choice(end_scores, choice % tried),
+    )
+
+
+def _first_best(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The highest value of each row, and where it is; of equal ones the first."""
+    best, places = tf.math.top_k(values, 1)
+    return best[:, 0], places[:, 0]
+
+
+def build(
+    source: ModelSource,
+    description: TaskDescription,
+    tokenizer: tf_tokenizer.Tokenizer | None,
+    config: ExportConfig,
+) -> Program:
+    """The functions of a model for question answering.
+
+    Args:
+      source: the model.
+      description: of its task.
+      tokenizer: for a graph; None where only token ids will be used.
+      config: how to choose answers.
+
+    Returns:
+      Of `question` and `context`: `answer`, "" where there is none, its first character and the one behind its last in
+      the context, `start` and `end` (-1), and the sum of its logits, `score`; on 2.0 moreover `null_odds`, by how much
+      the score of "no answer" exceeds that of the best answer. Of token ids: `start_logits` and `end_logits`, `[B, S]`.
+
+    Raises:
+      InputError: weights are missing, or the tokenizer is not WordPiece's.
+    """
+    if source.foundation.vocabulary.is_sentencepiece:
+        raise InputError("Answers are found in the text by WordPiece's pieces; give a model with a vocab.txt.")
+    source.foundation.check_sequences(description.max_seq_length, segments=2)
+    model = SpanModel(source.foundation.bert_config)
+    variables = source.load(model.named_variables, config.use_averages, POOLER_VARIABLES)
+    version_2 = description.version_2_with_negative
+    parameters = AnswerParameters(
+        n_best_size=config.n_best_size,
+        max_answer_length=config.max_answer_length,
+        version_2_with_negative=version_2,
+        null_score_diff_threshold=_threshold(source, model, config) if version_2 else 0.0,
+    )
+    classes = contexts.character_classes(description.language)
+    functions = _Answerer(model, description, tokenizer, parameters, classes)
+    return Program(
+        of_texts=functions.of_texts,
+        texts=("question", "context"),
+        of_token_ids=functions.of_token_ids,
+        variables=variables,
+        settings=_settings(description, parameters),
+    )
+
+
+def _settings(description: TaskDescription, parameters: AnswerParameters) -> dict[str, Any]:
+    return {
+        "problem_type": description.problem_type,
+        "max_seq_length": description.max_seq_length,
+        "doc_stride": description.doc_stride,
+        "max_query_length": description.max_query_length,
+        "max_question_characters": CHARACTERS_PER_PIECE * description.max_query_length,
+        "do_lower_case": description.do_lower_case,
+        "version_2_with_negative": description.version_2_with_negative,
+        "language": description.language,
+        "n_best_size": parameters.n_best_size,
+        "max_answer_length": parameters.max_answer_length,
+        "null_score_diff_threshold": parameters.null_score_diff_threshold,
+    }
+
+
+class _Scored(NamedTuple):
+    """What the model says of windows.
+
+    Attributes:
+      start_logits: float32 `[M, S]`, minus infinity at padding.
+      end_logits: likewise.
+      offsets: int64 `[M]`, where in each window the context begins.
+    """
+
+    start_logits: tf.Tensor
+    end_logits: tf.Tensor
+    offsets: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answerer:
+    model: SpanModel
+    description: TaskDescription
+    tokenizer: tf_tokenizer.Tokenizer | None
+    parameters: AnswerParameters
+    classes: Blocks
+
+    def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        found = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
+        return dict(zip((START_LOGITS, END_LOGITS), found, strict=True))
+
+    def of_texts(self, question: tf.Tensor, context: tf.Tensor) -> Outputs:
+        tokenizer, description = self.tokenizer, self.description
+        if not isinstance(tokenizer, GraphTokenizer):
+            raise ValueError("There is no tokenizer for texts.")
+        query = tokenizer.tokenize(beginning(question, description.max_query_length))
+        query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
+        cut = contexts.split(context, self.classes)
+        pieces = tokenizer.tokenize(cut.words.values)  # [W, (pieces)]
+        documents = cut.words.with_values(pieces).merge_dims(1, 2)  # [B, (pieces)]
+        room = description.max_seq_length - query.row_lengths() - SPECIAL_TOKENS
+        windows = divide(documents.row_lengths(), room, description.doc_stride)
+        scored = self._scored(*_batch(query, documents, windows, SpecialPieces.of(tokenizer.vocab)))
+        spans = best_spans(*scored[:2], windows, scored.offsets, self.parameters)
+        has_answer, odds = spans.exists, {}
+        if description.version_2_with_negative:
+            null_odds = _null_odds(scored, windows, spans)
+            has_answer &= null_odds <= self.parameters.null_score_diff_threshold
+            odds["null_odds"] = tf.cast(null_odds, tf.float32)
+        first, last = (documents.row_starts() + place for place in (spans.first, spans.last))
+        found = answer_text.find(tokenizer, cut, pieces, first, last, has_answer, description.language)
+        score = tf.where(spans.exists, spans.start_logit + spans.end_logit, 0.0)
+        return {
+            "answer": found.text,
+            "start": found.start,
+            "end": found.end,
+            "score": tf.cast(score, tf.float32),
+            **odds,
+        }
+
+    def _scored(self, batch: Batch, offsets: tf.Tensor) -> _Scored:
+        scores = self.of_token_ids(**batch)
+        is_token = batch["input_mask"] > 0
+        start, end = (tf.where(is_token, scores[name], -_INFINITY) for name in (START_LOGITS, END_LOGITS))
+        return _Scored(start, end, offsets)
+
+
+def _null_odds(scored: _Scored, windows: Windows, spans: Spans) -> tf.Tensor:
+    """By how much the score of "no answer" exceeds that of the best answer, float64 `[B]`."""
+    null = tf.cast(scored.start_logits[:, 0], tf.float64) + tf.cast(scored.end_logits[:, 0], tf.float64)  # [M]
+    null = tf.math.segment_min(null, windows.row)
+    null = tf.where(windows.pieces > 0, tf.minimum(null, NO_WINDOW_SCORE), NO_WINDOW_SCORE)
+    return tf.where(spans.exists, null - spans.start_logit - spans.end_logit, null)
+
+
+def _batch(
+    query: tf.RaggedTensor, documents: tf.RaggedTensor, windows: Windows, special: SpecialPieces
+) -> tuple[Batch, tf.Tensor]:
+    """`[CLS] question [SEP] part of the context [SEP]` for each window, and where the context begins in it, `[M]`."""
+    questions = tf.gather(query, windows.row)
+    parts = ranges(documents.values, tf.gather(documents.row_starts(), windows.row) + windows.start, windows.length)
+    one = tf.ones_like(windows.row)
+    cls, sep = repeated(special.cls, one), repeated(special.sep, one)
+    offsets = questions.row_lengths() + 2
+    return padded(tf.concat([cls, questions, sep, parts, sep], 1), offsets), offsets
+
+
+def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
+    """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
+    path = os.path.join(source.folder, prediction_files.THRESHOLD)
+    if config.null_score_diff_threshold is not None or not os.path.exists(path):
+        return config.null_score_diff_threshold or 0.0
+    found, weights = prediction_files.read_threshold(path)
+    if weights != logits.fingerprint(model):
+        logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
+        return 0.0
+    logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)
+    return found

@@ -1,0 +1,105 @@
+"""A model out of its folder into another form: the work of `export_model.py`."""
+
+import logging
+import os
+from pathlib import Path
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import task_metadata
+from bert_tf2.conversion.output import write_checkpoint
+from bert_tf2.errors import InputError
+from bert_tf2.export import classifier, encoder, onnx, program, question_answering, tagger
+from bert_tf2.export.config import ENCODER, ONNX, ExportConfig
+from bert_tf2.export.program import Program
+from bert_tf2.export.source import ModelSource, open_source
+from bert_tf2.io import atomic
+from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
+from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
+from bert_tf2.tokenization import tf_tokenizer
+
+__all__ = ["ExportConfig", "run"]
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: ExportConfig) -> str:
+    """Writes what the config asks for. It appears under its name when it is whole.
+
+    Returns:
+      The folder that is new.
+
+    Raises:
+      InputError: the model cannot be read or exported, the folder is not free, or a package is missing.
+      OSError: it cannot be written.
+    """
+    atomic.check_writable(config.export_dir)
+    if config.format == ONNX:
+        onnx.check_installed(config)
+    source = open_source(config)
+    if config.format == ENCODER:
+        return _encoder(config, source)
+    if config.format == ONNX:
+        with atomic.directory(_free_folder(config.export_dir)) as folder:
+            onnx.write(os.fspath(folder), config, source, _program(config, source, None))
+        return config.export_dir
+    tokenizer = program.tokenizer_of(source)
+    made = _program(config, source, tokenizer)
+    version = config.version or _next_version(config.export_dir)
+    final = os.path.join(config.export_dir, str(version))
+    if os.path.exists(final):
+        raise InputError(f"{final} is there already; give another --version.")
+    with atomic.directory(final) as folder:
+        program.save(os.fspath(folder), source, made, tokenizer)
+    _report(final, made)
+    return final
+
+
+def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.Tokenizer | None) -> Program:
+    description = source.description
+    if isinstance(description, ClassificationDescription):
+        return classifier.build(source, description, tokenizer, config.use_averages, config.text_pairs)
+    if config.text_pairs is not None:
+        raise InputError("--text_pairs is for classifiers; leave it away.")
+    if isinstance(description, TaggingDescription):
+        return tagger.build(source, description, tokenizer, config.use_averages)
+    if isinstance(description, SquadDescription):
+        return question_answering.build(source, description, tokenizer, config)
+    return encoder.build(source, description, tokenizer, config.use_averages)[0]
+
+
+def _encoder(config: ExportConfig, source: ModelSource) -> str:
+    """A SavedModel, and beside it all that `--init_checkpoint` needs."""
+    tokenizer = program.tokenizer_of(source)
+    made, model = encoder.build(source, source.description, tokenizer, config.use_averages)
+    with atomic.directory(_free_folder(config.export_dir)) as folder:
+        program.save(os.path.join(folder, "1"), source, made, tokenizer)
+        variables = checkpoints.tf_variables(model.named_variables())
+        if not source.has_pooler:
+            variables = {name: variable for name, variable in variables.items() if name not in encoder.POOLER}
+        write_checkpoint(folder, variables)
+        source.foundation.keep(os.fspath(folder))
+        task_metadata.save(os.fspath(folder), {"do_lower_case": source.description.do_lower_case, "labels": []})
+    _report(os.path.join(config.export_dir, "1"), made)
+    logger.info("To fine-tune it: --init_checkpoint=%s.", config.export_dir)
+    return config.export_dir
+
+
+def _report(folder: str, made: Program) -> None:
+    size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    logger.info(
+        "Wrote %s, %s MB: a SavedModel that takes %s, or token ids. Whoever loads it imports tensorflow_text before.",
+        *(folder, f"{size / 1e6:,.0f}", " and ".join(made.texts)),
+    )
+
+
+def _next_version(export_dir: str) -> int:
+    folder = Path(export_dir)
+    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
+    return max(numbers, default=0) + 1
+
+
+def _free_folder(path: str) -> str:
+    if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)):
+        raise InputError(f"--export_dir={path} is there already and not an empty folder; name a new one.")
+    return path

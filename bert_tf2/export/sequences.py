@@ -1,0 +1,89 @@
+"""Ids of texts to padded batches, inside a graph: what `sequences` and the tasks' `features` do in Python.
+
+Shapes: `B` rows, `S` columns, as many as the longest row has.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, truncated_lengths
+
+Batch = dict[str, tf.Tensor]
+
+TOKEN_IDS = {name: tf.TensorSpec([None, None], tf.int32, name) for name in ("input_ids", "input_mask", "segment_ids")}
+"""What a model takes, and the second signature of each export."""
+
+
+CHARACTERS_PER_PIECE = 256
+"""So many characters of a text are read for each piece that a model has room for.
+
+A word of more than 200 characters is one piece, `[UNK]`; so in text without longer words, and without long runs of
+whitespace or of deleted characters, what is beyond cannot matter.
+"""
+
+
+def beginning(texts: tf.Tensor, pieces: int) -> tf.Tensor:
+    """What is read of texts, string `[B]`, by a model with room for so many pieces of each."""
+    return tf.strings.substr(texts, 0, pieces * CHARACTERS_PER_PIECE, unit="UTF8_CHAR")
+
+
+class SpecialPieces(NamedTuple):
+    """Their ids."""
+
+    cls: int
+    sep: int
+
+    @classmethod
+    def of(cls, vocab: dict[str, int]) -> "SpecialPieces":
+        """Those of a vocabulary."""
+        return cls(vocab[CLS], vocab[SEP])
+
+
+def join(first: tf.RaggedTensor, second: tf.RaggedTensor | None, max_seq_length: int, special: SpecialPieces) -> Batch:
+    """`[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]` where `b` has a token, truncated by `truncated_lengths`.
+
+    Args:
+      first: int32 `[B, (pieces)]`.
+      second: likewise; None where there is none.
+      max_seq_length: tokens of a row at most.
+      special: ids.
+    """
+    a = first.row_lengths()
+    b = tf.zeros_like(a) if second is None else second.row_lengths()
+    pair = tf.cast(b > 0, tf.int64)
+    kept_a, kept_b = truncated_lengths(a, b, max_seq_length - SPECIAL_IN_TEXT - pair, tf)
+    one = tf.ones_like(a)
+    parts = [repeated(special.cls, one), head(first, kept_a), repeated(special.sep, one)]
+    if second is not None:
+        parts += [head(second, kept_b), repeated(special.sep, pair)]
+    return padded(tf.concat(parts, 1), kept_a + 2)
+
+
+def padded(input_ids: tf.RaggedTensor, first_lengths: tf.Tensor) -> Batch:
+    """Rows with zeros behind them: int32 `[B, S]` each.
+
+    Args:
+      input_ids: int32 `[B, (tokens)]`.
+      first_lengths: int64 `[B]`, tokens of the first segment.
+    """
+    ids = input_ids.to_tensor()
+    positions = tf.range(tf.shape(ids, tf.int64)[1])
+    is_token = positions < input_ids.row_lengths()[:, None]
+    is_second = is_token & (positions >= first_lengths[:, None])
+    return {"input_ids": ids, "input_mask": tf.cast(is_token, tf.int32), "segment_ids": tf.cast(is_second, tf.int32)}
+
+
+def head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first values of each row, so many: `[B, (values)]`."""
+    return ranges(rows.values, rows.row_starts(), lengths)
+
+
+def ranges(values: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """`lengths[i]` values from `starts[i]` on, a row for each `i`."""
+    return tf.gather(values, tf.ragged.range(starts, starts + lengths))
+
+
+def repeated(value: int, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """`lengths[i]` times the same value in row `i`: int32."""
+    return tf.RaggedTensor.from_row_lengths(tf.fill(tf.reduce_sum(lengths)[None], value), lengths)

@@ -1,0 +1,185 @@
+"""The model to export: where its weights are, what it is for, and what it is built on."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+import tensorflow as tf
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import pretrained, task_metadata
+from bert_tf2.checkpoints.huggingface_config import default_labels
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.checkpoints.task_metadata import TASK_FILE
+from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
+from bert_tf2.configs.fields import check_has_effect
+from bert_tf2.conversion import source
+from bert_tf2.errors import InputError, some
+from bert_tf2.export.config import ENCODER, ExportConfig
+from bert_tf2.io import run_files
+from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
+from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
+from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
+from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
+
+logger = logging.getLogger(__name__)
+
+_POOLER = "bert/pooler/"
+_MAX_SEQ_LENGTH = 128
+_MAX_WINDOW = 384
+_OF_TASK = ("version_2_with_negative", "language")
+_OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderDescription:
+    """Of a model without a head that is known.
+
+    Attributes:
+      max_seq_length: tokens of a sequence at most.
+      do_lower_case: whether case and accents are stripped.
+
+    Raises:
+      InputError: a value is impossible.
+    """
+
+    max_seq_length: int
+    do_lower_case: bool
+
+    def __post_init__(self) -> None:
+        if self.max_seq_length < 3:
+            raise InputError(f"--max_seq_length={self.max_seq_length}; [CLS], one token and [SEP] need at least 3.")
+
+
+Description = ClassificationDescription | TaggingDescription | SquadDescription | EncoderDescription
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSource:
+    """A model.
+
+    Attributes:
+      checkpoint: what `pretrained.load` takes.
+      folder: where its other files are.
+      foundation: config and vocabulary.
+      description: what it is for.
+      has_pooler: whether its weights have the pooler.
+    """
+
+    checkpoint: str
+    folder: str
+    foundation: Pretrained
+    description: Description
+    has_pooler: bool
+
+    def load(
+        self, named_variables: Mapping[str, Any], use_averages: bool, dispensable: tuple[str, ...] = ()
+    ) -> list[tf.Variable]:
+        """Loads the weights.
+
+        Args:
+          named_variables: Keras variables by Google's names.
+          use_averages: whether to take the moving averages of the training.
+          dispensable: names of variables that may be missing.
+
+        Returns:
+          The variables.
+
+        Raises:
+          InputError: the weights cannot be read, or something is missing.
+        """
+        variables = checkpoints.tf_variables(named_variables)
+        report = pretrained.load(variables, self.checkpoint)
+        lacking = [name for name in (*report.missing, *report.mismatched) if name not in dispensable]
+        if lacking:
+            raise InputError(
+                f"{report.prefix} lacks {some(lacking)}, or has it in another shape; train the model first."
+            )
+        logger.info("Exporting the weights of %s.", report.prefix)
+        if use_averages:
+            averages = checkpoints.load_averages(variables, report.prefix)
+            if not averages:
+                raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
+            logger.info("Of %d variables, the moving averages.", averages)
+        elif any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
+            logger.warning("%s has moving averages, too; --use_averages exports these.", report.prefix)
+        return list(variables.values())
+
+
+def open_source(config: ExportConfig) -> ModelSource:
+    """Finds all that belongs to a model.
+
+    Raises:
+      InputError: there is no such model, a file of it is missing or damaged, or flags do not fit it.
+    """
+    found = source.open_source(config.model, config.bert_config_file)
+    best = os.path.join(config.model, run_files.BEST)
+    if config.output_dir and os.path.isdir(best):
+        logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
+    output_dir = found.folder if config.output_dir else None
+    vocabulary = pretrained.find_vocabulary(config.model, config.vocab_file, config.spm_model_file, output_dir)
+    do_lower_case = pretrained.find_do_lower_case(config.model, config.do_lower_case)
+    foundation = Pretrained(found.config, vocabulary, do_lower_case, config.model)
+    description = _description(found, do_lower_case)
+    if config.max_seq_length is not None:
+        description = dataclasses.replace(description, max_seq_length=config.max_seq_length)
+    description = _with_flags_of_answers(description, config)
+    foundation.check_sequences(description.max_seq_length, segments=1)
+    _ = foundation.tokenizer(do_lower_case)  # whether the vocabulary fits
+    has_pooler = any(name.startswith(_POOLER) for name in found.own_names)
+    return ModelSource(config.model, found.folder, foundation, description, has_pooler)
+
+
+def _with_flags_of_answers(description: Description, config: ExportConfig) -> Description:
+    """The description with what the flags say of question answering."""
+    if not isinstance(description, SquadDescription) or config.format == ENCODER:
+        check_has_effect(config, _OF_TASK + _OF_ANSWERS, False, "is for question answering; omit it")
+        return description
+    given = {name: getattr(config, name) for name in _OF_TASK if getattr(config, name) is not None}
+    description = dataclasses.replace(description, **given)
+    is_used = description.version_2_with_negative
+    check_has_effect(config, _OF_ANSWERS[-1:], is_used, "needs --version_2_with_negative; give both or omit it")
+    return description
+
+
+def _description(found: source.Source, do_lower_case: bool) -> Description:
+    """What the model is for: as its `task.json` says, else by its head; with the case of its tokenizer."""
+    kind = task_metadata.setting(found.folder, "problem_type", str)
+    loaded: Description | None = None
+    if kind in PROBLEM_TYPES:
+        loaded = ClassificationDescription.load(found.folder)
+    elif kind == TAGGING:
+        loaded = TaggingDescription.load(found.folder)
+    elif kind == QUESTION_ANSWERING:
+        loaded = SquadDescription.load(found.folder)
+    elif kind is not None:
+        path = os.path.join(found.folder, TASK_FILE)
+        raise InputError(f"{path}: unknown problem_type {kind!r:.60}; this model cannot be exported.")
+    if loaded:
+        return dataclasses.replace(loaded, do_lower_case=do_lower_case)
+    return _by_head(found, do_lower_case)
+
+
+def _by_head(found: source.Source, lower: bool) -> Description:
+    positions = found.config.max_position_embeddings
+    length = min(_MAX_SEQ_LENGTH, positions)
+    if "cls/squad/output_weights" in found.own_names:
+        window = min(_MAX_WINDOW, positions)
+        stride, query = min(128, max(1, window // 3)), min(64, max(1, window // 6))
+        return SquadDescription(window, stride, query, do_lower_case=lower)
+    if "output_weights" not in found.own_names:
+        return EncoderDescription(length, lower)
+    labels = found.labels or default_labels(found.shapes["output_bias"][0])
+    if found.classifier == "tagger":
+        return TaggingDescription(labels=labels, max_seq_length=length, do_lower_case=lower)
+    kind = found.problem_type or ("regression" if len(labels) == 1 else "single_label")
+    return ClassificationDescription(
+        name="converted",
+        problem_type=cast(ProblemType, kind),
+        labels=() if kind == "regression" else labels,
+        max_seq_length=length,
+        do_lower_case=lower,
+    )

@@ -1,0 +1,1 @@
+"""From records and arrays to batches, with `tf.data`."""

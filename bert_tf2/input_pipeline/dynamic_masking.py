@@ -1,0 +1,175 @@
+"""Masks that are drawn when records are read, other ones in each epoch: dynamic masking, in the input pipeline.
+
+The masks of an example follow from the seed and from how many examples come before it in the stream of batches. So a
+training that was stopped goes on with exactly the masks that it would have had, and the batch size of an evaluation
+changes nothing. How many tokens are masked, which ones may be and what is shown instead are the rules of
+`_instances_numba.mask_tokens`, with one difference: a word never goes on past a `[SEP]`. Dynamic masking is RoBERTa's
+(https://arxiv.org/abs/1907.11692, section 4.1).
+
+Shapes: `B` batch, `S` sequence, `P` predictions, `W` words; `W` is `S`, for there is room for as many words.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2.pretraining_data.fast_instances import Vocabulary
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.records.schema import MASKED_LM
+
+Batch = dict[str, tf.Tensor]
+
+# Evaluations of all runs see the same masks, whatever their seed; a run's own seed is never negative.
+EVALUATION_SEED = -1
+OTHER_VOCABULARY = "The first token is not [CLS]."
+
+_KINDS_OF_DRAWS = 3  # for the order of words, for what is done to a token, for the random word
+_RANDOM_BITS = 31  # of each draw
+_NUMBERS_AT_ONCE = 4  # that the generator makes from one value of its counter
+_PHILOX = 1  # TensorFlow's name for the generator
+_AS_MASK, _AS_ITSELF = int(0.8 * 2**_RANDOM_BITS), int(0.9 * 2**_RANDOM_BITS)
+
+
+def masked(
+    dataset: tf.data.Dataset,
+    vocabulary: Vocabulary,
+    parameters: InstanceParameters,
+    seed: int,
+    first_example: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.data.Dataset:
+    """Masks each batch of a dataset; see `mask`.
+
+    Args:
+      dataset: batches of one fixed size.
+      vocabulary: that of the records.
+      parameters: see `mask`.
+      seed: what the masks follow from.
+      first_example: from the number of a batch, int64 scalar, to that of its first example in the stream.
+    """
+
+    def mask_numbered(number: tf.Tensor, batch: Batch) -> Batch:
+        return mask(batch, vocabulary, parameters, seed, first_example(number))
+
+    return dataset.enumerate().map(mask_numbered, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def mask(
+    batch: Batch, vocabulary: Vocabulary, parameters: InstanceParameters, seed: int, first_example: int | tf.Tensor
+) -> Batch:
+    """Chooses what is to be predicted and hides it: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
+
+    Args:
+      batch: `input_ids` and `input_mask`, int32 `[B, S]`, and anything else.
+      vocabulary: that of the records.
+      parameters: `max_seq_length` (`S`), `max_predictions_per_seq` (`P`), `masked_lm_prob` and `do_whole_word_mask`
+        count.
+      seed: what the masks follow from.
+      first_example: the number of the batch's first example in the stream, int64; the next row is the next example.
+
+    Returns:
+      The batch with the chosen tokens of `input_ids` replaced, and with `masked_lm_positions` (ascending) and
+      `masked_lm_ids`, int32 `[B, P]`, and `masked_lm_weights`, float32 `[B, P]`: 1 for predictions; unused places are
+      0 in all three.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the vocabulary is not that of the records: a row does not begin with `[CLS]`
+        (`OTHER_VOCABULARY` in the message) or, with whole words, has an id that the vocabulary does not have.
+    """
+    ids, is_token = batch["input_ids"], batch["input_mask"] > 0  # [B, S]
+    begins_well = (ids[:, 0] == vocabulary.cls_id) | ~is_token[:, 0]  # rows that fill up a batch have no token
+    tf.debugging.assert_equal(begins_well, True, OTHER_VOCABULARY)
+    may_be_chosen = is_token & (ids != vocabulary.cls_id) & (ids != vocabulary.sep_id)
+    order, action, word = _draws(seed, first_example, ids)  # each [B, S]
+
+    lengths = np.arange(parameters.max_seq_length + 1)
+    budgets = tf.constant([parameters.number_to_mask(length) for length in lengths.tolist()], tf.int32)
+    budget = tf.gather(budgets, tf.math.count_nonzero(is_token, axis=1))  # [B]
+    if parameters.do_whole_word_mask:
+        is_chosen = _choose_words(_words(ids, may_be_chosen, vocabulary), may_be_chosen, order, budget)
+    else:
+        is_chosen = _choose(tf.cast(may_be_chosen, tf.int32), order, budget)  # each token is a word
+
+    shown = tf.where(action < _AS_ITSELF, ids, tf.gather(vocabulary.word_ids, word % len(vocabulary.word_ids)))
+    shown = tf.where(action < _AS_MASK, vocabulary.mask_id, shown)
+    return {
+        **batch,
+        "input_ids": tf.where(is_chosen, shown, ids),
+        **_predictions(ids, is_chosen, parameters.max_predictions_per_seq),
+    }
+
+
+def _draws(seed: int, first_example: int | tf.Tensor, like: tf.Tensor) -> list[tf.Tensor]:
+    """Random numbers from 0 to 2**31 - 1, for each purpose an int32 `[B, S]`.
+
+    They are those that the counter-based generator Philox has from a place on that `first_example` says, so that a
+    row's numbers are the same wherever it is in its batch.
+    """
+    rows, length = tf.shape(like)[0], like.shape[1]
+    counts_a_row = -(-_KINDS_OF_DRAWS * length // _NUMBERS_AT_ONCE)
+    key, _ = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.constant([seed, 0], tf.int64))
+    place = tf.cast(first_example, tf.uint64) * counts_a_row
+    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[rows, counts_a_row * _NUMBERS_AT_ONCE],
+        key=key,
+        counter=tf.stack([place, tf.constant(0, tf.uint64)]),
+        alg=_PHILOX,
+        dtype=tf.int32,
+    )
+    numbers = tf.bitwise.bitwise_and(bits, 2**_RANDOM_BITS - 1)[:, : _KINDS_OF_DRAWS * length]
+    return tf.split(numbers, _KINDS_OF_DRAWS, axis=1)
+
+
+def _words(ids: tf.Tensor, may_be_chosen: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
+    """The number of each token's word, from 0 in each row: int32 `[B, S]`; without meaning for other tokens."""
+    continues = tf.gather(vocabulary.is_continuation, ids) & tf.pad(may_be_chosen[:, :-1], [[0, 0], [1, 0]])
+    return tf.maximum(tf.cumsum(tf.cast(may_be_chosen & ~continues, tf.int32), axis=1) - 1, 0)
+
+
+def _choose_words(words: tf.Tensor, may_be_chosen: tf.Tensor, order: tf.Tensor, budget: tf.Tensor) -> tf.Tensor:
+    """The tokens of the words that `_choose` takes: bool `[B, S]`."""
+    shape = tf.shape(words)
+    flat = tf.reshape(words + tf.range(shape[0])[:, None] * shape[1], [-1])  # [B*S]
+    tokens = tf.reshape(tf.cast(may_be_chosen, tf.int32), [-1])
+    lengths = tf.reshape(tf.math.unsorted_segment_sum(tokens, flat, shape[0] * shape[1]), shape)  # [B, W]
+    is_chosen = _choose(lengths, order, budget)  # [B, W]
+    return may_be_chosen & tf.reshape(tf.gather(tf.reshape(is_chosen, [-1]), flat), shape)
+
+
+def _choose(lengths: tf.Tensor, order: tf.Tensor, budget: tf.Tensor) -> tf.Tensor:
+    """Takes words in random order; passes over those that are too long for what is left of the budget.
+
+    Args:
+      lengths: int32 `[B, W]`, tokens of each word; 0 where there is none.
+      order: int32 `[B, W]`, the word with the highest is the first.
+      budget: int32 `[B]`, most tokens to take.
+
+    Returns:
+      bool `[B, W]`.
+    """
+    shape, words = tf.shape(lengths), lengths.shape[1]
+    by_order = tf.math.top_k(tf.where(lengths > 0, order, -1), words).indices  # [B, W]
+    by_order = tf.reshape(by_order + tf.range(shape[0])[:, None] * shape[1], [-1])  # [B*W], into all words
+    sorted_lengths = tf.reshape(tf.gather(tf.reshape(lengths, [-1]), by_order), shape)
+    is_taken, left = tf.zeros_like(sorted_lengths, tf.bool), budget[:, None]
+    fits = (sorted_lengths > 0) & (sorted_lengths <= left)
+    # All words up to the first that is too long for what those before it leave are taken at once. What is too long then
+    # remains so, and there is another round for the words behind. Few rounds are needed, one where all words are short.
+    while tf.reduce_any(fits):
+        taken_now = fits & (tf.cumsum(tf.where(fits, sorted_lengths, 0), axis=1) <= left)
+        left -= tf.reduce_sum(tf.where(taken_now, sorted_lengths, 0), axis=1, keepdims=True)
+        is_taken |= taken_now
+        fits &= ~taken_now & (sorted_lengths <= left)
+    return tf.reshape(tf.gather(tf.reshape(is_taken, [-1]), tf.math.invert_permutation(by_order)), shape)
+
+
+def _predictions(ids: tf.Tensor, is_chosen: tf.Tensor, most: int) -> Batch:
+    """The features that say what is to be predicted, each `[B, P]`."""
+    length = ids.shape[1]
+    # The chosen positions in ascending order are the highest of these numbers in descending order.
+    from_the_end = tf.where(is_chosen, length - tf.range(length), 0)
+    highest = tf.pad(tf.math.top_k(from_the_end, min(most, length)).values, [[0, 0], [0, max(0, most - length)]])
+    is_prediction = highest > 0
+    positions = tf.where(is_prediction, length - highest, 0)
+    labels = tf.where(is_prediction, tf.gather(ids, positions, batch_dims=1), 0)
+    return dict(zip(MASKED_LM, (positions, labels, tf.cast(is_prediction, tf.float32)), strict=True))

@@ -1,0 +1,219 @@
+"""Examples in memory as batches, each padded to its longest row instead of to the longest of all.
+
+For fine-tuning: texts, pairs, windows of documents, tagged words. Training batches are a function of the examples, the
+seed and the number of examples before them, so that a training that was stopped goes on with exactly the batches that
+it would have had. Evaluation takes rows of like length together, and says which row is which.
+
+Shapes: `N` examples, `B` rows of a batch, `S` its columns, `T` tokens of all examples.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS, Batch, Share
+from bert_tf2.io.sparse_rows import SparseRows
+
+Array = NDArray[Any]
+
+ROW = "row"
+"""In an evaluation batch: which example each row is, int64 `[B]`; -1 for rows that fill up the batch."""
+
+MOST_IN_GRAPH = 16 << 20
+"""Bytes of tokens that are made a part of TensorFlow's graph."""
+
+_WHOLE = Share()
+_MULTIPLE = 8  # of the columns of a batch, so that there are not too many different numbers of them
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleArrays:
+    """Examples of different lengths.
+
+    Attributes:
+      row_splits: int64 [N + 1]; the tokens of example `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
+      tokens: by feature, a number for each token, [T]: `input_ids`, `segment_ids`, and what else a task has for tokens.
+        What is a `numpy.memmap` is read when it is needed.
+      columns: by feature, an array for each example, [N, ...], or sparse rows.
+      max_length: tokens of an example at most.
+    """
+
+    row_splits: NDArray[np.int64]
+    tokens: Mapping[str, Array]
+    columns: Mapping[str, Array | SparseRows]
+    max_length: int
+
+    def __len__(self) -> int:
+        return len(self.row_splits) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each example, int64 [N]."""
+        return np.diff(self.row_splits)
+
+    def gather(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
+        """A function from the numbers of examples, int64 [B], to their batch.
+
+        It has `tokens` and `input_mask`, int32 [B, S], and `columns`, [B, ...]. The number -1 gives a row without
+        tokens; its columns are those of the first example.
+
+        Args:
+          fixed_shapes: whether S is `max_length`; else it is the length of the longest of the examples, rounded up to
+            a multiple of 8.
+        """
+        if self._is_large:
+            return self._gather_outside(fixed_shapes)
+        with tf.device("CPU:0"):
+            splits = tf.constant(self.row_splits, tf.int64)
+            tokens = {name: tf.constant(values) for name, values in self.tokens.items()}
+            columns = {name: _rows_of(values) for name, values in self.columns.items()}
+        total = len(next(iter(self.tokens.values())))
+
+        def batch(rows: tf.Tensor) -> Batch:
+            first = tf.maximum(rows, 0)
+            starts = tf.gather(splits, first)
+            lengths = tf.where(rows >= 0, tf.gather(splits, first + 1) - starts, 0)  # [B]
+            size = tf.constant(self.max_length, tf.int64)
+            if not fixed_shapes:
+                size = tf.minimum(tf.maximum(-(-tf.reduce_max(lengths) // _MULTIPLE) * _MULTIPLE, 1), size)
+            positions = tf.range(size)
+            mask = positions < lengths[:, None]  # [B, S]
+            places = tf.minimum(starts[:, None] + positions, total - 1)
+            found = {name: tf.where(mask, tf.gather(values, places), 0) for name, values in tokens.items()}
+            found["input_mask"] = tf.cast(mask, tf.int32)
+            columns_of_s = self.max_length if fixed_shapes else None
+            found = {name: tf.ensure_shape(value, [rows.shape[0], columns_of_s]) for name, value in found.items()}
+            return found | {name: gather(first) for name, gather in columns.items()}
+
+        return batch
+
+    @property
+    def _is_large(self) -> bool:
+        """Whether the examples are left where they are: in a graph there are several copies of them."""
+        tokens = self.tokens.values()
+        return any(isinstance(values, np.memmap) for values in tokens) or (
+            sum(values.nbytes for values in tokens) > MOST_IN_GRAPH
+        )
+
+    def _gather_outside(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
+        """`gather` where the examples are no part of the graph."""
+        names = [*self.tokens, "input_mask", *self.columns]
+        types = [*(values.dtype for values in self.tokens.values()), np.dtype(np.int32)]
+        types += [values.dtype for values in self.columns.values()]
+
+        def read(rows: Array) -> list[Array]:
+            first = np.maximum(rows, 0)
+            starts = self.row_splits[first]
+            lengths = np.where(rows >= 0, self.row_splits[first + 1] - starts, 0)
+            size = self.max_length
+            if not fixed_shapes:
+                size = min(max(-(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE, 1), size)
+            mask = np.arange(size) < lengths[:, None]  # [B, S]
+            places = (starts[:, None] + np.arange(size))[mask]
+            found = []
+            for values in self.tokens.values():
+                found.append(np.zeros(mask.shape, values.dtype))
+                found[-1][mask] = values[places]
+            columns = self.columns.values()
+            return [
+                *found,
+                mask.astype(np.int32),
+                *(values.take(first) if isinstance(values, SparseRows) else values[first] for values in columns),
+            ]
+
+        def batch(rows: tf.Tensor) -> Batch:
+            values = tf.numpy_function(read, [rows], types, stateful=False)
+            of_tokens = [self.max_length if fixed_shapes else None]
+            shapes = [of_tokens] * (len(self.tokens) + 1) + [values.shape[1:] for values in self.columns.values()]
+            return {
+                name: tf.ensure_shape(value, [rows.shape[0], *shape])
+                for name, value, shape in zip(names, values, shapes, strict=True)
+            }
+
+        return batch
+
+
+def _rows_of(values: Array | SparseRows) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From numbers of examples, int64 `[B]`, to their rows, `[B, ...]`."""
+    if not isinstance(values, SparseRows):
+        dense = tf.constant(values)
+        return lambda rows: tf.gather(dense, rows)
+    splits, places, size = tf.constant(values.row_splits), tf.constant(values.values), values.size
+
+    def gather(rows: tf.Tensor) -> tf.Tensor:
+        chosen = tf.ragged.range(tf.gather(splits, rows), tf.gather(splits, rows + 1))
+        columns = tf.cast(tf.gather(places, chosen.values), tf.int64)
+        indices = tf.stack([tf.cast(chosen.value_rowids(), tf.int64), columns], axis=1)
+        found = tf.scatter_nd(indices, tf.ones_like(columns, tf.int32), [tf.size(rows, tf.int64), size])
+        return tf.ensure_shape(found, [rows.shape[0], size])
+
+    return gather
+
+
+def training(
+    examples: ExampleArrays,
+    batch_size: int,
+    seed: int,
+    examples_done: int = 0,
+    share: Share = _WHOLE,
+    fixed_shapes: bool = False,
+) -> tf.data.Dataset:
+    """An endless dataset of batches; every epoch holds each example once, in an order of its own.
+
+    Args:
+      examples: at least one.
+      batch_size: rows of a batch, over all processes and devices. A batch may hold the end of one epoch and the start
+        of the next.
+      seed: what the order follows from.
+      examples_done: how many examples an earlier run has already taken.
+      share: which part of each batch to make.
+      fixed_shapes: see `ExampleArrays.gather`.
+    """
+    count = len(examples)
+    first_epoch, done = divmod(examples_done, count)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed=[seed, number])
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    rows = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch).skip(done)
+    rows = share.of(rows.batch(batch_size, drop_remainder=True), batch_size)
+    return _gathered(rows, examples.gather(fixed_shapes))
+
+
+def evaluation(
+    examples: ExampleArrays, batch_size: int, share: Share = _WHOLE, fixed_shapes: bool = False
+) -> tf.data.Dataset:
+    """Each example once, the longest first, in batches of `batch_size` rows with `example_weights` and `ROW` added.
+
+    Rows without tokens and with weight 0 fill up the last batch.
+
+    Args:
+      examples: at least one.
+      batch_size: rows of a batch, over all processes and devices.
+      share: which part of each batch to make.
+      fixed_shapes: see `ExampleArrays.gather`.
+    """
+    order = np.argsort(-examples.lengths, kind="stable")
+    filled = np.full(number_of_batches(examples, batch_size) * batch_size, -1)
+    filled[: len(order)] = order
+    rows = tf.data.Dataset.from_tensor_slices(filled.reshape(-1, batch_size))
+    gather = examples.gather(fixed_shapes)
+
+    def batch(rows: tf.Tensor) -> Batch:
+        return {**gather(rows), ROW: rows, EXAMPLE_WEIGHTS: tf.cast(rows >= 0, tf.float32)}
+
+    return _gathered(share.of(rows, batch_size), batch)
+
+
+def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
+    """How many batches `evaluation` makes."""
+    return -(-len(examples) // batch_size)
+
+
+def _gathered(rows: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
+    return rows.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,145 @@
+"""JSON that somebody wrote, read so that whatever is wrong with it becomes one sentence; no TensorFlow.
+
+Python's parser fails in more ways than by `JSONDecodeError`: deep nesting ends in `RecursionError`, a number of more
+digits than Python converts in another `ValueError`; and it takes NaN and numbers beyond float64, which JSON and what
+is computed with them do not have.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import files, text_encoding
+
+_NAMES = {
+    bool: "true or false",
+    dict: "an object",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    str: "a string",
+}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text:.40} is beyond the range of numbers")
+    return value
+
+
+# One decoder for all: json.loads with options makes a new one in each call, which counts for millions of lines.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def parse(text: str, where: str, advice: str = "") -> Any:
+    """The value of a JSON text.
+
+    Args:
+      text: one value.
+      where: how an error calls the text: a path, or a path and a line.
+      advice: the end of an error: what was expected, what to do.
+
+    Raises:
+      InputError: it is not JSON, holds NaN or infinity, or has deeper nesting or longer numbers than Python reads.
+    """
+    try:
+        if text.strip():
+            return _DECODER.decode(text.removeprefix("\ufeff"))
+        reason = "it is empty"
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        reason = f"{error.msg} at {line}column {error.colno}"
+    except RecursionError:
+        reason = "lists or objects are nested too deeply"
+    except ValueError as error:
+        reason = str(error).partition(";")[0]  # of a long number, what follows is advice to programmers
+    raise InputError(f"{where} is not JSON ({reason}){f'; {advice}' if advice else ''}".rstrip(".") + ".")
+
+
+def read(path: str | os.PathLike[str], advice: str = "") -> Any:
+    """The value in a JSON file, UTF-8 (or UTF-16 or UTF-32, which JSON may be), perhaps compressed.
+
+    Args:
+      path: the file.
+      advice: see `parse`.
+
+    Raises:
+      InputError: it cannot be read, or see `parse`.
+    """
+    try:
+        with files.open_bytes(path) as file:
+            content = file.read()
+    except (OSError, EOFError) as error:
+        raise files.cannot_read(path, error) from None
+    try:
+        text = content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{os.fspath(path)} is not JSON ({text_encoding.sentence(f'byte {error.start + 1:,}', content)})"
+            f"{f'; {advice}' if advice else ''}".rstrip(".")
+            + "."
+        ) from None
+    del content  # before as much again is made of it
+    return parse(text, os.fspath(path), advice)
+
+
+def read_object(path: str | os.PathLike[str], advice: str = "") -> dict[str, Any]:
+    """The object in a JSON file; see `read`.
+
+    Raises:
+      InputError: the file holds something else, too.
+    """
+    values = read(path, advice)
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{os.fspath(path)} holds {kind(values)} instead of a JSON object{f'; {advice}' if advice else ''}".rstrip(
+                "."
+            )
+            + "."
+        )
+    return values
+
+
+def get(values: Mapping[str, Any], key: str, expected: type, where: str, default: Any = None) -> Any:
+    """What an object has under a key, of the type that it must have; null counts as missing.
+
+    Args:
+      values: the object.
+      key: the key.
+      expected: `str`, `int`, `bool`, `list` or `dict`.
+      where: how an error calls the object.
+      default: what a missing key gives.
+
+    Raises:
+      InputError: the value is of another type.
+    """
+    value = values.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise InputError(f"{where}: {key} is {kind(value)} ({shown(value)}); it must be {_NAMES[expected]}.")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a sentence."""
+    return "null" if value is None else f"{value!r:.60}"
+
+
+def kind(value: Any) -> str:
+    """What a value of JSON is called in a sentence."""
+    return "null" if value is None else _NAMES.get(type(value), "something else")
+
+
+def line(value: Any, indent: int | None = None) -> str:
+    """A value as JSON and a line end: characters as they are, all escaped where one of them is not text."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return (text if files.is_unicode(text) else json.dumps(value, indent=indent)) + "\n"

@@ -1,0 +1,83 @@
+"""Lock files: what one process writes, another may not. A lock ends with its process, in any way; no TensorFlow."""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from bert_tf2.errors import InputError
+from bert_tf2.io.files import open_regular
+
+logger = logging.getLogger(__name__)
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_MOST_CHARACTERS = 200
+_MOST_ATTEMPTS = 10  # there are file systems whose files have no lasting numbers
+
+
+def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str]:
+    """Locks a file, which is created if it is missing; closing it releases the lock.
+
+    The file then says which process has it. It is never opened through a symbolic link.
+
+    Args:
+      path: the lock file.
+      doing: what the other process does, for an error: "trains in DIRECTORY".
+      instead: what the user may do instead of waiting: "give another --output_dir".
+
+    Raises:
+      InputError: another process has the lock, or the file is not a regular one.
+      OSError: it cannot be created.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        file = os.fdopen(open_regular(path), "r+", encoding="utf-8", errors="replace")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = " ".join(file.read(_MOST_CHARACTERS).split()) or "unknown"
+            file.close()
+            raise InputError(f"Another process ({owner}) {doing}; wait for it, stop it, or {instead}.") from None
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                file.close()
+                raise
+            logger.warning("%s: files cannot be locked there; take care that only one process writes.", path)
+        if _is_at(file, path) or attempt == _MOST_ATTEMPTS:
+            break
+        file.close()  # the process that had it before has removed it
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}")
+    file.flush()
+    return file
+
+
+def _is_at(file: IO[str], path: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def held(path: str | os.PathLike[str], doing: str, instead: str, *, remove: bool = False) -> Iterator[None]:
+    """`take` for the length of a `with` block.
+
+    Args:
+      path, doing, instead: see `take`.
+      remove: whether to delete the lock file at the end.
+
+    Raises:
+      InputError, OSError: see `take`.
+    """
+    with take(path, doing, instead):
+        try:
+            yield
+        finally:
+            if remove:
+                Path(path).unlink(missing_ok=True)

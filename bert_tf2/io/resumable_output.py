@@ -1,0 +1,144 @@
+"""An output file that is written over a long time, and goes on after a kill with what was written before.
+
+Until it is whole it is a folder beside its place, `.<name>.unfinished`, with the growing files and `state.json`, which
+says how far they are good. A process that is killed leaves it there; the next one with the same settings goes on.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import atomic, files, json_files, locks
+
+logger = logging.getLogger(__name__)
+
+_STATE = "state.json"
+_LOCK = "lock"
+_SECONDS_BETWEEN_STATES = 5.0  # the most work that a kill costs, beside that of a block
+
+
+def unfinished_folder(output_file: str) -> Path:
+    """Where an output is until it is whole."""
+    final = Path(output_file)
+    return final.with_name(f".{final.name}.unfinished")
+
+
+class UnfinishedOutput:
+    """The files that an output is made of, and how much of the work is in them.
+
+    Args:
+      output_file: what it is going to be.
+      names: of the growing files.
+      settings: what the content follows from, for JSON; what was made with others is thrown away.
+
+    Attributes:
+      folder: where the files are.
+      done: what was given to `commit` last, by this process or an earlier one; empty where nothing is done.
+
+    Raises:
+      InputError: another process writes the same output, or what is there in its place cannot be replaced.
+      OSError: nothing can be written there.
+    """
+
+    def __init__(self, output_file: str, names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+        self.output_file, self.folder = output_file, unfinished_folder(output_file)
+        atomic.check_output(output_file)
+        self._settings = json.loads(json.dumps(settings))
+        self._last_commit = time.monotonic()
+        if self.folder.is_symlink():
+            raise InputError(f"{self.folder} is a symbolic link, so unfinished output cannot be kept there; remove it.")
+        with atomic.naming(output_file, self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = locks.take(self.folder / _LOCK, f"writes {output_file}", "write to another file")
+        self._files: dict[str, IO[bytes]] = {}
+        try:
+            self.done, sizes = self._read_state(names)
+            for name in names:
+                file = os.fdopen(files.open_regular(self.folder / name, os.O_APPEND), "ab")
+                self._files[name] = file
+                file.seek(file.truncate(sizes.get(name, 0)))
+        except BaseException:
+            self._close(is_given_up=False)
+            raise
+
+    def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
+        try:
+            state = json_files.read(self.folder / _STATE)
+            settings, done, sizes = state["settings"], dict(state["done"]), dict(state["sizes"])
+            is_whole = all((self.folder / name).stat().st_size >= sizes[name] >= 0 for name in names)
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}, {}
+        if not is_whole or settings != self._settings:
+            logger.info("%s was begun with other settings; starting anew.", self.output_file)
+            return {}, {}
+        return done, sizes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def append(self, name: str, content: bytes | memoryview) -> None:
+        """Adds to a file.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        try:
+            self._files[name].write(content)
+        except OSError as error:
+            raise atomic.cannot_be_written(self.output_file, error) from error
+
+    def is_empty(self, name: str) -> bool:
+        """Whether nothing has been written to a file."""
+        return self._files[name].tell() == 0
+
+    def commit(self, done: Mapping[str, Any], *, at_once: bool = False) -> None:
+        """Says what the files hold now; put down every few seconds, or at once.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        self.done = dict(done)
+        if not at_once and time.monotonic() - self._last_commit < _SECONDS_BETWEEN_STATES:
+            return
+        try:
+            for file in self._files.values():
+                file.flush()
+                os.fsync(file.fileno())
+            sizes = {name: file.tell() for name, file in self._files.items()}
+            with atomic.replacing(self.folder / _STATE) as state:
+                json.dump({"settings": self._settings, "done": self.done, "sizes": sizes}, state)
+        except OSError as error:
+            raise atomic.cannot_be_written(self.output_file, error) from error
+        self._last_commit = time.monotonic()
+
+    def finish(self, name: str) -> None:
+        """Makes a file of the folder the output, and removes the folder.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        os.replace(self.folder / name, self.output_file)
+        shutil.rmtree(self.folder)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close(is_given_up=kind is not None)
+        if isinstance(error, OSError) and error.filename and Path(error.filename).parent == self.folder:
+            raise atomic.cannot_be_written(self.output_file, error) from error  # nobody knows the hidden file
+
+    def _close(self, is_given_up: bool) -> None:
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
+                file.close()
+        if is_given_up and self.folder.exists() and not (self.folder / _STATE).exists():
+            shutil.rmtree(self.folder)  # there is nothing to go on with
+        self._lock.close()

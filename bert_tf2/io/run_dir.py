@@ -1,0 +1,71 @@
+"""An output folder belongs to one training at a time, and says what was done in it; no TensorFlow."""
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bert_tf2.io import locks, run_files
+from bert_tf2.io.atomic import replacing
+
+_PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
+
+
+@contextlib.contextmanager
+def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
+    """Keeps other processes from training in the folder; the lock ends with the process, however that ends.
+
+    Raises:
+      InputError: another process trains there.
+    """
+    lock = Path(output_dir) / run_files.LOCK
+    with locks.held(lock, f"trains in {os.fspath(output_dir)}", "give another --output_dir"):
+        yield
+
+
+def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
+    """Writes what is being run into `runs/` of the folder: command, configuration, versions; returns the file.
+
+    `--config` takes such a file to run the same again.
+
+    Args:
+      output_dir: the folder.
+      config: a dataclass whose fields, and those of the dataclasses in it, are flags.
+    """
+    started = datetime.datetime.now().astimezone()
+    described = {
+        "started": started.isoformat(timespec="seconds"),
+        "command": shlex.join([sys.executable, *sys.argv]),
+        "folder": os.getcwd(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "config": _flat(config),
+    }
+    path = Path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
+    with replacing(path) as file:
+        json.dump(described, file, indent=2)
+        file.write("\n")
+    return path
+
+
+def _flat(config: Any) -> dict[str, Any]:
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    own = {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)}
+    return own | {
+        name: value for part in values.values() if dataclasses.is_dataclass(part) for name, value in _flat(part).items()
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found

@@ -1,0 +1,136 @@
+"""Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import files
+
+# Text of one group; memory is about four times that at a dupe_factor of 5, six times at 10.
+GROUP_BYTES = 256 * 2**20
+# How much larger compressed text is when it is unpacked, about; for planning only.
+_UNPACKED = 3.5
+# Bytes read at once. What is made of megabytes at a time would leave holes in the memory that are never filled again.
+_BLOCK = 2**18
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Part of a text file, from byte `start` up to byte `end`; a compressed file is not divided."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """What is worked on at one time.
+
+    Attributes:
+      index: its place among the groups.
+      spans: parts of files, in order.
+    """
+
+    index: int
+    spans: tuple[Span, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(span.end - span.start for span in self.spans)
+
+
+def plan(paths: Sequence[str], group_bytes: int) -> list[Group]:
+    """Divides files into groups of about `group_bytes` of text, in order.
+
+    Input that fits into one group is one group. A file goes into one group whole, unless it is larger than a group by
+    itself and not compressed: then it is divided at blank lines, so that no document is cut.
+
+    Args:
+      paths: text files; may be gzip or Zstandard.
+      group_bytes: unpacked size to aim at.
+
+    Raises:
+      InputError: a file cannot be read.
+    """
+    try:
+        parts = [part for path in paths for part in _parts(path, group_bytes)]
+    except OSError as error:
+        raise files.cannot_read(str(error.filename), error) from None
+    groups: list[list[Span]] = [[]]
+    filled = 0.0
+    for span, size in parts:
+        if groups[-1] and filled + size > group_bytes:
+            groups.append([])
+            filled = 0.0
+        groups[-1].append(span)
+        filled += size
+    return [Group(index, tuple(spans)) for index, spans in enumerate(groups)]
+
+
+def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
+    size = os.path.getsize(path)
+    if files.compression(path):
+        yield Span(path, 0, size), size * _UNPACKED
+        return
+    start = 0
+    while size - start > group_bytes:
+        end = _behind_blank_line(path, start + group_bytes)
+        yield Span(path, start, end), end - start
+        start = end
+    if start < size or size == 0:
+        yield Span(path, start, size), size - start
+
+
+def _behind_blank_line(path: str, position: int) -> int:
+    """Where the first blank line that begins behind `position` ends; the end of the file where there is none."""
+    with open(path, "rb") as file:
+        file.seek(position)
+        file.readline()  # the rest of a line
+        while line := file.readline():
+            if not line.strip():
+                break
+        return file.tell()
+
+
+def read_lines(group: Group) -> Iterator[tuple[list[str], int]]:
+    r"""The lines of a group, some hundred at a time, without their `\n`; and the bytes on disk that they take.
+
+    The bytes are an estimate where a file is compressed, never more than the file has.
+
+    Raises:
+      InputError: a file is missing, damaged or not UTF-8; the message names file and line.
+    """
+    for span in group.spans:
+        left = span.end - span.start
+        try:
+            with files.open_bytes(span.path) as file:
+                packed = files.compression(span.path) is not None
+                if span.start:
+                    file.seek(span.start)
+                for block in _blocks(file, None if packed else left):
+                    size = min(left, round(len(block) / _UNPACKED) if packed else len(block))
+                    left -= size
+                    yield block.decode("utf-8").removesuffix("\n").split("\n"), size
+        except UnicodeDecodeError:
+            for _ in files.read_lines(span.path):  # says where
+                pass
+            raise InputError(f"{span.path} is not UTF-8.") from None
+        except (OSError, EOFError) as error:
+            raise files.cannot_read(span.path, error) from None
+
+
+def _blocks(file: IO[bytes], left: int | None) -> Iterator[bytes]:
+    """Whole lines, `_BLOCK` bytes or a little more at a time, until `left` bytes are read or the file ends."""
+    while left is None or left > 0:
+        block = file.read(_BLOCK if left is None else min(_BLOCK, left))
+        if not block:
+            return
+        if not block.endswith(b"\n"):
+            block += file.readline()
+        if left is not None:
+            left -= len(block)
+        yield block

@@ -1,0 +1,285 @@
+"""Scores of predictions: classification, several labels a row, regression; no TensorFlow.
+
+What scikit-learn and SciPy define is theirs. Both are imported where they are used: they take a second.
+
+Shapes: `N` rows, `L` labels. Rows that only fill up a batch must be gone before.
+"""
+
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.configs.choices import ProblemType
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.io.spilled import row_ranges
+
+Array = NDArray[Any]
+
+DEFAULT_METRICS: Mapping[ProblemType, tuple[str, ...]] = {
+    "single_label": ("accuracy", "macro_f1"),
+    "multi_label": ("exact_match", "micro_f1", "macro_f1"),
+    "regression": ("pearson", "spearman", "mean_squared_error"),
+}
+"""What is computed where a task asks for nothing else."""
+
+
+class Score(NamedTuple):
+    """Precision, recall and F1, 0 where they are not defined, and how many there are in truth."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+# --- Predictions -----------------------------------------------------------------------------------------------------
+
+
+def probabilities(logits: Array, problem_type: ProblemType) -> NDArray[np.float32]:
+    """What a model's outputs say.
+
+    Args:
+      logits: [N, L]; for regression [N, 1].
+      problem_type: see `PROBLEM_TYPES`.
+
+    Returns:
+      float32 of the same shape: softmax for a single label, the sigmoid of each for several, the value itself for
+      regression.
+    """
+    from scipy import special
+
+    values = np.asarray(logits, np.float32)
+    if problem_type == "single_label":
+        return np.asarray(special.softmax(values, axis=-1))
+    return values if problem_type == "regression" else np.asarray(special.expit(values))
+
+
+def predictions(probabilities: Array, problem_type: ProblemType, threshold: float = 0.5) -> Array:
+    """What is decided on.
+
+    Args:
+      probabilities: [N, L] of the function of this name.
+      problem_type: see `PROBLEM_TYPES`.
+      threshold: of several labels, those with at least this probability are predicted.
+
+    Returns:
+      Single label: int [N], the first of the most probable ones. Several: bool [N, L]. Regression: float [N].
+    """
+    if problem_type == "single_label":
+        return np.asarray(probabilities.argmax(axis=-1))
+    return probabilities[:, 0] if problem_type == "regression" else probabilities >= threshold
+
+
+# --- Metrics ---------------------------------------------------------------------------------------------------------
+
+
+class LabelCounts:
+    """What the scores of several labels a row follow from, counted block by block.
+
+    Args:
+      size: L.
+
+    Attributes:
+      right: int64 [L], rows that have each label and for which it is predicted.
+      true: int64 [L], rows that have it.
+      predicted: int64 [L], rows for which it is predicted.
+      rows: all rows.
+      exact: those with all labels right.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.right, self.true, self.predicted = np.zeros((3, size), np.int64)
+        self.rows = self.exact = 0
+
+    @classmethod
+    def of(cls, labels: "Array | SparseRows", predicted: Callable[[int, int], Array]) -> "LabelCounts":
+        """Of labels [N, L], 0 or 1, and a function from two rows to the predictions between them, bool [rows, L]."""
+        counts = cls(labels.shape[1])
+        for begin, end in row_ranges(*labels.shape):
+            counts.add(labels[begin:end], predicted(begin, end))
+        return counts
+
+    def add(self, labels: Array, predicted: Array) -> None:
+        """Counts a block of rows, both [rows, L] of 0 and 1."""
+        is_true, is_predicted = labels != 0, predicted != 0
+        self.right += (is_true & is_predicted).sum(axis=0)
+        self.true += is_true.sum(axis=0)
+        self.predicted += is_predicted.sum(axis=0)
+        self.rows += len(is_true)
+        self.exact += int((is_true == is_predicted).all(axis=1).sum())
+
+    def scores(self) -> list[Score]:
+        """A score for each label."""
+        counts = zip(self.right.tolist(), self.predicted.tolist(), self.true.tolist(), strict=True)
+        return [score_of_counts(*of_label) for of_label in counts]
+
+    @property
+    def micro_f1(self) -> float:
+        """F1 of all labels together."""
+        return score_of_counts(int(self.right.sum()), int(self.predicted.sum()), int(self.true.sum())).f1
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the labels' F1."""
+        return float(np.mean([score.f1 for score in self.scores()]))
+
+    @property
+    def exact_match(self) -> float:
+        """The fraction of rows with all labels right."""
+        return self.exact / self.rows
+
+
+def evaluate(
+    problem_type: ProblemType,
+    logits: Array,
+    labels: "Array | SparseRows",
+    names: Iterable[str] | None = None,
+    threshold: float = 0.5,
+) -> dict[str, float]:
+    """The named metrics of a model's outputs.
+
+    Args:
+      problem_type: see `PROBLEM_TYPES`.
+      logits: [N, L]; for regression [N, 1].
+      labels: single label: int [N] below `L`. Several: 0 or 1, [N, L], perhaps sparse. Regression: float [N].
+      names: which; by default those of `DEFAULT_METRICS`.
+
+        * single label: accuracy, f1 (of label 1 against the rest), macro_f1 (the mean over labels that are there or
+          predicted), matthews
+        * several labels: exact_match (the share of rows with all labels right), micro_f1, macro_f1
+        * regression: pearson, spearman, mean_squared_error
+
+      threshold: see `predictions`.
+
+    Returns:
+      name -> value. Correlations are NaN where one side is constant; other metrics that are not defined are 0.
+
+    Raises:
+      ValueError: no rows, shapes that do not fit, or an unknown name.
+    """
+    known = _METRICS[problem_type]
+    wanted = DEFAULT_METRICS[problem_type] if names is None else tuple(names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"Unknown metric {unknown[0]!r} for {problem_type}; choose from {', '.join(known)}.")
+    logits = np.asarray(logits)
+    labels = labels if isinstance(labels, SparseRows) else np.asarray(labels)
+    shape = logits.shape if problem_type == "multi_label" else logits.shape[:1]
+    if shape != labels.shape or not len(labels):
+        raise ValueError(f"Predictions of shape {shape} cannot be scored by labels of {labels.shape}.")
+
+    def predicted(begin: int, end: int) -> Array:
+        return predictions(probabilities(logits[begin:end], problem_type), problem_type, threshold)
+
+    if problem_type == "multi_label":
+        counts = LabelCounts.of(labels, predicted)
+        return {name: float(known[name](counts)) for name in wanted}
+    decided = np.concatenate([predicted(begin, end) for begin, end in row_ranges(*logits.shape)])
+    return {name: float(known[name](labels, decided)) for name in wanted}
+
+
+def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
+    """Precision, recall and F1 of each label.
+
+    Args:
+      labels: int [N], or 0 and 1 in [N, L].
+      predicted: of the same shape, from `predictions`.
+      count: L.
+
+    Returns:
+      A score for each of the L labels.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    if labels.ndim == 2:
+        return LabelCounts.of(labels, lambda begin, end: predicted[begin:end]).scores()
+    columns = precision_recall_fscore_support(labels, predicted, labels=range(count), zero_division=0)
+    return [Score(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
+
+
+def confusion_matrix(labels: Array, predicted: Array, count: int) -> NDArray[np.int64]:
+    """How often each label was taken for each: [L, L], a row for each true label, a column for each predicted one."""
+    from sklearn import metrics
+
+    return np.asarray(metrics.confusion_matrix(labels, predicted, labels=range(count)))
+
+
+def _f1(average: str) -> Callable[[Array, Array], float]:
+    def score(labels: Array, predicted: Array) -> float:
+        from sklearn import metrics
+
+        return float(metrics.f1_score(labels, predicted, average=average, zero_division=0))
+
+    return score
+
+
+def _binary_f1(labels: Array, predicted: Array) -> float:
+    return _f1("binary")(labels == 1, predicted == 1)
+
+
+def _accuracy(labels: Array, predicted: Array) -> float:
+    from sklearn import metrics
+
+    return float(metrics.accuracy_score(labels, predicted))
+
+
+def _matthews(labels: Array, predicted: Array) -> float:
+    from sklearn import metrics
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a single label everywhere, which is 0 by definition
+        return float(metrics.matthews_corrcoef(labels, predicted))
+
+
+def _pearson(labels: Array, predicted: Array) -> float:
+    from scipy import stats
+
+    return _correlation(stats.pearsonr, labels, predicted)
+
+
+def _spearman(labels: Array, predicted: Array) -> float:
+    from scipy import stats
+
+    return _correlation(stats.spearmanr, labels, predicted)
+
+
+def _correlation(function: Callable[[Array, Array], Any], labels: Array, predicted: Array) -> float:
+    if np.ptp(labels) == 0 or np.ptp(predicted) == 0:
+        return float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy warns of values that are almost constant
+        return float(function(labels.astype(np.float64), predicted.astype(np.float64)).statistic)
+
+
+def _mean_squared_error(labels: Array, predicted: Array) -> float:
+    return float(np.mean((labels.astype(np.float64) - predicted) ** 2))
+
+
+_METRICS: Mapping[ProblemType, Mapping[str, Callable[..., float]]] = {
+    "single_label": {
+        "accuracy": _accuracy,
+        "f1": _binary_f1,
+        "macro_f1": _f1("macro"),
+        "matthews": _matthews,
+    },
+    "multi_label": {  # of `LabelCounts`
+        "exact_match": operator.attrgetter("exact_match"),
+        "micro_f1": operator.attrgetter("micro_f1"),
+        "macro_f1": operator.attrgetter("macro_f1"),
+    },
+    "regression": {"pearson": _pearson, "spearman": _spearman, "mean_squared_error": _mean_squared_error},
+}
+
+
+def score_of_counts(right: int, found: int, expected: int) -> Score:
+    """The score of counts: `right` of the `found` ones are among the `expected` ones."""
+    return Score(
+        right / found if found else 0.0,
+        right / expected if expected else 0.0,
+        2 * right / (found + expected) if found + expected else 0.0,
+        expected,
+    )

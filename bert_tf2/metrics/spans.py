@@ -1,0 +1,94 @@
+"""Spans in tags, and their precision, recall and F1; no TensorFlow."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bert_tf2.metrics.classification import Score, score_of_counts
+
+
+class Span(NamedTuple):
+    """Tokens `begin` to `end`, both included, of one type."""
+
+    type: str
+    begin: int
+    end: int
+
+
+class SpanScores(NamedTuple):
+    """Scores of spans: over all of them, averaged over types, and for each type that is there or predicted."""
+
+    micro: Score
+    macro: Score
+    per_type: dict[str, Score]
+
+
+def spans(tags: Sequence[str]) -> list[Span]:
+    """The spans that a sentence's tags describe, read as `conlleval` and seqeval's default mode do: leniently.
+
+    A span begins at `B-` or `S-`, after `E-` or `S-`, and also at an `I-` or `E-` whose type is not that of the tag
+    before it; it goes on to the next `O` or the next beginning.
+
+    Args:
+      tags: `"O"`, or one of B, I, E and S, a hyphen and a type (`B-PER`). Without a type it is `"_"`.
+
+    Raises:
+      ValueError: a tag is none of these.
+    """
+    found = []
+    begin = 0
+    previous, kind = "O", ""  # of the tag before
+    for index, tag in enumerate([*tags, "O"]):
+        prefix, this_kind = _parts(tag)
+        begins = prefix != "O" and (prefix in "BS" or previous in "OES" or this_kind != kind)
+        if previous != "O" and (begins or prefix == "O"):
+            found.append(Span(kind, begin, index - 1))
+        if begins:
+            begin = index
+        previous, kind = prefix, this_kind
+    return found
+
+
+def _parts(tag: str) -> tuple[str, str]:
+    if tag == "O":
+        return "O", ""
+    prefix, hyphen, kind = tag[:1], tag[1:2], tag[2:]
+    if prefix not in ("B", "I", "E", "S") or hyphen not in ("", "-"):
+        raise ValueError(f"{tag!r} is no tag; expected O, or one of B-, I-, E- and S- with a type behind it.")
+    return prefix, kind or "_"
+
+
+def span_scores(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> SpanScores:
+    """Precision, recall and F1 of spans: right is what has the true type, begin and end (seqeval, default mode).
+
+    Args:
+      true: tags of each sentence; see `spans`.
+      predicted: likewise, as many for each sentence.
+
+    Returns:
+      Scores; `macro` is the plain mean over types, all 0 where there are none.
+
+    Raises:
+      ValueError: numbers of sentences or tags differ, or a tag is no tag.
+    """
+    if [len(tags) for tags in true] != [len(tags) for tags in predicted]:
+        raise ValueError("There have to be as many predicted tags as true ones in each sentence.")
+    expected, found, right = Counter[str](), Counter[str](), Counter[str]()
+    for true_tags, predicted_tags in zip(true, predicted, strict=True):
+        true_spans, predicted_spans = set(spans(true_tags)), set(spans(predicted_tags))
+        expected.update(span.type for span in true_spans)
+        found.update(span.type for span in predicted_spans)
+        right.update(span.type for span in true_spans & predicted_spans)
+    per_type = {kind: score_of_counts(right[kind], found[kind], expected[kind]) for kind in sorted({*expected, *found})}
+    micro = score_of_counts(right.total(), found.total(), expected.total())
+    return SpanScores(micro, _mean(list(per_type.values())), per_type)
+
+
+def _mean(scores: Sequence[Score]) -> Score:
+    count = len(scores) or 1
+    return Score(
+        sum(score.precision for score in scores) / count,
+        sum(score.recall for score in scores) / count,
+        sum(score.f1 for score in scores) / count,
+        sum(score.support for score in scores),
+    )

@@ -1,0 +1,193 @@
+"""Exact match and F1 as SQuAD's official evaluation scripts count them, 1.1 and 2.0; no TensorFlow.
+
+An answer is as good as the best of its comparisons with the right answers. Both are compared in lower case, without
+punctuation and without `a`, `an` and `the`. Chinese is compared as `squad_chinese` says.
+"""
+
+import logging
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from bert_tf2.errors import InputError
+from bert_tf2.metrics import squad_chinese
+
+logger = logging.getLogger(__name__)
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def evaluate(
+    gold: Mapping[str, Sequence[str]],
+    predictions: Mapping[str, str],
+    *,
+    version_2_with_negative: bool = False,
+    language: str = "en",
+    null_odds: Mapping[str, float] | None = None,
+    best_texts: Mapping[str, str] | None = None,
+) -> dict[str, float]:
+    """Compares predictions with the right answers.
+
+    Args:
+      gold: the right answers of each question, by id; none where there is no answer.
+      predictions: what was predicted, "" for no answer. A question that is not there scores 0.
+      version_2_with_negative: count as for 2.0.
+      language: "zh" compares as CMRC 2018 does.
+      null_odds: for each question by how much "no answer" scores above the best answer. With these, the threshold is
+        sought above which "" should have been predicted; 2.0 alone.
+      best_texts: the best answer to each question that is not ""; the threshold is sought with these. Without, with
+        `predictions`, as the official script does: where they have "", any threshold leaves it.
+
+    Returns:
+      1.1: `exact_match` and `f1`, in percent.
+      2.0: `exact`, `f1`, `total`; the same with `HasAns_` for the questions that have an answer and with `NoAns_` for
+      the others, where there are any; with `null_odds`, `best_exact`, `best_exact_thresh`, `best_f1` and
+      `best_f1_thresh`. Predictions count as they are: the official script given odds would moreover take those with
+      odds above 1 for "".
+
+    Raises:
+      InputError: there is no question, or on 1.1 one without a right answer.
+    """
+    if not gold:
+        raise InputError("There are no questions to score.")
+    missing = [identity for identity in gold if identity not in predictions]
+    if missing:
+        logger.warning("Questions without a prediction, which score 0: %d, %s for one.", len(missing), missing[0])
+    if not version_2_with_negative:
+        without = next((identity for identity, answers in gold.items() if not answers), None)
+        if without is not None:
+            raise InputError(
+                f"Question {without} has no right answer: this is SQuAD 2.0; give --version_2_with_negative."
+            )
+        exact, f1 = _scores(gold, predictions, _CHINESE_1 if language == "zh" else _SQUAD_1)
+        return {"exact_match": _percent(exact.values()), "f1": _percent(f1.values())}
+
+    compare = _CHINESE_2 if language == "zh" else _SQUAD_2
+    answers = {
+        identity: [text for text in texts if compare.normalize(text)] or [""] for identity, texts in gold.items()
+    }
+    exact, f1 = _scores(answers, predictions, compare)
+    results: dict[str, float] = {
+        "exact": _percent(exact.values()),
+        "f1": _percent(f1.values()),
+        "total": len(gold),
+    }
+    has_answer = {identity: bool(texts) for identity, texts in gold.items()}
+    for name, wanted in (("HasAns", True), ("NoAns", False)):
+        ids = [identity for identity, has in has_answer.items() if has == wanted]
+        if ids:
+            results[f"{name}_exact"] = _percent(exact[identity] for identity in ids)
+            results[f"{name}_f1"] = _percent(f1[identity] for identity in ids)
+            results[f"{name}_total"] = len(ids)
+    if null_odds is not None:
+        texts = predictions
+        if best_texts is not None:
+            texts = best_texts
+            exact, f1 = _scores(answers, texts, compare)
+        for name, scores in (("exact", exact), ("f1", f1)):
+            best, threshold = best_threshold(scores, texts, null_odds, has_answer)
+            results[f"best_{name}"], results[f"best_{name}_thresh"] = best, threshold
+    return results
+
+
+def best_threshold(
+    scores: Mapping[str, float],
+    texts: Mapping[str, str],
+    null_odds: Mapping[str, float],
+    has_answer: Mapping[str, bool],
+) -> tuple[float, float]:
+    """The threshold of `null_odds` above which predicting "" scores best.
+
+    The questions are taken in the order of their odds. Each that is answered, and not by "", gains its score where it
+    has an answer and loses one question that "" would have got right where it has none.
+
+    Args:
+      scores: of each question, from 0 to 1, if it is answered with its text.
+      texts: what is answered.
+      null_odds: of each question.
+      has_answer: whether each has an answer.
+
+    Returns:
+      The score in percent, and the threshold (0 where nothing is better than always "").
+    """
+    best = current = float(sum(not has for has in has_answer.values()))
+    threshold = 0.0
+    for identity in sorted(null_odds, key=lambda identity: null_odds[identity]):
+        if identity not in scores or identity not in texts:
+            continue
+        if has_answer[identity]:
+            current += scores[identity]
+        elif texts[identity]:
+            current -= 1
+        if current > best:
+            best, threshold = current, null_odds[identity]
+    return 100.0 * best / len(scores), threshold
+
+
+def normalized(text: str) -> str:
+    """Lower case, without ASCII punctuation and English articles, single blanks between words."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact(gold: str, predicted: str) -> float:
+    """1 where the two are the same answer, else 0."""
+    return float(normalized(gold) == normalized(predicted))
+
+
+def f1_of_1(gold: str, predicted: str) -> float:
+    """The harmonic mean of how much of either is in the other, counted in words, as for 1.1."""
+    gold_words, words = normalized(gold).split(), normalized(predicted).split()
+    same = (Counter(words) & Counter(gold_words)).total()
+    if not same:
+        return 0.0
+    precision, recall = same / len(words), same / len(gold_words)
+    return 2 * precision * recall / (precision + recall)
+
+
+def f1_of_2(gold: str, predicted: str) -> float:
+    """As for 2.0: moreover, two answers without any word are the same."""
+    if not (normalized(gold) and normalized(predicted)):
+        return exact(gold, predicted)
+    return f1_of_1(gold, predicted)
+
+
+def _chinese_f1_of_2(gold: str, predicted: str) -> float:
+    if not (squad_chinese.normalized(gold) and squad_chinese.normalized(predicted)):
+        return squad_chinese.exact(gold, predicted)
+    return squad_chinese.f1(gold, predicted)
+
+
+class _Comparison(NamedTuple):
+    normalize: Callable[[str], str]
+    exact: Callable[[str, str], float]
+    f1: Callable[[str, str], float]
+
+
+_SQUAD_1 = _Comparison(normalized, exact, f1_of_1)
+_SQUAD_2 = _Comparison(normalized, exact, f1_of_2)
+_CHINESE_1 = _Comparison(squad_chinese.normalized, squad_chinese.exact, squad_chinese.f1)
+_CHINESE_2 = _Comparison(squad_chinese.normalized, squad_chinese.exact, _chinese_f1_of_2)
+
+
+def _scores(
+    gold: Mapping[str, Sequence[str]], texts: Mapping[str, str], compare: _Comparison
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Exact match and F1 of each question, from 0 to 1."""
+    found_exact, found_f1 = {}, {}
+    for identity, answers in gold.items():
+        text = texts.get(identity)
+        found_exact[identity] = 0.0 if text is None else max(compare.exact(answer, text) for answer in answers)
+        found_f1[identity] = 0.0 if text is None else max(compare.f1(answer, text) for answer in answers)
+    return found_exact, found_f1
+
+
+def _percent(scores: Iterable[float]) -> float:
+    total = 0.0
+    count = 0
+    for score in scores:  # not `sum`, which newer Pythons round differently
+        total += score
+        count += 1
+    return 100.0 * total / count

@@ -1,0 +1,129 @@
+"""The pre-training model: the encoder, the masked-LM head, the next-sentence head or none, and their losses.
+
+Shapes: `B` batch, `P` predictions, `V` vocabulary. Follows google-research/bert `run_pretraining.py`.
+"""
+
+import functools
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.modeling import encoder, heads
+from bert_tf2.modeling.task_model import Batch, Weighted
+
+# The original divides the masked-LM loss by the sum of the weights plus this.
+_MASKED_LM_WEIGHT_EPSILON = 1e-5
+
+
+class PretrainingModel:
+    """The encoder with one head or both, and their losses: a `task_model.Task`.
+
+    Args:
+      config: the encoder's sizes.
+      with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
+        as it is.
+      recompute: see `encoder.BertModel`.
+    """
+
+    def __init__(self, config: BertConfig, with_next_sentence: bool = True, recompute: bool = False) -> None:
+        self.bert = encoder.BertModel(config, recompute)
+        self.masked_lm = heads.MaskedLMHead(config, name="masked_lm")
+        self.next_sentence = heads.NextSentenceHead(config, name="next_sentence") if with_next_sentence else None
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Of the tasks that there are."""
+        masked_lm = ("masked_lm_loss", "masked_lm_accuracy")
+        return (*masked_lm, "next_sentence_loss", "next_sentence_accuracy") if self.next_sentence else masked_lm
+
+    @functools.cached_property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by Google's names."""
+        return {
+            **self.bert.named_variables(),
+            **self.masked_lm.named_variables(),
+            **(self.next_sentence.named_variables() if self.next_sentence else {}),
+        }
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_features`.
+
+        Returns:
+          Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` (`[B*Q, 2]` for packed rows) or
+          None.
+        """
+        masked, first = self._encoded(batch, dropout_seed)
+        masked_lm = self.masked_lm.logits(_as_matrix(masked), tf.convert_to_tensor(self.bert.embedding_table))
+        return masked_lm, self._next_sentence_logits(first)
+
+    def _encoded(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Hidden states at the masked positions, `[B, P, H]`, and at the start of each sequence, `[B, 1 or Q, H]`.
+
+        The last layer is computed at these positions alone.
+        """
+        masked_positions = tf.cast(batch["masked_lm_positions"], tf.int32)
+        starts = tf.cast(batch.get("sequence_starts", tf.zeros_like(masked_positions[:, :1])), tf.int32)
+        outputs = self.bert(
+            batch["input_ids"],
+            batch.get("input_mask"),
+            batch["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+            position_ids=batch.get("position_ids"),
+            sequence_ids=batch.get("sequence_ids"),
+            output_positions=tf.concat([starts, masked_positions], axis=1),
+        )
+        sequences = tf.shape(starts)[1] if starts.shape[1] is None else starts.shape[1]
+        return outputs.sequence_output[:, sequences:], outputs.sequence_output[:, :sequences]
+
+    def _next_sentence_logits(self, first: tf.Tensor) -> tf.Tensor | None:
+        if self.next_sentence is None:
+            return None
+        return self.next_sentence(self.bert.pooler(_as_matrix(first)))
+
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Sum of the prediction weights, and number of examples."""
+        return {
+            "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
+            "next_sentence": tf.reduce_sum(heads.example_weights(batch)),
+        }
+
+    def loss(
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """Masked-LM loss, plus next-sentence loss where there is that head; see `task_model.Task.loss`."""
+        masked, first = self._encoded(batch, dropout_seed)
+        masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
+        masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
+        losses, right = self.masked_lm.losses(
+            _as_matrix(masked),
+            tf.convert_to_tensor(self.bert.embedding_table),
+            masked_ids,
+            fuse=encoder.fuses(self.bert.config, dropout_seed),
+        )
+        masked_lm, masked_right = tf.reduce_sum(losses * masked_weights), tf.reduce_sum(right * masked_weights)
+        masked_weight = tf.reduce_sum(masked_weights)
+        loss = masked_lm / (loss_weights["masked_lm"] + _MASKED_LM_WEIGHT_EPSILON)
+        metrics = {"masked_lm_loss": (masked_lm, masked_weight), "masked_lm_accuracy": (masked_right, masked_weight)}
+        next_sentence_logits = self._next_sentence_logits(first)
+        if next_sentence_logits is None:
+            return loss, metrics
+
+        next_labels = tf.reshape(batch["next_sentence_labels"], [-1])  # [B]
+        example_weights = heads.example_weights(batch)  # [B]
+        next_sentence = tf.reduce_sum(heads.cross_entropy(next_sentence_logits, next_labels) * example_weights)
+        next_right = tf.reduce_sum(heads.correct(next_sentence_logits, next_labels) * example_weights)
+        examples = tf.reduce_sum(example_weights)
+        loss += next_sentence / loss_weights["next_sentence"]
+        return loss, {
+            **metrics,
+            "next_sentence_loss": (next_sentence, examples),
+            "next_sentence_accuracy": (next_right, examples),
+        }
+
+
+def _as_matrix(x: tf.Tensor) -> tf.Tensor:
+    """`[B, Q, H] -> [B*Q, H]`."""
+    return tf.reshape(x, [-1, x.shape[2]])

@@ -1,0 +1,123 @@
+"""The model for question answering: encoder, two scores for each token, and the loss.
+
+Shapes: `B` batch, `S` sequence, `H` hidden. Follows google-research/bert `run_squad.py`.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.modeling import encoder, heads
+from bert_tf2.modeling.task_model import Batch, Weighted
+
+START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
+START_LOGITS, END_LOGITS = "start_logits", "end_logits"
+
+NO_CANDIDATE_LOGIT = -1e30
+"""Of a position that is no candidate for an answer: below all others, and finite, as the model's own logits must be."""
+
+
+class SpanHead(keras.layers.Layer):
+    """Two scores for each token: that the answer begins with it, and that it ends with it."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**options)
+        self.output_weights = self.add_weight(
+            name="output_weights", shape=(2, config.hidden_size), initializer=encoder.truncated_normal(0.02)
+        )
+        # In float32 under every policy: it is added to float32 scores.
+        self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros", autocast=False)
+        self.built = True
+
+    def call(self, sequence_output: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`sequence_output [B, S, H] -> start and end logits, each float32 [B, S]`."""
+        shape = tf.shape(sequence_output)
+        flat = tf.reshape(sequence_output, [-1, sequence_output.shape[2]])  # [B*S, H]
+        scores = tf.matmul(self.output_weights, flat, transpose_b=True)  # [2, B*S]
+        scores = tf.cast(scores, tf.float32) + tf.convert_to_tensor(self.output_bias)[:, None]
+        start, end = tf.unstack(tf.reshape(scores, [2, shape[0], shape[1]]))
+        return start, end
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Under Google's names, `cls/squad/...`."""
+        return {"cls/squad/output_weights": self.output_weights, "cls/squad/output_bias": self.output_bias}
+
+
+class SpanModel:
+    """The encoder with a span head on it: a `task_model.Task`.
+
+    Its loss is the mean over windows of half the cross-entropy of the answer's first token plus half that of its last
+    one. Where a window has no answer, both are [CLS].
+
+    Args:
+      config: the encoder's sizes.
+      recompute: see `encoder.BertModel`.
+      over_padding: whether the softmax of the loss is over all positions of a batch, as in the original, whose batches
+        are as long as `max_seq_length`; else it is over the tokens alone, whatever the length of the batch.
+    """
+
+    def __init__(self, config: BertConfig, recompute: bool = False, over_padding: bool = True) -> None:
+        self.bert = encoder.BertModel(config, recompute)
+        self.span = SpanHead(config, name="span")
+        self._over_padding = over_padding
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The share of windows of which both ends are right."""
+        return ("accuracy",)
+
+    @functools.cached_property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by Google's names. The pooler, without effect here, is among them, as in the original."""
+        return {**self.bert.named_variables(), **self.span.named_variables()}
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Start and end scores of a batch with `input_ids`, `input_mask`, `segment_ids`: each float32 `[B, S]`."""
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            batch["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+        )
+        return self.span(outputs.sequence_output)
+
+    def outputs(self, batch: Batch, size: int, with_padding: bool = False) -> dict[str, tf.Tensor]:
+        """For prediction: logits of `size` positions, float32 `[B, size]`.
+
+        Args:
+          batch: windows of at most `size` positions.
+          size: positions of the result.
+          with_padding: whether padding in the batch has its own logits, as in the original, or `NO_CANDIDATE_LOGIT`,
+            which padding up to `size` always has.
+        """
+        found = {}
+        for name, logits in zip((START_LOGITS, END_LOGITS), self.logits(batch), strict=True):
+            if not with_padding:
+                logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
+            room = [[0, 0], [0, size - tf.shape(logits)[1]]]
+            found[name] = tf.pad(logits, room, constant_values=NO_CANDIDATE_LOGIT)
+        return found
+
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """How many windows the batch has."""
+        return {"rows": tf.reduce_sum(heads.example_weights(batch))}
+
+    def loss(
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """The mean of the windows' losses; see `task_model.Task.loss`."""
+        rows = heads.example_weights(batch)
+        losses, right = tf.zeros_like(rows), rows
+        for logits, name in zip(self.logits(batch, dropout_seed), (START_POSITIONS, END_POSITIONS), strict=True):
+            if not self._over_padding:
+                logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
+            losses += heads.cross_entropy(logits, batch[name]) / 2
+            right *= heads.correct(logits, batch[name])
+        return tf.reduce_sum(losses * rows) / loss_weights["rows"], {
+            "accuracy": (tf.reduce_sum(right), tf.reduce_sum(rows))
+        }

@@ -1,0 +1,57 @@
+"""What a model is made of, for people; knows no TensorFlow."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bert_tf2.configs.model import BertConfig
+
+if TYPE_CHECKING:
+    import keras
+
+
+def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"]) -> str:
+    """The architecture on one screen: sizes, and parameters of each block.
+
+    Args:
+      config: the encoder's.
+      named_variables: the encoder's, and those of any heads.
+    """
+
+    def count(*prefixes: str) -> int:
+        return sum(math.prod(v.shape) for name, v in named_variables.items() if name.startswith(prefixes))
+
+    first = "bert/encoder/layer_0"
+    layers, hidden = config.num_hidden_layers, config.hidden_size
+    rows = [
+        ("embeddings", count("bert/embeddings/")),
+        (f"  word_embeddings [{config.vocab_size}, {hidden}]", count("bert/embeddings/word_")),
+        (
+            f"  position_embeddings [{config.max_position_embeddings}, {hidden}]",
+            count("bert/embeddings/pos"),
+        ),
+        (f"  token_type_embeddings [{config.type_vocab_size}, {hidden}]", count("bert/embeddings/token")),
+        ("  LayerNorm", count("bert/embeddings/LayerNorm")),
+        (f"encoder, {layers} layer{'s' * (layers > 1)}", count("bert/encoder/")),
+        ("  one layer", count(f"{first}/")),
+        ("    query, key, value", count(f"{first}/attention/self/")),
+        ("    attention output, LayerNorm", count(f"{first}/attention/output/")),
+        (f"    feed-forward {config.intermediate_size}", count(f"{first}/intermediate/", f"{first}/output/dense")),
+        ("    LayerNorm", count(f"{first}/output/LayerNorm")),
+        ("pooler", count("bert/pooler/")),
+    ]
+    heads = {name.rsplit("/", 1)[0] for name in named_variables if not name.startswith("bert/")}
+    for head in sorted({"/".join(name.split("/")[:2]) for name in heads}):
+        rows.append((f"head {head}", count(head)))
+    total = count("")
+    rows.append(("total", total))
+    title = (
+        f"BERT: {layers} layers, hidden {hidden}, {config.num_attention_heads} heads of {config.head_size}, "
+        f"feed-forward {config.intermediate_size} ({config.hidden_act}), {config.max_position_embeddings} positions"
+    )
+    lines = [f"{name:<44}{parameters:>14,}{parameters / total:>8.1%}" for name, parameters in rows]
+    memory = (
+        f"{total * 4 / 2**20:,.0f} MiB of float32 weights, four times that in training with BERT's Adam (gradient, "
+        "adam_m, adam_v)"
+    )
+    return "\n".join([title, f"{'block':<44}{'parameters':>14}{'share':>8}", *lines, memory])

@@ -1,0 +1,102 @@
+"""The tagger: encoder, head, and its loss.
+
+Shapes: `B` batch, `S` sequence, `H` hidden, `L` labels.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.modeling import encoder, heads
+from bert_tf2.modeling.task_model import Batch, Weighted
+
+TAGS = "tag_ids"
+"""In a batch: 1 + the label of the word that begins at a position, 0 where none does; int32 `[B, S]`."""
+
+
+class TaggingModel:
+    """The encoder with a tagger on it: a `task_model.Task`.
+
+    Its loss is the mean cross-entropy over the first pieces of words. No gradient reaches the pooler, which stays as it
+    is.
+
+    Args:
+      config: the encoder's sizes.
+      labels: `L`.
+      class_weights: how much words of each label count, [L]; the mean is divided by their sum.
+      recompute: see `encoder.BertModel`.
+    """
+
+    metric_names = ("accuracy",)
+
+    def __init__(
+        self,
+        config: BertConfig,
+        labels: int,
+        class_weights: Sequence[float] | None = None,
+        recompute: bool = False,
+    ) -> None:
+        self.bert = encoder.BertModel(config, recompute)
+        self.tagger = heads.ClassifierHead(config, labels, name="tagger")
+        self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
+
+    @functools.cached_property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by Google's names; the head's are a classifier's."""
+        return {**self.bert.named_variables(), **self.tagger.named_variables()}
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Scores of each position of a batch with `input_ids` and `input_mask`: float32 `[B*S, L]`."""
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+        )
+        hidden = outputs.sequence_output
+        return self.tagger(tf.reshape(hidden, [-1, hidden.shape[2]]), dropout_seed)
+
+    def losses(self, logits: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """The cross-entropy of each position, 0 where no word begins.
+
+        Args:
+          logits: float32 `[B*S, L]`.
+          batch: with `TAGS`.
+
+        Returns:
+          float32 `[B*S]`.
+        """
+        labels = tf.maximum(_tags(batch) - 1, 0)
+        return heads.cross_entropy(logits, labels) * _is_word(batch)
+
+    def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """How much the words of the batch count in all."""
+        return {"words": tf.reduce_sum(self._weights(batch))}
+
+    def loss(
+        self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Weighted]]:
+        """The mean of the words' losses; see `task_model.Task.loss`."""
+        logits = self.logits(batch, dropout_seed)
+        loss = tf.reduce_sum(self.losses(logits, batch) * self._weights(batch)) / loss_weights["words"]
+        words = _is_word(batch)
+        right = tf.reduce_sum(heads.correct(logits, _tags(batch) - 1) * words)
+        return loss, {"accuracy": (right, tf.reduce_sum(words))}
+
+    def _weights(self, batch: Batch) -> tf.Tensor:
+        """How much each position counts: float32 `[B*S]`."""
+        if self._class_weights is None:
+            return _is_word(batch)
+        return tf.gather(tf.constant((0.0, *self._class_weights)), _tags(batch))
+
+
+def _tags(batch: Batch) -> tf.Tensor:
+    return tf.reshape(batch[TAGS], [-1])  # [B*S]
+
+
+def _is_word(batch: Batch) -> tf.Tensor:
+    """1 where a word begins, else 0: float32 `[B*S]`. Padding and rows that fill up a batch have no words."""
+    return tf.cast(_tags(batch) > 0, tf.float32)

@@ -1,0 +1,69 @@
+"""Compiled code that masks the rows of `full_sentences`: with the rules and the draws of pairs."""
+
+import random
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bert_tf2.numba_support import compiled
+from bert_tf2.pretraining_data._instances_numba import Rules, Scratch, mask_tokens, put_down, scratch
+from bert_tf2.pretraining_data._random_numba import State, take_over
+from bert_tf2.tokenization.sequences import SPECIAL_IN_TEXT
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+class Predictions(NamedTuple):
+    """Where to put what is masked in R rows.
+
+    Attributes:
+      counts: int32 [R], masked positions of each row.
+      positions: int32 [R * most of a row], those of all rows one after the other, ascending in each.
+      replacements: int32, as positions: what is shown there.
+    """
+
+    counts: Array
+    positions: Array
+    replacements: Array
+
+
+def room_for(rows: int, most: int) -> Predictions:
+    """Room for `rows` rows with up to `most` masked positions each."""
+    return Predictions(np.empty(rows, np.int32), np.empty(rows * most, np.int32), np.empty(rows * most, np.int32))
+
+
+@compiled
+def mask_rows(
+    token_ids: Array, starts: Array, lengths: Array, rules: Rules, scratch: Scratch, out: Predictions, state: State
+) -> int:
+    """Masks rows.
+
+    Args:
+      token_ids: int32.
+      starts: int64 [R], where each row begins in token_ids, `[CLS]` and the last `[SEP]` not counted.
+      lengths: int32 [R], tokens of each row, those two not counted.
+      rules: those of `_instances_numba`.
+      scratch: room for a row.
+      out: with room for R rows.
+      state: of the random number generator.
+
+    Returns:
+      How many positions of all rows are masked.
+    """
+    tokens, shown, words = scratch
+    predictions = 0
+    for row in range(len(starts)):
+        length = lengths[row] + SPECIAL_IN_TEXT
+        tokens[0], tokens[length - 1] = rules.cls, rules.sep
+        tokens[1 : length - 1] = token_ids[starts[row] : starts[row] + lengths[row]]
+        out.counts[row] = mask_tokens(tokens, length, rules.wanted[length], rules, words, shown, state)
+        put_down(shown, length, words, out.positions, out.replacements, predictions)
+        predictions += out.counts[row]
+    return predictions
+
+
+def try_out() -> None:
+    """Compiles, or loads, all that `full_sentences` calls."""
+    rules = Rules(2, 0.5, np.ones(6, np.int64), np.zeros(1, np.int32), np.zeros(4, np.uint8), 1, 2, 3)
+    row = np.zeros(1, np.int32), np.zeros(1, np.int64), np.ones(1, np.int32)
+    mask_rows(*row, rules, scratch(5), room_for(1, 1), take_over(random.Random(0)))

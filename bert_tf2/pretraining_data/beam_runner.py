@@ -1,0 +1,45 @@
+"""The groups of create_pretraining_data.py on Apache Beam: the same files, made by many machines."""
+
+import logging
+from collections.abc import Callable
+
+from bert_tf2.errors import InputError
+from bert_tf2.pretraining_data.shard import Job, Summary, make
+
+logger = logging.getLogger(__name__)
+
+
+def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list[str]) -> None:
+    """Makes jobs in a pipeline; what they write is what `make` writes anywhere.
+
+    Input, vocabulary and output have to be under the same paths on all workers (a shared file system).
+
+    Args:
+      jobs: what to make.
+      finished: called with each job and its summary, at the end.
+      options: Beam's own, for example `["--runner=FlinkRunner", "--flink_master=..."]`.
+
+    Raises:
+      InputError: Beam is not installed, or a job left no result here.
+    """
+    try:
+        import apache_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
+        raise InputError("--runner needs Apache Beam: python -m pip install 'bert-tf2[beam]'.") from None
+    with apache_beam.Pipeline(options=PipelineOptions(options)) as pipeline:
+        # Reshuffle, or the runner would make all groups in the one place where the list of them is.
+        _ = (
+            pipeline
+            | "groups" >> apache_beam.Create(jobs)
+            | "spread" >> apache_beam.Reshuffle()
+            | "make records" >> apache_beam.Map(make)
+        )
+    for job in jobs:
+        summary = job.finished()
+        if summary is None:
+            raise InputError(
+                f"{job.outputs[0]} was made on a worker but is not here; input and output have to be on a file system "
+                "that all workers share."
+            )
+        finished(job, summary)

@@ -1,0 +1,90 @@
+"""Output files that hold the records of all groups, one group after the other."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from bert_tf2.io import atomic
+from bert_tf2.pretraining_data.shard import Job
+
+
+class JoinedOutputs:
+    """The files that were named, put together from the groups' files; they appear, all of them, in the end.
+
+    Each group is appended as soon as it is its turn, while others are still being made.
+
+    Args:
+      paths: the files; none where the groups' files are to stay as they are.
+      jobs: all groups, in order; each has an output for each path.
+      made: the indexes of those that are made already.
+
+    Raises:
+      InputError: see `atomic.check_output`.
+    """
+
+    def __init__(self, paths: Sequence[str], jobs: Sequence[Job], made: Iterable[int]) -> None:
+        self._paths, self._jobs = paths, jobs
+        self._outputs = atomic.Files(paths)
+        self._open: list[IO[bytes]] = []
+        self._made = set(made)
+        self._next = 0  # of the jobs, to be appended
+
+    def __enter__(self) -> Self:
+        self._outputs.__enter__()
+        return self
+
+    def add(self, job: Job) -> None:
+        """Takes note that a job is made.
+
+        Raises:
+          OSError: an output cannot be written.
+        """
+        self._made.add(job.group.index)
+        if len(self._jobs) > 1:  # a single group needs no copy, see `finish`
+            while self._next in self._made:
+                self._append(self._jobs[self._next])
+
+    def _append(self, job: Job) -> None:
+        """Both TFRecord files and gzip files can be joined as they are."""
+        if not self._open:
+            self._open = [open(path, "xb") for path in self._outputs.unfinished]  # noqa: SIM115 (closed below)
+        for number, (whole, part) in enumerate(zip(self._open, job.outputs, strict=False)):
+            with open(part, "rb") as source, self._outputs.naming(number):
+                shutil.copyfileobj(source, whole, 2**20)
+                whole.flush()
+                os.fsync(whole.fileno())  # now, while others are being made
+        self._next += 1
+
+    def finish(self) -> None:
+        """Gives the files their names, when all jobs are made.
+
+        Raises:
+          OSError: an output cannot be written.
+        """
+        if not self._paths:
+            return
+        if len(self._jobs) == 1:
+            for part, path in zip(self._jobs[0].outputs, self._paths, strict=True):
+                os.replace(part, path)
+            return
+        for job in self._jobs[self._next :]:
+            self._append(job)
+        self._outputs.commit()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._open:
+            with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
+                file.close()
+        self._outputs.__exit__()
+
+
+def remove(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Removes files that may be there."""
+    for path in paths:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,310 @@
+"""Text files to files of pre-training records, as create_pretraining_data.py of google-research/bert made them.
+
+Input of any size: it is taken in groups (`text_shards`), each made as if it were the whole input, by one process or
+several. What comes out depends on the input, the flags and the size of the groups alone.
+"""
+
+import contextlib
+import dataclasses
+import glob
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import atomic, json_files, locks, run_files, text_shards
+from bert_tf2.io.progress import Progress, duration
+from bert_tf2.pretraining_data import shard
+from bert_tf2.pretraining_data.config import PretrainingDataConfig
+from bert_tf2.pretraining_data.merge import JoinedOutputs, remove
+from bert_tf2.pretraining_data.shard import Job, Summary
+from bert_tf2.tokenization.auto import VocabularyFile
+from bert_tf2.tokenization.vocab_case import warn_of_case
+
+logger = logging.getLogger(__name__)
+
+_UNKNOWN_SHARE = 0.05
+_OUTPUTS_SHOWN = 8
+
+
+Finished = Callable[[Job, Summary], None]
+Runner = Callable[[list[Job], Finished], None]
+
+
+def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None = None) -> Summary:
+    """Reads text, makes masked and paired instances, writes them as records.
+
+    The output files that were named appear together, at the end; part files of a folder one by one, each when it is
+    whole.
+
+    Args:
+      config: what to do.
+      runner: makes jobs and reports each with its summary; this machine's processes by default.
+
+    Returns:
+      The sums over all groups.
+
+    Raises:
+      InputError: no usable text in the input, a file that cannot be read, a vocabulary that lacks a special token, a
+        worker that died, another process that writes the same.
+      OSError: an output cannot be written.
+    """
+    started = time.monotonic()
+    _warn_of_vocabulary(config)
+    groups = text_shards.plan(config.inputs, config.group_bytes)
+    jobs = [_job(config, group, len(groups)) for group in groups]
+    with _locked(config):
+        return _create(config, jobs, runner, started)
+
+
+@contextlib.contextmanager
+def _locked(config: PretrainingDataConfig) -> Iterator[None]:
+    """Inside, the outputs are this process's alone to write."""
+    paths = [folder / run_files.LOCK] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
+    with contextlib.ExitStack() as stack:
+        for path, output in zip(paths, sorted(config.outputs), strict=True):
+            stack.enter_context(locks.held(path, f"writes {output}", "give another --output_file", remove=True))
+        yield
+
+
+def _lock_of(path: str) -> Path:
+    return Path(path).with_name(f".{Path(path).name}.lock")
+
+
+def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | None, started: float) -> Summary:
+    """`create_pretraining_data` once the jobs are known and the outputs locked."""
+    _check_folder(config, jobs)
+    if config.resume and (summary := _made_before(config, jobs)) is not None:
+        _remove_groups(config)
+        logger.info("Nothing to do: an earlier run of the same command has finished %s.", config.output_file)
+        return summary
+    done = {job.group.index: summary for job in jobs if config.resume and (summary := job.finished()) is not None}
+    left = [job for job in jobs if job.group.index not in done]
+    remove(job.marker for job in left)
+    _remove_unfinished(config, left)
+    try:
+        with _naming_outputs(config, jobs):
+            _make(config, jobs, done, runner)
+    except BaseException:
+        if kept := sum(job.finished() is not None for job in jobs):
+            logger.info("%d of %d groups are done; the same command with --resume goes on.", kept, len(jobs))
+        raise
+    finally:
+        _remove_unfinished(config, left)
+    summary = Summary.add(done.values())
+    _report(config, jobs, summary, time.monotonic() - started)
+    _remove_groups(config)
+    return summary
+
+
+@contextlib.contextmanager
+def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[None]:
+    """Errors name the outputs as the user does, not the groups' hidden files."""
+    try:
+        yield
+    except OSError as error:
+        for job in jobs:
+            outputs = job.outputs if config.output_folder else config.outputs
+            named = dict(zip((*job.outputs, job.marker), (*outputs, outputs[0]), strict=True))
+            if error.filename in named:
+                raise atomic.cannot_be_written(named[error.filename], error) from error
+        raise
+
+
+def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summary], runner: Runner | None) -> None:
+    """Makes the jobs that are not in `done`, where their summaries go, and the outputs of all."""
+    left = [job for job in jobs if job.group.index not in done]
+    if done:
+        logger.info("%d of %d groups are there from an earlier run.", len(done), len(jobs))
+    elif len(jobs) > 1:
+        logger.info("%d groups of about %.3g MB, each made by itself.", len(jobs), config.group_bytes / 1e6)
+    size, size_left = (sum(job.group.size for job in some) for some in (jobs, left))
+    shown = len(jobs) > 1 and runner is None
+    with (
+        JoinedOutputs([] if config.output_folder else config.outputs, jobs, done) as outputs,
+        Progress("Making records", size, unit="byte", initial=size - size_left, shown=shown) as progress,
+    ):
+        worked = 0.0
+
+        def advance(size: float) -> None:
+            nonlocal worked
+            before, worked = worked, worked + size
+            progress.update(round(worked) - round(before))
+
+        def finished(job: Job, summary: Summary) -> None:
+            done[job.group.index] = summary
+            sums = Summary.add(done.values())
+            progress.update(0, f"{sums.documents:,} documents, {sums.instances:,} instances")
+            outputs.add(job)
+
+        if runner:
+            runner(left, finished)
+        elif config.num_workers > 1 and len(left) > 1:
+            from bert_tf2.pretraining_data import local_runner
+
+            local_runner.run(left, finished, advance, config.num_workers)
+        else:
+            for job in left:
+                finished(job, shard.make(job, advance))
+        if not any(summary.documents for summary in done.values()):
+            remove(path for job in jobs for path in (*job.outputs, job.marker))
+            raise InputError(
+                f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank "
+                "line between documents."
+            )
+        outputs.finish()
+
+
+def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
+    """The summary of an earlier run, if it had the same input and flags and all that it wrote is there."""
+    try:
+        left = json_files.read(config.summary_file)
+        if left["fingerprint"] != _fingerprint(jobs) or left["sizes"] != _sizes(_outputs(config, jobs)):
+            return None
+        return Summary(**{field.name: left[field.name] for field in dataclasses.fields(Summary)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fingerprint(jobs: list[Job]) -> str:
+    return hashlib.sha256("".join(job.fingerprint for job in jobs).encode()).hexdigest()
+
+
+def _sizes(paths: list[str]) -> list[int]:
+    return [os.path.getsize(path) for path in paths]
+
+
+def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
+    return [output for job in jobs for output in job.outputs] if config.output_folder else config.outputs
+
+
+def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
+    """Removes what a run that was stopped has left of the outputs, half-written."""
+    paths = [path for job in jobs for path in (*job.outputs, job.marker)]
+    remove(left for path in (*paths, *config.outputs) for left in atomic.unfinished(path))
+
+
+def _remove_groups(config: PretrainingDataConfig) -> None:
+    """Removes what is of use only until all groups are made, also what runs with other groups may have left."""
+    if folder := config.output_folder:
+        remove(folder.glob(".part-*-of-*.json"))
+    for path in [] if config.output_folder else map(Path, config.outputs):
+        remove(path.parent.glob(f".{glob.escape(path.name)}.group-*-of-*"))
+
+
+def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -> Job:
+    part = f"{group.index:05d}-of-{groups:05d}"
+    if folder := config.output_folder:
+        outputs = [folder / f"part-{part}"]
+    else:
+        outputs = [path.with_name(f".{path.name}.group-{part}") for path in map(Path, config.outputs)]
+    values = {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in ("input_file", "num_workers", "resume", "group_bytes", "runner")
+    }
+    return Job(
+        group=group,
+        outputs=tuple(map(os.fspath, outputs)),
+        marker=os.fspath(outputs[0].with_name(f".{outputs[0].name.lstrip('.')}.json")),
+        vocabulary=_vocabulary(config),
+        spm_alpha=config.spm_alpha,
+        do_lower_case=config.do_lower_case,
+        masking=config.masking,
+        no_nsp=config.no_nsp,
+        parameters=config.parameters,
+        seed=config.random_seed + group.index,
+        compression=config.compression,
+        fingerprint=shard.fingerprint(values, group, config.pieces_file),
+        shows_progress=groups == 1,
+    )
+
+
+def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
+    return VocabularyFile(config.pieces_file, is_sentencepiece=config.vocab_file is None)
+
+
+def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
+    """Part files of another number of parts would be read together with the new ones."""
+    if folder := config.output_folder:
+        ours = {os.path.basename(job.outputs[0]) for job in jobs}
+        others = [path.name for path in sorted(folder.glob("part-*-of-*")) if path.name not in ours]
+        if others:
+            raise InputError(
+                f"--output_file: {folder} has {others[0]} of another run; remove it or name another folder."
+            )
+
+
+def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
+    """A cased vocabulary with lower-casing on, or the other way round, makes pieces that are never used."""
+    vocabulary = _vocabulary(config)
+    if vocabulary.is_sentencepiece:
+        return
+    vocab = shard.tokenizer_of(vocabulary, config.do_lower_case, 0.0, 0).vocab
+    warn_of_case(vocab, config.do_lower_case, vocabulary.path)
+
+
+def _warn_of_text(summary: Summary, max_tokens: int) -> None:
+    """Says what a form of the input that was probably not meant does to the instances."""
+    if summary.documents == 1:
+        logger.warning(
+            "The input has no blank line and so is a single document: random second sentences come from it, too; put a "
+            "blank line between documents."
+        )
+    elif summary.one_sentence_documents == summary.documents:
+        logger.warning(
+            "Every document is a single line, so that every second sentence is a random one; put each sentence on a "
+            "line of its own, and blank lines only between documents."
+        )
+    if summary.very_long_sentences:
+        logger.warning(
+            "%s lines have more than %s tokens, which looks like whole documents on a line; put each sentence on a "
+            "line of its own.",
+            *(f"{summary.very_long_sentences:,}", f"{shard.LONG_LINE:,}"),
+        )
+    elif summary.truncated_sentences * 10 > summary.sentences:
+        logger.warning(
+            "%s of %s lines have more than the %d tokens that fit into an instance, and what does not fit is dropped; "
+            "put each sentence on a line of its own.",
+            *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}", max_tokens),
+        )
+    if summary.unknown_tokens > _UNKNOWN_SHARE * summary.tokens:
+        logger.warning(
+            "%.1f %% of the tokens are [UNK]; the vocabulary does not fit the text (another language, or its case?).",
+            100 * summary.unknown_tokens / summary.tokens,
+        )
+
+
+def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, seconds: float) -> None:
+    """Warns, logs what was made and written, and writes the summary file."""
+    _warn_of_text(summary, config.parameters.max_tokens)
+    outputs = _outputs(config, jobs)
+    if summary.instances < len(outputs):
+        logger.warning("There are fewer instances than output files: some files are empty.")
+    shares = {
+        "unknown_rate": summary.unknown_tokens / summary.tokens,
+        "padding_share": summary.padding / summary.positions,
+        "random_next_share": summary.random_next / summary.instances,
+        "masked_tokens_per_instance": summary.masked_tokens / summary.instances,
+    }
+    values = {**dataclasses.asdict(summary), **shares, "seconds": seconds, "groups": len(jobs)}
+    made = {"outputs": outputs, "sizes": _sizes(outputs), "fingerprint": _fingerprint(jobs)}
+    with atomic.replacing(config.summary_file) as file:
+        json.dump({**values, "config": dataclasses.asdict(config), **made}, file, indent=2)
+        file.write("\n")
+    lines = [
+        f"Read {summary.documents:,} documents, {summary.sentences:,} sentences, {summary.tokens:,} tokens "
+        f"({shares['unknown_rate']:.2%} unknown, {summary.truncated_sentences:,} sentences too long for an instance).",
+        f"Made {summary.instances:,} instances: {shares['random_next_share']:.1%} with a random second sentence, "
+        f"{shares['masked_tokens_per_instance']:.1f} masked tokens each, {shares['padding_share']:.1%} padding.",
+        f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
+        f"{summary.bytes / seconds / 1e6:.3g} MB of text/s.",
+        *(f"Wrote {output}" for output in outputs[:_OUTPUTS_SHOWN]),
+        *([f"  and {len(outputs) - _OUTPUTS_SHOWN} more"] if len(outputs) > _OUTPUTS_SHOWN else []),
+        f"Wrote {config.summary_file}",
+    ]
+    logger.info("%s", "\n".join(lines))

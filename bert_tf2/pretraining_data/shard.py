@@ -1,0 +1,288 @@
+"""One group of text to finished record files: what a worker does."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2 import records
+from bert_tf2.configs.choices import Compression
+from bert_tf2.io import atomic, json_files, text_shards
+from bert_tf2.io.progress import Progress
+from bert_tf2.io.text_shards import Group
+from bert_tf2.pretraining_data import full_sentences
+from bert_tf2.pretraining_data.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
+from bert_tf2.pretraining_data.growing_array import GrowingArray
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.records.writer import BlockWriter
+from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR, SPECIAL_IN_TEXT
+from bert_tf2.tokenization.wordpiece import UNKNOWN
+
+logger = logging.getLogger(__name__)
+
+LONG_LINE = 1000  # tokens
+_RECORDS_AT_ONCE = 2048  # which fit into a processor's cache
+_STAGES = ("seconds_tokenizing", "seconds_instances", "seconds_records")
+_READING, _MAKING, _WRITING = 0.2, 0.25, 0.55  # shares of a group's time, about
+
+Advance = Callable[[float], None]
+"""Told how much further the work has come, in bytes of text."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What went in and what came out; sums, so that groups can be added.
+
+    Attributes:
+      bytes: text read, on disk.
+      documents: documents with at least one sentence.
+      sentences: lines with at least one token.
+      tokens: pieces of all sentences.
+      unknown_tokens: pieces that are `[UNK]`.
+      truncated_sentences: sentences longer than what fits into an instance.
+      very_long_sentences: sentences of more than `LONG_LINE` tokens.
+      one_sentence_documents: documents that have a single sentence.
+      instances: records written.
+      random_next: instances whose second segment is a random one.
+      masked_tokens: predictions of all instances.
+      positions: positions of all instances, padding included.
+      padding: positions that are padding.
+      seconds_tokenizing: time spent reading and tokenizing, over all processes.
+      seconds_instances: time spent making instances.
+      seconds_records: time spent encoding and writing records.
+    """
+
+    bytes: int = 0
+    documents: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    unknown_tokens: int = 0
+    truncated_sentences: int = 0
+    very_long_sentences: int = 0
+    one_sentence_documents: int = 0
+    instances: int = 0
+    random_next: int = 0
+    masked_tokens: int = 0
+    positions: int = 0
+    padding: int = 0
+    seconds_tokenizing: float = 0.0
+    seconds_instances: float = 0.0
+    seconds_records: float = 0.0
+
+    @classmethod
+    def add(cls, summaries: Iterable[Self]) -> Self:
+        """The sum of several."""
+        values = [dataclasses.astuple(summary) for summary in summaries]
+        return cls(*(sum(column) for column in zip(*values, strict=True))) if values else cls()
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A group and what to make of it.
+
+    Attributes:
+      group: the text.
+      outputs: record files to write, over which the instances are dealt round-robin.
+      marker: file that is written when the outputs are whole.
+      vocabulary: what the tokenizer goes by.
+      spm_alpha: see `SentencePieceTokenizer`.
+      do_lower_case: whether to lower-case the text.
+      masking: "static", or "dynamic" for records without masks.
+      no_nsp: rows of full sentences instead of pairs.
+      parameters: of the instances.
+      seed: of this group.
+      compression: of the outputs, "none" or "gzip".
+      fingerprint: what the outputs follow from; a marker with another one is of another run.
+      shows_progress: whether to show progress bars.
+    """
+
+    group: Group
+    outputs: tuple[str, ...]
+    marker: str
+    vocabulary: VocabularyFile
+    spm_alpha: float
+    do_lower_case: bool
+    masking: str
+    no_nsp: bool
+    parameters: InstanceParameters
+    seed: int
+    compression: Compression
+    fingerprint: str
+    shows_progress: bool
+
+    def finished(self) -> Summary | None:
+        """The summary that an earlier run left, if its outputs are whole and of the same text and flags."""
+        try:
+            left = json_files.read(self.marker)
+            if left["fingerprint"] != self.fingerprint:
+                return None
+            if [os.path.getsize(path) for path in self.outputs] != left["sizes"]:
+                return None
+            return Summary(**left["summary"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def fingerprint(values: dict[str, Any], group: Group, *paths: str) -> str:
+    """A digest of flags, of a group and of the size and time of the files that it is made from."""
+    stats = [os.stat(path) for path in (*paths, *(span.path for span in group.spans))]
+    parts = [values, dataclasses.asdict(group), [(stat.st_size, stat.st_mtime_ns) for stat in stats]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _tell_nobody(_: float) -> None:
+    pass
+
+
+def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
+    """Makes the records of a group.
+
+    Args:
+      job: what to make.
+      advance: called now and then; the sum in the end is the group's size.
+
+    Raises:
+      OSError: an output cannot be written.
+    """
+    times = [time.perf_counter()]
+    # The seed, another one for each group, only where it matters: else one tokenizer serves all groups.
+    seed = job.seed if job.spm_alpha else 0
+    tokenizer = tokenizer_of(job.vocabulary, job.do_lower_case, job.spm_alpha, seed)
+    corpus, summary = _read(job, tokenizer, advance)
+    times.append(time.perf_counter())
+    made = _made(job, tokenizer, corpus, advance)
+    times.append(time.perf_counter())
+    _write(job, made, advance)
+    times.append(time.perf_counter())
+    done: dict[str, Any] = {**_counts(made, job), **dict(zip(_STAGES, np.diff(times).tolist(), strict=True))}
+    summary = dataclasses.replace(summary, **done)
+    left = {
+        "fingerprint": job.fingerprint,
+        "sizes": [os.path.getsize(path) for path in job.outputs],
+        "summary": dataclasses.asdict(summary),
+    }
+    with atomic.replacing(job.marker) as file:
+        json.dump(left, file)
+    return summary
+
+
+@functools.lru_cache(maxsize=1)  # a worker makes many groups with one tokenizer
+def tokenizer_of(vocabulary: VocabularyFile, do_lower_case: bool, spm_alpha: float, seed: int) -> Tokenizer:
+    """The tokenizer of a job; the arguments are its fields of these names."""
+    return vocabulary.tokenizer(do_lower_case, spm_alpha, seed)
+
+
+@contextlib.contextmanager
+def _stage(
+    job: Job, description: str, total: int | None, unit: str, share: float, advance: Advance
+) -> Iterator[Callable[[int], None]]:
+    """Shows the progress of a stage where it is told to; tells `advance` of its `share` of the group in any case."""
+    told = 0.0
+
+    def update(amount: int) -> None:
+        nonlocal told
+        progress.update(amount)
+        if total:
+            advance(share * job.group.size * amount / total)
+            told += amount / total
+
+    with Progress(description, total, unit=unit, shown=job.shows_progress) as progress:
+        yield update
+        advance(share * job.group.size * (1 - told))
+
+
+def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
+    """The documents of a group as token ids.
+
+    A line is a sentence, a blank line ends a document, the end of a file does not.
+    """
+    ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
+    if isinstance(tokenizer, FastTokenizer):
+        tokenizer.expect(job.group.size)
+    read = 0
+    with _stage(job, "Reading", job.group.size, "byte", _READING, advance) as update:
+        for lines, size in text_shards.read_lines(job.group):
+            encoded, share = tokenizer.encode_batch(lines), read / job.group.size
+            ids.append(encoded.values, share)
+            lengths.append(np.diff(encoded.row_splits), share)
+            blank.append(np.fromiter((not line.strip() for line in lines), np.bool_, len(lines)), share)
+            read += size
+            update(size)
+    corpus = _corpus(ids.filled(), lengths.filled(), blank.filled())
+    sentences = np.diff(corpus.segment_splits)
+    room = job.parameters.max_seq_length - (SPECIAL_IN_TEXT if job.no_nsp else SPECIAL_IN_PAIR)
+    return corpus, Summary(
+        bytes=job.group.size,
+        documents=len(corpus),
+        sentences=sentences.size,
+        tokens=corpus.token_ids.size,
+        unknown_tokens=int(np.count_nonzero(corpus.token_ids == tokenizer.vocab[UNKNOWN])),
+        truncated_sentences=int(np.count_nonzero(sentences > room)),
+        very_long_sentences=int(np.count_nonzero(sentences > LONG_LINE)),
+        one_sentence_documents=int(np.count_nonzero(np.diff(corpus.document_splits) == 1)),
+    )
+
+
+def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
+    """Documents of lines, of which we know the lengths and which are blank.
+
+    Blank lines divide them; lines without a token and documents without a line are dropped.
+    """
+    is_segment = lengths > 0
+    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where blank lines follow each other
+    first = np.flatnonzero(np.diff(document, prepend=-1))
+    return Corpus(
+        token_ids=token_ids,
+        segment_splits=np.concatenate([[0], np.cumsum(lengths[is_segment])]),
+        document_splits=np.append(first, document.size) if document.size else np.zeros(1, np.int64),
+    )
+
+
+def _counts(made: InstanceArrays, job: Job) -> dict[str, int]:
+    """The part of the summary that instances tell."""
+    return {
+        "instances": len(made),
+        "random_next": int(np.count_nonzero(made.is_random_next)),
+        "masked_tokens": made.positions.size if job.masking == "static" else 0,
+        "positions": len(made) * job.parameters.max_seq_length,
+        "padding": made.padding,
+    }
+
+
+def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus, advance: Advance) -> InstanceArrays:
+    rng, vocabulary = random.Random(job.seed), Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
+    rounds = job.parameters.dupe_factor * len(corpus)
+    if job.no_nsp:
+        with _stage(job, "Making rows", None, "row", _MAKING, advance) as update:
+            return full_sentences.pack(corpus, vocabulary, job.parameters, rng, job.masking == "static", update)
+    with _stage(job, "Making instances", rounds, "document", _MAKING, advance) as update:
+        return create_instances(corpus, vocabulary, job.parameters, rng, update)
+
+
+def _write(job: Job, made: InstanceArrays, advance: Advance) -> None:
+    schema = records.pretraining(
+        job.parameters.max_seq_length,
+        job.parameters.max_predictions_per_seq,
+        masked=job.masking == "static",
+        next_sentence=not job.no_nsp,
+    )
+    with (
+        BlockWriter(job.outputs, schema, job.compression) as writer,
+        _stage(job, "Writing records", len(made), "record", _WRITING, advance) as update,
+    ):
+        for start in range(0, len(made), _RECORDS_AT_ONCE):
+            stop = min(start + _RECORDS_AT_ONCE, len(made))
+            writer.write_rows(made.rows(schema, start, stop))
+            update(stop - start)

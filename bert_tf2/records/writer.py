@@ -1,0 +1,150 @@
+"""Many records at once: the bytes of `records.Schema.encode` and of TensorFlow's writer, made by compiled code.
+
+Nothing here is of one task; names, shapes and types come from the schema. TensorFlow is not needed.
+
+Records on their way into a file are *rows of values*: int32 [B, `Schema.width`], each feature at its `Schema.places`,
+floats as their bits.
+"""
+
+import gzip
+import io
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.configs.choices import Compression
+from bert_tf2.numba_support import kernel
+from bert_tf2.records.schema import RecordWriter, Schema
+
+_GZIP_LEVEL = 6  # gzip's own choice
+
+
+class BlockWriter:
+    """`records.RecordWriter` for blocks of records: as there, the files appear together when all is written.
+
+    Args:
+      paths: the files, no two the same; records are dealt over them in turn.
+      schema: what the records are.
+      compression: `"gzip"` writes what gunzip turns into the plain file; the same records give the same bytes.
+
+    Raises:
+      OSError: a file cannot be written; names the file.
+    """
+
+    def __init__(self, paths: Sequence[str], schema: Schema, compression: Compression = "none") -> None:
+        self._encoder = Encoder(schema)
+        self._writer = RecordWriter(paths, _Gzip if compression == "gzip" else _open)
+
+    @property
+    def counts(self) -> list[int]:
+        """Records written so far, for each file."""
+        return self._writer.counts
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Appends a block of B records; some thousands are a good size.
+
+        Args:
+          columns: for each feature, and for nothing else, an array [B, *shape].
+
+        Raises:
+          ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
+        """
+        self.write_rows(self._encoder.rows(columns))
+
+    def write_rows(self, rows: NDArray[np.int32]) -> None:
+        """Appends a block of B records that are rows of values already: int32 [B, `Schema.width`]."""
+        files = len(self.counts)
+        turn = self._writer.turn
+        for first in range(min(files, len(rows))):
+            content, count = self._encoder.encode(rows, first, files)
+            self._writer.append((turn + first) % files, content, count)
+
+
+class Encoder:
+    """Encodes records of a schema in bulk.
+
+    Args:
+      schema: what the records are.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._kernel: Any = kernel("bert_tf2.records._tfrecord_numba")
+        self._schema = schema
+        kind_of = {feature.name: feature.kind for feature in schema.features}
+        self._layout = self._kernel.layout(
+            [name.encode() for name in schema.places],
+            [place.stop - place.start for place in schema.places.values()],
+            [kind_of[name] == "float" for name in schema.places],
+        )
+        self._out = np.empty(0, np.uint8)
+
+    def rows(self, columns: Mapping[str, Any]) -> NDArray[np.int32]:
+        """B records as rows of values.
+
+        Args:
+          columns: for each feature, and for nothing else, an array [B, *shape].
+
+        Returns:
+          int32 [B, `Schema.width`].
+
+        Raises:
+          ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
+        """
+        count = len(next(iter(columns.values()), ()))
+        arrays = self._schema.checked(columns, count)
+        rows = np.empty((count, self._schema.width), np.int32)
+        for feature in self._schema.features:
+            target = rows[:, self._schema.places[feature.name]]
+            if feature.kind == "float":
+                target = target.view(np.float32)
+            target[:] = arrays[feature.name].reshape(count, feature.size)
+        return rows
+
+    def encode(self, rows: NDArray[np.int32], first: int = 0, step: int = 1) -> tuple[memoryview, int]:
+        """Records as a TFRecord file has them, one after the other.
+
+        Args:
+          rows: from `rows`, or made for the schema otherwise.
+          first: rows `first`, `first + step`, ... are encoded.
+          step: see there.
+
+        Returns:
+          The bytes, valid until the next call, and the number of records.
+        """
+        count = len(range(first, len(rows), step))
+        room = count * self._kernel.bytes_at_most(self._layout)
+        if room > self._out.size:
+            self._out = np.empty(room, np.uint8)
+        size = self._kernel.encode(rows, self._layout, first, step, self._out)
+        return self._out[:size].data, count
+
+
+def _open(path: str) -> io.BufferedIOBase:
+    return open(path, "wb")
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip file without name and time in it, so that only its content decides on its bytes."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "wb")  # noqa: SIM115 (closed below)
+        super().__init__("", "wb", _GZIP_LEVEL, self._file, mtime=0)
+
+    def close(self) -> None:
+        """Writes what is left."""
+        try:
+            super().close()
+        finally:
+            self._file.close()

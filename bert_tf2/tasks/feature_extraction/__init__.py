@@ -1,0 +1,1 @@
+"""Vectors of tokens and of whole texts."""

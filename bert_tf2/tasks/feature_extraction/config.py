@@ -1,0 +1,128 @@
+"""What `extract_features.py` can be asked to do; no TensorFlow, no NumPy."""
+
+import dataclasses
+
+from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, setting
+from bert_tf2.configs.training import DistributionConfig, PrecisionConfig
+from bert_tf2.errors import InputError
+
+STANDARD_OUTPUT = "-"
+FORMATS = ("json", "npy", "npz", "parquet")
+TOKENS, MEAN, MAX, CLS, POOLER = "none", "mean", "max", "cls", "pooler"
+POOLINGS = (TOKENS, MEAN, MAX, CLS, POOLER)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureConfig:
+    """The flags of `extract_features.py`; names and defaults are the original's where it has them.
+
+    What is None is what the checkpoint's folder says.
+
+    Raises:
+      InputError: a value is impossible.
+    """
+
+    input_file: str = setting(
+        help="Lines of text, `a ||| b` for a pair; a path, globs with commas between, perhaps gzip, or - for standard "
+        "input.",
+        group=FILES,
+        original=True,
+    )
+    output_file: str = setting(help="What to write; - for standard output.", group=FILES, original=True)
+    init_checkpoint: str = setting(
+        help="The model: the original's, an output_dir, or a Hugging Face folder.", group=MODEL, original=True
+    )
+    bert_config_file: str | None = setting(
+        None, help="The model's sizes; if not given, those beside init_checkpoint.", group=MODEL, original=True
+    )
+    vocab_file: str | None = setting(
+        None, help="The vocabulary that the model was or will be trained on.", group=MODEL, original=True
+    )
+    spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
+    do_lower_case: bool | None = setting(
+        None,
+        help="Whether to lower-case the text: true for uncased models, false for cased and multilingual cased ones.",
+        group=MODEL,
+        original=True,
+        flag_default=True,
+    )
+    layers: str = setting(
+        "-1,-2,-3,-4",
+        help="Which layers, with commas between: 0 is the lowest, -1 the last one.",
+        group=TASK,
+        original=True,
+    )
+    max_seq_length: int = setting(
+        128,
+        help="Longest sequence in pieces; longer ones are cut.",
+        group=MODEL,
+        original=True,
+        at_least=3,
+        at_most=MOST_LENGTH,
+    )
+    batch_size: int = setting(
+        32,
+        help="Sequences in a batch at most, over all devices; on a CPU, fewer where they are long.",
+        group=TASK,
+        original=True,
+        at_least=1,
+        at_most=MOST_BATCH,
+    )
+    output_format: str = setting(
+        "json",
+        help="json: an object a line, as the original; npy, one vector a line; npz; parquet, which needs pyarrow.",
+        group=FILES,
+        choices=FORMATS,
+    )
+    pooling: str = setting(
+        TOKENS,
+        help="none: a vector for each token; else one for each line: mean or max over its tokens, its first token, or "
+        "what the model's pooler makes of that.",
+        group=TASK,
+        choices=POOLINGS,
+    )
+    use_one_hot_embeddings: bool = setting(
+        False, help="Has no effect; commands for the original may have it.", group=TASK, original=True
+    )
+    precision: PrecisionConfig = dataclasses.field(default_factory=PrecisionConfig)
+    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.vocab_file and self.spm_model_file:
+            raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
+        _ = self.layer_numbers
+        if self.pooling == POOLER and self.layers != type(self).layers:
+            raise InputError(
+                "--pooling=pooler is what the model makes of its last layer, so --layers has no effect; leave it away."
+            )
+        if self.output_file == STANDARD_OUTPUT and self.output_format != "json":
+            raise InputError(
+                f"--output_format={self.output_format} cannot be written to standard output; give a file as "
+                "--output_file, or --output_format=json."
+            )
+        if self.distribution.distribution_strategy == "multi_worker_mirrored":
+            raise InputError(
+                "--distribution_strategy=multi_worker_mirrored: one machine writes the output; divide the input and "
+                "start one process on each machine."
+            )
+        from bert_tf2.tasks.feature_extraction import outputs
+
+        outputs.check_format(self.output_format, self.of_tokens)
+
+    @property
+    def layer_numbers(self) -> tuple[int, ...]:
+        """The numbers of `layers`; none where the pooler's vectors are wanted."""
+        if self.pooling == POOLER:
+            return ()
+        try:
+            return tuple(int(number) for number in self.layers.split(","))
+        except ValueError:
+            raise InputError(
+                f"--layers={self.layers}; numbers of layers with commas between were expected: -1,-2 are the last two."
+            ) from None
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether there is a vector for each token; else for each line."""
+        return self.pooling == TOKENS

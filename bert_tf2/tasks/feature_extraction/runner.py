@@ -1,0 +1,228 @@
+"""Vectors of a model for lines of text: lines -> ids -> encoder -> file.
+
+Follows google-research/bert `extract_features.py`.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2 import checkpoints, modeling
+from bert_tf2.checkpoints import pretrained
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.training import PrecisionConfig
+from bert_tf2.errors import InputError
+from bert_tf2.io import atomic, text_lines
+from bert_tf2.io.progress import Progress
+from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.io.text_lines import STANDARD_INPUT
+from bert_tf2.tasks.feature_extraction import data, encoder, outputs
+from bert_tf2.tasks.feature_extraction.config import POOLER, STANDARD_OUTPUT, FeatureConfig
+from bert_tf2.tasks.feature_extraction.data import Sequences
+from bert_tf2.tasks.feature_extraction.encoder import Encoder
+from bert_tf2.training.distribution import make_strategy
+from bert_tf2.training.precision import policy, resolved
+
+logger = logging.getLogger(__name__)
+
+_POOLER_WEIGHTS = "bert/pooler/"
+_BLOCK_BYTES = 1 << 27  # of vectors that are held at a time
+
+
+def run(config: FeatureConfig) -> int:
+    """Writes the vectors of all lines.
+
+    Returns:
+      How many lines there are.
+
+    Raises:
+      InputError: input, config, checkpoint and flags do not fit together.
+      OSError: the output cannot be written.
+    """
+    paths = text_lines.find(config.input_file)
+    _check_files(config, paths)
+    strategy = make_strategy(config.distribution)
+    precision = resolved(config.precision)
+    foundation = _find_foundation(config)
+    extraction = _Extraction(config, paths, foundation, strategy, precision)
+    with contextlib.ExitStack() as opened:
+        if config.output_file == STANDARD_OUTPUT:
+            return extraction.run_to_standard_output()
+        names = outputs.names_of(config.output_format, config.of_tokens)
+        output = opened.enter_context(UnfinishedOutput(config.output_file, names, extraction.settings()))
+        lines = extraction.run(extraction.file(output), output)
+    logger.info("Wrote %s: the vectors of %s line%s.", config.output_file, f"{lines:,}", "s" * (lines != 1))
+    return lines
+
+
+def _check_files(config: FeatureConfig, paths: list[str]) -> None:
+    if config.output_file == STANDARD_OUTPUT:
+        return
+    folder = os.path.dirname(config.output_file) or "."
+    atomic.check_writable(folder)
+    if os.path.isdir(config.output_file):
+        raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
+    atomic.check_output(config.output_file)
+    for path in paths:
+        if path != STANDARD_INPUT and os.path.exists(config.output_file) and os.path.samefile(path, config.output_file):
+            raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")
+
+
+def _find_foundation(config: FeatureConfig) -> Pretrained:
+    """Config and vocabulary: the flags, else what is beside the checkpoint."""
+    foundation = pretrained.find(
+        config.init_checkpoint,
+        bert_config_file=config.bert_config_file,
+        vocab_file=config.vocab_file,
+        spm_model_file=config.spm_model_file,
+        do_lower_case=config.do_lower_case,
+    )
+    foundation.check_sequences(config.max_seq_length, segments=1)
+    count = foundation.bert_config.num_hidden_layers
+    for number in config.layer_numbers:
+        if not -count <= number < count:
+            raise InputError(
+                f"--layers={config.layers}: there is no layer {number}; the model has {count}, 0 to {count - 1} from "
+                f"below or -1 to -{count} from above."
+            )
+    return foundation
+
+
+class _Extraction:
+    """A model, and the lines that it reads."""
+
+    def __init__(
+        self,
+        config: FeatureConfig,
+        paths: list[str],
+        foundation: Pretrained,
+        strategy: tf.distribute.Strategy,
+        precision: PrecisionConfig,
+    ) -> None:
+        self._config, self._paths, self._foundation, self._precision = config, paths, foundation, precision
+        self._tokenizer = foundation.tokenizer(foundation.do_lower_case)
+        bert_config, numbers = foundation.bert_config, config.layer_numbers
+        with strategy.scope(), policy(precision):
+            model = modeling.BertModel(bert_config)
+        variables = checkpoints.tf_variables(model.named_variables())
+        report = pretrained.load(variables, config.init_checkpoint)
+        if config.pooling == POOLER and any(name.startswith(_POOLER_WEIGHTS) for name in report.missing):
+            raise InputError(f"--pooling=pooler: {report.prefix} has no pooler; give --pooling=mean, max or cls.")
+        logger.info("Using the weights of %s.", report.prefix)
+        self._weights = report.prefix
+        self._size = bert_config.hidden_size * max(1, len(numbers))
+        self._encoder = Encoder(
+            encoder.features_of(model, numbers, config.pooling),
+            self._size,
+            of_tokens=config.of_tokens,
+            batch_size=config.batch_size,
+            max_seq_length=config.max_seq_length,
+            strategy=strategy,
+            compiles=precision.compiles,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What the output follows from, beside the lines."""
+        config, foundation = self._config, self._foundation
+        names = ("layers", "max_seq_length", "output_format", "pooling")
+        vocabulary = hashlib.sha256(Path(foundation.vocabulary.path).read_bytes()).hexdigest()
+        weights = next(path for path in (self._weights, f"{self._weights}.index") if os.path.isfile(path))
+        return {
+            **{name: getattr(config, name) for name in names},
+            "precision": self._precision.precision,
+            "do_lower_case": foundation.do_lower_case,
+            "vocabulary": vocabulary,
+            "bert_config": foundation.bert_config.to_dict(),
+            "weights": [os.path.realpath(weights), os.path.getsize(weights), os.stat(weights).st_mtime_ns],
+        }
+
+    def _json_lines(self) -> outputs.JsonLines:
+        numbers = self._config.layer_numbers if self._config.of_tokens else ()
+        return outputs.JsonLines(self._tokenizer.inv_vocab, numbers)
+
+    def file(self, output: UnfinishedOutput) -> outputs.Vectors:
+        """What writes the output."""
+        config = self._config
+        if config.output_format == "json":
+            return outputs.JsonFile(self._json_lines(), output)
+        pieces = self._tokenizer.inv_vocab if config.of_tokens else None
+        return outputs.ArrayFile(config.output_format, output, self._size, pieces, config.layer_numbers)
+
+    def run_to_standard_output(self) -> int:
+        """Writes to standard output until the input ends or nobody reads any more; returns the number of lines."""
+        stream = outputs.JsonStream(self._json_lines(), sys.stdout.buffer)
+        try:
+            return self.run(stream, None)
+        except BrokenPipeError:
+            logger.info("Whatever read standard output has gone; nothing is left to do.")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            return 0
+
+    def run(self, vectors: outputs.Vectors, output: UnfinishedOutput | None) -> int:
+        """Writes the vectors of all lines that the output does not have yet; returns the number of lines."""
+        earlier = output.done if output else {}
+        done = earlier.get("lines", 0)
+        lines = tokens = 0
+        digest = hashlib.sha256()  # of the lines so far, to go on with the same ones
+        with Progress("Extracting", text_lines.count(self._paths), unit="line", initial=done) as progress:
+            for text, part in self._parts():
+                skipped = min(len(text), max(0, done - lines))
+                if skipped:
+                    lines, tokens = lines + skipped, tokens + int(part.row_splits[skipped])
+                    digest.update(_bytes(text[:skipped]))
+                    if lines == done and digest.hexdigest() != earlier["digest"]:
+                        raise self._other_lines(done)
+                    text, part = text[skipped:], part.part(skipped, len(part))
+                if not text:
+                    continue
+                vectors.add(lines, part, self._encoder.vectors(part, progress.update))
+                digest.update(_bytes(text))
+                lines, tokens = lines + len(text), tokens + len(part.input_ids)
+                if output:
+                    output.commit({"lines": lines, "tokens": tokens, "digest": digest.hexdigest()})
+        if lines < done:
+            raise self._other_lines(done)
+        if output:
+            output.commit(output.done, at_once=True)
+        vectors.finish()
+        return lines
+
+    def _parts(self) -> Iterator[tuple[list[str], Sequences]]:
+        """All lines, as many at a time as their vectors can be held; the same parts each time, and so the same bits."""
+        most = max(1, _BLOCK_BYTES // (4 * self._size))
+        lines = 0
+        for block in text_lines.read(self._paths):
+            sequences = data.encode(block, self._tokenizer, self._config.max_seq_length)
+            self._check_segments(sequences, lines)
+            lines += len(block)
+            is_divided = self._config.of_tokens
+            for first, end in outputs.ranges(sequences.row_splits, most) if is_divided else [(0, len(block))]:
+                yield block[first:end], sequences.part(first, end)
+
+    def _check_segments(self, sequences: Sequences, before: int) -> None:
+        if self._foundation.bert_config.type_vocab_size < 2 and sequences.segment_ids.any():
+            first = int(np.searchsorted(sequences.row_splits, np.argmax(sequences.segment_ids), side="right"))
+            raise InputError(
+                f"{self._config.input_file}, line {before + first}: a pair (a ||| b), but the model has only one "
+                "segment type (type_vocab_size)."
+            )
+
+    def _other_lines(self, done: int) -> InputError:
+        config = self._config
+        return InputError(
+            f"{config.output_file} was begun by an earlier run with other input: lines 1 to {done:,} of "
+            f"--input_file={config.input_file} are not the same. To start anew, remove the folder "
+            f"{unfinished_folder(config.output_file)}."
+        )
+
+
+def _bytes(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -1,0 +1,46 @@
+"""What a fine-tuned model is built on, by the flags of its task; and what an emptied directory must not hold."""
+
+import os
+from collections.abc import Sequence
+
+from bert_tf2.checkpoints import listing, pretrained
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+
+
+def find_foundation(config: FinetuningConfig) -> Pretrained:
+    """What the flags say, else what `output_dir` keeps of an earlier training, else what is beside the checkpoint.
+
+    Raises:
+      InputError: there is no model at all, something is missing or cannot be read, or it is not what the earlier
+        training had.
+    """
+    if not (config.do_train or config.init_checkpoint or listing.is_listed(config.output_dir)):
+        raise InputError(f"{config.output_dir} has no checkpoint; train first, or give --init_checkpoint.")
+    return pretrained.find(
+        config.init_checkpoint,
+        None if config.overwrite_output_dir else config.output_dir,
+        bert_config_file=config.bert_config_file,
+        vocab_file=config.vocab_file,
+        spm_model_file=config.spm_model_file,
+        do_lower_case=config.do_lower_case,
+    )
+
+
+def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:
+    """Refuses to remove what is about to be read.
+
+    Args:
+      output_dir: the folder that is going to be emptied.
+      paths: what is read; None is nothing.
+
+    Raises:
+      InputError: one of them is in it.
+    """
+    folder = os.path.realpath(output_dir)
+    for path in filter(None, paths):
+        if os.path.commonpath([folder, os.path.realpath(path)]) == folder:
+            raise InputError(
+                f"{path} is in {output_dir}, which --overwrite_output_dir empties; give another --output_dir."
+            )

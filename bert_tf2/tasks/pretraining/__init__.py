@@ -1,0 +1,1 @@
+"""Pre-training: masked language model and next sentence, and what a trained model fills in."""

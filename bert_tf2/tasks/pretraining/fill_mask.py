@@ -1,0 +1,216 @@
+"""What a pre-trained model puts in the place of `[MASK]`: the quickest way to look into it.
+
+Shapes: `B` batch, `S` sequence, `P` masks of a line at most, `V` vocabulary.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import pretrained as initialization
+from bert_tf2.errors import InputError
+from bert_tf2.io import atomic, run_files, text_lines
+from bert_tf2.metrics.finite import check_finite
+from bert_tf2.modeling.pretraining import PretrainingModel
+from bert_tf2.tasks.feature_extraction.data import split_line
+from bert_tf2.tasks.pretraining.config import PretrainingConfig
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.sequences import join_pair, pad
+from bert_tf2.training.precision import policy, resolved
+
+logger = logging.getLogger(__name__)
+
+MASK = "[MASK]"
+PAD = "[PAD]"
+_CANDIDATES = 5
+_HEAD = "cls/predictions/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A piece, and how probable the model holds it."""
+
+    token: str
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """A line, and what the model puts in.
+
+    Attributes:
+      line: its number in the input, from 1.
+      text: as it was given.
+      masks: for each `[MASK]` the best pieces, the most probable first.
+    """
+
+    line: int
+    text: str
+    masks: tuple[tuple[Candidate, ...], ...]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        masks = [
+            [{"token": candidate.token, "probability": round(candidate.probability, 6)} for candidate in candidates]
+            for candidates in self.masks
+        ]
+        return json.dumps({"line": self.line, "text": self.text, "masks": masks}, ensure_ascii=False)
+
+    def to_table(self) -> str:
+        """The text, and a row for each mask."""
+        rows = [
+            "   ".join(f"{candidate.token} {candidate.probability:.1%}" for candidate in candidates)
+            for candidates in self.masks
+        ]
+        return "\n".join([self.text, *(f"  {MASK} {number}: {row}" for number, row in enumerate(rows, 1))])
+
+
+def run(config: PretrainingConfig) -> list[Filled]:
+    """Fills the masks of all lines of `predict_file`, prints them, and writes `fill_mask.jsonl` into `output_dir`.
+
+    Empty lines are passed over. A pair of texts is `a ||| b`.
+
+    Raises:
+      InputError: the lines, the model and the vocabulary do not fit together.
+      OSError: the output cannot be written.
+    """
+    paths = text_lines.find(config.predict_file, "--predict_file")
+    atomic.check_writable(config.output_dir)
+    filler = MaskFiller.load(config)
+    path = os.path.join(config.output_dir, run_files.FILLED_MASKS)
+    found, number = [], 0
+    with atomic.replacing(path) as file:
+        for block in text_lines.read(paths):
+            numbered = [(number + row, line.strip()) for row, line in enumerate(block, 1) if line.strip()]
+            number += len(block)
+            for filled in filler.fill(numbered, config.eval_batch_size):
+                print(filled.to_table(), flush=True)
+                file.write(f"{filled.to_json()}\n")
+                found.append(filled)
+    logger.info("Wrote %s, %d lines.", path, len(found))
+    return found
+
+
+class MaskFiller:
+    """A model with its masked-LM head, and its tokenizer.
+
+    Args:
+      model: with weights.
+      tokenizer: the model's.
+      max_seq_length: tokens of a line at most.
+      source: how an error calls the lines' file.
+    """
+
+    def __init__(self, model: PretrainingModel, tokenizer: Tokenizer, max_seq_length: int, source: str) -> None:
+        self._tokenizer, self._max_seq_length, self._source = tokenizer, max_seq_length, source
+        # A model may have more rows than there are pieces; what has no name is no candidate.
+        pieces = np.zeros(model.bert.config.vocab_size, bool)
+        pieces[list(tokenizer.inv_vocab)] = True
+        names = tf.constant(pieces)
+
+        @tf.function(reduce_retracing=True)
+        def best(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            logits, _ = model.logits(batch)  # [B*P, V]
+            sums = tf.reduce_sum(tf.cast(logits, tf.float32), -1)  # [B*P], not finite where a logit is not
+            probabilities = tf.where(names, tf.nn.softmax(logits), 0.0)
+            # [B*P, candidates] each
+            return *tf.math.top_k(probabilities, min(_CANDIDATES, len(tokenizer.inv_vocab))), sums
+
+        self._best = best
+
+    @classmethod
+    def load(cls, config: PretrainingConfig) -> "MaskFiller":
+        """The newest checkpoint of `output_dir`, else `init_checkpoint`.
+
+        Raises:
+          InputError: there is none, it has no masked-LM head, or its config or vocabulary cannot be found.
+        """
+        checkpoint = checkpoints.latest(config.output_dir) or config.init_checkpoint
+        if checkpoint is None:
+            raise InputError(
+                f"--do_predict: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
+            )
+        pretrained = initialization.find(
+            config.init_checkpoint,
+            config.output_dir,
+            bert_config_file=config.bert_config_file or None,
+            vocab_file=config.vocab_file,
+            spm_model_file=config.spm_model_file,
+            guesses_case=True,  # there is no --do_lower_case
+        )
+        bert_config, tokenizer = pretrained.bert_config, pretrained.tokenizer(pretrained.do_lower_case)
+        with policy(resolved(config.precision)):
+            model = PretrainingModel(bert_config, with_next_sentence=False)
+        variables = checkpoints.tf_variables(model.named_variables)
+        report = initialization.load(variables, checkpoint)
+        if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
+            raise InputError(
+                f"--do_predict: {report.prefix} has no masked-LM head (it lacks {lacking[0]}): it was fine-tuned for "
+                "something else, or never had one."
+            )
+        logger.info("Filling masks with %s.", report.prefix)
+        length = min(config.max_seq_length, bert_config.max_position_embeddings)
+        return cls(model, tokenizer, length, "standard input" if config.predict_file == "-" else config.predict_file)
+
+    def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[Filled]:
+        """The lines with what belongs into them, in their order.
+
+        Args:
+          lines: number and text of each.
+          batch_size: how many the model gets at a time.
+
+        Raises:
+          InputError: a line is too long, or the logits are not finite.
+        """
+        for first in range(0, len(lines), batch_size):
+            part = lines[first : first + batch_size]
+            yield from map(Filled, *zip(*part, strict=True), self._candidates([self._form(*line) for line in part]))
+
+    def _form(self, number: int, text: str) -> tuple[list[str], list[int]]:
+        """Tokens and segments of a line."""
+        first, second = map(self._tokens, split_line(text))
+        tokens, segments = join_pair(first, second or None)
+        if MASK not in tokens:
+            logger.warning("%s, line %d has no %s: nothing to fill in.", self._source, number, MASK)
+        if len(tokens) > self._max_seq_length:
+            raise InputError(
+                f"{self._source}, line {number}: {len(tokens)} tokens with [CLS] and [SEP], but at most "
+                f"{self._max_seq_length} are allowed; shorten it, or give a larger --max_seq_length if the model has "
+                "so many positions."
+            )
+        return tokens, segments
+
+    def _tokens(self, text: str) -> list[str]:
+        """The tokens of a text in which `[MASK]` is the special token, not text."""
+        first, *others = map(self._tokenizer.tokenize, text.split(MASK))
+        return [*first, *(token for other in others for token in (MASK, *other))]
+
+    def _candidates(self, forms: Sequence[tuple[list[str], list[int]]]) -> list[tuple[tuple[Candidate, ...], ...]]:
+        """The best pieces for each mask of some lines."""
+        places = [[place for place, token in enumerate(tokens) if token == MASK] for tokens, _ in forms]
+        columns, most = max(len(tokens) for tokens, _ in forms), max(1, *map(len, places))
+        rows = [self._tokenizer.convert_tokens_to_ids(pad(tokens, columns, PAD)) for tokens, _ in forms]
+        batch = {
+            "input_ids": rows,
+            "input_mask": [pad([1] * len(tokens), columns, 0) for tokens, _ in forms],
+            "segment_ids": [pad(segments, columns, 0) for _, segments in forms],
+            "masked_lm_positions": [pad(found, most, 0) for found in places],
+        }
+        probabilities, pieces, sums = self._best({name: tf.constant(part, tf.int32) for name, part in batch.items()})
+        check_finite({"logits": sums.numpy()})
+        shape = (len(forms), most, -1)
+        best = zip(probabilities.numpy().reshape(shape).tolist(), pieces.numpy().reshape(shape).tolist(), strict=True)
+        return [
+            tuple(map(self._named, row_probabilities[: len(found)], row_pieces))
+            for (row_probabilities, row_pieces), found in zip(best, places, strict=True)
+        ]
+
+    def _named(self, probabilities: list[float], indices: list[int]) -> tuple[Candidate, ...]:
+        pieces = self._tokenizer.convert_ids_to_tokens(indices)
+        return tuple(Candidate(*pair) for pair in zip(pieces, probabilities, strict=True))

@@ -1,0 +1,211 @@
+"""Pre-training: masked language model and next sentence; records -> batches -> model -> scores.
+
+Follows google-research/bert `run_pretraining.py`.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+
+import keras
+import tensorflow as tf
+
+from bert_tf2 import checkpoints, training
+from bert_tf2.checkpoints import pretrained
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
+from bert_tf2.errors import InputError
+from bert_tf2.input_pipeline import record_batches
+from bert_tf2.io import atomic, files, run_dir
+from bert_tf2.modeling import summary
+from bert_tf2.modeling.pretraining import PretrainingModel
+from bert_tf2.records import index, reader, shuffled
+from bert_tf2.tasks.finetuning import evaluation_files
+from bert_tf2.tasks.pretraining.config import PretrainingConfig
+from bert_tf2.tasks.pretraining.data import PretrainingData, explained, log_input, vocabulary_for
+from bert_tf2.training import evaluation
+from bert_tf2.training.distribution import Workers, make_strategy
+from bert_tf2.training.precision import policy, resolved
+from bert_tf2.training.schedules import make_schedule
+
+__all__ = ["PretrainingConfig", "PretrainingModel", "run"]
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: PretrainingConfig) -> dict[str, float] | None:
+    """Trains and evaluates as the config says.
+
+    Returns:
+      The evaluation's results, None where there was none.
+
+    Raises:
+      InputError: records, config, checkpoint and flags do not fit together, or the training diverged.
+      OSError: something cannot be written.
+      Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
+    """
+    strategy = make_strategy(config.distribution)
+    precision = resolved(config.precision)
+    bert_config = pretrained.find_bert_config(
+        config.init_checkpoint, config.bert_config_file or None, config.output_dir
+    )
+    if config.max_seq_length > bert_config.max_position_embeddings:
+        raise InputError(
+            f"--max_seq_length={config.max_seq_length} but the model has max_position_embeddings="
+            f"{bert_config.max_position_embeddings}; make records with at most that many tokens."
+        )
+    paths = files.expand(config.input_file, "--input_file")
+    vocabulary = vocabulary_for(config, bert_config)
+    keeps_index = config.do_train and not config.dry_run
+    index_file = os.path.join(config.output_dir, index.INDEX_FILE) if keeps_index else None
+    source = shuffled.RecordSource(index_file, config.skip_bad_records)
+    data = PretrainingData(config, paths, vocabulary, fixed_shapes=precision.compiles, source=source)
+    reader.check_lengths(paths, data.schema)
+    log_input(config, paths, source)
+
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope(), policy(precision):
+        model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
+    logger.info("%s", summary.summary(bert_config, model.named_variables))
+    job = _Job(config, bert_config, model, strategy, precision, data)
+    try:
+        if config.dry_run:
+            job.check()
+            return None
+        with contextlib.ExitStack() as training_alone:
+            if config.do_train:
+                if job.workers.is_chief:
+                    training_alone.enter_context(run_dir.locked(config.output_dir))
+                job.train()
+        return job.evaluate() if config.do_eval else None
+    except tf.errors.OpError as error:
+        if source.error:
+            raise source.error from None
+        if isinstance(error, tf.errors.DataLossError):
+            raise InputError(reader.locate_damage(paths) or "A record file changed while it was read.") from None
+        if isinstance(error, tf.errors.InvalidArgumentError):
+            raise explained(error, bert_config) from error
+        raise
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A model and its data on the devices."""
+
+    config: PretrainingConfig
+    bert_config: BertConfig
+    model: PretrainingModel
+    strategy: tf.distribute.Strategy
+    precision: PrecisionConfig
+    data: PretrainingData
+
+    @property
+    def workers(self) -> Workers:
+        return Workers.of(self.strategy)
+
+    def _trainer(self) -> training.Trainer:
+        config = self.config
+        schedule = make_schedule(
+            config.optimizer.learning_rate_schedule,
+            config.learning_rate,
+            config.num_train_steps,
+            config.num_warmup_steps,
+        )
+        loop = TrainingConfig.of(
+            config,
+            output_dir=config.output_dir,
+            num_train_steps=config.num_train_steps,
+            batch_size=config.train_batch_size,
+        )
+        return training.Trainer.create(self.model, schedule, self.strategy, loop, config.optimizer, self.precision)
+
+    def train(self) -> None:
+        config, trainer = self.config, self._trainer()
+        self._start(trainer)
+        if self.workers.is_chief:
+            pretrained.keep_config(config.output_dir, self.bert_config)
+            run_dir.describe(config.output_dir, config)
+        hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
+        trainer.train(self.data.training, hooks)
+
+    def _start(self, trainer: training.Trainer) -> None:
+        resumed = trainer.resume()
+        if resumed:
+            logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
+        elif self.config.init_checkpoint:
+            logger.info("%s", self._initialise(self.config.init_checkpoint))
+        else:
+            logger.info("Starting from random weights (seed %d).", self.config.seed)
+
+    def _initialise(self, checkpoint: str) -> checkpoints.LoadReport:
+        return pretrained.load(self._variables, checkpoint)
+
+    @property
+    def _variables(self) -> dict[str, tf.Variable]:
+        return checkpoints.tf_variables(self.model.named_variables)
+
+    def check(self) -> None:
+        """Does all that can go wrong before the first step, and writes nothing."""
+        config = self.config
+        if config.do_train:
+            atomic.check_writable(config.output_dir)
+            trainer = self._trainer()
+            self._start(trainer)
+            trainer.check(self.data.training)
+        if config.do_eval:
+            if not config.do_train:
+                self._load_for_evaluation()
+            next(iter(self.data.evaluation(config.max_eval_steps or None, record_batches.Share())))
+        logger.info("Dry run: all is well, and nothing was written.")
+
+    def _load_for_evaluation(self) -> int:
+        """Loads the newest checkpoint of `output_dir`, or `init_checkpoint` where it has none; returns its step."""
+        config = self.config
+        prefix = checkpoints.latest(config.output_dir)
+        if prefix is None and config.init_checkpoint is None:
+            raise InputError(
+                f"--do_eval: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
+            )
+        if prefix is None:
+            logger.info("%s", self._initialise(str(config.init_checkpoint)))
+        else:
+            if not config.do_train:  # else the weights are already those of the newest checkpoint
+                self._initialise(prefix)
+            if config.optimizer.ema_decay:
+                averages = checkpoints.load_averages(self._variables, prefix)
+                logger.info("Evaluating with the moving averages of %d variables.", averages)
+        logger.info("Evaluating %s.", prefix or config.init_checkpoint)
+        return checkpoints.step_of(prefix) if prefix else 0
+
+    def evaluate(self) -> dict[str, float]:
+        step = self._load_for_evaluation()
+        return {"global_step": float(step), **self.score(step)}
+
+    def score(self, step: int) -> dict[str, float]:
+        """Evaluates the weights as they are, and writes the results down."""
+        config = self.config
+        steps = config.max_eval_steps or None
+        results = evaluation.evaluate(
+            self.model, self.strategy, lambda share: self.data.evaluation(steps, share), steps
+        )
+        if self.workers.is_chief:
+            evaluation_files.report(config.output_dir, {"global_step": step, **results}, with_events=True)
+        return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluation:
+    """Evaluates while training; a `training.Hook`."""
+
+    job: _Job
+    trainer: training.Trainer
+
+    def next_after(self, step: int) -> int:
+        every = self.job.config.eval_every_steps
+        return step - step % every + every
+
+    def run(self, step: int) -> None:
+        if step and step % self.job.config.eval_every_steps == 0:
+            with self.trainer.optimizer.averages_in_place():
+                self.job.score(step)

@@ -1,0 +1,119 @@
+"""Sequences in BERT's form: `[CLS] a [SEP] b [SEP]`, truncated to fit and padded; no TensorFlow.
+
+`S` is the sequence length, `N` a number of rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS
+
+T = TypeVar("T")
+Ints = NDArray[np.int64]
+
+_, _, CLS, SEP, MASK = SPECIAL_TOKENS
+
+SPECIAL_IN_TEXT = 2
+"""Special tokens of `[CLS] a [SEP]`."""
+SPECIAL_IN_PAIR = 3
+"""Special tokens of `[CLS] a [SEP] b [SEP]`."""
+
+
+def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[Any, Any]:
+    """What is left of pairs when the longer text loses its last token until both fit; of equal ones `b` loses it.
+
+    Follows google-research/bert `_truncate_seq_pair`, without its loop.
+
+    Args:
+      a: int64 [N], tokens of the first texts.
+      b: int64 [N], tokens of the second texts.
+      room: int64 [N] or a number, what both together may have, special tokens not counted.
+      operations: what has `minimum` and `maximum`: NumPy, or TensorFlow for tensors.
+
+    Returns:
+      How many of the first tokens of each remain, int64 [N] both.
+    """
+    # The longer one is truncated to the other's length, then both in turn, the second first.
+    kept_b = operations.minimum(b, operations.maximum(room // 2, room - a))
+    return operations.minimum(a, room - kept_b), kept_b
+
+
+class JoinedRows(NamedTuple):
+    """Rows in BERT's form, without padding.
+
+    Attributes:
+      input_ids: N rows of at most S ids, special tokens included.
+      first_lengths: int64 [N], how many of them belong to the first segment.
+      whole_lengths: int64 [N], how many tokens each row would have had without a limit.
+    """
+
+    input_ids: Ragged
+    first_lengths: Ints
+    whole_lengths: Ints
+
+
+def join_rows(first: Ragged, second: Ragged | None, max_seq_length: int, cls: int, sep: int) -> JoinedRows:
+    """Puts texts and pairs into BERT's form, truncated by `truncated_lengths`.
+
+    Args:
+      first: N rows of ids.
+      second: likewise; a row without ids counts as no second text. None where there are none.
+      max_seq_length: S.
+      cls: id of `[CLS]`.
+      sep: id of `[SEP]`.
+    """
+    a = np.diff(first.row_splits)
+    b = np.zeros_like(a) if second is None else np.diff(second.row_splits)
+    special = np.where(b > 0, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT)
+    kept_a, kept_b = truncated_lengths(a, b, max_seq_length - special)
+
+    row_splits = np.concatenate([[0], np.cumsum(kept_a + kept_b + special)])
+    starts, first_lengths = row_splits[:-1], kept_a + SPECIAL_IN_TEXT
+    values = np.full(row_splits[-1], sep, np.int32)
+    values[starts] = cls
+    for text, places, counts in ((first, starts + 1, kept_a), (second, starts + first_lengths, kept_b)):
+        if text is not None:
+            values[ranges(places, counts)] = text.values[ranges(text.row_splits[:-1], counts)]
+    return JoinedRows(Ragged(values, row_splits), first_lengths, a + b + special)
+
+
+def ranges(starts: Ints | int, counts: Ints) -> Ints:
+    """`starts[0], starts[0] + 1, ...`, `counts[0]` of them, then those of the next: int64 [sum of counts].
+
+    Args:
+      starts: int64 [N], or one number where all begin with the same.
+      counts: int64 [N].
+    """
+    before = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
+
+
+def join_pair(tokens_a: Sequence[str], tokens_b: Sequence[str] | None = None) -> tuple[list[str], list[int]]:
+    """Puts one or two sequences into BERT's form.
+
+    Args:
+      tokens_a: first sequence.
+      tokens_b: second sequence, or None where there is only one.
+
+    Returns:
+      tokens: `[CLS] a [SEP]`, then `b [SEP]`.
+      segment_ids: 0 up to and including the first `[SEP]`, 1 after it; as long as the tokens.
+    """
+    first = [CLS, *tokens_a, SEP]
+    second = [] if tokens_b is None else [*tokens_b, SEP]
+    return first + second, [0] * len(first) + [1] * len(second)
+
+
+def pad(values: Sequence[T], length: int, value: T) -> list[T]:
+    """`values` followed by as many of `value` as `length` needs.
+
+    Raises:
+      ValueError: there are more than `length` values.
+    """
+    if len(values) > length:
+        raise ValueError(f"{len(values)} values do not fit into {length}; truncate them first.")
+    return [*values, *[value] * (length - len(values))]

@@ -1,0 +1,223 @@
+"""`tokenization.FullTokenizer` as TensorFlow operations, so that a SavedModel takes raw text.
+
+The ids are those of `FullTokenizer` for every text in valid UTF-8; bytes that are not UTF-8 are left out. Decoding,
+cleaning, lower case, accents and punctuation follow tables made from the rules themselves (`character_tables`), pieces
+are found by `tensorflow_text.FastWordpieceTokenizer`. A process that loads a model with such a tokenizer has to import
+`tensorflow_text`.
+
+Shapes: `N` texts, `T` characters of all of them with one blank behind each text, `W` words.
+"""
+
+import os
+import unicodedata
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2.errors import InputError
+from bert_tf2.tokenization.auto import VocabularyFile
+from bert_tf2.tokenization.character_tables import (
+    BLOCK,
+    CAPITAL_SIGMA,
+    CASED,
+    FINAL_SIGMA,
+    IGNORED,
+    SELF,
+    STARTER,
+    Blocks,
+    CharacterTables,
+    make_tables,
+)
+from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
+from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, UNKNOWN, WordpieceTokenizer, load_vocab
+
+_BLANK = ord(" ")
+_NO_WORD = "\ufffd"  # the rules delete it, so that no text gives a piece that holds it
+_LONGEST_WORD = WordpieceTokenizer(()).max_input_chars_per_word
+_MOST_BYTES = 4 * _LONGEST_WORD
+_CLASSES = 256  # combining classes are below this
+
+_TEXTS = [tf.TensorSpec([None], tf.string)]
+
+
+class GraphTokenizer(tf.Module):
+    """WordPiece ids of raw text inside a graph.
+
+    Args:
+      vocab_file: as in `tokenization.load_vocab`, with its errors.
+      do_lower_case: whether to lower the case and strip the accents.
+
+    Attributes:
+      vocab: the id of each piece.
+    """
+
+    def __init__(self, vocab_file: str | os.PathLike[str], do_lower_case: bool = True) -> None:
+        import tensorflow_text
+
+        super().__init__(name="tokenizer")
+        self.vocab = load_vocab(vocab_file)
+        self._tables = _constants(make_tables(do_lower_case))
+        self._pieces = tensorflow_text.FastWordpieceTokenizer(
+            _usable_pieces(self.vocab),
+            max_bytes_per_word=_MOST_BYTES,
+            token_out_type=tf.int32,
+            unknown_token=UNKNOWN,
+            no_pretokenization=True,
+        )
+
+    @tf.function(input_signature=_TEXTS, autograph=False)
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """`FullTokenizer`'s ids: `texts string [N] -> int32 [N, (pieces)]`."""
+        words = self.words(texts)
+        is_long = tf.strings.length(words.values, unit="UTF8_CHAR") > _LONGEST_WORD
+        pieces = self._pieces.tokenize(tf.where(is_long, _NO_WORD, words.values))  # [W, (pieces)]
+        return words.with_values(pieces).merge_dims(1, 2)
+
+    @tf.function(input_signature=_TEXTS, autograph=False)
+    def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """`BasicTokenizer`'s words: `texts string [N] -> string [N, (words)]`."""
+        codes, rows = decoded(texts)
+        tables = self._tables
+        if tables.case is not None:
+            has_sigma = tf.reduce_any(tf.equal(codes, CAPITAL_SIGMA))
+            codes = tf.cond(has_sigma, lambda: _with_final_sigmas(codes, tables.case), lambda: codes)
+        codes, rows = _replaced(codes, rows, tables)
+        if tables.combining is not None:
+            classes = look_up(tables.combining, codes)
+            codes = tf.cond(tf.reduce_any(classes > 0), lambda: _in_order(codes, classes), lambda: codes)
+            stays = tf.not_equal(codes, STARTER)
+            codes, rows = tf.boolean_mask(codes, stays), tf.boolean_mask(rows, stays)
+        return _cut(codes, rows, tf.size(texts, tf.int64))
+
+
+class GraphSentencePieceTokenizer(tf.Module):
+    """SentencePiece ids of raw text inside a graph, those of `sentencepiece.SentencePieceTokenizer`.
+
+    Args:
+      model_file: as there, with its errors.
+      do_lower_case: whether the text is lowered before the model sees it.
+
+    Attributes:
+      vocab: the id of each piece.
+
+    Raises:
+      InputError: the text would have to be lowered, which only models that do so themselves can do in a graph.
+    """
+
+    def __init__(self, model_file: str | os.PathLike[str], do_lower_case: bool = False) -> None:
+        import tensorflow_text
+
+        super().__init__(name="tokenizer")
+        python = SentencePieceTokenizer(model_file)
+        if do_lower_case and python.encode("A") != python.encode("a"):
+            raise InputError(
+                f"{os.fspath(model_file)} does not fold case by itself, so that its tokenizer with --do_lower_case "
+                "cannot be put into a graph; --format=onnx takes token ids."
+            )
+        self.vocab = python.vocab
+        ids = np.arange(len(self.vocab), dtype=np.int32)
+        # A text that spells a special piece does not give it.
+        ids[[self.vocab[token] for token in SPECIAL_TOKENS]] = self.vocab[UNKNOWN]
+        self._ids = tf.constant(ids)
+        with tf.io.gfile.GFile(os.fspath(model_file), "rb") as file:
+            self._pieces = tensorflow_text.SentencepieceTokenizer(file.read())
+
+    @tf.function(input_signature=_TEXTS, autograph=False)
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """The ids: `texts string [N] -> int32 [N, (pieces)]`."""
+        pieces = self._pieces.tokenize(texts)
+        return tf.gather(self._ids, pieces).with_row_splits_dtype(tf.int64)
+
+
+def _usable_pieces(vocab: dict[str, int]) -> list[str]:
+    """The pieces in the order of their ids, with stand-ins for ids that no text gives."""
+    pieces = [f"{_NO_WORD}{index}" for index in range(max(vocab.values()) + 1)]
+    for piece, index in vocab.items():
+        text = piece.removeprefix("##")
+        # The library refuses some of these; words never hold them.
+        if text and not any(char.isspace() or unicodedata.category(char) == "Cc" for char in text):
+            pieces[index] = piece
+    return pieces
+
+
+def _constants(tables: CharacterTables) -> CharacterTables:
+    """The arrays as tensors."""
+    return tf.nest.map_structure(lambda values: None if values is None else tf.constant(values), tables)
+
+
+def look_up(blocks: Blocks, codes: tf.Tensor) -> tf.Tensor:
+    """The number of each code point: `codes int32 [T] -> int32 [T]`."""
+    rows = tf.gather(blocks.block_of, codes // BLOCK)
+    return tf.gather(tf.reshape(blocks.rows, [-1]), rows * BLOCK + codes % BLOCK)
+
+
+def decoded(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`texts [N]` -> code points with a blank behind each text, int32 `[T]`, and the row of each, int64 `[T]`."""
+    codes = tf.strings.unicode_decode(texts, "UTF-8")  # [N, (characters)]
+    codes = tf.concat([codes, tf.fill([tf.size(texts), 1], _BLANK)], axis=1)
+    return codes.values, codes.value_rowids()
+
+
+def _with_final_sigmas(codes: tf.Tensor, case: Blocks) -> tf.Tensor:
+    """Capital sigmas that end a word as the small letter that stands there: int32 `[T]`.
+
+    The other ones are left to the tables.
+    """
+    classes = look_up(case, codes)
+    counts = tf.not_equal(classes, IGNORED)
+    # Of the characters that are not ignored, with one in front of the first: whether each is cased.
+    cased = tf.concat([[False], tf.boolean_mask(tf.equal(classes, CASED), counts), [False]], 0)
+    before = tf.cumsum(tf.cast(counts, tf.int32), exclusive=True)  # so that this is the one before each
+    ends_word = tf.gather(cased, before) & ~tf.gather(cased, before + 2)
+    return tf.where(tf.equal(codes, CAPITAL_SIGMA) & ends_word, FINAL_SIGMA, codes)
+
+
+def _replaced(codes: tf.Tensor, rows: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
+    """Replacements instead of characters; `codes` and `rows` as they come from `decoded`."""
+    numbers = look_up(tables.replacement, codes)
+    starts, lengths = tf.gather(tables.starts, numbers), tf.gather(tables.lengths, numbers)
+    found = tf.gather(tables.characters, tf.ragged.range(starts, starts + lengths).values)
+    return tf.where(tf.equal(found, SELF), tf.repeat(codes, lengths), found), tf.repeat(rows, lengths)
+
+
+def _in_order(codes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Marks sorted by their combining class in each run of them, as NFD does: int32 `[T]`.
+
+    Args:
+      codes: int32 `[T]`.
+      classes: int32 `[T]`; 0 ends a run.
+    """
+    runs = tf.cumsum(tf.cast(tf.equal(classes, 0), tf.int64))
+    return tf.gather(codes, tf.argsort(runs * _CLASSES + tf.cast(classes, tf.int64), stable=True))
+
+
+def _cut(codes: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.RaggedTensor:
+    """Words between blanks: string `[N, (words)]`.
+
+    Args:
+      codes: int32 `[T]`.
+      rows: int64 `[T]`, ascending.
+      count: int64, `N`.
+    """
+    is_letter = tf.not_equal(codes, _BLANK)
+    begins = is_letter & tf.concat([[True], ~is_letter[:-1]], 0)
+    word_of = tf.cumsum(tf.cast(begins, tf.int64))
+    words = tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(codes, is_letter),
+        tf.boolean_mask(word_of, is_letter) - 1,
+        nrows=tf.reduce_sum(tf.cast(begins, tf.int64)),
+        validate=False,
+    )
+    return tf.RaggedTensor.from_value_rowids(
+        tf.strings.unicode_encode(words, "UTF-8"), tf.boolean_mask(rows, begins), nrows=count, validate=False
+    )
+
+
+Tokenizer = GraphTokenizer | GraphSentencePieceTokenizer
+
+
+def make(vocabulary: VocabularyFile, do_lower_case: bool) -> Tokenizer:
+    """`vocabulary.tokenizer(do_lower_case)`, for a graph."""
+    if vocabulary.is_sentencepiece:
+        return GraphSentencePieceTokenizer(vocabulary.path, do_lower_case)
+    return GraphTokenizer(vocabulary.path, do_lower_case)

@@ -1,0 +1,145 @@
+"""What each code point becomes under the rules of `wordpiece.BasicTokenizer`, as a table; no TensorFlow.
+
+For almost every character the rules do the same wherever it stands: it stays, goes, becomes a blank, stands between
+blanks, or is lowered and decomposed. So the words of a text are those of its characters' replacements, one after the
+other. What the replacement of a character is, the rules themselves are asked.
+"""
+
+import hashlib
+import inspect
+import logging
+import os
+import sys
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bert_tf2.io.atomic import replacing
+from bert_tf2.tokenization import wordpiece
+from bert_tf2.tokenization.wordpiece import BasicTokenizer
+
+CODE_POINTS = 0x110000
+BLANK = " "
+"""Ends a word, in a replacement. The rules leave no other white space in their output."""
+CONTEXT = "\0"
+"""Stands for the replacement of a character that needs the rules, as it depends on the text around it. (No character's
+replacement holds NUL: the rules delete it.)"""
+
+# A letter that the rules leave alone and make of no other character; it only makes `_replacements_of` quicker.
+_SEPARATOR = "ª"
+_BLOCK = 256
+
+_logger = logging.getLogger(__name__)
+
+
+class Replacements(NamedTuple):
+    """The code points that do not stand for themselves, and what they become.
+
+    Attributes:
+      changed: int32 `[C]`, the code points, ascending.
+      ends: int32 `[C]`, where in `characters` the replacement of each ends; the next one's begins there.
+      characters: int32 `[total]`, the replacements' code points.
+    """
+
+    changed: np.ndarray
+    ends: np.ndarray
+    characters: np.ndarray
+
+
+def replacement(char: str, rules: BasicTokenizer) -> str:
+    """What one character becomes: characters, blanks where words end, or `CONTEXT` alone."""
+    between_letters = " ".join(rules.tokenize(f"a{char}b"))[1:-1]
+    return CONTEXT if _needs_context(char, between_letters, rules) else between_letters
+
+
+def load_replacements(do_lower_case: bool) -> Replacements:
+    """The replacements of all code points, from the user's cache or, some seconds slower, from the rules.
+
+    The cache is the folder `bert_tf2` in `$XDG_CACHE_HOME` or `~/.cache`. The file's name holds the version of Python's
+    Unicode tables and a digest of the rules' source, so that neither a new Python nor a change of the rules finds an
+    old table. A file that is damaged is made again; where none can be written, the table is made each time.
+    """
+    path = _cache_file(do_lower_case)
+    found = _read(path) if path else None
+    if found is None:
+        found = make_replacements(BasicTokenizer(do_lower_case))
+        if path:
+            _write(path, found)
+    return found
+
+
+def make_replacements(rules: BasicTokenizer) -> Replacements:
+    """The replacements of all code points, from the rules."""
+    changed: list[int] = []
+    ends: list[int] = []
+    characters: list[str] = []
+    total = 0
+    for first in range(0, CODE_POINTS, _BLOCK):
+        block = [chr(code) for code in range(first, first + _BLOCK)]
+        for char, becomes in zip(block, _replacements_of(block, rules), strict=True):
+            if becomes != char:
+                total += len(becomes)
+                changed.append(ord(char))
+                ends.append(total)
+                characters.append(becomes)
+    return Replacements(np.array(changed, np.int32), np.array(ends, np.int32), code_points("".join(characters)))
+
+
+def code_points(text: str) -> np.ndarray:
+    """The text's code points, int32 `[len(text)]`, read-only; lone surrogates are let through, as the rules do."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)
+
+
+def _replacements_of(chars: list[str], rules: BasicTokenizer) -> list[str]:
+    """`replacement` of each, with one call of the rules for all of them."""
+    parts = " ".join(rules.tokenize(_SEPARATOR + _SEPARATOR.join(chars) + _SEPARATOR)).split(_SEPARATOR)[1:-1]
+    if len(parts) != len(chars):  # The separator is one of them.
+        return [replacement(char, rules) for char in chars]
+    return [CONTEXT if _needs_context(char, part, rules) else part for char, part in zip(chars, parts, strict=True)]
+
+
+def _needs_context(char: str, between_letters: str, rules: BasicTokenizer) -> bool:
+    """Whether the character's replacement depends on its neighbours, or theirs on it.
+
+    `str.lower` looks at them for capital sigma. NFD sorts runs of characters whose combining class is not 0; that shows
+    where one of them is left, as some marks are not nonspacing and so not stripped.
+    """
+    if not rules.do_lower_case:
+        return False
+    return f"a{char}".lower() + "b" != f"a{char}b".lower() or any(map(unicodedata.combining, between_letters))
+
+
+def _cache_file(do_lower_case: bool) -> Path | None:
+    """Where the table is kept; None where the user has no home, or the rules no source that tells their version."""
+    try:
+        rules = inspect.getsource(wordpiece) + inspect.getsource(sys.modules[__name__])
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "bert_tf2")
+    except (OSError, RuntimeError):
+        return None
+    version = f"{unicodedata.unidata_version}-{hashlib.sha256(rules.encode()).hexdigest()[:16]}"
+    return folder / f"unicode-{version}-{'lower' if do_lower_case else 'cased'}"
+
+
+# The file: the SHA-256 of what follows; the number of changed code points; the three arrays. Little-endian int32.
+
+
+def _write(path: Path, replacements: Replacements) -> None:
+    content = np.concatenate([[len(replacements.changed)], *replacements]).astype("<i4").tobytes()
+    try:
+        with replacing(path, "wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+    except OSError as error:
+        _logger.info("Cannot keep the table of Unicode replacements for the next time: %s", error)
+
+
+def _read(path: Path) -> Replacements | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None
+    numbers = np.frombuffer(content, "<i4", offset=32).astype(np.int32, copy=False)
+    return Replacements(*np.split(numbers[1:], [numbers[0], 2 * numbers[0]]))

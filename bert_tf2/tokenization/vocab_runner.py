@@ -1,0 +1,278 @@
+"""Text files to a vocabulary: the work of build_vocab.py."""
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
+from bert_tf2.errors import InputError
+from bert_tf2.io import atomic, files
+from bert_tf2.io.progress import Progress, duration
+from bert_tf2.tokenization import vocab_training
+from bert_tf2.tokenization.vocab_case import warn_of_case
+from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
+
+logger = logging.getLogger(__name__)
+
+TYPES = ("wordpiece", "sentencepiece")
+SPM_MODEL_TYPES = ("unigram", "bpe")
+_MIN_COUNT = {"learn": 1, "extend": 5}
+_ADDITIONS_SHOWN = 10
+_CHARACTERS_SHOWN = 20
+_PROGRESS_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularyConfig:
+    """What build_vocab.py is asked to do; the flags of the same names.
+
+    Raises:
+      InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
+    """
+
+    input_file: str = setting(
+        help="Plain text, UTF-8, may be gzip: a comma-separated list of paths and globs.", group=FILES
+    )
+    output_file: str = setting(
+        help="vocab.txt to write; for SentencePiece x.model, beside which x.vocab appears.", group=FILES
+    )
+    type: str = setting("wordpiece", help="Kind of vocabulary.", choices=TYPES)
+    vocab_size: int = setting(
+        30522,
+        help="Pieces; special tokens, unused slots and characters are counted.",
+        at_least=1,
+        at_most=10_000_000,
+    )
+    do_lower_case: bool = setting(
+        True, help="Whether to lower-case the text; the flag of this name of the other scripts is to be the same."
+    )
+    limit_alphabet: int | None = setting(
+        None,
+        help="Different characters to keep, the most frequent ones; by default all but the rarest, together one in "
+        "100,000 of the text. Words with others become [UNK].",
+        at_least=1,
+        at_most=0x110000,
+    )
+    num_unused: int = setting(
+        100,
+        help="[unusedN] slots, for words to be added one day. With 99 or more, [UNK], [CLS], [SEP] and [MASK] have "
+        "the ids 100 to 103, as in Google's vocabularies.",
+        at_least=0,
+        at_most=1_000_000,
+    )
+    min_count: int | None = setting(
+        None,
+        help="Words that occur less often are not considered; by default 1, with --extend 5.",
+        at_least=1,
+    )
+    spm_model_type: str = setting("unigram", help="Kind of SentencePiece model.", choices=SPM_MODEL_TYPES)
+    extend: str | None = setting(
+        None,
+        help="vocab.txt whose [unusedN] slots are filled with the words of the text that it cuts most, in place of "
+        "learning.",
+    )
+    max_new: int | None = setting(None, help="With --extend: most words to add; by default all slots.", at_least=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.extend and self.type != "wordpiece":
+            raise InputError("--extend fills the [unusedN] slots of a vocab.txt; it works with --type=wordpiece only.")
+        if self.max_new is not None and not self.extend:
+            raise InputError(
+                "--max_new limits what --extend adds; give --extend=vocab.txt, too, or --vocab_size alone."
+            )
+        check_has_effect(
+            self,
+            ("vocab_size", "num_unused", "limit_alphabet"),
+            not self.extend,
+            "is for a new vocabulary: --extend keeps all pieces and fills [unusedN] slots (--max_new limits how many); "
+            "omit it",
+        )
+        check_has_effect(
+            self, ("spm_model_type",), self.type == "sentencepiece", "needs --type=sentencepiece; give both or omit it"
+        )
+        if self.type == "sentencepiece" and not self.output_file.endswith(".model"):
+            raise InputError(
+                f"--output_file={self.output_file}: a SentencePiece model is to be named *.model; the list of its "
+                "pieces is written beside it as *.vocab."
+            )
+        sources = {os.path.realpath(path): "--input_file" for path in self.inputs}
+        if self.extend:
+            sources[os.path.realpath(self.extend)] = "--extend"
+        for path in self.outputs:
+            if os.path.isdir(path):
+                raise InputError(f"--output_file: {path!r} is a folder; name a file in it.")
+            if os.path.realpath(path) in sources:
+                flag = sources[os.path.realpath(path)]
+                raise InputError(f"--output_file: {path!r} is read by {flag}; write to another file.")
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files to read, globs expanded, in order."""
+        return files.expand(self.input_file, "--input_file")
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files to write."""
+        if not self.output_file:
+            raise InputError("--output_file names no file; give a path, for example vocab.txt.")
+        if self.type == "wordpiece":
+            return [self.output_file]
+        return [self.output_file, self.output_file.removesuffix(".model") + ".vocab"]
+
+    @property
+    def least_count(self) -> int:
+        """`min_count` or what stands for it."""
+        return self.min_count or _MIN_COUNT["extend" if self.extend else "learn"]
+
+
+def build_vocabulary(config: VocabularyConfig) -> None:
+    """Reads text, learns or extends a vocabulary, writes it. The same text and config give the same bytes.
+
+    Memory is that of the different words, not of the text; for SentencePiece and text without blanks that is the text.
+
+    Raises:
+      InputError: no usable text in the input, a file that cannot be read, a vocabulary size that does not suffice.
+    """
+    if config.extend:
+        _extend(config, config.extend)
+    elif config.type == "wordpiece":
+        _learn_wordpiece(config)
+    else:
+        _learn_sentencepiece(config)
+
+
+def _learn_wordpiece(config: VocabularyConfig) -> None:
+    # Opened first, so that an output that cannot be written is known before the work is done.
+    with atomic.replacing(config.output_file) as file:
+        words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
+        with _Stopwatch("Learned the pieces"):
+            pieces = vocab_training.learn_wordpiece(
+                words,
+                config.vocab_size,
+                num_unused=config.num_unused,
+                limit_alphabet=config.limit_alphabet,
+                min_count=config.least_count,
+            )
+        file.writelines(f"{piece}\n" for piece in pieces)
+    known = frozenset(pieces)
+    _report_rare_characters(words, known)
+    characters = sum(len(piece.removeprefix("##")) == 1 for piece in pieces)
+    reserved = len(SPECIAL_TOKENS) + config.num_unused
+    logger.info(
+        "Wrote %s: %s pieces, of which %s special tokens and unused slots, %s characters, %s longer pieces",
+        config.output_file,
+        *(f"{number:,}" for number in (len(pieces), reserved, characters, len(pieces) - reserved - characters)),
+    )
+    _report_size(len(pieces), config.vocab_size)
+    logger.info("On this text: %s", vocab_training.measure(words, WordpieceTokenizer(known).tokenize))
+
+
+def _extend(config: VocabularyConfig, old_file: str) -> None:
+    old = load_vocab(old_file)
+    warn_of_case(old, config.do_lower_case, old_file)
+    with atomic.replacing(config.output_file) as file:
+        words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
+        lines, additions = vocab_training.extend(
+            list(files.read_lines(old_file)), old, words, min_count=config.least_count, max_new=config.max_new
+        )
+        file.writelines(f"{line}\n" for line in lines)
+    new = load_vocab(config.output_file)
+    logger.info("The words that were added and save most:")
+    for addition in additions[:_ADDITIONS_SHOWN]:
+        cut = " ".join(addition.pieces)
+        logger.info("  %s (%s times) was %s, is id %d", addition.word, f"{addition.count:,}", cut, addition.index)
+    left = sum(piece.startswith("[unused") for piece in new)
+    logger.info(
+        "Wrote %s: %s words in slots of %s, all other ids as before, %s slots left",
+        *(config.output_file, f"{len(additions):,}", old_file, f"{left:,}"),
+    )
+    for what, pieces in (("before", old), ("after", new)):
+        logger.info("On this text, %s: %s", what, vocab_training.measure(words, WordpieceTokenizer(pieces).tokenize))
+
+
+def _learn_sentencepiece(config: VocabularyConfig) -> None:
+    from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer, piece_scores
+
+    model_file, vocab_file = config.outputs
+    with atomic.replacing(model_file, "wb") as file, atomic.replacing(vocab_file) as list_file:
+        words = _count(config.inputs, vocab_training.split_parts)
+        with _Stopwatch("Learned the model"):
+            model = vocab_training.learn_sentencepiece(
+                words,
+                config.vocab_size,
+                model_type=config.spm_model_type,
+                do_lower_case=config.do_lower_case,
+                num_unused=config.num_unused,
+                limit_alphabet=config.limit_alphabet,
+                min_count=config.least_count,
+            )
+        file.write(model)
+        list_file.writelines(f"{piece}\t{score:g}\n" for piece, score in piece_scores(model))
+    tokenizer = SentencePieceTokenizer(model_file)
+    logger.info("Wrote %s: %s pieces, listed in %s", model_file, f"{len(tokenizer.vocab):,}", vocab_file)
+    _report_size(len(tokenizer.vocab), config.vocab_size)
+    logger.info("On this text (words between blanks): %s", vocab_training.measure(words, tokenizer.tokenize))
+
+
+def _count(paths: list[str], split: Callable[[str], Iterable[str]]) -> Mapping[str, int]:
+    started = time.monotonic()
+    with Progress("Counting words", sum(map(os.path.getsize, paths)), unit="byte") as progress:
+
+        def lines() -> Iterator[str]:
+            size = 0
+            for path in paths:
+                logger.info("Reading %s", path)
+                for line in files.read_lines(path):
+                    yield line
+                    size += 1 + (len(line) if line.isascii() else len(line.encode("utf-8")))
+                    if size >= _PROGRESS_BYTES:
+                        progress.update(size)
+                        size = 0
+            progress.update(size)
+
+        words = vocab_training.count_words(lines(), split)
+    if not words:
+        raise InputError(f"--input_file: no words in {', '.join(paths)}; give plain text, UTF-8.")
+    logger.info(
+        "Counted %s words, %s different, in %s",
+        *(f"{words.total():,}", f"{len(words):,}", duration(time.monotonic() - started)),
+    )
+    return words
+
+
+class _Stopwatch:
+    """Logs how long something took."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            logger.info("%s in %s", self._what, duration(time.monotonic() - self._started))
+
+
+def _report_size(size: int, wanted: int) -> None:
+    if size < wanted:
+        logger.warning(
+            "The text has no more than %s pieces to learn, fewer than the --vocab_size=%s that was asked for.",
+            *(f"{size:,}", f"{wanted:,}"),
+        )
+    logger.info('For a model with this vocabulary, set "vocab_size": %d in its bert_config.json', size)
+
+
+def _report_rare_characters(words: Mapping[str, int], pieces: frozenset[str]) -> None:
+    counts = vocab_training.count_characters(words)
+    rare = [char for char in vocab_training.ranked(counts) if char not in pieces]
+    if rare:
+        share = sum(counts[char] for char in rare) / counts.total()
+        shown = " ".join(rare[:_CHARACTERS_SHOWN]) + (" ..." if len(rare) > _CHARACTERS_SHOWN else "")
+        logger.info(
+            "Left out the %s rarest of %s characters, %.4f %% of the text: %s (--limit_alphabet decides)",
+            *(f"{len(rare):,}", f"{len(counts):,}", 100 * share, shown),
+        )

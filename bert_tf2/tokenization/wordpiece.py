@@ -1,0 +1,414 @@
+"""Text to WordPiece tokens and ids, by the rules of google-research/bert `tokenization.py`; no TensorFlow.
+
+Text passes two tokenizers. `BasicTokenizer` cleans it and cuts it into words and punctuation; `WordpieceTokenizer` cuts
+each word into the longest pieces that the vocabulary has. `FullTokenizer` is the two in a row with a vocabulary file.
+
+This is the readable definition of the rules. What every code point does follows the Unicode tables of the running
+Python (`unicodedata.unidata_version`), as it did in the original.
+"""
+
+import functools
+import logging
+import os
+import re
+import string
+import unicodedata
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from bert_tf2.errors import InputError
+from bert_tf2.io.files import read_lines
+
+UNKNOWN = "[UNK]"
+"""The piece that a word becomes that cannot be split into pieces, or is too long."""
+
+SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+"""The pieces that every vocabulary must have."""
+
+_logger = logging.getLogger(__name__)
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+# --- Characters ------------------------------------------------------------------------------------------------------
+
+# The blocks of Chinese characters, compatibility forms included, that the original sets off. Kana and Hangul are not
+# among them (they are written in words), nor are the extensions that Unicode has added since (F and later).
+_CHINESE = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+_FIRST_CHINESE = min(first for first, _ in _CHINESE)
+_ASCII_PUNCTUATION = frozenset(string.punctuation)
+
+
+def _is_whitespace(char: str) -> bool:
+    return char in " \t\n\r" or unicodedata.category(char) == "Zs"
+
+
+def _is_control(char: str) -> bool:
+    return char not in "\t\n\r" and unicodedata.category(char) in ("Cc", "Cf")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _is_punctuation(char: str) -> bool:
+    # `$ + < = > ^ ` | ~` are symbols to Unicode, but stand between words all the same.
+    return char in _ASCII_PUNCTUATION or unicodedata.category(char).startswith("P")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _cleaned(char: str) -> str:
+    """What cleaning makes of a character of the raw text: nothing, a space, or itself."""
+    if char in "\0\ufffd" or _is_control(char):
+        return ""
+    return " " if _is_whitespace(char) else char
+
+
+# --- Text ------------------------------------------------------------------------------------------------------------
+
+
+def convert_to_unicode(text: str | bytes) -> str:
+    """The text as `str`; bytes are read as UTF-8.
+
+    Raises:
+      InputError: the bytes are not UTF-8. (The original dropped the bytes that it could not read.)
+      ValueError: `text` is neither `str` nor `bytes`.
+    """
+    if isinstance(text, str):
+        return text
+    if not isinstance(text, bytes):
+        raise ValueError(f"Text must be str or bytes, not {type(text).__name__}.")
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        around = text[max(0, error.start - 20) : error.start + 20]
+        raise InputError(
+            f"Byte {error.start + 1} of the text (0x{text[error.start]:02x}, in {around!r}) is not UTF-8; convert the "
+            "text to UTF-8 first, or decode it with the encoding that it has."
+        ) from None
+
+
+def printable_text(text: str | bytes) -> str:
+    """The text as `str` for messages: like `convert_to_unicode`, but bytes that are not UTF-8 are left out.
+
+    Raises:
+      ValueError: `text` is neither `str` nor `bytes`.
+    """
+    return text.decode("utf-8", "ignore") if isinstance(text, bytes) else convert_to_unicode(text)
+
+
+def whitespace_tokenize(text: str) -> list[str]:
+    """The words between white space, as `str.split` sees it: line and paragraph separators count too."""
+    return text.split()
+
+
+# --- Vocabulary ------------------------------------------------------------------------------------------------------
+
+_BLANKS = " \t\r"
+
+
+def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
+    r"""Reads a vocabulary file: one piece a line, the id of a piece is the number of its line, from 0.
+
+    Lines end at `\n`; white space around a piece (and so the `\r` of `\r\n`) is no part of it. All of this is the
+    original's reading, and so is what follows from it: a line that is nothing but white space is the piece `""`, as
+    id 343 of Google's Chinese vocabulary is, whose line holds U+2028. No text produces that piece, but it takes an
+    id, and code that draws pieces at random can draw it. Of several such lines, each with a character of its own, the
+    last gives `""` its id, and no piece has the ids of the others; the same goes for `##` and white space.
+
+    Blank lines at the end of the file are no pieces. (The original made `""` of them too, with an id beyond the
+    embedding table of the model.)
+
+    Args:
+      vocab_file: a UTF-8 file such as the `vocab.txt` of a checkpoint.
+
+    Returns:
+      The pieces and their ids, in the order of the file.
+
+    Raises:
+      InputError: the file cannot be read, is not UTF-8, is empty, has a piece twice, or lacks one of `SPECIAL_TOKENS`.
+    """
+    return vocab_of_lines(list(read_lines(vocab_file)), os.fspath(vocab_file))
+
+
+def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
+    """What `load_vocab` makes of the lines of a file, with its errors, which call the file `path`."""
+    lines = list(lines)
+    while lines and not lines[-1].strip(_BLANKS):
+        lines.pop()
+    if not lines:
+        raise InputError(
+            f"The vocabulary {path} is empty; it should hold one piece a line, as a checkpoint's vocab.txt."
+        )
+
+    vocab: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    for index, line in enumerate(lines):
+        piece = line.strip()
+        # Pieces made of different white-space characters come out equal, but none of them was written twice.
+        written = line.strip(_BLANKS) if piece in ("", "##") else piece
+        if written in seen:
+            raise InputError(
+                f"The vocabulary {path} has the piece {piece!r} on line {seen[written] + 1} and again on line "
+                f"{index + 1}; each must be there once. Use the checkpoint's own vocab.txt, or rename the first of the "
+                "two (the original used the last; to delete a line would move the ids after it)."
+            )
+        seen[written] = index
+        vocab[piece] = index
+
+    missing = [token for token in SPECIAL_TOKENS if token not in vocab]
+    if missing:
+        raise InputError(
+            f"The vocabulary {path} lacks {', '.join(missing)}; BERT needs {', '.join(SPECIAL_TOKENS)}, each on a line "
+            f"of its own. Found {len(lines)} lines, the first is {lines[0][:40]!r}. Use the checkpoint's own "
+            "vocab.txt, or put what is missing in the place of unused pieces."
+        )
+    return vocab
+
+
+def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> list[_Value]:
+    """Looks up each item: ids for tokens, or tokens for ids, as the vocabulary goes.
+
+    Raises:
+      InputError: an item is not in the vocabulary. (The original let the bare `KeyError` through.)
+    """
+    output = []
+    for item in items:
+        if item not in vocab:
+            what = "token" if isinstance(item, str) else "id"
+            raise InputError(
+                f"The {what} {item!r} is not in the vocabulary of {len(vocab)} pieces; use the vocabulary file that "
+                f"the {what}s were made with."
+            )
+        output.append(vocab[item])
+    return output
+
+
+def convert_tokens_to_ids(vocab: Mapping[str, int], tokens: Iterable[str]) -> list[int]:
+    """The ids of tokens in `vocab`; an unknown token raises as in `convert_by_vocab`, it does not become `[UNK]`."""
+    return convert_by_vocab(vocab, tokens)
+
+
+def convert_ids_to_tokens(inv_vocab: Mapping[int, str], ids: Iterable[int]) -> list[str]:
+    """The tokens of ids in `inv_vocab`; an unknown id raises as in `convert_by_vocab`."""
+    return convert_by_vocab(inv_vocab, ids)
+
+
+# --- Tokenizers ------------------------------------------------------------------------------------------------------
+
+
+class FullTokenizer:
+    """Text to WordPiece tokens, and tokens to ids and back, with a vocabulary file.
+
+    Attributes:
+      vocab: the id of each piece.
+      inv_vocab: the piece of each id.
+      basic_tokenizer: the `BasicTokenizer` that text goes through first.
+      wordpiece_tokenizer: the `WordpieceTokenizer` that its words go through.
+    """
+
+    def __init__(self, vocab_file: str | os.PathLike[str], do_lower_case: bool = True):
+        """Reads the vocabulary.
+
+        Args:
+          vocab_file: as in `load_vocab`, with its errors.
+          do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
+        """
+        self.vocab = load_vocab(vocab_file)
+        self.inv_vocab = {index: piece for piece, index in self.vocab.items()}
+        self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
+        self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """The pieces of the text, each in the vocabulary. Bytes are UTF-8, checked as in `convert_to_unicode`."""
+        words = self.basic_tokenizer.tokenize(text)
+        return [piece for word in words for piece in self.wordpiece_tokenizer.tokenize(word)]
+
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """The ids of tokens; see the function of this name."""
+        return convert_tokens_to_ids(self.vocab, tokens)
+
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of ids; see the function of this name."""
+        return convert_ids_to_tokens(self.inv_vocab, ids)
+
+
+class BasicTokenizer:
+    """Cuts text into words, punctuation marks and Chinese characters.
+
+    1. NUL, U+FFFD, control and format characters (Unicode's Cc and Cf) go, which joins what they stood between. Tab,
+       line feed, carriage return and the spaces (Zs) become blanks. A Chinese character becomes a word of its own.
+    2. The text is split at white space.
+    3. With `do_lower_case`, each word is lowered (Greek capital sigma by its place in the word), decomposed (NFD), and
+       loses its nonspacing marks (Mn). Without it, words keep case and accents.
+    4. Each punctuation mark (Unicode's P, or an ASCII character that is no letter, digit or control) becomes a word.
+
+    Each step is a method with the original's name, for subclasses that override one of them.
+    """
+
+    def __init__(self, do_lower_case: bool = True):
+        self.do_lower_case = do_lower_case
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """The words of the text, none of them empty. Bytes are UTF-8, checked as in `convert_to_unicode`."""
+        text = self._tokenize_chinese_chars(self._clean_text(convert_to_unicode(text)))
+        output: list[str] = []
+        for word in whitespace_tokenize(text):
+            if self.do_lower_case:
+                word = self._run_strip_accents(word.lower())
+            output += self._run_split_on_punc(word)
+        return whitespace_tokenize(" ".join(output))
+
+    def _clean_text(self, text: str) -> str:
+        """The text without the characters that are deleted, and with plain spaces for whitespace."""
+        if text.isprintable() and "\ufffd" not in text:  # so that its only whitespace is the plain space
+            return text
+        return "".join(map(_cleaned, text))
+
+    def _tokenize_chinese_chars(self, text: str) -> str:
+        """The text with spaces around each Chinese character."""
+        chinese = {char for char in set(text) if self._is_chinese_char(ord(char))}  # asked once for each character
+        return "".join(f" {char} " if char in chinese else char for char in text) if chinese else text
+
+    def _is_chinese_char(self, cp: int) -> bool:
+        """Whether a code point is that of a Chinese character."""
+        return cp >= _FIRST_CHINESE and any(first <= cp <= last for first, last in _CHINESE)
+
+    def _run_strip_accents(self, text: str) -> str:
+        """The word decomposed (NFD) and without its nonspacing marks. What is left stays decomposed."""
+        if text.isascii():
+            return text
+        return "".join(char for char in unicodedata.normalize("NFD", text) if unicodedata.category(char) != "Mn")
+
+    def _run_split_on_punc(self, text: str) -> list[str]:
+        """The word split at punctuation marks, each of which is a word."""
+        if text.isalnum():
+            return [text]
+        words: list[str] = []
+        begins = True
+        for char in text:
+            is_mark = _is_punctuation(char)
+            if begins or is_mark:
+                words.append(char)
+            else:
+                words[-1] += char
+            begins = is_mark
+        return words
+
+
+class WordpieceTokenizer:
+    """Cuts words into pieces of a vocabulary, at each place the longest that fits.
+
+    A piece that does not begin its word is in the vocabulary as `##piece`. A word that cannot be cut to its end, or
+    is longer than `max_input_chars_per_word`, becomes the one token `unk_token`.
+
+    Attributes:
+      vocab: the pieces.
+      unk_token: the token of a word that cannot be cut.
+      max_input_chars_per_word: the longest word to cut, in characters (code points, not bytes).
+    """
+
+    def __init__(self, vocab: Container[str], unk_token: str = "[UNK]", max_input_chars_per_word: int = 200):
+        self.vocab = vocab
+        self.unk_token = unk_token
+        self.max_input_chars_per_word = max_input_chars_per_word
+
+    def tokenize(self, text: str | bytes) -> list[str]:
+        """The pieces of the words of the text, which `BasicTokenizer` has cleaned.
+
+        With the pieces `walk`, `##ed`, `##e` and `##d`, `"walked"` gives `["walk", "##ed"]` and `"talked"` `["[UNK]"]`.
+        """
+        words = whitespace_tokenize(convert_to_unicode(text))
+        return [piece for word in words for piece in self._pieces(word)]
+
+    def _pieces(self, word: str) -> list[str]:
+        if len(word) > self.max_input_chars_per_word:
+            return [self.unk_token]
+        pieces = []
+        start = 0
+        while start < len(word):
+            prefix = "##" if start else ""
+            for end in range(len(word), start, -1):
+                piece = prefix + word[start:end]
+                if piece in self.vocab:
+                    break
+            else:
+                return [self.unk_token]
+            pieces.append(piece)
+            start = end
+        return pieces
+
+
+# --- Case ------------------------------------------------------------------------------------------------------------
+
+# Google's released models, by the folders that they come in. Those of 2 to 12 layers are the small ones of 2020.
+_LOWER_CASE_MODEL = re.compile(
+    r"(wwm_)?uncased_L-24_H-1024_A-16|(multilingual|chinese)_L-12_H-768_A-12"
+    r"|uncased_L-(2|4|6|8|10|12)_H-(128|256|512|768)_A-\d+"
+)
+_CASED_MODEL = re.compile(r"(wwm_)?cased_L-24_H-1024_A-16|(multi_)?cased_L-12_H-768_A-12")
+# "uncased" or "cased" inside a longer name, but not the end of a word as in "lowercased".
+_CASE_WORD = re.compile(r"uncased|(?<![a-z])cased", re.IGNORECASE)
+
+
+def validate_case_matches_checkpoint(do_lower_case: bool, init_checkpoint: str | os.PathLike[str] | None) -> None:
+    """Checks that the text is treated as the checkpoint's training text was; all there is to go by is the path.
+
+    `<folder>/bert_model.ckpt` under the name of one of Google's released models is certain. Otherwise the last name in
+    the path that is one of these, or holds "cased" or "uncased", is a hint: against it there is only a warning.
+
+    Args:
+      do_lower_case: the flag `--do_lower_case`.
+      init_checkpoint: the flag `--init_checkpoint`; nothing is checked where it is empty.
+
+    Raises:
+      InputError: the checkpoint is certainly one of the other kind.
+    """
+    path = os.fspath(init_checkpoint or "")
+    folder = re.search(r"([A-Za-z0-9_-]+)/bert_model\.ckpt", path)
+    if folder and _is_release(folder[1]):
+        if _trained_lower_case(folder[1]) != do_lower_case:
+            raise InputError(
+                f"--do_lower_case={do_lower_case} does not fit --init_checkpoint={path}: {folder[1]} was trained on "
+                f"{_kind(not do_lower_case)} text. Pass --do_lower_case={not do_lower_case}; if this is a model of "
+                "your own, give its folder another name."
+            )
+        return
+    for name in reversed(re.split(r"[/\\]", path)):
+        lower_case = _trained_lower_case(name)
+        if lower_case is None:
+            continue
+        if lower_case != do_lower_case:
+            _logger.warning(
+                "--do_lower_case=%s, but by the name %s the checkpoint %s was trained on %s text. If so, pass "
+                "--do_lower_case=%s: with the wrong case a model runs, but scores worse.",
+                do_lower_case,
+                name,
+                path,
+                _kind(lower_case),
+                lower_case,
+            )
+        return
+
+
+def _is_release(name: str) -> bool:
+    return bool(_LOWER_CASE_MODEL.fullmatch(name) or _CASED_MODEL.fullmatch(name))
+
+
+def _trained_lower_case(name: str) -> bool | None:
+    """Whether the model of this name was trained on lower-cased text; None where the name does not say."""
+    if _LOWER_CASE_MODEL.fullmatch(name):
+        return True
+    words = {word.lower() for word in _CASE_WORD.findall(name)}
+    return words == {"uncased"} if len(words) == 1 else None
+
+
+def _kind(lower_case: bool) -> str:
+    return "lower-cased" if lower_case else "cased"

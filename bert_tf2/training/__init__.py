@@ -1,0 +1,12 @@
+"""The loop that trains any task on any `tf.distribute` strategy, and what belongs to it."""
+
+from typing import TYPE_CHECKING
+
+from bert_tf2 import lazy_exports
+
+if TYPE_CHECKING:
+    from bert_tf2.training.trainer import Data, Hook, Trainer
+
+__all__ = ["Data", "Hook", "Trainer"]
+
+__getattr__, __dir__ = lazy_exports.attach(__name__, dict.fromkeys(__all__, "bert_tf2.training.trainer"))

@@ -1,0 +1,103 @@
+"""A task's metrics and outputs over a dataset, dropout off, on any strategy; knows no task."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS, Share, distribute
+from bert_tf2.io.progress import Progress
+from bert_tf2.metrics.finite import check_finite
+from bert_tf2.modeling.task_model import Batch, Task, Weighted
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def evaluate(
+    task: Task, strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset], steps: int | None
+) -> dict[str, float]:
+    """The task's metrics over a dataset.
+
+    Args:
+      task: model and losses.
+      strategy: where it runs.
+      batches: makes a process's share of the batches; rows with `example_weights` 0 do not count.
+      steps: how many batches there are, for the progress shown; None where nobody knows.
+
+    Returns:
+      Each metric: sums and weights added over all batches, divided once; and `loss`, the mean of the batches' losses
+      weighted by their examples.
+
+    Raises:
+      InputError: one is not finite.
+    """
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def evaluate_batch(batch: Batch) -> dict[str, Weighted]:
+        def replica(batch: Batch) -> dict[str, Weighted]:
+            add = functools.partial(tf.distribute.get_replica_context().all_reduce, tf.distribute.ReduceOp.SUM)
+            weights = add(task.loss_weights(batch))
+            loss, metrics = task.loss(batch, weights, None)
+            examples = add(tf.reduce_sum(batch[EXAMPLE_WEIGHTS]))
+            loss, metrics = add((loss, metrics))
+            return {"loss": (loss * examples, examples), **metrics}
+
+        per_replica = strategy.run(replica, args=(batch,))
+        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], per_replica)
+
+    totals: dict[str, tuple[float, float]] = {}
+    with Progress("Evaluating", steps, unit="batch") as progress:
+        for batch in distribute(batches, strategy):
+            found = {name: np.array(values) for name, values in evaluate_batch(batch).items()}  # [2] each
+            check_finite({"loss and metrics": np.array(list(found.values()))})
+            for name, (total, weight) in found.items():
+                before = totals.get(name, (0.0, 0.0))
+                totals[name] = (before[0] + float(total), before[1] + float(weight))
+            progress.update()
+    return {name: total / weight if weight else math.nan for name, (total, weight) in totals.items()}
+
+
+def predict_batches(
+    outputs: Callable[[Batch], Mapping[str, tf.Tensor]],
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[Share], tf.data.Dataset],
+    steps: int | None,
+    done: int = 0,
+) -> Iterator[Arrays]:
+    """What a model says of each example of a dataset, batch by batch.
+
+    Args:
+      outputs: from a batch to named tensors, each `[B, ...]`.
+      strategy: where it runs.
+      batches: makes a process's share of the batches; rows with `example_weights` 0 are left out.
+      steps: how many batches there are, for the progress shown; None where nobody knows.
+      done: how many of them an earlier run has done, which `batches` does not make.
+
+    Yields:
+      For each output an array `[B, ...]`, the same on all workers.
+
+    Raises:
+      InputError: one is not finite.
+    """
+    dataset = distribute(batches, strategy)
+
+    # Traced once, for any number of columns: a program for the first batch's alone would round otherwise.
+    @tf.function(input_signature=[dataset.element_spec], autograph=False)
+    def predict_batch(batch: Batch) -> dict[str, tf.Tensor]:
+        def replica(batch: Batch) -> dict[str, tf.Tensor]:
+            return {**outputs(batch), EXAMPLE_WEIGHTS: batch[EXAMPLE_WEIGHTS]}
+
+        per_replica = strategy.run(replica, args=(batch,))
+        return {name: strategy.gather(value, axis=0) for name, value in per_replica.items()}
+
+    with Progress("Predicting", steps, unit="batch", initial=done) as progress:
+        for batch in dataset:
+            found = {name: value.numpy() for name, value in predict_batch(batch).items()}
+            is_example = found.pop(EXAMPLE_WEIGHTS) > 0
+            found = {name: value[is_example] for name, value in found.items()}
+            check_finite(found)
+            yield found
+            progress.update()

@@ -1,0 +1,394 @@
+"""The one loop: trains any task on any `tf.distribute` strategy, saves, resumes, stops when asked; knows no task."""
+
+import dataclasses
+import functools
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from bert_tf2 import checkpoints
+from bert_tf2.configs.training import LoopConfig, OptimizerConfig, PrecisionConfig, TrainingConfig
+from bert_tf2.errors import InputError, Stopped
+from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share, distribute
+from bert_tf2.io.progress import Progress, duration
+from bert_tf2.io.signals import StopRequest, stop_request
+from bert_tf2.modeling.task_model import Batch, Task, Weighted
+from bert_tf2.training.distribution import Workers
+from bert_tf2.training.optimizers import Optimizer, make_optimizer
+from bert_tf2.training.precision import LossScale
+from bert_tf2.training.schedules import Schedule
+from bert_tf2.training.step import Totals, TrainStep
+from bert_tf2.training.tensorboard import write_scalars
+
+__all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingConfig", "Weighted"]
+
+logger = logging.getLogger(__name__)
+
+# From the number of examples that an earlier run has taken (or the `INPUT_POSITION` of its latest batch), and a
+# process's share, to the batches behind them.
+Data = Callable[[int, Share], tf.data.Dataset]
+
+SKIPPED_STEPS = "skipped_steps"
+_SECONDS_BETWEEN_PROGRESS = 1.0
+_LOST_CONNECTION = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+class Hook(Protocol):
+    """What is to be done between steps, evaluation for example."""
+
+    def next_after(self, step: int) -> int:
+        """The first step behind `step` at which `run` has something to do."""
+
+    def run(self, step: int) -> str | None:
+        """Called at that step, and once at the start; does nothing where an earlier run has done it.
+
+        Returns:
+          Why training has to end here; None where it goes on.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """A task with its optimizer on a strategy; make the task inside the strategy's scope.
+
+    Attributes:
+      task: model and losses.
+      strategy: where it runs.
+      config: how.
+      step: what is done in each step.
+    """
+
+    task: Task
+    strategy: tf.distribute.Strategy
+    config: TrainingConfig
+    step: TrainStep
+
+    @classmethod
+    def create(
+        cls,
+        task: Task,
+        schedule: Schedule,
+        strategy: tf.distribute.Strategy,
+        config: TrainingConfig,
+        optimizer: OptimizerConfig | None = None,
+        precision: PrecisionConfig | None = None,
+    ) -> "Trainer":
+        """A trainer with fresh slots and step 0.
+
+        Args:
+          task: model and losses, made inside the scope of `strategy` and with the policy of `precision`.
+          schedule: learning rate by step.
+          strategy: where it runs.
+          config: how.
+          optimizer: BERT's where it is None.
+          precision: resolved; float32 without XLA where it is None.
+
+        Raises:
+          InputError: the batch does not divide by the devices and parts, or all is frozen.
+        """
+        pieces = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
+        if config.batch_size % pieces:
+            raise InputError(
+                f"--train_batch_size={config.batch_size} does not divide by {pieces} ({strategy.num_replicas_in_sync} "
+                f"devices, gradient_accumulation_steps {config.gradient_accumulation_steps}); take a multiple of it."
+            )
+        precision = precision or PrecisionConfig("float32", "off")
+        options: dict[str, Any] = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+        is_whole = strategy is tf.distribute.get_strategy()  # TensorFlow's default, which is one device
+        with strategy.scope():
+            step = TrainStep(
+                task=task,
+                optimizer=make_optimizer(task.named_variables, optimizer or OptimizerConfig()),
+                schedule=schedule,
+                strategy=strategy,
+                loss_scale=LossScale(precision.precision),
+                global_step=tf.Variable(0, dtype=tf.int64, **options),
+                skipped_steps=tf.Variable(0, dtype=tf.int64, **options),
+                input_position=tf.Variable(-1, dtype=tf.int64, **options),
+                seed=config.seed,
+                clip_norm=config.clip_norm,
+                parts=config.gradient_accumulation_steps,
+                most_skipped=config.max_skipped_steps,
+                compiles=precision.compiles,
+                is_whole=is_whole,
+            )
+        return cls(task, strategy, config, step)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer of the variables that are trained."""
+        return self.step.optimizer
+
+    @property
+    def global_step(self) -> int:
+        """Finished steps."""
+        return int(self.step.global_step.numpy())
+
+    @functools.cached_property
+    def _workers(self) -> Workers:
+        return Workers.of(self.strategy)
+
+    @property
+    def _state(self) -> dict[str, tf.Variable]:
+        return {
+            **checkpoints.tf_variables(self.task.named_variables),
+            **self.optimizer.named_slots(),
+            **self._optional_state,
+            checkpoints.GLOBAL_STEP: self.step.global_step,
+        }
+
+    @property
+    def _optional_state(self) -> dict[str, tf.Variable]:
+        """What the original's checkpoints lack."""
+        extra = {SKIPPED_STEPS: self.step.skipped_steps, INPUT_POSITION: self.step.input_position}
+        return {**self.optimizer.named_averages(), **self.step.loss_scale.variables, **extra}
+
+    def resume(self) -> str | None:
+        """Restores the newest whole checkpoint of `output_dir`, if it has one; returns its prefix.
+
+        Raises:
+          InputError: there are checkpoints, but none is whole or fits; or workers see different folders.
+        """
+        found = checkpoints.resume(
+            self._state, self.config.output_dir, self._optional_state, self.optimizer.foreign_slots()
+        )
+        self._check_that_workers_agree()
+        if found is None:
+            return None
+        prefix, lacking = found
+        if set(lacking) & set(self.optimizer.named_averages()):
+            self.optimizer.start_averages()
+        return prefix
+
+    def _check_that_workers_agree(self) -> None:
+        if self._workers.count == 1:
+            return
+
+        step, replicas = float(self.global_step), self.strategy.num_replicas_in_sync
+
+        @tf.function
+        def sums() -> tuple[tf.Tensor, ...]:
+            def replica() -> tuple[tf.Tensor, tf.Tensor]:
+                mine = tf.cast(self.step.global_step.value(), tf.float64)
+                add = functools.partial(tf.distribute.get_replica_context().all_reduce, tf.distribute.ReduceOp.SUM)
+                return add(mine), add(mine * mine)
+
+            found = self.strategy.run(replica)
+            return tuple(self.strategy.experimental_local_results(value)[0] for value in found)
+
+        total, squares = (float(value) for value in sums())
+        if total != step * replicas or squares != step * step * replicas:
+            raise InputError(
+                f"Worker {self._workers.index} would go on from step {step:.0f}, others from another one: --output_dir="
+                f"{self.config.output_dir} has to be one folder that all workers see."
+            )
+
+    def check(self, data: Data) -> None:
+        """Reads a batch and traces a step without taking it: errors in shapes and records come out."""
+        iterator = self._iterator(data)
+        zero = tf.constant(0, tf.int64)
+        self.step.run.get_concrete_function(iterator, zero, zero, tf.zeros([2]))
+        next(iterator)
+
+    def train(self, data: Data, hooks: Sequence[Hook] = ()) -> None:
+        """Trains from `global_step` to `num_train_steps`, or until a hook ends it.
+
+        Args:
+          data: makes the endless dataset of (this process's share of) global batches.
+          hooks: what to do between steps.
+
+        Raises:
+          InputError: too many steps in a row were not finite, the device's memory does not suffice, or another worker
+            was lost.
+          OSError: a checkpoint cannot be written.
+          Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
+        """
+        config, first = self.config, self.global_step
+        if self._workers.is_chief:
+            checkpoints.remove_unfinished(config.output_dir)
+        if first == 0 and not (Path(config.output_dir) / "checkpoint").exists():
+            self.optimizer.start_averages()
+            self._save(0)
+        if first >= config.num_train_steps:
+            logger.info("Nothing left to train: step %d of %d is reached.", first, config.num_train_steps)
+            return
+        reason = _first_reason(hooks, first)
+        if reason:
+            logger.info("Nothing left to train: %s.", reason)
+            return
+        start = time.monotonic()
+        try:
+            with stop_request() as stop:
+                self._loop(data, hooks, stop)
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(self._out_of_memory(error)) from None
+        except _LOST_CONNECTION as error:
+            if self._workers.count == 1:
+                raise
+            raise InputError(
+                f"Another worker was lost ({_first_line(error)}). Start all workers again: they go on from "
+                f"{checkpoints.latest(config.output_dir)}."
+            ) from None
+        if not self._workers.is_chief:
+            return
+        seconds, taken = time.monotonic() - start, self.global_step - first
+        rate = taken * config.batch_size / seconds
+        logger.info("Trained %d steps in %s, %.4g examples/s.", taken, duration(seconds), rate)
+        skipped = int(self.step.skipped_steps.numpy())
+        if skipped:
+            logger.warning("%d steps of this training were skipped: their loss or gradients were not finite.", skipped)
+        logger.info("Wrote %s.", checkpoints.latest(config.output_dir))
+
+    def _iterator(self, data: Data) -> Any:
+        position = int(self.step.input_position.numpy())
+        start = self.global_step * self.config.batch_size if position < 0 else position
+        return iter(distribute(functools.partial(data, start), self.strategy))
+
+    def _loop(self, data: Data, hooks: Sequence[Hook], stop: StopRequest) -> None:
+        config, step = self.config, self.global_step
+        iterator = self._iterator(data)
+        means = _Means(self.step.value_names, config.batch_size, step)
+        seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
+        profiled_since, is_chief = None, self._workers.is_chief
+        events = tf.summary.create_file_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
+        progress = Progress("Training", config.num_train_steps, unit="step", initial=step, shown=is_chief)
+        with events.as_default(), progress:
+            while step < config.num_train_steps:
+                profiled_since = self._profile(step, profiled_since)
+                count = self._steps_to_boundary(step, seconds_per_step, hooks)
+                call_start = time.monotonic()
+                mine = tf.constant([bool(stop), 0.0 if math.isinf(seconds_per_step) else seconds_per_step], tf.float32)
+                totals = self.step.run(iterator, tf.constant(count, tf.int64), in_a_row, mine)
+                in_a_row, taken = totals.in_a_row, int(totals.taken)
+                wants_stop, others_seconds = totals.agreed.numpy().tolist()
+                seconds_per_step = max((time.monotonic() - call_start) / taken, 1e-9)
+                if self._workers.count > 1:  # what all know, so that all take as many steps in the next call
+                    seconds_per_step = others_seconds or math.inf
+                step += taken
+                means.add(totals)
+                if int(in_a_row) >= config.max_skipped_steps:
+                    raise InputError(self._not_finite(step, dict(zip(means.names, totals.last.numpy(), strict=True))))
+                progress.update(taken, means.note())
+                last = step == config.num_train_steps
+                if last or step % config.log_steps == 0:
+                    write_scalars(step, {**means.values(), SKIPPED_STEPS: float(self.step.skipped_steps.numpy())})
+                    means = _Means(self.step.value_names, config.batch_size, step)
+                if last or step % config.save_checkpoints_steps == 0:
+                    self._save(step)
+                    saved = step
+                reason = _first_reason([hook for hook in hooks if hook.next_after(step - taken) == step], step)
+                stops = bool(wants_stop) if self._workers.count > 1 else bool(stop)
+                if (reason or stops) and saved != step:
+                    self._save(step)
+                if reason:
+                    logger.info("Training ends at step %d: %s.", step, reason)
+                    break
+                if stops and not last:
+                    raise Stopped(self._stopped(step, stop))
+        self._profile(step, profiled_since, ends=True)
+
+    def _save(self, step: int) -> None:
+        if self._workers.is_chief:
+            checkpoints.save(self.config.output_dir, step, self._state, self.config.keep_checkpoints)
+
+    def _steps_to_boundary(self, step: int, seconds_per_step: float, hooks: Sequence[Hook]) -> int:
+        """Steps until something is due outside the compiled loop, at most about a second's worth."""
+        config = self.config
+        due = [config.num_train_steps, *(hook.next_after(step) for hook in hooks)]
+        due += [step + interval - step % interval for interval in (config.log_steps, config.save_checkpoints_steps)]
+        due += [edge for edge in config.profiled or () if edge > step]
+        at_once = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
+        return max(1, min(min(due) - step, at_once))
+
+    def _profile(self, step: int, since: int | None, ends: bool = False) -> int | None:
+        """Starts and stops the profiler at the edges of `profile_steps`; returns since when it runs, if it does."""
+        if self.config.profiled is None or not self._workers.is_chief:
+            return None
+        first, last = self.config.profiled
+        if since is None and first <= step < last and not ends:  # a training that is resumed can begin in between
+            tf.profiler.experimental.start(self.config.output_dir)
+            return step
+        if since is not None and (ends or step >= last):
+            tf.profiler.experimental.stop()
+            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", since, step, self.config.output_dir)
+            return None
+        if ends and step <= first:
+            logger.warning("--profile_steps=%d,%d: training ended at step %d; nothing was profiled.", first, last, step)
+        return since
+
+    def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
+        last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps
+        return (
+            f"Step {step}: loss {values['loss']:g}, gradient norm {values['gradient_norm']:g} at learning rate "
+            f"{values['learning_rate']:g}; --max_skipped_steps={most} steps in a row were like that, were skipped, and "
+            f"training stopped. The last good checkpoint is {last}. Lower --learning_rate or raise --num_warmup_steps, "
+            "and start again."
+        )
+
+    def _stopped(self, step: int, stop: StopRequest) -> str:
+        return (
+            f"{stop.signal_name or 'Another worker'} asked to stop: saved step {step} of "
+            f"{self.config.num_train_steps} as {checkpoints.latest(self.config.output_dir)}. Give the same command "
+            "again to go on from there."
+        )
+
+    def _out_of_memory(self, error: tf.errors.ResourceExhaustedError) -> str:
+        config, parts = self.config, self.config.gradient_accumulation_steps
+        rows = config.batch_size // self.strategy.num_replicas_in_sync  # of a device
+        more_parts = next((part for part in range(parts + 1, rows + 1) if rows % part == 0), None)
+        advice = "What helps:"
+        if more_parts:
+            advice = f"--gradient_accumulation_steps={more_parts} needs less and gives the same results. So do"
+        return (
+            f"Out of memory with {rows // parts} examples at once on a device ({_first_line(error, 'OOM')}). "
+            f"{advice} --recompute, or with other results --precision=bfloat16 and a smaller --max_seq_length."
+        )
+
+
+class _Means:
+    """Means over the steps since the last event, which the progress line shows too."""
+
+    def __init__(self, names: Sequence[str], batch_size: int, step: int) -> None:
+        self.names = names
+        self._batch_size = batch_size
+        self._sums = [0.0] * len(names)
+        self._taken = self._counted = 0
+        self._start = time.monotonic()
+
+    def add(self, totals: Totals) -> None:
+        self._sums = [total + value for total, value in zip(self._sums, totals.sums.numpy().tolist(), strict=True)]
+        self._taken += int(totals.taken)
+        self._counted += int(totals.taken - totals.skipped)
+
+    def values(self) -> dict[str, float]:
+        means = [total / self._counted if self._counted else math.nan for total in self._sums]
+        rate = self._taken * self._batch_size / max(time.monotonic() - self._start, 1e-9)
+        return {**dict(zip(self.names, means, strict=True)), "examples_per_second": rate}
+
+    def note(self) -> str:
+        values = self.values()
+        rate = values.pop("examples_per_second")
+        return ", ".join([*(f"{name} {value:.4g}" for name, value in values.items()), f"{rate:.4g} examples/s"])
+
+
+def _first_reason(hooks: Sequence[Hook], step: int) -> str | None:
+    """Runs all hooks; the first reason to end training that one of them gives."""
+    reasons = [hook.run(step) for hook in hooks]
+    return next(filter(None, reasons), None)
+
+
+def _first_line(error: tf.errors.OpError, word: str = "aborted") -> str:
+    """The first line of a TensorFlow message with a word in it, or of all."""
+    lines = str(error.message).strip().splitlines()
+    return next((line.strip() for line in lines if word in line), lines[0])[:200]

@@ -1,0 +1,163 @@
+"""Hugging Face folders: every name both ways, older forms, ties, what is written."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers.tiny_huggingface import ENCODER, MODELS, POOLER, V, arrays_of, write_folder
+
+from bert_tf2.checkpoints import huggingface
+from bert_tf2.checkpoints.safetensors import open_safetensors
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.modeling.heads import MaskedLMHead, NextSentenceHead
+
+
+@pytest.fixture(scope="module")
+def named_shapes():
+    """Shapes of our model by Google's names."""
+    config = BertConfig(
+        12, hidden_size=4, num_hidden_layers=2, num_attention_heads=2, intermediate_size=6, type_vocab_size=2,
+        max_position_embeddings=8,
+    )  # fmt: skip
+    parts = (BertModel(config), MaskedLMHead(config), NextSentenceHead(config))
+    return {name: tuple(v.shape) for part in parts for name, v in part.named_variables().items()}
+
+
+def test_the_names_are_those_of_both_projects(named_shapes):
+    there = MODELS["BertForPreTraining"]
+    for name, shape in named_shapes.items():
+        place = huggingface.to_huggingface(name)
+        assert there[place.name] == list(shape[::-1] if place.transposed else shape)
+        assert huggingface.to_google(place.name) == (name, place.transposed)
+    assert {huggingface.to_huggingface(name).name for name in named_shapes} == there.keys()
+    for name in named_shapes:
+        if name.startswith("bert/encoder/"):
+            same = name.replace("/", ".").replace("layer_", "layer.").replace("kernel", "weight")
+            same = same.replace("gamma", "weight").replace("beta", "bias")
+            assert huggingface.to_huggingface(name).name == same
+    assert huggingface.to_huggingface("output_weights") == ("classifier.weight", False)
+    assert huggingface.to_huggingface("cls/squad/output_bias") == ("qa_outputs.bias", False)
+    for name in ("global_step", "bert/encoder/layer_0/attention/self/query/kernel/adam_m", "bert/other"):
+        assert huggingface.to_huggingface(name) is None
+    for name in ("bert.encoder.layer.0.adapter.weight", "classifier.out_proj.weight", "lm_head.bias"):
+        assert huggingface.to_google(name) is None
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_reads_and_writes_every_model_bitwise(tmp_path, architecture):
+    arrays = arrays_of(architecture)
+    folder = huggingface.Folder(write_folder(tmp_path / "in", architecture, arrays))
+    assert (folder.unplaced, folder.ignored) == ((), {})
+    shapes = folder.get_variable_to_shape_map()
+    assert len(shapes) == len(arrays)
+    variables = {name: folder.get_tensor(name) for name in shapes}
+    assert {name: list(variable.shape) for name, variable in variables.items()} == shapes
+    assert huggingface.heads_of(shapes, folder.classifier) == huggingface.ARCHITECTURES[architecture]
+    kernel = variables["bert/encoder/layer_1/intermediate/dense/kernel"]
+    there = next(array for name, array in arrays.items() if name.endswith("layer.1.intermediate.dense.weight"))
+    np.testing.assert_array_equal(kernel, there.T)
+
+    huggingface.write_folder(tmp_path / "out", folder.config, variables, do_lower_case=True)
+    written, original = (tmp_path / part / "model.safetensors" for part in ("out", "in"))
+    assert written.read_bytes() == original.read_bytes()
+    assert json.loads((tmp_path / "out/config.json").read_text())["architectures"] == [architecture]
+
+
+def test_older_names(tmp_path):
+    """`gamma` and `beta`, the constant position_ids, a bare encoder beside a head."""
+    arrays = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
+        for name, array in arrays_of("BertForPreTraining").items()
+    }
+    arrays = {name.removeprefix("bert."): array for name, array in arrays.items()}
+    arrays["embeddings.position_ids"] = np.zeros([1, 8], np.float32)
+    folder = huggingface.Folder(write_folder(tmp_path, "BertForPreTraining", arrays))
+    assert folder.unplaced == ()
+    assert folder.ignored == {"embeddings.position_ids": "the numbers from 0, no weights"}
+    modern = arrays_of("BertForPreTraining")
+    np.testing.assert_array_equal(
+        folder.get_tensor("bert/encoder/layer_0/output/LayerNorm/gamma"),
+        modern["bert.encoder.layer.0.output.LayerNorm.weight"],
+    )
+    assert len(folder.there) == len(modern)
+
+
+def test_tied_copies(tmp_path):
+    arrays = arrays_of("BertForMaskedLM")
+    arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"]
+    arrays["cls.predictions.decoder.bias"] = arrays["cls.predictions.bias"]
+    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    assert folder.unplaced == ()
+    assert folder.ignored == {
+        "cls.predictions.decoder.bias": "a copy of cls.predictions.bias",
+        "cls.predictions.decoder.weight": "a copy of bert.embeddings.word_embeddings.weight",
+    }
+
+    bias = arrays.pop("cls.predictions.bias")  # where only the copy was saved, it is the bias
+    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    np.testing.assert_array_equal(folder.get_tensor("cls/predictions/output_bias"), bias)
+    assert folder.get_variable_to_shape_map()["cls/predictions/output_bias"] == [V]
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("decoder.weight", np.ones([V, 4], np.float32)),
+        ("decoder.weight", np.ones([V + 3, 4], np.float32)),
+        ("decoder.bias", np.ones([V + 3], np.float32)),
+    ],
+)
+def test_a_decoder_of_its_own(tmp_path, name, array):
+    """It matters where the masked-LM head is wanted, and nowhere else."""
+    arrays = {**arrays_of("BertForMaskedLM"), f"cls.predictions.{name}": array}
+    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    assert folder.untied == folder.unplaced == (f"cls.predictions.{name}",)
+    folder.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
+    with pytest.raises(
+        InputError, match=rf"predictions\.{name} in .* differs from .*masked-LM head of this model cannot"
+    ):
+        folder.check_readable(["bert/embeddings/word_embeddings", "cls/predictions/output_bias"])
+
+
+def test_one_variable_twice_is_refused(tmp_path):
+    arrays = arrays_of("BertModel")
+    arrays["bert.pooler.dense.bias"] = arrays["pooler.dense.bias"]
+    with pytest.raises(InputError, match=r"holds both .*pooler\.dense\.bias and .*, which are one variable in BERT"):
+        huggingface.Folder(write_folder(tmp_path, "BertModel", arrays))
+
+
+def test_a_multiple_choice_head_is_no_classifier(tmp_path):
+    folder = huggingface.Folder(
+        write_folder(tmp_path, "BertForMultipleChoice", arrays_of("BertForSequenceClassification"))
+    )
+    assert folder.unplaced == ("classifier.bias", "classifier.weight")
+    assert folder.get_variable_to_shape_map()["classifier.weight"] == [3, 4]
+
+
+def test_finds_folders(tmp_path):
+    folder = write_folder(tmp_path / "model", "BertModel")
+    assert huggingface.find_folder(folder) == str(folder)
+    assert huggingface.find_folder(folder / "model.safetensors") == str(folder)
+    assert huggingface.find_folder(folder / "vocab.txt") is None
+    assert huggingface.find_folder(tmp_path) is None
+    (folder / "model.safetensors").rename(folder / "part")
+    assert huggingface.find_folder(folder) is None
+    names = {**ENCODER, **POOLER}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(names, "part")}))
+    assert huggingface.find_folder(folder) == str(folder)
+    assert len(huggingface.Folder(folder).there) == len(names)
+
+
+def test_writes_the_same_bytes_as_before(tmp_path):
+    folder = huggingface.Folder(write_folder(tmp_path / "in", "BertModel"))
+    variables = {name: folder.get_tensor(name) for name in folder.there}
+    for name, order in (("a", sorted(variables)), ("b", sorted(variables, reverse=True))):
+        ordered = {name: variables[name] for name in order}
+        huggingface.write_folder(tmp_path / name, folder.config, ordered, do_lower_case=False)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    assert sorted(open_safetensors(tmp_path / "a/model.safetensors")) == sorted(MODELS["BertModel"])
+    assert json.loads((tmp_path / "a/tokenizer_config.json").read_text())["do_lower_case"] is False
+    assert json.loads((tmp_path / "a/special_tokens_map.json").read_text())["mask_token"] == "[MASK]"

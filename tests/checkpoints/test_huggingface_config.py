@@ -1,0 +1,213 @@
+"""config.json and the tokenizer's files: what is read, what is refused, what is written."""
+
+import json
+
+import pytest
+from helpers.tiny_huggingface import CONFIG, PIECES
+
+from bert_tf2.checkpoints.huggingface_config import (
+    FolderConfig,
+    TokenizerSettings,
+    pieces_of_tokenizer_json,
+    tokenizer_config,
+)
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+
+
+def read(tmp_path, **changes):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**CONFIG, **changes}))
+    return FolderConfig.read(path)
+
+
+def test_sizes(tmp_path):
+    assert read(tmp_path).bert == BertConfig(
+        vocab_size=12,
+        hidden_size=4,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=6,
+        hidden_act="gelu_exact",
+        max_position_embeddings=8,
+        type_vocab_size=2,
+    )
+
+
+def test_what_is_left_away_has_the_defaults_of_transformers(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "bert"}')
+    config = FolderConfig.read(path)
+    assert (config.bert.vocab_size, config.bert.type_vocab_size, config.bert.hidden_size) == (30522, 2, 768)
+    assert config.bert.hidden_act == "gelu_exact"
+    assert (config.architecture, config.labels, config.problem_type) == (None, (), None)
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "back"),
+    [
+        ("gelu", "gelu_exact", "gelu"),
+        ("gelu_new", "gelu", "gelu_pytorch_tanh"),
+        ("gelu_pytorch_tanh", "gelu", "gelu_pytorch_tanh"),
+        ("relu", "relu", "relu"),
+    ],
+)
+def test_activations(tmp_path, there, here, back):
+    config = read(tmp_path, hidden_act=there)
+    assert config.bert.hidden_act == here
+    assert json.loads(config.to_json_string())["hidden_act"] == back
+    google = tmp_path / "bert_config.json"
+    google.write_text(config.bert.to_json_string())
+    assert BertConfig.from_json_file(google) == config.bert
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "roberta"}, r"model_type is 'roberta'; only models of type 'bert'"),
+        ({"model_type": None, "architectures": ["ElectraModel"]}, "model_type is None"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'; only 'absolute'"),
+        ({"is_decoder": True}, "is_decoder is True; only False"),
+        ({"add_cross_attention": True}, "add_cross_attention is True"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads is"),
+        ({"quantization_config": {"bits": 8}}, r"quantization_config is \{'bits': 8\}; such models cannot be read"),
+        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; only 1e-12"),
+        ({"hidden_act": ["gelu"]}, r"hidden_act is \['gelu'\]; one of"),
+        ({"hidden_act": "silu"}, "hidden_act is 'silu'; one of gelu, gelu_python"),
+        ({"hidden_size": 5}, "hidden_size 5 is not a multiple of num_attention_heads 2"),
+        ({"id2label": {"0": "a", "2": "b"}}, "id2label is .*; names for the numbers from 0"),
+        ({"id2label": ["a"]}, "id2label is"),
+    ],
+)
+def test_what_this_model_cannot_do_is_refused_by_name(tmp_path, changes, message):
+    with pytest.raises(InputError, match=rf"config\.json: .*{message}"):
+        read(tmp_path, **changes)
+
+
+def test_bad_json(tmp_path):
+    path = tmp_path / "config.json"
+    for text, message in (("{", "is not JSON"), ("[]", "holds a list instead of a JSON object")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            FolderConfig.read(path)
+    with pytest.raises(InputError, match="Cannot read"):
+        FolderConfig.read(tmp_path / "none")
+
+
+def test_labels(tmp_path):
+    config = read(tmp_path, id2label={"1": "Ü", "0": "O"}, problem_type="regression")
+    assert (config.labels, config.problem_type) == (("O", "Ü"), "regression")
+    values = json.loads(config.to_json_string())
+    assert (values["id2label"], values["label2id"]) == ({"0": "O", "1": "Ü"}, {"O": 0, "Ü": 1})
+    assert read(tmp_path, id2label={"0": "LABEL_0", "1": "LABEL_1"}).labels == ()
+
+
+def test_writes_what_it_reads(tmp_path):
+    config = FolderConfig(
+        BertConfig(vocab_size=9, hidden_size=6, num_attention_heads=3, hidden_act="gelu"),
+        "BertForSequenceClassification",
+        ("yes", "no"),
+        "multi_label_classification",
+    )
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json_string(pad_token_id=3))
+    assert FolderConfig.read(path) == config
+    values = json.loads(path.read_text())
+    assert {key: values[key] for key in ("model_type", "torch_dtype", "pad_token_id", "layer_norm_eps")} == {
+        "model_type": "bert",
+        "torch_dtype": "float32",
+        "pad_token_id": 3,
+        "layer_norm_eps": 1e-12,
+    }
+
+
+def test_tokenizer_settings(tmp_path):
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings()
+    normalizer = {"type": "BertNormalizer", "lowercase": False, "handle_chinese_chars": True, "strip_accents": True}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"normalizer": normalizer}))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(False, ("strip_accents is True",))
+    settings = {"do_lower_case": True, "tokenize_chinese_chars": False, "strip_accents": None}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(True, ("tokenize_chinese_chars is False",))
+    settings = {"do_lower_case": True, "tokenizer_class": "BertJapaneseTokenizer"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert TokenizerSettings.read(tmp_path).differences == ("tokenizer_class is BertJapaneseTokenizer",)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer_config.json").write_text(tokenizer_config(BertConfig(9), do_lower_case=False))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(False)
+
+
+BERT_NORMALIZER = {"type": "BertNormalizer", "lowercase": True, "handle_chinese_chars": True, "clean_text": True}
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "lower", "differences"),
+    [
+        ({"normalizer": BERT_NORMALIZER, "pre_tokenizer": {"type": "BertPreTokenizer"}}, True, ()),
+        ({"normalizer": {**BERT_NORMALIZER, "clean_text": False}}, True, ("clean_text is False",)),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, BERT_NORMALIZER]}},
+            True,
+            ("normalizer is NFKC",),
+        ),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": name} for name in ("NFD", "Lowercase")]}},
+            True,
+            ("tokenize_chinese_chars is False", "clean_text is False", "strip_accents is False", "no BertNormalizer"),
+        ),
+        (
+            {"normalizer": None},
+            False,
+            ("tokenize_chinese_chars is False", "clean_text is False", "no BertNormalizer"),
+        ),
+        (
+            {
+                "normalizer": BERT_NORMALIZER,
+                "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, {"type": "Digits"}]},
+            },
+            True,
+            ("pre_tokenizer is Whitespace", "pre_tokenizer is Digits"),
+        ),
+    ],
+)
+def test_normalizers(tmp_path, tokenizer, lower, differences):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(lower, differences)
+
+
+def test_added_and_special_tokens(tmp_path):
+    """All three places that transformers writes them into, in its versions."""
+    (tmp_path / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
+    expected = TokenizerSettings(None, ("[E2], [E1] stay whole in text",), (("[E1]", 12), ("[E2]", 13)))
+    assert TokenizerSettings.read(tmp_path) == expected
+    (tmp_path / "added_tokens.json").unlink()
+    five = [{"content": piece, "id": index, "special": True} for index, piece in enumerate(PIECES[:5])]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [*five, {"content": "[E1]", "id": 12}]}))
+    decoder = {"0": {"content": "[PAD]"}, "13": {"content": "[E2]", "special": False}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
+    expected = TokenizerSettings(None, ("[E1], [E2] stay whole in text",), (("[E1]", 12), ("[E2]", 13)))
+    assert TokenizerSettings.read(tmp_path) == expected
+    for path in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / path).unlink()
+    special = {
+        "cls_token": {"content": "<s>"},
+        "sep_token": "[SEP]",
+        "additional_special_tokens": ["a", "b", "c", "d", "e"],
+    }
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(special))
+    expected = TokenizerSettings(None, ("cls_token is <s>", "a, b, c, d and more stay whole in text"))
+    assert TokenizerSettings.read(tmp_path) == expected
+
+
+def test_vocabulary_of_tokenizer_json(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    vocab = {piece: index for index, piece in enumerate(PIECES)}
+    model = {"type": "WordPiece", "vocab": dict(reversed(vocab.items()))}
+    path.write_text(json.dumps({"model": model, "added_tokens": [{"content": "[NEW]", "id": 12}]}))
+    assert pieces_of_tokenizer_json(path) == [*PIECES, "[NEW]"]
+    path.write_text(json.dumps({"model": model, "added_tokens": [{"content": "[NEW]", "id": 13}]}))
+    with pytest.raises(InputError, match="the ids of its 13 pieces are not 0, 1, 2"):
+        pieces_of_tokenizer_json(path)
+    path.write_text(json.dumps({"model": {"type": "BPE", "vocab": {}}}))
+    with pytest.raises(InputError, match="holds no WordPiece vocabulary"):
+        pieces_of_tokenizer_json(path)

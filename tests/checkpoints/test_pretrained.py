@@ -1,0 +1,280 @@
+"""Where a model starts from: all kinds of --init_checkpoint, config, vocabulary and case of the folder."""
+
+import json
+import logging
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.repository import GOLDEN
+from helpers.rounding import SUM, assert_close
+from helpers.tiny_huggingface import CONFIG, ENCODER, PIECES, POOLER, arrays_of, write_folder
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import huggingface, pretrained
+from bert_tf2.errors import InputError
+from bert_tf2.modeling.encoder import ACTIVATIONS, BertModel
+from bert_tf2.tokenization.auto import VocabularyFile
+
+pytestmark = pytest.mark.numeric
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("config"), "BertModel")
+    return BertModel(pretrained.find_bert_config(str(folder)))
+
+
+def variables_of(model, **heads):
+    named = checkpoints.tf_variables(model.named_variables())
+    return {**named, **{name: tf.Variable(value) for name, value in heads.items()}}
+
+
+def test_gelu_exact_is_that_of_the_error_function():
+    numbers = np.linspace(-5, 5, 101, dtype=np.float32)
+    exact = [0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in numbers.tolist()]
+    assert_close(ACTIVATIONS["gelu_exact"](tf.constant(numbers)), exact, SUM)
+    assert np.abs(ACTIVATIONS["gelu"](tf.constant(numbers)) - exact).max() > 4e-4  # they are not the same
+
+
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_loads_a_hugging_face_folder(tmp_path, model, given):
+    arrays = arrays_of("BertModel")
+    folder = write_folder(tmp_path, "BertModel", arrays)
+    path = str(folder / "model.safetensors" if given == "file" else folder)
+    variables = variables_of(model)
+    report = pretrained.load(variables, path)
+    assert report.prefix == str(folder / "model.safetensors")
+    assert len(report.loaded) == len(ENCODER) + len(POOLER) == len(variables)
+    assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    np.testing.assert_array_equal(variables["bert/pooler/dense/kernel"], arrays["pooler.dense.weight"].T)
+    np.testing.assert_array_equal(
+        variables["bert/embeddings/word_embeddings"], arrays["embeddings.word_embeddings.weight"]
+    )
+
+
+def test_a_missing_pooler_is_reported_and_stays_fresh(tmp_path, model):
+    variables = variables_of(model)
+    before = variables["bert/pooler/dense/kernel"].numpy()
+    report = pretrained.load(variables, str(write_folder(tmp_path, "BertForMaskedLM")))
+    assert report.missing == ("bert/pooler/dense/bias", "bert/pooler/dense/kernel")
+    assert "freshly initialised (2): bert/pooler/dense/bias" in str(report)
+    assert len([name for name in report.unused if name.startswith("cls/predictions/")]) == 5
+    np.testing.assert_array_equal(variables["bert/pooler/dense/kernel"], before)
+
+
+def test_the_head_is_used_where_it_fits(tmp_path, model):
+    arrays = arrays_of("BertForSequenceClassification")
+    folder = str(write_folder(tmp_path, "BertForSequenceClassification", arrays))
+    variables = variables_of(model, output_weights=np.zeros([3, 4], np.float32), output_bias=np.zeros(3, np.float32))
+    report = pretrained.load(variables, folder)
+    assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    np.testing.assert_array_equal(variables["output_weights"], arrays["classifier.weight"])
+
+    variables = variables_of(model, output_weights=np.ones([5, 4], np.float32), output_bias=np.ones(5, np.float32))
+    report = pretrained.load(variables, folder)
+    assert report.mismatched == ("output_weights", "output_bias")
+    assert "freshly initialised (2): output_weights, output_bias" in str(report)
+    assert not set(report.mismatched) & {*report.loaded, *report.missing, *report.unused}
+    np.testing.assert_array_equal(variables["output_weights"], np.ones([5, 4]))
+
+
+def test_encoders_that_do_not_fit(tmp_path, model):
+    arrays = arrays_of("BertModel")
+    folder = str(write_folder(tmp_path, "BertModel", {**arrays, "encoder.layer.0.adapter.weight": np.float32([1])}))
+    with pytest.raises(InputError, match=r"holds encoder\.layer\.0\.adapter\.weight, for which BERT's encoder has no"):
+        pretrained.load(variables_of(model), folder)
+    more = {name.replace("layer.0", "layer.2"): array for name, array in arrays.items()}
+    write_folder(tmp_path, "BertModel", {**arrays, **more})
+    with pytest.raises(InputError, match="only the checkpoint has bert/encoder/layer_2"):
+        pretrained.load(variables_of(model), folder)
+    write_folder(tmp_path, "BertModel", {name: a for name, a in arrays.items() if name != "embeddings.LayerNorm.bias"})
+    with pytest.raises(InputError, match="the model has but the checkpoint lacks bert/embeddings/LayerNorm/beta"):
+        pretrained.load(variables_of(model), folder)
+    write_folder(tmp_path, "BertModel", {**arrays, "pooler.dense.bias": np.zeros(5, np.float32)})
+    with pytest.raises(InputError, match=r"bert/pooler/dense/bias is \[5\] in .*model\.safetensors but \[4\]"):
+        pretrained.load(variables_of(model), folder)
+
+
+def test_a_masked_lm_decoder_of_its_own(tmp_path, model):
+    arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([13, 4], np.float32)}
+    folder = str(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    variables = variables_of(model, output_weights=np.zeros([3, 4], np.float32))
+    for load in (pretrained.load, checkpoints.load):
+        report = load(variables, folder)
+        assert "cls.predictions.decoder.weight" in report.unused
+        np.testing.assert_array_equal(
+            variables["bert/embeddings/word_embeddings"], arrays["bert.embeddings.word_embeddings.weight"]
+        )
+        with pytest.raises(InputError, match="the masked-LM head of this model cannot be read; all else can"):
+            load(variables_of(model, **{"cls/predictions/output_bias": np.zeros(12, np.float32)}), folder)
+
+
+def test_checkpoints_of_google_and_ours(tmp_path, model):
+    prefix = str(GOLDEN / "tiny/bert_model.ckpt")
+    for way in (prefix, str(GOLDEN / "tiny")):
+        assert pretrained.find_bert_config(way).hidden_size == 96
+        assert pretrained.find_vocabulary(way).path == str(GOLDEN / "tiny/vocab.txt")
+        assert pretrained.find_do_lower_case(way)
+    golden = BertModel(pretrained.find_bert_config(prefix))
+    assert pretrained.load(variables_of(golden), prefix).missing == ()
+
+    checkpoints.save(str(tmp_path), 3, variables_of(model))
+    (tmp_path / "bert_config.json").write_text(model.config.to_json_string())
+    assert pretrained.find_bert_config(str(tmp_path)) == model.config
+    assert pretrained.load(variables_of(model), str(tmp_path)).prefix == str(tmp_path / "model.ckpt-3")
+
+
+def test_folders_without_weights(tmp_path):
+    write_folder(tmp_path, "BertModel")
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "tf_model.h5").touch()
+    with pytest.raises(InputError, match=r"has a config\.json, but neither model\.safetensors nor pytorch_model\.bin"):
+        pretrained.load({}, str(tmp_path))
+    with pytest.raises(InputError, match="There is no checkpoint"):
+        pretrained.load({}, str(tmp_path / "none"))
+
+
+def test_config_and_vocabulary_may_be_given(tmp_path, caplog):
+    folder = str(write_folder(tmp_path / "model", "BertModel"))
+    own = tmp_path / "bert_config.json"
+    config = pretrained.find_bert_config(folder)
+    own.write_text(config.to_json_string())
+    with caplog.at_level(logging.WARNING):
+        assert pretrained.find_bert_config(folder, str(own)) == config
+        assert pretrained.find_bert_config(None, folder + "/config.json") == config
+    assert caplog.text == ""
+    own.write_text(config.to_json_string().replace("gelu_exact", "gelu").replace("0.1", "0.2"))
+    assert pretrained.find_bert_config(folder, str(own)).hidden_act == "gelu"
+    assert "differs: hidden_act gelu there gelu_exact." in caplog.text
+    assert pretrained.find_vocabulary(folder, "other.txt").path == "other.txt"
+    assert pretrained.find_vocabulary(folder).path == f"{folder}/vocab.txt"
+
+
+def test_a_folder_from_before_model_type_has_the_exact_gelu(tmp_path):
+    write_folder(tmp_path, None, arrays_of("BertModel"), model_type=None)
+    assert pretrained.find_bert_config(str(tmp_path)).hidden_act == "gelu_exact"
+    config = {key: value for key, value in CONFIG.items() if key not in ("model_type", "architectures")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert pretrained.find_bert_config(str(tmp_path)).hidden_act == "gelu_exact"
+
+
+def test_what_is_nowhere_has_to_be_given(tmp_path):
+    with pytest.raises(InputError, match=r"^Give --bert_config_file"):
+        pretrained.find_bert_config(None)
+    with pytest.raises(InputError, match=rf"^{tmp_path} has no bert_config\.json; give --bert_config_file"):
+        pretrained.find_bert_config(f"{tmp_path}/x.ckpt")
+    with pytest.raises(InputError, match=r"^Give --vocab_file"):
+        pretrained.find_vocabulary(None)
+    with pytest.raises(InputError, match=rf"^{tmp_path} has no vocab\.txt; give --vocab_file"):
+        pretrained.find_vocabulary(f"{tmp_path}/x.ckpt")
+    folder = write_folder(tmp_path / "model", "BertModel")
+    (folder / "vocab.txt").rename(folder / huggingface.TOKENIZER_FILE)
+    with pytest.raises(InputError, match=r"its vocabulary is in tokenizer\.json\. Convert it once, with convert_check"):
+        pretrained.find_vocabulary(str(folder))
+
+
+def test_the_case_that_is_given_wins_and_differences_are_said_all_the_same(tmp_path, caplog):
+    folder = write_folder(tmp_path, "BertModel")
+    (folder / "added_tokens.json").write_text('{"[ENT]": 12}')
+    assert pretrained.find_do_lower_case(str(folder), given=False) is False
+    assert "([ENT] stay whole in text there)" in caplog.text
+    assert pretrained.find_do_lower_case(None, given=True) is True
+
+
+def test_case_of_the_folder(tmp_path, caplog):
+    folder = write_folder(tmp_path, "BertModel")
+    assert pretrained.find_do_lower_case(str(folder)) is True
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert pretrained.find_do_lower_case(str(folder)) is False
+    assert caplog.text == ""
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
+    assert pretrained.find_do_lower_case(str(folder)) is True
+    assert "(strip_accents is False there)" in caplog.text
+    assert pretrained.find_do_lower_case(None) is True
+
+
+# --- Flags, the directory of a training, what is beside the checkpoint: in this order --------------------------------
+
+
+@pytest.fixture
+def places(tmp_path, model):
+    """`start`, to begin with, and `trained`, where config, vocabulary and case are others."""
+    start = write_folder(tmp_path / "start", "BertModel")
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "bert_config.json").write_text(model.config.to_json_string().replace("gelu_exact", "relu"))
+    (trained / "vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:-1], "-"]))
+    (trained / "task.json").write_text('{"do_lower_case": false}')
+    return str(start), str(trained)
+
+
+def test_the_order(places, tmp_path):
+    start, trained = places
+    for output_dir, directory, activation, lower in (
+        (None, start, "gelu_exact", True),
+        (str(tmp_path / "new"), start, "gelu_exact", True),
+        (trained, trained, "relu", False),
+    ):
+        found = pretrained.find(start, output_dir)
+        assert (found.vocabulary, found.checkpoint) == (VocabularyFile(f"{directory}/vocab.txt"), start)
+        assert (found.bert_config.hidden_act, found.do_lower_case) == (activation, lower)
+    given = tmp_path / "given.json"
+    given.write_text(found.bert_config.to_json_string().replace("relu", "tanh"))
+    flags = {"bert_config_file": str(given), "vocab_file": f"{trained}/vocab.txt", "do_lower_case": True}
+    found = pretrained.find(start, trained, **flags)
+    assert (found.bert_config.hidden_act, found.do_lower_case) == ("tanh", True)
+    with pytest.raises(InputError, match=r"--vocab_file=.*start/vocab\.txt is not the vocabulary that the model in .*"):
+        pretrained.find(start, trained, vocab_file=f"{start}/vocab.txt")
+    assert pretrained.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.path == f"{trained}/vocab.txt"
+
+
+def test_each_file_is_found_by_itself(places, tmp_path):
+    """A vocabulary beside the original's checkpoint, whose directory has no config, for example."""
+    start, _ = places
+    (tmp_path / "out").mkdir()
+    (tmp_path / "start/vocab.txt").rename(tmp_path / "out/vocab.txt")
+    found = pretrained.find(start, str(tmp_path / "out"))
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(tmp_path / "out/vocab.txt"), "gelu_exact")
+
+
+def test_missing_from_both_places(places, model, tmp_path):
+    start, trained = places
+    checkpoints.save(trained, 3, variables_of(model))
+    for path in (tmp_path / "start/vocab.txt", tmp_path / "trained/vocab.txt", tmp_path / "trained/bert_config.json"):
+        path.unlink()
+    with pytest.raises(InputError, match=rf"^Neither {trained} nor {start} has a vocab\.txt; give --vocab_file"):
+        pretrained.find_vocabulary(start, output_dir=trained)
+    with pytest.raises(InputError, match=rf"^{trained} has no bert_config\.json; give --bert_config_file"):
+        pretrained.find_bert_config(None, output_dir=trained)
+
+
+def test_the_config_is_that_of_the_weights(model, tmp_path):
+    """Of the training to resume, else of the checkpoint to start from, which has to be there."""
+    config = tmp_path / "given.json"
+    config.write_text(model.config.to_json_string())
+    checkpoints.save(str(tmp_path / "start"), 1, variables_of(model))
+    small = {**model.config.to_dict(), "num_hidden_layers": 1}
+    (tmp_path / "small.json").write_text(json.dumps(small))
+    for places in ((str(tmp_path / "start"), str(tmp_path / "new")), ("none.ckpt", str(tmp_path / "start"))):
+        assert pretrained.find_bert_config(places[0], str(config), places[1]) == model.config
+        with pytest.raises(InputError, match=r"it has 2 layers, the config 1 \(num_hidden_layers\)"):
+            pretrained.find_bert_config(places[0], str(tmp_path / "small.json"), places[1])
+    with pytest.raises(InputError, match=r"^There is no none\.ckpt: the directory of a model on this machine"):
+        pretrained.find_bert_config("none.ckpt", str(config), str(tmp_path / "new"))
+
+
+def test_a_case_that_nobody_says(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    folder = write_folder(tmp_path, "BertModel")
+    (folder / "tokenizer_config.json").unlink()
+    cased, uncased = [*PIECES, "Co", "A"], [*PIECES, *map(str, range(30)), "A"]  # a capital by accident
+    assert pretrained.find_do_lower_case(str(folder)) is True
+    assert pretrained.find_do_lower_case(str(folder), pieces=cased) is False
+    assert pretrained.find_do_lower_case(str(folder), pieces=uncased) is True
+    assert pretrained.find_do_lower_case(str(folder), given=True, pieces=cased) is True
+    assert caplog.text == ""
+    (folder / "task.json").write_text('{"do_lower_case": false}')
+    assert pretrained.find_do_lower_case(str(folder), pieces=uncased) is False
+    assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages

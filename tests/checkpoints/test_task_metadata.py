@@ -1,0 +1,69 @@
+"""Files of labels; `task.json` is tested with the tasks that it describes."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2.checkpoints.task_metadata import check_labels, read_labels, write_labels
+from bert_tf2.errors import InputError
+
+NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda name: name and not {*"\n\r\ufeff"} & {*name})
+
+
+@given(st.lists(NAMES, min_size=1, unique=True))
+@settings(deadline=None, max_examples=50)
+def test_labels_are_kept(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    path = str(tmp_path_factory.mktemp("labels") / "labels.txt")
+    write_labels(path, names)
+    assert read_labels(path) == tuple(names)
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=3), min_size=1))
+@settings(deadline=None, max_examples=200)
+def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    path = tmp_path_factory.mktemp("labels") / "labels.txt"
+    try:
+        write_labels(path, names)
+    except InputError:
+        assert not path.exists()
+    else:
+        assert read_labels(str(path)) == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        ("", "is empty"),
+        ("b\nc", "has a line break in it"),
+        ("b\rc", "has a line break in it"),
+        (" b", "begins or ends with whitespace or U\\+FEFF"),
+        ("\ufeffb", "begins or ends with whitespace or U\\+FEFF"),
+        *((f"b{end}", "begins or ends with whitespace") for end in "\u2028\u2029\x0b\x0c\x85\x1c\u3000"),
+        ("\ud800", "is not valid Unicode"),
+        ("a", "is also label 0"),
+    ],
+)
+def test_labels_that_no_file_can_keep(label: str, problem: str) -> None:
+    with pytest.raises(InputError, match=rf"^model: label 2, .*, {problem}.*; labels\.txt has one label a line"):
+        check_labels(["a", "ä\u2028x", label], "model")
+
+
+def test_a_file_of_labels_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes("\ufeffb\r\na b \r\n\r\n".encode())
+    assert read_labels(str(tmp_path / "labels.txt")) == ("b", "a b")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "labels.txt is empty; expected a label a line"),
+        ("a\n\nb\n", "labels.txt, line 2 is blank"),
+        ("a\nb\na \n", "labels.txt, line 3 has the label 'a' again"),
+    ],
+)
+def test_what_is_no_file_of_labels(tmp_path: Path, content: str, sentence: str) -> None:
+    (tmp_path / "labels.txt").write_text(content)
+    with pytest.raises(InputError, match=sentence):
+        read_labels(str(tmp_path / "labels.txt"))

@@ -1,0 +1,214 @@
+"""Settings: values that are refused, numbers without end, and flags that would be ignored."""
+
+import ast
+import dataclasses
+import importlib
+import math
+import re
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+import bert_tf2
+from bert_tf2.configs.fields import MOST_SEED, check, check_has_effect, flags_of, is_required, setting, type_of
+from bert_tf2.configs.training import (
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    LoopConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from bert_tf2.errors import InputError
+from bert_tf2.export.config import ExportConfig
+from bert_tf2.pretraining_data.config import PretrainingDataConfig
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.tasks.classification.config import ClassificationConfig
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.pretraining.config import PretrainingConfig
+from bert_tf2.tasks.squad.answers import AnswerParameters
+from bert_tf2.tasks.squad.config import SquadConfig
+from bert_tf2.tasks.tagging.config import TaggingConfig
+from bert_tf2.tokenization.vocab_runner import VocabularyConfig
+from bert_tf2.training import optimizers, precision
+
+FINETUNING = {"output_dir": "o", "do_train": True, "do_eval": True}
+PRETRAINING = {"bert_config_file": "c", "input_file": "i", "output_dir": "o", "do_train": True, "num_warmup_steps": 1}
+# What each config needs to be made; all that have a float.
+CONFIGS = {
+    AnswerParameters: {},
+    ClassificationConfig: FINETUNING,
+    ExportConfig: {"export_dir": "e", "output_dir": "o"},
+    FinetuningConfig: FINETUNING,
+    InstanceParameters: {},
+    OptimizerConfig: {},
+    PretrainingConfig: PRETRAINING,
+    RunConfig: FINETUNING,
+    PretrainingDataConfig: {"input_file": __file__, "output_file": "o", "spm_model_file": "m"},
+    SquadConfig: {**FINETUNING, "train_file": "t", "dev_file": "d"},
+    TaggingConfig: FINETUNING,
+    TrainingConfig: {"output_dir": "o", "num_train_steps": 1, "batch_size": 1},
+}
+FLOATS = [
+    (config, field.name)
+    for config in CONFIGS
+    for field in dataclasses.fields(config)
+    if float in (field.type, *getattr(field.type, "__args__", ()))
+]
+
+
+def test_no_config_is_missing_above() -> None:
+    """Whatever is called Config or Parameters and has a float is in the table, or has a check of its own."""
+    others = {"BertConfig", "DataConfig"}  # of a JSON file; and a part of ClassificationConfig
+    found = set()
+    root = Path(bert_tf2.__file__).parent
+    for path in root.rglob("*.py"):
+        names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+        for name in names:
+            if name.endswith(("Config", "Parameters")):
+                module = importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+                config = getattr(module, name)
+                if any(float in (f.type, *getattr(f.type, "__args__", ())) for f in dataclasses.fields(config)):
+                    found.add(name)
+    assert found == {config.__name__ for config in CONFIGS} | others
+
+
+@pytest.mark.parametrize(("config", "name"), FLOATS, ids=lambda value: getattr(value, "__name__", value))
+def test_floats_are_numbers(config, name: str) -> None:
+    flags = CONFIGS[config]
+    with pytest.raises(InputError, match=f"--{name}=nan; it must be a number"):
+        config(**{**flags, name: math.nan})
+    for value in (math.inf, -math.inf, 1e39):
+        if name == "null_score_diff_threshold":  # "always" and "never" are answers
+            config(**{**flags, name: value})
+        else:
+            sentence = f"--{name}={value}; it must be a finite number, at most 3.4e+38"
+            with pytest.raises(InputError, match=re.escape(sentence)):
+                config(**{**flags, name: value})
+
+
+@dataclasses.dataclass(frozen=True)
+class Some:
+    """A setting of each kind."""
+
+    name: str = setting(help="Of it.")
+    kind: Literal["a", "b"] | None = setting(None, choices=("a", "b"))
+    seed: int = setting(0, at_least=0, at_most=MOST_SEED)
+    length: int | None = setting(None, at_least=3, at_most=512)
+    steps: int = 1
+    is_wanted: bool = True
+    share: float | None = setting(None, at_least=0, at_most=1)
+    rate: float = setting(1.0, above=0)
+    decay: float = setting(0.5, at_least=0, below=1)
+    scale: float = setting(1.0, above=0, at_most=1)
+    most: float = setting(1.0, at_most=1_000_000)
+    threshold: float = setting(0.0, may_be_infinite=True)
+    inner: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seed": 2**32 - 1, "length": 3, "steps": 2**31 - 1, "kind": "b"},
+        {"steps": -(2**31), "length": 512, "rate": 3.4e38, "share": 0.0, "decay": 0, "scale": 1},
+        {"threshold": -math.inf, "share": 1.0, "decay": 0.999, "most": 1e6},
+    ],
+)
+def test_what_is_taken(values) -> None:
+    Some("x", **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"kind": "c"}, "Unknown --kind 'c'; choose one of a, b."),
+        ({"seed": 2**32}, "--seed=4294967296; it has to be at most 4294967295."),
+        ({"seed": -1}, "--seed=-1; it has to be at least 0."),
+        ({"length": 2}, "--length=2; it has to be at least 3."),
+        ({"length": 2**31}, "--length=2147483648; it has to be at most 512."),
+        ({"steps": 2**31}, "--steps=2147483648; it has to be at most 2147483647."),
+        ({"steps": -(2**40)}, "--steps=-1099511627776; it has to be at least -2147483648."),
+        ({"steps": 10**5000}, "--steps=a number of more than 38 digits; it has to be at most 2147483647."),
+        ({"share": 1.5}, "--share=1.5; it has to be from 0 to 1."),
+        ({"share": math.nan}, "--share=nan; it must be a number."),
+        ({"rate": 0.0}, "--rate=0.0; it has to be above 0."),
+        ({"rate": 0}, "--rate=0; it has to be above 0."),
+        ({"rate": math.inf}, "--rate=inf; it must be a finite number, at most 3.4e+38 (float32)."),
+        ({"decay": 1.0}, "--decay=1.0; it has to be at least 0 and below 1."),
+        ({"scale": 0.0}, "--scale=0.0; it has to be above 0 and at most 1."),
+        ({"most": 1e7}, "--most=10000000.0; it has to be at most 1,000,000."),
+        ({"threshold": math.nan}, "--threshold=nan; it must be a number."),
+    ],
+)
+def test_what_is_refused(values, sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        Some("x", **values)
+
+
+def test_flags_of_a_dataclass() -> None:
+    found = {field.name: type_of(field) for field, _ in flags_of(Some)}
+    expected = {"name": str, "kind": str, "seed": int, "length": int, "is_wanted": bool, "share": float, "rate": float}
+    assert {name: found[name] for name in expected} == expected
+    assert found["log_steps"] is int  # of the dataclass in it
+    assert "inner" not in found
+    assert [field.name for field, _ in flags_of(Some) if is_required(field)] == ["name"]
+
+
+def test_every_choice_is_known() -> None:
+    """The names that flags can have, and the code behind them."""
+    assert tuple(optimizers.OPTIMIZERS) == OPTIMIZERS
+    assert {*precision._POLICIES, "auto"} == {*PRECISIONS}
+    for name in SCHEDULES:
+        optimizers.make_schedule(name, 1.0, 2, 0)(0)
+
+
+BOTH = "needs --do_train and --do_eval: it is about the evaluations of a training"
+
+
+@pytest.mark.parametrize(
+    ("config", "flags", "sentence"),
+    [
+        (FinetuningConfig, {"do_eval": False, "metric_for_best": "loss"}, f"--metric_for_best {BOTH}"),
+        (FinetuningConfig, {"do_train": False, "metric_for_best": "loss"}, f"--metric_for_best {BOTH}"),
+        (FinetuningConfig, {"do_eval": False, "eval_every_steps": 10}, f"--eval_every_steps {BOTH}"),
+        (FinetuningConfig, {"do_eval": False, "early_stopping_patience": 2}, f"--early_stopping_patience {BOTH}"),
+        (PretrainingConfig, {"eval_every_steps": 10}, f"--eval_every_steps {BOTH}"),
+        (
+            PretrainingConfig,
+            {"vocab_file": "vocab.txt"},
+            "--vocab_file has no effect on records that are masked",
+        ),
+        (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are masked"),
+        (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
+        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for this machine's"),
+        (ExportConfig, {"batch_size": 8}, "--batch_size is for the measurement of --quantize=int8"),
+        (ExportConfig, {"format": "encoder", "text_pairs": True}, "--text_pairs is for classifiers"),
+    ],
+)
+def test_flags_that_would_be_ignored(config, flags, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        config(**{**CONFIGS[config], **flags})
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"spm_model_type": "bpe"}, "--spm_model_type needs --type=sentencepiece"),
+        ({"extend": __file__, "vocab_size": 99}, "--vocab_size is for a new vocabulary: --extend keeps all pieces"),
+        ({"extend": __file__, "num_unused": 0}, "--num_unused is for a new vocabulary"),
+        ({"extend": __file__, "limit_alphabet": 9}, "--limit_alphabet is for a new vocabulary"),
+    ],
+)
+def test_flags_of_vocabularies_that_would_be_ignored(flags, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        VocabularyConfig(input_file=__file__, output_file="v.txt", **flags)
+
+
+def test_defaults_are_never_refused() -> None:
+    config = VocabularyConfig(input_file=__file__, output_file="v.txt")
+    check_has_effect(config, tuple(field.name for field in dataclasses.fields(config))[2:], False, "is refused")

@@ -1,0 +1,96 @@
+"""The demo's parts, and all of it on a little text with a few steps."""
+
+import itertools
+import subprocess
+import sys
+import types
+
+import pytest
+from helpers.repository import REPOSITORY
+
+from bert_tf2.tokenization.wordpiece import FullTokenizer
+
+
+def test_sentences():
+    import demo
+
+    docstring = """Returns the element-wise sum of both. It works on tensors
+    of any shape.
+
+    >>> add(1, 2)
+    3
+
+    ```python
+    This is code. It does not count as a sentence at all.
+    ```
+
+    Args:
+    -----
+    x: too short.
+    """
+    assert demo.sentences(docstring) == [
+        "Returns the element-wise sum of both.",
+        "It works on tensors of any shape.",
+    ]
+
+
+def check(folder, shown):
+    """What a demo with a vocabulary of 600 has printed and written."""
+    for line in ("[1/6]", "[6/6]", "$ python create_pretraining_data.py", "$ python run_pretraining.py", "Done in"):
+        assert line in shown
+    table = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.startswith("masked_lm_")}
+    before, after = (float(value) for value in table["masked_lm_loss"])
+    assert after < before - 0.2
+    assert len(FullTokenizer(str(folder / "vocab.txt")).vocab) == 600
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    train, held_out = ((folder / f"{name}.txt").read_text().split("\n\n") for name in ("train", "held_out"))
+    assert not {document.strip() for document in train} & {document.strip() for document in held_out}
+
+
+def test_demo_on_a_part_of_the_docstrings(tmp_path, monkeypatch, capsys, scripts):
+    """Its scripts are forked, which spares what each takes to start."""
+    import demo
+
+    folder, called = tmp_path / "demo", demo.subprocess.run
+    some = list(itertools.islice(demo.docstrings(), 2000))
+
+    def run(command, check):
+        _, path, *arguments = command
+        if not path.endswith("run_pretraining.py"):
+            return called(command, check=check)
+        done = scripts.run(path, arguments)
+        assert done.returncode == 0, done.stderr
+        print(done.stdout)
+        return done
+
+    monkeypatch.setattr(demo, "docstrings", lambda: some)
+    monkeypatch.setattr(demo.subprocess, "run", run)
+    values = {"OUTPUT_DIR": str(folder), "TEXT_MEGABYTES": 0.1, "NUM_TRAIN_STEPS": 40, "VOCAB_SIZE": 600}
+    for name, value in values.items():
+        monkeypatch.setattr(demo, name, types.SimpleNamespace(value=value))
+    demo.main()
+    shown = capsys.readouterr().out
+    check(folder, shown)
+    assert "Returns a [MASK] of the same shape" in shown
+
+
+@pytest.mark.slow
+def test_demo_end_to_end(tmp_path):
+    folder = tmp_path / "demo"
+    arguments = ["--text_megabytes=0.2", "--num_train_steps=40", "--vocab_size=600", f"--output_dir={folder}"]
+    done = subprocess.run([sys.executable, REPOSITORY / "demo.py", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check(folder, done.stdout)
+    assert "Returns a [MASK] of the same shape" in done.stdout
+
+
+def test_a_folder_of_ones_own_stays(tmp_path):
+    occupied = tmp_path / "mine"
+    occupied.mkdir()
+    (occupied / "thesis.txt").touch()
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "demo.py", f"--output_dir={occupied}"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "exists and is not of an earlier demo; give another --output_dir" in done.stderr
+    assert (occupied / "thesis.txt").exists()

@@ -1,0 +1,214 @@
+"""run_pretraining.py on records without masks and on records without pairs: results, resuming, its errors."""
+
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.repository import TINY_CONFIG
+from helpers.rounding import assert_close, forward
+from helpers.scripts import Scripts
+
+from bert_tf2 import records
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.pretraining_data import full_sentences
+from bert_tf2.pretraining_data.fast_instances import Corpus, Vocabulary, create_instances
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.records.writer import BlockWriter
+from bert_tf2.tasks.pretraining import runner
+from bert_tf2.tasks.pretraining.runner import PretrainingConfig
+
+LENGTH, PREDICTIONS = 16, 3
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(25)), *(f"##{n}" for n in range(10))]
+DYNAMIC = {"masking": "dynamic", "input_file": "pairs.unmasked", "vocab_file": "vocab.txt"}
+SENTENCES = {"masking": "dynamic", "input_file": "sentences.unmasked", "vocab_file": "vocab.txt", "use_nsp": False}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a vocabulary, a config, and records: pairs and sentences, with and without masks."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
+    rng = np.random.default_rng(1)
+    corpus = Corpus(
+        rng.integers(5, len(PIECES), 600, dtype=np.int32),
+        np.arange(0, 601, 6, dtype=np.int64),
+        np.arange(0, 101, 5, dtype=np.int64),
+    )
+    vocabulary = Vocabulary.of({piece: number for number, piece in enumerate(PIECES)})
+    parameters = InstanceParameters(LENGTH, PREDICTIONS, dupe_factor=1)
+    pairs = create_instances(corpus, vocabulary, parameters, random.Random(1))
+    masked, unmasked = (
+        full_sentences.pack(corpus, vocabulary, parameters, random.Random(1), masked=choice) for choice in (True, False)
+    )
+    for name, instances in (
+        ("pairs.masked", pairs),
+        ("pairs.unmasked", pairs),
+        ("sentences.masked", masked),
+        ("sentences.unmasked", unmasked),
+    ):
+        schema = records.pretraining(
+            LENGTH,
+            PREDICTIONS,
+            masked=not name.endswith(".unmasked"),
+            next_sentence=name.startswith("pairs"),
+        )
+        with BlockWriter([str(folder / name)], schema) as writer:
+            writer.write_rows(instances.rows(schema))
+    return folder
+
+
+def options(made: Path, output_dir: Path, **changes: Any) -> dict[str, Any]:
+    """Flags of a short training; files that are named without a folder are those of `made`."""
+    values = {
+        "input_file": "pairs.masked",
+        "bert_config_file": "bert_config.json",
+        "output_dir": str(output_dir),
+        "max_seq_length": LENGTH,
+        "max_predictions_per_seq": PREDICTIONS,
+        "train_batch_size": 8,
+        "num_train_steps": 12,
+        "num_warmup_steps": 2,
+        "learning_rate": 1e-2,
+        "max_eval_steps": 0,
+        **changes,
+    }
+    files = ("input_file", "bert_config_file", "vocab_file")
+    return {
+        name: str(made / value) if name in files and not os.path.isabs(value) else value
+        for name, value in values.items()
+    }
+
+
+def run(made: Path, output_dir: Path, **changes: Any) -> dict[str, float] | None:
+    return runner.run(PretrainingConfig(**options(made, output_dir, **changes)))
+
+
+def weights(folder: Path, step: int) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{step}"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def evaluation_lines(folder: Path) -> list[str]:
+    return [line.split(" = ")[0] for line in (folder / "eval_results.txt").read_text().splitlines()]
+
+
+def test_defaults_change_nothing(made: Path) -> None:
+    config = PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_eval=True)
+    assert (config.masking, config.use_nsp, config.vocab_file) == ("static", True, None)
+    assert (config.masked_lm_prob, config.do_whole_word_mask) == (0.15, False)
+
+
+def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+    values = options(made, tmp_path, **SENTENCES, do_train=True, do_eval=True, do_whole_word_mask=True)
+    shown = scripts.call("run_pretraining.py", **values)
+    assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss"]
+    assert "next_sentence" not in shown
+
+    before, after = weights(tmp_path, 0), weights(tmp_path, 12)
+    assert not [name for name in after if name.startswith("cls/seq_relationship")]
+    for name, value in after.items():
+        if name.startswith("bert/pooler"):
+            np.testing.assert_array_equal(value, before[name])
+        elif name.endswith("kernel"):
+            assert (value != before[name]).any(), name
+
+
+def test_pairs_without_masks(made: Path, tmp_path: Path) -> None:
+    results = run(made, tmp_path, **DYNAMIC, do_train=True, do_eval=True)
+    assert evaluation_lines(tmp_path)[-2:] == ["next_sentence_accuracy", "next_sentence_loss"]
+    assert results is not None
+    # The same records as without dynamic masking, and not the same masks.
+    assert run(made, tmp_path, do_eval=True) != results
+
+
+@pytest.mark.parametrize("records_file", ["sentences.masked", "pairs.masked"])
+def test_masked_records_without_the_next_sentence_task(made: Path, tmp_path: Path, records_file: str) -> None:
+    results = run(made, tmp_path, input_file=records_file, use_nsp=False, do_train=True, do_eval=True)
+    assert results is not None
+    assert results.keys() == {"global_step", "loss", "masked_lm_loss", "masked_lm_accuracy"}
+    assert results["loss"] == pytest.approx(results["masked_lm_loss"], rel=0.05)
+
+
+def test_evaluation_has_the_same_masks_whatever_seed_and_batch_size(made: Path, tmp_path: Path) -> None:
+    changes = {**SENTENCES, "do_eval": True}
+    first = run(made, tmp_path, **changes, do_train=True)
+    assert first is not None
+    assert run(made, tmp_path, **changes, seed=2) == first
+    other_batches = run(made, tmp_path, **changes, eval_batch_size=5)
+    assert other_batches is not None
+    for name in ("masked_lm_loss", "masked_lm_accuracy"):
+        assert_close(other_batches[name], first[name], forward(2))
+    for other_masks in ({"masked_lm_prob": 0.5}, {"do_whole_word_mask": True}):
+        changed = run(made, tmp_path, **changes, **other_masks)
+        assert changed is not None
+        assert abs(changed["masked_lm_loss"] - first["masked_lm_loss"]) > 1e-4
+
+
+@pytest.mark.parametrize("changes", [DYNAMIC, SENTENCES], ids=["pairs", "sentences"])
+def test_a_resumed_run_ends_with_the_same_bits(made: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run(made, whole, **changes, do_train=True, save_checkpoints_steps=5)
+    broken.mkdir()
+    for path in whole.glob("model.ckpt-5.*"):
+        shutil.copy(path, broken)
+    tf.compat.v1.train.update_checkpoint_state(str(broken), str(broken / "model.ckpt-5"))
+    run(made, broken, **changes, do_train=True, save_checkpoints_steps=5)
+    final = weights(whole, 12)
+    assert not (broken / "model.ckpt-0.index").exists()
+    for name, value in weights(broken, 12).items():
+        np.testing.assert_array_equal(value, final[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"masking": "sometimes"}, "Unknown --masking 'sometimes'; choose one of static, dynamic"),
+        ({"masking": "dynamic"}, "--masking=dynamic needs --vocab_file"),
+        ({**DYNAMIC, "masked_lm_prob": 2.0}, r"--masked_lm_prob=2\.0 is no share"),
+        ({"masked_lm_prob": 0.3}, r"--masked_lm_prob have no effect on records that are masked already.*=dynamic"),
+        ({"do_whole_word_mask": True}, r"--do_whole_word_mask .* have no effect"),
+        (
+            {"input_file": "pairs.unmasked"},
+            r"pairs\.unmasked lacks masked_lm_positions, masked_lm_ids, masked_lm_weights\. The records have no masks: "
+            r"give --masking=dynamic \(and --vocab_file\)",
+        ),
+        (
+            {**DYNAMIC, "input_file": "pairs.masked"},
+            r"masked has masked_lm_positions\. .* already: give --masking=static",
+        ),
+        ({"input_file": "sentences.masked"}, r"lacks next_sentence_labels\. .*no pairs: give --use_nsp=false"),
+        ({"input_file": "sentences.unmasked"}, r"give --masking=dynamic .*give --use_nsp=false"),
+        ({**DYNAMIC, "vocab_file": "none.txt"}, r"none\.txt"),
+    ],
+)
+def test_mistakes(made: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(made, tmp_path / "out", **{"do_train": True, **changes})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ([*PIECES, "more"], r"vocab\.txt has 41 pieces, but vocab_size is 40 in the model's config"),
+        ([*PIECES[1:], PIECES[0]], r"does not begin with the \[CLS\] of --vocab_file.*another vocabulary"),
+    ],
+)
+def test_another_vocabulary(made: Path, tmp_path: Path, pieces: list[str], message: str) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    changes = {**DYNAMIC, "vocab_file": str(tmp_path / "vocab.txt")}
+    with pytest.raises(InputError, match=message):
+        run(made, tmp_path / "out", **changes, do_train=True)
+
+
+def test_a_checkpoint_without_the_next_sentence_task_is_not_resumed_with_it(made: Path, tmp_path: Path) -> None:
+    run(made, tmp_path, input_file="pairs.masked", use_nsp=False, do_train=True, num_train_steps=1)
+    with pytest.raises(InputError, match=r"cannot be resumed: it lacks cls/seq_relationship"):
+        run(made, tmp_path, input_file="pairs.masked", do_train=True)

@@ -1,0 +1,225 @@
+"""Exported classifiers: on raw text the numbers of run_classifier.py, in a process that knows nothing of us."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import tiny_classification as tiny
+from helpers.exported import ask
+from helpers.rounding import assert_close, forward
+from helpers.tiny_sentencepiece import sentencepiece_model
+from reference.sequences import truncate_pair
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from bert_tf2.errors import InputError
+from bert_tf2.export import runner
+from bert_tf2.export.config import ExportConfig
+from bert_tf2.export.sequences import SpecialPieces, join
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+pytestmark = pytest.mark.numeric
+
+TEXTS = [
+    "W1 Happy w2",
+    "sad",
+    "",
+    "w3 w4, w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 happy",
+    "naïve ﬁ 中",
+    "w1\tsad",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentiment model in `model`, and what it predicts for TEXTS."""
+    folder = tmp_path_factory.mktemp("classifier")
+    tiny.write_model_files(folder)
+    train = tiny.write_csv(folder / "train.csv", tiny.rows(160, seed=1))
+    (folder / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    predict = str(folder / "new.jsonl")
+    tiny.run(folder, train_file=train, predict_file=predict, do_train=True, do_predict=True, num_train_epochs=4.0)
+    return folder
+
+
+def export(folder: Path, **flags: object) -> Path:
+    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / "export"), **flags}
+    return Path(runner.run(ExportConfig(**given)))
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path) -> Path:
+    """The SavedModel of the model in `folder`."""
+    return export(folder)
+
+
+def assert_probabilities(found, expected) -> None:
+    assert_close(found, expected, forward(1), scale=1)
+
+
+def results(folder: Path) -> np.ndarray:
+    return np.loadtxt(folder / "model/test_results.tsv", ndmin=2)
+
+
+def test_text_to_probabilities_in_a_fresh_process(folder: Path, exported: Path):
+    found = ask(exported, {"text": TEXTS})
+    expected = results(folder)
+    assert_probabilities(found["probabilities"], expected)
+    assert found["labels"] == [["bad", "good"]] * len(TEXTS)
+    assert found["label"] == [["bad", "good"][row.argmax()] for row in expected]
+    assert set(found["label"]) == {"good", "bad"}
+    assert sorted(path.name for path in (exported / "assets").iterdir()) == ["labels.txt", "settings.json", "vocab.txt"]
+    assert (exported / "assets/labels.txt").read_text() == "bad\ngood\n"
+    assert (exported / "assets/vocab.txt").read_bytes() == (folder / "vocab.txt").read_bytes()
+    settings = json.loads((exported / "assets/settings.json").read_text())
+    assert settings["labels"] == ["bad", "good"]
+    assert (settings["max_seq_length"], settings["text_pairs"]) == (16, False)
+
+
+def test_token_ids(folder: Path, exported: Path):
+    model = tf.saved_model.load(str(exported))
+    ids = [2, *FastTokenizer(folder / "vocab.txt").encode(TEXTS[0]), 3]
+    padding = [0] * 4
+    inputs = {"input_ids": [ids + padding], "input_mask": [[1] * len(ids) + padding], "segment_ids": [[0] * 9]}
+    found = model.signatures["token_ids"](**{name: tf.constant(rows) for name, rows in inputs.items()})
+    assert_probabilities(found["probabilities"], results(folder)[:1])
+
+
+def test_versions_and_what_is_there_already(folder: Path):
+    (folder / "versions/9").mkdir(parents=True)
+    assert export(folder, export_dir=str(folder / "versions")).name == "10"
+    assert export(folder, export_dir=str(folder / "versions"), version=3).name == "3"
+    with pytest.raises(InputError, match=r"versions/9 is there already; give another --version"):
+        export(folder, export_dir=str(folder / "versions"), version=9)
+    assert sorted(path.name for path in (folder / "versions").iterdir()) == ["10", "3", "9"]
+
+
+def test_no_operation_needs_python(exported: Path):
+    """All are TensorFlow's own but the one that finds pieces, which a server has built in."""
+    content = SavedModel.FromString((exported / "saved_model.pb").read_bytes())
+    functions = content.meta_graphs[0].graph_def.library.function
+    operations = {node.op for function in functions for node in function.node_def}
+    assert "FastWordpieceTokenizeWithOffsets" in operations
+    assert not [name for name in operations if "Py" in name]
+
+
+def test_no_texts(exported: Path):
+    model = tf.saved_model.load(str(exported))
+    assert model.signatures["serving_default"](text=tf.constant([], tf.string))["probabilities"].shape == (0, 2)
+
+
+def test_of_long_texts_the_beginning_is_read(exported: Path):
+    """As far as no word of 200 characters is beyond that could matter."""
+    settings = json.loads((exported / "assets/settings.json").read_text())
+    most = settings["max_characters"]
+    assert most == 256 * settings["max_seq_length"]
+    ask_model = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    word = "é" * 200
+    long = " ".join([word] * settings["max_seq_length"])
+    assert len(long) < most
+    texts = [long, long + " happy" * 2_000_000, " " * (most - 3) + "sad", " " * most + "sad", ""]
+    found = ask_model(tf.constant(texts))["probabilities"].numpy()
+    assert_probabilities(found[0], found[1])
+    assert_probabilities(found[3], found[4])
+    assert np.abs(found[2] - found[3]).max() > 1e-3
+    invalid = ask_model(tf.constant([b"happy\xff w1 \xc3", b"\x80\x80happy w1"]))["probabilities"].numpy()
+    assert_probabilities(invalid[0], invalid[1])
+
+
+def test_pairs_need_room(folder: Path):
+    with pytest.raises(InputError, match=r"--max_seq_length=4 has no room for a token of each text .* at least 5"):
+        export(folder, text_pairs=True, max_seq_length=4)
+
+
+def test_nothing_is_left_of_an_export_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    left = folder / "failed/.1.unfinished-99999999999"  # no process can have that number
+    left.mkdir(parents=True)
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        export(folder, export_dir=str(folder / "failed"))
+    assert not list((folder / "failed").iterdir())
+
+
+def test_pairs(tmp_path: Path):
+    tiny.write_model_files(tmp_path)
+    long = " ".join(f"w{number}" for number in range(20))
+    pairs = [("happy w1", "w2"), ("sad", ""), (long, "happy w5"), ("w1", long), (long, long), ("", "")]
+    rows = [(text, second, "good" if "happy" in text + second else "bad") for text, second in pairs * 8]
+    (tmp_path / "train.jsonl").write_text(
+        "".join(json.dumps(dict(zip(("text", "second", "label"), row, strict=True))) + "\n" for row in rows)
+    )
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps({"text": a, "second": b}) + "\n" for a, b in pairs))
+    tiny.run(
+        tmp_path,
+        train_file=str(tmp_path / "train.jsonl"),
+        predict_file=str(tmp_path / "new.jsonl"),
+        text_pair_column="second",
+        do_train=True,
+        do_predict=True,
+        num_train_epochs=2.0,
+    )
+    model = tf.saved_model.load(str(export(tmp_path)))
+    texts, seconds = map(list, zip(*pairs, strict=True))
+    found = model.signatures["serving_default"](text=tf.constant(texts), text_pair=tf.constant(seconds))
+    assert_probabilities(found["probabilities"], results(tmp_path))
+
+
+def labelled(folder: Path, labels: list[str], **flags: object) -> Path:
+    tiny.write_model_files(folder)
+    texts = [f"{word} w{number}" for number in range(8) for word in ("happy", "sad", "w9", "happy sad")]
+    rows = [{"text": text, "label": labels[number % 4]} for number, text in enumerate(texts)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = dict.fromkeys(("train_file", "predict_file"), str(folder / "train.jsonl"))
+    tiny.run(folder, **files, do_train=True, do_predict=True, num_train_epochs=2.0, **flags)
+    model = tf.saved_model.load(str(export(folder)))
+    return {name: value.numpy() for name, value in model.signatures["serving_default"](tf.constant(texts)).items()}
+
+
+def test_several_labels(tmp_path: Path):
+    found = labelled(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
+    assert_probabilities(found["probabilities"], results(tmp_path))
+    assert found["labels"][0].tolist() == [b"down", b"none", b"up"]
+    np.testing.assert_array_equal(found["predicted"], results(tmp_path) >= 0.4)
+    assert found["predicted"].any()
+
+
+def test_regression(tmp_path: Path):
+    found = labelled(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
+    assert found.keys() == {"value"}
+    assert_close(found["value"], results(tmp_path)[:, 0], forward(1))
+
+
+def test_pairs_are_cut_as_the_original_cuts_them():
+    lengths = [0, 1, 2, 3, 5, 6, 7, 12]
+    pairs = [(a, b) for a in lengths for b in lengths]
+    first, second = (tf.ragged.range([pair[side] for pair in pairs]) + 10 * (1 + side) for side in (0, 1))
+    for limit in range(5, 17):
+        batch = join(tf.cast(first, tf.int32), tf.cast(second, tf.int32), limit, SpecialPieces(2, 3))
+        rows = zip(*(batch[name].numpy().tolist() for name in ("input_ids", "input_mask", "segment_ids")), strict=True)
+        for (a, b), (ids, mask, segments) in zip(pairs, rows, strict=True):
+            kept_a, kept_b = truncate_pair(range(10, 10 + a), range(20, 20 + b), limit - 3 if b else limit - 2)
+            expected = [2, *kept_a, 3, *([*kept_b, 3] if b else [])]
+            assert ids == expected + [0] * (len(ids) - len(expected))
+            assert sum(mask) == len(expected)
+            assert segments == [0] * (len(kept_a) + 2) + [1] * (len(kept_b) + bool(b)) + [0] * (len(ids) - sum(mask))
+
+
+@pytest.mark.parametrize("rule", ["identity", "nmt_nfkc_cf"])
+def test_sentencepiece(rule: str, tmp_path: Path):
+    tiny.write_model_files(tmp_path, vocab_size=60)
+    spm = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name=rule)
+    texts = ["the dog", "The  Dog", "", "a fox? 中"]
+    (tmp_path / "train.jsonl").write_text(
+        "".join(json.dumps({"text": text, "label": text[:1] or "none"}) + "\n" for text in texts * 8)
+    )
+    files = dict.fromkeys(("train_file", "predict_file"), str(tmp_path / "train.jsonl"))
+    flags = {"do_lower_case": rule != "identity", "vocab_file": None, "spm_model_file": spm}
+    tiny.run(tmp_path, **files, **flags, do_train=True, do_predict=True, num_train_epochs=2.0)
+    exported = export(tmp_path)
+    assert (exported / "assets/spm.model").read_bytes() == Path(spm).read_bytes()
+    found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
+    assert_probabilities(found["probabilities"], results(tmp_path))

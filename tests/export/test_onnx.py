@@ -1,0 +1,103 @@
+"""ONNX: the numbers of TensorFlow in onnxruntime, dimensions of any size, 8 bits and what they cost."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import tiny_classification as tiny
+from helpers import tiny_tagging
+from helpers.rounding import assert_close, forward
+from helpers.run_directory import unlisted
+
+from bert_tf2.errors import InputError
+from bert_tf2.export import onnx, runner
+from bert_tf2.export.config import ExportConfig
+from bert_tf2.io import run_files
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+pytestmark = pytest.mark.numeric
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install '.[onnx]')")
+pytest.importorskip("tf2onnx", reason="tf2onnx is not installed (pip install '.[onnx]')")
+
+
+@pytest.fixture(scope="module", params=["gelu", "gelu_exact"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx")
+    tiny.write_model_files(folder, hidden_act=request.param)
+    files = {
+        name: tiny.write_csv(folder / f"{name}.csv", tiny.rows(count, seed=count))
+        for name, count in (("train_file", 160), ("predict_file", 50))
+    }
+    tiny.run(folder, **files, do_train=True, do_predict=True, num_train_epochs=4.0)
+    return folder
+
+
+def export(folder: Path, name: str, **flags: object) -> Path:
+    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / name), "format": "onnx", **flags}
+    return Path(runner.run(ExportConfig(**given)))
+
+
+def test_same_numbers(folder: Path):
+    exported = export(folder, "float")
+    names = {"model.onnx", "labels.txt", "settings.json", "vocab.txt"}
+    assert {path.name for path in exported.iterdir()} == names
+    assert unlisted(exported, run_files.ONNX_EXPORT) == []
+    assert json.loads((exported / "settings.json").read_text())["labels"] == ["bad", "good"]
+    session = onnxruntime.InferenceSession(str(exported / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
+    assert inputs == dict.fromkeys(("input_ids", "input_mask", "segment_ids"), ("tensor(int32)", ["batch", "sequence"]))
+    assert [(value.name, value.shape) for value in session.get_outputs()] == [("probabilities", ["batch", 2])]
+    expected = np.loadtxt(folder / "model/test_results.tsv")
+    tokenizer = FastTokenizer(folder / "vocab.txt")
+    for (text, _), row in zip(tiny.rows(50, seed=50), expected, strict=True):
+        ids = np.array([[2, *tokenizer.encode(text), 3]], np.int32)
+        arrays = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+        assert_close(session.run(None, arrays)[0][0], row, forward(1), scale=1)
+
+
+def test_eight_bits_and_their_loss(folder: Path, capsys: pytest.CaptureFixture[str]):
+    exported = export(folder, "int8", quantize="int8", dev_file=str(folder / "predict_file.csv"))
+    sizes = [(exported / name).stat().st_size for name in ("model.onnx", "model.int8.onnx")]
+    assert sizes[0] > 0 < sizes[1]
+    lines = capsys.readouterr().out.splitlines()
+    header, *rows = lines[lines.index(f"{folder / 'predict_file.csv'}, 50 rows:") + 1 :]
+    assert header.split() == ["float32", "int8", "change"]
+    name, *numbers = rows[0].split()
+    before, after, change = map(float, numbers)
+    results = np.loadtxt(folder / "model/test_results.tsv").argmax(1)
+    right = [("bad", "good").index(label) for _, label in tiny.rows(50, seed=50)]
+    assert name == "accuracy"
+    assert before == pytest.approx(np.mean(results == right), abs=1e-4)
+    assert change == pytest.approx(after - before, abs=1e-4)
+
+
+def test_without_rows_nothing_is_measured(folder: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        export(folder, "unmeasured", quantize="int8")
+    assert "is not measured; give --dev_file" in caplog.text
+
+
+def test_a_tagger(tmp_path: Path):
+    tiny_tagging.write_model_files(tmp_path)
+    train = tiny_tagging.write_conll(tmp_path / "train.conll", tiny_tagging.sentences(32, seed=1))
+    tiny_tagging.run(tmp_path, train_file=train, do_train=True, num_train_epochs=1.0)
+    assert (export(tmp_path, "onnx") / "model.onnx").exists()
+    with pytest.raises(InputError, match="measured for classifiers only"):
+        export(tmp_path, "other", quantize="int8", dev_file=train)
+
+
+def test_what_goes_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "taken").mkdir()
+    (folder / "taken/x").touch()
+    with pytest.raises(InputError, match="taken is there already and not an empty folder"):
+        export(folder, "taken")
+    monkeypatch.setattr(onnx, "_LARGEST_DIFFERENCE", -1.0)
+    with pytest.raises(InputError, match="onnxruntime's results differ from TensorFlow's by"):
+        export(folder, "differs")
+    assert not (folder / "differs").exists()
+    monkeypatch.setattr(onnx, "_PACKAGES", ("tf2onnx", "no_such_package"))
+    with pytest.raises(InputError, match=r"--format=onnx needs no_such_package; install with pip install '.\[onnx\]'"):
+        export(folder, "missing")

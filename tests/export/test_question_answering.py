@@ -1,0 +1,169 @@
+"""Exported models for question answering: the answers of run_squad.py, their places, the odds of none."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from helpers import squad_strategies
+from helpers import tiny_squad as tiny
+from helpers.exported import ask
+from helpers.rounding import assert_close, forward
+from helpers.tiny_huggingface import write_folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.squad_windows import document_spans, is_max_context
+
+from bert_tf2.errors import InputError
+from bert_tf2.export import contexts, question_answering, runner
+from bert_tf2.export.config import ExportConfig
+from bert_tf2.tasks.squad import words
+
+pytestmark = pytest.mark.numeric
+
+THRESHOLD = -0.3
+LETTERS = "ab é\u200b\u3000\u202f \t.,中国\ufffd\u0301\u2028\n"
+
+
+def export(folder: Path, **flags: object) -> Path:
+    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / "export"), **flags}
+    return Path(runner.run(ExportConfig(**given)))
+
+
+def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
+    """Questions on contexts of words that are cut, unknown, set off, deleted or of another length as tokens."""
+    rng = random.Random(seed)
+
+    def text(most: int) -> str:
+        count = rng.randint(0, most)
+        return "".join(
+            rng.choice(squad_strategies.WORDS) + rng.choice(squad_strategies.BLANKS[:6]) for _ in range(count)
+        )
+
+    questions = [{"question": text(5) + "a", "context": text(40)} for _ in range(count)]
+    return [{**question, "id": str(number)} for number, question in enumerate(questions)]
+
+
+@pytest.mark.parametrize(("language", "version_2"), [("en", False), ("en", True), ("zh", True)])
+def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path: Path):
+    """With random weights, so that answers are all over the place."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *squad_strategies.PIECES]
+    tiny.write_model_files(tmp_path, pieces, vocab_size=60)
+    train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1, version_2=version_2))
+    questions = made_up(seed=version_2)
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(line) + "\n" for line in questions))
+    tiny.run(
+        tmp_path,
+        train_file=train,
+        predict_file=str(tmp_path / "new.jsonl"),
+        do_train=True,
+        do_predict=True,
+        num_train_epochs=0.0,
+        version_2_with_negative=version_2,
+        null_score_diff_threshold=THRESHOLD,
+        language=language,
+    )
+    threshold = {"null_score_diff_threshold": THRESHOLD} if version_2 else {}
+    model = tf.saved_model.load(str(export(tmp_path, **threshold)))
+    found = model.signatures["serving_default"](
+        question=tf.constant([line["question"] for line in questions]),
+        context=tf.constant([line["context"] for line in questions]),
+    )
+    lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().split("\n")[:-1]]
+    assert [answer.decode() for answer in found["answer"].numpy()] == [line["answer"] for line in lines]
+    for name in ("start", "end"):
+        assert found[name].numpy().tolist() == [-1 if line[name] is None else line[name] for line in lines]
+    answered = sum(bool(line["answer"]) for line in lines)
+    assert answered > 30
+    n_best = json.loads((tmp_path / "model/nbest_predictions.json").read_text())
+    best = [next((entry for entry in n_best[line["id"]] if entry["text"] not in ("", "empty")), None) for line in lines]
+    expected = [entry["start_logit"] + entry["end_logit"] if entry else 0.0 for entry in best]
+    assert_close(found["score"], expected, forward(1))
+    assert ("null_odds" in found) == version_2
+    if version_2:
+        odds = json.loads((tmp_path / "model/null_odds.json").read_text())
+        assert_close(found["null_odds"], [odds[line["id"]] for line in lines], forward(1))
+        assert answered < sum(entry is not None for entry in best) - 10
+
+
+def test_a_trained_model_in_a_fresh_process_with_the_threshold_of_its_evaluation(tmp_path: Path):
+    tiny.write_model_files(tmp_path)
+    files = {
+        name: tiny.write_json(tmp_path / f"{name}.json", tiny.squad(40, seed=seed, version_2=True))
+        for seed, name in enumerate(("train_file", "predict_file"))
+    }
+    flags = {"do_train": True, "do_eval": True, "do_predict": True, "version_2_with_negative": True}
+    tiny.run(tmp_path, **files, **flags, num_train_epochs=2.0)
+    threshold = tmp_path / "model/null_score_diff_threshold.json"
+    kept = json.loads(threshold.read_text())
+    exported = export(tmp_path)
+    settings = json.loads((exported / "assets/settings.json").read_text())
+    assert settings["null_score_diff_threshold"] == kept["null_score_diff_threshold"] != 0
+    lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
+    articles = json.loads(Path(files["predict_file"]).read_text())["data"]
+    asked = [part["context"] for article in articles for part in article["paragraphs"]]
+    found = ask(exported, {"question": [tiny.QUESTION] * len(asked), "context": asked})
+    assert found["answer"] == [line["answer"] for line in lines]
+    assert [context[start:end] for context, start, end in zip(asked, found["start"], found["end"], strict=True)] == [
+        line["answer"] for line in lines
+    ]
+
+    threshold.write_text(json.dumps({**kept, "weights": "others"}))
+    for flags, expected in (({}, 0.0), ({"null_score_diff_threshold": -2.5}, -2.5)):
+        settings = json.loads((export(tmp_path, **flags) / "assets/settings.json").read_text())
+        assert settings["null_score_diff_threshold"] == expected
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_words_of_contexts(language: str):
+    classes = contexts.character_classes(language)
+    rng = random.Random(3)
+    texts = ["".join(rng.choices(LETTERS, k=rng.randint(0, 12))) for _ in range(3000)]
+    texts += [f"a{chr(code)}b" for code in range(0x3100) if not 0xD800 <= code < 0xE000]
+    found = contexts.split(tf.constant(texts), classes)
+    expected = [words.split(text, language) for text in texts]
+    assert [[word.decode() for word in row] for row in found.words.to_list()] == [one.words for one in expected]
+    assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
+    assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
+    assert [text.decode() for text in found.text.numpy()] == texts
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=5), st.integers(1, 25))
+@settings(deadline=None, max_examples=100)
+def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int):
+    pieces, room = (tf.constant(values, tf.int64) for values in zip(*sizes, strict=True))
+    windows = question_answering.divide(pieces, room, doc_stride)
+    expected = [document_spans(*size, doc_stride) for size in sizes]
+    found = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
+    assert found == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
+    places = windows.start[:, None] + tf.range(20, dtype=tf.int64)
+    best = question_answering.has_most_context(windows, places)
+    for number, (row, start, length) in enumerate(found):
+        own = int(windows.number[number])
+        wanted = [is_max_context(expected[row], own, start + place) for place in range(length)]
+        assert best[number].numpy()[:length].tolist() == wanted
+
+
+def test_a_hugging_face_folder_for_questions_without_answers(tmp_path: Path):
+    source = write_folder(tmp_path / "source", "BertForQuestionAnswering")
+    flags = {"init_checkpoint": str(source), "export_dir": str(tmp_path / "exported")}
+    path = runner.run(
+        ExportConfig(**flags, version_2_with_negative=True, language="zh", null_score_diff_threshold=-9.0)
+    )
+    model = tf.saved_model.load(path)
+    found = model.signatures["serving_default"](question=tf.constant(["a"]), context=tf.constant(["b c"]))
+    assert found["answer"].numpy().tolist() == [b""]
+    assert found["null_odds"].shape == (1,)
+    assert json.loads((Path(path) / "assets/settings.json").read_text())["language"] == "zh"
+
+
+def test_sentencepiece_is_refused(tmp_path: Path):
+    from test_graph_tokenizer import model
+
+    tiny.write_model_files(tmp_path)
+    train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1))
+    tiny.run(tmp_path, train_file=train, do_train=True, num_train_epochs=0.0)
+    spm = model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name="nmt_nfkc_cf")
+    with pytest.raises(InputError, match=r"Answers are found in the text by WordPiece's pieces"):
+        export(tmp_path, spm_model_file=spm, bert_config_file=str(tmp_path / "bert_config.json"))

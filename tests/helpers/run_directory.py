@@ -1,0 +1,14 @@
+"""What a run left in a directory."""
+
+import fnmatch
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from bert_tf2.io.run_files import RunFile
+
+
+def unlisted(directory: Path, files: Iterable[RunFile]) -> list[str]:
+    """What a directory has that a table of `io.run_files` does not."""
+    names = [name.rstrip("/") for file in files for name in file.names]
+    return [name for name in sorted(os.listdir(directory)) if not any(fnmatch.fnmatch(name, one) for one in names)]

@@ -1,0 +1,77 @@
+"""Questions whose answer any model can find, a vocabulary and a config: enough to learn in seconds.
+
+A context is some words of which two are a name, the answer. On 2.0 some contexts have none.
+"""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.tasks.squad import runner
+from bert_tf2.tasks.squad.config import SquadConfig
+from helpers.repository import TINY_CONFIG
+
+WORDS = [f"w{index}" for index in range(20)]
+FIRST_NAMES, LAST_NAMES = ["ada", "bob"], ["stone", "hill"]
+QUESTION = "who is it"
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *FIRST_NAMES, *LAST_NAMES, *QUESTION.split(), ",", "."]
+SIZES = {"max_seq_length": 24, "doc_stride": 8, "max_query_length": 4}
+
+
+def write_model_files(folder: Path, pieces: list[str] = PIECES, **changes: Any) -> dict[str, str]:
+    """A vocabulary and a config; the flags that name them."""
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = {**TINY_CONFIG, "num_hidden_layers": 1, "initializer_range": 0.2, **no_dropout}
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    (folder / "bert_config.json").write_text(BertConfig(**{**config, **changes}).to_json_string())
+    return {"vocab_file": str(folder / "vocab.txt"), "bert_config_file": str(folder / "bert_config.json")}
+
+
+def squad(articles: int, seed: int, version_2: bool = False, longest: int = 30) -> dict[str, Any]:
+    """SQuAD's JSON: so many articles with two contexts of one question each."""
+    rng = random.Random(seed)
+    data = []
+    for article in range(articles):
+        paragraphs = []
+        for part in range(2):
+            words = rng.choices(WORDS, k=rng.randint(4, longest))
+            is_impossible = version_2 and rng.random() < 0.4
+            place = rng.randint(0, len(words))
+            name = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
+            answer = [] if is_impossible else [part.capitalize() for part in name]
+            context = " ".join([*words[:place], *answer, *words[place:]]) + "."
+            text = " ".join(answer)
+            question: dict[str, Any] = {"id": f"{article}-{part}", "question": QUESTION, "answers": []}
+            if answer:
+                question["answers"] = [{"text": text, "answer_start": context.index(text)}]
+            if version_2:
+                question["is_impossible"] = is_impossible
+            paragraphs.append({"context": context, "qas": [question]})
+        data.append({"title": str(article), "paragraphs": paragraphs})
+    return {"version": "2.0" if version_2 else "1.1", "data": data}
+
+
+def write_json(path: Path, content: Any) -> str:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return str(path)
+
+
+def config(folder: Path, **flags: Any) -> SquadConfig:
+    """A training that learns the questions in a few seconds; `folder` has what `write_model_files` wrote."""
+    given = {
+        "output_dir": str(folder / "model"),
+        "vocab_file": str(folder / "vocab.txt"),
+        "bert_config_file": str(folder / "bert_config.json"),
+        **SIZES,
+        "learning_rate": 1e-2,
+        "train_batch_size": 16,
+        "num_train_epochs": 6.0,
+        **flags,
+    }
+    return SquadConfig(**given)
+
+
+def run(folder: Path, **flags: Any) -> dict[str, float] | None:
+    return runner.run(config(folder, **flags))

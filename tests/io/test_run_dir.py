@@ -1,0 +1,53 @@
+"""One training a folder, and what each run writes down."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers.repository import REPOSITORY
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import run_dir
+
+
+def test_a_second_process_is_refused(tmp_path):
+    program = f"from bert_tf2.io import run_dir\nwith run_dir.locked({str(tmp_path / 'out')!r}): print('in')"
+
+    def other():
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
+
+    with run_dir.locked(tmp_path / "out"):
+        done = other()
+        assert done.returncode == 1
+        expected = (
+            f"Another process (process {os.getpid()} on .*) trains in {tmp_path}/out; wait for it, stop it, or give"
+        )
+        with pytest.raises(InputError, match=expected.replace("(", r"\(").replace(")", r"\)")):
+            raise InputError(done.stderr.strip().splitlines()[-1].partition(": ")[2])
+    assert other().stdout == "in\n"
+
+
+@dataclasses.dataclass
+class Inner:
+    optimizer: str = "bert"
+    weight_decay: float = 0.01
+
+
+@dataclasses.dataclass
+class Outer:
+    output_dir: str
+    optimizer: Inner
+    steps: int = 3
+
+
+def test_what_a_run_writes_down(tmp_path):
+    path = run_dir.describe(tmp_path, Outer("o", Inner()))
+    assert path.parent == tmp_path / "runs"
+    written = json.loads(path.read_text())
+    assert written["config"] == {"output_dir": "o", "steps": 3, "optimizer": "bert", "weight_decay": 0.01}
+    assert sys.executable in written["command"]
+    assert {"python", "tensorflow", "keras", "bert-tf2"} <= set(written["versions"])
+    assert written["started"][:2] == "20"

@@ -1,0 +1,81 @@
+"""The tables of files: what `--overwrite_output_dir` removes, and the README's."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from helpers.repository import REPOSITORY
+from helpers.run_directory import unlisted
+
+from bert_tf2.io import run_files
+from bert_tf2.io.run_files import RunFile
+from bert_tf2.tasks.classification import glue
+
+FINETUNING = {"classification": run_files.CLASSIFICATION, "squad": run_files.SQUAD, "tagging": run_files.TAGGING}
+
+
+@pytest.mark.parametrize("files", FINETUNING.values(), ids=FINETUNING)
+def test_an_earlier_run_is_removed_and_nothing_else(tmp_path: Path, files: run_files.Files) -> None:
+    ours = {name for file in files if file.is_of_run for name in file.names}
+    kept = {name for file in files if not file.is_of_run for name in file.names}
+    assert kept == {".lock", "seed-*/"}
+    for name in (*ours, *kept, "thesis.txt", "notes/"):
+        path = tmp_path / name.replace("*", "7")
+        if name.endswith("/"):
+            path.mkdir()
+            (path / "inside").touch()
+        else:
+            path.touch()
+    (tmp_path / ".eval_results.txt.unfinished-99999999999").touch()
+    (tmp_path / ".eval_results.txt.unfinished").mkdir()
+    (tmp_path / ".model.ckpt-7.unfinished-1").mkdir()
+    run_files.remove_run(str(tmp_path), files)
+    assert sorted(os.listdir(tmp_path)) == [".lock", "notes", "seed-7", "thesis.txt"]
+    assert (tmp_path / "seed-7" / "inside").exists()
+    assert unlisted(tmp_path, files) == ["notes", "thesis.txt"]
+
+
+def test_what_a_link_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "best").symlink_to(tmp_path / "elsewhere")
+    run_files.remove_run(str(tmp_path / "run"), run_files.SQUAD)
+    assert os.listdir(tmp_path / "run") == []
+    assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+def test_the_list_of_checkpoints_goes_before_what_it_names() -> None:
+    for files in FINETUNING.values():
+        assert [pattern for file in files for pattern in file.patterns][:2] == ["checkpoint", "model.ckpt-*"]
+
+
+def test_submissions_are_those_of_glue() -> None:
+    assert {task.submission for task in glue.TASKS.values() if task.submission} == {*run_files.GLUE_SUBMISSIONS}
+
+
+# --- The README ------------------------------------------------------------------------------------------------------
+
+SECTIONS = {
+    "Pre-train on your own text": (run_files.PRETRAINING, ()),
+    "Classify": (run_files.CLASSIFICATION, run_files.PRETRAINING),
+    "Answer questions": (run_files.SQUAD, run_files.CLASSIFICATION),
+    "Tag words": (run_files.TAGGING, run_files.CLASSIFICATION),
+}
+
+
+def row(file: RunFile) -> str:
+    names = [f"`{name}`" for name in file.names]
+    return f"| {', '.join(names if len(names) < 5 else [*names[:2], '…', names[-1]])} | {file.what} |"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_tables_of_the_readme(section: str) -> None:
+    """Those of a script, but for what stands in the table before it."""
+    files, shown_before = SECTIONS[section]
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    found = re.search(r"\| in `output_dir` \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    assert found
+    rows = [row(file) for file in files if file not in shown_before and not file.names[0].startswith(".")]
+    assert found[1].splitlines() == rows

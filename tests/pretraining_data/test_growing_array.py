@@ -1,0 +1,48 @@
+"""Arrays that grow: nothing lost, seldom copied."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2.pretraining_data.growing_array import GrowingArray
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.integers(-5, 5), max_size=20), st.sampled_from([0.0, 0.1, 0.5, 1.0])), max_size=20),
+    st.sampled_from([(), (2,), (0,)]),
+    st.sampled_from([np.int32, np.uint16, np.bool_]),
+)
+@settings(max_examples=200, deadline=None)
+def test_it_holds_what_was_appended(parts: list[tuple[list[int], float]], shape: tuple[int, ...], dtype: Any) -> None:
+    array = GrowingArray(shape, dtype)
+    expected = [np.zeros((0, *shape), dtype)]
+    for values, share in parts:
+        part = np.multiply.outer(np.array(values, np.int64), np.ones(shape, np.int64)).astype(dtype)
+        array.append(part, share)
+        expected.append(part)
+    np.testing.assert_array_equal(array.filled(), np.concatenate(expected))
+    assert array.filled().dtype == dtype
+    assert array.filled().flags.c_contiguous
+
+
+def test_what_is_not_filled_is_not_there() -> None:
+    array = GrowingArray((), np.int32)
+    array.room(10, 0)[:3] = [1, 2, 3]
+    array.size += 3
+    assert array.filled().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("shares", "copies"), [("right", 2), ("none", 25), ("too high", 25)])
+def test_it_is_copied_seldom(shares: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    empty = np.empty
+    monkeypatch.setattr(np, "empty", lambda *arguments: made.append(arguments) or empty(*arguments))
+    array = GrowingArray((), np.int32)
+    for number in range(1000):
+        share = {"right": number / 1000, "none": 0.0, "too high": 1.0}[shares]
+        array.append(np.arange(50, dtype=np.int32), share)
+    assert array.size == 50_000
+    assert len(made) <= 1 + copies

@@ -1,0 +1,209 @@
+"""Shuffled records: whole epochs, entered anywhere, damage left out or named, and what is remembered of files."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2.errors import InputError
+from bert_tf2.records import index as record_index
+from bert_tf2.records import shuffled
+from bert_tf2.records.shuffled import RecordSource, RecordStream
+
+RECORDS = [f"record {number}".encode() * (number + 1) + b"\0" * (number % 3) for number in range(20)]
+
+
+def write(path, records):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    return str(path)
+
+
+def read(paths, **options):
+    return list(RecordSource(**options).records(paths))
+
+
+def first(paths, count, done=0, **options):
+    """That many records of a stream."""
+    source = options.pop("source", None) or RecordSource()
+    blocks = RecordStream(paths, source, 1, **options).blocks(1, done)
+    found = [next(blocks)[0] for _ in range(count)]
+    blocks.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("records") / "a.tfrecord", RECORDS)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Files of 0 to 12 records, more than are open at a time."""
+    folder, numbers = tmp_path_factory.mktemp("several"), iter(range(1000))
+    sizes = [7, 0, 1, 12, 3, 3, 1, 0, 5, 2, 1, 9, 4, 1, 1, 6, 2, 8, 3, 10]
+    return [
+        write(folder / f"{index:02}", [b"%d\0" % next(numbers) for _ in range(size)])
+        for index, size in enumerate(sizes)
+    ]
+
+
+# --- The order -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1, 5, 16, 30, 1000])
+def test_epochs_are_whole_and_of_different_orders(several, most):
+    everything = sorted(b"%d\0" % number for number in range(79))
+    found = first(several, 3 * 79, most=most)
+    epochs = [tuple(found[begin : begin + 79]) for begin in (0, 79, 158)]
+    assert all(sorted(epoch) == everything for epoch in epochs)
+    assert len(set(epochs)) == 3
+
+
+def test_the_order_is_pinned(several):
+    """Else a training that goes on with another version would see some records twice in its epoch."""
+    found = [int(record[:-1]) for record in first(several, 8, most=30)]
+    assert found == [1, 23, 45, 66, 57, 67, 21, 51]
+
+
+def test_records_of_all_open_files_are_mixed(tmp_path):
+    paths = [write(tmp_path / str(number), [b"%d" % number] * 100) for number in range(4)]
+    assert {len(set(first(paths, 40, most=40)))} == {4}
+
+
+@given(st.integers(0, 250), st.sampled_from([1, 7, 30, 1000]), st.sampled_from([(0, 1), (0, 2), (2, 3)]))
+@settings(deadline=None, max_examples=60)
+def test_a_stream_is_entered_anywhere(several, done, most, part):
+    options = {"most": most, "part": part[0], "parts": part[1]}
+    assert first(several, 10, done, **options) == first(several, done + 10, **options)[done:]
+
+
+def test_segments_are_bounded_by_bytes(tmp_path, monkeypatch):
+    path = write(tmp_path / "a", [b"%03d" % number * 100 for number in range(100)])
+    monkeypatch.setattr(shuffled, "_BYTES_OF_SEGMENT", 5000)
+    found = [int(record[:3]) for record in first([path], 100)]
+    assert sorted(found[:15]) == list(range(15))  # 316 bytes each
+
+
+def test_no_record_for_a_process(several):
+    with pytest.raises(InputError, match="no file holds a record for this process"):
+        first([several[1]], 1)
+    with pytest.raises(InputError, match="no file holds a record for this process"):
+        first([several[2]], 1, part=1, parts=2)
+
+
+# --- What is remembered ----------------------------------------------------------------------------------------------
+
+
+def test_a_known_file_is_not_read_again_to_go_on(several, tmp_path, monkeypatch):
+    index = str(tmp_path / record_index.INDEX_FILE)
+    monkeypatch.setattr(record_index, "_RECORDS_BETWEEN_PLACES", 1)
+    expected = first(several, 200, most=10, source=RecordSource(index))
+    assert len(json.loads((tmp_path / record_index.INDEX_FILE).read_text())["files"]) == 20
+
+    skipped = []
+    plain = shuffled.RecordFile.skip
+    monkeypatch.setattr(shuffled.RecordFile, "skip", lambda file, count: skipped.append(count) or plain(file, count))
+    assert first(several, 60, 140, most=10, source=RecordSource(index)) == expected[140:]
+    assert not skipped
+
+
+def test_another_file_of_the_name_is_noticed(tmp_path):
+    index, path = str(tmp_path / "index"), write(tmp_path / "a", RECORDS)
+    source = RecordSource(index)
+    assert source.count(path) == 20
+    source.index.save()
+    assert RecordSource(index).index.of(path).records == 20
+    assert RecordSource(index, most_damaged=1).index.of(path).records is None  # damage would not have been counted
+    write(path, RECORDS[:10])
+    assert RecordSource(index).index.of(path).records is None
+    write(path, RECORDS)
+    os.utime(path, ns=(1, 1))
+    assert RecordSource(index).count(path) == 20
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"format": 1}', '{"format": 2, "files": {}}', '{"format": 1, "files": {"a": 3}}']
+)
+def test_a_damaged_index_is_made_again(tmp_path, content):
+    path = write(tmp_path / "a", RECORDS)
+    (tmp_path / "index").write_text(content)
+    source = RecordSource(str(tmp_path / "index"))
+    assert source.count(path) == 20
+    source.index.save()
+    assert RecordSource(str(tmp_path / "index")).index.of(path).records == 20
+
+
+# --- Damage ----------------------------------------------------------------------------------------------------------
+
+
+def start_of(number):
+    return sum(len(record) + 16 for record in RECORDS[:number])
+
+
+def harmed(whole, folder, *, flip=(), end=None):
+    content = bytearray(Path(whole).read_bytes())
+    for at in flip:
+        content[at] ^= 0x10
+    path = folder / "harmed.tfrecord"
+    path.write_bytes(content[:end])
+    return str(path)
+
+
+@pytest.mark.parametrize("chunk", [1, 64, 1 << 20])
+def test_whole_files(whole, tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(shuffled, "_CHUNK", chunk)
+    assert read([whole]) == RECORDS
+    packed = tmp_path / "a.gz"
+    packed.write_bytes(gzip.compress(Path(whole).read_bytes()))
+    assert read([str(packed), whole]) == RECORDS * 2
+    assert first([str(packed)], 5, 7, most=4) == first([whole], 5, 7, most=4)
+
+
+@pytest.mark.parametrize("chunk", [1, 64, 1 << 20])
+@pytest.mark.parametrize("place", [3, 9, 12, 20, -1], ids=["length", "length's checksum", "first", "inner", "checksum"])
+def test_a_flipped_bit_costs_one_record(whole, tmp_path, caplog, monkeypatch, place, chunk):
+    monkeypatch.setattr(shuffled, "_CHUNK", chunk)
+    path = harmed(whole, tmp_path, flip=[start_of(5) + place if place >= 0 else start_of(6) - 1])
+    assert read([path, path], most_damaged=1) == (RECORDS[:5] + RECORDS[6:]) * 2
+    assert caplog.messages == [f"Skipping 1 damaged records: {path}."]
+    with pytest.raises(InputError, match=r"harmed.tfrecord is damaged or cut short at record 6;"):
+        read([path])
+
+
+@pytest.mark.parametrize("end", [start_of(19) + 30, start_of(19) + 5, start_of(20) - 1])
+def test_a_cut_file_keeps_what_is_whole(whole, tmp_path, end):
+    path = harmed(whole, tmp_path, end=end)
+    assert read([path], most_damaged=1) == RECORDS[:19]
+    with pytest.raises(InputError, match="is damaged or cut short at record 20;"):
+        read([path])
+
+
+def test_more_damage_than_allowed(whole, tmp_path):
+    path = harmed(whole, tmp_path, flip=[start_of(3) + 20, start_of(7) + 20])
+    message = rf"2 damaged records in {path} \(2\), more than --skip_bad_records=1; make the files again"
+    with pytest.raises(InputError, match=message):
+        read([whole, path], most_damaged=1)
+    assert read([path], most_damaged=2) == RECORDS[:3] + RECORDS[4:7] + RECORDS[8:]
+
+
+def test_a_stream_over_damage_is_entered_anywhere(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(record_index, "_RECORDS_BETWEEN_PLACES", 1)
+    path = harmed(whole, tmp_path, flip=[start_of(3) + 20, start_of(7) + 2])
+    source = RecordSource(str(tmp_path / "index"), 2)
+    expected = first([path], 50, most=4, source=source)
+    assert set(expected) == set(RECORDS) - {RECORDS[3], RECORDS[7]}
+    for done in range(0, 40, 3):
+        again = RecordSource(str(tmp_path / "index"), 2)
+        assert first([path], 10, done, most=4, source=again) == expected[done : done + 10]
+
+
+def test_a_file_that_is_missing(tmp_path):
+    with pytest.raises(InputError, match=r"Cannot read .*missing"):
+        read([str(tmp_path / "missing")])

@@ -1,0 +1,196 @@
+"""Features: the original's records, the plain definition row by row, and what is written."""
+
+import itertools
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import golden_outputs
+from helpers.repository import REPOSITORY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.sequences import truncate_pair
+
+from bert_tf2.errors import InputError
+from bert_tf2.io import spilled
+from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.tasks.classification import features
+from bert_tf2.tasks.classification.examples import Collected, Examples
+from bert_tf2.tasks.classification.features import Features, featurize
+from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
+from bert_tf2.tokenization.sequences import join_pair, pad
+
+
+class Letters:
+    """A tokenizer: a piece for each letter."""
+
+    vocab: ClassVar = {"[CLS]": 1, "[SEP]": 2, **{letter: 10 + index for index, letter in enumerate("abcdefgh")}}
+
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        ids = [[self.vocab[letter] for letter in text.replace(" ", "")] for text in texts]
+        return Ragged(np.array(list(itertools.chain(*ids)), np.int32), np.cumsum([0, *map(len, ids)]))
+
+
+def examples(texts: Sequence[str], pairs: Sequence[str] | None = None, found: Any = None) -> Examples:
+    return Examples("a.csv", range(1, len(texts) + 1), range(len(texts)), texts, pairs, found)
+
+
+def plainly(text: str, pair: str | None, length: int) -> dict[str, Any]:
+    """The original's `convert_single_example`."""
+    a, b = list(text.replace(" ", "")), list((pair or "").replace(" ", ""))
+    a, b = truncate_pair(a, b, length - 3) if b else (a[: length - 2], [])
+    tokens, segments = join_pair(a, b or None)
+    return {
+        "input_ids": pad([Letters.vocab[token] for token in tokens], length, 0),
+        "input_mask": pad([1] * len(tokens), length, 0),
+        "segment_ids": pad(segments, length, 0),
+        "is_real_example": [1],
+    }
+
+
+def read(path: str | Path, features: Features) -> dict[str, np.ndarray]:
+    (batch,) = tf.data.TFRecordDataset(str(path)).batch(1 << 20).map(features.schema.parse)
+    return {name: value.numpy() for name, value in batch.items()}
+
+
+TEXTS = st.text("abcdefgh ", max_size=14)
+
+
+# --- The definition --------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8), st.booleans(), st.integers(5, 20), st.integers(1, 5))
+@settings(deadline=None, max_examples=300)
+def test_rows_are_those_of_the_plain_definition(
+    rows: list[tuple[str, str]], with_pairs: bool, length: int, at_once: int
+) -> None:
+    texts, pairs = [row[0] for row in rows], [row[1] for row in rows] if with_pairs else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_ROWS_AT_ONCE", at_once)
+        patch.setattr(features, "_CHARACTERS_AT_ONCE", 10 * at_once)
+        patch.setattr(features, "_VALUES_AT_ONCE", 100 * at_once)
+        found = featurize(examples(texts, pairs), np.arange(len(rows)), Letters(), length)
+    expected = [plainly(text, pairs and pairs[index], length) for index, text in enumerate(texts)]
+    columns = found.columns()
+    for name in expected[0]:
+        assert columns[name].tolist() == [row[name] for row in expected]
+    assert columns["label_ids"].tolist() == [[row] for row in range(len(rows))]
+    assert found.lengths.tolist() == [sum(row["input_mask"]) for row in expected]
+    whole = [plainly(text, pairs and pairs[index], 100) for index, text in enumerate(texts)]
+    assert found.longest == max(sum(row["input_mask"]) for row in whole)
+    assert found.cut == sum(sum(row["input_mask"]) > length for row in whole)
+    part = found.columns(1, 3)
+    assert all(part[name].tolist() == columns[name][1:3].tolist() for name in columns)
+
+
+@pytest.mark.parametrize("with_pairs", [False, True])
+def test_what_is_in_a_file_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_pairs: bool) -> None:
+    texts = ["abc" * (row % 4) for row in range(50)]
+    pairs = [*texts[7:], *texts[:7]] if with_pairs else None
+    expected = featurize(examples(texts, pairs), np.arange(50), Letters(), 9)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(features, "_VALUES_AT_ONCE", 100)
+    collected = Collected("a.csv", str(tmp_path), pairs=with_pairs, labels=False)
+    for begin in range(0, 50, 20):
+        collected.add(range(begin, 50)[:20], texts[begin:][:20], pairs and pairs[begin:][:20])
+    found = featurize(collected.finish(range(50)), np.arange(50), Letters(), 9, str(tmp_path))
+    assert isinstance(found.input_ids.values, np.memmap)
+    assert isinstance(found.segment_ids(str(tmp_path)), np.memmap)
+    for name, values in expected.columns().items():
+        np.testing.assert_array_equal(found.columns()[name], values)
+    columns = expected.columns()
+    np.testing.assert_array_equal(found.segment_ids(), columns["segment_ids"][columns["input_mask"] > 0])
+    assert not list(tmp_path.iterdir()), "files without names"
+
+
+@pytest.mark.parametrize(
+    "key", [f"{task}.{split}" for task in ("cola", "mrpc", "mnli") for split in ("train", "dev", "test")]
+)
+def test_the_originals_records(tmp_path: Path, key: str) -> None:
+    golden_outputs.check_classifier_features(
+        golden_outputs.OWN / "classifier", golden_outputs.own_vocabulary("uncased"), key, tmp_path
+    )
+
+
+# --- Records ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoded", "label_ids"),
+    [
+        (np.array([1, 0, 2], np.int32), [[1], [0], [2]]),
+        (np.array([0.5, -1, 2], np.float32), [[0.5], [-1], [2]]),
+        (SparseRows(np.array([0, 2, 2, 3]), np.array([0, 9_000, 1], np.int32), 10_000), [[0, 9_000], [0, 0], [1, 0]]),
+        (SparseRows(np.array([0, 0, 0, 0]), np.array([], np.int32), 3), [[0], [0], [0]]),
+    ],
+)
+@pytest.mark.parametrize(("multiple_of", "rows"), [(1, 3), (3, 3), (2, 4), (8, 8)])
+def test_written_rows_and_those_that_fill_up(
+    tmp_path: Path, encoded: np.ndarray | SparseRows, label_ids: list[Any], multiple_of: int, rows: int
+) -> None:
+    found = featurize(examples(["ab", "c", ""], ["d", "", "efgh"]), encoded, Letters(), 8)
+    found.write(str(tmp_path / "a"), multiple_of)
+    records = read(tmp_path / "a", found)
+    columns = found.columns()
+    for name, values in records.items():
+        assert len(values) == rows
+        np.testing.assert_array_equal(values[:3], columns[name])
+        assert not values[3:].any(), "fillers are zeros, is_real_example among them"
+    assert records["label_ids"][:3].tolist() == label_ids
+    assert ("label_count" in records) == isinstance(encoded, SparseRows)
+    if isinstance(encoded, SparseRows):
+        assert records["label_count"][:3, 0].tolist() == np.diff(encoded.row_splits).tolist()
+    assert records["is_real_example"][:3].all()
+
+
+# --- Tokenizers ------------------------------------------------------------------------------------------------------
+
+
+def test_sentencepiece(spm_model: Path) -> None:
+    tokenizer = SentencePieceTokenizer(spm_model, do_lower_case=True)
+    found = featurize(examples(["Hello there.", "One"], ["Two three", ""]), np.zeros(2, np.int32), tokenizer, 20)
+    first = ["[CLS]", *tokenizer.tokenize("Hello there."), "[SEP]", *tokenizer.tokenize("Two three"), "[SEP]"]
+    columns = found.columns()
+    assert columns["input_ids"][0].tolist() == pad(tokenizer.convert_tokens_to_ids(first), 20, 0)
+    assert columns["input_ids"][1].tolist() == pad(
+        tokenizer.convert_tokens_to_ids(["[CLS]", *tokenizer.tokenize("One"), "[SEP]"]), 20, 0
+    )
+    assert columns["segment_ids"].sum(axis=1).tolist() == [len(tokenizer.tokenize("Two three")) + 1, 0]
+
+
+# --- What is said ----------------------------------------------------------------------------------------------------
+
+
+def test_truncation_is_reported() -> None:
+    found = featurize(examples(["a" * 6, "a" * 7, "a"]), np.zeros(3, np.int32), Letters(), 8)
+    assert found.truncation() == "1 of 3 rows (33 %) were cut to max_seq_length=8; the longest had 9 tokens."
+    found = featurize(examples(["a" * 6, "a"]), np.zeros(2, np.int32), Letters(), 8)
+    assert found.truncation() == "All 2 rows fit into max_seq_length=8; the longest has 8 tokens."
+
+
+def test_empty_texts_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        featurize(examples(["", "a", " "]), np.zeros(3, np.int32), Letters(), 8)
+    assert caplog.messages == ["a.csv: 2 rows without any token."]
+
+
+@pytest.mark.parametrize(("pairs", "length", "least"), [(None, 2, 3), (["b"], 4, 5)])
+def test_no_room(pairs: Any, length: int, least: int) -> None:
+    with pytest.raises(InputError, match=f"--max_seq_length={length} has no room .* at least {least}"):
+        featurize(examples(["a"], pairs), np.zeros(1, np.int32), Letters(), length)
+    featurize(examples(["a"], pairs), np.zeros(1, np.int32), Letters(), least)
+
+
+def test_tensorflow_is_not_imported() -> None:
+    code = (
+        "import sys; from bert_tf2.tasks.classification import data, features, label_report, outputs\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

@@ -1,0 +1,447 @@
+"""Feature extraction: the original's output, every format and pooling, what is refused, and going on after a stop."""
+
+import dataclasses
+import json
+import logging
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.full_disk import expect_full_disk
+from helpers.repository import GOLDEN
+from helpers.rounding import assert_close, forward
+from helpers.tiny_huggingface import H, write_folder
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import pretrained
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.io import resumable_output, text_lines
+from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.tasks.feature_extraction import data, encoder, runner
+from bert_tf2.tasks.feature_extraction import outputs as feature_outputs
+from bert_tf2.tasks.feature_extraction.config import FORMATS, FeatureConfig
+from bert_tf2.tasks.feature_extraction.runner import run
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+pytestmark = pytest.mark.numeric
+
+LINES = ["co covid", "", "a ||| as co", "+", "co co co a as + covid a", "a", "covid ||| a", "nothing known"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"{line}\n" for line in LINES))
+    return path
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(text_lines, "_MOST_LINES", 3)
+    monkeypatch.setattr(runner, "_BLOCK_BYTES", 4 * 2 * H * 12)
+    monkeypatch.setattr(feature_outputs, "_ROW_GROUP_BYTES", 4 * 2 * H * 12)
+    monkeypatch.setattr(resumable_output, "_SECONDS_BETWEEN_STATES", 0.0)
+
+
+def config(model, text, output, **changes):
+    options = {"max_seq_length": 8, "batch_size": 3, "layers": "-1,0", **changes}
+    return FeatureConfig(input_file=str(text), output_file=str(output), init_checkpoint=str(model), **options)
+
+
+def expected(model):
+    """Tokens and vectors, a line at a time: [tokens, 2 * H] each, and the pooler's output."""
+    bert = BertModel(pretrained.find_bert_config(str(model)))
+    pretrained.load(checkpoints.tf_variables(bert.named_variables()), str(model))
+    tokenizer = FastTokenizer(str(model / "vocab.txt"))
+    for line in LINES:
+        sequence = data.encode([line], tokenizer, 8)
+        outputs = bert(tf.constant([sequence.input_ids]), token_type_ids=tf.constant([sequence.segment_ids]))
+        layers = [outputs.encoder_layers[1][0], outputs.encoder_layers[0][0]]
+        tokens = tokenizer.convert_ids_to_tokens(sequence.input_ids.tolist())
+        yield tokens, np.concatenate(layers, -1), outputs.pooled_output[0].numpy()
+
+
+def read_json(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_golden_features(tmp_path):
+    """Token for token and key for key what the original wrote; each number as close as float32's rounding allows."""
+    run(
+        FeatureConfig(
+            input_file=str(GOLDEN / "features/input.txt"),
+            output_file=str(tmp_path / "out.jsonl"),
+            init_checkpoint=str(GOLDEN / "tiny/bert_model.ckpt"),
+            layers="-1,-2",
+            max_seq_length=24,
+        )
+    )
+    found, wanted = (
+        (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (GOLDEN, "features/output.jsonl"))
+    )
+    pattern = r"-?\d+\.\d+(?:e-\d+)?"
+    assert re.sub(pattern, "x", found) == re.sub(pattern, "x", wanted)
+    numbers = [np.array(re.findall(pattern, content), float) for content in (found, wanted)]
+    # The digits of both files end at the sixth place behind the point.
+    assert_close(*numbers, forward(3))
+    assert len(numbers[0]) > 20_000
+    assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", found)) == 6
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_json(model, text, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        assert run(config(model, text, tmp_path / "out")) == len(LINES)
+    assert caplog.messages[-1] == f"Wrote {tmp_path / 'out'}: the vectors of {len(LINES)} lines."
+    for number, (line, (tokens, vectors, _)) in enumerate(
+        zip(read_json(tmp_path / "out"), expected(model), strict=True)
+    ):
+        assert list(line) == ["linex_index", "features"]
+        assert line["linex_index"] == number
+        assert [feature["token"] for feature in line["features"]] == tokens
+        assert [[layer["index"] for layer in feature["layers"]] for feature in line["features"]] == [[-1, 0]] * len(
+            tokens
+        )
+        values = [[layer["values"] for layer in feature["layers"]] for feature in line["features"]]
+        assert_close(np.reshape(values, vectors.shape), vectors, forward(2))
+    assert [path.name for path in tmp_path.iterdir() if "unfinished" in path.name] == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    ("pooling", "output_format"),
+    [*(("mean", name) for name in FORMATS), ("max", "npy"), ("cls", "json"), ("pooler", "npz")],
+)
+def test_vectors_of_lines(model, text, tmp_path, pooling, output_format):
+    layers = {"layers": FeatureConfig.layers} if pooling == "pooler" else {}
+    out = tmp_path / "out"
+    run(config(model, text, out, pooling=pooling, output_format=output_format, **layers))
+    if output_format == "json":
+        rows = read_json(out)
+        assert [list(row) for row in rows] == [["linex_index", "values"]] * len(LINES)
+        assert [row["linex_index"] for row in rows] == list(range(len(LINES)))
+        found = np.array([row["values"] for row in rows])
+    elif output_format == "parquet":
+        table = pytest.importorskip("pyarrow.parquet").read_table(out)
+        assert table.schema.names == ["linex_index", "values"]
+        assert table["linex_index"].to_pylist() == list(range(len(LINES)))
+        found = np.array(table["values"].to_pylist())
+    else:
+        content = np.load(out)
+        found = content if output_format == "npy" else content["values"]
+        assert found.dtype == np.float32
+        if output_format == "npz":
+            assert content["layers"].tolist() == ([] if pooling == "pooler" else [-1, 0])
+    pool = {
+        "mean": lambda vectors, _: vectors.mean(0),
+        "max": lambda vectors, _: vectors.max(0),
+        "cls": lambda vectors, _: vectors[0],
+        "pooler": lambda _, pooled: pooled,
+    }[pooling]
+    wanted = [pool(vectors, pooled) for _, vectors, pooled in expected(model)]
+    assert_close(found, wanted, forward(2))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_vectors_of_tokens_as_npz(model, text, tmp_path):
+    run(config(model, text, tmp_path / "out.npz", output_format="npz"))
+    found = np.load(tmp_path / "out.npz")
+    assert sorted(found) == ["input_ids", "layers", "pieces", "row_splits", "values"]
+    assert found["layers"].tolist() == [-1, 0]
+    splits = found["row_splits"]
+    assert splits.dtype == np.int64
+    assert splits[-1] == len(found["values"]) == len(found["input_ids"])
+    for row, (tokens, vectors, _) in enumerate(expected(model)):
+        part = slice(splits[row], splits[row + 1])
+        assert found["pieces"][found["input_ids"][part]].tolist() == tokens
+        assert_close(found["values"][part], vectors, forward(2))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_vectors_of_tokens_as_parquet(model, text, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run(config(model, text, tmp_path / "out", output_format="parquet"))
+    assert parquet.ParquetFile(tmp_path / "out").num_row_groups > 2
+    table = parquet.read_table(tmp_path / "out")
+    assert table.schema.names == ["linex_index", "tokens", "values"]
+    assert table.schema.metadata[b"layers"] == b"-1,0"
+    for number, (row, (tokens, vectors, _)) in enumerate(zip(table.to_pylist(), expected(model), strict=True)):
+        assert row["linex_index"] == number
+        assert row["tokens"] == tokens
+        assert_close(np.reshape(row["values"], vectors.shape), vectors, forward(2))
+
+
+@pytest.mark.parametrize("output_format", ["json", "npz", "parquet"])
+def test_no_lines(model, tmp_path, output_format):
+    (tmp_path / "empty").write_text("")
+    run(config(model, tmp_path / "empty", tmp_path / "out", output_format=output_format))
+    if output_format == "json":
+        assert (tmp_path / "out").read_bytes() == b""
+    elif output_format == "npz":
+        assert np.load(tmp_path / "out")["values"].shape == (0, 2 * H)
+    else:
+        assert pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "out").num_rows == 0
+
+
+def test_compiled_by_xla(model, text, tmp_path):
+    precision = runner.PrecisionConfig(jit="on")
+    for name, options in (("plain", {}), ("xla", {"precision": precision})):
+        run(config(model, text, tmp_path / f"{name}.npz", output_format="npz", **options))
+    plain, xla = (np.load(tmp_path / f"{name}.npz")["values"] for name in ("plain", "xla"))
+    assert_close(xla, plain, forward(2))
+
+
+@pytest.mark.parametrize("pooling", ["none", "mean"])
+def test_two_devices(model, text, tmp_path, pooling, scripts):
+    """In a process of its own: TensorFlow does not stand several strategies in one."""
+    run(config(model, text, tmp_path / "one.npz", output_format="npz", pooling=pooling))
+    program = (
+        "from bert_tf2 import cli; import tensorflow as tf; "
+        "cpu = tf.config.list_physical_devices('CPU')[0]; "
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2); "
+        "import extract_features; cli.run(extract_features.main)"
+    )
+    options = {**dataclasses.asdict(config(model, text, tmp_path / "two.npz", output_format="npz", pooling=pooling))}
+    names = ("input_file", "output_file", "init_checkpoint", "layers", "max_seq_length", "batch_size")
+    flags = [f"--{name}={options[name]}" for name in (*names, "output_format", "pooling")]
+    done = scripts.run_program(program, [*flags, "--distribution_strategy=mirrored"])
+    assert done.returncode == 0, done.stderr
+    assert "2 devices" in done.stderr
+    one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
+    assert_close(two["values"], one["values"], forward(2))
+
+
+def test_case_from_the_folder(model, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    (tmp_path / "text").write_text("CO\n")
+
+    def tokens(**changes):
+        run(config(folder, tmp_path / "text", tmp_path / "out", **changes))
+        return [feature["token"] for feature in read_json(tmp_path / "out")[0]["features"]]
+
+    assert tokens() == ["[CLS]", "[UNK]", "[SEP]"]
+    assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages
+    assert tokens(do_lower_case=True) == ["[CLS]", "co", "[SEP]"]
+
+
+# --- Going on -------------------------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """In the place of a kill."""
+
+
+def stop_after(monkeypatch, calls):
+    """Lets the encoder work that often, and then never again."""
+    vectors = encoder.Encoder.vectors
+    left = iter(range(calls))
+
+    def stopping(self, *arguments):
+        if next(left, None) is None:
+            raise Stop
+        return vectors(self, *arguments)
+
+    monkeypatch.setattr(encoder.Encoder, "vectors", stopping)
+
+
+def seen(monkeypatch):
+    """The numbers of lines that the encoder gets from now on."""
+    vectors, found = encoder.Encoder.vectors, []
+
+    def counting(self, sequences, report):
+        found.append(len(sequences))
+        return vectors(self, sequences, report)
+
+    monkeypatch.setattr(encoder.Encoder, "vectors", counting)
+    return found
+
+
+FORMS = [("json", "none"), ("npy", "mean"), ("npz", "none"), ("parquet", "none")]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(("output_format", "pooling"), FORMS)
+def test_goes_on_after_a_stop(model, text, tmp_path, output_format, pooling):
+    options = {"output_format": output_format, "pooling": pooling}
+    run(config(model, text, tmp_path / "whole", **options))
+    out = tmp_path / "out"
+    out.write_text("of an earlier run")
+    for calls in (0, 1, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            stop_after(patch, calls)
+            with pytest.raises(Stop):
+                run(config(model, text, out, **options))
+        assert out.read_text() == "of an earlier run"
+        folder = tmp_path / ".out.unfinished"
+        for path in (*folder.glob("*.npy"), *folder.glob("*.jsonl")):
+            path.write_bytes(path.read_bytes() + b"half a block")
+    with pytest.MonkeyPatch.context() as patch:
+        lines = seen(patch)
+        run(config(model, text, out, **options))
+    done = len(LINES) - sum(lines)
+    assert done >= 3
+    assert not folder.exists()
+    if output_format == "npz":
+        whole, resumed = np.load(tmp_path / "whole"), np.load(out)
+        assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+    else:
+        assert out.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+@pytest.fixture
+def stopped(model, text, tmp_path, small_blocks):
+    """An output with the first block done."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 1)
+        with pytest.raises(Stop):
+            run(config(model, text, tmp_path / "out"))
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("change", [{"layers": "-2"}, {"do_lower_case": False}])
+def test_other_settings_start_anew(model, text, stopped, monkeypatch, caplog, change):
+    caplog.set_level(logging.INFO)
+    lines = seen(monkeypatch)
+    run(config(model, text, stopped, **change))
+    assert sum(lines) == len(LINES)
+    assert f"{stopped} was begun with other settings; starting anew." in caplog.messages
+
+
+def test_the_batch_size_may_change(model, text, stopped, monkeypatch):
+    lines = seen(monkeypatch)
+    run(config(model, text, stopped, batch_size=1))
+    assert 0 < sum(lines) < len(LINES)
+
+
+@pytest.mark.parametrize("content", ["other\n" * 8, "co\n"])
+def test_other_lines_are_refused(model, text, stopped, content):
+    text.write_text(content)
+    with pytest.raises(
+        InputError, match=r"lines 1 to 2 of .*text\.txt are not the same\. .* remove the folder .*\.out\.unfinished"
+    ):
+        run(config(model, text, stopped))
+    shutil.rmtree(stopped.with_name(".out.unfinished"))
+    assert run(config(model, text, stopped)) == content.count("\n")
+
+
+def test_a_mended_line_goes_on(model, text, stopped, monkeypatch):
+    whole = text.read_bytes()
+    text.write_bytes(whole.replace(b"nothing", b"noth\xefng"))
+    with pytest.raises(InputError, match=r"text\.txt, line 8: byte 5 of the line \(0xef\) is not UTF-8"):
+        run(config(model, text, stopped))
+    text.write_bytes(whole)
+    lines = seen(monkeypatch)
+    assert run(config(model, text, stopped)) == len(LINES)
+    assert sum(lines) <= 3
+
+
+def test_damaged_state_starts_anew(model, text, stopped):
+    (stopped.with_name(".out.unfinished") / "state.json").write_text('{"settings"')
+    assert run(config(model, text, stopped)) == len(LINES)
+    assert len(read_json(stopped)) == len(LINES)
+
+
+def test_one_process_at_a_time(model, text, tmp_path):
+    with (
+        resumable_output.UnfinishedOutput(str(tmp_path / "out"), ("a",), {}),
+        pytest.raises(InputError, match=r"^Another process \(process \d+ on .*\) writes .*/out; wait for it"),
+    ):
+        run(config(model, text, tmp_path / "out"))
+
+
+def test_full_disk(tmp_path):
+    def write(before=b""):
+        with resumable_output.UnfinishedOutput(str(tmp_path / "out"), ("a",), {}) as output:
+            if before:
+                output.append("a", before)
+                output.commit({"lines": 1}, at_once=True)
+            output.append("a", bytes(100_000))
+            output.commit({}, at_once=True)
+
+    with pytest.raises(AssertionError, match="unfinished"):  # it stays, to go on when there is room again
+        expect_full_disk(tmp_path / "out", 50_000, lambda: write(b"done"))
+    shutil.rmtree(tmp_path / ".out.unfinished")
+    expect_full_disk(tmp_path / "out", 50_000, write)  # nothing was done, so nothing stays
+
+
+# --- What is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": "-1,two"}, r"^--layers=-1,two; numbers of layers with commas"),
+        (
+            {"layers": "-1,2"},
+            r"^--layers=-1,2: there is no layer 2; the model has 2, 0 to 1 from below or -1 to -2 from",
+        ),
+        ({"layers": "-3"}, "there is no layer -3"),
+        ({"layers": ""}, "numbers of layers"),
+        ({"max_seq_length": 2}, r"^--max_seq_length=2; it has to be at least 3"),
+        ({"max_seq_length": 9}, r"^--max_seq_length=9, but the model has only 8 positions"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"output_format": "csv"}, r"^Unknown --output_format 'csv'; choose one of json, npy, npz, parquet"),
+        ({"pooling": "sum"}, r"^Unknown --pooling 'sum'; choose one of none, mean, max, cls, pooler"),
+        ({"pooling": "pooler"}, "so --layers has no effect"),
+        ({"output_format": "npy"}, "holds one vector a line: give --pooling"),
+        ({"output_format": "npz", "output_file": "-"}, "cannot be written to standard output"),
+        ({"vocab_file": "a", "spm_model_file": "b"}, "exclude each other"),
+        ({"input_file": "none.txt"}, r"^--input_file: no file matches 'none\.txt'"),
+        ({"output_file": f"{__file__}/out"}, "cannot be written"),
+        ({"output_file": "/tmp"}, "is a folder"),
+        ({"init_checkpoint": "/tmp/none"}, "/tmp"),
+        ({"vocab_file": "none.txt"}, "none.txt"),
+        ({"distribution": {"distribution_strategy": "multi_worker_mirrored"}}, "one machine writes the output"),
+    ],
+)
+def test_refused(model, text, tmp_path, change, message):
+    if "distribution" in change:
+        change = {"distribution": runner.DistributionConfig(**change["distribution"])}
+    files = {"input_file": str(text), "output_file": str(tmp_path / "out"), "init_checkpoint": str(model)}
+    with pytest.raises(InputError, match=message):
+        run(FeatureConfig(**{**files, "max_seq_length": 8, "layers": "-1,0", **change}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_is_an_input(model, text):
+    with pytest.raises(InputError, match="is an input as well"):
+        run(config(model, text, text))
+
+
+def test_parquet_without_pyarrow(model, text, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(feature_outputs.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs pyarrow, which is not installed: .*'bert-tf2\[features\]'"):
+        config(model, text, tmp_path / "out", output_format="parquet")
+
+
+def test_pooler_that_is_not_there(text, tmp_path):
+    folder = write_folder(tmp_path / "model", "BertForMaskedLM")
+    with pytest.raises(InputError, match=r"^--pooling=pooler: .* has no pooler; give --pooling=mean"):
+        run(config(folder, text, tmp_path / "out", pooling="pooler", layers=FeatureConfig.layers))
+    assert run(config(folder, text, tmp_path / "out", pooling="mean")) == len(LINES)
+
+
+def test_pairs_need_segments(text, tmp_path):
+    sizes = {"vocab_size": 12, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    bert_config = BertConfig(**sizes, intermediate_size=4, max_position_embeddings=8, type_vocab_size=1)
+    model = BertModel(bert_config)
+    checkpoints.save(str(tmp_path / "m"), 0, checkpoints.tf_variables(model.named_variables()))
+    (tmp_path / "m/bert_config.json").write_text(bert_config.to_json_string())
+    write_folder(tmp_path / "other", "BertModel")
+    options = {"vocab_file": str(tmp_path / "other/vocab.txt"), "layers": "-1"}
+    with pytest.raises(
+        InputError, match=r"text\.txt, line 3: a pair \(a \|\|\| b\), but the model has only one segment"
+    ):
+        run(config(tmp_path / "m", text, tmp_path / "out", **options))

@@ -1,0 +1,53 @@
+"""What fine-tuning can be asked to do: steps as the original counts them, and values that are refused."""
+
+import pytest
+
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+
+
+def config(**flags) -> FinetuningConfig:
+    return FinetuningConfig(**{"output_dir": "o", "do_train": True, "do_eval": True, **flags})
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch", "epochs", "proportion", "steps", "warmup"),
+    [
+        (3668, 32, 3.0, 0.1, 343, 34),
+        (100, 32, 1.0, 0.1, 3, 0),
+        (8551, 16, 2.5, 0.06, 1336, 80),
+        (10, 32, 0.0, 1.0, 0, 0),
+    ],
+)
+def test_steps(examples: int, batch: int, epochs: float, proportion: float, steps: int, warmup: int) -> None:
+    asked = config(train_batch_size=batch, num_train_epochs=epochs, warmup_proportion=proportion)
+    assert asked.num_train_steps(examples) == int(examples / batch * epochs) == steps
+    assert asked.num_warmup_steps(examples) == warmup
+
+
+def test_seeds() -> None:
+    assert config(seeds="1, 2,30").all_seeds == (1, 2, 30)
+    assert config().all_seeds == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"do_train": False, "do_eval": False}, "Nothing to do: give --do_train, --do_eval, --do_predict or several"),
+        ({"predict_batch_size": 0}, "--predict_batch_size=0; it has to be at least 1"),
+        ({"max_seq_length": 2}, "--max_seq_length=2; it has to be at least 3"),
+        ({"eval_every_steps": -1}, "--eval_every_steps=-1; it has to be at least 0"),
+        ({"learning_rate": 0.0}, "--learning_rate=0.0; it has to be above 0"),
+        ({"num_train_epochs": -1.0}, "--num_train_epochs=-1.0; it has to be from 0 to 1,000,000"),
+        ({"warmup_proportion": 1.5}, "--warmup_proportion=1.5; it has to be from 0 to 1"),
+        ({"save_checkpoints_steps": 0}, "--save_checkpoints_steps=0; it has to be at least 1"),
+        ({"vocab_file": "a", "spm_model_file": "b"}, "--vocab_file and --spm_model_file exclude each other"),
+        ({"do_train": False, "overwrite_output_dir": True}, "--overwrite_output_dir without --do_train would remove"),
+        ({"do_eval": False, "early_stopping_patience": 2}, "--early_stopping_patience needs --do_train and --do_eval"),
+        ({"seeds": "1,x"}, "--seeds=1,x; different whole numbers up to 4294967295 with commas between were"),
+        ({"seeds": "1,1"}, "--seeds=1,1; different whole numbers"),
+    ],
+)
+def test_what_is_refused(flags, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        config(**flags)

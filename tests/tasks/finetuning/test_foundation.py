@@ -1,0 +1,129 @@
+"""Where config and vocabulary come from, what is kept with a model, and what does not fit together."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.repository import TINY_CONFIG
+from helpers.tiny_huggingface import write_folder
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.conversion.source import expected_shapes
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.foundation import check_not_inside, find_foundation
+from bert_tf2.tokenization.auto import VocabularyFile
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def write_model(folder: Path, *words: str, **changes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n")
+    config = BertConfig(**{**TINY_CONFIG, **changes})
+    (folder / "bert_config.json").write_text(config.to_json_string())
+    shapes = {name: shape for name, shape in expected_shapes(config).items() if name.startswith("bert/")}
+    variables = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    checkpoints.write(str(folder / "bert_model.ckpt"), variables)
+    return folder
+
+
+def find(folder: Path, **flags) -> Pretrained:
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
+    return find_foundation(FinetuningConfig(output_dir=str(folder / "out"), do_train=True, **given))
+
+
+def test_flags_go_before_the_checkpoints_folder(tmp_path: Path) -> None:
+    released, given = write_model(tmp_path / "released", "a"), write_model(tmp_path / "given", "b", hidden_act="relu")
+    found = find(tmp_path, init_checkpoint=released / "bert_model.ckpt")
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(released / "vocab.txt"), "gelu")
+    flags = {"vocab_file": given / "vocab.txt", "bert_config_file": given / "bert_config.json"}
+    found = find(tmp_path, init_checkpoint=released / "bert_model.ckpt", **flags)
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(given / "vocab.txt"), "relu")
+
+
+def test_hugging_face_folder(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "hf", "BertModel")
+    found = find(tmp_path, init_checkpoint=folder)
+    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(folder / "vocab.txt"), "gelu_exact")
+    assert found.do_lower_case
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert not find(tmp_path, init_checkpoint=folder).do_lower_case
+    assert find(tmp_path, init_checkpoint=folder, do_lower_case=True).do_lower_case
+
+
+def test_kept_files_make_a_folder_that_needs_nothing_else(tmp_path: Path) -> None:
+    released = write_model(tmp_path / "released", "a")
+    find(tmp_path, init_checkpoint=released).keep(str(tmp_path / "out"))
+    found = find(tmp_path)
+    assert found.vocabulary.path == str(tmp_path / "out" / "vocab.txt")
+    assert found.tokenizer(True).vocab == {piece: index for index, piece in enumerate([*SPECIAL, "a"])}
+    found.keep(str(tmp_path / "out"))  # onto itself
+    assert find(tmp_path).tokenizer(True).vocab["a"] == 5
+    with pytest.raises(InputError, match=r"Give --(bert_config|vocab)_file"):
+        find(tmp_path, overwrite_output_dir=True)
+
+
+def test_case_of_a_model_of_ours(tmp_path: Path) -> None:
+    released = write_model(tmp_path / "released", "a")
+    (released / "task.json").write_text(json.dumps({"do_lower_case": False}))
+    assert not find(tmp_path, init_checkpoint=released).do_lower_case
+
+
+def test_another_vocabulary_than_the_trained_one(tmp_path: Path) -> None:
+    find(tmp_path, init_checkpoint=write_model(tmp_path / "released", "a")).keep(str(tmp_path / "out"))
+    other = write_model(tmp_path / "other", "b")
+    with pytest.raises(InputError, match=r"--vocab_file=.* is not the vocabulary that the model in .*out was trained"):
+        find(tmp_path, vocab_file=other / "vocab.txt")
+    assert find(tmp_path, vocab_file=tmp_path / "released" / "vocab.txt").bert_config.vocab_size == 40
+
+
+def test_a_vocabulary_that_is_hardly_the_models(tmp_path: Path, caplog) -> None:
+    folder = write_model(tmp_path / "a", "Some", "Words", vocab_size=7 + 1023)
+    find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=False)
+    assert not caplog.records
+    folder = write_model(tmp_path / "b", "Some", "Words", vocab_size=7 + 1024)
+    find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=True)
+    assert "vocab.txt has 7 pieces, the model's vocab_size is 1,031: is it the vocabulary of this model?" in caplog.text
+    assert "100 % of the pieces of" in caplog.text
+
+
+def test_sentencepiece(tmp_path: Path, spm_model: Path) -> None:
+    released = write_model(tmp_path / "released", vocab_size=1000)
+    found = find(tmp_path, init_checkpoint=released, spm_model_file=spm_model)
+    found.keep(str(tmp_path / "out"))
+    again = find(tmp_path)
+    assert again.vocabulary == VocabularyFile(str(tmp_path / "out" / "spm.model"), is_sentencepiece=True)
+    assert len(again.tokenizer(True).vocab) == 1000
+
+
+def test_what_does_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Give --vocab_file"):
+        find(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(SPECIAL) + "\n")
+    with pytest.raises(InputError, match="ive --bert_config_file"):
+        find(tmp_path, vocab_file=tmp_path / "vocab.txt")
+    small = find(tmp_path, init_checkpoint=write_model(tmp_path / "small", "a", "b", vocab_size=6))
+    with pytest.raises(InputError, match=r"vocab\.txt has 7 pieces, but the model's vocab_size is 6"):
+        small.tokenizer(True)
+    small.check_sequences(24, 2)
+    with pytest.raises(InputError, match=r"--max_seq_length=25, but the model has only 24 positions .*=24 or less"):
+        small.check_sequences(25, 2)
+    with pytest.raises(InputError, match="need 2 segment types, but the model has only 1"):
+        find(tmp_path, init_checkpoint=write_model(tmp_path / "one", type_vocab_size=1)).check_sequences(8, 2)
+
+
+def test_the_wrong_case_of_a_released_model(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "uncased_L-12_H-768_A-12", "a")
+    found = find(tmp_path, init_checkpoint=folder / "bert_model.ckpt")
+    with pytest.raises(InputError, match="--do_lower_case=False does not fit"):
+        found.tokenizer(False)
+
+
+def test_nothing_is_removed_that_is_to_be_read(tmp_path: Path) -> None:
+    check_not_inside(str(tmp_path / "a"), [None, str(tmp_path / "ab" / "x")])
+    with pytest.raises(InputError, match=r"x is in .*, which --overwrite_output_dir empties"):
+        check_not_inside(str(tmp_path / "a"), [str(tmp_path / "a" / "best" / "x")])

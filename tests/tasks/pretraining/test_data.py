@@ -1,0 +1,71 @@
+"""Records of pre-training as batches: shapes that XLA and TPUs want, padding cut off elsewhere, packed rows."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from helpers.packable_examples import LENGTH, PREDICTIONS, sequences
+
+from bert_tf2 import records
+from bert_tf2.errors import InputError
+from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share
+from bert_tf2.input_pipeline.sequence_packing import row_features
+from bert_tf2.tasks.pretraining.config import PretrainingConfig
+from bert_tf2.tasks.pretraining.data import PretrainingData
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("records") / "a.tfrecord"
+    examples = sequences(np.random.default_rng(1), 90)
+    schema = records.pretraining(LENGTH, PREDICTIONS)
+    with records.RecordWriter([str(path)]) as writer:
+        for index in range(90):
+            writer.write(schema.encode({name: value[index] for name, value in examples.items()}))
+    config = PretrainingConfig(
+        bert_config_file="config",
+        input_file=str(path),
+        output_dir="out",
+        max_seq_length=LENGTH,
+        max_predictions_per_seq=PREDICTIONS,
+        do_train=True,
+        train_batch_size=8,
+        eval_batch_size=8,
+        num_warmup_steps=1,
+    )
+    return PretrainingData(config, [str(path)], None, fixed_shapes=True)
+
+
+def shapes(dataset):
+    return {name: tuple(spec.shape) for name, spec in dataset.element_spec.items()}
+
+
+def test_fixed_shapes_are_all_known(data):
+    for dataset in (data.training(0, Share()), data.evaluation(None, Share()), data.training(0, Share(0, 2, 2))):
+        assert all(None not in shape for shape in shapes(dataset).values())
+    assert shapes(data.training(0, Share()))["input_ids"] == (8, LENGTH)
+    assert shapes(data.training(0, Share(0, 2, 2)))["input_ids"] == (2, LENGTH)
+
+
+def test_elsewhere_padding_is_cut_off(data):
+    free = dataclasses.replace(data, fixed_shapes=False)
+    assert shapes(free.training(0, Share()))["input_ids"] == (8, None)
+    lengths = {batch["input_ids"].shape[1] for batch in free.evaluation(None, Share()).take(5)}
+    assert lengths <= {8, 16, 24}
+
+
+def test_batches_that_are_not_full_weigh_nothing_where_they_are_filled(data):
+    *_, last = data.evaluation(None, Share())
+    assert last["example_weights"].numpy().tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert last["masked_lm_weights"].numpy()[2:].sum() == 0
+
+
+def test_packed_rows_are_fixed_too(data):
+    packed = dataclasses.replace(data, config=dataclasses.replace(data.config, pack_sequences=True))
+    expected = {name: (8, *feature.shape) for name, feature in row_features(LENGTH, PREDICTIONS, True).items()}
+    assert shapes(packed.training(0, Share())) == {**expected, INPUT_POSITION: (8,)}
+
+
+def test_packing_needs_rows(data):
+    with pytest.raises(InputError, match="--pack_sequences needs --shard_input=rows"):
+        dataclasses.replace(data.config, pack_sequences=True, shard_input="files")

@@ -1,0 +1,180 @@
+"""Filling masks: against probabilities computed here, every way to a vocabulary, and what is refused."""
+
+import dataclasses
+import json
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.rounding import assert_close, forward
+from helpers.tiny_huggingface import PIECES, write_folder
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import pretrained
+from bert_tf2.configs.training import DistributionConfig
+from bert_tf2.errors import InputError
+from bert_tf2.modeling.pretraining import PretrainingModel
+from bert_tf2.tasks.pretraining import fill_mask
+from bert_tf2.tasks.pretraining.config import PretrainingConfig
+
+pytestmark = pytest.mark.numeric
+
+LINES = "co[MASK] a\n\n[MASK] ||| [MASK] as\nA [MASK]\n"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("model"), "BertForPreTraining")
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(LINES)
+    return path
+
+
+def run(model, text, output_dir, **changes):
+    options = {"predict_file": str(text), "output_dir": str(output_dir), "init_checkpoint": str(model), **changes}
+    return fill_mask.run(PretrainingConfig(**{"bert_config_file": "", "input_file": "", "do_predict": True, **options}))
+
+
+def probabilities(model, tokens, segments, place):
+    pretraining = PretrainingModel(pretrained.find_bert_config(str(model)), with_next_sentence=False)
+    pretrained.load(checkpoints.tf_variables(pretraining.named_variables), str(model))
+    batch = {
+        "input_ids": [[PIECES.index(token) for token in tokens]],
+        "input_mask": [[1] * len(tokens)],
+        "segment_ids": [segments],
+        "masked_lm_positions": [[place]],
+    }
+    logits = pretraining.logits({name: tf.constant(value) for name, value in batch.items()})[0].numpy()[0]
+    powers = np.exp(logits.astype(np.float64))
+    return dict(zip(PIECES, powers / powers.sum(), strict=True))
+
+
+def test_fills(model, text, tmp_path, capsys):
+    found = run(model, text, tmp_path / "out", eval_batch_size=2)
+    assert [(filled.line, filled.text, len(filled.masks)) for filled in found] == [
+        (1, "co[MASK] a", 1),
+        (3, "[MASK] ||| [MASK] as", 2),
+        (4, "A [MASK]", 1),
+    ]
+    for filled, mask, (tokens, segments, place) in (
+        (found[0], 0, (["[CLS]", "co", "[MASK]", "a", "[SEP]"], [0] * 5, 2)),
+        (found[1], 1, (["[CLS]", "[MASK]", "[SEP]", "[MASK]", "a", "##s", "[SEP]"], [0] * 3 + [1] * 4, 3)),
+        (found[2], 0, (["[CLS]", "a", "[MASK]", "[SEP]"], [0] * 4, 2)),
+    ):
+        wanted = probabilities(model, tokens, segments, place)
+        best = sorted(wanted, key=wanted.get, reverse=True)[:5]
+        assert [candidate.token for candidate in filled.masks[mask]] == best
+        shares = [candidate.probability for candidate in filled.masks[mask]]
+        assert_close(shares, [wanted[token] for token in best], forward(2))
+
+    written = [json.loads(line) for line in (tmp_path / "out/fill_mask.jsonl").read_text().splitlines()]
+    assert [list(line) for line in written] == [["line", "text", "masks"]] * 3
+    first = found[0].masks[0][0]
+    assert written[0]["masks"][0][0] == {"token": first.token, "probability": round(first.probability, 6)}
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "co[MASK] a"
+    assert shown[1].startswith(f"  [MASK] 1: {first.token} {first.probability:.1%}   ")
+    assert [line[:12] for line in shown[3:5]] == ["  [MASK] 1: ", "  [MASK] 2: "]
+    assert len(shown) == 7
+
+
+def test_pieces_without_a_name_are_no_candidates(tmp_path):
+    model = write_folder(tmp_path / "model", "BertForPreTraining")  # with twice as many rows as there are pieces now
+    (model / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES[:6]))
+    (tmp_path / "text").write_text("[MASK]\n[MASK] [MASK]\n")
+    for filled in run(model, tmp_path / "text", tmp_path / "out"):
+        for candidates in filled.masks:
+            assert len({candidate.token for candidate in candidates} & set(PIECES[:6])) == 5
+
+
+def test_a_line_without_a_mask(model, tmp_path, caplog):
+    (tmp_path / "text").write_text("a\n\nco [mask]\n")
+    found = run(model, tmp_path / "text", tmp_path / "out")
+    assert [filled.masks for filled in found] == [(), ()]
+    assert f"{tmp_path}/text, line 1 has no [MASK]: nothing to fill in." in caplog.messages
+    assert f"{tmp_path}/text, line 3 has no [MASK]: nothing to fill in." in caplog.messages
+    assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 2
+
+
+def test_case_follows_the_vocabulary(tmp_path):
+    model = write_folder(tmp_path / "model", "BertForPreTraining")
+    (model / "tokenizer_config.json").unlink()
+    config = PretrainingConfig(output_dir="none", init_checkpoint=str(model), do_predict=True)
+
+    def tokens():
+        return fill_mask.MaskFiller.load(config)._tokens("A co[MASK]")
+
+    assert tokens() == ["a", "co", "[MASK]"]
+    (model / "vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:-1], "Co"]))
+    assert tokens() == ["[UNK]", "co", "[MASK]"]
+
+
+def test_vocabulary_and_config_of_output_dir(model, text, tmp_path):
+    wanted = run(model, text, tmp_path / "a")
+    bare = write_folder(tmp_path / "bare", "BertForPreTraining")
+    (bare / "vocab.txt").rename(tmp_path / "moved.txt")
+    with pytest.raises(InputError, match=rf"^{bare} has no vocab\.txt; give --vocab_file"):
+        run(bare, text, tmp_path / "b")
+    assert run(bare, text, tmp_path / "b", vocab_file=str(tmp_path / "moved.txt")) == wanted
+    (tmp_path / "moved.txt").rename(tmp_path / "b/vocab.txt")
+    assert run(bare, text, tmp_path / "b") == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"init_checkpoint": None}, r"has no checkpoint; train first, or give --init_checkpoint"),
+        ({"predict_file": "none"}, r"^--predict_file: no file matches 'none'"),
+        ({"max_seq_length": 4}, r"text\.txt, line 1: 5 tokens with \[CLS\] and \[SEP\], but at most 4 are allowed"),
+        ({"distribution": DistributionConfig("multi_worker_mirrored")}, "--do_predict runs on one machine"),
+    ],
+)
+def test_refused(model, text, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        run(model, text, tmp_path / "out", **change)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_model_without_the_head(text, tmp_path):
+    model = write_folder(tmp_path / "model", "BertForSequenceClassification")
+    with pytest.raises(InputError, match=r"has no masked-LM head \(it lacks cls/predictions/"):
+        run(model, text, tmp_path / "out")
+
+
+def test_not_utf_8(model, tmp_path):
+    (tmp_path / "text").write_bytes(b"[MASK]\n\xff [MASK]\n")
+    with pytest.raises(InputError, match=r"text, line 2: byte 1 of the line \(0xff\) is not UTF-8"):
+        run(model, tmp_path / "text", tmp_path / "out")
+
+
+def test_defaults():
+    config = PretrainingConfig(output_dir="o", do_predict=True)
+    assert config.predict_file == "-"
+    assert not dataclasses.replace(config, do_eval=True, do_predict=False).do_predict
+
+
+def test_script(model, tmp_path, scripts):
+    """Only --output_dir, --init_checkpoint and the lines on standard input."""
+    flags = [f"--init_checkpoint={model}", f"--output_dir={tmp_path / 'out'}", "--do_predict"]
+    (tmp_path / "lines").write_text(LINES)
+    done = scripts.run("run_pretraining.py", flags, stdin=tmp_path / "lines")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("co[MASK] a\n  [MASK] 1: ")
+    assert len(done.stdout.splitlines()) == 7
+    assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 3
+
+    refused = scripts.run("run_pretraining.py", [*flags, "--do_eval"])
+    assert refused.returncode == 1
+    assert "--input_file is missing; --help" in refused.stderr
+
+
+def test_logs_what_was_used(model, text, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    run(model, text, tmp_path / "out")
+    assert f"Filling masks with {model}/model.safetensors." in caplog.messages
+    assert f"Wrote {tmp_path}/out/fill_mask.jsonl, 3 lines." in caplog.messages

@@ -1,0 +1,124 @@
+"""Windows as the model takes them: pieces, first pieces, words that give none or too many."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bert_tf2.tasks.tagging.conll import Sentences
+from bert_tf2.tasks.tagging.features import Features, featurize
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b", ".", "北", "京"]
+LABELS = ("O", "B-x", "I-x")
+NOTHING = "\u0007\u200b"  # a control and a format character, which the tokenizer deletes
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> FastTokenizer:
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    path.write_text("\n".join(PIECES) + "\n")
+    return FastTokenizer(str(path))
+
+
+def make(
+    tokenizer: FastTokenizer, sentences: list[list[str]], max_seq_length: int, context: int | None = None
+) -> Features:
+    words = [word for sentence in sentences for word in sentence]
+    splits = np.cumsum([0, *map(len, sentences)])
+    file = Sentences("a.conll", words, words, None, np.arange(len(words)), splits, [])
+    description = TaggingDescription(labels=LABELS, max_seq_length=max_seq_length, context_pieces=context)
+    return featurize(file, tokenizer, description)
+
+
+def rows(tokenizer: FastTokenizer, features: Features, values: np.ndarray | None = None) -> list[list]:
+    """The windows, by their tokens or with other values."""
+    tokens = [tokenizer.inv_vocab[index] for index in features.input_ids.tolist()]
+    parts = np.split(np.array(tokens) if values is None else values, features.row_splits[1:-1])
+    return [part.tolist() for part in parts]
+
+
+def test_a_word_is_known_by_its_first_piece(tokenizer: FastTokenizer) -> None:
+    features = make(tokenizer, [["ab", "b.a", "x"], ["北京", NOTHING, "a"]], 10)
+    assert rows(tokenizer, features) == [
+        ["[CLS]", "a", "##b", "b", ".", "a", "[UNK]", "[SEP]"],
+        ["[CLS]", "北", "京", "a", "[SEP]"],
+    ]
+    assert rows(tokenizer, features, features.words) == [[-1, 0, -1, 1, -1, -1, 2, -1], [-1, 3, -1, 5, -1]]
+    tags = features.tag_ids(np.array([0, 1, 2, 0, 1, 2], np.int32))
+    assert rows(tokenizer, features, tags) == [[0, 1, 0, 2, 0, 0, 3, 0], [0, 1, 0, 3, 0]]
+    assert features.without_pieces == 1
+    assert features.summary(TaggingDescription(labels=LABELS, max_seq_length=10)) == (
+        "2 sentences in 2 windows; the longest has 6 pieces, all fit into max_seq_length=10. Words without any piece, "
+        "tagged O: 1."
+    )
+
+
+def test_a_long_sentence_is_divided_and_nothing_lost(tokenizer: FastTokenizer) -> None:
+    features = make(tokenizer, [list("ababab")], 6, context=1)
+    assert rows(tokenizer, features) == [
+        ["[CLS]", "a", "b", "a", "b", "[SEP]"],
+        ["[CLS]", "a", "b", "a", "b", "[SEP]"],
+    ]
+    assert rows(tokenizer, features, features.words) == [[-1, 0, 1, 2, -1, -1], [-1, -1, 3, 4, 5, -1]]
+    assert features.summary(TaggingDescription(labels=LABELS, max_seq_length=6, context_pieces=1)) == (
+        "1 sentences in 2 windows; the longest has 6 pieces, 1 did not fit into max_seq_length=6 and were divided, "
+        "with 2 pieces in common."
+    )
+
+
+def test_a_word_longer_than_a_window(tokenizer: FastTokenizer) -> None:
+    features = make(tokenizer, [["a", "." * 600, "b"]], 6)
+    assert rows(tokenizer, features) == [
+        ["[CLS]", "a", "[SEP]"],
+        ["[CLS]", ".", ".", ".", ".", "[SEP]"],
+        ["[CLS]", "b", "[SEP]"],
+    ]
+    assert (features.cut, features.longest) == (1, 602)
+    description = TaggingDescription(labels=LABELS, max_seq_length=6)
+    assert "Words longer than a window, read up to its end: 1." in features.summary(description)
+
+
+def test_sentences_without_pieces_have_no_window(tokenizer: FastTokenizer) -> None:
+    features = make(tokenizer, [[NOTHING], ["a"], [NOTHING, "", NOTHING]], 6)
+    assert rows(tokenizer, features) == [["[CLS]", "a", "[SEP]"]]
+    assert features.without_pieces == 4
+    assert len(make(tokenizer, [[NOTHING]], 6)) == 0
+
+
+WORDS = st.sampled_from(["a", "ab", "abab", "x", "北京", "a.b.a", "." * 30, NOTHING, ""])
+
+
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=30), min_size=1, max_size=4), st.integers(3, 14), st.data())
+@settings(deadline=None, max_examples=200)
+def test_every_word_with_pieces_is_decided_exactly_once(
+    tokenizer: FastTokenizer, sentences: list[list[str]], max_seq_length: int, data: st.DataObject
+) -> None:
+    context = data.draw(st.integers(0, (max_seq_length - 3) // 2))
+    features = make(tokenizer, sentences, max_seq_length, context)
+    words = [word for sentence in sentences for word in sentence]
+    decided = features.words[features.words >= 0]
+    assert decided.tolist() == [index for index, word in enumerate(words) if tokenizer.encode(word)]
+    places = np.flatnonzero(features.words >= 0)
+    assert features.input_ids[places].tolist() == [tokenizer.encode(words[index])[0] for index in decided]
+    lengths = np.diff(features.row_splits)
+    assert (lengths <= max_seq_length).all()
+    starts, ends = features.row_splits[:-1], features.row_splits[1:] - 1
+    assert (features.input_ids[starts] == tokenizer.vocab["[CLS]"]).all()
+    assert (features.input_ids[ends] == tokenizer.vocab["[SEP]"]).all()
+    # Filled up, they are the same windows.
+    rows_of = features.words_of(np.arange(len(features)), max_seq_length)
+    np.testing.assert_array_equal(rows_of[np.arange(max_seq_length) < lengths[:, None]], features.words)
+    assert (rows_of[np.arange(max_seq_length) >= lengths[:, None]] == -1).all()
+
+
+def test_windows_are_pieces_of_their_sentence(tokenizer: FastTokenizer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    sentences = [rng.choice(["a", "ab", "x", "北京"], size).tolist() for size in (50, 3, 80)]
+    features = make(tokenizer, sentences, 12)
+    whole = [" ".join(token for word in words for token in tokenizer.tokenize(word)) for words in sentences]
+    for row in rows(tokenizer, features):
+        assert sum(" ".join(row[1:-1]) in text for text in whole) >= 1

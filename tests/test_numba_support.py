@@ -1,0 +1,167 @@
+"""Compiled code: compiled once, a sentence where it cannot be, the same results where it is not to be."""
+
+import hashlib
+import logging
+import os
+import random
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from helpers.repository import GOLDEN, REPOSITORY, own_lines
+
+from bert_tf2 import numba_support, records
+from bert_tf2.errors import InputError
+from bert_tf2.io.json_floats import rows_as_text
+from bert_tf2.numba_support import compiled, kernel
+from bert_tf2.pretraining_data import full_sentences
+from bert_tf2.pretraining_data.fast_instances import Corpus, Vocabulary, create_instances
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.records.shuffled import RecordSource
+from bert_tf2.records.writer import BlockWriter
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    kernel.cache_clear()
+    numba_support._warn_of_cache.cache_clear()
+
+
+def add_module(monkeypatch: pytest.MonkeyPatch, **content: Any) -> types.ModuleType:
+    module = types.ModuleType("some_kernel")
+    for name, value in content.items():
+        setattr(module, name, value)
+    monkeypatch.setitem(sys.modules, "some_kernel", module)
+    return module
+
+
+def test_a_kernel_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    module = add_module(monkeypatch, try_out=lambda: calls.append(None))
+    assert kernel("some_kernel") is module
+    assert kernel("some_kernel") is module
+    assert len(calls) == 1
+
+
+def test_what_cannot_be_compiled_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def try_out() -> None:
+        raise OSError("LLVM is broken\nin many lines")
+
+    add_module(monkeypatch, try_out=try_out)
+    with pytest.raises(InputError) as caught:
+        kernel("some_kernel")
+    assert str(caught.value) == (
+        "Numba cannot compile some_kernel on this machine (OSError: LLVM is broken); repair it with: python -m pip "
+        "install --force-reinstall numba; or set NUMBA_DISABLE_JIT=1 to run uncompiled, with the same results many "
+        "times slower."
+    )
+
+
+def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "bert_tf2.records._frames_numba", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(InputError, match=r"Numba cannot compile bert_tf2.records._frames_numba .*ModuleNotFoundError"):
+        list(RecordSource().records(["a"]))
+
+
+def results(path: str) -> str:
+    """A digest of what all kernels make of our own text; the file is written."""
+    tokenizer = FastTokenizer(str(GOLDEN / "own/vocab_uncased.txt"))
+    tokenizer.expect(10**9)
+    lines = [line for line in own_lines()[:60] if line]
+    tokens = tokenizer.encode_batch(lines)
+    documents = np.arange(0, len(lines) + 1, 10)
+    documents[-1] = len(lines)
+    corpus, vocabulary = Corpus(tokens.values, tokens.row_splits, documents), Vocabulary.of(tokenizer.vocab)
+    parameters = InstanceParameters(64, 10, dupe_factor=2, do_whole_word_mask=True)
+    pairs = create_instances(corpus, vocabulary, parameters, random.Random(1))
+    schema = records.pretraining(64, 10)
+    with BlockWriter([path], schema) as writer:
+        writer.write_rows(pairs.rows(schema))
+    sentences = full_sentences.pack(corpus, vocabulary, parameters, random.Random(1))
+    numbers = np.random.default_rng(1).normal(0, 3, (4, 9)).astype(np.float32)
+    made = [
+        Path(path).read_bytes(),
+        *RecordSource().records([path]),
+        sentences.rows(records.pretraining(64, 10, next_sentence=False)).tobytes(),
+        *rows_as_text(numbers),
+        repr(tokenizer.encode(" ".join(lines))).encode(),
+    ]
+    return hashlib.sha256(b"|".join(made)).hexdigest()
+
+
+def test_uncompiled_code_gives_the_same(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); import numba, test_compilation\n"
+        "assert numba.config.DISABLE_JIT\n"
+        "print(test_compilation.results(sys.argv[1]))"
+    )
+    done = python(code, str(tmp_path / "uncompiled"), NUMBA_DISABLE_JIT="1", PYTHONWARNINGS="error::RuntimeWarning")
+    assert done.stderr == ""
+    assert done.stdout.split() == [results(str(tmp_path / "compiled"))]
+
+
+def test_where_no_code_can_be_kept(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    njit = numba.njit
+
+    def no_cache(*functions: Any, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*functions, **options)
+
+    monkeypatch.setattr(numba, "njit", no_cache)
+
+    with caplog.at_level(logging.WARNING):
+
+        @compiled
+        def double(number: int) -> int:
+            return number * 2
+
+        @compiled
+        def triple(number: int) -> int:
+            return number * 3
+
+    assert double(21) == 42
+    assert triple(14) == 42
+    [message] = caplog.messages
+    assert message == (
+        "Compiling, which takes up to a minute in every run, as no cache directory is writable; set NUMBA_CACHE_DIR to "
+        "a writable directory, and only the first run takes that long."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("pretraining_data._instances_numba", "create_instances"), ("records._tfrecord_numba", "encode")],
+)
+def test_code_is_kept_between_runs(name: str, function: str) -> None:
+    kernel(f"bert_tf2.{name}")
+    code = (
+        "from bert_tf2.numba_support import kernel\n"
+        f"stats = kernel('bert_tf2.{name}').{function}.stats\n"
+        "print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))"
+    )
+    assert python(code).stdout.split() == ["1", "0"]
+
+
+def test_kernels_are_imported_when_there_is_work_for_them() -> None:
+    modules = "bert_tf2.pretraining_data.fast_instances, bert_tf2.records.writer"
+    code = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
+    assert python(code).returncode == 0

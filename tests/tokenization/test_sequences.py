@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference.sequences import truncate_pair
+
+from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.sequences import join_pair, join_rows, pad, ranges, truncated_lengths
+
+ROWS = st.lists(st.integers(1, 99), max_size=12)
+LISTS = st.lists(st.integers(), max_size=30)
+
+
+def test_the_longer_one_loses_its_last_token_and_of_equals_the_second() -> None:
+    assert truncate_pair("abcdef", "xy", 6) == (list("abcd"), list("xy"))
+    assert truncate_pair("abc", "xyz", 5) == (list("abc"), list("xy"))
+    assert truncate_pair("abcdef", "xyz", 4) == (list("ab"), list("xy"))
+    assert truncate_pair("ab", "xy", 4) == (list("ab"), list("xy"))
+
+
+def test_tokens_are_cut_from_the_front_when_asked_for() -> None:
+    answers = iter([True, False, True])
+    assert truncate_pair("abcdef", "xy", 5, lambda: next(answers)) == (list("cde"), list("xy"))
+    assert next(answers, None) is None
+
+
+def test_lengths_are_those_of_the_loop() -> None:
+    a, b, room = (side.ravel() for side in np.mgrid[0:14, 0:14, 0:20])
+    kept_a, kept_b = truncated_lengths(a, b, room)
+    for row in range(a.size):
+        expected = truncate_pair(range(a[row]), range(b[row]), int(room[row]))
+        assert (kept_a[row], kept_b[row]) == tuple(map(len, expected))
+
+
+def ragged(rows: list[list[int]]) -> Ragged:
+    return Ragged(np.array([value for row in rows for value in row], np.int32), np.cumsum([0, *map(len, rows)]))
+
+
+@given(st.lists(st.tuples(ROWS, ROWS), max_size=5), st.integers(5, 20))
+def test_rows_are_joined_as_one_by_one(pairs: list[tuple[list[int], list[int]]], length: int) -> None:
+    for with_second in (True, False):
+        firsts, seconds = [pair[0] for pair in pairs], [pair[1] if with_second else [] for pair in pairs]
+        joined = join_rows(ragged(firsts), ragged(seconds) if with_second else None, length, 101, 102)
+        assert joined.input_ids.values.dtype == np.int32
+        assert joined.input_ids.row_splits[0] == 0
+        assert len(joined.input_ids.row_splits) == len(joined.first_lengths) + 1 == len(pairs) + 1
+        splits = joined.input_ids.row_splits.tolist()
+        for row, (a, b) in enumerate(zip(firsts, seconds, strict=True)):
+            first, second = truncate_pair(a, b, length - 3) if b else (a[: length - 2], [])
+            expected = [101, *first, 102, *([*second, 102] if b else [])]
+            assert joined.input_ids.values[splits[row] : splits[row + 1]].tolist() == expected
+            assert joined.first_lengths[row] == len(first) + 2
+            assert joined.whole_lengths[row] == len(a) + len(b) + (3 if b else 2)
+
+
+def test_ranges() -> None:
+    assert ranges(np.array([5, 1, 9, 0]), np.array([2, 0, 1, 3])).tolist() == [5, 6, 9, 0, 1, 2]
+    assert ranges(0, np.array([2, 0, 3])).tolist() == [0, 1, 0, 1, 2]
+    assert ranges(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
+
+
+@given(LISTS, LISTS, st.integers(0, 60), st.randoms())
+def test_truncation_keeps_slices_that_fit(a: list[int], b: list[int], limit: int, rng: object) -> None:
+    asked = 0
+
+    def cut_front() -> bool:
+        nonlocal asked
+        asked += 1
+        return bool(rng.getrandbits(1))
+
+    left = truncate_pair(a, b, limit, cut_front)
+    assert len(left[0]) + len(left[1]) == min(limit, len(a) + len(b))
+    assert asked == max(0, len(a) + len(b) - limit)
+    for whole, part in zip((a, b), left, strict=True):
+        assert any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))
+    if asked:  # what was shortened has not become the shorter one by more than the token that was due
+        shortened = [len(part) for whole, part in zip((a, b), left, strict=True) if len(part) < len(whole)]
+        assert all(length >= max(map(len, left)) - 1 for length in shortened)
+
+
+def test_bert_form() -> None:
+    assert join_pair(["a"], ["b", "c"]) == (["[CLS]", "a", "[SEP]", "b", "c", "[SEP]"], [0, 0, 0, 1, 1, 1])
+    assert join_pair(["a"], []) == (["[CLS]", "a", "[SEP]", "[SEP]"], [0, 0, 0, 1])
+    assert join_pair(["a", "b"]) == (["[CLS]", "a", "b", "[SEP]"], [0, 0, 0, 0])
+
+
+def test_padding() -> None:
+    assert pad([1, 2], 4, 0) == [1, 2, 0, 0]
+    assert pad([], 2, 0.5) == [0.5, 0.5]
+    assert pad([1, 2], 2, 0) == [1, 2]
+    with pytest.raises(ValueError, match="3 values do not fit into 2"):
+        pad([1, 2, 3], 2, 0)

@@ -1,0 +1,109 @@
+"""Choosing a strategy; what runs on two devices is tested in test_training.py."""
+
+import pytest
+import tensorflow as tf
+
+from bert_tf2.configs.training import DistributionConfig
+from bert_tf2.errors import InputError
+from bert_tf2.training.distribution import Workers, make_strategy
+
+
+def test_one_device_needs_no_strategy():
+    if len(tf.config.list_logical_devices("GPU")) < 2:
+        assert make_strategy(DistributionConfig()) is tf.distribute.get_strategy()
+    assert make_strategy(DistributionConfig(distribution_strategy="off")) is tf.distribute.get_strategy()
+
+
+def test_unknown_strategy():
+    with pytest.raises(InputError, match="Unknown --distribution_strategy 'miror'; choose one of auto, off, mirrored"):
+        DistributionConfig(distribution_strategy="miror")
+
+
+def test_defaults_are_the_originals():
+    config = DistributionConfig()
+    assert (config.use_tpu, config.tpu_name, config.master, config.num_tpu_cores) == (False, None, None, 8)
+
+
+def test_a_tpu_that_is_not_there(monkeypatch):
+    def nowhere(**_options):
+        raise ValueError("Please provide a TPU Name to connect to.\nMore.")
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", nowhere)
+    with pytest.raises(
+        InputError, match=r"no TPU could be reached \(Please provide a TPU Name to connect to\.\); give"
+    ):
+        make_strategy(DistributionConfig(use_tpu=True))
+
+
+def test_a_tpu_that_nobody_answers_for():
+    with pytest.raises(InputError, match=r"nobody answers at grpc://localhost:1 \(Connection refused\); check"):
+        make_strategy(DistributionConfig(use_tpu=True, tpu_name="grpc://localhost:1"))
+
+
+class TestSeveralWorkers:
+    def make(self, monkeypatch, text):
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "made")
+        if text is None:
+            monkeypatch.delenv("TF_CONFIG", raising=False)
+        else:
+            monkeypatch.setenv("TF_CONFIG", text)
+        return make_strategy(DistributionConfig(distribution_strategy="multi_worker_mirrored"))
+
+    def test_made_by_tf_config(self, monkeypatch, caplog):
+        caplog.set_level("INFO")
+        text = '{"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}}'
+        assert self.make(monkeypatch, text) == "made"
+        assert caplog.messages == ["Worker 1 of 2 (localhost:2, MultiWorkerMirroredStrategy); waiting for the others."]
+
+    def test_hosts_that_are_not_known_yet(self, monkeypatch, caplog):
+        text = '{"cluster": {"worker": ["no-such-host.invalid:1"]}, "task": {"type": "worker", "index": 0}}'
+        assert self.make(monkeypatch, text) == "made"
+        assert "The host no-such-host.invalid of TF_CONFIG is not known here (yet)" in caplog.text
+
+    def test_a_port_that_is_taken(self, monkeypatch):
+        def taken():
+            raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
+
+        text = '{"cluster": {"worker": ["localhost:9"]}, "task": {"type": "worker", "index": 0}}'
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", taken)
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(InputError, match=r"localhost:9 of TF_CONFIG cannot be opened \(Could not start"):
+            make_strategy(DistributionConfig(distribution_strategy="multi_worker_mirrored"))
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (None, "the environment variable TF_CONFIG is not set; set it on each machine to all addresses"),
+            ("{", r"TF_CONFIG is not JSON \(.*\); set it on each machine"),
+            ("[]", "does not name the workers and which one this is; set it"),
+            ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "does not name the workers"),
+            (
+                '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+                "TF_CONFIG has the jobs worker, ps; only chief and worker have work here",
+            ),
+        ],
+    )
+    def test_mistakes(self, monkeypatch, text, message):
+        with pytest.raises(InputError, match=message):
+            self.make(monkeypatch, text)
+
+    @pytest.mark.parametrize(
+        ("task_type", "task_id", "expected"), [("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)]
+    )
+    def test_a_chief_comes_first(self, monkeypatch, task_type, task_id, expected):
+        class Strategy:
+            class cluster_resolver:
+                cluster_spec = staticmethod(lambda: tf.train.ClusterSpec({"chief": ["a:1"], "worker": ["b:1", "c:1"]}))
+
+        Strategy.cluster_resolver.task_type, Strategy.cluster_resolver.task_id = task_type, task_id
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", Strategy)
+        workers = Workers.of(Strategy())
+        assert (workers.index, workers.count, workers.is_chief) == (expected, 3, expected == 0)
+
+    def test_other_strategies_have_one(self):
+        assert Workers.of(tf.distribute.get_strategy()) == Workers(0, 1)
+
+
+def test_use_tpu_excludes_other_strategies():
+    with pytest.raises(InputError, match="--use_tpu and --distribution_strategy=mirrored exclude each other"):
+        DistributionConfig(use_tpu=True, distribution_strategy="mirrored")
