@@ -9,3 +9,6 @@ MASKINGS = ("static", "dynamic")
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
 PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")
+
+TAGGING = "tagging"
+"""What `task.json` has as `problem_type` in a tagger's directory, beside a classifier's `PROBLEM_TYPES`."""

@@ -9,14 +9,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import huggingface, pretrained
+from bert_tf2.checkpoints import huggingface, model_source, pretrained
 from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
+from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.conversion import output as conversion_output
-from bert_tf2.conversion import source as conversion_source
 from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
-from bert_tf2.conversion.source import Source
 from bert_tf2.errors import InputError, some
 from bert_tf2.tokenization.auto import check_vocab_size
 
@@ -36,13 +35,13 @@ def convert(config: ConversionConfig) -> None:
         the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
       OSError: the folder cannot be written.
     """
-    source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
+    source = model_source.open_source(config.init_checkpoint, config.bert_config_file)
     target = config.output_format or _default_format(source, config)
     allowed = _allowed(source, config.allow_unused)
     names = [name for name in source.own_names if source.own_names[name] not in allowed]
     heads = huggingface.heads_of(names, config.head or source.classifier or "classifier")
     architecture = _architecture(source, heads)
-    conversion_source.check_complete(source, names)
+    model_source.check_complete(source, names)
     if config.head and not heads & {*HEADS}:
         raise InputError(f"--head={config.head}: {source.weights} has no output_weights to be the head of; omit it.")
     destinations = {name: name for name in names}
@@ -149,7 +148,7 @@ def _labels(
             f"{source.folder} names {len(labels)} labels, but the head in {source.weights} has {count} outputs; "
             "labels.txt (or id2label) has to have a name for each."
         )
-    there = {here: name for name, here in conversion_source.PROBLEM_TYPES.items()}
+    there = {here: name for name, here in model_source.PROBLEM_TYPES.items()}
     kind = source.problem_type or ("regression" if count == 1 else "single_label")
     return labels, there[kind] if "classifier" in heads else None
 

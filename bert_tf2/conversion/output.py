@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
 from bert_tf2.checkpoints.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
+from bert_tf2.checkpoints.model_source import PROBLEM_TYPES
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.conversion.source import PROBLEM_TYPES
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription

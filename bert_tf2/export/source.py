@@ -9,20 +9,18 @@ from typing import Any, cast
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import pretrained, task_metadata
+from bert_tf2.checkpoints import model_source, pretrained, task_metadata
 from bert_tf2.checkpoints.huggingface_config import default_labels
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
-from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
+from bert_tf2.configs.choices import PROBLEM_TYPES, TAGGING, ProblemType
 from bert_tf2.configs.fields import check_has_effect
-from bert_tf2.conversion import source
 from bert_tf2.errors import InputError, some
 from bert_tf2.export.config import ENCODER, ExportConfig
 from bert_tf2.io import run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
-from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
 logger = logging.getLogger(__name__)
@@ -115,7 +113,7 @@ def open_source(config: ExportConfig) -> ModelSource:
     Raises:
       InputError: there is no such model, a file of it is missing or damaged, or flags do not fit it.
     """
-    found = source.open_source(config.model, config.bert_config_file)
+    found = model_source.open_source(config.model, config.bert_config_file)
     best = os.path.join(config.model, run_files.BEST)
     if config.output_dir and os.path.isdir(best):
         logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
@@ -145,7 +143,7 @@ def _with_flags_of_answers(description: Description, config: ExportConfig) -> De
     return description
 
 
-def _description(found: source.Source, do_lower_case: bool) -> Description:
+def _description(found: model_source.Source, do_lower_case: bool) -> Description:
     """What the model is for: as its `task.json` says, else by its head; with the case of its tokenizer."""
     kind = task_metadata.setting(found.folder, "problem_type", str)
     loaded: Description | None = None
@@ -163,7 +161,7 @@ def _description(found: source.Source, do_lower_case: bool) -> Description:
     return _by_head(found, do_lower_case)
 
 
-def _by_head(found: source.Source, lower: bool) -> Description:
+def _by_head(found: model_source.Source, lower: bool) -> Description:
     positions = found.config.max_position_embeddings
     length = min(_MAX_SEQ_LENGTH, positions)
     if "cls/squad/output_weights" in found.own_names:

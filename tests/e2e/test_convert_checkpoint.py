@@ -15,10 +15,10 @@ from helpers.tiny_huggingface import MODELS, PIECES, arrays_of, write_folder
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained
 from bert_tf2.checkpoints.huggingface_config import FolderConfig
+from bert_tf2.checkpoints.model_source import expected_shapes
 from bert_tf2.checkpoints.safetensors import open_safetensors
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
-from bert_tf2.conversion.source import expected_shapes
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
 from bert_tf2.modeling.encoder import BertModel

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
-from bert_tf2.conversion import source as conversion_source
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging import conll, plain_text, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
@@ -123,5 +123,5 @@ def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:
     """Those of a tagger in the folder of `--init_checkpoint`; none where there is none."""
     if not config.init_checkpoint:
         return ()
-    source = conversion_source.open_source(config.init_checkpoint, config.bert_config_file)
+    source = model_source.open_source(config.init_checkpoint, config.bert_config_file)
     return source.labels if source.classifier == "tagger" else ()

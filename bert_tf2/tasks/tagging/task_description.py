@@ -5,10 +5,8 @@ import re
 from typing import Self
 
 from bert_tf2.checkpoints import task_metadata
+from bert_tf2.configs.choices import TAGGING
 from bert_tf2.errors import InputError
-
-PROBLEM_TYPE = "tagging"
-"""What `task.json` has as `problem_type` in a tagger's folder; a classifier's are those of `metrics.PROBLEM_TYPES`."""
 
 OUTSIDE = "O"
 """The tag of words that are in no span."""
@@ -28,7 +26,7 @@ class TaggingDescription:
     """What an evaluation or a prediction has to know of the training.
 
     Attributes:
-      problem_type: `PROBLEM_TYPE`.
+      problem_type: `choices.TAGGING`.
       labels: the tags in the order of their ids.
       max_seq_length: pieces of a window at most, special ones included.
       do_lower_case: whether case and accents were stripped.
@@ -42,7 +40,7 @@ class TaggingDescription:
       InputError: a value is impossible.
     """
 
-    problem_type: str = PROBLEM_TYPE
+    problem_type: str = TAGGING
     labels: tuple[str, ...]
     max_seq_length: int = 128
     do_lower_case: bool = True
@@ -86,7 +84,7 @@ class TaggingDescription:
         Raises:
           InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
         """
-        fields = task_metadata.load(folder, cls, PROBLEM_TYPE, (PROBLEM_TYPE,), _TYPES)
+        fields = task_metadata.load(folder, cls, TAGGING, (TAGGING,), _TYPES)
         return None if fields is None else cls(**fields)
 
     def check_same_model(self, saved: Self, folder: str) -> None:

@@ -9,9 +9,9 @@ from helpers.repository import TINY_CONFIG
 from helpers.tiny_huggingface import write_folder
 
 from bert_tf2 import checkpoints
+from bert_tf2.checkpoints.model_source import expected_shapes
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.conversion.source import expected_shapes
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.foundation import check_not_inside, find_foundation

@@ -1,4 +1,4 @@
-"""A model to convert: a checkpoint with Google's names or a Hugging Face folder, seen as one thing.
+"""A model to convert or export: a checkpoint with Google's names or a Hugging Face directory, seen as one thing.
 
 Shapes: `V` vocabulary, `H` hidden, `I` intermediate, `L` labels.
 """
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
+from bert_tf2.configs.choices import TAGGING
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.tagging.task_description import PROBLEM_TYPE as TAGGING
 
 Format = Literal["google", "huggingface"]
 # Kinds of a classifier's problem: those of transformers -> ours.
