@@ -6,9 +6,9 @@ from bert_tf2 import lazy_exports
 
 if TYPE_CHECKING:
     from bert_tf2.configs.model import BertConfig
-    from bert_tf2.modeling.encoder import BertModel, BertOutputs, dropout, fuses, truncated_normal
+    from bert_tf2.modeling.encoder import BertModel, BertOutputs
 
-__all__ = ["BertConfig", "BertModel", "BertOutputs", "dropout", "fuses", "truncated_normal"]
+__all__ = ["BertConfig", "BertModel", "BertOutputs"]
 
 _HOMES = {**dict.fromkeys(__all__, "bert_tf2.modeling.encoder"), "BertConfig": "bert_tf2.configs.model"}
 __getattr__, __dir__ = lazy_exports.attach(__name__, _HOMES)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.modeling import fused_ops
-from bert_tf2.modeling.encoder import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, flat_positions, truncated_normal
+from bert_tf2.modeling.layers import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, flat_positions, truncated_normal
 
 # The original's rate, whatever the encoder's is.
 _CLASSIFIER_DROPOUT = 0.1

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads
+from bert_tf2.modeling import encoder, heads, layers
 from bert_tf2.modeling.task_model import Batch, Weighted
 
 # The original divides the masked-LM loss by the sum of the weights plus this.
@@ -101,7 +101,7 @@ class PretrainingModel:
             _as_matrix(masked),
             tf.convert_to_tensor(self.bert.embedding_table),
             masked_ids,
-            fuse=encoder.fuses(self.bert.config, dropout_seed),
+            fuse=layers.fuses(self.bert.config, dropout_seed),
         )
         masked_lm, masked_right = tf.reduce_sum(losses * masked_weights), tf.reduce_sum(right * masked_weights)
         masked_weight = tf.reduce_sum(masked_weights)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads
+from bert_tf2.modeling import encoder, heads, layers
 from bert_tf2.modeling.task_model import Batch, Weighted
 
 START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
@@ -27,7 +27,7 @@ class SpanHead(keras.layers.Layer):
     def __init__(self, config: BertConfig, **options: Any) -> None:
         super().__init__(**options)
         self.output_weights = self.add_weight(
-            name="output_weights", shape=(2, config.hidden_size), initializer=encoder.truncated_normal(0.02)
+            name="output_weights", shape=(2, config.hidden_size), initializer=layers.truncated_normal(0.02)
         )
         # In float32 under every policy: it is added to float32 scores.
         self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros", autocast=False)

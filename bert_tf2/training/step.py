@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from bert_tf2.input_pipeline.record_batches import INPUT_POSITION
-from bert_tf2.modeling.encoder import MAX_DROPOUT_SITES
+from bert_tf2.modeling.layers import MAX_DROPOUT_SITES
 from bert_tf2.modeling.task_model import Batch, Task, Weighted
 from bert_tf2.training.optimizers import Optimizer, clipping_scale
 from bert_tf2.training.precision import LossScale

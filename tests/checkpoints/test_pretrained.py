@@ -14,7 +14,8 @@ from helpers.tiny_huggingface import CONFIG, ENCODER, PIECES, POOLER, arrays_of,
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained
 from bert_tf2.errors import InputError
-from bert_tf2.modeling.encoder import ACTIVATIONS, BertModel
+from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.modeling.layers import ACTIVATIONS
 from bert_tf2.tokenization.auto import VocabularyFile
 
 pytestmark = pytest.mark.numeric

@@ -11,7 +11,8 @@ from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import encoder, heads, summary
-from bert_tf2.modeling.encoder import BertModel, dropout
+from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.modeling.layers import dropout
 from bert_tf2.tasks.pretraining.runner import PretrainingModel
 
 pytestmark = pytest.mark.numeric

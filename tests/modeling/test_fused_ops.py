@@ -6,7 +6,7 @@ import tensorflow as tf
 from helpers.rounding import SUM, assert_close, largest
 
 from bert_tf2.modeling import fused_ops
-from bert_tf2.modeling.encoder import ACTIVATIONS
+from bert_tf2.modeling.layers import ACTIVATIONS
 
 pytestmark = pytest.mark.numeric
 

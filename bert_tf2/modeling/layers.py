@@ -1,0 +1,162 @@
+"""The layers that the encoder and its heads are made of, and their dropout.
+
+Shapes: `B` batch, `S` sequence, `H` hidden, `R` rows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.modeling import fused_ops
+
+ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "gelu": lambda x: tf.nn.gelu(x, approximate=True),
+    "gelu_exact": tf.nn.gelu,
+    "relu": tf.nn.relu,
+    "tanh": tf.tanh,
+    "linear": tf.identity,
+}
+
+
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
+    """Dropout whose mask is a function of `seed` and `site` alone; no state.
+
+    Args:
+      x: any float tensor.
+      rate: probability that an element becomes 0, in [0, 1).
+      seed: int64 `[2]`, different for each step and replica; None switches dropout off.
+      site: which dropout of the model this is; different sites draw independent masks.
+    """
+    return fused_ops.dropout(x, *dropout_mask(rate, seed, site))
+
+
+def dropout_mask(rate: float, seed: tf.Tensor | None, site: int) -> tuple[tf.Tensor, float]:
+    """The last arguments of the functions of `fused_ops` that drop."""
+    return fused_ops.mask_seed(seed, site), 0.0 if seed is None else rate
+
+
+# Dropout sites of one step are numbered below this; `training` leaves that much room between two steps' seeds.
+MAX_DROPOUT_SITES = 1024
+
+# Models narrower than this are toys: XLA would compile for longer than it saves.
+_LEAST_FUSED_SIZE = 128
+
+
+def fuses(config: BertConfig, dropout_seed: tf.Tensor | None) -> bool:
+    """Whether to fuse what stands between matmuls (see `fused_ops`): in the training of models of real size."""
+    return dropout_seed is not None and config.hidden_size >= _LEAST_FUSED_SIZE
+
+
+class Dense(keras.layers.Layer):
+    """`activation(x @ kernel + bias)` on a matrix.
+
+    Args:
+      inputs: columns of `x`.
+      outputs: columns of the result.
+      stddev: of the truncated normal that the kernel starts from; the bias starts at 0.
+      activation: a key of `ACTIVATIONS`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stddev: float, activation: str = "linear", **options: Any) -> None:
+        super().__init__(**options)
+        self.kernel = self.add_weight(name="kernel", shape=(inputs, outputs), initializer=truncated_normal(stddev))
+        self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros", autocast=False)
+        self._activation = ACTIVATIONS[activation]
+        self.built = True
+
+    def call(self, x: tf.Tensor, fuse: bool = False) -> tf.Tensor:
+        """`x [R, inputs] -> [R, outputs]`; for `fuse` see `fused_ops`."""
+        return fused_ops.bias_activation(self.project(x), self.bias, self._activation, fuse=fuse)
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        """`x @ kernel`: without bias and activation, in the type of `x`."""
+        return fused_ops.matmul(x, tf.cast(self.kernel, x.dtype))
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """`{prefix/kernel, prefix/bias}`."""
+        return {f"{prefix}/kernel": self.kernel, f"{prefix}/bias": self.bias}
+
+
+class LayerNorm(keras.layers.Layer):
+    """Layer normalisation over the last axis (Ba et al. 2016), in float32, epsilon 1e-12."""
+
+    def __init__(self, size: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.gamma = self.add_weight(name="gamma", shape=(size,), initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=(size,), initializer="zeros", autocast=False)
+        self.built = True
+
+    def call(self, x: tf.Tensor, fuse: bool = False) -> tf.Tensor:
+        """`x [..., size]`, same shape and type out; for `fuse` see `fused_ops`."""
+        return fused_ops.layer_norm(x, self.gamma, self.beta, *dropout_mask(0.0, None, 0), fuse=fuse)
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """`{prefix/gamma, prefix/beta}`."""
+        return {f"{prefix}/gamma": self.gamma, f"{prefix}/beta": self.beta}
+
+
+class Embeddings(keras.layers.Layer):
+    """Word, position and segment embeddings, their sum normalised."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(**options)
+        self.config = config
+
+        def table(name: str, rows: int) -> keras.Variable:
+            shape = (rows, config.hidden_size)
+            start = truncated_normal(config.initializer_range)
+            return self.add_weight(name=name, shape=shape, initializer=start, autocast=False)  # few rows are read
+
+        self.word_embeddings = table("word_embeddings", config.vocab_size)
+        self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
+        self.token_type_embeddings = table("token_type_embeddings", config.type_vocab_size)
+        self.layer_norm = LayerNorm(config.hidden_size, name="layer_norm")
+        self.built = True
+
+    def call(
+        self,
+        input_ids: tf.Tensor,
+        token_type_ids: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        position_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """`input_ids [B, S], token_type_ids [B, S] -> [B, S, H]`; positions are 0, 1, ... unless `[B, S]` are given."""
+        words = tf.gather(self.word_embeddings, input_ids)  # [B, S, H]
+        if position_ids is None:
+            positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
+        else:
+            positions = tf.gather(self.position_embeddings, position_ids)  # [B, S, H]
+        # A matmul with a handful of rows is faster than a gather, whose gradient has to be scattered.
+        types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
+        segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
+        normalised = fused_ops.layer_norm(
+            words + segments + positions,
+            self.layer_norm.gamma,
+            self.layer_norm.beta,
+            *dropout_mask(self.config.hidden_dropout_prob, dropout_seed, 0),
+            fuse=fuses(self.config, dropout_seed),
+        )
+        return tf.cast(normalised, self.compute_dtype)
+
+    def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
+        """The three tables and the LayerNorm under Google's names."""
+        return {
+            f"{prefix}/word_embeddings": self.word_embeddings,
+            f"{prefix}/token_type_embeddings": self.token_type_embeddings,
+            f"{prefix}/position_embeddings": self.position_embeddings,
+            **self.layer_norm.named_variables(f"{prefix}/LayerNorm"),
+        }
+
+
+def flat_positions(positions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """Positions in sequences of a length, int `[B, Q]`, as rows of the matrix `[B*S, H]`: int32 `[B*Q]`."""
+    starts = tf.range(tf.shape(positions)[0]) * length
+    return tf.reshape(tf.cast(positions, tf.int32) + starts[:, None], [-1])
+
+
+def truncated_normal(stddev: float) -> keras.initializers.Initializer:
+    """A new truncated-normal initializer; one instance would draw the same numbers for every variable."""
+    return keras.initializers.TruncatedNormal(stddev=stddev)
