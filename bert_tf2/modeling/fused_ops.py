@@ -75,7 +75,7 @@ def matmul(x: tf.Tensor, kernel: tf.Tensor) -> Any:
 
 
 def mask_seed(seed: tf.Tensor | None, site: int) -> tf.Tensor:
-    """What the mask of one dropout of a step follows from, uint32 `[2]`: see `modeling.dropout`."""
+    """What the mask of one dropout of a step follows from, uint32 `[2]`: see `layers.dropout`."""
     if seed is None:
         return tf.zeros([2], tf.uint32)
     of_site = seed + tf.constant([0, site], tf.int64)
