@@ -29,6 +29,7 @@ class ClassificationModel:
       problem_type: see `metrics.PROBLEM_TYPES`.
       class_weights: for a single label, how much rows of each label count, [L]; the mean is divided by their sum.
       recompute: see `encoder.BertModel`.
+      skip_padding: see there.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class ClassificationModel:
         problem_type: ProblemType,
         class_weights: Sequence[float] | None = None,
         recompute: bool = False,
+        skip_padding: bool = False,
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute)
+        self.bert = encoder.BertModel(config, recompute, skip_padding)
         self.classifier = heads.ClassifierHead(config, outputs, name="classifier")
         self._problem_type = problem_type
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))

@@ -56,12 +56,15 @@ class SpanModel:
     Args:
       config: the encoder's sizes.
       recompute: see `encoder.BertModel`.
+      skip_padding: see there.
       over_padding: whether the softmax of the loss is over all positions of a batch, as in the original, whose batches
         are as long as `max_seq_length`; else it is over the tokens alone, whatever the length of the batch.
     """
 
-    def __init__(self, config: BertConfig, recompute: bool = False, over_padding: bool = True) -> None:
-        self.bert = encoder.BertModel(config, recompute)
+    def __init__(
+        self, config: BertConfig, recompute: bool = False, over_padding: bool = True, skip_padding: bool = False
+    ) -> None:
+        self.bert = encoder.BertModel(config, recompute, skip_padding)
         self.span = SpanHead(config, name="span")
         self._over_padding = over_padding
 

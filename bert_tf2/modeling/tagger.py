@@ -28,6 +28,7 @@ class TaggingModel:
       labels: `L`.
       class_weights: how much words of each label count, [L]; the mean is divided by their sum.
       recompute: see `encoder.BertModel`.
+      skip_padding: see there.
     """
 
     metric_names = ("accuracy",)
@@ -38,8 +39,9 @@ class TaggingModel:
         labels: int,
         class_weights: Sequence[float] | None = None,
         recompute: bool = False,
+        skip_padding: bool = False,
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute)
+        self.bert = encoder.BertModel(config, recompute, skip_padding)
         self.tagger = heads.ClassifierHead(config, labels, name="tagger")
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
 

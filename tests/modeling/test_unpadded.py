@@ -1,0 +1,159 @@
+"""Leaving padding out changes the work, not the numbers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.repository import TINY_CONFIG
+from helpers.rounding import assert_close, backward, forward
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.modeling import unpadded
+from bert_tf2.modeling.classifier import LABELS, ClassificationModel
+from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.modeling.question_answering import END_POSITIONS, START_POSITIONS, SpanModel
+from bert_tf2.modeling.tagger import TAGS, TaggingModel
+
+pytestmark = pytest.mark.numeric
+
+# Without dropout, so that a training step can be compared; as wide as what XLA compiles, or a toy.
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+CONFIGS = {
+    "plain": BertConfig.from_dict({**TINY_CONFIG, **NO_DROPOUT}),
+    "fused": BertConfig.from_dict({**TINY_CONFIG, **NO_DROPOUT, "hidden_size": 128, "intermediate_size": 64}),
+}
+LENGTHS = (3, 11, 1, 16, 6)
+MASK = (np.arange(16) < np.array(LENGTHS)[:, None]).astype(np.int32)
+WITH_HOLES = MASK * (np.arange(16) % 5 != 3)
+
+
+def batch_of(mask: np.ndarray) -> dict[str, tf.Tensor]:
+    rng = np.random.default_rng(1)
+    shape = mask.shape
+    return {
+        "input_ids": tf.constant(rng.integers(1, 40, shape) * mask, tf.int32),
+        "input_mask": tf.constant(mask, tf.int32),
+        "segment_ids": tf.constant(rng.integers(0, 2, shape) * mask, tf.int32),
+        LABELS: tf.constant(rng.integers(0, 3, shape[0]), tf.int32),
+        TAGS: tf.constant(rng.integers(0, 4, shape) * mask, tf.int32),
+        START_POSITIONS: tf.zeros(shape[0], tf.int32),
+        END_POSITIONS: tf.constant(mask.sum(axis=1) - 1, tf.int32),
+    }
+
+
+def encoders(config: BertConfig, **options: bool) -> list[BertModel]:
+    models = []
+    for skip_padding in (False, True):
+        keras.utils.set_random_seed(5)
+        models.append(BertModel(config, skip_padding=skip_padding, **options))
+    return models
+
+
+# --- Places ----------------------------------------------------------------------------------------------------------
+
+
+def test_places_of_tokens() -> None:
+    places = unpadded.find(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), few_sizes=False)
+    assert places.positions.numpy().tolist() == [0, 1, 6, 8]
+    assert places.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
+    assert places.is_token.numpy().all()
+    assert places.is_text.numpy()[:, 0].tolist() == [True, True, False, False, False, False, True, False, True]
+
+
+def test_a_batch_of_padding_has_a_row_that_nobody_reads() -> None:
+    places = unpadded.find(tf.zeros([2, 3], tf.int32), few_sizes=False)
+    assert places.positions.numpy().tolist() == [0]
+    assert not places.is_token.numpy().any()
+    x = tf.constant([[2.0]])
+    assert unpadded.with_padding(x, places).numpy().shape == (6, 1)
+
+
+def test_few_sizes_and_little_more_than_the_tokens() -> None:
+    sizes = {tokens: unpadded.find(tf.ones([1, tokens], tf.int32), few_sizes=True) for tokens in range(1, 1100, 7)}
+    rows = {tokens: places.positions.shape[0] for tokens, places in sizes.items()}
+    assert all(tokens <= size <= max(tokens * 9 / 8, tokens + 7) for tokens, size in rows.items())
+    assert {size for tokens, size in rows.items() if 256 < tokens <= 512} == set(range(288, 513, 32))
+    for tokens, places in sizes.items():
+        assert int(tf.reduce_sum(tf.cast(places.is_token, tf.int32))) == tokens
+
+
+def test_gradients_reach_tokens_alone() -> None:
+    places = unpadded.find(tf.constant([[1, 1, 0], [1, 0, 0]]), few_sizes=True)
+    x = tf.reshape(tf.range(12.0), [6, 2])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        rows = unpadded.without_padding(x, places)
+        back = unpadded.with_padding(rows, places)
+    assert rows.shape == (8, 2)
+    assert rows.numpy()[:3].tolist() == [[0, 1], [2, 3], [6, 7]]
+    assert back.numpy()[[0, 1, 3]].tolist() == [[0, 1], [2, 3], [6, 7]]
+    assert tape.gradient(back, x).numpy()[:, 0].tolist() == [1, 1, 0, 1, 0, 0]
+    assert tape.gradient(rows, x).numpy()[:, 0].tolist() == [1, 1, 0, 1, 0, 0]
+
+
+# --- The encoder -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", [MASK, WITH_HOLES], ids=["padded", "with holes"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_hidden_states_of_tokens_are_the_same(name: str, mask: np.ndarray) -> None:
+    batch = batch_of(mask)
+    padded, skipping = (
+        model(batch["input_ids"], batch["input_mask"], batch["segment_ids"]) for model in encoders(CONFIGS[name])
+    )
+    is_text = mask.astype(bool)
+    for expected, found in zip(
+        (padded.embedding_output, *padded.encoder_layers, padded.sequence_output),
+        (skipping.embedding_output, *skipping.encoder_layers, skipping.sequence_output),
+        strict=True,
+    ):
+        assert_close(found.numpy()[is_text], expected.numpy()[is_text], forward(4))
+    assert_close(skipping.pooled_output.numpy(), padded.pooled_output.numpy(), forward(4))
+
+
+def test_output_positions() -> None:
+    batch = batch_of(MASK)
+    positions = tf.constant([[0, length - 1] for length in LENGTHS])
+    padded, skipping = (
+        model(batch["input_ids"], batch["input_mask"], output_positions=positions)
+        for model in encoders(CONFIGS["plain"])
+    )
+    assert skipping.sequence_output.shape == (5, 2, TINY_CONFIG["hidden_size"])
+    assert_close(skipping.sequence_output.numpy(), padded.sequence_output.numpy(), forward(4))
+
+
+def test_a_model_is_saved_with_the_choice() -> None:
+    model = encoders(CONFIGS["plain"])[1]
+    assert BertModel.from_config(model.get_config()).skip_padding
+
+
+# --- Tasks -----------------------------------------------------------------------------------------------------------
+
+TASKS = {
+    "single label": lambda config, **options: ClassificationModel(config, 3, "single_label", **options),
+    "class weights": lambda config, **options: ClassificationModel(config, 3, "single_label", (1, 2, 3), **options),
+    "tagging": lambda config, **options: TaggingModel(config, 3, **options),
+    "spans": lambda config, **options: SpanModel(config, over_padding=False, **options),
+}
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("task", TASKS)
+def test_losses_and_gradients_are_the_same(task: str, name: str, recompute: bool) -> None:
+    batch = batch_of(MASK)
+    results = []
+    for skip_padding in (False, True):
+        keras.utils.set_random_seed(5)
+        model = TASKS[task](CONFIGS[name], recompute=recompute, skip_padding=skip_padding)
+        variables = {key: variable.value for key, variable in model.named_variables.items()}
+        with tf.GradientTape() as tape:
+            loss, _ = model.loss(batch, model.loss_weights(batch), tf.constant([1, 2], tf.int64))
+        found = zip(variables, tape.gradient(loss, list(variables.values())), strict=True)
+        results.append((loss, {key: tf.convert_to_tensor(value) for key, value in found if value is not None}))
+    (expected_loss, expected), (loss, gradients) = results
+    assert_close(loss.numpy(), expected_loss.numpy(), forward(4))
+    assert set(gradients) == set(expected)
+    largest = max(float(tf.reduce_max(tf.abs(value))) for value in expected.values())
+    for key, value in expected.items():
+        assert_close(gradients[key].numpy(), value.numpy(), backward(4), largest, key)
