@@ -29,7 +29,7 @@ class ClassificationModel:
       problem_type: see `metrics.PROBLEM_TYPES`.
       class_weights: for a single label, how much rows of each label count, [L]; the mean is divided by their sum.
       recompute: see `encoder.BertModel`.
-      skip_padding: see there.
+      skip_padding: see `encoder.BertModel.call`.
     """
 
     def __init__(
@@ -41,9 +41,10 @@ class ClassificationModel:
         recompute: bool = False,
         skip_padding: bool = False,
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute, skip_padding)
+        self.bert = encoder.BertModel(config, recompute)
         self.classifier = heads.ClassifierHead(config, outputs, name="classifier")
         self._problem_type = problem_type
+        self._skip_padding = skip_padding
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
 
     @property
@@ -65,6 +66,7 @@ class ClassificationModel:
             training=dropout_seed is not None,
             dropout_seed=dropout_seed,
             output_positions=tf.zeros_like(batch["input_ids"][:, :1]),
+            skip_padding=self._skip_padding,
         )
         return self.classifier(outputs.pooled_output, dropout_seed)
 

@@ -166,15 +166,13 @@ class BertModel(keras.Model):
       config: the sizes.
       recompute: whether training keeps of each layer its input alone and computes the rest again for its gradients
         (Chen et al., arXiv:1604.06174): a third more work, for the memory of one layer instead of all.
-      skip_padding: whether padding is left out of all but attention (see `unpadded`): the work is that of the tokens
-        alone, and what the model says of them the same. At padding, hidden states are then those of other tokens.
       **options: of `keras.Model`.
     """
 
-    def __init__(self, config: BertConfig, recompute: bool = False, skip_padding: bool = False, **options: Any) -> None:
+    def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(**{"name": "bert", **options})
         config.check_memory()
-        self.config, self.recompute, self.skip_padding = config, recompute, skip_padding
+        self.config, self.recompute = config, recompute
         self.embeddings = Embeddings(config, name="embeddings")
         layers = range(config.num_hidden_layers)
         self.encoder = [EncoderLayer(config, site=1 + 3 * index, name=f"layer_{index}") for index in layers]
@@ -196,6 +194,7 @@ class BertModel(keras.Model):
         position_ids: tf.Tensor | None = None,
         sequence_ids: tf.Tensor | None = None,
         output_positions: tf.Tensor | None = None,
+        skip_padding: bool = False,
     ) -> BertOutputs:
         """Encodes a batch.
 
@@ -210,6 +209,8 @@ class BertModel(keras.Model):
             own sequence alone, and `input_mask` has no say.
           output_positions: int `[B, Q]`, positions at which the last layer is wanted. It is computed there alone; its
             hidden states are then `[B, Q, H]`, and `pooled_output` is that of the first of them.
+          skip_padding: whether padding is left out of all but attention (see `unpadded`): the work is that of the
+            tokens alone, and their hidden states are the same; those at padding are then of other tokens.
 
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
@@ -225,7 +226,7 @@ class BertModel(keras.Model):
             dropout_seed = tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
         self._check_length(input_ids.shape[1])
         places = None
-        if self.skip_padding and input_mask is not None and sequence_ids is None:
+        if skip_padding and input_mask is not None and sequence_ids is None:
             places = unpadded.find(input_mask, few_sizes=fuses(self.config, dropout_seed))
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         token_type_ids = tf.zeros_like(input_ids) if token_type_ids is None else token_type_ids
@@ -307,12 +308,7 @@ class BertModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """For Keras's serialisation."""
-        return {
-            **super().get_config(),
-            "config": self.config.to_dict(),
-            "recompute": self.recompute,
-            "skip_padding": self.skip_padding,
-        }
+        return {**super().get_config(), "config": self.config.to_dict(), "recompute": self.recompute}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

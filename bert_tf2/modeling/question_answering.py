@@ -56,17 +56,18 @@ class SpanModel:
     Args:
       config: the encoder's sizes.
       recompute: see `encoder.BertModel`.
-      skip_padding: see there.
       over_padding: whether the softmax of the loss is over all positions of a batch, as in the original, whose batches
         are as long as `max_seq_length`; else it is over the tokens alone, whatever the length of the batch.
+      skip_padding: whether padding is left out of the work wherever nothing is said of it; see
+        `encoder.BertModel.call`.
     """
 
     def __init__(
         self, config: BertConfig, recompute: bool = False, over_padding: bool = True, skip_padding: bool = False
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute, skip_padding)
+        self.bert = encoder.BertModel(config, recompute)
         self.span = SpanHead(config, name="span")
-        self._over_padding = over_padding
+        self._over_padding, self._skip_padding = over_padding, skip_padding
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -78,14 +79,26 @@ class SpanModel:
         """All variables, by Google's names. The pooler, without effect here, is among them, as in the original."""
         return {**self.bert.named_variables(), **self.span.named_variables()}
 
-    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Start and end scores of a batch with `input_ids`, `input_mask`, `segment_ids`: each float32 `[B, S]`."""
+    def logits(
+        self, batch: Batch, dropout_seed: tf.Tensor | None = None, of_padding: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Start and end scores of each position.
+
+        Args:
+          batch: with `input_ids`, `input_mask`, `segment_ids`.
+          dropout_seed: int64 `[2]`; None switches dropout off.
+          of_padding: whether the scores of padding are wanted.
+
+        Returns:
+          Two float32 `[B, S]`.
+        """
         outputs = self.bert(
             batch["input_ids"],
             batch["input_mask"],
             batch["segment_ids"],
             training=dropout_seed is not None,
             dropout_seed=dropout_seed,
+            skip_padding=self._skip_padding and not of_padding,
         )
         return self.span(outputs.sequence_output)
 
@@ -99,7 +112,7 @@ class SpanModel:
             which padding up to `size` always has.
         """
         found = {}
-        for name, logits in zip((START_LOGITS, END_LOGITS), self.logits(batch), strict=True):
+        for name, logits in zip((START_LOGITS, END_LOGITS), self.logits(batch, None, with_padding), strict=True):
             if not with_padding:
                 logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
             room = [[0, 0], [0, size - tf.shape(logits)[1]]]
@@ -116,7 +129,8 @@ class SpanModel:
         """The mean of the windows' losses; see `task_model.Task.loss`."""
         rows = heads.example_weights(batch)
         losses, right = tf.zeros_like(rows), rows
-        for logits, name in zip(self.logits(batch, dropout_seed), (START_POSITIONS, END_POSITIONS), strict=True):
+        found = self.logits(batch, dropout_seed, self._over_padding)
+        for logits, name in zip(found, (START_POSITIONS, END_POSITIONS), strict=True):
             if not self._over_padding:
                 logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
             losses += heads.cross_entropy(logits, batch[name]) / 2

@@ -28,7 +28,7 @@ class TaggingModel:
       labels: `L`.
       class_weights: how much words of each label count, [L]; the mean is divided by their sum.
       recompute: see `encoder.BertModel`.
-      skip_padding: see there.
+      skip_padding: see `encoder.BertModel.call`.
     """
 
     metric_names = ("accuracy",)
@@ -41,8 +41,9 @@ class TaggingModel:
         recompute: bool = False,
         skip_padding: bool = False,
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute, skip_padding)
+        self.bert = encoder.BertModel(config, recompute)
         self.tagger = heads.ClassifierHead(config, labels, name="tagger")
+        self._skip_padding = skip_padding
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
 
     @functools.cached_property
@@ -57,6 +58,7 @@ class TaggingModel:
             batch["input_mask"],
             training=dropout_seed is not None,
             dropout_seed=dropout_seed,
+            skip_padding=self._skip_padding,
         )
         hidden = outputs.sequence_output
         return self.tagger(tf.reshape(hidden, [-1, hidden.shape[2]]), dropout_seed)

@@ -76,9 +76,9 @@ def _run(config: ClassificationConfig, strategy: tf.distribute.Strategy) -> dict
     tokenizer = foundation.tokenizer(description.do_lower_case)
     weights = _class_weights(config, data, examples.get("train"))
 
-    def make_model() -> ClassificationModel:
-        kind, recompute = description.problem_type, config.recompute
-        return ClassificationModel(foundation.bert_config, description.outputs, kind, weights, recompute)
+    def make_model(skip_padding: bool) -> ClassificationModel:
+        kind, options = description.problem_type, (config.recompute, skip_padding)
+        return ClassificationModel(foundation.bert_config, description.outputs, kind, weights, *options)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, run_files.CLASSIFICATION)
     return finetuning.run(_Job(config, data, examples, tokenizer, finetuning))

@@ -70,6 +70,12 @@ class FinetuningConfig(RunConfig):
         at_least=0,
         at_most=1,
     )
+    pack_sequences: bool | None = setting(
+        None,
+        help="Whether to leave padding out of the matmuls: the same numbers but for rounding, at up to three times the "
+        "speed. If omitted, wherever no shapes have to be fixed (--jit) and padding has no part in the loss.",
+        group=TRAINING,
+    )
     eval_every_steps: int = setting(
         0, help="With do_train and do_eval: steps between evaluations; 0: each epoch.", group=EVALUATION, at_least=0
     )

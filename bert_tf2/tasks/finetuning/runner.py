@@ -103,16 +103,34 @@ class Finetuning:
         cls,
         config: FinetuningConfig,
         foundation: Pretrained,
-        make_model: Callable[[], Task],
+        make_model: Callable[[bool], Task],
         strategy: tf.distribute.Strategy,
         files: run_files.Files = (),
         dispensable: Collection[str] = (),
     ) -> "Finetuning":
-        """With a fresh model, whose weights follow from the seed."""
+        """With a fresh model, whose weights follow from the seed.
+
+        Args:
+          config: the flags.
+          foundation: config and vocabulary.
+          make_model: from whether to leave padding out of the work to the model.
+          strategy: where it runs.
+          files: what the task writes into `output_dir`.
+          dispensable: names of variables that evaluation and prediction do without.
+
+        Raises:
+          InputError: padding cannot be left out, though that is asked for.
+        """
         precision = resolved(config.precision)
+        if config.pack_sequences and precision.compiles:
+            raise InputError(
+                "--pack_sequences: XLA compiles one program for shapes that are fixed, and without padding each batch "
+                "has another number of tokens; omit the flag, or give --jit=off."
+            )
+        skip_padding = not precision.compiles if config.pack_sequences is None else config.pack_sequences
         keras.utils.set_random_seed(config.seed)
         with strategy.scope(), policy(precision):
-            model = make_model()
+            model = make_model(skip_padding)
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, files, dispensable)
 

@@ -113,6 +113,12 @@ class SquadConfig(FinetuningConfig):
                 "--spm_model_file: answers are found in the text by WordPiece's pieces; give a model with a vocab.txt."
             )
 
+        if self.pack_sequences and (self.predicts_at_full_length or (self.do_train and self.trains_at_full_length)):
+            raise InputError(
+                "--pack_sequences leaves padding out, which has a part in the original's loss: give "
+                "--pad_to_max_length=false, or omit --pack_sequences."
+            )
+
     @property
     def evaluated_file(self) -> str | None:
         """What `do_eval` reads."""

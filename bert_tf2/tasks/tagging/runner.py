@@ -59,8 +59,8 @@ def _run(config: TaggingConfig, strategy: tf.distribute.Strategy) -> dict[str, f
     tokenizer = foundation.tokenizer(description.do_lower_case)
     weights = _class_weights(config, data)
 
-    def make_model() -> TaggingModel:
-        return TaggingModel(foundation.bert_config, len(description.labels), weights, config.recompute)
+    def make_model(skip_padding: bool) -> TaggingModel:
+        return TaggingModel(foundation.bert_config, len(description.labels), weights, config.recompute, skip_padding)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, run_files.TAGGING, POOLER_VARIABLES)
     return finetuning.run(_Job(config, data, tokenizer, finetuning))
