@@ -31,9 +31,9 @@ from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanM
 from bert_tf2.tasks.squad import logits, prediction_files
 from bert_tf2.tasks.squad.answers import NO_WINDOW_SCORE, AnswerParameters
 from bert_tf2.tasks.squad.task_description import TaskDescription
-from bert_tf2.tasks.squad.window_parameters import SPECIAL_TOKENS
 from bert_tf2.tokenization import tf_tokenizer
 from bert_tf2.tokenization.character_tables import Blocks
+from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR
 from bert_tf2.tokenization.tf_tokenizer import GraphTokenizer
 
 logger = logging.getLogger(__name__)
@@ -266,7 +266,7 @@ class _Answerer:
         cut = contexts.split(context, self.classes)
         pieces = tokenizer.tokenize(cut.words.values)  # [W, (pieces)]
         documents = cut.words.with_values(pieces).merge_dims(1, 2)  # [B, (pieces)]
-        room = description.max_seq_length - query.row_lengths() - SPECIAL_TOKENS
+        room = description.max_seq_length - query.row_lengths() - SPECIAL_IN_PAIR
         windows = divide(documents.row_lengths(), room, description.doc_stride)
         scored = self._scored(*_batch(query, documents, windows, SpecialPieces.of(tokenizer.vocab)))
         spans = best_spans(*scored[:2], windows, scored.offsets, self.parameters)

@@ -15,7 +15,7 @@ from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS
 T = TypeVar("T")
 Ints = NDArray[np.int64]
 
-_, _, CLS, SEP, MASK = SPECIAL_TOKENS
+PAD, _, CLS, SEP, MASK = SPECIAL_TOKENS
 
 SPECIAL_IN_TEXT = 2
 """Special tokens of `[CLS] a [SEP]`."""

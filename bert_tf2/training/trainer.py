@@ -6,12 +6,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import listing
 from bert_tf2.configs.training import LoopConfig, OptimizerConfig, PrecisionConfig, TrainingConfig
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share, distribute
@@ -217,7 +217,7 @@ class Trainer:
         config, first = self.config, self.global_step
         if self._workers.is_chief:
             checkpoints.remove_unfinished(config.output_dir)
-        if first == 0 and not (Path(config.output_dir) / "checkpoint").exists():
+        if first == 0 and not listing.is_listed(config.output_dir):
             self.optimizer.start_averages()
             self._save(0)
         if first >= config.num_train_steps:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from bert_tf2.tasks.squad.examples import Answer, Example
-from bert_tf2.tasks.squad.window_parameters import FIRST_UNIQUE_ID, SPECIAL_TOKENS, FeatureParameters
-from bert_tf2.tokenization.sequences import join_pair, pad
+from bert_tf2.tasks.squad.window_parameters import FIRST_UNIQUE_ID, FeatureParameters
+from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR, join_pair, pad
 
 
 class Tokenizer(Protocol):
@@ -101,7 +101,7 @@ def windows(
         answer = _answer_tokens(example.answer, document, first_token, tokenizer) if example.answer else None
 
         spans = document_spans(
-            len(document), parameters.max_seq_length - len(query) - SPECIAL_TOKENS, parameters.doc_stride
+            len(document), parameters.max_seq_length - len(query) - SPECIAL_IN_PAIR, parameters.doc_stride
         )
         offset = len(query) + 2  # where the context begins in a window
         for span_index, span in enumerate(spans):

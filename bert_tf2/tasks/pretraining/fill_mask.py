@@ -21,13 +21,11 @@ from bert_tf2.modeling.pretraining import PretrainingModel
 from bert_tf2.tasks.feature_extraction.data import split_line
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tokenization.auto import Tokenizer
-from bert_tf2.tokenization.sequences import join_pair, pad
+from bert_tf2.tokenization.sequences import MASK, PAD, join_pair, pad
 from bert_tf2.training.precision import policy, resolved
 
 logger = logging.getLogger(__name__)
 
-MASK = "[MASK]"
-PAD = "[PAD]"
 _CANDIDATES = 5
 _HEAD = "cls/predictions/"
 

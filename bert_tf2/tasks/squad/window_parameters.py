@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 from bert_tf2.errors import InputError
+from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR
 
 FIRST_UNIQUE_ID = 1_000_000_000
 """The original's, of the first window of a file; the others are numbered on from it."""
-
-SPECIAL_TOKENS = 3
-"""[CLS] and two [SEP]."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class FeatureParameters:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.max_seq_length <= self.max_query_length + SPECIAL_TOKENS:
+        if self.max_seq_length <= self.max_query_length + SPECIAL_IN_PAIR:
             raise InputError(
                 f"--max_seq_length={self.max_seq_length} has to be greater than --max_query_length="
-                f"{self.max_query_length} + {SPECIAL_TOKENS}, or a long question leaves no room for the context."
+                f"{self.max_query_length} + {SPECIAL_IN_PAIR}, or a long question leaves no room for the context."
             )

@@ -20,10 +20,11 @@ from bert_tf2 import records
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.squad import examples, tokenized_examples
 from bert_tf2.tasks.squad.examples import Answer, Example
-from bert_tf2.tasks.squad.window_parameters import SPECIAL_TOKENS, FeatureParameters
+from bert_tf2.tasks.squad.window_parameters import FeatureParameters
 from bert_tf2.tasks.squad.windows import FeatureSummary, make_windows, write_records
 from bert_tf2.tasks.squad.words import split
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR
 from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 
@@ -101,7 +102,7 @@ def test_fast_is_plain(data, training, sizes, lower):
 def check_long(tokens, most, stride):
     full, fast = tokenizers()
     made = [Example("", "", split(" ".join(["a"] * tokens), "en"))]
-    sizes = FeatureParameters(most + SPECIAL_TOKENS, stride, 1)
+    sizes = FeatureParameters(most + SPECIAL_IN_PAIR, stride, 1)
     check(
         list(squad_windows.windows(made, full, sizes, False)),
         make_windows(tokenized_examples.tokenize(made, fast), sizes, False),
