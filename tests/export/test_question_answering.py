@@ -159,11 +159,9 @@ def test_a_hugging_face_folder_for_questions_without_answers(tmp_path: Path):
 
 
 def test_sentencepiece_is_refused(tmp_path: Path):
-    from test_graph_tokenizer import model
-
     tiny.write_model_files(tmp_path)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1))
     tiny.run(tmp_path, train_file=train, do_train=True, num_train_epochs=0.0)
-    spm = model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name="nmt_nfkc_cf")
+    spm = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name="nmt_nfkc_cf")
     with pytest.raises(InputError, match=r"Answers are found in the text by WordPiece's pieces"):
         export(tmp_path, spm_model_file=spm, bert_config_file=str(tmp_path / "bert_config.json"))

@@ -162,7 +162,7 @@ def test_several_files_appear_together(tmp_path):
     paths = [tmp_path / "sub" / name for name in "ab"]
     for is_committed in (False, True):
         with atomic.Files(paths) as files:
-            for path in atomic.unfinished:
+            for path in files.unfinished:
                 path.write_text("x")
             assert not any(path.exists() for path in paths)
             if is_committed:

@@ -10,7 +10,7 @@ from helpers.rounding import assert_close, backward, forward, largest
 from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.modeling import encoder, heads, summary
+from bert_tf2.modeling import heads, layers, summary
 from bert_tf2.modeling.encoder import BertModel
 from bert_tf2.modeling.layers import dropout
 from bert_tf2.tasks.pretraining.runner import PretrainingModel
@@ -81,7 +81,7 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
 )
 def test_parameter_counts(sizes, parameters, monkeypatch):
     # The weights' values do not matter here, and random ones take seconds for the large model.
-    monkeypatch.setattr(encoder, "truncated_normal", lambda stddev: "zeros")
+    monkeypatch.setattr(layers, "truncated_normal", lambda stddev: "zeros")
     config = BertConfig(*sizes, type_vocab_size=2)
     model = BertModel(config)
     assert model.count_params() == parameters
@@ -219,7 +219,7 @@ def test_fused_training_has_the_same_numbers(jit, recompute, monkeypatch):
     model, batch = wide_model_and_batch()
     model.bert.recompute = recompute
     loss, gradients = loss_and_gradients(model, batch, jit_compile=jit)
-    monkeypatch.setattr(encoder, "_LEAST_FUSED_SIZE", 1000)
+    monkeypatch.setattr(layers, "_LEAST_FUSED_SIZE", 1000)
     model.bert.recompute = False
     expected, expected_gradients = loss_and_gradients(model, batch)
     assert_close(loss, expected, forward(LAYERS))
