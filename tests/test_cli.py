@@ -188,15 +188,15 @@ class TestSettings:
 
 
 CONFIGS = {
-    "build_vocab": ("vocabulary", "VocabularyConfig"),
-    "convert_checkpoint": ("conversion_config", "ConversionConfig"),
-    "create_pretraining_data": ("pretraining_data_config", "PretrainingDataConfig"),
+    "build_vocab": ("tokenization.vocab_runner", "VocabularyConfig"),
+    "convert_checkpoint": ("conversion.config", "ConversionConfig"),
+    "create_pretraining_data": ("pretraining_data.config", "PretrainingDataConfig"),
     "export_model": ("export.config", "ExportConfig"),
-    "extract_features": ("feature_config", "FeatureConfig"),
-    "run_classifier": ("classification.config", "ClassificationConfig"),
-    "run_ner": ("tagging.config", "TaggingConfig"),
-    "run_pretraining": ("pretraining_config", "PretrainingConfig"),
-    "run_squad": ("squad.config", "SquadConfig"),
+    "extract_features": ("tasks.feature_extraction.config", "FeatureConfig"),
+    "run_classifier": ("tasks.classification.config", "ClassificationConfig"),
+    "run_ner": ("tasks.tagging.config", "TaggingConfig"),
+    "run_pretraining": ("tasks.pretraining.config", "PretrainingConfig"),
+    "run_squad": ("tasks.squad.config", "SquadConfig"),
 }
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 OF_ALL_SCRIPTS = {"config", "print_config", "help", "verbosity"}
@@ -208,7 +208,7 @@ OF_OTHER_PROGRAMS = {
 
 def config_of(script: str) -> type:
     module, name = CONFIGS[script]
-    return getattr(importlib.import_module(f"bert_tf2.tasks.{module}"), name)
+    return getattr(importlib.import_module(f"bert_tf2.{module}"), name)
 
 
 def test_all_scripts_are_known() -> None:

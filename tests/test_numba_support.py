@@ -1,9 +1,7 @@
 """Compiled code: compiled once, a sentence where it cannot be, the same results where it is not to be."""
 
-import hashlib
 import logging
 import os
-import random
 import subprocess
 import sys
 import types
@@ -11,20 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import numpy as np
 import pytest
-from helpers.repository import GOLDEN, REPOSITORY, own_lines
+from helpers import kernels
+from helpers.repository import REPOSITORY
 
-from bert_tf2 import numba_support, records
+from bert_tf2 import numba_support
 from bert_tf2.errors import InputError
-from bert_tf2.io.json_floats import rows_as_text
 from bert_tf2.numba_support import compiled, kernel
-from bert_tf2.pretraining_data import full_sentences
-from bert_tf2.pretraining_data.fast_instances import Corpus, Vocabulary, create_instances
-from bert_tf2.pretraining_data.instances import InstanceParameters
 from bert_tf2.records.shuffled import RecordSource
-from bert_tf2.records.writer import BlockWriter
-from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -81,41 +73,15 @@ def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
         list(RecordSource().records(["a"]))
 
 
-def results(path: str) -> str:
-    """A digest of what all kernels make of our own text; the file is written."""
-    tokenizer = FastTokenizer(str(GOLDEN / "own/vocab_uncased.txt"))
-    tokenizer.expect(10**9)
-    lines = [line for line in own_lines()[:60] if line]
-    tokens = tokenizer.encode_batch(lines)
-    documents = np.arange(0, len(lines) + 1, 10)
-    documents[-1] = len(lines)
-    corpus, vocabulary = Corpus(tokens.values, tokens.row_splits, documents), Vocabulary.of(tokenizer.vocab)
-    parameters = InstanceParameters(64, 10, dupe_factor=2, do_whole_word_mask=True)
-    pairs = create_instances(corpus, vocabulary, parameters, random.Random(1))
-    schema = records.pretraining(64, 10)
-    with BlockWriter([path], schema) as writer:
-        writer.write_rows(pairs.rows(schema))
-    sentences = full_sentences.pack(corpus, vocabulary, parameters, random.Random(1))
-    numbers = np.random.default_rng(1).normal(0, 3, (4, 9)).astype(np.float32)
-    made = [
-        Path(path).read_bytes(),
-        *RecordSource().records([path]),
-        sentences.rows(records.pretraining(64, 10, next_sentence=False)).tobytes(),
-        *rows_as_text(numbers),
-        repr(tokenizer.encode(" ".join(lines))).encode(),
-    ]
-    return hashlib.sha256(b"|".join(made)).hexdigest()
-
-
 def test_uncompiled_code_gives_the_same(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.path.insert(0, 'tests'); import numba, test_compilation\n"
+        "import sys; sys.path.insert(0, 'tests'); import numba; from helpers import kernels\n"
         "assert numba.config.DISABLE_JIT\n"
-        "print(test_compilation.results(sys.argv[1]))"
+        "print(kernels.results(sys.argv[1]))"
     )
     done = python(code, str(tmp_path / "uncompiled"), NUMBA_DISABLE_JIT="1", PYTHONWARNINGS="error::RuntimeWarning")
     assert done.stderr == ""
-    assert done.stdout.split() == [results(str(tmp_path / "compiled"))]
+    assert done.stdout.split() == [kernels.results(str(tmp_path / "compiled"))]
 
 
 def test_where_no_code_can_be_kept(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -281,7 +281,7 @@ def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
 
 
 def test_warm_up_longer_than_training_is_noticed(caplog):
-    PretrainingConfig("c", "i", "o", do_train=True, num_train_steps=100)
+    PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_train=True, num_train_steps=100)
     assert "--num_warmup_steps=10000 is not below --num_train_steps=100" in caplog.text
 
 

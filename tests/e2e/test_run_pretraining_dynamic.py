@@ -197,7 +197,7 @@ def test_mistakes(made: Path, tmp_path: Path, changes: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        ([*PIECES, "more"], r"vocab\.txt has 41 pieces, but vocab_size is 40 in the model's config"),
+        ([*PIECES, "more"], r"vocab\.txt has 41 pieces, but the model's vocab_size is 40"),
         ([*PIECES[1:], PIECES[0]], r"does not begin with the \[CLS\] of --vocab_file.*another vocabulary"),
     ],
 )

@@ -11,6 +11,7 @@ from helpers import tiny_squad as tiny
 from helpers.exported import ask
 from helpers.rounding import assert_close, forward
 from helpers.tiny_huggingface import write_folder
+from helpers.tiny_sentencepiece import sentencepiece_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.squad_windows import document_spans, is_max_context

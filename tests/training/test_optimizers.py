@@ -211,9 +211,9 @@ def tiny_trainer(folder, steps, optimizer):
     model = PretrainingModel(BertConfig(**{**TINY_CONFIG, "num_hidden_layers": 1}))
     config = TrainingConfig(output_dir=str(folder), num_train_steps=steps, batch_size=4, save_checkpoints_steps=2)
     schedule = make_schedule("constant", 1e-2, steps, 0)
-    return Trainer.create(
-        model, schedule, tf.distribute.get_strategy(), config, OptimizerConfig(optimizer=optimizer, ema_decay=0.9)
-    )
+    chosen = OptimizerConfig(ema_decay=0.9)
+    object.__setattr__(chosen, "optimizer", optimizer)  # also one that no flag names
+    return Trainer.create(model, schedule, tf.distribute.get_strategy(), config, chosen)
 
 
 def tiny_data(done, share):

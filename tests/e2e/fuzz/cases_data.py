@@ -45,7 +45,7 @@ CASES |= {
 
 # --- Files that are missing, empty, directories or cut gzip ----------------------------------------------------------
 
-_CUT = gzip.compress(b"w1 w2\n" * 1000)[:40]
+_CUT = gzip.compress(b"text,label\n" + b"w1 w2,a\n" * 1000)[:50]
 for command, (name, flag) in {**_READERS, "squad": ("squad.json", "train_file")}.items():
     CASES[f"{command}: no {name}"] = Case(command, "none|No such file|no file matches", flags={flag: "none.csv"})
     CASES[f"{command}: {name} is a directory"] = Case(command, "directory|folder", {name: None, f"{name}/a": "b"})

@@ -18,6 +18,7 @@ from helpers.tiny_huggingface import H, write_folder
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import resumable_output, text_lines
 from bert_tf2.modeling.encoder import BertModel
@@ -407,7 +408,7 @@ def test_full_disk(tmp_path):
 )
 def test_refused(model, text, tmp_path, change, message):
     if "distribution" in change:
-        change = {"distribution": runner.DistributionConfig(**change["distribution"])}
+        change = {"distribution": DistributionConfig(**change["distribution"])}
     files = {"input_file": str(text), "output_file": str(tmp_path / "out"), "init_checkpoint": str(model)}
     with pytest.raises(InputError, match=message):
         run(FeatureConfig(**{**files, "max_seq_length": 8, "layers": "-1,0", **change}))
