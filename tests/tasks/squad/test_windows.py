@@ -235,7 +235,6 @@ def test_texts_are_tokenized_in_parts(monkeypatch):
 
 def test_no_tensorflow():
     modules = [f"tasks.squad.{name}" for name in ("examples", "prediction_files", "span_selection", "windows")]
-    program = "".join(f"import bert_tf2.{name}
-" for name in (*modules, "metrics.squad"))
+    program = "".join(f"import bert_tf2.{name}\n" for name in (*modules, "metrics.squad"))
     program += "import sys; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
