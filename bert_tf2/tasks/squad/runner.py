@@ -61,8 +61,8 @@ def _run(config: SquadConfig, strategy: tf.distribute.Strategy) -> dict[str, flo
     tokenizer = foundation.tokenizer(description.do_lower_case)
 
     def make_model(skip_padding: bool) -> SpanModel:
-        options = (config.recompute, config.trains_at_full_length, skip_padding)
-        return SpanModel(foundation.bert_config, *options)
+        over_padding = config.trains_at_full_length
+        return SpanModel(foundation.bert_config, config.recompute, over_padding=over_padding, skip_padding=skip_padding)
 
     finetuning = Finetuning.create(config, foundation, make_model, strategy, run_files.SQUAD, POOLER_VARIABLES)
     return finetuning.run(_Job(config, description, read, tokenizer, finetuning))

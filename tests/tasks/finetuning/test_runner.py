@@ -16,9 +16,10 @@ from helpers.scripts import Scripts
 from helpers.tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2 import checkpoints
-from bert_tf2.configs.training import OptimizerConfig
+from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
+from bert_tf2.modeling.encoder import BertModel
 
 pytestmark = pytest.mark.numeric
 
@@ -242,3 +243,42 @@ def test_recomputing_changes_nothing(made: Path, tmp_path: Path) -> None:
         asked = flags(made, tmp_path / name, num_train_epochs=1.0, eval_every_steps=100, **changes)
         results[name] = run(tmp_path, **asked)
     assert_results_close(results["recompute"], results["plain"], backward(1), scale=1)
+
+
+class TestPadding:
+    def test_leaving_it_out_changes_no_number(self, made: Path, tmp_path: Path) -> None:
+        write_model_files(tmp_path)
+        results = {}
+        for name, changes in (
+            ("omitted", {}),
+            ("packed", {"pack_sequences": True}),
+            ("padded", {"pack_sequences": False}),
+        ):
+            asked = flags(made, tmp_path / name, num_train_epochs=1.0, gradient_accumulation_steps=2, **changes)
+            results[name] = run(tmp_path, **asked)
+        assert results["omitted"] == results["packed"]
+        assert_results_close(results["packed"], results["padded"], backward(1), scale=1)
+
+    @pytest.mark.parametrize(("changes", "skips"), [({}, True), ({"pack_sequences": False}, False)])
+    def test_it_is_left_out_unless_shapes_are_fixed(self, made, tmp_path, monkeypatch, changes, skips) -> None:
+        seen = set()
+        call = BertModel.call
+
+        def watched(self, *inputs, skip_padding=False, **options):
+            seen.add(skip_padding)
+            return call(self, *inputs, skip_padding=skip_padding, **options)
+
+        monkeypatch.setattr(BertModel, "call", watched)
+        write_model_files(tmp_path)
+        run(tmp_path, **flags(made, tmp_path / "a", num_train_epochs=0.2, **changes))
+        assert seen == {skips}
+        seen.clear()
+        run(tmp_path, **flags(made, tmp_path / "b", num_train_epochs=0.2, precision=PrecisionConfig(jit="on")))
+        assert seen == {False}
+
+    def test_xla_wants_fixed_shapes(self, made: Path, tmp_path: Path) -> None:
+        write_model_files(tmp_path)
+        asked = flags(made, tmp_path / "out", pack_sequences=True, precision=PrecisionConfig(jit="on"))
+        with pytest.raises(InputError, match=r"--pack_sequences: XLA compiles .*; omit the flag, or give --jit=off"):
+            run(tmp_path, **asked)
+        assert not (tmp_path / "out").exists()
