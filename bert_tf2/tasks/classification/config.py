@@ -6,6 +6,8 @@ from typing import Any
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
 from bert_tf2.errors import InputError
+from bert_tf2.io import delimited, text_lines
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig
 
 
@@ -34,7 +36,7 @@ class DataConfig:
         None, help="Folder of the task's .tsv files, as GLUE has them.", group=FILES, original=True
     )
     train_file: str | None = setting(
-        None, help="Data of your own to learn: .csv, .tsv or .jsonl, perhaps with .gz.", group=FILES
+        None, help="Data of your own to learn: .csv, .tsv, .jsonl, .json or .parquet, perhaps with .gz.", group=FILES
     )
     dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
     predict_file: str | None = setting(None, help="Data of your own to predict; needs no labels.", group=FILES)
@@ -48,6 +50,17 @@ class DataConfig:
     )
     header: bool | None = setting(
         None, help="Whether the first row names the columns; yes, unless columns are given by number.", group=TASK
+    )
+    delimiter: str | None = setting(
+        None,
+        help="What stands between the columns of .csv files: a character, or tab; if omitted, told by the file.",
+        group=TASK,
+    )
+    encoding: str | None = setting(
+        None,
+        help="Encoding of text files: utf-8, utf-16, cp1252, gb18030 or another that Python knows; if omitted, told by "
+        "the file.",
+        group=TASK,
     )
     labels_file: str | None = setting(
         None, help="The labels, one a line; if not given, those of train_file.", group=TASK
@@ -74,8 +87,16 @@ class DataConfig:
             )
         if self.data_dir and self.files:
             raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
+        _ = self.form
         if self.label_separator == "":
             raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
+
+    @property
+    def form(self) -> Form:
+        """What flags say of how files are written; empty where they say nothing."""
+        if self.encoding:
+            text_lines.check_encoding(self.encoding)
+        return Form(self.encoding, delimited.delimiter_named(self.delimiter) if self.delimiter else "")
 
     @property
     def files(self) -> dict[str, str]:
@@ -86,8 +107,8 @@ class DataConfig:
     def for_own_data(self) -> dict[str, Any]:
         """Flag and value of what has no meaning for the tasks of GLUE."""
         return self.files | self._given(
-            *("text_column", "text_pair_column", "label_column", "id_column", "header", "labels_file"),
-            *("label_separator", "problem_type", "threshold"),
+            *("text_column", "text_pair_column", "label_column", "id_column", "header", "delimiter", "encoding"),
+            *("labels_file", "label_separator", "problem_type", "threshold"),
         )
 
     def _given(self, *names: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_l
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import Form
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.metrics.classification import DEFAULT_METRICS
@@ -47,6 +48,7 @@ class Data:
       folder: the model's, whose `task.json` says what no flag says.
       asked: names of the flags that say where data is.
       knows_header: whether a flag says if files have a header; else it is as in the training.
+      form: what flags say of how files are written.
     """
 
     description: TaskDescription
@@ -56,6 +58,7 @@ class Data:
     folder: str = ""
     asked: tuple[str, ...] = _PATHS
     knows_header: bool = False
+    form: Form | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -80,7 +83,13 @@ class Data:
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
         asks = not self.knows_header and split != "train"
-        examples = read_own(path, wanted, with_labels=split != "test", asks_about_header=asks, directory=directory)
+        examples = read_own(
+            *(path, wanted),
+            with_labels=split != "test",
+            asks_about_header=asks,
+            directory=directory,
+            given=self.form,
+        )
         if asks:
             _say_header(path, wanted)
         return examples
@@ -122,12 +131,17 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     paths = [path for path in (data.train_file, data.description.dev_file, data.description.predict_file) if path]
-    is_table = not paths or any(kind_of(path) != "json" for path in paths)
+    kinds = {kind_of(path) for path in paths}
+    is_table = not paths or bool(kinds & {"csv", "tsv"})
     check_has_effect(config, ("header",), is_table, "is for CSV and TSV files; JSON Lines have no header; omit it")
+    check_has_effect(config, ("delimiter",), not paths or "csv" in kinds, "is for .csv files; omit it")
+    check_has_effect(config, ("encoding",), not paths or kinds != {"parquet"}, "is for text files; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     asked = tuple(name for name in _PATHS if getattr(config, name) is not None)
-    return dataclasses.replace(data, folder=config.output_dir, asked=asked, knows_header=config.header is not None)
+    return dataclasses.replace(
+        data, folder=config.output_dir, asked=asked, knows_header=config.header is not None, form=config.form
+    )
 
 
 def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
@@ -182,7 +196,13 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
     description = TaskDescription(name, "regression", (), **fields)  # for its columns; the rest is not known yet
     asks = config.header is None and own is None
     directory = directory_for_spilling(config.output_dir)
-    examples = read_own(config.train_file, description, with_labels=True, asks_about_header=asks, directory=directory)
+    examples = read_own(
+        *(config.train_file, description),
+        with_labels=True,
+        asks_about_header=asks,
+        directory=directory,
+        given=config.form,
+    )
     kind = config.problem_type or label_lists.infer_problem_type(examples, config.label_separator)
     if config.labels_file:
         kind = config.problem_type or ("single_label" if kind == "regression" else kind)
@@ -209,7 +229,7 @@ def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, 
 def _say_header(path: str, description: TaskDescription) -> None:
     """Logs what the first line is taken for, where columns by number leave that open."""
     columns = (description.text_column, description.label_column)
-    if kind_of(path) == "json" or not all(is_number(str(column)) for column in columns):
+    if kind_of(path) not in ("csv", "tsv") or not all(is_number(str(column)) for column in columns):
         return
     taken, other = ("a header", "false") if description.header else ("a row", "true")
     logger.info(
@@ -218,8 +238,25 @@ def _say_header(path: str, description: TaskDescription) -> None:
 
 
 def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: bool) -> None:
+    if told:
+        _say_numbers(examples.path, kind, labels)
     logger.info(
         "%s: %s rows, %s%s%s.",
         *(examples.path, f"{len(examples):,}", kind, ", as the labels look" if told else ""),
         f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
     )
+
+
+def _say_numbers(path: str, kind: ProblemType, labels: Sequence[str]) -> None:
+    """Logs what labels that are numbers were taken for, and how to have them otherwise."""
+    if kind == "regression":
+        what, other, flag = "amounts, as not all are whole numbers", "classes", "single_label"
+    elif kind == "single_label" and len(labels) > 2 and label_lists.are_numbers(labels):
+        what, other, flag = (
+            f"{len(labels)} classes",
+            "ratings or amounts",
+            "regression",
+        )
+    else:
+        return
+    logger.info("%s: the labels are numbers, taken as %s. If they are %s: --problem_type=%s.", path, what, other, flag)

@@ -21,6 +21,7 @@ class Examples:
       texts: the text, or the first of two.
       pairs: the second texts; None where there is one text a row.
       labels: None where the file is read without them.
+      unit: what `lines` numbers: "line", or "row" where a file has no lines.
     """
 
     path: str
@@ -29,13 +30,14 @@ class Examples:
     texts: Sequence[str]
     pairs: Sequence[str] | None
     labels: Sequence[RawLabel] | None
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def place(self, row: int) -> str:
         """Where a row stands, for errors: `train.csv, line 7`."""
-        return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, {self.unit} {self.lines[row]}"
 
 
 class Collected:
@@ -46,10 +48,11 @@ class Collected:
       directory: for what is large; None: the system's directory for temporary files.
       pairs: whether there are second texts.
       labels: whether there are labels.
+      unit: see `Examples`.
     """
 
-    def __init__(self, path: str, directory: str | None, *, pairs: bool, labels: bool) -> None:
-        self._path = path
+    def __init__(self, path: str, directory: str | None, *, pairs: bool, labels: bool, unit: str = "line") -> None:
+        self._path, self._unit = path, unit
         self._lines = array("q")
         self._texts = SpilledTexts(directory)
         self._pairs = SpilledTexts(directory) if pairs else None
@@ -79,4 +82,4 @@ class Collected:
 
     def finish(self, ids: Sequence[str | int]) -> Examples:
         """All rows, and what each is called."""
-        return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels)
+        return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels, self._unit)
