@@ -40,6 +40,14 @@ class DataConfig:
     )
     dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
     predict_file: str | None = setting(None, help="Data of your own to predict; needs no labels.", group=FILES)
+    validation_split: float | None = setting(
+        None,
+        help="Without dev_file: hold out this share of train_file to evaluate with, 0.1 for example; about the same "
+        "share of each label.",
+        group=FILES,
+        above=0,
+        below=1,
+    )
     text_column: str | None = setting(
         None, help="Name or number (from 0) of the column of the text; text if not given.", group=TASK
     )
@@ -88,6 +96,8 @@ class DataConfig:
         if self.data_dir and self.files:
             raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
         _ = self.form
+        if self.validation_split is not None and self.dev_file:
+            raise InputError("--validation_split and --dev_file exclude each other; give one of the two.")
         if self.label_separator == "":
             raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
 
@@ -107,8 +117,8 @@ class DataConfig:
     def for_own_data(self) -> dict[str, Any]:
         """Flag and value of what has no meaning for the tasks of GLUE."""
         return self.files | self._given(
-            *("text_column", "text_pair_column", "label_column", "id_column", "header", "delimiter", "encoding"),
-            *("labels_file", "label_separator", "problem_type", "threshold"),
+            *("validation_split", "text_column", "text_pair_column", "label_column", "id_column", "header"),
+            *("delimiter", "encoding", "labels_file", "label_separator", "problem_type", "threshold"),
         )
 
     def _given(self, *names: str) -> dict[str, Any]:
@@ -132,6 +142,8 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         FinetuningConfig.__post_init__(self)
         needed = "needs --do_train: it weights the loss of a training; omit it"
         check_has_effect(self, ("class_weights",), self.do_train, needed)
+        needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
+        check_has_effect(self, ("validation_split",), self.do_eval, needed)
         DataConfig.__post_init__(self)
 
     @property

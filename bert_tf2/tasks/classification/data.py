@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
@@ -28,6 +29,7 @@ from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import read_own
 from bert_tf2.tasks.classification.tables import is_number, kind_of
 from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.classification.validation_split import ValidationSplit
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Data:
     """A task and its rows.
 
     Attributes:
-      description: of the task; `description.save(output_dir)` belongs before the training.
+      description: of the task; `save(output_dir)` belongs before the training.
       task: where it is one of GLUE.
       train_file: rows to learn, of data of one's own.
       train: its rows where they have been read.
@@ -49,6 +51,8 @@ class Data:
       asked: names of the flags that say where data is.
       knows_header: whether a flag says if files have a header; else it is as in the training.
       form: what flags say of how files are written.
+      split: which rows of `train_file` are held out to evaluate with; None where there is another file of them.
+      held_out: these rows where they have been read.
     """
 
     description: TaskDescription
@@ -59,6 +63,8 @@ class Data:
     asked: tuple[str, ...] = _PATHS
     knows_header: bool = False
     form: Form | None = None
+    split: ValidationSplit | None = None
+    held_out: Examples | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -77,11 +83,27 @@ class Data:
             return glue.read(self.task, str(wanted.data_dir), split, directory)
         if split == "train" and self.train:
             return self.train
+        if split == "dev" and self.split and wanted.dev_file is None:
+            return self.held_out or self._read_held_out(self.split)
         path = {"train": self.train_file, "dev": wanted.dev_file, "test": wanted.predict_file}[split]
         if path is None:
             raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
+        return self._read(path, split)
+
+    def save(self, folder: str) -> None:
+        """Writes what evaluation and prediction have to know: `task.json`, `labels.txt`, `validation_split.json`.
+
+        Raises:
+          OSError: they cannot be written.
+        """
+        self.description.save(folder)
+        if self.split:
+            self.split.save(folder)
+
+    def _read(self, path: str, split: Split) -> Examples:
+        wanted, directory = self.description, directory_for_spilling(self.folder)
         asks = not self.knows_header and split != "train"
         examples = read_own(
             *(path, wanted),
@@ -93,6 +115,13 @@ class Data:
         if asks:
             _say_header(path, wanted)
         return examples
+
+    def _read_held_out(self, split: ValidationSplit) -> Examples:
+        path = self.train_file
+        if path is None:
+            path = split.train_file
+            check_may_read(self.folder, "train_file", path)
+        return split.divide(self._read(path, "dev"))[1]
 
     def _check_asked(self, name: str, path: str | None) -> None:
         if path is not None and name not in self.asked:
@@ -183,7 +212,14 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     if config.labels_file:
         labels = read_labels(config.labels_file)
     name = config.task_name or (saved.name if saved else _NO_NAME)
-    return Data(TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved)))
+    split = ValidationSplit.load(config.output_dir)
+    if config.validation_split is not None and (split is None or split.fraction != config.validation_split):
+        raise InputError(
+            f"--validation_split={config.validation_split:g}: the training of {config.output_dir} held out "
+            f"{'no rows' if split is None else f'a share of {split.fraction:g}'}; give --dev_file, or omit the flag."
+        )
+    description = TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved))
+    return Data(description, train_file=config.train_file, split=split)
 
 
 def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
@@ -211,7 +247,28 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
         labels = label_lists.infer_labels(examples, kind, description.label_separator)
     _log(examples, kind, labels, told=config.problem_type is None)
     description = dataclasses.replace(description, problem_type=kind, labels=labels)
-    return Data(description, train_file=config.train_file, train=examples)
+    data = Data(description, train_file=config.train_file, train=examples)
+    data = dataclasses.replace(data, split=_split(config, data, examples, saved is not None))
+    if data.split is None:
+        return data
+    train, held_out = data.split.divide(examples)
+    return dataclasses.replace(data, train=train, held_out=held_out)
+
+
+def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool) -> ValidationSplit | None:
+    """Which rows are held out: as the training of `output_dir` has it, or as the flag asks for."""
+    fraction, folder = config.validation_split, config.output_dir
+    split = ValidationSplit.load(folder) if has_trained else None
+    if has_trained and fraction != (split and split.fraction) and (fraction is not None or config.dev_file):
+        raise InputError(
+            f"The training of {folder} has {f'held out a share of {split.fraction:g}' if split else 'learned all rows'}"
+            f"; {'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
+            "--overwrite_output_dir to start anew."
+        )
+    if split or fraction is None:
+        return split
+    is_single = data.description.problem_type == "single_label"
+    return ValidationSplit.of(examples, fraction, np.asarray(data.labels(examples)) if is_single else None)
 
 
 def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, Any]:

@@ -1,10 +1,17 @@
 """What every reader of data returns: the rows of a file, as they stand there."""
 
 import dataclasses
+import itertools
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bert_tf2.io.spilled import SpilledSequence, SpilledTexts
+
+Item = TypeVar("Item")
 
 RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""
@@ -38,6 +45,42 @@ class Examples:
     def place(self, row: int) -> str:
         """Where a row stands, for errors: `train.csv, line 7`."""
         return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def take(self, rows: NDArray[np.int64]) -> "Examples":
+        """Some of the rows.
+
+        Args:
+          rows: their numbers, from 0, ascending.
+        """
+        columns = (self.lines, self.ids, self.texts, self.pairs, self.labels)
+        taken: list[Any] = [None if column is None else _Taken(column, rows) for column in columns]
+        return Examples(self.path, *taken, unit=self.unit)
+
+
+class _Taken(Sequence[Item], Generic[Item]):
+    """Some of the items of a sequence, in its order; what is in a file stays there."""
+
+    def __init__(self, items: Sequence[Item], rows: NDArray[np.int64]) -> None:
+        self._items, self._rows = items, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            return [self._items[row] for row in self._rows[index].tolist()]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._items[int(self._rows[index])]
+
+    def __iter__(self) -> Iterator[Item]:
+        is_taken = np.zeros(len(self._items), bool)
+        is_taken[self._rows] = True
+        return itertools.compress(self._items, is_taken.tolist())
 
 
 class Collected:

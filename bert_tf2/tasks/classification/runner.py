@@ -145,7 +145,7 @@ class _Job:
 
     def train(self) -> None:
         trainer = self.finetuning.trainer(len(self.examples["train"]))
-        examples, keep = self._encode("train").arrays, self.description.save
+        examples, keep = self._encode("train").arrays, self.data.save
         if not self.config.do_eval:
             self.finetuning.train(trainer, TrainingData(examples, keep))
             return
