@@ -1,8 +1,10 @@
 """The lines of any input, files or standard input, some thousands at a time; no TensorFlow."""
 
 import codecs
+import contextlib
 import gzip
 import io
+import itertools
 import os
 import select
 import sys
@@ -98,9 +100,13 @@ def check_encoding(name: str) -> None:
 def detect_encoding(path: str) -> str | None:
     """Python's name of the encoding of a file, from the first part of it that is not ASCII; None: it is not clear.
 
+    Standard input, which can be read only once, is taken for UTF-8.
+
     Raises:
       InputError: the file cannot be read.
     """
+    if path == STANDARD_INPUT:
+        return "utf-8"
     try:
         with files.open_bytes(path) as file:
             sample = part = file.read(text_encoding.SAMPLE)
@@ -118,7 +124,7 @@ def read_decoded(path: str, encoding: str | None) -> Iterator[str]:
     r"""The lines of a file, split at `\n` alone and without it; a byte order mark is not part of the first one.
 
     Args:
-      path: the file, which may be compressed.
+      path: the file, which may be compressed; `-` is standard input.
       encoding: Python's name; None: what `detect_encoding` found, nothing, so that the first line that is not UTF-8 is
         an error.
 
@@ -126,7 +132,13 @@ def read_decoded(path: str, encoding: str | None) -> Iterator[str]:
       InputError: the file cannot be read, or is not in this encoding; the message names the line.
     """
     is_utf8 = encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-    lines = files.read_lines(path) if is_utf8 else _in_other_encoding(path, str(encoding))
+    lines: Iterator[str]
+    if not is_utf8:
+        lines = _in_other_encoding(path, str(encoding))
+    elif path == STANDARD_INPUT:
+        lines = itertools.chain.from_iterable(read([path]))
+    else:
+        lines = files.read_lines(path)
     try:
         for first in lines:
             yield first.removeprefix("\ufeff")
@@ -141,7 +153,8 @@ def read_decoded(path: str, encoding: str | None) -> Iterator[str]:
 def _in_other_encoding(path: str, encoding: str) -> Iterator[str]:
     number = 0
     try:
-        with files.open_bytes(path) as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
+        opened = files.open_bytes(path) if path != STANDARD_INPUT else contextlib.nullcontext(sys.stdin.buffer)
+        with opened as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
             for number, line in enumerate(text, 1):  # noqa: B007 (the number is for the error below)
                 yield line.removesuffix("\n")
     except UnicodeError as error:

@@ -39,7 +39,15 @@ class DataConfig:
         None, help="Data of your own to learn: .csv, .tsv, .jsonl, .json or .parquet, perhaps with .gz.", group=FILES
     )
     dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
-    predict_file: str | None = setting(None, help="Data of your own to predict; needs no labels.", group=FILES)
+    predict_file: str | None = setting(
+        None,
+        help="Data of your own to predict; needs no labels. Also .txt, a text a line, or - for standard input.",
+        group=FILES,
+    )
+    text: str | None = setting(
+        None, help="A text to predict, instead of predict_file; the prediction is also printed.", group=FILES
+    )
+    text_pair: str | None = setting(None, help="With text: the second text of a pair.", group=FILES)
     validation_split: float | None = setting(
         None,
         help="Without dev_file: hold out this share of train_file to evaluate with, 0.1 for example; about the same "
@@ -98,6 +106,10 @@ class DataConfig:
         _ = self.form
         if self.validation_split is not None and self.dev_file:
             raise InputError("--validation_split and --dev_file exclude each other; give one of the two.")
+        if self.text is not None and self.predict_file:
+            raise InputError("--text and --predict_file exclude each other; give one of the two.")
+        if self.text_pair is not None and self.text is None:
+            raise InputError("--text_pair needs --text, the first text of the pair.")
         if self.label_separator == "":
             raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
 
@@ -110,8 +122,8 @@ class DataConfig:
 
     @property
     def files(self) -> dict[str, str]:
-        """Flag and path of each file of one's own."""
-        return self._given("train_file", "dev_file", "predict_file")
+        """Flag and value of what says where data of one's own is."""
+        return self._given("train_file", "dev_file", "predict_file", "text")
 
     @property
     def for_own_data(self) -> dict[str, Any]:
@@ -139,6 +151,8 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     )
 
     def __post_init__(self) -> None:
+        if self.text is not None:  # which is there to be predicted
+            object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         needed = "needs --do_train: it weights the loss of a training; omit it"
         check_has_effect(self, ("class_weights",), self.do_train, needed)

@@ -17,6 +17,7 @@ from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_l
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
+from bert_tf2.io import files, text_lines
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
@@ -53,6 +54,8 @@ class Data:
       form: what flags say of how files are written.
       split: which rows of `train_file` are held out to evaluate with; None where there is another file of them.
       held_out: these rows where they have been read.
+      predict_file: what flags ask to predict; it is not remembered where it is standard input.
+      given: a text to predict, or a pair, where a flag has it.
     """
 
     description: TaskDescription
@@ -65,6 +68,8 @@ class Data:
     form: Form | None = None
     split: ValidationSplit | None = None
     held_out: Examples | None = None
+    predict_file: str | None = None
+    given: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -78,6 +83,9 @@ class Data:
           InputError: they cannot be read, or nobody said where they are.
         """
         wanted, directory = self.description, directory_for_spilling(self.folder)
+        if split == "test" and self.given:
+            texts = [[text] for text in self.given]
+            return Examples("--text", [1], [0], texts[0], texts[1] if len(texts) > 1 else None, None)
         if self.task:
             self._check_asked("data_dir", wanted.data_dir)
             return glue.read(self.task, str(wanted.data_dir), split, directory)
@@ -85,7 +93,9 @@ class Data:
             return self.train
         if split == "dev" and self.split and wanted.dev_file is None:
             return self.held_out or self._read_held_out(self.split)
-        path = {"train": self.train_file, "dev": wanted.dev_file, "test": wanted.predict_file}[split]
+        path = {"train": self.train_file, "dev": wanted.dev_file, "test": self.predict_file or wanted.predict_file}[
+            split
+        ]
         if path is None:
             raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
         if split != "train":
@@ -159,7 +169,10 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     kind = data.description.problem_type
     needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
-    paths = [path for path in (data.train_file, data.description.dev_file, data.description.predict_file) if path]
+    texts = _given_texts(config, data.description, saved)
+    data = dataclasses.replace(data, predict_file=config.predict_file, given=texts)
+    predicted = data.predict_file or data.description.predict_file
+    paths = [path for path in (data.train_file, data.description.dev_file, predicted) if path]
     kinds = {kind_of(path) for path in paths}
     is_table = not paths or bool(kinds & {"csv", "tsv"})
     check_has_effect(config, ("header",), is_table, "is for CSV and TSV files; JSON Lines have no header; omit it")
@@ -191,11 +204,32 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
         value = getattr(config, name)
         if value is None:
             value = getattr(saved, name, None)
+        elif value == text_lines.STANDARD_INPUT and name == "predict_file":
+            value = None
         elif name in _PATHS:
             value = os.path.abspath(value)
         if value is not None:
             given[name] = value
     return given
+
+
+def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDescription | None) -> tuple[str, ...]:
+    """`--text` and perhaps `--text_pair`.
+
+    Raises:
+      InputError: the model is for pairs and there is one text, or the other way round.
+    """
+    if config.text is None:
+        return ()
+    for flag, text in (("--text", config.text), ("--text_pair", config.text_pair or "")):
+        if not files.is_unicode(text):
+            raise InputError(f"{flag} is not valid UTF-8; check the encoding of the terminal.")
+    name = saved.name if saved else description.name
+    pairs = bool(description.text_pair_column) or (glue.is_known(name) and glue.task_named(name).has_pairs)
+    if pairs != (config.text_pair is not None):
+        what = "pairs of texts; give --text_pair too" if pairs else "single texts; omit --text_pair"
+        raise InputError(f"The model of {config.output_dir} is for {what}.")
+    return (config.text,) if config.text_pair is None else (config.text, config.text_pair)
 
 
 # --- Data of one's own -----------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def read_own(
     labels = _Column(table, str(task.label_column), "--label_column", _label) if with_labels else None
     ids = _Ids(table, task.id_column, directory)
     check = FirstRow.of(table, task) if asks_about_header and kind != "text" else None
-    collected = Collected(path, directory, pairs=pairs is not None, labels=with_labels, unit=table.unit)
+    collected = Collected(table.path, directory, pairs=pairs is not None, labels=with_labels, unit=table.unit)
     for block in table.blocks:
         if check:
             check.add(block)

@@ -219,6 +219,8 @@ class _Job:
             return
         folder, probabilities = self.config.output_dir, self._probabilities(logits)
         paths = outputs.write_predictions(folder, self.description, examples, probabilities, self.data.task)
+        if self.config.text is not None or self.config.predict_file == "-":
+            outputs.print_lines(paths[1])
         logger.info("Predicted %s rows. Wrote %s.", f"{len(examples):,}", ", ".join(paths))
 
     def _encode(self, split: Split, batch_size: int = 1) -> _Encoded:

@@ -174,20 +174,22 @@ def _open_json(path: str, encoding: str | None) -> Table:
 
 
 def open_texts(path: str, encoding: str | None, texts: int = 1) -> Table:
-    """A file of a text a line, or of two with a tab between them; columns are numbered from 0.
+    """A file, or standard input, of a text a line, or of two with a tab between them; columns are numbered from 0.
 
     Raises:
       InputError: it cannot be read or has no text; while `blocks` are read, a line has another number of texts.
     """
-    rows = _text_rows(path, encoding, max(1, texts))
+    lines = text_lines.read_decoded(path, encoding)
+    name = "standard input" if path == text_lines.STANDARD_INPUT else path
+    rows = _text_rows(name, lines, max(1, texts))
     first = next(rows, None)
     if first is None:
-        raise InputError(f"{path} is empty; expected a text on each line.")
-    return Table(path, None, max(1, texts), _blocks(itertools.chain([first], rows)))
+        raise InputError(f"{name} is empty; expected a text on each line.")
+    return Table(name, None, max(1, texts), _blocks(itertools.chain([first], rows)))
 
 
-def _text_rows(path: str, encoding: str | None, texts: int) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text_lines.read_decoded(path, encoding), 1):
+def _text_rows(path: str, lines: Iterator[str], texts: int) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, 1):
         line = line.rstrip("\r")
         if not line.strip():
             continue
@@ -273,6 +275,8 @@ def kind_of(path: str) -> str:
     for packed in _PACKED:
         name = name.removesuffix(packed)
     kind = _KINDS.get(os.path.splitext(name)[1])
+    if path == text_lines.STANDARD_INPUT:
+        return "text"
     if kind is None:
         raise InputError(
             f"{path}: unknown kind of file; expected a name that ends in {', '.join(_KINDS)} or one of these and "

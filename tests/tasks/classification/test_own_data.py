@@ -1,5 +1,7 @@
 """Data as people have it: other delimiters, encodings, numbers and kinds of files."""
 
+import dataclasses
+import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from helpers.repository import CASES
 from pyarrow import parquet
 
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.classification.data import DataConfig, open_data
+from bert_tf2.tasks.classification.task_description import TaskDescription
 
 
 def write(folder: Path, name: str, content: str | bytes) -> str:
@@ -112,3 +116,81 @@ def test_flags_about_the_form_of_files(tmp_path: Path, name: str, flags: dict[st
         content = sink.getvalue().to_pybytes()
     with pytest.raises(InputError, match=sentence):
         open_data(DataConfig(str(tmp_path), train_file=write(tmp_path, name, content), **flags), training=True)
+
+
+# --- Texts to predict ------------------------------------------------------------------------------------------------
+
+
+def trained(tmp_path: Path, **fields: Any) -> str:
+    """A directory with the task.json of a training."""
+    description = TaskDescription("custom", "single_label", ("bad", "good"), text_column="body", label_column="what")
+    dataclasses.replace(description, **fields).save(str(tmp_path / "model"))
+    return str(tmp_path / "model")
+
+
+def test_a_text_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "new.txt", '\ufeffFine, "really"; so.\r\n\n  \nOne\ttwo.\n')
+    rows = open_data(DataConfig(trained(tmp_path), predict_file=path), training=False).examples("test")
+    assert (list(rows.texts), list(rows.ids)) == (['Fine, "really"; so.', "One\ttwo."], [0, 1])
+    assert (rows.place(1), rows.pairs, rows.labels) == (f"{path}, line 4", None, None)
+
+
+def test_pairs_have_a_tab_between(tmp_path: Path) -> None:
+    folder = trained(tmp_path, text_pair_column="other", id_column="id")
+    path = write(tmp_path, "new.txt", "a b\tc d\n")
+    rows = open_data(DataConfig(folder, predict_file=path), training=False).examples("test")
+    assert rows.pairs is not None
+    assert (list(rows.texts), list(rows.pairs)) == (["a b"], ["c d"])
+    write(tmp_path, "new.txt", "a b\n")
+    with pytest.raises(InputError, match=r"new\.txt, line 1 has 0 tabs; .* expected one tab between them"):
+        open_data(DataConfig(folder, predict_file=path), training=False).examples("test")
+
+
+@pytest.mark.parametrize("encoding", [None, "cp1252"])
+def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str | None) -> None:
+    with (tmp_path / "in").open("w+b") as file:
+        file.write("Très bien.\n\nSo so.".encode(encoding or "utf-8"))
+        file.seek(0)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        data = open_data(DataConfig(trained(tmp_path), predict_file="-", encoding=encoding), training=False)
+        assert data.description.predict_file is None, "it is not remembered"
+        rows = data.examples("test")
+    assert (list(rows.texts), rows.place(1)) == (["Très bien.", "So so."], "standard input, line 3")
+
+
+def test_nothing_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "in").open("w+b") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        data = open_data(DataConfig(trained(tmp_path), predict_file="-"), training=False)
+        with pytest.raises(InputError, match=r"^standard input is empty; expected a text on each line"):
+            data.examples("test")
+
+
+def test_a_text_in_a_flag(tmp_path: Path) -> None:
+    rows = open_data(DataConfig(trained(tmp_path), text="Fine."), training=False).examples("test")
+    assert (rows.path, list(rows.texts), list(rows.ids), rows.pairs) == ("--text", ["Fine."], [0], None)
+    for fields in ({"text_pair_column": "x"}, {"name": "mrpc"}):
+        data = open_data(DataConfig(trained(tmp_path, **fields), text="a", text_pair="b"), training=False)
+        assert data.examples("test").pairs == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags", "sentence"),
+    [
+        ({}, {"text": "a", "text_pair": "b"}, "is for single texts; omit --text_pair"),
+        ({"text_pair_column": "x"}, {"text": "a"}, "is for pairs of texts; give --text_pair too"),
+        ({"name": "mrpc"}, {"text": "a"}, "is for pairs of texts; give --text_pair too"),
+        ({}, {"text_pair": "a"}, "--text_pair needs --text"),
+        ({}, {"text": "a", "predict_file": "b.csv"}, "--text and --predict_file exclude each other"),
+        ({}, {"text": "a\udcff"}, "--text is not valid UTF-8"),
+        ({}, {"dev_file": "a.txt"}, "a.txt has texts alone, and no labels"),
+    ],
+)
+def test_texts_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], flags: dict[str, Any], sentence: str) -> None:
+    folder = trained(tmp_path, **fields)
+    with pytest.raises(InputError, match=sentence):
+        open_data(DataConfig(folder, **flags), training=False).examples("dev")
+
+
+def test_a_text_is_there_to_be_predicted() -> None:
+    assert ClassificationConfig(output_dir="x", init_checkpoint="y", text="a").do_predict
