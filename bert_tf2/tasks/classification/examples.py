@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +52,14 @@ class Examples:
         Args:
           rows: their numbers, from 0, ascending.
         """
-        columns = (self.lines, self.ids, self.texts, self.pairs, self.labels)
-        taken: list[Any] = [None if column is None else _Taken(column, rows) for column in columns]
-        return Examples(self.path, *taken, unit=self.unit)
+        return dataclasses.replace(
+            self,
+            lines=_Taken(self.lines, rows),
+            ids=_Taken(self.ids, rows),
+            texts=_Taken(self.texts, rows),
+            pairs=None if self.pairs is None else _Taken(self.pairs, rows),
+            labels=None if self.labels is None else _Taken(self.labels, rows),
+        )
 
 
 class _Taken(Sequence[Item], Generic[Item]):
