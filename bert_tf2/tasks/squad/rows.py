@@ -67,9 +67,10 @@ def read_csv(path: str) -> Iterator[Row]:
     for number, (line, cells) in enumerate(rows, 1):
         where = f"{path}, line {line}"
         if len(cells) != len(names):
+            count = f"{len(cells)} column{'s' * (len(cells) != 1)}"
             raise InputError(
-                f"{where} has {len(cells)} columns, but the header {len(names)}; a cell that holds a delimiter or a "
-                'line end must stand in quotes (").'
+                f"{where} has {count}, but the header {len(names)}; a cell that holds a delimiter or a line end must "
+                'stand in quotes (").'
             )
         row = dict(zip(names, cells, strict=True))
         content: dict[str, Any] = {name: row[name] for name in (*COLUMNS, "answer") if name in row}

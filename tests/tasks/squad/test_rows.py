@@ -139,7 +139,7 @@ def test_mistakes(tmp_path: Path, name: str, content: Any, sentence: str) -> Non
 def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content, sentence in (
-        ("question,context\na\n", r"a\.csv, line 2 has 1 columns, but the header 2"),
+        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but the header 2"),
         ("", r"a\.csv has no column 'question', but nothing"),
         ("question,context\n", r"a\.csv has no questions"),
         ("question,context,context\na,b,c\n", r"a\.csv has columns of the same name"),
