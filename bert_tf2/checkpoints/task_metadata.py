@@ -20,6 +20,10 @@ TASK_FILE, LABELS_FILE = run_files.TASK, run_files.LABELS
 _ADVICE = "restore the file that the training wrote, or train again."
 
 
+MAY_BE_MISSING = "may_be_missing"
+"""Metadata of a field that `task.json` did not have at first: where it is missing, it has its default."""
+
+
 # --- Labels ----------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +223,8 @@ def _checked(
 ) -> dict[str, Any]:
     """The content, its keys and types those of the fields."""
     fields = {field.name: field for field in dataclasses.fields(description)}
+    added = {name: field.default for name, field in fields.items() if field.metadata.get(MAY_BE_MISSING)}
+    content = {**added, **content}
     wrong = sorted(fields.keys() ^ content.keys())
     if wrong:
         what = "lacks" if wrong[0] in fields else "has the unknown"

@@ -64,6 +64,16 @@ def parse(text: str, where: str, advice: str = "") -> Any:
     raise InputError(f"{where} is not JSON ({reason}){f'; {advice}' if advice else ''}".rstrip(".") + ".")
 
 
+def decode_from(text: str, begin: int) -> tuple[Any, int]:
+    """The value that begins at a character of a text, and where it ends.
+
+    Raises:
+      ValueError: no whole value begins there; `parse` makes a sentence of it.
+      RecursionError: it is nested too deeply.
+    """
+    return _DECODER.raw_decode(text, begin)
+
+
 def read(path: str | os.PathLike[str], advice: str = "") -> Any:
     """The value in a JSON file, UTF-8 (or UTF-16 or UTF-32, which JSON may be), perhaps compressed.
 

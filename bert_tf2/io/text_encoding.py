@@ -1,4 +1,6 @@
-"""Which encoding a text that is not UTF-8 probably has, and the command that converts it; no TensorFlow."""
+"""Which encoding a text has, or one that is not UTF-8 probably has, and the command that converts it; no TensorFlow."""
+
+import codecs
 
 SAMPLE = 1 << 16
 """How many bytes of a text the guess looks at."""
@@ -18,6 +20,10 @@ _FREQUENT = (
     ("CP949", "cp949", set("이다는의에을가고은하지를한도로사서기아나그자있리어인것수시대해")),
 )
 _LEAST_SHARE = 0.1  # of the characters beyond ASCII that are frequent ones
+# What Western European languages have beyond ASCII. Letters of Czech, Polish or Turkish in their own encodings are
+# others in cp1252, or signs amid words: "pøíliš žluouèký".
+_WESTERN = set("àáâãäåæçèéêëíîïñóôõöøùúûüßœÀÁÂÄÅÆÇÈÉÊËÍÎÑÓÔÖØÚÜŒ¿¡‘’“”„–—…•€£§°©®™«»·´\xa0") | set("ìòÒÙãÃ")
+_LEAST_WESTERN = 0.9  # of the characters beyond ASCII
 _LEAST_NEIGHBOURS = 0.6  # of the bytes beyond ASCII that have another one beside them; accented letters stand alone
 
 
@@ -35,6 +41,36 @@ def guess(content: bytes) -> str | None:
     shares = {name: _share(sample, codec, frequent) for name, codec, frequent in _FREQUENT}
     best = max(shares, key=lambda name: shares[name])
     return best if shares[best] >= _LEAST_SHARE else None
+
+
+def detect(sample: bytes) -> str | None:
+    """Python's name of the encoding of a text: UTF-8, one that `guess` knows, or cp1252; None where it is another one.
+
+    Args:
+      sample: the beginning of the text, or of what is not ASCII in it; it may end within a character.
+    """
+    sample = sample[:SAMPLE]
+    name = guess(sample)
+    if name is not None and name.startswith("UTF"):
+        return codecs.lookup(name).name if _decodes(sample, name) else None
+    if _decodes(sample, "utf-8"):
+        return "utf-8"
+    if name is None and b"\x00" not in sample and _is_western(sample):
+        name = "cp1252"
+    return codecs.lookup(name).name if name and _decodes(sample, name) else None
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(sample)  # whose last character may not be whole
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_western(sample: bytes) -> bool:
+    beyond = [character for character in sample.decode("cp1252", errors="replace") if character > "\x7f"]
+    return not _stands_together(sample) and sum(map(_WESTERN.__contains__, beyond)) >= _LEAST_WESTERN * len(beyond)
 
 
 def _stands_together(sample: bytes) -> bool:

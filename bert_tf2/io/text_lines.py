@@ -1,13 +1,18 @@
 """The lines of any input, files or standard input, some thousands at a time; no TensorFlow."""
 
+import codecs
+import contextlib
 import gzip
+import io
+import itertools
 import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bert_tf2.io import files
+from bert_tf2.errors import InputError
+from bert_tf2.io import files, text_encoding
 
 STANDARD_INPUT = "-"
 
@@ -15,6 +20,7 @@ STANDARD_INPUT = "-"
 _MOST_LINES = 8192
 _MOST_CHARACTERS = 4_000_000
 _READ_AT_ONCE = 1 << 16
+_SOUGHT_AT_ONCE = 1 << 20  # bytes among which one beyond ASCII is looked for
 
 
 def find(input_file: str, flag: str = "--input_file") -> list[str]:
@@ -72,6 +78,92 @@ def read(paths: Sequence[str]) -> Iterator[list[str]]:
                 block, characters = [], 0
     if block:
         yield block
+
+
+def check_encoding(name: str) -> None:
+    """Checks that Python knows an encoding of texts.
+
+    Raises:
+      InputError: it does not.
+    """
+    try:
+        known = codecs.lookup(name)._is_text_encoding  # `rot13` and `zip` are codecs, too
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise InputError(
+            f"--encoding={name!r:.60} is not an encoding that Python knows; give for example utf-8, utf-16, cp1252, "
+            "gb18030 or big5."
+        )
+
+
+def detect_encoding(path: str) -> str | None:
+    """Python's name of the encoding of a file, from the first part of it that is not ASCII; None: it is not clear.
+
+    Standard input, which can be read only once, is taken for UTF-8.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    if path == STANDARD_INPUT:
+        return "utf-8"
+    try:
+        with files.open_bytes(path) as file:
+            sample = part = file.read(text_encoding.SAMPLE)
+            while part and part.isascii() and b"\x00" not in part:
+                part = file.read(_SOUGHT_AT_ONCE)
+            if part and part is not sample:
+                begin = next(place for place, byte in enumerate(part) if byte >= 0x80 or not byte)
+                sample = part[begin:] + file.read(text_encoding.SAMPLE)
+    except (OSError, EOFError) as error:
+        raise files.cannot_read(path, error) from None
+    return text_encoding.detect(sample)
+
+
+def read_decoded(path: str, encoding: str | None) -> Iterator[str]:
+    r"""The lines of a file, split at `\n` alone and without it; a byte order mark is not part of the first one.
+
+    Args:
+      path: the file, which may be compressed; `-` is standard input.
+      encoding: Python's name; None: what `detect_encoding` found, nothing, so that the first line that is not UTF-8 is
+        an error.
+
+    Raises:
+      InputError: the file cannot be read, or is not in this encoding; the message names the line.
+    """
+    is_utf8 = encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+    lines: Iterator[str]
+    if not is_utf8:
+        lines = _in_other_encoding(path, str(encoding))
+    elif path == STANDARD_INPUT:
+        lines = itertools.chain.from_iterable(read([path]))
+    else:
+        lines = files.read_lines(path)
+    try:
+        for first in lines:
+            yield first.removeprefix("\ufeff")
+            break
+        yield from lines
+    except InputError as error:
+        if encoding is not None or "is not UTF-8" not in str(error):
+            raise
+        raise InputError(f"{error} Or give its encoding: --encoding=cp1252, for example.") from None
+
+
+def _in_other_encoding(path: str, encoding: str) -> Iterator[str]:
+    number = 0
+    try:
+        opened = files.open_bytes(path) if path != STANDARD_INPUT else contextlib.nullcontext(sys.stdin.buffer)
+        with opened as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
+            for number, line in enumerate(text, 1):  # noqa: B007 (the number is for the error below)
+                yield line.removesuffix("\n")
+    except UnicodeError as error:
+        raise InputError(
+            f"{path} is not {encoding} behind line {number} ({error.__class__.__name__}: {error!s:.100}); give the "
+            "encoding that it has with --encoding."
+        ) from None
+    except (OSError, EOFError) as error:
+        raise files.cannot_read(path, error) from None
 
 
 def _lines(path: str) -> Iterator[str | None]:

@@ -17,6 +17,7 @@ from helpers.tiny_classification import config, rows, run, write_csv, write_mode
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files, spilled
+from bert_tf2.records.reader import count_records
 
 ORIGINAL_DEFAULTS = {
     "data_dir": None,
@@ -142,6 +143,26 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scr
     assert [[float(cell) for cell in row] for row in probabilities] == [
         pytest.approx(list(line["probabilities"].values())) for line in predictions
     ]
+
+
+def test_from_one_table_alone_to_the_label_of_a_text(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model_files(tmp_path)
+    train = {"train_file": str(made / "train.csv"), "do_train": True, "num_train_epochs": 5.0}
+    results = run(tmp_path, **train, validation_split=0.25, do_eval=True)
+    assert results["eval_accuracy"] > 0.9
+    folder = tmp_path / "model"
+    assert unlisted(folder, run_files.CLASSIFICATION) == []
+    held_out = json.loads((folder / "validation_split.json").read_text())["held_out"]
+    assert (len(held_out), count_records([folder / "eval.tf_record"])) == (40, 40)
+    again = run(tmp_path, train_file=str(made / "train.csv"), do_eval=True)
+    assert_results_close({**again, "loss": 0}, {**results, "loss": 0}, forward(1), scale=1)
+    for word, label in (("happy", "good"), ("sad", "bad")):
+        run(tmp_path, text=f"w1 {word} w2")
+        printed = capsys.readouterr().out
+        assert json.loads(printed)["label"] == label
+        assert printed == (folder / "predictions.jsonl").read_text()
 
 
 def test_several_labels_a_row(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
-from bert_tf2.tasks.tagging import conll
+from bert_tf2.tasks.tagging import conll, schemes
+from bert_tf2.tasks.tagging.schemes import Scheme
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
@@ -159,11 +160,63 @@ def test_comments_and_plain_sentences(made: Path, trained: Path, tmp_path: Path,
     assert [line for line in lines if line.startswith("#")] == ["# id 1 domain=en", "# id 2 domain=en"]
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Jim", "Henson"], ["w1"]]
 
+    path.write_text("Jim Henson w1 w2.\n")
+    run(made, **asked)
+    assert "new.txt: read as plain sentences, one a line; if not, give --predict_format=columns" in caplog.text
+    (line,) = lines_of(trained / "predictions.jsonl")
+    assert (line["text"], line["words"]) == ("Jim Henson w1 w2.", ["Jim", "Henson", "w1", "w2", "."])
+    assert (line["spans"][0]["text"], line["spans"][0]["type"]) == ("Jim Henson", "person")
+
+    path = path.with_suffix(".conll")
     path.write_text("Jim Henson saw Rome .\n")
+    asked["predict_file"] = str(path)
     with pytest.raises(InputError, match=r"line 1 has 5 words between spaces, .* which looks like a sentence"):
         run(made, **asked)
+    run(made, **asked, predict_format="text")
+    assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [
+        ["Jim", "Henson", "saw", "Rome", "."]
+    ]
     run(made, **asked, token_column=3)
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Rome"]]
+
+
+def test_files_in_another_scheme(made: Path, trained: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    before = run(made, **own(made, trained), do_eval=True)
+    files = {}
+    for split in ("train", "dev"):
+        file = conll.read(str(made / f"{split}.conll"), 0, -1)
+        tags = [tag for one in file.split(file.tags) for tag in schemes.from_bio(one, Scheme("IOBES", "_"))]
+        lines = iter(zip(file.words, tags, strict=True))
+        path = tmp_path / f"{split}.conll"
+        path.write_text("".join(f"{' '.join(next(lines)) if line else ''}\n" for line in file.lines))
+        files[f"{split}_file"] = str(path)
+    assert run(made, output_dir=str(trained), dev_file=files["dev_file"], do_eval=True) == before
+    assert "dev.conll: the tags are in the scheme IOBES_ and were converted to BIO" in caplog.text
+
+    folder = tmp_path / "model"
+    flags = {"init_checkpoint": str(trained), "num_train_epochs": 1.0, "do_train": True}
+    run(made, **own(made, folder, **files), **flags)
+    assert json.loads((folder / "task.json").read_text())["scheme"] == "IOBES_"
+    assert (folder / "labels.txt").read_text().split() == list(LABELS)
+    (tmp_path / "new").write_text("Jim\nHenson\nw1\nw2\n\nw3\nw1\nRome\n")
+    run(made, output_dir=str(folder), predict_file=str(tmp_path / "new"), do_predict=True)
+    assert (folder / "predictions.txt").read_text() == (
+        "Jim B_person\nHenson E_person\nw1 O\nw2 O\n\nw3 O\nw1 O\nRome S_place\n"
+    )
+    # The scheme of the file goes before that of the model.
+    run(made, output_dir=str(folder), predict_file=str(made / "dev.conll"), do_predict=True)
+    assert {tag[0] for tag in conll.read(str(folder / "predictions.txt"), 0, -1).tags} == set("OBI")
+    assert "S_" not in (folder / "predictions.txt").read_text()
+
+
+def test_a_model_of_an_earlier_version_has_no_scheme(trained: Path, tmp_path: Path) -> None:
+    content = json.loads((trained / "task.json").read_text())
+    del content["scheme"]
+    (tmp_path / "task.json").write_text(json.dumps(content))
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    found = TaggingDescription.load(str(tmp_path))
+    assert (found.scheme, found.labels) == (None, LABELS)
 
 
 def test_a_window_changes_nothing_that_fits_and_context_helps_what_does_not(made: Path, trained: Path) -> None:
@@ -361,7 +414,9 @@ def test_flags_are_those_of_run_classifier() -> None:
     assert {name: mine[name] for name in mine if name in others} == {
         name: others[name] for name in others if name in mine
     }
-    assert mine.keys() - others.keys() == {"token_column", "tag_column", "context_pieces"}
+    assert mine.keys() - others.keys() == {
+        *("token_column", "tag_column", "context_pieces", "comments", "predict_format")
+    }
     asked = config(Path("x"), do_eval=True)
     parts = [asked, asked.optimizer, asked.precision, asked.distribution]
     names = {name for part in parts for name in part.__dataclass_fields__}

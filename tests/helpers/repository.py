@@ -4,6 +4,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests" / "golden"  # outputs of the original; its README says how they were made
+CASES = REPOSITORY / "tests" / "cases"  # small inputs that once failed, made by hand
 
 TINY_CONFIG = {
     "vocab_size": 40,

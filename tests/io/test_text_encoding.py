@@ -2,7 +2,7 @@
 
 import pytest
 
-from bert_tf2.io.text_encoding import guess, sentence
+from bert_tf2.io.text_encoding import detect, guess, sentence
 
 CHINESE = "今天天气很好，我们在公园里散步。\n"
 JAPANESE = "今日はとても良い天気です。\nカタカナもあります。\n"
@@ -45,3 +45,29 @@ def test_sentences():
     assert sentence("byte 1", b"caf\xe9") == (
         "byte 1 is not UTF-8; convert the text to UTF-8, for example with iconv, from the encoding that it has"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "expected"),
+    [
+        ("good", "utf-8", "utf-8"),
+        ("", "utf-8", "utf-8"),
+        ("今天天气很好", "utf-8", "utf-8"),
+        ("text,label\n", "utf-16-le", "utf-16-le"),
+        (CHINESE, "gb18030", "gb18030"),
+        ("Der Käse ist schön.\n", "latin-1", "cp1252"),
+        ("Été à la forêt, où naïf et déçu il rêvait.\n", "cp1252", "cp1252"),
+        ("¿Qué película más buena, señor?\n", "cp1252", "cp1252"),
+        ("Привет, это пример текста на русском языке.\n", "cp1251", None),
+        ("Zażółć gęślą jaźń.\n", "cp1250", None),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy.\n", "cp1250", None),
+        ("Çok güzel bir film, beğendim, şahane ışık.\n", "cp1254", None),
+    ],
+)
+def test_detect(text, encoding, expected):
+    assert detect(text.encode(encoding)) == expected
+
+
+def test_a_sample_may_end_within_a_character():
+    for encoding in ("utf-8", "gb18030"):
+        assert detect((CHINESE * 3).encode(encoding)[:-2]) == encoding

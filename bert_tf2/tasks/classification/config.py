@@ -6,6 +6,8 @@ from typing import Any
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
 from bert_tf2.errors import InputError
+from bert_tf2.io import delimited, text_lines
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig
 
 
@@ -34,10 +36,26 @@ class DataConfig:
         None, help="Folder of the task's .tsv files, as GLUE has them.", group=FILES, original=True
     )
     train_file: str | None = setting(
-        None, help="Data of your own to learn: .csv, .tsv or .jsonl, perhaps with .gz.", group=FILES
+        None, help="Data of your own to learn: .csv, .tsv, .jsonl, .json or .parquet, perhaps with .gz.", group=FILES
     )
     dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
-    predict_file: str | None = setting(None, help="Data of your own to predict; needs no labels.", group=FILES)
+    predict_file: str | None = setting(
+        None,
+        help="Data of your own to predict; needs no labels. Also .txt, a text a line, or - for standard input.",
+        group=FILES,
+    )
+    text: str | None = setting(
+        None, help="A text to predict, instead of predict_file; the prediction is also printed.", group=FILES
+    )
+    text_pair: str | None = setting(None, help="With text: the second text of a pair.", group=FILES)
+    validation_split: float | None = setting(
+        None,
+        help="Without dev_file: hold out this share of train_file to evaluate with, 0.1 for example; about the same "
+        "share of each label.",
+        group=FILES,
+        above=0,
+        below=1,
+    )
     text_column: str | None = setting(
         None, help="Name or number (from 0) of the column of the text; text if not given.", group=TASK
     )
@@ -48,6 +66,17 @@ class DataConfig:
     )
     header: bool | None = setting(
         None, help="Whether the first row names the columns; yes, unless columns are given by number.", group=TASK
+    )
+    delimiter: str | None = setting(
+        None,
+        help="What stands between the columns of .csv files: a character, or tab; if omitted, told by the file.",
+        group=TASK,
+    )
+    encoding: str | None = setting(
+        None,
+        help="Encoding of text files: utf-8, utf-16, cp1252, gb18030 or another that Python knows; if omitted, told by "
+        "the file.",
+        group=TASK,
     )
     labels_file: str | None = setting(
         None, help="The labels, one a line; if not given, those of train_file.", group=TASK
@@ -74,20 +103,34 @@ class DataConfig:
             )
         if self.data_dir and self.files:
             raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
+        _ = self.form
+        if self.validation_split is not None and self.dev_file:
+            raise InputError("--validation_split and --dev_file exclude each other; give one of the two.")
+        if self.text is not None and self.predict_file:
+            raise InputError("--text and --predict_file exclude each other; give one of the two.")
+        if self.text_pair is not None and self.text is None:
+            raise InputError("--text_pair needs --text, the first text of the pair.")
         if self.label_separator == "":
             raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
 
     @property
+    def form(self) -> Form:
+        """What flags say of how files are written; empty where they say nothing."""
+        if self.encoding:
+            text_lines.check_encoding(self.encoding)
+        return Form(self.encoding, delimited.delimiter_named(self.delimiter) if self.delimiter else "")
+
+    @property
     def files(self) -> dict[str, str]:
-        """Flag and path of each file of one's own."""
-        return self._given("train_file", "dev_file", "predict_file")
+        """Flag and value of what says where data of one's own is."""
+        return self._given("train_file", "dev_file", "predict_file", "text")
 
     @property
     def for_own_data(self) -> dict[str, Any]:
         """Flag and value of what has no meaning for the tasks of GLUE."""
         return self.files | self._given(
-            *("text_column", "text_pair_column", "label_column", "id_column", "header", "labels_file"),
-            *("label_separator", "problem_type", "threshold"),
+            *("validation_split", "text_column", "text_pair_column", "label_column", "id_column", "header"),
+            *("delimiter", "encoding", "labels_file", "label_separator", "problem_type", "threshold"),
         )
 
     def _given(self, *names: str) -> dict[str, Any]:
@@ -108,9 +151,13 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     )
 
     def __post_init__(self) -> None:
+        if self.text is not None:  # which is there to be predicted
+            object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         needed = "needs --do_train: it weights the loss of a training; omit it"
         check_has_effect(self, ("class_weights",), self.do_train, needed)
+        needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
+        check_has_effect(self, ("validation_split",), self.do_eval, needed)
         DataConfig.__post_init__(self)
 
     @property

@@ -10,12 +10,15 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
+from bert_tf2.io import files, text_lines
+from bert_tf2.io.delimited import Form
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.metrics.classification import DEFAULT_METRICS
@@ -27,6 +30,7 @@ from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import read_own
 from bert_tf2.tasks.classification.tables import is_number, kind_of
 from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.classification.validation_split import ValidationSplit
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +44,18 @@ class Data:
     """A task and its rows.
 
     Attributes:
-      description: of the task; `description.save(output_dir)` belongs before the training.
+      description: of the task; `save(output_dir)` belongs before the training.
       task: where it is one of GLUE.
       train_file: rows to learn, of data of one's own.
       train: its rows where they have been read.
       folder: the model's, whose `task.json` says what no flag says.
       asked: names of the flags that say where data is.
       knows_header: whether a flag says if files have a header; else it is as in the training.
+      form: what flags say of how files are written.
+      split: which rows of `train_file` are held out to evaluate with; None where there is another file of them.
+      held_out: these rows where they have been read.
+      predict_file: what flags ask to predict; it is not remembered where it is standard input.
+      given: a text to predict, or a pair, where a flag has it.
     """
 
     description: TaskDescription
@@ -56,6 +65,11 @@ class Data:
     folder: str = ""
     asked: tuple[str, ...] = _PATHS
     knows_header: bool = False
+    form: Form | None = None
+    split: ValidationSplit | None = None
+    held_out: Examples | None = None
+    predict_file: str | None = None
+    given: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -69,21 +83,55 @@ class Data:
           InputError: they cannot be read, or nobody said where they are.
         """
         wanted, directory = self.description, directory_for_spilling(self.folder)
+        if split == "test" and self.given:
+            texts = [[text] for text in self.given]
+            return Examples("--text", [1], [0], texts[0], texts[1] if len(texts) > 1 else None, None)
         if self.task:
             self._check_asked("data_dir", wanted.data_dir)
             return glue.read(self.task, str(wanted.data_dir), split, directory)
         if split == "train" and self.train:
             return self.train
-        path = {"train": self.train_file, "dev": wanted.dev_file, "test": wanted.predict_file}[split]
+        if split == "dev" and self.split and wanted.dev_file is None:
+            return self.held_out or self._read_held_out(self.split)
+        path = {"train": self.train_file, "dev": wanted.dev_file, "test": self.predict_file or wanted.predict_file}[
+            split
+        ]
         if path is None:
             raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
+        return self._read(path, split)
+
+    def save(self, folder: str) -> None:
+        """Writes what evaluation and prediction have to know: `task.json`, `labels.txt`, `validation_split.json`.
+
+        Raises:
+          OSError: they cannot be written.
+        """
+        self.description.save(folder)
+        if self.split:
+            self.split.save(folder)
+
+    def _read(self, path: str, split: Split) -> Examples:
+        wanted, directory = self.description, directory_for_spilling(self.folder)
         asks = not self.knows_header and split != "train"
-        examples = read_own(path, wanted, with_labels=split != "test", asks_about_header=asks, directory=directory)
+        examples = read_own(
+            *(path, wanted),
+            with_labels=split != "test",
+            asks_about_header=asks,
+            directory=directory,
+            given=self.form,
+        )
         if asks:
             _say_header(path, wanted)
         return examples
+
+    def _read_held_out(self, split: ValidationSplit) -> Examples:
+        path = self.train_file
+        if path is None:
+            path = split.train_file
+            check_may_read(self.folder, "train_file", path)
+        return split.divide(self._read(path, "dev"))[1]
 
     def _check_asked(self, name: str, path: str | None) -> None:
         if path is not None and name not in self.asked:
@@ -121,13 +169,21 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     kind = data.description.problem_type
     needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
-    paths = [path for path in (data.train_file, data.description.dev_file, data.description.predict_file) if path]
-    is_table = not paths or any(kind_of(path) != "json" for path in paths)
+    texts = _given_texts(config, data.description, saved)
+    data = dataclasses.replace(data, predict_file=config.predict_file, given=texts)
+    predicted = data.predict_file or data.description.predict_file
+    paths = [path for path in (data.train_file, data.description.dev_file, predicted) if path]
+    kinds = {kind_of(path) for path in paths}
+    is_table = not paths or bool(kinds & {"csv", "tsv"})
     check_has_effect(config, ("header",), is_table, "is for CSV and TSV files; JSON Lines have no header; omit it")
+    check_has_effect(config, ("delimiter",), not paths or "csv" in kinds, "is for .csv files; omit it")
+    check_has_effect(config, ("encoding",), not paths or kinds != {"parquet"}, "is for text files; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     asked = tuple(name for name in _PATHS if getattr(config, name) is not None)
-    return dataclasses.replace(data, folder=config.output_dir, asked=asked, knows_header=config.header is not None)
+    return dataclasses.replace(
+        data, folder=config.output_dir, asked=asked, knows_header=config.header is not None, form=config.form
+    )
 
 
 def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
@@ -148,11 +204,32 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
         value = getattr(config, name)
         if value is None:
             value = getattr(saved, name, None)
+        elif value == text_lines.STANDARD_INPUT and name == "predict_file":
+            value = None
         elif name in _PATHS:
             value = os.path.abspath(value)
         if value is not None:
             given[name] = value
     return given
+
+
+def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDescription | None) -> tuple[str, ...]:
+    """`--text` and perhaps `--text_pair`.
+
+    Raises:
+      InputError: the model is for pairs and there is one text, or the other way round.
+    """
+    if config.text is None:
+        return ()
+    for flag, text in (("--text", config.text), ("--text_pair", config.text_pair or "")):
+        if not files.is_unicode(text):
+            raise InputError(f"{flag} is not valid UTF-8; check the encoding of the terminal.")
+    name = saved.name if saved else description.name
+    pairs = bool(description.text_pair_column) or (glue.is_known(name) and glue.task_named(name).has_pairs)
+    if pairs != (config.text_pair is not None):
+        what = "pairs of texts; give --text_pair too" if pairs else "single texts; omit --text_pair"
+        raise InputError(f"The model of {config.output_dir} is for {what}.")
+    return (config.text,) if config.text_pair is None else (config.text, config.text_pair)
 
 
 # --- Data of one's own -----------------------------------------------------------------------------------------------
@@ -169,7 +246,14 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     if config.labels_file:
         labels = read_labels(config.labels_file)
     name = config.task_name or (saved.name if saved else _NO_NAME)
-    return Data(TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved)))
+    split = ValidationSplit.load(config.output_dir)
+    if config.validation_split is not None and (split is None or split.fraction != config.validation_split):
+        raise InputError(
+            f"--validation_split={config.validation_split:g}: the training of {config.output_dir} held out "
+            f"{'no rows' if split is None else f'a share of {split.fraction:g}'}; give --dev_file, or omit the flag."
+        )
+    description = TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved))
+    return Data(description, train_file=config.train_file, split=split)
 
 
 def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
@@ -182,7 +266,13 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
     description = TaskDescription(name, "regression", (), **fields)  # for its columns; the rest is not known yet
     asks = config.header is None and own is None
     directory = directory_for_spilling(config.output_dir)
-    examples = read_own(config.train_file, description, with_labels=True, asks_about_header=asks, directory=directory)
+    examples = read_own(
+        *(config.train_file, description),
+        with_labels=True,
+        asks_about_header=asks,
+        directory=directory,
+        given=config.form,
+    )
     kind = config.problem_type or label_lists.infer_problem_type(examples, config.label_separator)
     if config.labels_file:
         kind = config.problem_type or ("single_label" if kind == "regression" else kind)
@@ -191,7 +281,28 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
         labels = label_lists.infer_labels(examples, kind, description.label_separator)
     _log(examples, kind, labels, told=config.problem_type is None)
     description = dataclasses.replace(description, problem_type=kind, labels=labels)
-    return Data(description, train_file=config.train_file, train=examples)
+    data = Data(description, train_file=config.train_file, train=examples)
+    data = dataclasses.replace(data, split=_split(config, data, examples, saved is not None))
+    if data.split is None:
+        return data
+    train, held_out = data.split.divide(examples)
+    return dataclasses.replace(data, train=train, held_out=held_out)
+
+
+def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool) -> ValidationSplit | None:
+    """Which rows are held out: as the training of `output_dir` has it, or as the flag asks for."""
+    fraction, folder = config.validation_split, config.output_dir
+    split = ValidationSplit.load(folder) if has_trained else None
+    if has_trained and fraction != (split and split.fraction) and (fraction is not None or config.dev_file):
+        raise InputError(
+            f"The training of {folder} has {f'held out a share of {split.fraction:g}' if split else 'learned all rows'}"
+            f"; {'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
+            "--overwrite_output_dir to start anew."
+        )
+    if split or fraction is None:
+        return split
+    is_single = data.description.problem_type == "single_label"
+    return ValidationSplit.of(examples, fraction, np.asarray(data.labels(examples)) if is_single else None)
 
 
 def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, Any]:
@@ -209,7 +320,7 @@ def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, 
 def _say_header(path: str, description: TaskDescription) -> None:
     """Logs what the first line is taken for, where columns by number leave that open."""
     columns = (description.text_column, description.label_column)
-    if kind_of(path) == "json" or not all(is_number(str(column)) for column in columns):
+    if kind_of(path) not in ("csv", "tsv") or not all(is_number(str(column)) for column in columns):
         return
     taken, other = ("a header", "false") if description.header else ("a row", "true")
     logger.info(
@@ -218,8 +329,25 @@ def _say_header(path: str, description: TaskDescription) -> None:
 
 
 def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: bool) -> None:
+    if told:
+        _say_numbers(examples.path, kind, labels)
     logger.info(
         "%s: %s rows, %s%s%s.",
         *(examples.path, f"{len(examples):,}", kind, ", as the labels look" if told else ""),
         f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
     )
+
+
+def _say_numbers(path: str, kind: ProblemType, labels: Sequence[str]) -> None:
+    """Logs what labels that are numbers were taken for, and how to have them otherwise."""
+    if kind == "regression":
+        what, other, flag = "amounts, as not all are whole numbers", "classes", "single_label"
+    elif kind == "single_label" and len(labels) > 2 and label_lists.are_numbers(labels):
+        what, other, flag = (
+            f"{len(labels)} classes",
+            "ratings or amounts",
+            "regression",
+        )
+    else:
+        return
+    logger.info("%s: the labels are numbers, taken as %s. If they are %s: --problem_type=%s.", path, what, other, flag)

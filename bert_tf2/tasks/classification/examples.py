@@ -1,10 +1,17 @@
 """What every reader of data returns: the rows of a file, as they stand there."""
 
 import dataclasses
+import itertools
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bert_tf2.io.spilled import SpilledSequence, SpilledTexts
+
+Item = TypeVar("Item")
 
 RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""
@@ -21,6 +28,7 @@ class Examples:
       texts: the text, or the first of two.
       pairs: the second texts; None where there is one text a row.
       labels: None where the file is read without them.
+      unit: what `lines` numbers: "line", or "row" where a file has no lines.
     """
 
     path: str
@@ -29,13 +37,55 @@ class Examples:
     texts: Sequence[str]
     pairs: Sequence[str] | None
     labels: Sequence[RawLabel] | None
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def place(self, row: int) -> str:
         """Where a row stands, for errors: `train.csv, line 7`."""
-        return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def take(self, rows: NDArray[np.int64]) -> "Examples":
+        """Some of the rows.
+
+        Args:
+          rows: their numbers, from 0, ascending.
+        """
+        return dataclasses.replace(
+            self,
+            lines=_Taken(self.lines, rows),
+            ids=_Taken(self.ids, rows),
+            texts=_Taken(self.texts, rows),
+            pairs=None if self.pairs is None else _Taken(self.pairs, rows),
+            labels=None if self.labels is None else _Taken(self.labels, rows),
+        )
+
+
+class _Taken(Sequence[Item], Generic[Item]):
+    """Some of the items of a sequence, in its order; what is in a file stays there."""
+
+    def __init__(self, items: Sequence[Item], rows: NDArray[np.int64]) -> None:
+        self._items, self._rows = items, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            return [self._items[row] for row in self._rows[index].tolist()]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._items[int(self._rows[index])]
+
+    def __iter__(self) -> Iterator[Item]:
+        is_taken = np.zeros(len(self._items), bool)
+        is_taken[self._rows] = True
+        return itertools.compress(self._items, is_taken.tolist())
 
 
 class Collected:
@@ -46,10 +96,11 @@ class Collected:
       directory: for what is large; None: the system's directory for temporary files.
       pairs: whether there are second texts.
       labels: whether there are labels.
+      unit: see `Examples`.
     """
 
-    def __init__(self, path: str, directory: str | None, *, pairs: bool, labels: bool) -> None:
-        self._path = path
+    def __init__(self, path: str, directory: str | None, *, pairs: bool, labels: bool, unit: str = "line") -> None:
+        self._path, self._unit = path, unit
         self._lines = array("q")
         self._texts = SpilledTexts(directory)
         self._pairs = SpilledTexts(directory) if pairs else None
@@ -79,4 +130,4 @@ class Collected:
 
     def finish(self, ids: Sequence[str | int]) -> Examples:
         """All rows, and what each is called."""
-        return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels)
+        return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels, self._unit)

@@ -22,6 +22,8 @@ SEPARATOR = "|"
 """What stands between several labels in a cell, unless something else is asked for."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_WITH_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
+_OF_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _LARGEST = float(np.finfo(np.float32).max)
 _MOST_SEEN = 100_000  # different labels that are remembered, so that none of them is looked at again
 
@@ -30,7 +32,8 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
     """What labels ask for.
 
     * Several labels a row: where there is a list in JSON Lines, or a `|` in a cell, or a separator was asked for.
-    * Regression: where all labels are numbers and not all of them are whole (2.0 is whole).
+    * Regression: where all labels are numbers and not all of them are whole (2.0 is whole). They may
+      have decimal commas.
     * Else a single label. So whole numbers are names of classes, however many there are.
 
     Args:
@@ -40,7 +43,7 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
     if separator is not None:
         return "multi_label"
     seen: set[str] = set()
-    all_numbers, all_whole = True, True
+    all_numbers, all_whole, has_comma = True, True, False
     for label in _labels_of(examples):
         if isinstance(label, tuple) or SEPARATOR in label:
             return "multi_label"
@@ -48,8 +51,12 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
             continue
         if len(seen) < _MOST_SEEN:
             seen.add(label)
-        all_numbers = are_numbers([label.strip()])
-        all_whole = all_whole and all_numbers and float(label).is_integer()
+        is_comma = _WITH_COMMA.fullmatch(label.strip()) is not None
+        all_numbers = is_comma or are_numbers([label.strip()])
+        has_comma = has_comma or is_comma
+        all_whole = all_whole and all_numbers and float(label.replace(",", ".")).is_integer()
+    if all_numbers and has_comma:
+        _check_commas(examples)
     return "regression" if all_numbers and not all_whole else "single_label"
 
 
@@ -177,8 +184,31 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
             yield (label.strip(),)
 
 
-def _values(examples: Examples) -> Iterator[float]:
+def _check_commas(examples: Examples) -> None:
+    """Refuses numbers with commas that may be decimal ones or those of thousands, and points beside commas."""
+    with_point = with_comma = None
+    is_decimal = False
     for row, label in enumerate(_labels_of(examples)):
+        text = label.strip() if isinstance(label, str) else ""
+        if _WITH_COMMA.fullmatch(text):
+            with_comma = row if with_comma is None else with_comma
+            is_decimal = is_decimal or not _OF_THOUSANDS.fullmatch(text)
+        elif "." in text:
+            with_point = row if with_point is None else with_point
+    if with_comma is not None and (with_point is not None or not is_decimal):
+        label = _shown(_labels_of(examples)[with_comma])
+        why = "other labels have points" if with_point is not None else "the comma may stand before thousands"
+        raise InputError(
+            f"{examples.place(with_comma)}: is {label} a number? {why[0].upper()}{why[1:]}; write all numbers with a "
+            "decimal point, or give --problem_type=single_label if these are names of classes."
+        )
+
+
+def _values(examples: Examples) -> Iterator[float]:
+    _check_commas(examples)
+    for row, label in enumerate(_labels_of(examples)):
+        if isinstance(label, str) and _WITH_COMMA.fullmatch(label.strip()):
+            label = label.strip().replace(",", ".")
         if isinstance(label, tuple) or not _NUMBER.fullmatch(label.strip()) or abs(float(label)) > _LARGEST:
             raise InputError(
                 f"{examples.place(row)}: {_shown(label)} is no number; regression needs one in every row. For classes "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
-from bert_tf2.io import atomic, json_files, run_files
+from bert_tf2.io import atomic, files, json_files, run_files
 from bert_tf2.io.spilled import row_ranges
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
@@ -84,6 +84,12 @@ def write_prediction_lines(
                 if names:
                     line["probabilities"] = dict(zip(names, value, strict=True))
                 file.write(json_files.line(line))
+
+
+def print_lines(path: str) -> None:
+    """Prints what `write_prediction_lines` wrote to standard output, for who gave texts there and then."""
+    for line in files.read_lines(path):
+        print(line)
 
 
 def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32]) -> None:

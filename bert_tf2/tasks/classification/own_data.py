@@ -1,15 +1,18 @@
 """Rows of a file of one's own, with the columns that a task description names."""
 
+import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import delimited
+from bert_tf2.io.delimited import Form
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel
 from bert_tf2.tasks.classification.first_row import FirstRow
-from bert_tf2.tasks.classification.tables import Block, Table, open_table
+from bert_tf2.tasks.classification.tables import Block, Table, kind_of, open_table
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 Cell = TypeVar("Cell")
@@ -24,26 +27,37 @@ def read_own(
     with_labels: bool,
     asks_about_header: bool = False,
     directory: str | None = None,
+    given: Form | None = None,
 ) -> Examples:
     """The rows of a file of one's own.
 
     Args:
-      path: a CSV, TSV or JSON Lines file.
+      path: a file of a kind that `tables` reads.
       task: which columns are read.
       with_labels: whether the labels are among them.
       asks_about_header: whether a first row that looks like a header is refused, where it is taken as a row.
       directory: for what is too large for memory; None: the system's directory for temporary files.
+      given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
       InputError: the file cannot be read, has no rows, or a cell is not what it has to be.
     """
-    table = open_table(path, task.header)
+    kind = kind_of(path)
+    if kind == "text":
+        if with_labels:
+            raise InputError(f"{path} has texts alone, and no labels; it can be predicted. Give CSV or JSON Lines.")
+        task = dataclasses.replace(
+            task, text_column="0", text_pair_column=task.text_pair_column and "1", id_column=None
+        )
+    columns = list(_columns(task, with_labels))
+    form = Form() if kind == "parquet" else delimited.find_form(path, columns, task.header, kind == "csv", given)
+    table = open_table(path, task.header, form, columns)
     texts = _Column(table, str(task.text_column), "--text_column", _text)
     pairs = _Column(table, task.text_pair_column, "--text_pair_column", _text) if task.text_pair_column else None
     labels = _Column(table, str(task.label_column), "--label_column", _label) if with_labels else None
     ids = _Ids(table, task.id_column, directory)
-    check = FirstRow.of(table, task) if asks_about_header else None
-    collected = Collected(path, directory, pairs=pairs is not None, labels=with_labels)
+    check = FirstRow.of(table, task) if asks_about_header and kind != "text" else None
+    collected = Collected(table.path, directory, pairs=pairs is not None, labels=with_labels, unit=table.unit)
     for block in table.blocks:
         if check:
             check.add(block)
@@ -59,11 +73,18 @@ def read_own(
     return collected.finish(ids.finish(len(collected)))
 
 
+def _columns(task: TaskDescription, with_labels: bool) -> Iterator[str]:
+    """Those that are read."""
+    wanted = (task.text_column, task.text_pair_column, task.label_column if with_labels else None, task.id_column)
+    yield from (str(column) for column in wanted if column is not None)
+
+
 class _Column(Generic[Cell]):
     """A column, each cell checked and converted; `convert` raises ValueError with what it expects."""
 
     def __init__(self, table: Table, column: str, flag: str, convert: Callable[[Any], Cell]) -> None:
         self._path, self._column, self._flag, self._convert = table.path, column, flag, convert
+        self._unit = table.unit
         self._cells = table.column(column, flag)
 
     def of(self, block: Block) -> list[Cell]:
@@ -79,12 +100,13 @@ class _Column(Generic[Cell]):
             return self._convert(cell)
         except UnicodeEncodeError as error:
             raise InputError(
-                f"{self._path}, line {line}, column {self._column!r}: \\u{ord(error.object[error.start]):04x} is half "
-                "of a character; repair the text."
+                f"{self._path}, {self._unit} {line}, column {self._column!r}: "
+                f"\\u{ord(error.object[error.start]):04x} is half of a character; repair the text."
             ) from None
         except ValueError as error:
             raise InputError(
-                f"{self._path}, line {line}, column {self._column!r} ({self._flag}) is {json.dumps(cell):.60}, "
+                f"{self._path}, {self._unit} {line}, column {self._column!r} ({self._flag}) is "
+                f"{json.dumps(cell, default=str):.60}, "
                 f"expected {error}."
             ) from None
 

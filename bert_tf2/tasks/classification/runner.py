@@ -145,7 +145,7 @@ class _Job:
 
     def train(self) -> None:
         trainer = self.finetuning.trainer(len(self.examples["train"]))
-        examples, keep = self._encode("train").arrays, self.description.save
+        examples, keep = self._encode("train").arrays, self.data.save
         if not self.config.do_eval:
             self.finetuning.train(trainer, TrainingData(examples, keep))
             return
@@ -219,6 +219,8 @@ class _Job:
             return
         folder, probabilities = self.config.output_dir, self._probabilities(logits)
         paths = outputs.write_predictions(folder, self.description, examples, probabilities, self.data.task)
+        if self.config.text is not None or self.config.predict_file == "-":
+            outputs.print_lines(paths[1])
         logger.info("Predicted %s rows. Wrote %s.", f"{len(examples):,}", ", ".join(paths))
 
     def _encode(self, split: Split, batch_size: int = 1) -> _Encoded:

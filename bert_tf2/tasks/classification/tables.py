@@ -1,24 +1,34 @@
-r"""Tables in text files: CSV, TSV and JSON Lines, told by the ending; gzip and Zstandard are unpacked.
+r"""Tables: CSV, TSV, JSON Lines, JSON and Parquet, told by the ending; gzip and Zstandard are unpacked.
 
 * TSV: a row a line, cells split at tabs. Quotes are plain characters, as in GLUE's files.
-* CSV: commas; a cell with commas, quotes or line ends stands in quotes, with the quotes in it doubled (RFC 4180).
-* JSON Lines: an object a line.
+* CSV: see `io.delimited`.
+* JSON Lines: an object a line. `.json` may also be one array of objects.
+* Parquet: by pyarrow, only the columns that are asked for.
+* Text: a text a line; where two are asked for, with a tab between them.
 
-All are UTF-8, with or without a byte order mark. Blank lines are no rows.
+Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwise. Blank lines are not rows.
 """
 
-import csv
 import dataclasses
+import importlib.util
 import itertools
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NoReturn
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import files, json_files
+from bert_tf2.io import delimited, json_rows, text_lines
+from bert_tf2.io.delimited import Form
 
-_KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+_KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
 _PACKED = (".gz", ".zst")
 _ROWS_AT_ONCE = 1024
 _CHARACTERS_AT_ONCE = 1 << 20
@@ -31,7 +41,7 @@ class Block:
 
     Attributes:
       lines: the line that each row begins on, from 1.
-      rows: the cells of each row: a list, or in JSON Lines a dict.
+      rows: the cells of each row: a list, in Parquet a tuple, in JSON a dict.
     """
 
     lines: list[int]
@@ -47,12 +57,14 @@ class Table:
       names: of the columns; None where there is no header. Of JSON Lines the keys of the first row.
       width: how many columns there are; None for JSON Lines, where each row has keys of its own.
       blocks: all rows, a bounded number of rows and characters at a time.
+      unit: what `Block.lines` numbers: "line", or "row" in Parquet.
     """
 
     path: str
     names: list[str] | None
     width: int | None
     blocks: Iterator[Block]
+    unit: str = "line"
 
     def may_have(self, column: str) -> bool:
         """Whether there is a column of this name; in JSON Lines, whether the first row has the key."""
@@ -82,7 +94,9 @@ class Table:
             return [row[key] for row in block.rows]
         except KeyError:
             line, row = next((line, row) for line, row in zip(block.lines, block.rows, strict=True) if key not in row)
-            raise InputError(f"{self.path}, line {line} has no key {key!r} ({flag}); it has {_listed(row)}.") from None
+            raise InputError(
+                f"{self.path}, {self.unit} {line} has no key {key!r} ({flag}); it has {_listed(row)}."
+            ) from None
 
     def index(self, column: str, flag: str) -> int:
         """The number of a column of a CSV or TSV file, perhaps from the end.
@@ -113,34 +127,34 @@ def is_number(column: str) -> bool:
     return column.removeprefix("-").isdecimal() and column.isascii()
 
 
-def open_table(path: str, header: bool) -> Table:
+def open_table(path: str, header: bool, form: Form | None = None, columns: Collection[str] = ()) -> Table:
     """Opens a file and reads its first row.
 
     Args:
-      path: ends in .csv, .tsv, .jsonl, .ndjson or .json, and then perhaps .gz or .zst.
+      path: ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .txt, and then perhaps .gz or .zst.
       header: whether the first row of a CSV or TSV file names the columns.
+      form: how a text file is written.
+      columns: names or numbers of those that are read; matters for Parquet, and for how many texts a line of .txt has.
 
     Raises:
       InputError: it cannot be read, has another ending or no rows. While `blocks` are read: also where a row does not
         fit the others.
     """
     kind = kind_of(path)
-    rows: Iterator[tuple[int, Any]]
-    first: tuple[int, Any] | None
-    following: tuple[int, Any] | None
+    form = form or Form()
+    if kind == "parquet":
+        return _open_parquet(path, columns)
+    if kind == "text":
+        return open_texts(path, form.encoding, len(columns))
     if kind == "json":
-        rows = _read_json_lines(path)
-        first = next(rows, None)
-        if first is None:
-            raise InputError(f"{path} is empty; expected a JSON object a line.")
-        return Table(path, list(first[1]), None, _blocks(itertools.chain([first], rows)))
-    rows = read_csv(path) if kind == "csv" else read_tsv(path)
+        return _open_json(path, form.encoding)
+    rows = delimited.read_csv(path, form) if kind == "csv" else read_tsv(path, form.encoding)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} is empty; expected {'a header and ' if header else ''}a row for each text.")
     width = len(first[1])
     names = None
-    following = first
+    following: tuple[int, Any] | None = first
     if header:
         names = [name.strip() for name in first[1]]
         following = next(rows, None)
@@ -149,6 +163,76 @@ def open_table(path: str, header: bool) -> Table:
                 f"{path} has a header ({_listed(names)}) and nothing below it; expected a row for each text."
             )
     return Table(path, names, width, _checked(path, kind, (first[0], width), itertools.chain([following], rows)))
+
+
+def _open_json(path: str, encoding: str | None) -> Table:
+    rows = json_rows.read(path, _EXPECTED, encoding)
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"{path} is empty; expected a JSON object a line.")
+    return Table(path, list(first[1]), None, _blocks(itertools.chain([first], rows)))
+
+
+def open_texts(path: str, encoding: str | None, texts: int = 1) -> Table:
+    """A file, or standard input, of a text a line, or of two with a tab between them; columns are numbered from 0.
+
+    Raises:
+      InputError: it cannot be read or has no text; while `blocks` are read, a line has another number of texts.
+    """
+    lines = text_lines.read_decoded(path, encoding)
+    name = "standard input" if path == text_lines.STANDARD_INPUT else path
+    rows = _text_rows(name, lines, max(1, texts))
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"{name} is empty; expected a text on each line.")
+    return Table(name, None, max(1, texts), _blocks(itertools.chain([first], rows)))
+
+
+def _text_rows(path: str, lines: Iterator[str], texts: int) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, 1):
+        line = line.rstrip("\r")
+        if not line.strip():
+            continue
+        cells = line.split("\t") if texts > 1 else [line]
+        if len(cells) != texts:
+            raise InputError(
+                f"{path}, line {number} has {len(cells) - 1} tabs; this task has two texts a row, so expected one tab "
+                "between them."
+            )
+        yield number, cells
+
+
+def _open_parquet(path: str, columns: Collection[str]) -> Table:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError(
+            f"{path}: Parquet needs pyarrow, which is not installed: python -m pip install 'bert-tf2[features]'."
+        )
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.") from None
+    names = list(file.schema_arrow.names)
+    if not file.metadata.num_rows:
+        raise InputError(f"{path} has no rows; expected a row for each text.")
+    by_number = {int(column) % len(names) for column in columns if is_number(column) and column not in names}
+    wanted = [name for index, name in enumerate(names) if name in columns or name == "id" or index in by_number]
+
+    def rows() -> Iterator[tuple[int, tuple[Any, ...]]]:
+        number = 0
+        try:
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+                cells = dict(zip(batch.schema.names, (column.to_pylist() for column in batch.columns), strict=True))
+                nothing = [None] * batch.num_rows
+                for row in zip(*(cells.get(name, nothing) for name in names), strict=True):
+                    number += 1
+                    yield number, row
+        except (OSError, pyarrow.ArrowException) as error:
+            raise InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.") from None
+
+    return Table(path, names, len(names), _blocks(rows()), "row")
 
 
 def _checked(path: str, kind: str, first: tuple[int, int], rows: Iterator[Any]) -> Iterator[Block]:
@@ -175,13 +259,14 @@ def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[Block]:
         yield Block(lines, block)
 
 
-def _size(row: dict[str, Any]) -> int:
-    """About how many characters a JSON object has."""
-    return sum(len(value) for value in row.values() if isinstance(value, str | list))
+def _size(row: tuple[Any, ...] | dict[str, Any]) -> int:
+    """About how many characters a row has whose cells need not be texts."""
+    values = row.values() if isinstance(row, dict) else row
+    return sum(len(value) for value in values if isinstance(value, str | list))
 
 
 def kind_of(path: str) -> str:
-    """What a file is by its ending: "csv", "tsv" or "json".
+    """What a file is by its ending: "csv", "tsv", "json", "parquet" or "text".
 
     Raises:
       InputError: another ending.
@@ -190,6 +275,8 @@ def kind_of(path: str) -> str:
     for packed in _PACKED:
         name = name.removesuffix(packed)
     kind = _KINDS.get(os.path.splitext(name)[1])
+    if path == text_lines.STANDARD_INPUT:
+        return "text"
     if kind is None:
         raise InputError(
             f"{path}: unknown kind of file; expected a name that ends in {', '.join(_KINDS)} or one of these and "
@@ -198,56 +285,15 @@ def kind_of(path: str) -> str:
     return kind
 
 
-def read_tsv(path: str) -> Iterator[tuple[int, list[str]]]:
+def read_tsv(path: str, encoding: str | None = "utf-8") -> Iterator[tuple[int, list[str]]]:
     """The number and the cells of each line that is not blank; quotes are plain characters.
 
     Raises:
-      InputError: the file cannot be read or is not UTF-8.
+      InputError: the file cannot be read or is not in this encoding.
     """
-    for number, line in _lines(path):
+    for number, line in enumerate(text_lines.read_decoded(path, encoding), 1):
         if line := line.rstrip("\r"):
             yield number, line.split("\t")
-
-
-def read_csv(path: str) -> Iterator[tuple[int, list[str]]]:
-    """The number of the first line of each row that is not blank, and its cells.
-
-    Raises:
-      InputError: the file cannot be read, is not UTF-8, or breaks CSV's rules for quotes.
-    """
-    csv.field_size_limit(max(csv.field_size_limit(), sys.maxsize))  # a cell of any length; it never harms others
-    reader = csv.reader((f"{line}\n" for _, line in _lines(path)), strict=True)
-    begin = 1
-    try:
-        for row in reader:
-            if row:
-                yield begin, row
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        what = str(error).partition(" - ")[0]  # the rest is advice to programmers
-        raise InputError(
-            f"{path}, row from line {begin}: this is no CSV ({what}); a cell that holds commas, quotes or line ends "
-            'has to stand in quotes ("), with each quote inside doubled ("").'
-        ) from None
-
-
-def _read_json_lines(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        value = json_files.parse(line, f"{path}, line {number}", _EXPECTED)
-        if not isinstance(value, dict):
-            raise InputError(f"{path}, line {number} holds {_called(value)}, {_EXPECTED}.")
-        yield number, value
-
-
-def _called(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"{value!r:.40}"
-
-
-def _lines(path: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(files.read_lines(path), 1):
-        yield number, line.removeprefix("\ufeff") if number == 1 else line
 
 
 def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:

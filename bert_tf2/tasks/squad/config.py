@@ -22,13 +22,18 @@ class SquadConfig(FinetuningConfig):
       InputError: a value is impossible, a file is missing, or nothing is to be done.
     """
 
-    train_file: str | None = setting(None, help="Questions to learn, SQuAD's JSON.", group=FILES, original=True)
+    train_file: str | None = setting(
+        None,
+        help="Questions to learn: SQuAD's JSON, or .jsonl or .csv with question, context, answer and answer_start.",
+        group=FILES,
+        original=True,
+    )
     dev_file: str | None = setting(
         None, help="Questions with answers to evaluate; predict_file if not given.", group=FILES
     )
     predict_file: str | None = setting(
         None,
-        help='Questions to answer: SQuAD\'s JSON, or .jsonl with {"question": ..., "context": ...} a line.',
+        help='Questions to answer: SQuAD\'s JSON, .jsonl with {"question": ..., "context": ...} a line, or .csv.',
         group=FILES,
         original=True,
     )
@@ -103,9 +108,9 @@ class SquadConfig(FinetuningConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.do_train and not self.train_file:
-            raise InputError("--do_train needs --train_file, questions with answers in SQuAD's JSON.")
+            raise InputError("--do_train needs --train_file, questions with answers: SQuAD's JSON, .jsonl or .csv.")
         if self.do_predict and not self.predict_file:
-            raise InputError("--do_predict needs --predict_file, questions in SQuAD's JSON or JSON Lines (.jsonl).")
+            raise InputError("--do_predict needs --predict_file, questions: SQuAD's JSON, .jsonl or .csv.")
         if self.do_eval and not self.evaluated_file:
             raise InputError("--do_eval needs --dev_file (or --predict_file), questions with their answers.")
         if self.spm_model_file:

@@ -1,4 +1,4 @@
-"""Questions with their contexts from SQuAD's JSON, 1.1 and 2.0, or from JSON Lines; no TensorFlow.
+"""Questions with their contexts from SQuAD's JSON, 1.1 and 2.0, or from rows (JSON Lines, CSV); no TensorFlow.
 
 Follows `read_squad_examples` of google-research/bert `run_squad.py`. Beyond it: mistakes in a file get a sentence that
 names the place, and what a file holds is counted.
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import files, json_files
-from bert_tf2.tasks.squad import words
+from bert_tf2.io import json_files
+from bert_tf2.tasks.squad import rows, words
+from bert_tf2.tasks.squad.rows import Row
 from bert_tf2.tasks.squad.words import Paragraph
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ TRAINING_SEED = 12345
 """The original's, for the order of its training records; independent of other randomness."""
 
 _JSON_LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+_CSV = (".csv", ".csv.gz", ".csv.zst")
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
 
 
@@ -129,9 +131,9 @@ class SquadData:
 def read(
     path: str | os.PathLike[str], *, training: bool, version_2_with_negative: bool = False, language: str = "en"
 ) -> SquadData:
-    """Reads a file for training or prediction: JSON Lines if it is called `.jsonl`, else SQuAD's JSON.
+    """Reads a file for training or prediction: JSON Lines if it is called `.jsonl`, CSV if `.csv`, else SQuAD's JSON.
 
-    Either may be compressed with gzip or Zstandard.
+    JSON may also be an array of what the lines of JSON Lines are. All may be compressed with gzip or Zstandard.
 
     Args:
       path: the file.
@@ -144,23 +146,51 @@ def read(
     """
     if language not in words.LANGUAGES:
         raise InputError(f"Unknown --language {language!r}; choose one of {', '.join(words.LANGUAGES)}.")
-    if os.fspath(path).endswith(_JSON_LINES):
-        if training:
-            raise InputError(f"{os.fspath(path)}: JSON Lines are for prediction; training needs SQuAD's JSON.")
-        return read_json_lines(path, language)
-    return read_squad(path, training=training, version_2_with_negative=version_2_with_negative, language=language)
+    where = os.fspath(path)
+    content: Any = None
+    found: Iterable[Row]
+    if where.lower().endswith(_JSON_LINES):
+        found = rows.read_json_lines(where)
+    elif where.lower().endswith(_CSV):
+        found = rows.read_csv(where)
+    else:
+        content = _load(where)
+        if not isinstance(content, list):
+            return read_squad(
+                where,
+                training=training,
+                version_2_with_negative=version_2_with_negative,
+                language=language,
+                content=content,
+            )
+        found = (Row(f"{where}: [{index}]", str(index + 1), row) for index, row in enumerate(content))
+    return read_rows(
+        where, found, training=training, version_2_with_negative=version_2_with_negative, language=language
+    )
 
 
 def read_squad(
-    path: str | os.PathLike[str], *, training: bool, version_2_with_negative: bool = False, language: str = "en"
+    path: str | os.PathLike[str],
+    *,
+    training: bool,
+    version_2_with_negative: bool = False,
+    language: str = "en",
+    content: Any = None,
 ) -> SquadData:
     """Reads SQuAD's JSON; see `read`.
 
     Of several answers to a question, training takes the first. Where the words at its place do not hold the text of
     the answer, the question is left out, and counted.
+
+    Args:
+      path: the file.
+      training: see `read`.
+      version_2_with_negative: see there.
+      language: see there.
+      content: of the file, if it has been parsed.
     """
     where = os.fspath(path)
-    content = _load(where)
+    content = _load(where) if content is None else content
     articles = _get(content, "data", list, where)
     paragraphs = [
         (f"{where}: data[{i}].paragraphs[{j}]", paragraph)
@@ -186,37 +216,52 @@ def read_squad(
     return _checked(SquadData(examples, language, summary), where, training)
 
 
-def read_json_lines(path: str | os.PathLike[str], language: str = "en") -> SquadData:
-    """Reads lines of `{"question": ..., "context": ...}` for prediction; see `read`.
+def read_rows(
+    path: str, found: Iterable[Row], *, training: bool, version_2_with_negative: bool = False, language: str = "en"
+) -> SquadData:
+    """Reads rows that each have a question and its context; see `read` and `rows`.
 
-    An `"id"` may be there, a string or a whole number; where it is not, it is the number of the line, from 1. Other
-    keys, and blank lines, are ignored. Questions on equal contexts share a paragraph.
+    Questions on equal contexts share a paragraph. Where answers are only to be compared with, those in another form
+    than `rows` says are ignored, as all other keys are.
     """
-    path = os.fspath(path)
-    lines = []
-    for number, line in enumerate(files.read_lines(path), 1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            content = json_files.parse(line, where, 'write {"question": ..., "context": ...}')
-            lines.append((where, str(number), content, _get(content, "context", str, where)))
-    contexts = dict.fromkeys(context for _, _, _, context in lines)
+    kept = [(row, _get(row.content, "context", str, row.where)) for row in found]
+    contexts = dict.fromkeys(context for _, context in kept)
     if language == "auto":
         language = words.detect_language(contexts)
     paragraphs = {context: words.split(context, language) for context in contexts}
     summary = ReadSummary(
         paragraphs=len(paragraphs),
-        questions=len(lines),
+        questions=len(kept),
         empty_contexts=sum(not paragraph.words for paragraph in paragraphs.values()),
     )
-    examples = [
-        Example(
-            id=_id(content, where) if "id" in content else number,
-            question=_get(content, "question", str, where),
-            paragraph=paragraphs[context],
-        )
-        for where, number, content, context in lines
-    ]
-    return _checked(SquadData(examples, language, summary), path, training=False)
+    examples = []
+    for row, context in kept:
+        _get(row.content, "question", str, row.where)
+        question = rows.as_squad(row, context) if training else _lenient(row, context)
+        example = _example(question, paragraphs[context], row.where)
+        if not training:
+            examples.append(example)
+            continue
+        if version_2_with_negative:
+            question.setdefault("is_impossible", False)
+        if any(map(rows.is_not_found, (question.get("answers") or ())[:1])):
+            summary.not_found.append(example.id)
+            continue
+        trained = _with_answer(example, question, row.where, version_2_with_negative, summary)
+        examples += [trained] if trained else []
+    return _checked(SquadData(examples, language, summary), path, training)
+
+
+def _lenient(row: Row, context: str) -> dict[str, Any]:
+    """A row as a question of SQuAD's JSON; without answers where they have another form."""
+    plain = {"id": row.content.get("id", row.name), "question": row.content["question"]}
+    try:
+        question = rows.as_squad(row, context)
+        for answer in question.get("answers") or ():
+            _get(answer, "text", str, row.where)
+    except InputError:
+        return plain
+    return question
 
 
 def training_order(examples: Iterable[Example]) -> list[Example]:
@@ -311,7 +356,7 @@ def _checked(data: SquadData, path: str, training: bool) -> SquadData:
 
 
 def _load(path: str) -> Any:
-    return json_files.read(path, "SQuAD's JSON was expected; JSON Lines must be named .jsonl")
+    return json_files.read(path, "SQuAD's JSON was expected; JSON Lines must be named .jsonl, CSV .csv")
 
 
 def _get(holder: Any, key: str, kind: type, where: str) -> Any:

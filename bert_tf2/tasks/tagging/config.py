@@ -18,12 +18,28 @@ class TaggingConfig(FinetuningConfig):
         None, help="Words and tags to learn: a word a line, a blank line behind each sentence.", group=FILES
     )
     dev_file: str | None = setting(None, help="Words and tags to evaluate.", group=FILES)
-    predict_file: str | None = setting(None, help="Words to predict; they need no tags.", group=FILES)
+    predict_file: str | None = setting(
+        None, help="Words to predict, which need no tags, or plain sentences, one a line.", group=FILES
+    )
+    predict_format: str | None = setting(
+        None,
+        help="columns: predict_file has a word a line; text: a plain sentence a line. If omitted, columns, but text "
+        "for .txt files that look like it.",
+        group=FILES,
+        choices=("columns", "text"),
+    )
     token_column: int | None = setting(
         None, help="Number of the column of the words, from 0; 0 if not given.", group=TASK
     )
     tag_column: int | None = setting(
         None, help="Of the tags, from the end if negative; the last one if not given.", group=TASK
+    )
+    comments: str = setting(
+        "auto",
+        help="Lines before a sentence that begin with #: yes, they are comments; no, they are words; auto, those are "
+        "comments that look like it.",
+        group=TASK,
+        choices=("auto", "yes", "no"),
     )
     labels_file: str | None = setting(None, help="The tags, one a line; if not given, those of train_file.", group=TASK)
     context_pieces: int | None = setting(
@@ -40,3 +56,5 @@ class TaggingConfig(FinetuningConfig):
         super().__post_init__()
         needed = "needs --do_train: it weights the loss of a training; omit it"
         check_has_effect(self, ("class_weights",), self.do_train, needed)
+        needed = "needs --do_predict: it says how predict_file is read; omit it"
+        check_has_effect(self, ("predict_format",), self.do_predict, needed)

@@ -4,7 +4,8 @@
     Empire  B-location
     State   I-location
 
-Columns stand between tabs where a line has a tab, else between blanks. Comments (`# id 1`, `# text = The Empire`)
+Tags of other schemes, or with an underscore, are read as BIO and written as they were (`schemes`). Columns stand
+between tabs where a line has a tab, else between blanks. Comments (`# id 1`, `# text = The Empire`)
 before a sentence are not words. All lines are kept as they are, so that a prediction can be written in the same form.
 No TensorFlow.
 
@@ -15,24 +16,31 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import files
-from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
+from bert_tf2.tasks.tagging import schemes
+from bert_tf2.tasks.tagging.schemes import Scheme, looks_like_tag
+from bert_tf2.tasks.tagging.task_description import OUTSIDE
 
 DOCUMENT = "-DOCSTART-"
 """The first cell of a line that begins a document and is no word."""
 
 ONE_WORD_A_LINE = "one word a line, and an empty line after each sentence"
 
+Comments = Literal["auto", "yes", "no"]
+"""Which lines that begin with `#` are comments: those that look like it, all before a sentence, none."""
+
 Value = TypeVar("Value")
 
 _BOM = "\ufeff"
-_COMMENTS = ("# ", "#begin document", "#end document")
+COMMENTS = ("# ", "#begin document", "#end document")
+"""How lines begin that may be comments."""
+
 _METADATA = re.compile(r"# id |# \S+ = |#(begin|end) document")
 
 
@@ -44,11 +52,15 @@ class Sentences:
       path: the file.
       lines: all its lines, without line ends.
       words: W words; one may be empty in a file with tabs.
-      tags: theirs; None where the file was read without.
+      tags: theirs, in BIO; None where the file was read without.
       word_lines: int64 [W], the index in `lines` of each word.
       row_splits: int64 [N + 1]; the words of sentence `i` are `row_splits[i]` to `row_splits[i + 1]`.
       documents: indices in `lines` of the lines `-DOCSTART-` that have as many columns as those of words.
       comments: indices in `lines` of the comments.
+      scheme: of the tags in the file; of a file that was read without, of those to be written.
+      texts: of plain sentences, the text of each of the N, in which the words are; `lines` are then made of them.
+      text_lines: the line of the file that each text is, from 1.
+      offsets: int64 [W, 2], where each word begins and ends in its text, in characters.
     """
 
     path: str
@@ -59,6 +71,10 @@ class Sentences:
     row_splits: NDArray[np.int64]
     documents: Sequence[int]
     comments: Sequence[int] = ()
+    scheme: Scheme = schemes.BIO
+    texts: Sequence[str] | None = None
+    text_lines: Sequence[int] = ()
+    offsets: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -73,20 +89,21 @@ class Sentences:
         return [values[begin:end] for begin, end in itertools.pairwise(bounds)]
 
 
-def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
+def read(path: str, token_column: int, tag_column: int | None, comments: Comments = "auto") -> Sentences:
     """Reads a file, which may be gzip or Zstandard.
 
     Args:
       path: the file.
       token_column: number of the column of the words, from 0; from the end if negative.
       tag_column: of the tags; None: they are not read, and need not be there.
+      comments: which lines that begin with `#` are comments.
 
     Raises:
       InputError: it cannot be read, has no words, lines of different numbers of columns, no such column, or a tag that
-        is not BIO's.
+        is of no scheme.
     """
     lines = [line.removeprefix(_BOM) if not number else line for number, line in enumerate(files.read_lines(path))]
-    comments = _Comments.of(lines, -1 if tag_column is None else tag_column)
+    rule = _Comments.of(lines, -1 if tag_column is None else tag_column, comments)
     words: list[str] = []
     tags: list[str] = []
     word_lines: list[int] = []
@@ -102,7 +119,7 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
             if any(cells):
                 marks.append((number, len(cells)))
             continue
-        if splits[-1] == len(words) and comments.has(line, cells):
+        if splits[-1] == len(words) and rule.has(line, cells):
             found_comments.append(number)
             continue
         if not columns:
@@ -114,13 +131,19 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
         word_lines.append(number)
         if tag_column is not None:
             tag = cells[tag_column]
-            if not is_tag(tag):
+            if not schemes.is_tag(tag):
                 _refuse_tag(path, number, tag)
             tags.append(tag)
     if not words:
         raise InputError(f"{path} has no words; expected {ONE_WORD_A_LINE}.")
     if splits[-1] < len(words):
         splits.append(len(words))
+    scheme = schemes.BIO
+    if tag_column is not None:
+        of_sentences = schemes.split(tags, splits)
+        scheme = schemes.find(of_sentences, path)
+        if scheme != schemes.BIO or any(tag[1:2] == "_" for tag in set(tags)):
+            tags = [tag for sentence in of_sentences for tag in schemes.to_bio(sentence, scheme)]
     return Sentences(
         path=path,
         lines=lines,
@@ -130,7 +153,23 @@ def read(path: str, token_column: int, tag_column: int | None) -> Sentences:
         row_splits=np.array(splits, np.int64),
         documents=[number for number, count in marks if count == columns],
         comments=found_comments,
+        scheme=scheme,
     )
+
+
+def scheme_of_column(sentences: Sentences, tag_column: int, token_column: int) -> Scheme | None:
+    """The scheme of the tags in a column of a file that was read without; None where it does not hold tags."""
+    tags = []
+    for number in sentences.word_lines.tolist():
+        cells = cells_of(sentences.lines[number])
+        if not -len(cells) <= tag_column < len(cells) or tag_column % len(cells) == token_column % len(cells):
+            return None
+        tags.append(cells[tag_column])
+        if not schemes.is_tag(tags[-1]):
+            return None
+    if set(tags) <= {OUTSIDE}:
+        return None
+    return schemes.find(sentences.split(tags), sentences.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,26 +180,30 @@ class _Comments:
       columns: how many a line has that does not look like a comment; 0: there is none.
       has_tabs: whether that line has tabs.
       tag_column: where a tag would be.
+      wanted: see `read`.
     """
 
     columns: int
     has_tabs: bool
     tag_column: int
+    wanted: Comments
 
     @classmethod
-    def of(cls, lines: Sequence[str], tag_column: int) -> "_Comments":
+    def of(cls, lines: Sequence[str], tag_column: int, wanted: Comments) -> "_Comments":
         """Of a file, from its first line with a word that does not begin with `#`."""
         for line in lines:
-            if not line.startswith(_COMMENTS) and any(cells := cells_of(line)) and cells[0] != DOCUMENT:
-                return cls(len(cells), "\t" in line, tag_column)
-        return cls(0, False, tag_column)
+            if not line.startswith(COMMENTS) and any(cells := cells_of(line)) and cells[0] != DOCUMENT:
+                return cls(len(cells), "\t" in line, tag_column, wanted)
+        return cls(0, False, tag_column, wanted)
 
     def has(self, line: str, cells: Sequence[str]) -> bool:
         """Whether the first line of a sentence, or one after comments, is a comment."""
-        if not self.columns or not line.startswith(_COMMENTS):
+        if self.wanted != "auto":
+            return self.wanted == "yes" and line.startswith("#")
+        if not self.columns or not line.startswith(COMMENTS):
             return False
         is_column = -len(cells) <= self.tag_column < len(cells)
-        is_tagged = is_tag(cells[self.tag_column if is_column else -1])
+        is_tagged = looks_like_tag(cells[self.tag_column if is_column else -1])
         is_untabbed = self.has_tabs and "\t" not in line
         if len(cells) == self.columns:
             return not is_tagged and (is_untabbed or _METADATA.match(line) is not None)
@@ -183,7 +226,7 @@ def with_tags(sentences: Sentences, tags: Sequence[str]) -> list[str]:
 
     Args:
       sentences: the file.
-      tags: W of them.
+      tags: W of them, as they are to be written.
     """
     lines = list(sentences.lines)
     for number in sentences.documents:
@@ -218,7 +261,7 @@ def _refuse_ragged(
 ) -> NoReturn:
     number, cells = found
     advice = "Words with blanks in them need tabs between the columns."
-    if not any("\t" in lines[line] for line in (number, first[0])) and not is_tag(cells[-1]):
+    if not any("\t" in lines[line] for line in (number, first[0])) and not looks_like_tag(cells[-1]):
         advice = f"If these are plain sentences: expected {ONE_WORD_A_LINE}. {advice}"
     raise InputError(
         f"{path}, line {number + 1} has {_columns(len(cells))}, but line {first[0] + 1} has {first[1]}; expected the "
@@ -229,8 +272,8 @@ def _refuse_ragged(
 def _refuse_tag(path: str, number: int, tag: str) -> NoReturn:
     found = f"the tag {tag!r:.60}" if tag else "no tag"
     raise InputError(
-        f"{path}, line {number + 1} has {found}; expected O, B-type or I-type, with a hyphen. Is --tag_column right? "
-        "Tags of other schemes (IOBES, BILOU) have to be converted."
+        f"{path}, line {number + 1} has {found}; expected O, B-type or I-type (or the tags of "
+        "IOBES or BILOU), with a hyphen or an underscore. Is --tag_column right?"
     )
 
 

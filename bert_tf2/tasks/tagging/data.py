@@ -4,15 +4,16 @@ import dataclasses
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.tagging import conll, plain_text, tags
+from bert_tf2.tasks.tagging import conll, plain_text, schemes, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
+from bert_tf2.tasks.tagging.schemes import Scheme
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,11 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
         path = paths[split]
         if wanted[split] and path is not None and getattr(config, _FLAGS[split]) is None:
             check_may_read(config.output_dir, _FLAGS[split], path)
-    column_is_given = config.token_column is not None
-    files = {split: _read(split, paths[split], fields, column_is_given) for split in wanted if wanted[split]}
+    files = {split: _read(split, paths[split], fields, config) for split in wanted if wanted[split]}
+    if "train" in files:
+        fields["scheme"] = str(files["train"].scheme)
+    if "test" in files:
+        files["test"] = _to_be_written(files["test"], fields)
     description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
     if saved:
         description.check_same_model(saved, config.output_dir)
@@ -71,7 +75,7 @@ def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation:
     """What `TaggingDescription` has beside labels: given now, or at the training, or by default."""
     defaults = {field.name: field.default for field in dataclasses.fields(TaggingDescription)}
     defaults["do_lower_case"] = foundation.do_lower_case
-    fields = {}
+    fields: dict[str, Any] = {"scheme": saved.scheme if saved else None}
     for name in _REMEMBERED:
         value = getattr(config, name)
         if value is not None and name in _REMEMBERED_PATHS:
@@ -82,12 +86,35 @@ def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation:
     return fields
 
 
-def _read(split: Split, path: str | None, fields: Mapping[str, Any], column_is_given: bool) -> Sentences:
+def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences:
+    """A file to predict with the scheme in which its tags will be written: its own if it has tags, else the model's."""
+    scheme = None
+    if sentences.texts is None:
+        scheme = conll.scheme_of_column(sentences, fields["tag_column"], fields["token_column"])
+    try:
+        scheme = scheme or Scheme.parse(fields["scheme"] or str(schemes.BIO))
+    except ValueError as error:
+        raise InputError(f"{TASK_FILE}: {error} Restore the file that the training wrote, or train again.") from None
+    if scheme != schemes.BIO:
+        logger.info("%s: predicted tags are written in the scheme %s.", sentences.path, scheme)
+    return dataclasses.replace(sentences, scheme=scheme)
+
+
+def _read(split: Split, path: str | None, fields: Mapping[str, Any], config: TaggingConfig) -> Sentences:
     if path is None:
         raise InputError(f"--{_FLAGS[split]} is missing: which words are they?")
-    sentences = conll.read(path, fields["token_column"], None if split == "test" else fields["tag_column"])
-    if split == "test" and not column_is_given:
-        plain_text.check(sentences, fields["token_column"])
+    column, comments = fields["token_column"], cast(conll.Comments, config.comments)
+    is_text = split == "test" and config.predict_format == "text"
+    if split == "test" and not config.predict_format and config.token_column is None and _is_txt(path):
+        is_text = plain_text.looks_like_text(path, column)
+        if is_text:
+            logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
+    if is_text:
+        sentences = plain_text.read(path)
+    else:
+        sentences = conll.read(path, column, None if split == "test" else fields["tag_column"], comments)
+        if split == "test" and config.token_column is None and config.predict_format is None:
+            plain_text.check(sentences, column)
     if sentences.comments:
         first = sentences.comments[0]
         logger.info(
@@ -99,7 +126,13 @@ def _read(split: Split, path: str | None, fields: Mapping[str, Any], column_is_g
         logger.info("%s: %s sentences, %s words.", path, *counts)
     else:
         tags.describe(sentences)
+        if sentences.scheme != schemes.BIO:
+            logger.info("%s: the tags are in the scheme %s and were converted to BIO.", path, sentences.scheme)
     return sentences
+
+
+def _is_txt(path: str) -> bool:
+    return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(".txt")
 
 
 def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sentences | None) -> tuple[str, ...]:

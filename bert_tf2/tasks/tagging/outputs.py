@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files
-from bert_tf2.tasks.tagging import conll
+from bert_tf2.tasks.tagging import conll, schemes
 from bert_tf2.tasks.tagging.conll import Sentences
 
 
@@ -26,23 +26,38 @@ def write_predictions(
     Args:
       folder: `output_dir`.
       sentences: what was predicted.
-      tags: W of them.
+      tags: W of them, in BIO; they are written in the scheme of the file.
       probabilities: float32 [W], of each tag; NaN for words without pieces, of which the model says nothing.
 
     Returns:
       The paths.
     """
+    written = [tag for sentence in sentences.split(tags) for tag in schemes.from_bio(sentence, sentences.scheme)]
+    if len(written) != len(tags):
+        raise ValueError(f"{len(tags)} tags for {len(written)} words; one list is shorter.")
     paths = [os.path.join(folder, run_files.TAGGED), os.path.join(folder, run_files.PREDICTION_LINES)]
     with atomic.replacing(paths[0]) as file:
-        file.writelines(f"{line}\n" for line in conll.with_tags(sentences, tags))
+        file.writelines(f"{line}\n" for line in conll.with_tags(sentences, written))
     # As float32 prints itself: 0.1, not 0.10000000149011612.
     values = probabilities.astype(str).astype(float).tolist()
-    parts = zip(*map(sentences.split, (sentences.words, tags, values)), strict=True)
+    parts = zip(*map(sentences.split, (sentences.words, tags, written, values)), strict=True)
     with atomic.replacing(paths[1]) as file:
-        for begin, (words, found, sure) in zip(sentences.row_splits[:-1], parts, strict=True):
-            line = {"line": int(sentences.word_lines[begin]) + 1, **describe(words, found, sure)}
+        for number, (words, found, as_written, sure) in enumerate(parts):
+            begin = sentences.row_splits[number]
+            line = {"line": int(sentences.word_lines[begin]) + 1, **describe(words, found, sure), "tags": as_written}
+            if sentences.texts is not None and sentences.offsets is not None:
+                line["line"] = sentences.text_lines[number]
+                _add_text(line, sentences.texts[number], sentences.offsets[begin:].tolist())
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return paths
+
+
+def _add_text(line: dict[str, Any], text: str, offsets: Sequence[Sequence[int]]) -> None:
+    """Adds the text of a sentence, and where each span begins and ends in it, in characters."""
+    line["text"] = text
+    for span in line["spans"]:
+        span["start_character"], span["end_character"] = offsets[span["begin"]][0], offsets[span["end"] - 1][1]
+        span["text"] = text[span["start_character"] : span["end_character"]]
 
 
 def describe(words: Sequence[str], tags: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:

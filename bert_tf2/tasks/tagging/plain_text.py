@@ -1,14 +1,22 @@
-"""Plain sentences taken for columns: what tells them apart. No TensorFlow."""
+"""Plain sentences: what tells them from columns, and their words. No TensorFlow."""
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.tagging.conll import ONE_WORD_A_LINE, Sentences, cells_of
-from bert_tf2.tasks.tagging.task_description import is_tag
+from bert_tf2.io import files
+from bert_tf2.tasks.tagging.conll import COMMENTS, DOCUMENT, ONE_WORD_A_LINE, Sentences, cells_of
+from bert_tf2.tasks.tagging.schemes import looks_like_tag
+from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 _MOST_READ = 1000  # words from which a file is judged
+_LEAST_ALIKE = 0.8  # of lines of columns that have as many cells as most
 _ENOUGH = 10  # of them, for what a column repeats to say something
+_IS_SENTENCE, _HAS_NO_COLUMN = "is a sentence", "has no column"
 _FEATURE = re.compile(r"[A-Z][A-Z0-9$]*(-.+)?|_|-")  # a part of speech, a chunk, a placeholder
 _SENTENCE = re.compile(r".{3,}[。！？]", re.DOTALL)  # as Chinese and Japanese end, without spaces
 
@@ -33,26 +41,118 @@ def check(sentences: Sentences, token_column: int) -> None:
         return
     rows = [cells_of(line) for line in lines]
     where = f"{sentences.path}, line {numbers[0] + 1}"
+    reason = _reason(rows, token_column)
+    if reason == _IS_SENTENCE:
+        raise InputError(
+            f"{where} is a sentence, {rows[0][0]!r:.60}; expected {ONE_WORD_A_LINE}. If all lines are sentences: "
+            "--predict_format=text."
+        )
+    if reason:
+        raise InputError(
+            f"{where} has {len(rows[0])} words between spaces, {lines[0]!r:.60}, which looks like a sentence; expected "
+            f"{ONE_WORD_A_LINE}. If they are sentences: --predict_format=text. If they are columns, say which one has "
+            f"the words: --token_column={token_column}."
+        )
+
+
+def _reason(rows: Sequence[Sequence[str]], token_column: int) -> str | None:
+    """Why lines of as many cells each look like sentences; None where they look like columns."""
     if len(rows[0]) == 1:
-        if 2 * sum(_SENTENCE.fullmatch(row[0]) is not None for row in rows) > len(rows):
-            raise InputError(f"{where} is a sentence, {rows[0][0]!r:.60}; expected {ONE_WORD_A_LINE}.")
-        return
+        return _IS_SENTENCE if 2 * sum(_SENTENCE.fullmatch(row[0]) is not None for row in rows) > len(rows) else None
     words = [row[token_column] for row in rows]
     columns = list(zip(*rows, strict=True))
     del columns[token_column % len(columns)]
-    if not any(_is_column(column, words) for column in columns):
-        raise InputError(
-            f"{where} has {len(rows[0])} words between spaces, {lines[0]!r:.60}, which looks like a sentence; expected "
-            f"{ONE_WORD_A_LINE}. If they are columns, say which one has the words: --token_column={token_column}."
-        )
+    return None if any(_is_column(column, words) for column in columns) else _HAS_NO_COLUMN
 
 
 def _is_column(cells: Sequence[str], words: Sequence[str]) -> bool:
     """Whether the cells under each other are something that words have, not words of sentences."""
-    if all(map(is_tag, cells)):
+    if all(map(looks_like_tag, cells)):
         return True
     if len(cells) >= _ENOUGH and 2 * len(set(cells)) <= len(cells):
         return True
     # The parts of speech of punctuation are punctuation.
     of_words = [cell for cell, word in zip(cells, words, strict=True) if word[:1].isalpha()]
     return len(of_words) > 1 and all(map(_FEATURE.fullmatch, of_words))
+
+
+def looks_like_text(path: str, token_column: int) -> bool:
+    """Whether a file has plain sentences rather than a word a line.
+
+    It does where no line has a tab and lines differ in how many cells they have, or `check` takes them for sentences.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    lines = [line.removesuffix("\r") for line in itertools.islice(files.read_lines(path), _MOST_READ)]
+    rows = [cells_of(line) for line in lines if not line.startswith((*COMMENTS, DOCUMENT))]
+    rows = [row for row in rows if row]
+    if not rows or any("\t" in line for line in lines):
+        return False
+    most_common, count = Counter(map(len, rows)).most_common(1)[0]
+    if count < _LEAST_ALIKE * len(rows):
+        return True
+    rows = [row for row in rows if len(row) == most_common]
+    return -most_common <= token_column < most_common and _reason(rows, token_column) is not None
+
+
+def read(path: str) -> Sentences:
+    """Reads plain sentences, one a line, as words to be tagged.
+
+    Words are those of the original's `BasicTokenizer` for cased text: between white space, punctuation and Chinese
+    characters each a word. `lines` are made of them: a word a line, a blank line behind each sentence.
+
+    Raises:
+      InputError: the file cannot be read, or has no words.
+    """
+    tokenizer = BasicTokenizer(do_lower_case=False)
+    words: list[str] = []
+    lines: list[str] = []
+    word_lines: list[int] = []
+    offsets: list[tuple[int, int]] = []
+    texts: list[str] = []
+    numbers: list[int] = []
+    splits = [0]
+    for number, line in enumerate(files.read_lines(path), 1):
+        text = line.removeprefix("\ufeff").removesuffix("\r") if number == 1 else line.removesuffix("\r")
+        found = tokenizer.tokenize(text)
+        if not found:
+            continue
+        offsets += _offsets(text, found)
+        word_lines += range(len(lines), len(lines) + len(found))
+        words += found
+        lines += [*found, ""]
+        texts.append(text)
+        numbers.append(number)
+        splits.append(len(words))
+    if not words:
+        raise InputError(f"{path} has no words; expected a sentence on each line.")
+    return Sentences(
+        path=path,
+        lines=lines,
+        words=words,
+        tags=None,
+        word_lines=np.array(word_lines, np.int64),
+        row_splits=np.array(splits, np.int64),
+        documents=[],
+        texts=texts,
+        text_lines=numbers,
+        offsets=np.array(offsets, np.int64),
+    )
+
+
+def _offsets(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where each word begins and ends in the text; between its characters may be some that the tokenizer drops."""
+    found = []
+    end = 0
+    for word in words:
+        begin = text.find(word, end)
+        if begin >= 0 and not text[end:begin].strip():
+            end = begin + len(word)
+        else:  # what the tokenizer drops is never a character of a word
+            begin = text.index(word[0], end)
+            end = begin
+            for character in word:
+                end = text.index(character, end) + 1
+        found.append((begin, end))
+    return found

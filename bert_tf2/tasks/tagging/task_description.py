@@ -33,6 +33,7 @@ class TaggingDescription:
       token_column: number of the column of the words, from 0; from the end if negative.
       tag_column: of the tags.
       context_pieces: how many pieces around its words a window of a divided sentence has; None: a quarter of it.
+      scheme: in which tags are written, if the file to predict has none; see `schemes`.
       dev_file: what was evaluated.
       predict_file: what was predicted.
 
@@ -47,6 +48,7 @@ class TaggingDescription:
     token_column: int = 0
     tag_column: int = -1
     context_pieces: int | None = None
+    scheme: str | None = dataclasses.field(default=None, metadata={task_metadata.MAY_BE_MISSING: True})
     dev_file: str | None = None
     predict_file: str | None = None
 

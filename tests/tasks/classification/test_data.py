@@ -358,7 +358,7 @@ def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
         ({"dev_file": "a.csv"}, "--train_file is missing: which rows are they"),
         ({"train_file": "a.csv", "label_separator": ""}, "--label_separator is empty"),
         ({"train_file": "a.csv", "max_seq_length": 1}, "--max_seq_length=1"),
-        ({"train_file": "a.txt"}, "a.txt: unknown kind of file"),
+        ({"train_file": "a.txt"}, "a.txt has texts alone, and no labels"),
     ],
 )
 def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], sentence: str) -> None:

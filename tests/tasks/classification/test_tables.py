@@ -164,7 +164,7 @@ def test_known_endings(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.txt", "a", r"a\.txt: unknown kind of file; expected a name that ends in \.csv, \.tsv, \.jsonl"),
+        ("a.doc", "a", r"a\.doc: unknown kind of file; expected a name that ends in \.csv, \.tsv, \.jsonl"),
         ("a.gz", "a", r"a\.gz: unknown kind of file"),
         ("a.csv", "", r"a\.csv is empty; expected a header and a row for each text"),
         ("a.tsv", "\n\n", r"a\.tsv is empty"),
@@ -172,13 +172,13 @@ def test_known_endings(name: str) -> None:
         ("a.csv", "text,label\n", r"a\.csv has a header \('text', 'label'\) and nothing below it"),
         ("a.csv", "text,label\na,1\nb\n", r"a\.csv, line 3 has 1 column, but line 1 has 2; a cell that holds a comma"),
         ("a.tsv", "text\tlabel\na\t1\tx\n", r"a\.tsv, line 2 has 3 columns, but line 1 has 2; a text that holds a tab"),
-        ("a.csv", 'a,b\n"x\ny\n"z,1\n', r"a\.csv, row from line 2: this is no CSV \(.*\); a cell that holds commas"),
-        ("a.csv", 'a,b\nc,"d\ne,f\n', r"a\.csv, row from line 2: this is no CSV \(unexpected end of data\)"),
-        ("a.csv", "a,b\rc,d\r", r"a\.csv, row from line 1: this is no CSV \(new-line character seen"),
+        ("a.csv", 'a,b\n"x\ny\n"z,1\n', r"a\.csv, row from line 2: this is not CSV \(.*\); a cell that holds commas"),
+        ("a.csv", 'a,b\nc,"d\ne,f\n', r"a\.csv, row from line 2: this is not CSV \(unexpected end of data\)"),
+        ("a.csv", "a,b\rc,d\r", r"a\.csv, row from line 1: this is not CSV \(new-line character seen"),
         ("a.csv", b"a,b\nc,\xe9\n", r"a\.csv, line 2: byte 3 of the line \(0xe9\) is not UTF-8"),
         ("a.jsonl", '{"a": 1}\n{"a"\n', r"a\.jsonl, line 2 is not JSON \(.*\); expected an object on each line"),
         ("a.jsonl", '{"a": NaN}\n', r"a\.jsonl, line 1 is not JSON \(NaN is not a number of JSON\)"),
-        ("a.json", '[{"a": 1}]\n', r"a\.json, line 1 holds a list, expected an object on each line"),
+        ("a.jsonl", '[{"a": 1}]\n', r"a\.jsonl, line 1 holds a list, expected an object on each line"),
         ("a.jsonl", "3\n", r"a\.jsonl, line 1 holds 3, expected an object on each line"),
         ("none.csv", None, r"Cannot read .*none\.csv: No such file"),
         (

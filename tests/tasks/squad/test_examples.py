@@ -196,7 +196,9 @@ PREDICT = {"training": False}
             "squad.json is not JSON (Expecting value at column 11); SQuAD's JSON was expected",
         ),
         ('{"a": 1}\n{"a": 1}', PREDICT, "at line 2, column 1); SQuAD's JSON was expected; JSON Lines must be named"),
-        ([], PREDICT, "squad.json is a list, expected an object with 'data'."),
+        ([], PREDICT, "squad.json has no questions."),
+        ([{"data": []}], PREDICT, "squad.json: [0] has no 'context', only 'data'"),
+        (3, PREDICT, "squad.json is a whole number, expected an object with 'data'."),
         ({"dat": []}, PREDICT, "squad.json has no 'data', only 'dat'; see SQuAD's form."),
         ({"data": {}}, PREDICT, "squad.json: 'data' is an object, expected a list."),
         ({"data": []}, PREDICT, "squad.json has no questions."),
@@ -251,8 +253,6 @@ def test_mistakes_in_json_lines(write, content, message):
 def test_other_mistakes(tmp_path, write):
     with pytest.raises(InputError, match=r"Cannot read .*none\.json"):
         read(tmp_path / "none.json", training=False)
-    with pytest.raises(InputError, match="JSON Lines are for prediction"):
-        read(tmp_path / "own.jsonl", training=True)
     path = tmp_path / "latin.json"
     path.write_bytes('{"data": "é"}'.encode("latin1"))
     with pytest.raises(InputError, match=r"latin\.json is not JSON \(byte 11 is not UTF-8; convert"):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging import conll
+from bert_tf2.tasks.tagging.schemes import Scheme
 
 TABS = "Empire\tB-loc\nState\tI-loc\n\t\nis\tO\nhigh\tO\n\n"
 
@@ -134,10 +135,10 @@ def test_packed(tmp_path: Path) -> None:
         ("a O\nb\n", "a.conll, line 2 has 1 column, but line 1 has 2; expected the same number for every word"),
         ("\na O\nb c O\n", "line 3 has 3 columns, but line 2 has 2; .* need tabs"),
         ("a\nb\n", r"line 1 has 1 column: --token_column=0 and --tag_column=-1 are the same one"),
-        ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type, with a hyphen. Is --tag_column"),
-        ("a O\nb S-PER\n", r"line 2 has the tag 'S-PER'; .* \(IOBES, BILOU\) have to be converted"),
+        ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type .* Is --tag_column right"),
+        ("a S-PER\nb U-PER\n", r"tags of two schemes: S, U before types; .* Is --tag_column right"),
         ("a O\nb B-\n", "line 2 has the tag 'B-'"),
-        ("a O\nb B_PER\n", "line 2 has the tag 'B_PER'; expected O, B-type or I-type, with a hyphen"),
+        ("a O\nb B+PER\n", r"line 2 has the tag 'B\+PER'; expected O, B-type or I-type"),
         ("a O\n# text b\n", "line 2 has 3 columns, but line 1 has 2"),
         ("a b\nc d .\n", "line 1 has the tag 'b'"),
         ("a\tO\nb\t\n", "line 2 has no tag"),
@@ -167,6 +168,33 @@ def test_columns_that_are_not_there(tmp_path: Path, columns: tuple[int, int], se
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cannot read .*none\.conll: No such file"):
         conll.read(str(tmp_path / "none.conll"), 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "tags"),
+    [
+        ("bioes.conll", Scheme("IOBES"), ["B-PER", "I-PER", "O", "B-PER", "O"]),
+        ("underscore.conll", Scheme("BIO", "_"), ["B-PER", "I-PER", "O"]),
+    ],
+)
+def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str]) -> None:
+    found = conll.read(str(CASES / name), 0, -1)
+    assert found.scheme == scheme
+    assert found.tags == tags * len(found)
+    untagged = conll.read(str(CASES / name), 0, None)
+    assert conll.scheme_of_column(untagged, -1, 0) == scheme
+
+
+@pytest.mark.parametrize(("comments", "words"), [("yes", ["a", "# O", "b"]), ("no", ["#", "#tag", "a", "# O", "b"])])
+def test_comments_can_be_said(tmp_path: Path, comments: conll.Comments, words: list[str]) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("#\tO\n#tag\tO\na\tO\n# O\tO\nb\tO\n")
+    assert conll.read(str(path), 0, -1, comments).words == words
+
+
+def test_no_scheme_where_there_are_no_tags(tmp_path: Path) -> None:
+    for content in ("a\nb\n", "a O\nb O\n", "a NN\nb VB\n"):
+        assert conll.scheme_of_column(read(tmp_path, content, tag_column=None), -1, 0) is None
 
 
 WORD = st.text(st.characters(exclude_characters="\n\r\t \ufeff", exclude_categories=("Cs",)), min_size=1, max_size=5)

@@ -1,12 +1,14 @@
 """What a prediction writes."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bert_tf2.tasks.tagging import conll, outputs
+from bert_tf2.tasks.tagging import conll, outputs, plain_text
+from bert_tf2.tasks.tagging.schemes import Scheme
 
 
 def test_both_files(tmp_path: Path) -> None:
@@ -46,3 +48,27 @@ def test_as_many_tags_as_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="shorter"):
         outputs.write_predictions(str(tmp_path), sentences, ["O"], np.ones(2, np.float32))
     assert not (tmp_path / "predictions.txt").exists()
+
+
+def test_tags_are_written_in_the_scheme_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("Jim\nHenson\n\nParis\n")
+    sentences = dataclasses.replace(conll.read(str(tmp_path / "a"), 0, None), scheme=Scheme("BILOU", "_"))
+    outputs.write_predictions(str(tmp_path), sentences, ["B-x", "I-x", "B-y"], np.ones(3, np.float32))
+    assert (tmp_path / "predictions.txt").read_text() == "Jim B_x\nHenson L_x\n\nParis U_y\n"
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert [line["tags"] for line in lines] == [["B_x", "L_x"], ["U_y"]]
+    assert [span["type"] for line in lines for span in line["spans"]] == ["x", "y"]
+
+
+def test_plain_sentences_have_places_in_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("\nHe saw Jim  Henson.\n")
+    sentences = plain_text.read(str(tmp_path / "a"))
+    tags = ["O", "O", "B-x", "I-x", "O"]
+    outputs.write_predictions(str(tmp_path), sentences, tags, np.full(5, 0.5, np.float32))
+    assert (tmp_path / "predictions.txt").read_text() == "He O\nsaw O\nJim B-x\nHenson I-x\n. O\n\n"
+    line = json.loads((tmp_path / "predictions.jsonl").read_text())
+    assert (line["line"], line["text"]) == (2, "He saw Jim  Henson.")
+    place = {"start_character": 7, "end_character": 18, "text": "Jim  Henson"}
+    assert line["spans"] == [
+        {"type": "x", "begin": 2, "end": 4, "words": ["Jim", "Henson"], "probability": 0.25, **place}
+    ]

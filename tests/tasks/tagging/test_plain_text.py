@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from helpers.repository import REPOSITORY
+from helpers.repository import CASES
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging import conll, plain_text
-
-CASES = REPOSITORY / "tests" / "cases"
+from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 
 def check(folder: Path, content: str, token_column: int = 0) -> None:
@@ -60,3 +61,62 @@ def test_sentences_of_several_lengths(tmp_path: Path) -> None:
 )
 def test_columns(tmp_path: Path, content: str, token_column: int) -> None:
     check(tmp_path, content, token_column)
+
+
+# --- Sentences as words ----------------------------------------------------------------------------------------------
+
+
+def test_words_of_sentences(tmp_path: Path) -> None:
+    path = tmp_path / "new.txt"
+    path.write_text("\ufeffDr. O'Neil flew.\r\n\n \n我在 Ro\u200bme\n", newline="")
+    found = plain_text.read(str(path))
+    words = [["Dr", ".", "O", "'", "Neil", "flew", "."], ["我", "在", "Rome"]]
+    assert found.split(found.words) == words
+    assert found.lines == ["Dr", ".", "O", "'", "Neil", "flew", ".", "", "我", "在", "Rome", ""]
+    assert [found.lines[line] for line in found.word_lines] == found.words
+    assert (found.texts, found.text_lines) == (["Dr. O'Neil flew.", "我在 Ro\u200bme"], [1, 4])
+    assert found.offsets is not None
+    assert [tuple(offset) for offset in found.offsets[-3:].tolist()] == [(0, 1), (1, 2), (3, 8)]
+    path.write_text(" \n")
+    with pytest.raises(InputError, match=r"new\.txt has no words; expected a sentence on each line"):
+        plain_text.read(str(path))
+
+
+@given(st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=("Cs",)), min_size=1))
+@settings(deadline=None, max_examples=200)
+@example("a\u200bb ab")
+@example("a\x00b.b")
+def test_words_and_places_are_those_of_the_basic_tokenizer(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    tokenizer = BasicTokenizer(do_lower_case=False)
+    path = tmp_path_factory.mktemp("text") / "a.txt"
+    path.write_bytes(f"{text}\n.\n".encode())
+    found = plain_text.read(str(path))
+    assert list(found.words) == [*tokenizer.tokenize(text), "."]
+    assert found.offsets is not None
+    end = 0
+    for word, (begin, last) in zip(found.words[:-1], found.offsets.tolist(), strict=False):
+        assert tokenizer.tokenize(text[begin:last]) == [word]
+        assert (text[begin], text[last - 1]) == (word[0], word[-1])
+        assert end <= begin
+        end = last
+
+
+@pytest.mark.parametrize(
+    ("content", "is_text"),
+    [
+        ("John Smith flew to Berlin on Monday.\n", True),
+        ("Peter Blackburn ran .\nEU rejects German call and more .\n", True),
+        ("我在北京。\n", True),
+        ("Peter\nran\n\nEU\n", False),
+        ("Peter NNP B-PER\nran VBD O\n", False),
+        ("a b\tO\nc\tO\n", False),
+        ("a NN\n" * 9 + "b\n", False),  # columns, one of them damaged
+        ("# id 1 domain=en\nJim _\nHenson _\n\n# id 2 domain=en\nw1 _\n", False),
+        ("-DOCSTART- -X- O\n\na NN O\nb VB O\n\n-DOCSTART- -X- O\n", False),
+        ("", False),
+    ],
+)
+def test_what_looks_like_text(tmp_path: Path, content: str, is_text: bool) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(content)
+    assert plain_text.looks_like_text(str(path), 0) == is_text

@@ -1,0 +1,156 @@
+"""Questions in rows, each with its own context: JSON Lines, an array of objects, CSV; no TensorFlow.
+
+    {"question": "Who?", "context": "Jim was here.", "answer": "Jim", "answer_start": 0}
+
+A row has `question` and `context`; `id` if it is not to be called by its number; and for training or evaluation
+`answer` (a text) with `answer_start`, or `answers` as SQuAD has them or as Hugging Face's data sets have them. Without
+`answer_start`, the first place in the context where the text stands is taken.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.io import delimited, files, json_files
+
+logger = logging.getLogger(__name__)
+
+FORM = 'write {"question": ..., "context": ...}'
+COLUMNS = ("question", "context")
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no", "")
+
+
+class Row(NamedTuple):
+    """A question as a file has it.
+
+    Attributes:
+      where: its place, for errors.
+      name: its number, from 1.
+      content: what `json` makes of it; of CSV the cells that are not empty, and an empty `answer`.
+    """
+
+    where: str
+    name: str
+    content: Any
+
+
+def read_json_lines(path: str) -> Iterator[Row]:
+    """The lines that are not blank; each is called by the number of its line.
+
+    Raises:
+      InputError: the file cannot be read, or a line is not JSON.
+    """
+    for number, line in enumerate(files.read_lines(path), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield Row(where, str(number), json_files.parse(line, where, FORM))
+
+
+def read_csv(path: str) -> Iterator[Row]:
+    """The rows below the header, called by their number.
+
+    Raises:
+      InputError: the file cannot be read, has not the columns `question` and `context`, or a row does not fit.
+    """
+    rows = delimited.read_csv(path, delimited.find_form(path, COLUMNS, header=True, is_csv=True))
+    _, header = next(rows, (1, []))
+    names = [name.strip() for name in header]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing or len(set(names)) < len(names):
+        found = some(map(repr, names), MOST_NAMED) if names else "nothing"
+        what = f"no column {missing[0]!r}" if missing else "columns of the same name"
+        raise InputError(
+            f"{path} has {what}, but {found}; the first row must name the columns: question, context, and perhaps id, "
+            "answer, answer_start, is_impossible."
+        )
+    for number, (line, cells) in enumerate(rows, 1):
+        where = f"{path}, line {line}"
+        if len(cells) != len(names):
+            count = f"{len(cells)} column{'s' * (len(cells) != 1)}"
+            raise InputError(
+                f"{where} has {count}, but the header {len(names)}; a cell that holds a delimiter or a line end must "
+                'stand in quotes (").'
+            )
+        row = dict(zip(names, cells, strict=True))
+        content: dict[str, Any] = {name: row[name] for name in (*COLUMNS, "answer") if name in row}
+        if row.get("id", "").strip():
+            content["id"] = row["id"].strip()
+        if start := row.get("answer_start", "").strip():
+            if not (start.isascii() and start.isdecimal()):
+                raise InputError(f"{where}: answer_start is {start!r:.60}; it must be a whole number, from 0.")
+            content["answer_start"] = int(start)
+        if "is_impossible" in row:
+            content["is_impossible"] = _truth(row["is_impossible"], where)
+        yield Row(where, str(number), content)
+
+
+def _truth(cell: str, where: str) -> bool:
+    value = cell.strip().lower()
+    if value not in (*_TRUE, *_FALSE):
+        raise InputError(f"{where}: is_impossible is {cell!r:.60}; it must be true or false.")
+    return value in _TRUE
+
+
+def as_squad(row: Row, context: str) -> dict[str, Any]:
+    """A row as a question of SQuAD's JSON: `id`, `question`, and if the row tells, `answers` and `is_impossible`.
+
+    Args:
+      row: an object with a `question`.
+      context: its context.
+
+    Raises:
+      InputError: the answers have another form than they may have.
+    """
+    content, where = row.content, row.where
+    found: dict[str, Any] = {"id": content.get("id", row.name), "question": content.get("question")}
+    answers = _answers(content, where)
+    if answers is not None:
+        found["answers"] = [_with_start(answer, context) for answer in answers]
+        found["is_impossible"] = not answers
+    if content.get("is_impossible") is not None:
+        found["is_impossible"] = content["is_impossible"]
+    if found.get("is_impossible") is True:
+        found.setdefault("answers", [])
+    return found
+
+
+def _answers(content: dict[str, Any], where: str) -> list[Any] | None:
+    """The answers as SQuAD has them, perhaps without their places; None where the row does not tell."""
+    if "answers" in content:
+        answers = content["answers"]
+        if not isinstance(answers, dict):
+            return answers if isinstance(answers, list) or answers is None else _refuse(where, "answers", answers)
+        texts, starts = answers.get("text"), answers.get("answer_start")
+        if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
+            raise InputError(f"{where}: answers must have as many in the list 'text' as in 'answer_start'.")
+        return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    if "answer" not in content:
+        return None
+    answer = content["answer"]
+    if answer is None or answer == "":
+        return []
+    if not isinstance(answer, str):
+        return _refuse(where, "answer", answer)
+    start = content.get("answer_start")
+    return [{"text": answer} if start is None else {"text": answer, "answer_start": start}]
+
+
+def _refuse(where: str, key: str, value: Any) -> list[Any]:
+    raise InputError(
+        f'{where}: {key!r} is {json_files.kind(value)}; expected "answer": a string, or "answers": a list of objects '
+        "with text and answer_start."
+    )
+
+
+def _with_start(answer: Any, context: str) -> Any:
+    """An answer with its place: the first one, if none is given; without a place, if it is not in the context."""
+    if not isinstance(answer, dict) or "answer_start" in answer or not isinstance(answer.get("text"), str):
+        return answer
+    place = context.find(answer["text"])
+    return answer if place < 0 else {**answer, "answer_start": place}
+
+
+def is_not_found(answer: Any) -> bool:
+    """Whether an answer of `as_squad` is not in its context, and nobody said where it would be."""
+    return isinstance(answer, dict) and isinstance(answer.get("text"), str) and "answer_start" not in answer

@@ -1,0 +1,149 @@
+"""Questions in rows: the same as in SQuAD's JSON, whatever the form of the file."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.repository import CASES
+
+from bert_tf2.errors import InputError
+from bert_tf2.tasks.squad.examples import Answer, Example, SquadData, read
+
+CONTEXT = "Jim Henson, a puppeteer, was born in Greenville. Jim moved."
+SQUAD = {
+    "data": [
+        {
+            "paragraphs": [
+                {
+                    "context": CONTEXT,
+                    "qas": [
+                        {"id": "1", "question": "Where?", "answers": [{"text": "Greenville", "answer_start": 37}]},
+                        {"id": "2", "question": "Who moved?", "answers": [{"text": "Jim", "answer_start": 49}]},
+                    ],
+                }
+            ]
+        }
+    ]
+}
+ROWS = [
+    {"question": "Where?", "context": CONTEXT, "answer": "Greenville"},
+    {"question": "Who moved?", "context": CONTEXT, "answer": "Jim", "answer_start": 49},
+]
+AS_SQUAD_HAS_THEM = [
+    {"question": question["question"], "context": CONTEXT, "answers": question["answers"]}
+    for question in SQUAD["data"][0]["paragraphs"][0]["qas"]
+]
+AS_DATA_SETS_HAVE_THEM = [
+    {**row, "answers": {key: [answer[key] for answer in row["answers"]] for key in ("text", "answer_start")}}
+    for row in AS_SQUAD_HAS_THEM
+]
+
+
+def write(path: Path, content: Any, delimiter: str = ",") -> Path:
+    """JSON, JSON Lines or CSV by the ending."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            names = list(dict.fromkeys(name for row in content for name in row))
+            writer = csv.DictWriter(file, names, delimiter=delimiter)
+            writer.writeheader()
+            writer.writerows(content)
+        elif path.suffix == ".jsonl":
+            file.writelines(json.dumps(row) + "\n" for row in content)
+        else:
+            json.dump(content, file)
+    return path
+
+
+def shown(data: SquadData) -> list[tuple[str, str, str, tuple[str, ...] | None, Answer | None, bool]]:
+    def one(each: Example) -> tuple[str, str, str, tuple[str, ...] | None, Answer | None, bool]:
+        return each.id, each.question, each.paragraph.text, each.gold, each.answer, each.is_impossible
+
+    return list(map(one, data.examples))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("name", "content", "delimiter"),
+    [
+        ("a.jsonl", ROWS, ""),
+        ("a.jsonl", AS_SQUAD_HAS_THEM, ""),
+        ("a.jsonl", AS_DATA_SETS_HAVE_THEM, ""),
+        ("a.json", ROWS, ""),
+        ("a.csv", ROWS, ","),
+        ("a.csv", ROWS, ";"),
+        ("a.csv", [{"id": index, **row} for index, row in enumerate(ROWS, 1)], "\t"),
+    ],
+)
+def test_rows_are_what_squad_has(tmp_path: Path, name: str, content: Any, delimiter: str, training: bool) -> None:
+    expected = read(write(tmp_path / "squad.json", SQUAD), training=training)
+    found = read(write(tmp_path / name, content, delimiter or ","), training=training)
+    assert shown(found) == shown(expected)
+    assert found.gold == expected.gold == {"1": ("Greenville",), "2": ("Jim",)}
+    assert found.examples[0].paragraph is found.examples[1].paragraph
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_questions_without_an_answer(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, [*ROWS, {"question": "When?", "context": CONTEXT, "answer": ""}])
+    data = read(path, training=True, version_2_with_negative=True)
+    assert [each.is_impossible for each in data.examples] == [False, False, True]
+    assert data.examples[2].gold == ()
+    with pytest.raises(InputError, match=r"line 4 .* has no answer|line 3 .* has no answer"):
+        read(path, training=True)
+    said = write(tmp_path / "b.csv", [{**ROWS[0], "is_impossible": "no"}, {**ROWS[1], "is_impossible": "TRUE"}])
+    data = read(said, training=True, version_2_with_negative=True)
+    assert [each.is_impossible for each in data.examples] == [False, True]
+
+
+def test_answers_that_are_not_in_the_context_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [*ROWS, {"question": "?", "context": "short", "answer": "much longer"}])
+    assert read(path, training=True).summary.not_found == ["3"]
+    assert read(path, training=False).gold["3"] == ("much longer",)
+
+
+def test_prediction_needs_no_answers(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", [{"context": row["context"], "question": row["question"]} for row in ROWS])
+    data = read(path, training=False)
+    assert [(each.id, each.gold) for each in data.examples] == [("1", None), ("2", None)]
+    with pytest.raises(InputError, match="Question 1 has no answers to compare with"):
+        _ = data.gold
+    with pytest.raises(InputError, match=r"a\.csv, line 2 \(id 1\) has no answer: training needs one"):
+        read(path, training=True)
+    strange = write(tmp_path / "b.jsonl", [{**ROWS[0], "answer": 5}, {**ROWS[1], "answer": ["Jim"]}])
+    assert [each.gold for each in read(strange, training=False).examples] == [None, None]
+    assert len(read(CASES / "list_of_q.json", training=False).examples) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", [{"question": "?", "text": "b"}], "has no column 'context', but 'question', 'text'; the first row"),
+        ("a.csv", [{**ROWS[0], "answer_start": "x"}], "line 2: answer_start is 'x'; it must be a whole number"),
+        ("a.csv", [{**ROWS[0], "is_impossible": "x"}], "line 2: is_impossible is 'x'; it must be true or false"),
+        ("a.csv", [{**ROWS[0], "answer_start": 99}], "line 2.*goes from character 99 to 109, beyond the context's 59"),
+        ("a.jsonl", [{**ROWS[0], "answer": 5}], "line 1: 'answer' is a whole number; expected \"answer\": a string"),
+        ("a.jsonl", [{**ROWS[0], "answers": "x"}], "line 1: 'answers' is a string; expected"),
+        ("a.jsonl", [{**ROWS[0], "answers": {"text": ["a"]}}], "line 1: answers must have as many in the list 'text'"),
+        ("a.jsonl", [{**ROWS[0], "answers": [{}]}], "line 1.* has no 'text'"),
+        ("a.jsonl", [{"question": "?"}], "line 1 has no 'context', only 'question'"),
+        ("a.jsonl", [[]], "line 1 is a list, expected an object with 'context'"),
+    ],
+)
+def test_mistakes(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read(write(tmp_path / name, content), training=True)
+
+
+def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for content, sentence in (
+        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but the header 2"),
+        ("", r"a\.csv has no column 'question', but nothing"),
+        ("question,context\n", r"a\.csv has no questions"),
+        ("question,context,context\na,b,c\n", r"a\.csv has columns of the same name"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InputError, match=sentence):
+            read(path, training=False)

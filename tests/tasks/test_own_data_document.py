@@ -1,0 +1,56 @@
+"""The examples of docs/own_data.md are read as it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from helpers.repository import REPOSITORY
+
+from bert_tf2.tasks.classification.data import DataConfig, open_data
+from bert_tf2.tasks.squad import examples
+from bert_tf2.tasks.tagging import conll, plain_text
+
+TEXT = (REPOSITORY / "docs" / "own_data.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+CSV, TSV, JSON_LINES, WORDS, SENTENCES, QUESTIONS, QUESTION_TABLE = [text for kind, text in BLOCKS if not kind]
+
+
+def write(folder: Path, name: str, content: str) -> str:
+    (folder / name).write_text(content, encoding="utf-8")
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.csv", CSV, "good movie, i loved it"),
+        (
+            "a.csv",
+            CSV.replace(",pos", ";pos").replace(",neg", ";neg").replace("text,", "text;"),
+            "good movie, i loved it",
+        ),
+        ("a.tsv", TSV, 'a "delight"'),
+        ("a.jsonl", JSON_LINES, "good movie"),
+        ("a.json", f"[{JSON_LINES}]", "good movie"),
+    ],
+)
+def test_texts_with_labels(tmp_path: Path, name: str, content: str, text: str) -> None:
+    labels = write(tmp_path, "labels.txt", "neg\npos\n")
+    config = DataConfig(str(tmp_path), train_file=write(tmp_path, name, content), labels_file=labels)
+    rows = open_data(config, training=True).examples("train")
+    assert rows.labels is not None
+    assert (rows.texts[0], rows.labels[0]) == (text, "pos")
+
+
+def test_words_and_sentences(tmp_path: Path) -> None:
+    found = conll.read(write(tmp_path, "a.conll", WORDS), 0, -1)
+    assert (found.words, found.tags) == (["Peter", "Blackburn", "ran"], ["B-PER", "I-PER", "O"])
+    path = write(tmp_path, "a.txt", SENTENCES)
+    assert plain_text.looks_like_text(path, 0)
+    assert plain_text.read(path).words == ["Peter", "Blackburn", "flew", "to", "Rome", "."]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.jsonl", QUESTIONS), ("a.csv", QUESTION_TABLE)])
+def test_questions(tmp_path: Path, name: str, content: str) -> None:
+    data = examples.read(write(tmp_path, name, content), training=True)
+    assert data.gold == {"q1": ("Peter",)}
