@@ -39,6 +39,8 @@ class BertClassifier(BertWithLabels):
       InputError: there are no labels, or there is no such problem type.
     """
 
+    ARCHITECTURE = "BertForSequenceClassification"
+
     def __init__(
         self,
         config: BertConfig,

@@ -1,5 +1,7 @@
 """What all models of this package are as Keras models: how they are configured, frozen, saved and loaded."""
 
+import importlib
+import os
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
@@ -9,6 +11,7 @@ import tensorflow as tf
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.layers import refuse_quantization
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 INPUT_IDS, INPUT_MASK, SEGMENT_IDS = "input_ids", "input_mask", "segment_ids"
 
@@ -29,6 +32,11 @@ class BertBase(keras.Model):
     Raises:
       InputError: the config is of a model that is larger than this machine's memory.
     """
+
+    ARCHITECTURE = "BertModel"
+    """The class of transformers that has the same heads."""
+    TRAINS_POOLER = True
+    """Whether gradients reach the pooler."""
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -70,6 +78,37 @@ class BertBase(keras.Model):
                 layer.trainable = False
         return model
 
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+        """A model with trained weights.
+
+        Args:
+          path: what `--init_checkpoint` takes: a checkpoint or directory of the original BERT, the output directory of
+            a training here, or a Hugging Face directory on this machine.
+          **options: of the class, without `config`. `labels` and `problem_type` are by default what the directory
+            says; with others a new head starts at random.
+
+        Raises:
+          InputError: there is no such model, it cannot be read, or it says nothing of labels.
+        """
+        return importlib.import_module("bert_tf2.pretrained_models").load_model(cls, os.fspath(path), options)
+
+    def save_pretrained(
+        self, path: str | os.PathLike[str], format: str = "google", tokenizer: FullTokenizer | None = None
+    ) -> None:
+        """Writes a directory that `from_pretrained` and the scripts read; it appears when it is complete.
+
+        Args:
+          path: of a new or an empty directory.
+          format: "google", a checkpoint with `bert_config.json`; or "huggingface", as transformers has it.
+          tokenizer: the model's, whose vocabulary and case are written, too.
+
+        Raises:
+          InputError: there is no such format, something is at `path`, or the vocabulary is not the model's.
+          OSError: the directory cannot be written.
+        """
+        importlib.import_module("bert_tf2.pretrained_models").save_model(self, os.fspath(path), format, tokenizer)
+
     def quantize(self, *_: Any, **__: Any) -> NoReturn:
         """Refused; see `layers.refuse_quantization`."""
         refuse_quantization()
@@ -97,7 +136,7 @@ def features(inputs: Any, also: tuple[str, ...] = ()) -> dict[str, tf.Tensor]:
         if unknown or INPUT_IDS not in inputs:
             what = f"have {unknown[0]!r}, which the model does not take" if unknown else f"lack {INPUT_IDS!r}"
             raise InputError(f"The inputs {what}; expected {INPUT_IDS!r} and any of {', '.join(map(repr, names[1:]))}.")
-        found = {_OTHER_NAMES.get(name, name): value for name, value in inputs.items()}
+        found: dict[str, Any] = {_OTHER_NAMES.get(name, name): value for name, value in inputs.items()}
     elif isinstance(inputs, (tuple, list)):
         if not 1 <= len(inputs) <= len(names):
             raise InputError(f"The inputs are {len(inputs)} arrays; expected 1 to {len(names)}: {', '.join(names)}.")

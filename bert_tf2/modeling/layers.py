@@ -46,8 +46,8 @@ def refuse_quantization() -> NoReturn:
       InputError: always.
     """
     raise InputError(
-        "BERT's layers have no quantized form in Keras; export the model with export_model.py --format=onnx and "
-        "quantize the ONNX file with onnxruntime, or compute in bfloat16 with dtype='mixed_bfloat16'."
+        "BERT's layers have no quantized form in Keras; export the model with export_model.py --format=onnx "
+        "--quantize=int8, or compute in bfloat16 with dtype='mixed_bfloat16'."
     )
 
 

@@ -35,7 +35,8 @@ class BertMaskedLM(BertWithHead):
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
 
-    _with_next_sentence = _trains_pooler = False
+    ARCHITECTURE = "BertForMaskedLM"
+    _with_next_sentence = TRAINS_POOLER = False
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(config, recompute, **options)
@@ -110,7 +111,8 @@ class BertForPreTraining(BertMaskedLM):
     first; 1, it is a random one.
     """
 
-    _with_next_sentence = _trains_pooler = True
+    ARCHITECTURE = "BertForPreTraining"
+    _with_next_sentence = TRAINS_POOLER = True
 
     def call(
         self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None

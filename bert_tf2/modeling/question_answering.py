@@ -63,7 +63,8 @@ class BertForQuestionAnswering(BertWithHead):
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
 
-    _trains_pooler = False
+    ARCHITECTURE = "BertForQuestionAnswering"
+    TRAINS_POOLER = False
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(config, recompute, **options)

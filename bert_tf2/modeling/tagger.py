@@ -38,7 +38,8 @@ class BertTagger(BertWithLabels):
       InputError: there are no labels.
     """
 
-    _trains_pooler = False
+    ARCHITECTURE = "BertForTokenClassification"
+    TRAINS_POOLER = False
 
     def __init__(
         self, config: BertConfig, labels: int | Sequence[str], recompute: bool = False, **options: Any

@@ -22,14 +22,12 @@ class BertWithHead(BertBase):
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
 
-    _trains_pooler = True
-
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
         super().__init__(config, recompute, **options)
         self.bert = BertModel(config, recompute, dtype=self.dtype_policy)
 
     def _complete(self) -> None:
-        self.bert.pooler.trainable = self._trains_pooler
+        self.bert.pooler.trainable = self.TRAINS_POOLER
         super()._complete()
 
     def _heads(self) -> list[Any]:
