@@ -136,7 +136,7 @@ def features(inputs: Any, also: tuple[str, ...] = ()) -> dict[str, tf.Tensor]:
         if unknown or INPUT_IDS not in inputs:
             what = f"have {unknown[0]!r}, which the model does not take" if unknown else f"lack {INPUT_IDS!r}"
             raise InputError(f"The inputs {what}; expected {INPUT_IDS!r} and any of {', '.join(map(repr, names[1:]))}.")
-        found: dict[str, Any] = {_OTHER_NAMES.get(name, name): value for name, value in inputs.items()}
+        found: dict[str, Any] = {str(_OTHER_NAMES.get(name, name)): value for name, value in inputs.items()}
     elif isinstance(inputs, (tuple, list)):
         if not 1 <= len(inputs) <= len(names):
             raise InputError(f"The inputs are {len(inputs)} arrays; expected 1 to {len(names)}: {', '.join(names)}.")

@@ -108,7 +108,8 @@ class TaggingModel:
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores of each position of a batch with `input_ids` and `input_mask`: float32 `[B*S, L]`."""
-        return self.network.logits(batch, dropout_seed, self._skip_padding)
+        single = {name: batch[name] for name in ("input_ids", "input_mask")}  # segment, whatever the batch says
+        return self.network.logits(single, dropout_seed, self._skip_padding)
 
     def losses(self, logits: tf.Tensor, batch: Batch) -> tf.Tensor:
         """The cross-entropy of each position, 0 where no word begins.
