@@ -18,7 +18,7 @@ from bert_tf2.modeling.encoder import BertModel, EncoderLayer
 from bert_tf2.modeling.keras_model import BertBase
 from bert_tf2.modeling.pretraining import BertForPreTraining, BertMaskedLM
 from bert_tf2.modeling.question_answering import BertForQuestionAnswering, SpanHead
-from bert_tf2.modeling.tagger import BertTagger
+from bert_tf2.modeling.tagger import BertTagger, TaggingModel
 from bert_tf2.training.optimizers import make_optimizer
 
 CONFIG = BertConfig(**TINY_CONFIG)
@@ -296,3 +296,10 @@ def test_labels_have_names_or_none() -> None:
     assert BertTagger(CONFIG, ["O", "B"]).labels == ("O", "B")
     assert BertTagger(CONFIG, 2).labels == ()
     assert issubclass(BertTagger, BertBase)
+
+
+def test_a_tagger_in_the_loop_has_one_segment() -> None:
+    task = TaggingModel(CONFIG, 3)
+    batch = {name: tf.constant(array) for name, array in INPUTS.items()}
+    np.testing.assert_array_equal(task.logits(batch), task.logits({**batch, "segment_ids": tf.zeros_like(IDS)}))
+    assert np.abs(task.network(INPUTS) - tf.reshape(task.logits(batch), (ROWS, LENGTH, 3))).max() > 1e-6
