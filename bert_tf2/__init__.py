@@ -9,8 +9,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BasicTokenizer",
+    "BertClassifier",
     "BertConfig",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertMaskedLM",
     "BertModel",
+    "BertTagger",
     "FullTokenizer",
     "InputError",
     "WordpieceTokenizer",
@@ -20,8 +25,13 @@ __getattr__, __dir__ = lazy_exports.attach(
     __name__,
     {
         "BasicTokenizer": "bert_tf2.tokenization.wordpiece",
+        "BertClassifier": "bert_tf2.modeling.classifier",
         "BertConfig": "bert_tf2.configs.model",
+        "BertForPreTraining": "bert_tf2.modeling.pretraining",
+        "BertForQuestionAnswering": "bert_tf2.modeling.question_answering",
+        "BertMaskedLM": "bert_tf2.modeling.pretraining",
         "BertModel": "bert_tf2.modeling.encoder",
+        "BertTagger": "bert_tf2.modeling.tagger",
         "FullTokenizer": "bert_tf2.tokenization.wordpiece",
         "InputError": "bert_tf2.errors",
         "WordpieceTokenizer": "bert_tf2.tokenization.wordpiece",

@@ -67,8 +67,13 @@ def test_tests_mirror_the_packages() -> None:
 def test_exported_names() -> None:
     assert bert_tf2.__all__ == [
         "BasicTokenizer",
+        "BertClassifier",
         "BertConfig",
+        "BertForPreTraining",
+        "BertForQuestionAnswering",
+        "BertMaskedLM",
         "BertModel",
+        "BertTagger",
         "FullTokenizer",
         "InputError",
         "WordpieceTokenizer",

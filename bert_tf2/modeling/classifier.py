@@ -5,20 +5,86 @@ Shapes: `B` batch, `L` labels. Follows google-research/bert `run_classifier.py`.
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from bert_tf2.configs.choices import ProblemType
+from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads
+from bert_tf2.errors import InputError
+from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
+from bert_tf2.modeling.with_head import BertWithLabels
 
 LABELS = "label_ids"
 
 
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertClassifier(BertWithLabels):
+    """Scores of each label of a text or pair, from the first position: a Keras model.
+
+    Called on `keras_model.features`, it returns logits, float32 `[B, L]`: compile it with a loss that has
+    `from_logits=True`.
+
+    Args:
+      config: the encoder's sizes.
+      labels: their names in the order of their ids, or how many they are, `L`; 1 for regression.
+      problem_type: see `metrics.PROBLEM_TYPES`; it says what the scores are, and is kept with the model.
+      recompute: see `encoder.BertModel`.
+      **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Raises:
+      InputError: there are no labels, or there is no such problem type.
+    """
+
+    ARCHITECTURE = "BertForSequenceClassification"
+
+    def __init__(
+        self,
+        config: BertConfig,
+        labels: int | Sequence[str],
+        problem_type: ProblemType = "single_label",
+        recompute: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(config, labels, recompute, **options)
+        if problem_type not in PROBLEM_TYPES:
+            raise InputError(f"problem_type={problem_type!r}; choose one of {', '.join(PROBLEM_TYPES)}.")
+        self.problem_type = problem_type
+        self.classifier = heads.ClassifierHead(
+            config, self.number_of_labels, name="classifier", dtype=self.dtype_policy
+        )
+        self._complete()
+
+    def _heads(self) -> list[Any]:
+        return [self.classifier]
+
+    def get_config(self) -> dict[str, Any]:
+        """For Keras's serialisation."""
+        return {**super().get_config(), "problem_type": self.problem_type}
+
+    def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`keras_model.features -> float32 [B, L]`; for `dropout_seed` see `encoder.BertModel.call`."""
+        return self.logits(features(inputs), layers.seed_of_call(training, dropout_seed))
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False) -> tf.Tensor:
+        """Scores of a batch with `input_ids`, `input_mask` and `segment_ids`: float32 `[B, L]`."""
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            batch["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+            output_positions=tf.zeros_like(batch["input_ids"][:, :1]),
+            skip_padding=skip_padding,
+        )
+        return self.classifier(outputs.pooled_output, dropout_seed)
+
+
 class ClassificationModel:
-    """The encoder with a classifier on it: a `task_model.Task`.
+    """A classifier and its losses: a `task_model.Task`.
 
     Its loss is a mean over rows: of the cross-entropy for a single label, of the mean cross-entropy of each label for
     several, of the squared error for regression.
@@ -41,8 +107,8 @@ class ClassificationModel:
         recompute: bool = False,
         skip_padding: bool = False,
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute)
-        self.classifier = heads.ClassifierHead(config, outputs, name="classifier")
+        self.network = BertClassifier(config, outputs, problem_type, recompute)
+        self.bert, self.classifier = self.network.bert, self.network.classifier
         self._problem_type = problem_type
         self._skip_padding = skip_padding
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
@@ -55,20 +121,11 @@ class ClassificationModel:
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
         """All variables, by Google's names."""
-        return {**self.bert.named_variables(), **self.classifier.named_variables()}
+        return self.network.named_variables()
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores of a batch with `input_ids`, `input_mask` and `segment_ids`: float32 `[B, L]`."""
-        outputs = self.bert(
-            batch["input_ids"],
-            batch["input_mask"],
-            batch["segment_ids"],
-            training=dropout_seed is not None,
-            dropout_seed=dropout_seed,
-            output_positions=tf.zeros_like(batch["input_ids"][:, :1]),
-            skip_padding=self._skip_padding,
-        )
-        return self.classifier(outputs.pooled_output, dropout_seed)
+        return self.network.logits(batch, dropout_seed, self._skip_padding)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """How much the rows of the batch count in all."""

@@ -7,8 +7,8 @@ on the scores of padding.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -16,7 +16,17 @@ import tensorflow as tf
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import fused_ops, unpadded
-from bert_tf2.modeling.layers import Dense, Embeddings, LayerNorm, dropout_mask, flat_positions, fuses
+from bert_tf2.modeling.keras_model import INPUT_IDS, INPUT_MASK, SEGMENT_IDS, BertBase, features
+from bert_tf2.modeling.layers import (
+    ConfiguredLayer,
+    Dense,
+    Embeddings,
+    LayerNorm,
+    dropout_mask,
+    flat_positions,
+    fuses,
+    seed_of_call,
+)
 from bert_tf2.modeling.unpadded import Places
 
 PADDING_SCORE = -10000.0
@@ -41,7 +51,8 @@ class BertOutputs(NamedTuple):
     pooled_output: tf.Tensor
 
 
-class EncoderLayer(keras.layers.Layer):
+@keras.saving.register_keras_serializable("bert_tf2")
+class EncoderLayer(ConfiguredLayer):
     """One Transformer layer: self-attention and feed-forward, each with a residual and a LayerNorm behind it.
 
     Args:
@@ -50,20 +61,26 @@ class EncoderLayer(keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, site: int, **options: Any) -> None:
-        super().__init__(**{"autocast": False, **options})  # the score bias stays float32; the sublayers cast
-        self.config, self.site = config, site
+        super().__init__(config, **{"autocast": False, **options})  # the score bias stays float32; the sublayers cast
+        self.site = site
         hidden, stddev = config.hidden_size, config.initializer_range
         # Named, for else Keras would number the layers of a process, and the order in which TensorFlow adds gradients
         # depends on names: a second model would differ from the first in the last bit.
-        self.query = Dense(hidden, hidden, stddev, name="query")
-        self.key = Dense(hidden, hidden, stddev, name="key")
-        self.value = Dense(hidden, hidden, stddev, name="value")
-        self.attention_output = Dense(hidden, hidden, stddev, name="attention_output")
-        self.attention_norm = LayerNorm(hidden, name="attention_norm")
-        self.intermediate = Dense(hidden, config.intermediate_size, stddev, config.hidden_act, name="intermediate")
-        self.output_dense = Dense(config.intermediate_size, hidden, stddev, name="output")
-        self.output_norm = LayerNorm(hidden, name="output_norm")
+        inner: dict[str, Any] = {"dtype": self.dtype_policy}
+        self.query = Dense(hidden, hidden, stddev, name="query", **inner)
+        self.key = Dense(hidden, hidden, stddev, name="key", **inner)
+        self.value = Dense(hidden, hidden, stddev, name="value", **inner)
+        self.attention_output = Dense(hidden, hidden, stddev, name="attention_output", **inner)
+        self.attention_norm = LayerNorm(hidden, name="attention_norm", **inner)
+        wide, activation = config.intermediate_size, config.hidden_act
+        self.intermediate = Dense(hidden, wide, stddev, activation, name="intermediate", **inner)
+        self.output_dense = Dense(wide, hidden, stddev, name="output", **inner)
+        self.output_norm = LayerNorm(hidden, name="output_norm", **inner)
         self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """For Keras's serialisation."""
+        return {**super().get_config(), "site": self.site}
 
     def call(
         self,
@@ -156,7 +173,7 @@ class EncoderLayer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
-class BertModel(keras.Model):
+class BertModel(BertBase):
     """The encoder: token ids to hidden states, a Keras 3 model.
 
     All variables exist as soon as the model does. They start from a truncated normal of `initializer_range`, biases
@@ -170,14 +187,14 @@ class BertModel(keras.Model):
     """
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
-        super().__init__(**{"name": "bert", **options})
-        config.check_memory()
-        self.config, self.recompute = config, recompute
-        self.embeddings = Embeddings(config, name="embeddings")
+        super().__init__(config, recompute, **{"name": "bert", **options})
+        inner: dict[str, Any] = {"dtype": self.dtype_policy}
+        self.embeddings = Embeddings(config, name="embeddings", **inner)
         layers = range(config.num_hidden_layers)
-        self.encoder = [EncoderLayer(config, site=1 + 3 * index, name=f"layer_{index}") for index in layers]
-        self.pooler = Dense(config.hidden_size, config.hidden_size, config.initializer_range, "tanh", name="pooler")
-        self.built = True
+        self.encoder = [EncoderLayer(config, site=1 + 3 * index, name=f"layer_{index}", **inner) for index in layers]
+        hidden, stddev = config.hidden_size, config.initializer_range
+        self.pooler = Dense(hidden, hidden, stddev, "tanh", name="pooler", **inner)
+        self._complete()
 
     @property
     def embedding_table(self) -> keras.Variable:
@@ -186,7 +203,7 @@ class BertModel(keras.Model):
 
     def call(
         self,
-        input_ids: tf.Tensor,
+        input_ids: Any,
         input_mask: tf.Tensor | None = None,
         token_type_ids: tf.Tensor | None = None,
         training: bool = False,
@@ -199,7 +216,8 @@ class BertModel(keras.Model):
         """Encodes a batch.
 
         Args:
-          input_ids: int `[B, S]`, indices into the vocabulary.
+          input_ids: int `[B, S]`, indices into the vocabulary; or, instead of all tensors among the arguments, a tuple
+            or a dictionary of them (`keras_model.features`).
           input_mask: int or bool `[B, S]`, 0 at padding; all ones by default.
           token_type_ids: int `[B, S]`, segment of each position; all zeros by default.
           training: whether to apply dropout.
@@ -215,15 +233,17 @@ class BertModel(keras.Model):
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
         """
+        if isinstance(input_ids, (Mapping, tuple, list)):
+            given = features(input_ids, ("position_ids", "sequence_ids", "output_positions"))
+            input_ids, input_mask, token_type_ids = given[INPUT_IDS], given[INPUT_MASK], given[SEGMENT_IDS]
+            position_ids, sequence_ids = given.get("position_ids"), given.get("sequence_ids")
+            output_positions = given.get("output_positions")
         # Keras rebuilds the models that it loads with placeholders of floats.
         input_ids, token_type_ids, position_ids, sequence_ids, output_positions = (
             None if values is None else tf.cast(values, tf.int32)
             for values in (input_ids, token_type_ids, position_ids, sequence_ids, output_positions)
         )
-        if not training:
-            dropout_seed = None
-        elif dropout_seed is None:
-            dropout_seed = tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
+        dropout_seed = seed_of_call(training, dropout_seed)
         self._check_length(input_ids.shape[1])
         places = None
         if skip_padding and input_mask is not None and sequence_ids is None:
@@ -305,12 +325,3 @@ class BertModel(keras.Model):
         for index, layer in enumerate(self.encoder):
             named |= layer.named_variables(f"bert/encoder/layer_{index}")
         return named | self.pooler.named_variables("bert/pooler/dense")
-
-    def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation."""
-        return {**super().get_config(), "config": self.config.to_dict(), "recompute": self.recompute}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """For Keras's serialisation."""
-        return cls(**{**config, "config": BertConfig.from_dict(config["config"])})

@@ -14,20 +14,30 @@ import tensorflow as tf
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.modeling import fused_ops
-from bert_tf2.modeling.layers import MAX_DROPOUT_SITES, Dense, LayerNorm, dropout, flat_positions, truncated_normal
+from bert_tf2.modeling.layers import (
+    MAX_DROPOUT_SITES,
+    ConfiguredLayer,
+    Dense,
+    LayerNorm,
+    dropout,
+    flat_positions,
+    truncated_normal,
+)
 
 # The original's rate, whatever the encoder's is.
 _CLASSIFIER_DROPOUT = 0.1
 
 
-class MaskedLMHead(keras.layers.Layer):
+@keras.saving.register_keras_serializable("bert_tf2")
+class MaskedLMHead(ConfiguredLayer):
     """Scores of every piece at the masked positions: dense, activation, LayerNorm, tied embeddings, bias."""
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(config, **options)
         hidden = config.hidden_size
-        self.transform = Dense(hidden, hidden, config.initializer_range, config.hidden_act, name="transform")
-        self.layer_norm = LayerNorm(hidden, name="layer_norm")
+        inner: dict[str, Any] = {"dtype": self.dtype_policy}
+        self.transform = Dense(hidden, hidden, config.initializer_range, config.hidden_act, name="transform", **inner)
+        self.layer_norm = LayerNorm(hidden, name="layer_norm", **inner)
         # In float32 under every policy: it is added to float32 scores.
         self.output_bias = self.add_weight(
             name="output_bias", shape=(config.vocab_size,), initializer="zeros", autocast=False
@@ -82,11 +92,12 @@ class MaskedLMHead(keras.layers.Layer):
         }
 
 
-class NextSentenceHead(keras.layers.Layer):
+@keras.saving.register_keras_serializable("bert_tf2")
+class NextSentenceHead(ConfiguredLayer):
     """Two scores: 0, the second segment follows the first; 1, it is a random one."""
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(config, **options)
         self.output_weights = self.add_weight(
             name="output_weights",
             shape=(2, config.hidden_size),
@@ -108,7 +119,8 @@ class NextSentenceHead(keras.layers.Layer):
         }
 
 
-class ClassifierHead(keras.layers.Layer):
+@keras.saving.register_keras_serializable("bert_tf2")
+class ClassifierHead(ConfiguredLayer):
     """Scores of each label of a text, from the pooled first position; as in the original's `run_classifier.py`.
 
     A tagger's head is the same, for each position by itself.
@@ -119,12 +131,17 @@ class ClassifierHead(keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, outputs: int, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(config, **options)
+        self.outputs = outputs
         self.output_weights = self.add_weight(
             name="output_weights", shape=(outputs, config.hidden_size), initializer=truncated_normal(0.02)
         )
         self.output_bias = self.add_weight(name="output_bias", shape=(outputs,), initializer="zeros", autocast=False)
         self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """For Keras's serialisation."""
+        return {**super().get_config(), "outputs": self.outputs}
 
     def call(self, pooled_output: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """`pooled_output [B, H] -> float32 [B, L]`; dropout where there is a seed."""

@@ -4,12 +4,13 @@ Shapes: `B` batch, `S` sequence, `H` hidden, `R` rows.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
 from bert_tf2.modeling import fused_ops
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -38,6 +39,28 @@ def dropout_mask(rate: float, seed: tf.Tensor | None, site: int) -> tuple[tf.Ten
     return fused_ops.mask_seed(seed, site), 0.0 if seed is None else rate
 
 
+def refuse_quantization() -> NoReturn:
+    """What `quantize` does here.
+
+    Raises:
+      InputError: always.
+    """
+    raise InputError(
+        "BERT's layers have no quantized form in Keras; export the model with export_model.py --format=onnx "
+        "--quantize=int8, or compute in bfloat16 with dtype='mixed_bfloat16'."
+    )
+
+
+def seed_of_call(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
+    """What all dropout masks of a model's call follow from, int64 `[2]`: `seed`, or drawn anew if it is None.
+
+    None if the model is not in training.
+    """
+    if not training:
+        return None
+    return tf.random.uniform([2], maxval=2**62, dtype=tf.int64) if seed is None else seed
+
+
 # Dropout sites of one step are numbered below this; `training` leaves that much room between two steps' seeds.
 MAX_DROPOUT_SITES = 1024
 
@@ -50,6 +73,7 @@ def fuses(config: BertConfig, dropout_seed: tf.Tensor | None) -> bool:
     return dropout_seed is not None and config.hidden_size >= _LEAST_FUSED_SIZE
 
 
+@keras.saving.register_keras_serializable("bert_tf2")
 class Dense(keras.layers.Layer):
     """`activation(x @ kernel + bias)` on a matrix.
 
@@ -75,11 +99,16 @@ class Dense(keras.layers.Layer):
         """`x @ kernel`: without bias and activation, in the type of `x`."""
         return fused_ops.matmul(x, tf.cast(self.kernel, x.dtype))
 
+    def quantize(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused, so that no model around this layer is quantized in part; see `refuse_quantization`."""
+        refuse_quantization()
+
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
         """`{prefix/kernel, prefix/bias}`."""
         return {f"{prefix}/kernel": self.kernel, f"{prefix}/bias": self.bias}
 
 
+@keras.saving.register_keras_serializable("bert_tf2")
 class LayerNorm(keras.layers.Layer):
     """Layer normalisation over the last axis (Ba et al. 2016), in float32, epsilon 1e-12."""
 
@@ -98,12 +127,34 @@ class LayerNorm(keras.layers.Layer):
         return {f"{prefix}/gamma": self.gamma, f"{prefix}/beta": self.beta}
 
 
-class Embeddings(keras.layers.Layer):
-    """Word, position and segment embeddings, their sum normalised."""
+class ConfiguredLayer(keras.layers.Layer):
+    """A layer whose sizes are those of a `BertConfig`; layers inside it get its precision.
+
+    Args:
+      config: the model's.
+      **options: of `keras.layers.Layer`.
+    """
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
         super().__init__(**options)
         self.config = config
+
+    def get_config(self) -> dict[str, Any]:
+        """For Keras's serialisation."""
+        return {**super().get_config(), "config": self.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """For Keras's serialisation."""
+        return cls(**{**config, "config": BertConfig.from_dict(config["config"])})
+
+
+@keras.saving.register_keras_serializable("bert_tf2")
+class Embeddings(ConfiguredLayer):
+    """Word, position and segment embeddings, their sum normalised."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(config, **options)
 
         def table(name: str, rows: int) -> keras.Variable:
             shape = (rows, config.hidden_size)
@@ -113,7 +164,7 @@ class Embeddings(keras.layers.Layer):
         self.word_embeddings = table("word_embeddings", config.vocab_size)
         self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
         self.token_type_embeddings = table("token_type_embeddings", config.type_vocab_size)
-        self.layer_norm = LayerNorm(config.hidden_size, name="layer_norm")
+        self.layer_norm = LayerNorm(config.hidden_size, name="layer_norm", dtype=self.dtype_policy)
         self.built = True
 
     def call(

@@ -5,60 +5,78 @@ Shapes: `B` batch, `P` predictions, `V` vocabulary. Follows google-research/bert
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads, layers
+from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
+from bert_tf2.modeling.with_head import BertWithHead
 
+MASKED_POSITIONS = "masked_lm_positions"
 # The original divides the masked-LM loss by the sum of the weights plus this.
 _MASKED_LM_WEIGHT_EPSILON = 1e-5
 
 
-class PretrainingModel:
-    """The encoder with one head or both, and their losses: a `task_model.Task`.
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertMaskedLM(BertWithHead):
+    """Scores of every piece at the masked positions: a Keras model.
+
+    Called on `keras_model.features`, with `masked_lm_positions` int `[B, P]` or without, it returns logits, float32
+    `[B, P, V]`, or `[B, S, V]` for all positions: compile it with a loss that has `from_logits=True`. No gradient
+    reaches the pooler.
 
     Args:
       config: the encoder's sizes.
-      with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
-        as it is.
       recompute: see `encoder.BertModel`.
+      **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
 
-    def __init__(self, config: BertConfig, with_next_sentence: bool = True, recompute: bool = False) -> None:
-        self.bert = encoder.BertModel(config, recompute)
-        self.masked_lm = heads.MaskedLMHead(config, name="masked_lm")
-        self.next_sentence = heads.NextSentenceHead(config, name="next_sentence") if with_next_sentence else None
+    ARCHITECTURE = "BertForMaskedLM"
+    _with_next_sentence = TRAINS_POOLER = False
 
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """Of the tasks that there are."""
-        masked_lm = ("masked_lm_loss", "masked_lm_accuracy")
-        return (*masked_lm, "next_sentence_loss", "next_sentence_accuracy") if self.next_sentence else masked_lm
+    def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
+        super().__init__(config, recompute, **options)
+        inner: dict[str, Any] = {"dtype": self.dtype_policy}
+        self.masked_lm = heads.MaskedLMHead(config, name="masked_lm", **inner)
+        self.next_sentence: heads.NextSentenceHead | None = None
+        if self._with_next_sentence:
+            self.next_sentence = heads.NextSentenceHead(config, name="next_sentence", **inner)
+        self._complete()
 
-    @functools.cached_property
-    def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by Google's names."""
-        return {
-            **self.bert.named_variables(),
-            **self.masked_lm.named_variables(),
-            **(self.next_sentence.named_variables() if self.next_sentence else {}),
-        }
+    def _heads(self) -> list[Any]:
+        return [self.masked_lm, *([self.next_sentence] if self.next_sentence else [])]
 
-    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> Any:
+        """`keras_model.features` to logits; for `dropout_seed` see `encoder.BertModel.call`."""
+        return self._scores(inputs, training, dropout_seed)[0]
+
+    def _scores(
+        self, inputs: Any, training: bool, dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        batch = features(inputs, (MASKED_POSITIONS,))
+        if MASKED_POSITIONS not in batch:
+            shape = tf.shape(batch["input_ids"])
+            batch[MASKED_POSITIONS] = tf.broadcast_to(tf.range(shape[1]), shape)
+        masked_lm, next_sentence = self.logits(batch, layers.seed_of_call(training, dropout_seed))
+        places = tf.unstack(tf.shape(batch[MASKED_POSITIONS]))
+        return tf.reshape(masked_lm, [*places, self.config.vocab_size]), next_sentence
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_features`.
 
         Returns:
           Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` (`[B*Q, 2]` for packed rows) or
           None.
         """
-        masked, first = self._encoded(batch, dropout_seed)
+        masked, first = self.encoded(batch, dropout_seed)
         masked_lm = self.masked_lm.logits(_as_matrix(masked), tf.convert_to_tensor(self.bert.embedding_table))
-        return masked_lm, self._next_sentence_logits(first)
+        return masked_lm, self.next_sentence_logits(first)
 
-    def _encoded(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def encoded(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Hidden states at the masked positions, `[B, P, H]`, and at the start of each sequence, `[B, 1 or Q, H]`.
 
         The last layer is computed at these positions alone.
@@ -78,10 +96,65 @@ class PretrainingModel:
         sequences = tf.shape(starts)[1] if starts.shape[1] is None else starts.shape[1]
         return outputs.sequence_output[:, sequences:], outputs.sequence_output[:, :sequences]
 
-    def _next_sentence_logits(self, first: tf.Tensor) -> tf.Tensor | None:
+    def next_sentence_logits(self, first: tf.Tensor) -> tf.Tensor | None:
+        """Of the hidden states at starts of sequences, `[B, Q, H]`: float32 `[B*Q, 2]`; None without that head."""
         if self.next_sentence is None:
             return None
         return self.next_sentence(self.bert.pooler(_as_matrix(first)))
+
+
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertForPreTraining(BertMaskedLM):
+    """`BertMaskedLM` with the next-sentence head besides, as BERT was pre-trained: a Keras model.
+
+    It returns a dictionary of `masked_lm` and `next_sentence`, float32 `[B, 2]`: 0, the second segment follows the
+    first; 1, it is a random one.
+    """
+
+    ARCHITECTURE = "BertForPreTraining"
+    _with_next_sentence = TRAINS_POOLER = True
+
+    def call(
+        self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor | None]:
+        """`keras_model.features` to logits; for `dropout_seed` see `encoder.BertModel.call`."""
+        masked_lm, next_sentence = self._scores(inputs, training, dropout_seed)
+        return {"masked_lm": masked_lm, "next_sentence": next_sentence}
+
+
+class PretrainingModel:
+    """A pre-training model with one head or both, and their losses: a `task_model.Task`.
+
+    Args:
+      config: the encoder's sizes.
+      with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
+        as it is.
+      recompute: see `encoder.BertModel`.
+    """
+
+    def __init__(self, config: BertConfig, with_next_sentence: bool = True, recompute: bool = False) -> None:
+        self.network = (BertForPreTraining if with_next_sentence else BertMaskedLM)(config, recompute)
+        self.bert, self.masked_lm, self.next_sentence = (
+            self.network.bert,
+            self.network.masked_lm,
+            self.network.next_sentence,
+        )
+        self.bert.pooler.trainable = True  # in a training here it has its slots, as in the original
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Of the tasks that there are."""
+        masked_lm = ("masked_lm_loss", "masked_lm_accuracy")
+        return (*masked_lm, "next_sentence_loss", "next_sentence_accuracy") if self.next_sentence else masked_lm
+
+    @functools.cached_property
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """All variables, by Google's names."""
+        return self.network.named_variables()
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """See `BertMaskedLM.logits`."""
+        return self.network.logits(batch, dropout_seed)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Sum of the prediction weights, and number of examples."""
@@ -94,7 +167,7 @@ class PretrainingModel:
         self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, dict[str, Weighted]]:
         """Masked-LM loss, plus next-sentence loss where there is that head; see `task_model.Task.loss`."""
-        masked, first = self._encoded(batch, dropout_seed)
+        masked, first = self.network.encoded(batch, dropout_seed)
         masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
         masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
         losses, right = self.masked_lm.losses(
@@ -107,7 +180,7 @@ class PretrainingModel:
         masked_weight = tf.reduce_sum(masked_weights)
         loss = masked_lm / (loss_weights["masked_lm"] + _MASKED_LM_WEIGHT_EPSILON)
         metrics = {"masked_lm_loss": (masked_lm, masked_weight), "masked_lm_accuracy": (masked_right, masked_weight)}
-        next_sentence_logits = self._next_sentence_logits(first)
+        next_sentence_logits = self.network.next_sentence_logits(first)
         if next_sentence_logits is None:
             return loss, metrics
 

@@ -11,8 +11,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads, layers
+from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
+from bert_tf2.modeling.with_head import BertWithHead
 
 START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
@@ -21,11 +23,12 @@ NO_CANDIDATE_LOGIT = -1e30
 """Of a position that is no candidate for an answer: below all others, and finite, as the model's own logits must be."""
 
 
-class SpanHead(keras.layers.Layer):
+@keras.saving.register_keras_serializable("bert_tf2")
+class SpanHead(layers.ConfiguredLayer):
     """Two scores for each token: that the answer begins with it, and that it ends with it."""
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(config, **options)
         self.output_weights = self.add_weight(
             name="output_weights", shape=(2, config.hidden_size), initializer=layers.truncated_normal(0.02)
         )
@@ -47,8 +50,52 @@ class SpanHead(keras.layers.Layer):
         return {"cls/squad/output_weights": self.output_weights, "cls/squad/output_bias": self.output_bias}
 
 
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertForQuestionAnswering(BertWithHead):
+    """Two scores for each position, that the answer begins and that it ends there: a Keras model.
+
+    Called on `keras_model.features`, it returns a dictionary of `start_logits` and `end_logits`, each float32 `[B, S]`:
+    compile it with a loss for each that has `from_logits=True`. No gradient reaches the pooler.
+
+    Args:
+      config: the encoder's sizes.
+      recompute: see `encoder.BertModel`.
+      **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+    """
+
+    ARCHITECTURE = "BertForQuestionAnswering"
+    TRAINS_POOLER = False
+
+    def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
+        super().__init__(config, recompute, **options)
+        self.span = SpanHead(config, name="span", dtype=self.dtype_policy)
+        self._complete()
+
+    def _heads(self) -> list[Any]:
+        return [self.span]
+
+    def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """`keras_model.features` to logits; for `dropout_seed` see `encoder.BertModel.call`."""
+        start, end = self.logits(features(inputs), layers.seed_of_call(training, dropout_seed))
+        return {START_LOGITS: start, END_LOGITS: end}
+
+    def logits(
+        self, batch: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Start and end scores of a batch with `input_ids`, `input_mask`, `segment_ids`: two float32 `[B, S]`."""
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            batch["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+            skip_padding=skip_padding,
+        )
+        return self.span(outputs.sequence_output)
+
+
 class SpanModel:
-    """The encoder with a span head on it: a `task_model.Task`.
+    """A model for question answering and its loss: a `task_model.Task`.
 
     Its loss is the mean over windows of half the cross-entropy of the answer's first token plus half that of its last
     one. Where a window has no answer, both are [CLS].
@@ -65,8 +112,9 @@ class SpanModel:
     def __init__(
         self, config: BertConfig, recompute: bool = False, over_padding: bool = True, skip_padding: bool = False
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute)
-        self.span = SpanHead(config, name="span")
+        self.network = BertForQuestionAnswering(config, recompute)
+        self.bert, self.span = self.network.bert, self.network.span
+        self.bert.pooler.trainable = True  # in a training here it has its slots, as in the original
         self._over_padding, self._skip_padding = over_padding, skip_padding
 
     @property
@@ -77,7 +125,7 @@ class SpanModel:
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
         """All variables, by Google's names. The pooler, without effect here, is among them, as in the original."""
-        return {**self.bert.named_variables(), **self.span.named_variables()}
+        return self.network.named_variables()
 
     def logits(
         self, batch: Batch, dropout_seed: tf.Tensor | None = None, of_padding: bool = True
@@ -92,15 +140,7 @@ class SpanModel:
         Returns:
           Two float32 `[B, S]`.
         """
-        outputs = self.bert(
-            batch["input_ids"],
-            batch["input_mask"],
-            batch["segment_ids"],
-            training=dropout_seed is not None,
-            dropout_seed=dropout_seed,
-            skip_padding=self._skip_padding and not of_padding,
-        )
-        return self.span(outputs.sequence_output)
+        return self.network.logits(batch, dropout_seed, self._skip_padding and not of_padding)
 
     def outputs(self, batch: Batch, size: int, with_padding: bool = False) -> dict[str, tf.Tensor]:
         """For prediction: logits of `size` positions, float32 `[B, size]`.

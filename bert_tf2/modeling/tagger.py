@@ -5,20 +5,74 @@ Shapes: `B` batch, `S` sequence, `H` hidden, `L` labels.
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads
+from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
+from bert_tf2.modeling.with_head import BertWithLabels
 
 TAGS = "tag_ids"
 """In a batch: 1 + the label of the word that begins at a position, 0 where none does; int32 `[B, S]`."""
 
 
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertTagger(BertWithLabels):
+    """Scores of each label of each position: a Keras model.
+
+    Called on `keras_model.features`, it returns logits, float32 `[B, S, L]`: compile it with a loss that has
+    `from_logits=True`, and leave positions without a label out by weights or `ignore_class`. No gradient reaches the
+    pooler.
+
+    Args:
+      config: the encoder's sizes.
+      labels: their names in the order of their ids, or how many they are, `L`.
+      recompute: see `encoder.BertModel`.
+      **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Raises:
+      InputError: there are no labels.
+    """
+
+    ARCHITECTURE = "BertForTokenClassification"
+    TRAINS_POOLER = False
+
+    def __init__(
+        self, config: BertConfig, labels: int | Sequence[str], recompute: bool = False, **options: Any
+    ) -> None:
+        super().__init__(config, labels, recompute, **options)
+        self.tagger = heads.ClassifierHead(config, self.number_of_labels, name="tagger", dtype=self.dtype_policy)
+        self._complete()
+
+    def _heads(self) -> list[Any]:
+        return [self.tagger]
+
+    def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`keras_model.features -> float32 [B, S, L]`; for `dropout_seed` see `encoder.BertModel.call`."""
+        batch = features(inputs)
+        flat = self.logits(batch, layers.seed_of_call(training, dropout_seed))
+        return tf.reshape(flat, [*tf.unstack(tf.shape(batch["input_ids"])), self.number_of_labels])
+
+    def logits(self, batch: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False) -> tf.Tensor:
+        """Scores of each position of a batch with `input_ids`, `input_mask` and, or not, `segment_ids`: `[B*S, L]`."""
+        outputs = self.bert(
+            batch["input_ids"],
+            batch["input_mask"],
+            batch.get("segment_ids"),
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+            skip_padding=skip_padding,
+        )
+        hidden = outputs.sequence_output
+        return self.tagger(tf.reshape(hidden, [-1, hidden.shape[2]]), dropout_seed)
+
+
 class TaggingModel:
-    """The encoder with a tagger on it: a `task_model.Task`.
+    """A tagger and its loss: a `task_model.Task`.
 
     Its loss is the mean cross-entropy over the first pieces of words. No gradient reaches the pooler, which stays as it
     is.
@@ -41,27 +95,21 @@ class TaggingModel:
         recompute: bool = False,
         skip_padding: bool = False,
     ) -> None:
-        self.bert = encoder.BertModel(config, recompute)
-        self.tagger = heads.ClassifierHead(config, labels, name="tagger")
+        self.network = BertTagger(config, labels, recompute)
+        self.bert, self.tagger = self.network.bert, self.network.tagger
+        self.bert.pooler.trainable = True  # in a training here it has its slots, as in the original
         self._skip_padding = skip_padding
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
 
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
         """All variables, by Google's names; the head's are a classifier's."""
-        return {**self.bert.named_variables(), **self.tagger.named_variables()}
+        return self.network.named_variables()
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores of each position of a batch with `input_ids` and `input_mask`: float32 `[B*S, L]`."""
-        outputs = self.bert(
-            batch["input_ids"],
-            batch["input_mask"],
-            training=dropout_seed is not None,
-            dropout_seed=dropout_seed,
-            skip_padding=self._skip_padding,
-        )
-        hidden = outputs.sequence_output
-        return self.tagger(tf.reshape(hidden, [-1, hidden.shape[2]]), dropout_seed)
+        single = {name: batch[name] for name in ("input_ids", "input_mask")}  # segment, whatever the batch says
+        return self.network.logits(single, dropout_seed, self._skip_padding)
 
     def losses(self, logits: tf.Tensor, batch: Batch) -> tf.Tensor:
         """The cross-entropy of each position, 0 where no word begins.

@@ -14,7 +14,7 @@ import functools
 import itertools
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class Ragged(NamedTuple):
     row_splits: np.ndarray
 
 
+def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
+    """Rows of ids as one array."""
+    splits = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=splits[1:])
+    return Ragged(np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(splits[-1])), splits)
+
+
 class _Memo(dict[Any, Any]):
     """A dict that computes what it lacks, and starts again from nothing when it has become large."""
 
@@ -84,6 +91,25 @@ class FastTokenizer:
           do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
         """
         self._set_up(load_vocab(vocab_file), do_lower_case)
+
+    @classmethod
+    def of_vocab(cls, vocab: dict[str, int], do_lower_case: bool) -> Self:
+        """A tokenizer of a vocabulary that has been read."""
+        tokenizer = cls.__new__(cls)
+        tokenizer._set_up(vocab, do_lower_case)
+        return tokenizer
+
+    def __call__(
+        self,
+        texts: str | Sequence[str],
+        pairs: str | Sequence[str] | None = None,
+        max_length: int | None = None,
+        pad_to_max_length: bool = False,
+    ) -> dict[str, Any]:
+        """A model's inputs; see `sequences.make_batch`."""
+        from bert_tf2.tokenization import sequences
+
+        return sequences.make_batch(self.encode_batch, self.vocab, texts, pairs, max_length, pad_to_max_length)
 
     def _set_up(self, vocab: dict[str, int], do_lower_case: bool) -> None:
         self.vocab = vocab

@@ -6,7 +6,6 @@ of this project (`build_vocab.py --type=sentencepiece`) or another's, as of ALBE
 
 import functools
 import hashlib
-import itertools
 import os
 import random
 import unicodedata
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf2.errors import InputError
-from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.fast_wordpiece import Ragged, ragged
 from bert_tf2.tokenization.subword_regularization import (
     UNKNOWN_ID,
     Piece,
@@ -126,6 +125,18 @@ class SentencePieceTokenizer:
         other._seed, other._state = seed, (*self._state[:-1], seed)
         return other
 
+    def __call__(
+        self,
+        texts: str | Sequence[str],
+        pairs: str | Sequence[str] | None = None,
+        max_length: int | None = None,
+        pad_to_max_length: bool = False,
+    ) -> dict[str, Any]:
+        """A model's inputs; see `sequences.make_batch`."""
+        from bert_tf2.tokenization import sequences
+
+        return sequences.make_batch(self.encode_batch, self.vocab, texts, pairs, max_length, pad_to_max_length)
+
     def tokenize(self, text: str | bytes) -> list[str]:
         """The pieces of the text, each in the vocabulary. Bytes are UTF-8, checked as in `convert_to_unicode`."""
         return [self.inv_vocab[index] for index in self.encode(text)]
@@ -143,10 +154,7 @@ class SentencePieceTokenizer:
         Returns:
           A row of ids for each text, in their order; `encode(text)` each.
         """
-        rows = self._rows(texts)
-        splits = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=splits[1:])
-        return Ragged(np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(splits[-1])), splits)
+        return ragged(self._rows(texts))
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """The ids of tokens; an unknown token raises `InputError`, it does not become `[UNK]`."""

@@ -3,12 +3,13 @@
 `S` is the sequence length, `N` a number of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import InputError
 from bert_tf2.tokenization.fast_wordpiece import Ragged
 from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS
 
@@ -79,6 +80,60 @@ def join_rows(first: Ragged, second: Ragged | None, max_seq_length: int, cls: in
         if text is not None:
             values[ranges(places, counts)] = text.values[ranges(text.row_splits[:-1], counts)]
     return JoinedRows(Ragged(values, row_splits), first_lengths, a + b + special)
+
+
+def make_batch(
+    encode_batch: Callable[[Sequence[str]], Ragged],
+    vocab: Mapping[str, int],
+    texts: str | Sequence[str],
+    pairs: str | Sequence[str] | None = None,
+    max_length: int | None = None,
+    pad_to_max_length: bool = False,
+) -> dict[str, NDArray[np.int32]]:
+    """Texts as a model's inputs, equal to what the scripts make of them.
+
+    Args:
+      encode_batch: a tokenizer's.
+      vocab: its vocabulary.
+      texts: one text, or N of them: a list, an array, a column of a data frame.
+      pairs: the second text of each, or None.
+      max_length: tokens of a row at most, special tokens included; the longer text of a pair is truncated first. None
+        truncates nothing.
+      pad_to_max_length: whether rows are padded to `max_length` instead of to the longest row.
+
+    Returns:
+      `input_ids`, `input_mask` (0 at padding) and `segment_ids` (1 for the second text), each int32 [N, S].
+
+    Raises:
+      InputError: something is not a text, there are more texts than second texts or fewer, or `max_length` has no room
+        for a token of each text.
+    """
+    first, second = _list_of(texts, "texts"), None if pairs is None else _list_of(pairs, "pairs")
+    if second is not None and len(first) != len(second):
+        raise InputError(f"There are {len(first)} texts and {len(second)} pairs; expected as many of both.")
+    least = SPECIAL_IN_TEXT + 1 if second is None else SPECIAL_IN_PAIR + 2
+    if max_length is not None and max_length < least:
+        raise InputError(f"max_length={max_length}; a token of each text and the special tokens need at least {least}.")
+    if max_length is None and pad_to_max_length:
+        raise InputError("pad_to_max_length=True needs max_length; give it, too.")
+    limit = np.iinfo(np.int32).max if max_length is None else max_length
+    encoded = None if second is None else encode_batch(second)
+    ids, first_lengths, _ = join_rows(encode_batch(first), encoded, limit, vocab[CLS], vocab[SEP])
+    lengths = np.diff(ids.row_splits)
+    positions = np.arange(limit if pad_to_max_length else max(lengths, default=0))
+    mask = positions < lengths[:, None]  # [N, S]
+    input_ids = np.zeros(mask.shape, np.int32)
+    input_ids[mask] = ids.values
+    segments = mask & (positions >= first_lengths[:, None])
+    return {"input_ids": input_ids, "input_mask": mask.astype(np.int32), "segment_ids": segments.astype(np.int32)}
+
+
+def _list_of(texts: str | Sequence[str], name: str) -> list[str]:
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"{name}[{row}] is {text!r:.60} of type {type(text).__name__}; expected str.")
+    return texts
 
 
 def ranges(starts: Ints | int, counts: Ints) -> Ints:

@@ -8,13 +8,14 @@ Python (`unicodedata.unidata_version`), as it did in the original.
 """
 
 import functools
+import importlib
 import logging
 import os
 import re
 import string
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from bert_tf2.errors import InputError
 from bert_tf2.io.files import read_lines
@@ -208,6 +209,7 @@ class FullTokenizer:
     """Text to WordPiece tokens, and tokens to ids and back, with a vocabulary file.
 
     Attributes:
+      vocab_file: where the vocabulary was read.
       vocab: the id of each piece.
       inv_vocab: the piece of each id.
       basic_tokenizer: the `BasicTokenizer` that text goes through first.
@@ -221,10 +223,50 @@ class FullTokenizer:
           vocab_file: as in `load_vocab`, with its errors.
           do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
         """
+        self.vocab_file = os.fspath(vocab_file)
         self.vocab = load_vocab(vocab_file)
         self.inv_vocab = {index: piece for piece, index in self.vocab.items()}
         self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
         self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
+        self._fast: Any = None  # the same tokens for batches, made when the first one comes
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str], do_lower_case: bool | None = None) -> Self:
+        """The tokenizer of a model.
+
+        Args:
+          path: what `--init_checkpoint` takes: a checkpoint, or a directory of Google's, of a training here, or of
+            Hugging Face's.
+          do_lower_case: as in the constructor; None: what the directory says, else True, as in the scripts.
+
+        Raises:
+          InputError: there is no vocabulary, it cannot be read, it is a SentencePiece model, or the case is certainly
+            wrong.
+        """
+        found = importlib.import_module("bert_tf2.pretrained_models")
+        return found.load_tokenizer(cls, os.fspath(path), do_lower_case)
+
+    def __call__(
+        self,
+        texts: str | Sequence[str],
+        pairs: str | Sequence[str] | None = None,
+        max_length: int | None = None,
+        pad_to_max_length: bool = False,
+    ) -> dict[str, Any]:
+        """A model's inputs; see `sequences.make_batch`. Of a subclass, too, the pieces are those of `tokenize`."""
+        from bert_tf2.tokenization import sequences
+
+        return sequences.make_batch(self._encode_batch, self.vocab, texts, pairs, max_length, pad_to_max_length)
+
+    def _encode_batch(self, texts: Sequence[str]) -> Any:
+        from bert_tf2.tokenization import fast_wordpiece
+
+        parts = (type(self).tokenize, type(self.basic_tokenizer), type(self.wordpiece_tokenizer))
+        if parts != (FullTokenizer.tokenize, BasicTokenizer, WordpieceTokenizer):
+            return fast_wordpiece.ragged([self.convert_tokens_to_ids(self.tokenize(text)) for text in texts])
+        if self._fast is None:
+            self._fast = fast_wordpiece.FastTokenizer.of_vocab(self.vocab, self.basic_tokenizer.do_lower_case)
+        return self._fast.encode_batch(texts)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """The pieces of the text, each in the vocabulary. Bytes are UTF-8, checked as in `convert_to_unicode`."""

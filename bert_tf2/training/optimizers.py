@@ -378,14 +378,14 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"bert": BertAdam, "adamw": AdamW, "lam
 
 
 def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerConfig) -> Optimizer:
-    """The optimizer of a model's variables, those that are frozen left out.
+    """The optimizer of a model's variables, those left out that the config or the model (`trainable`) freezes.
 
     Raises:
       InputError: more layers are to be frozen than there are, or all is frozen.
     """
-    trained = trained_names(list(variables), config)
+    trained = [name for name in trained_names(list(variables), config) if variables[name].trainable]
     if not trained:
-        raise InputError("Everything is frozen; lower --num_frozen_layers.")
+        raise InputError("Everything is frozen; lower --num_frozen_layers, or set trainable=True on some layer.")
     return OPTIMIZERS[config.optimizer](
         {name: variables[name] for name in trained},
         weight_decay=config.weight_decay,

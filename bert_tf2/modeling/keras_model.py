@@ -1,0 +1,149 @@
+"""What all models of this package are as Keras models: how they are configured, frozen, saved and loaded."""
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self
+
+import keras
+import tensorflow as tf
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
+from bert_tf2.modeling.layers import refuse_quantization
+from bert_tf2.tokenization.wordpiece import FullTokenizer
+
+INPUT_IDS, INPUT_MASK, SEGMENT_IDS = "input_ids", "input_mask", "segment_ids"
+
+_OTHER_NAMES = {"attention_mask": INPUT_MASK, "token_type_ids": SEGMENT_IDS}  # those of transformers
+
+
+class BertBase(keras.Model):
+    """A Keras model whose sizes are those of a `BertConfig`; its variables exist as soon as it does.
+
+    XLA compiles what lies between the matmuls of such a model by itself (`fused_ops`), so `compile` leaves the whole
+    alone.
+
+    Args:
+      config: the encoder's sizes.
+      recompute: see `encoder.BertModel`.
+      **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Raises:
+      InputError: the config is of a model that is larger than this machine's memory.
+    """
+
+    ARCHITECTURE = "BertModel"
+    """The class of transformers that has the same heads."""
+    TRAINS_POOLER = True
+    """Whether gradients reach the pooler."""
+
+    def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        config.check_memory()
+        self.config, self.recompute = config, recompute
+        self.supports_jit = False
+
+    def _complete(self) -> None:
+        """To be called when all layers have been made."""
+        self.built = True
+        for layer in () if self.trainable else self._layers:
+            layer.trainable = False
+
+    def named_variables(self) -> Mapping[str, keras.Variable]:
+        """Every variable under its name in Google's checkpoints."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """For Keras's serialisation; what is frozen stays frozen."""
+        frozen = [name for name, variable in self.named_variables().items() if not variable.trainable]
+        return {
+            **super().get_config(),
+            "config": self.config.to_dict(),
+            "recompute": self.recompute,
+            "frozen": frozen if self.trainable else [],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """For Keras's serialisation."""
+        options = {**config, "config": BertConfig.from_dict(config["config"])}
+        frozen = options.pop("frozen", [])
+        model = cls(**options)
+        variables = model.named_variables()
+        for name in frozen:
+            variables[name].trainable = False
+        for layer in model._flatten_layers(include_self=False) if frozen else ():
+            if not any(variable.trainable for variable in layer.weights):
+                layer.trainable = False
+        return model
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str], **options: Any) -> Self:
+        """A model with trained weights.
+
+        Args:
+          path: what `--init_checkpoint` takes: a checkpoint or directory of the original BERT, the output directory of
+            a training here, or a Hugging Face directory on this machine.
+          **options: of the class, without `config`. `labels` and `problem_type` are by default what the directory
+            says; with others a new head starts at random.
+
+        Raises:
+          InputError: there is no such model, it cannot be read, or it says nothing of labels.
+        """
+        return importlib.import_module("bert_tf2.pretrained_models").load_model(cls, os.fspath(path), options)
+
+    def save_pretrained(
+        self, path: str | os.PathLike[str], format: str = "google", tokenizer: FullTokenizer | None = None
+    ) -> None:
+        """Writes a directory that `from_pretrained` and the scripts read; it appears when it is complete.
+
+        Args:
+          path: of a new or an empty directory.
+          format: "google", a checkpoint with `bert_config.json`; or "huggingface", as transformers has it.
+          tokenizer: the model's, whose vocabulary and case are written, too.
+
+        Raises:
+          InputError: there is no such format, something is at `path`, or the vocabulary is not the model's.
+          OSError: the directory cannot be written.
+        """
+        importlib.import_module("bert_tf2.pretrained_models").save_model(self, os.fspath(path), format, tokenizer)
+
+    def quantize(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused; see `layers.refuse_quantization`."""
+        refuse_quantization()
+
+
+def features(inputs: Any, also: tuple[str, ...] = ()) -> dict[str, tf.Tensor]:
+    """A model's inputs by the names that the records have.
+
+    Args:
+      inputs: ids, int `[B, S]`; or a tuple of ids, mask and segments, and then what `also` names, the last of which
+        may be left out; or a dictionary of these, in which mask and segments may have the names that transformers
+        gives them.
+      also: what the model takes besides.
+
+    Returns:
+      `input_ids`, `input_mask` (1 everywhere if it was not given), `segment_ids` (0 everywhere), each `[B, S]`, and
+      what was given of `also`.
+
+    Raises:
+      InputError: there are no ids, or there is something that the model does not take.
+    """
+    names = (INPUT_IDS, INPUT_MASK, SEGMENT_IDS, *also)
+    if isinstance(inputs, Mapping):
+        unknown = [name for name in inputs if _OTHER_NAMES.get(name, name) not in names]
+        if unknown or INPUT_IDS not in inputs:
+            what = f"have {unknown[0]!r}, which the model does not take" if unknown else f"lack {INPUT_IDS!r}"
+            raise InputError(f"The inputs {what}; expected {INPUT_IDS!r} and any of {', '.join(map(repr, names[1:]))}.")
+        found: dict[str, Any] = {str(_OTHER_NAMES.get(name, name)): value for name, value in inputs.items()}
+    elif isinstance(inputs, (tuple, list)):
+        if not 1 <= len(inputs) <= len(names):
+            raise InputError(f"The inputs are {len(inputs)} arrays; expected 1 to {len(names)}: {', '.join(names)}.")
+        found = dict(zip(names, inputs, strict=False))
+    else:
+        found = {INPUT_IDS: inputs}
+    found[INPUT_IDS] = tf.cast(found[INPUT_IDS], tf.int32)
+    found.setdefault(INPUT_MASK, tf.ones_like(found[INPUT_IDS]))
+    found.setdefault(SEGMENT_IDS, tf.zeros_like(found[INPUT_IDS]))
+    return found

@@ -1,0 +1,124 @@
+"""`from_pretrained` and `save_pretrained` of the Keras models, and `from_pretrained` of the tokenizer.
+
+They stand on models, checkpoints and conversion; the methods, which are on the classes where a Keras user looks for
+them, find this module by its name when they are called.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import model_source, pretrained
+from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
+from bert_tf2.checkpoints.model_source import PROBLEM_TYPES, Source
+from bert_tf2.conversion import output as conversion_output
+from bert_tf2.errors import InputError, some
+from bert_tf2.modeling.classifier import BertClassifier
+from bert_tf2.modeling.keras_model import BertBase
+from bert_tf2.modeling.tagger import BertTagger
+from bert_tf2.modeling.with_head import BertWithLabels
+from bert_tf2.tokenization.auto import check_vocab_size
+from bert_tf2.tokenization.vocab_case import warn_of_case
+from bert_tf2.tokenization.wordpiece import FullTokenizer, validate_case_matches_checkpoint
+
+logger = logging.getLogger(__name__)
+
+Model = TypeVar("Model", bound=BertBase)
+TokenizerClass = TypeVar("TokenizerClass", bound=FullTokenizer)
+
+_FORMATS = ("google", "huggingface")
+_LABEL_HEAD = ("output_weights", "output_bias")
+
+
+def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Model:
+    """A model with the weights of a checkpoint; see `BertBase.from_pretrained`."""
+    pretrained.find_bert_config(path)  # which says best what is wrong with a path
+    source = model_source.open_source(path)
+    has_labels = _is_of(source, kind)
+    model = kind(source.config, **(_with_labels(source, kind, options, has_labels)))
+    variables = checkpoints.tf_variables(model.named_variables())
+    loaded = {name: variables[name] for name in variables if has_labels or name not in _LABEL_HEAD}
+    report = pretrained.load(loaded, path)
+    fresh = [*report.missing, *report.mismatched, *(name for name in variables if name not in loaded)]
+    fresh = [name for name in fresh if kind.TRAINS_POOLER or not name.startswith("bert/pooler/")]
+    if fresh:
+        logger.warning("%s has no weights for %s, which start at random.", report.prefix, some(fresh))
+    if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
+        logger.warning("%s keeps moving averages, too; the weights themselves were loaded.", report.prefix)
+    return model
+
+
+def _is_of(source: Source, kind: type[BertBase]) -> bool:
+    """Whether the source's `output_weights` are those of such a model; what its files do not say may be either."""
+    other = {BertClassifier: "tagger", BertTagger: "classifier"}.get(kind)
+    return _LABEL_HEAD[1] in source.own_names and (source.classifier is None or source.classifier != other)
+
+
+def _with_labels(source: Source, kind: type[BertBase], given: Mapping[str, Any], has_labels: bool) -> dict[str, Any]:
+    """Arguments of a model, with the labels and the kind of problem that the source has where none were given."""
+    options = dict(given)
+    if not issubclass(kind, BertWithLabels):
+        return options
+    if "labels" not in options:
+        if not has_labels:
+            raise InputError(
+                f"{source.weights} has no head of a {kind.__name__}; give labels=, their names or how many they are."
+            )
+        count = source.shapes[_LABEL_HEAD[1]][0]
+        options["labels"] = source.labels if len(source.labels) == count else count
+    if kind is BertClassifier and has_labels and "problem_type" not in options:
+        count = options["labels"] if isinstance(options["labels"], int) else len(options["labels"])
+        options["problem_type"] = source.problem_type or ("regression" if count == 1 else "single_label")
+    return options
+
+
+def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTokenizer | None) -> None:
+    """Writes a model's directory; see `BertBase.save_pretrained`."""
+    if output_format not in _FORMATS:
+        raise InputError(f"format={output_format!r}; choose one of {', '.join(_FORMATS)}.")
+    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise InputError(f"{path} exists already; give the path of a new or an empty directory.")
+    vocab_file = None
+    if tokenizer is None:
+        logger.warning("Without tokenizer=, %s has no vocabulary, and says that text is lower-cased.", path)
+    elif not isinstance(tokenizer, FullTokenizer):
+        raise InputError(f"tokenizer= is a {type(tokenizer).__name__}; a FullTokenizer was expected.")
+    else:
+        vocab_file = tokenizer.vocab_file
+        check_vocab_size(vocab_file, max(tokenizer.vocab.values()) + 1, model.config.vocab_size)
+    labels: tuple[str, ...] = ()
+    problem_type = None
+    if isinstance(model, BertWithLabels):
+        labels = model.labels or default_labels(model.number_of_labels)
+    if isinstance(model, BertClassifier):
+        problem_type = next(there for there, here in PROBLEM_TYPES.items() if here == model.problem_type)
+    conversion_output.write(
+        path,
+        conversion_output.Output(
+            format=output_format,
+            config=FolderConfig(model.config, model.ARCHITECTURE, labels, problem_type),
+            variables={name: np.asarray(variable.value) for name, variable in model.named_variables().items()},
+            vocab_file=vocab_file,
+            do_lower_case=tokenizer is None or tokenizer.basic_tokenizer.do_lower_case,
+            source=f"the {type(model).__name__}",
+        ),
+    )
+
+
+def load_tokenizer(kind: type[TokenizerClass], path: str, do_lower_case: bool | None) -> TokenizerClass:
+    """The tokenizer of a model's directory; see `FullTokenizer.from_pretrained`."""
+    vocabulary = pretrained.find_vocabulary(path)
+    if vocabulary.is_sentencepiece:
+        raise InputError(
+            f"{vocabulary.path} is a SentencePiece model; give it to "
+            "bert_tf2.tokenization.sentencepiece.SentencePieceTokenizer."
+        )
+    lower = pretrained.find_do_lower_case(path, do_lower_case)
+    validate_case_matches_checkpoint(lower, path)
+    tokenizer = kind(vocabulary.path, lower)
+    warn_of_case(tokenizer.vocab, lower, vocabulary.path)
+    return tokenizer
