@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.errors import InputError
 from bert_tf2.io import files, json_files
 from bert_tf2.tasks.squad import words
@@ -142,8 +143,8 @@ def read(
     Raises:
       InputError: the file cannot be read, has not the form that it should have, or has no question that can be used.
     """
-    if language not in words.LANGUAGES:
-        raise InputError(f"Unknown --language {language!r}; choose one of {', '.join(words.LANGUAGES)}.")
+    if language not in LANGUAGES:
+        raise InputError(f"Unknown --language {language!r}; choose one of {', '.join(LANGUAGES)}.")
     if os.fspath(path).endswith(_JSON_LINES):
         if training:
             raise InputError(f"{os.fspath(path)}: JSON Lines are for prediction; training needs SQuAD's JSON.")
