@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-numeric test-real-data test-slow lint clean
+.PHONY: demo test test-numeric test-real-data test-slow lint dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
@@ -29,6 +29,13 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 
+# The sdist and, made from that, the wheel.
+dist: | $(BIN)/python
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -42,4 +49,4 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf demo_output build *.egg-info
+	rm -rf demo_output build dist *.egg-info

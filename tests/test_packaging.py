@@ -35,6 +35,20 @@ def test_the_dockerfile_copies_what_an_installation_needs() -> None:
         assert extra in PROJECT["optional-dependencies"]
 
 
+def test_files_about_the_project_name_targets_of_the_makefile() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    (declared,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert targets == set(declared.split())
+    for path in (
+        *(REPOSITORY / ".github").rglob("*.*"),
+        *(REPOSITORY / name for name in (".pre-commit-config.yaml", "CONTRIBUTING.md", "README.md")),
+    ):
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r"(?:`|run: |entry: |^)make ([a-z-]+)|target: ([a-z-]+)", text, re.MULTILINE)
+        assert {name or of_matrix for name, of_matrix in named} <= targets, path
+
+
 def built(source: Path, kind: str, directory: Path) -> Path:
     """The distribution of a source tree, made by the hooks that every installer calls: a `wheel` or an `sdist`."""
     program = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
