@@ -35,6 +35,25 @@ def test_the_dockerfile_copies_what_an_installation_needs() -> None:
         assert extra in PROJECT["optional-dependencies"]
 
 
+def test_versions_agree() -> None:
+    """What is promised is what the workflow tests, and the oldest is what CI tests."""
+    workflow = (REPOSITORY / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+    pythons, tensorflows = (
+        re.findall(r"[\d.]+", versions)
+        for versions in re.findall(r"^        (?:python|tensorflow): \[(.*)\]$", workflow, re.MULTILINE)
+    )
+    prefix = "Programming Language :: Python :: "
+    assert pythons == [name.removeprefix(prefix) for name in PROJECT["classifiers"] if re.match(f"{prefix}3[.]", name)]
+    assert PROJECT["requires-python"] == f">={pythons[0]}"
+    major, minor = map(int, tensorflows[-1].split("."))
+    allowed = f">={tensorflows[0]},<{major}.{minor + 1}"
+    assert {f"tensorflow{allowed}", f"tensorflow-text{allowed}"} <= set(PROJECT["dependencies"])
+    oldest = (REPOSITORY / ".ci/oldest.txt").read_text(encoding="utf-8").split()
+    assert oldest == [f"{name}=={tensorflows[0]}.*" for name in ("tensorflow", "tensorflow-text")]
+    table = (REPOSITORY / "docs/versions.md").read_text(encoding="utf-8")
+    assert set(tensorflows) <= set(re.findall(r"^\| 3[.]\d+ \| (2[.]\d+)", table, re.MULTILINE))
+
+
 def test_files_about_the_project_name_targets_of_the_makefile() -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
