@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-numeric test-real-data test-slow lint clean
+.PHONY: demo test test-numeric test-real-data test-slow test-oldest lint dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
@@ -23,11 +23,26 @@ test-real-data: $(VENV)/.test
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
+# What depends most on TensorFlow, with the oldest version that pyproject.toml allows, in an environment of its own.
+test-oldest:
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/oldest.txt \
+	  --editable . 'hypothesis>=6.100' 'pytest>=8.2' 'pytest-xdist>=3.6'
+	$(VENV)-oldest/bin/python -m pytest $(PARALLEL) tests/configs tests/io tests/modeling tests/records \
+	  tests/tokenization/test_auto.py tests/tokenization/test_tf_tokenizer.py
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
+
+# The sdist and, made from that, the wheel.
+dist: | $(BIN)/python
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,4 +57,4 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf demo_output build *.egg-info
+	rm -rf demo_output build dist *.egg-info

@@ -1,28 +1,6 @@
-"""Converts a model between Google's checkpoints (and this project's, which are the same) and Hugging Face folders.
+"""`bert-tf2 convert` without an installation: `python convert_checkpoint.py --help`."""
 
-    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=bert-base-hf
-
-    python convert_checkpoint.py --init_checkpoint=all-MiniLM-L6-v2 --output_dir=minilm
-
-    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --grow_vocab=medicine_vocab.txt \\
-      --output_dir=medicine_L-12_H-768_A-12
-
-It prints where each variable went. The third makes room for the new pieces of a vocabulary of build_vocab.py --extend.
-"""
-
-from bert_tf2 import cli
-from bert_tf2.conversion.config import ConversionConfig
-
-cli.define_flags(ConversionConfig)
-
-
-def main() -> None:
-    """Flags -> config -> one call."""
-    cli.import_tensorflow()
-    from bert_tf2.conversion import convert
-
-    convert.convert(cli.from_flags(ConversionConfig))
-
+from bert_tf2.commands.convert_checkpoint import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    main()

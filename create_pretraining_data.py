@@ -1,40 +1,6 @@
-"""Turns plain text into TFRecord files of masked, paired instances for run_pretraining.py.
+"""`bert-tf2 create-pretraining-data` without an installation: `python create_pretraining_data.py --help`."""
 
-    python create_pretraining_data.py \\
-      --input_file=text.txt --output_file=train.tfrecord --vocab_file=vocab.txt
-
-The input has one sentence a line and a blank line between documents.
-"""
-
-import gc
-import os
-import sys
-from collections.abc import Sequence
-
-from bert_tf2 import cli
-from bert_tf2.pretraining_data.config import PretrainingDataConfig
-
-cli.define_flags(PretrainingDataConfig)
-
-
-def main(beam_options: Sequence[str] = ()) -> None:
-    """Flags -> config -> one call."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nobody multiplies matrices here; idle threads would spin
-    config = cli.from_flags(PretrainingDataConfig)
-    if config.runner is None:
-        # The data has no cycles, and to look for some among Numba's many objects takes a twentieth of a short run.
-        gc.disable()
-    from bert_tf2.pretraining_data.runner import create_pretraining_data
-
-    if config.runner is None:
-        create_pretraining_data(config)
-        gc.freeze()  # or Python looks through them all the same when it exits
-        return
-    from bert_tf2.pretraining_data import beam_runner
-
-    options = [f"--runner={config.runner}", *beam_options]
-    create_pretraining_data(config, lambda jobs, finished: beam_runner.run(jobs, finished, options))
-
+from bert_tf2.commands.create_pretraining_data import main
 
 if __name__ == "__main__":
-    cli.run(main, takes_arguments=any(argument.lstrip("-").startswith("runner") for argument in sys.argv[1:]))
+    main()

@@ -1,18 +1,6 @@
-"""Fine-tunes BERT to tag words: names of persons and places, or whatever CoNLL-style files mark in BIO tags."""
+"""`bert-tf2 ner` without an installation: `python run_ner.py --help`."""
 
-from bert_tf2 import cli
-from bert_tf2.tasks.tagging.config import TaggingConfig
-
-cli.define_flags(TaggingConfig)
-
-
-def main() -> None:
-    """Flags -> config -> one call."""
-    cli.import_tensorflow()
-    from bert_tf2.tasks.tagging import runner
-
-    runner.run(cli.from_flags(TaggingConfig))
-
+from bert_tf2.commands.run_ner import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    main()

@@ -1,22 +1,6 @@
-"""Pre-trains BERT on records of create_pretraining_data.py: masked language model and next sentence."""
+"""`bert-tf2 pretrain` without an installation: `python run_pretraining.py --help`."""
 
-from bert_tf2 import cli
-from bert_tf2.tasks.pretraining.config import PretrainingConfig
-
-cli.define_flags(PretrainingConfig)
-
-
-def main() -> None:
-    """Flags -> config -> one call, or two."""
-    cli.import_tensorflow()
-    from bert_tf2.tasks.pretraining import fill_mask, runner
-
-    config = cli.from_flags(PretrainingConfig)
-    if config.do_train or config.do_eval:
-        runner.run(config)
-    if config.do_predict:
-        fill_mask.run(config)
-
+from bert_tf2.commands.run_pretraining import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    main()

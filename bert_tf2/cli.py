@@ -1,21 +1,23 @@
-"""What the scripts share: flags made from settings, `--config` and `--help`, how they start and end."""
+"""What the commands share: flags made from settings, `--config` and `--help`, how they start and end."""
 
 import argparse
 import contextlib
 import dataclasses
 import difflib
 import functools
+import io
 import json
 import logging
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from absl import app, flags
 
+from bert_tf2 import __version__
 from bert_tf2.configs.fields import GROUPS, Setting, flags_of, is_required, type_of
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.io import json_files
@@ -41,13 +43,51 @@ _PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config")
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 
 
-def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
+class Main(Protocol):
+    """The entry point of a command."""
+
+    def __call__(self, arguments: Sequence[str] | None = None, /) -> None:
+        """Runs the command.
+
+        Args:
+          arguments: the name that `--help` calls the command by, then its flags; if omitted, those of `sys.argv`.
+        """
+
+
+def command(config: type[Config], work: Callable[..., None], takes_arguments_with: str | None = None) -> Main:
+    """Makes the entry point of a command, whose flags are the settings of a dataclass.
+
+    Args:
+      config: the dataclass.
+      work: called with an instance of it. `--help` shows the docstring of its module.
+      takes_arguments_with: the name of a flag with which `work` is also called with the list of arguments that are not
+        flags of the command.
+    """
+
+    def main(arguments: Sequence[str] | None = None, /) -> None:
+        given = sys.argv if arguments is None else arguments
+        takes_arguments = takes_arguments_with is not None and any(
+            argument.lstrip("-").startswith(takes_arguments_with) for argument in given[1:]
+        )
+        define_flags(config)
+
+        @functools.wraps(work)
+        def configured(*rest: Any) -> None:
+            work(from_flags(config), *rest)
+
+        run(configured, takes_arguments, arguments)
+
+    return main
+
+
+def run(main: Callable[..., None], takes_arguments: bool = False, arguments: Sequence[str] | None = None) -> None:
     """Parses the flags, calls `main` and turns its end into an exit status.
 
     Args:
       main: the script's work.
       takes_arguments: whether `main` is called with the list of arguments that are none of the script's flags; else
         such arguments are refused.
+      arguments: as of `Main`.
 
     A mistake of the user's (`InputError`) or of the system's (`OSError`: a full disk, no permission, ...) is printed as
     one sentence, exit status 1. `--verbosity=1` adds the traceback. A process that was asked to stop and has saved its
@@ -56,24 +96,25 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
     Every script has `--config`, a file with values for its flags (those on the command line go before), and
     `--print_config`, which prints such a file and ends.
     """
-    app.define_help_flags()
-    about = sys.modules[main.__module__].__doc__ or sys.argv[0]
-    flags.FLAGS["help"], flags.FLAGS["helpshort"] = _Help("help", about, "?"), _Help("helpshort", about)
+    about = (sys.modules[main.__module__].__doc__ or sys.argv[0]).strip()
+    if arguments is not None:  # examples show the command as it was called
+        about = about.replace(f"python {main.__module__.rpartition('.')[2]}.py", arguments[0])
+    _define_help(about)
     flags.DEFINE_string(
         "config", None, "JSON or YAML file with values for flags; what the command line says goes before."
     )
     flags.DEFINE_bool("print_config", False, "Print all flags as JSON, which --config takes, and do nothing else.")
 
-    def checked(arguments: list[str]) -> None:
-        if len(arguments) > 1 and not takes_arguments:
-            _exit(f"unexpected argument {arguments[1]!r}; flags are written --name=value.")
+    def checked(rest: list[str]) -> None:
+        if len(rest) > 1 and not takes_arguments:
+            _exit(f"unexpected argument {rest[1]!r}; flags are written --name=value.")
         if flags.FLAGS.print_config:
             print(json.dumps(_flag_values(), indent=2))
             return
         log_to_stderr(debug=flags.FLAGS.verbosity >= 1)
         try:
             _check_paths()
-            main(*([arguments[1:]] if takes_arguments else []))
+            main(*([rest[1:]] if takes_arguments else []))
         except InputError as error:
             _exit(str(error))
         except Stopped as stopped:
@@ -90,7 +131,8 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
                 raise
             _exit(_out_of_memory())
 
-    app.run(checked, flags_parser=functools.partial(_parse, known_only=takes_arguments))
+    parser = functools.partial(_parse, known_only=takes_arguments)
+    app.run(checked, arguments if arguments is None else list(arguments), flags_parser=parser)
 
 
 def _out_of_memory() -> str:
@@ -210,19 +252,44 @@ def _own_flags() -> list[Any]:
     return [flags.FLAGS[name] for name in dict.fromkeys((*_SETTINGS, *defined, *_NOT_CONFIGURATION))]
 
 
-class _Help(flags.BooleanFlag):
-    """`--help`: the sections of `GROUPS`, in each of them the flags that the original has first."""
+class _Printing(flags.BooleanFlag):
+    """A flag that prints something and ends the process, with exit status 0 unlike absl's own."""
 
-    def __init__(self, name: str, about: str, short_name: str | None = None) -> None:
-        super().__init__(name, False, "show this help", short_name=short_name, allow_hide_cpp=True, allow_override=True)
-        self._about = about
+    def __init__(self, name: str, text: Callable[[], str], short_name: str | None = None) -> None:
+        super().__init__(name, False, f"show {name} and exit", short_name=short_name, allow_override=True)
+        self._text = text
 
     def parse(self, argument: Any) -> None:
         super().parse(argument)
         if self.value:
             with contextlib.suppress(BrokenPipeError):
-                print(f"{self._about.strip()}\n\nflags:\n\n{_sections()}Try --helpfull to get a list of all flags.")
-            sys.exit(1)  # as absl does
+                print(self._text())
+                sys.stdout.flush()
+            sys.exit(0)
+
+
+def _define_help(about: str) -> None:
+    """Defines `--help` and its kin: the sections of `GROUPS`, in each of them the flags that the original has first."""
+
+    def of_the_command() -> str:
+        return f"{about}\n\nflags:\n\n{_sections()}Try --helpfull to get a list of all flags."
+
+    app.define_help_flags()
+    for flag in (
+        _Printing("help", of_the_command, "h"),
+        _Printing("helpshort", of_the_command, "?"),
+        _Printing("helpfull", lambda: f"{about}\n\nflags:\n{flags.FLAGS.get_help()}"),
+        _Printing("helpxml", _help_in_xml),
+        _Printing("version", lambda: f"bert-tf2 {__version__}"),
+    ):
+        if flag.name not in _SETTINGS:  # export_model.py has a --version of its own
+            flags.FLAGS[flag.name] = flag
+
+
+def _help_in_xml() -> str:
+    text = io.StringIO()
+    flags.FLAGS.write_help_in_xml_format(text)
+    return text.getvalue()
 
 
 def _sections() -> str:

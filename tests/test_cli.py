@@ -1,14 +1,15 @@
 """How scripts start and end, and their flags: made from settings, exit status, one sentence, verbosity."""
 
 import importlib
-import json
 import re
 import subprocess
 import sys
 
 import pytest
+from helpers import command_flags
 from helpers.repository import REPOSITORY
 
+import bert_tf2
 from bert_tf2.configs.fields import GROUPS, flags_of, is_required, type_of
 
 PROGRAM = """
@@ -174,9 +175,18 @@ class TestSettings:
             assert self.call(*arguments) == (1, "", f"ERROR: {sentence}; --help lists the flags.\n")
         assert self.call("--kind=c")[2].startswith("ERROR: flag --kind=c: value should be one of <a|b>; --help")
 
+    def test_all_flags_and_the_version(self):
+        for name, expected in (("helpfull", "absl.app:"), ("helpxml", "<name>source</name>")):
+            status, printed, messages = self.call(f"--{name}")
+            assert (status, messages) == (0, "")
+            assert expected in printed
+        assert self.call("--version") == (0, f"bert-tf2 {bert_tf2.__version__}\n", "")
+
     def test_help_has_sections_and_the_originals_flags_first(self):
-        status, printed, _ = self.call("--help")
-        assert status == 1
+        status, printed, messages = self.call("--help")
+        assert (status, messages) == (0, "")
+        for same in ("-h", "-help", "--helpshort", "-?"):
+            assert self.call(same) == (0, printed, "")
         sections = ["Files:", "Task:", "Training:", "Files of flags:"]
         assert [line for line in printed.splitlines() if line in sections] == sections
         lines = [line.strip() for line in printed.splitlines()]
@@ -211,24 +221,15 @@ def config_of(script: str) -> type:
     return getattr(importlib.import_module(f"bert_tf2.{module}"), name)
 
 
-def test_all_scripts_are_known() -> None:
-    scripts = {path.stem for path in REPOSITORY.glob("*.py")}
-    assert scripts == {*CONFIGS, "demo"}
-
-
 @pytest.mark.parametrize("script", CONFIGS)
 def test_every_field_is_a_flag_and_every_flag_a_field(script: str) -> None:
-    program = (
-        f"import {script}, json; from absl import flags; found = flags.FLAGS.flags_by_module_dict()['{script}']; "
-        "print(json.dumps([[f.name, f.default, f.boolean, getattr(f.parser, 'enum_values', [])] for f in found]))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    defined = {name: flag for name, *flag in json.loads(done.stdout)}
+    defined = command_flags.flags_of(script)
+    assert {"config", "print_config"} <= defined.keys()
     settings = {field.name: (field, said) for field, said in flags_of(config_of(script))}
-    assert defined.keys() == settings.keys()
+    assert defined.keys() - {"config", "print_config"} == settings.keys()
     for name, (field, said) in settings.items():
         default = None if is_required(field) else field.default if said.flag_default is ... else said.flag_default
-        assert defined[name] == [default, type_of(field) is bool, list(said.choices)], name
+        assert defined[name] == (default, type_of(field) is bool, list(said.choices)), name
         assert field.metadata, f"{name} is not made by `setting`"
         assert said.help.endswith("."), name
         assert said.group in GROUPS, name

@@ -7,6 +7,9 @@ COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip")
 
 MASKINGS = ("static", "dynamic")
 
+LANGUAGES = ("en", "zh", "auto")
+"""Of questions and contexts. `en`, words between whitespace, is for all languages that separate words so."""
+
 ProblemType = Literal["single_label", "multi_label", "regression"]
 PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")
 

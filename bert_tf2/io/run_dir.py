@@ -43,7 +43,7 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     started = datetime.datetime.now().astimezone()
     described = {
         "started": started.isoformat(timespec="seconds"),
-        "command": shlex.join([sys.executable, *sys.argv]),
+        "command": _command(),
         "folder": os.getcwd(),
         "versions": {"python": platform.python_version(), **_versions()},
         "config": _flat(config),
@@ -53,6 +53,13 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
         json.dump(described, file, indent=2)
         file.write("\n")
     return path
+
+
+def _command() -> str:
+    """The command line of this process, to be given again."""
+    module = sys.modules["__main__"].__spec__  # None of a script
+    program = sys.argv[:1] if module is None else ["-m", module.name.removesuffix(".__main__")]
+    return shlex.join([sys.executable, *program, *sys.argv[1:]])
 
 
 def _flat(config: Any) -> dict[str, Any]:

@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR as SPECIAL_IN_PAIR
+from bert_tf2.tokenization.wordpiece import SPECIAL_IN_TEXT as SPECIAL_IN_TEXT
 from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS
 
 T = TypeVar("T")
 Ints = NDArray[np.int64]
 
 PAD, _, CLS, SEP, MASK = SPECIAL_TOKENS
-
-SPECIAL_IN_TEXT = 2
-"""Special tokens of `[CLS] a [SEP]`."""
-SPECIAL_IN_PAIR = 3
-"""Special tokens of `[CLS] a [SEP] b [SEP]`."""
 
 
 def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[Any, Any]:

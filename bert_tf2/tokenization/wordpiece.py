@@ -26,6 +26,11 @@ UNKNOWN = "[UNK]"
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 """The pieces that every vocabulary must have."""
 
+SPECIAL_IN_TEXT = 2
+"""Special tokens of `[CLS] a [SEP]`."""
+SPECIAL_IN_PAIR = 3
+"""Special tokens of `[CLS] a [SEP] b [SEP]`."""
+
 _logger = logging.getLogger(__name__)
 
 _Key = TypeVar("_Key")

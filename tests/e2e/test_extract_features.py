@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from helpers.command_flags import defaults_of
 from helpers.repository import REPOSITORY
 from helpers.tiny_huggingface import write_folder
 
@@ -42,12 +43,7 @@ def flags_of(model, **options):
 
 
 def test_flags_and_defaults_are_the_originals():
-    program = (
-        "import extract_features, json; from absl import flags; "
-        "print(json.dumps({name: flags.FLAGS[name].default for name in flags.FLAGS}, default=str))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    defaults = json.loads(done.stdout)
+    defaults = defaults_of("extract_features")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
 
 
@@ -113,9 +109,8 @@ def test_goes_on_after_sigkill(model, tmp_path, scripts):
     text.write_text("co covid a\n+ a\n\nas ||| co\n" * 4_000)
     options = {"input_file": text, "pooling": "mean", "batch_size": 256}
     program = (  # states are put down after each block, not every few seconds
-        "from bert_tf2 import cli; "
         "from bert_tf2.io import resumable_output; resumable_output._SECONDS_BETWEEN_STATES = 0.0; "
-        "import extract_features; cli.run(extract_features.main)"
+        "from bert_tf2.commands import extract_features; extract_features.main()"
     )
     process = scripts.start_program(program, flags_of(model, output_file=tmp_path / "out", **options))
     while not (folder / "state.json").exists():

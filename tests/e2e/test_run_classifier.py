@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import golden_outputs
-from helpers.repository import GOLDEN, REPOSITORY
+from helpers.command_flags import defaults_of
+from helpers.repository import GOLDEN
 from helpers.rounding import LOSS, assert_close, assert_results_close, bound, forward
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
@@ -70,12 +69,7 @@ def lines_of(path: Path) -> list[dict]:
 
 
 def test_flags_and_defaults_are_the_originals() -> None:
-    program = (
-        "import run_classifier, json; from absl import flags; "
-        "print(json.dumps({name: flags.FLAGS[name].default for name in flags.FLAGS}, default=str))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    defaults = json.loads(done.stdout)
+    defaults = defaults_of("run_classifier")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
 
 
@@ -302,9 +296,7 @@ def test_truncation_is_counted(made: Path, tmp_path: Path, caplog) -> None:
 
 def test_config_names_every_flag() -> None:
     """What the dataclass asks for, the script has."""
-    program = "import run_classifier; from absl import flags; print('\\n'.join(flags.FLAGS))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
     asked = config(Path("x"), do_eval=True)
     parts = [asked, asked.optimizer, asked.precision, asked.distribution]
     names = {name for part in parts for name in part.__dataclass_fields__}
-    assert names - {"optimizer", "precision", "distribution"} <= set(done.stdout.split()) | {"optimizer"}
+    assert names - {"optimizer", "precision", "distribution"} <= set(defaults_of("run_classifier")) | {"optimizer"}

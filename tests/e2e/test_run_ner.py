@@ -4,15 +4,14 @@ import gzip
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.repository import GOLDEN, REPOSITORY
+from helpers.command_flags import defaults_of
+from helpers.repository import GOLDEN
 from helpers.rounding import assert_results_close, forward
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
@@ -402,15 +401,7 @@ def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
 
 def test_flags_are_those_of_run_classifier() -> None:
     """What is called the same has the same default; what the config asks for, the script has."""
-    program = (
-        "import {}, json; from absl import flags; "
-        "print(json.dumps({{name: flags.FLAGS[name].default for name in flags.FLAGS}}, default=str))"
-    )
-    found = {}
-    for script in ("run_ner", "run_classifier"):
-        done = [sys.executable, "-c", program.format(script)]
-        found[script] = json.loads(subprocess.run(done, capture_output=True, cwd=REPOSITORY, check=True).stdout)
-    mine, others = found["run_ner"], found["run_classifier"]
+    mine, others = defaults_of("run_ner"), defaults_of("run_classifier")
     assert {name: mine[name] for name in mine if name in others} == {
         name: others[name] for name in others if name in mine
     }

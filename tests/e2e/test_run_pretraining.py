@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.command_flags import defaults_of
 from helpers.repository import GOLDEN, REPOSITORY, TINY_CONFIG
 from helpers.run_directory import unlisted
 
@@ -113,12 +114,7 @@ def run(made, output_dir, **changes):
 
 
 def test_flags_and_defaults_are_the_originals():
-    program = (
-        "import run_pretraining, json; from absl import flags; "
-        "print(json.dumps({name: flags.FLAGS[name].default for name in flags.FLAGS}, default=str))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    defaults = json.loads(done.stdout)
+    defaults = defaults_of("run_pretraining")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
     config = PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_eval=True)
     for name, default in ORIGINAL_DEFAULTS.items():

@@ -2,14 +2,12 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import golden_outputs
-from helpers.repository import REPOSITORY
+from helpers.command_flags import defaults_of
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
 from helpers.tiny_squad import FIRST_NAMES, PIECES, QUESTION, config, run, squad, write_json, write_model_files
@@ -88,12 +86,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_flags_and_defaults_are_the_originals() -> None:
-    program = (
-        "import run_squad, json; from absl import flags; "
-        "print(json.dumps({name: flags.FLAGS[name].default for name in flags.FLAGS}, default=str))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
-    defaults = json.loads(done.stdout)
+    defaults = defaults_of("run_squad")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
     asked = config(Path("x"), do_eval=True, predict_file="x")
     parts = [asked, asked.optimizer, asked.precision, asked.distribution]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -51,3 +52,19 @@ def test_what_a_run_writes_down(tmp_path):
     assert sys.executable in written["command"]
     assert {"python", "tensorflow", "keras", "bert-tf2"} <= set(written["versions"])
     assert written["started"][:2] == "20"
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (["-m", "pack"], [sys.executable, "-m", "pack", "--a=b c"]),
+        (["pack/__main__.py"], [sys.executable, "pack/__main__.py", "--a=b c"]),
+    ],
+)
+def test_the_command_can_be_given_again(tmp_path, how, expected):
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack/__main__.py").write_text("from bert_tf2.io import run_dir; print(run_dir._command())")
+    command = [sys.executable, *how, "--a=b c"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, env=environment)
+    assert shlex.split(done.stdout) == expected

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
-from bert_tf2.tasks.squad import words
 
 if TYPE_CHECKING:
     from bert_tf2.tasks.squad.answers import AnswerParameters
@@ -74,7 +74,7 @@ class SquadConfig(FinetuningConfig):
         None,
         help="zh: Chinese, without white space between words; auto: told by the texts.",
         group=TASK,
-        choices=words.LANGUAGES,
+        choices=LANGUAGES,
         flag_default="en",
     )
     n_best_size: int = setting(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.errors import InputError
 from bert_tf2.io import json_files
 from bert_tf2.tasks.squad import rows, words
@@ -144,8 +145,8 @@ def read(
     Raises:
       InputError: the file cannot be read, has not the form that it should have, or has no question that can be used.
     """
-    if language not in words.LANGUAGES:
-        raise InputError(f"Unknown --language {language!r}; choose one of {', '.join(words.LANGUAGES)}.")
+    if language not in LANGUAGES:
+        raise InputError(f"Unknown --language {language!r}; choose one of {', '.join(LANGUAGES)}.")
     where = os.fspath(path)
     content: Any = None
     found: Iterable[Row]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 from bert_tf2.errors import InputError
-from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR
+from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR
 
 FIRST_UNIQUE_ID = 1_000_000_000
 """The original's, of the first window of a file; the others are numbered on from it."""

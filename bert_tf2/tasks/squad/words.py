@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
-LANGUAGES = ("en", "zh", "auto")
-"""`en`, words between white space, is for all languages that have white space between words."""
-
 WHITE_SPACE = " \t\r\n\u202f"
 """What the original takes for white space; other characters (U+00A0, U+3000, ...) are parts of words."""
 

@@ -209,7 +209,7 @@ def test_two_devices(model, text, tmp_path, pooling, scripts):
         "from bert_tf2 import cli; import tensorflow as tf; "
         "cpu = tf.config.list_physical_devices('CPU')[0]; "
         "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2); "
-        "import extract_features; cli.run(extract_features.main)"
+        "from bert_tf2.commands import extract_features; extract_features.main()"
     )
     options = {**dataclasses.asdict(config(model, text, tmp_path / "two.npz", output_format="npz", pooling=pooling))}
     names = ("input_file", "output_file", "init_checkpoint", "layers", "max_seq_length", "batch_size")

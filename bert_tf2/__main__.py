@@ -1,0 +1,67 @@
+"""The command `bert-tf2`, and `python -m bert_tf2`."""
+
+import difflib
+import importlib
+import sys
+
+from bert_tf2 import __version__
+
+COMMANDS = {
+    "build-vocab": ("build_vocab", "Make a vocabulary from text"),
+    "create-pretraining-data": ("create_pretraining_data", "Turn text into records for pre-training"),
+    "pretrain": ("run_pretraining", "Pre-train BERT; evaluate it; fill masks"),
+    "classify": ("run_classifier", "Fine-tune on labels or numbers of texts and pairs; predict"),
+    "squad": ("run_squad", "Fine-tune to answer questions from a text; predict"),
+    "ner": ("run_ner", "Fine-tune to tag words; predict"),
+    "features": ("extract_features", "Write the vectors of tokens, or of lines"),
+    "convert": ("convert_checkpoint", "Convert between Google's checkpoints and Hugging Face directories"),
+    "export": ("export_model", "Export a SavedModel that takes text, an encoder, or ONNX"),
+}
+"""By name, the module in `bert_tf2.commands` and what it does."""
+
+
+def main() -> None:
+    """Calls the command that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else None
+    if name in ("--help", "-h", "-?", "--helpshort", "--helpfull"):
+        print(_help())
+    elif name == "--version":
+        print(f"bert-tf2 {__version__}")
+    elif name is None:
+        sys.exit(_help())
+    elif name not in COMMANDS:
+        sys.exit(f"ERROR: {_unknown(name)}")
+    else:
+        command = importlib.import_module(f"bert_tf2.commands.{COMMANDS[name][0]}")
+        command.main([f"bert-tf2 {name}", *sys.argv[2:]])
+
+
+def _help() -> str:
+    rows = "\n".join(f"  {name:<24} {about} ({script}.py)" for name, (script, about) in COMMANDS.items())
+    return f"""\
+BERT for TensorFlow 2 and Keras 3: Google's research pipeline, its commands, files and checkpoints.
+
+usage: bert-tf2 COMMAND --flag=value ...
+       bert-tf2 COMMAND --help
+       bert-tf2 --version
+
+commands:
+
+{rows}
+
+In parentheses, the script that does the same in a clone of the repository."""
+
+
+def _unknown(name: str) -> str:
+    """The sentence about a first argument that is not a command."""
+    if name.startswith("-"):
+        return f"the command comes before its flags, as in `bert-tf2 classify {name}`; --help lists the commands."
+    scripts = {script: command for command, (script, _) in COMMANDS.items()}
+    candidates = {**dict(zip(COMMANDS, COMMANDS, strict=True)), **scripts}
+    close = difflib.get_close_matches(name.removesuffix(".py"), candidates, 1)
+    hint = f"did you mean {candidates[close[0]]}?" if close else f"choose one of {', '.join(COMMANDS)}."
+    return f"there is no command {name!r}; {hint}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Converts a model between Google's checkpoints (and this project's, which are the same) and Hugging Face folders.
+
+    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=bert-base-hf
+
+    python convert_checkpoint.py --init_checkpoint=all-MiniLM-L6-v2 --output_dir=minilm
+
+    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --grow_vocab=medicine_vocab.txt \\
+      --output_dir=medicine_L-12_H-768_A-12
+
+It prints where each variable went. The third makes room for the new pieces of a vocabulary of build_vocab.py --extend.
+"""
+
+from bert_tf2 import cli
+from bert_tf2.conversion.config import ConversionConfig
+
+
+def run(config: ConversionConfig) -> None:
+    """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
+    cli.import_tensorflow()
+    from bert_tf2.conversion import convert
+
+    convert.convert(config)
+
+
+main = cli.command(ConversionConfig, run)

@@ -1,0 +1,15 @@
+"""Fine-tunes BERT to label texts or pairs of texts, or to give them a value: GLUE, XNLI, and data of one's own."""
+
+from bert_tf2 import cli
+from bert_tf2.tasks.classification.config import ClassificationConfig
+
+
+def run(config: ClassificationConfig) -> None:
+    """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
+    cli.import_tensorflow()
+    from bert_tf2.tasks.classification import runner
+
+    runner.run(config)
+
+
+main = cli.command(ClassificationConfig, run)

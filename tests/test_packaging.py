@@ -1,0 +1,157 @@
+"""What is installed, and what the files beside the code say of it."""
+
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from helpers.repository import REPOSITORY
+
+import bert_tf2
+from bert_tf2.__main__ import COMMANDS
+
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_dockerfile_copies_what_an_installation_needs() -> None:
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE) for name in line.split()
+    }
+    assert copied == {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "bert_tf2"}
+    ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == copied
+    (entry_point,) = PROJECT["scripts"]
+    assert f'ENTRYPOINT ["{entry_point}"]\n' in dockerfile
+    for extra in re.findall(r"EXTRAS='\[(\w+)\]'", dockerfile):
+        assert extra in PROJECT["optional-dependencies"]
+
+
+def test_versions_agree() -> None:
+    """What is promised is what the workflow tests, and the oldest is what CI tests."""
+    workflow = (REPOSITORY / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+    pythons, tensorflows = (
+        re.findall(r"[\d.]+", versions)
+        for versions in re.findall(r"^        (?:python|tensorflow): \[(.*)\]$", workflow, re.MULTILINE)
+    )
+    prefix = "Programming Language :: Python :: "
+    assert pythons == [name.removeprefix(prefix) for name in PROJECT["classifiers"] if re.match(f"{prefix}3[.]", name)]
+    assert PROJECT["requires-python"] == f">={pythons[0]}"
+    major, minor = map(int, tensorflows[-1].split("."))
+    allowed = f">={tensorflows[0]},<{major}.{minor + 1}"
+    assert {f"tensorflow{allowed}", f"tensorflow-text{allowed}"} <= set(PROJECT["dependencies"])
+    oldest = (REPOSITORY / ".ci/oldest.txt").read_text(encoding="utf-8").split()
+    assert oldest == [f"{name}=={tensorflows[0]}.*" for name in ("tensorflow", "tensorflow-text")]
+    table = (REPOSITORY / "docs/versions.md").read_text(encoding="utf-8")
+    assert set(tensorflows) <= set(re.findall(r"^\| 3[.]\d+ \| (2[.]\d+)", table, re.MULTILINE))
+
+
+def test_files_about_the_project_name_targets_of_the_makefile() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    (declared,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert targets == set(declared.split())
+    for path in (
+        *(REPOSITORY / ".github").rglob("*.*"),
+        *(REPOSITORY / name for name in (".pre-commit-config.yaml", "CONTRIBUTING.md", "README.md")),
+    ):
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r"(?:`|run: |entry: |^)make ([a-z-]+)|target: ([a-z-]+)", text, re.MULTILINE)
+        assert {name or of_matrix for name, of_matrix in named} <= targets, path
+
+
+def built(source: Path, kind: str, directory: Path) -> Path:
+    """The distribution of a source tree, made by the hooks that every installer calls: a `wheel` or an `sdist`."""
+    program = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, directory], check=True, capture_output=True, cwd=source)
+    (path,) = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, unpacked, of a copy of the repository."""
+    folder = tmp_path_factory.mktemp("sdist")
+    unwanted = shutil.ignore_patterns(".*", "*.egg-info", "build", "demo_output", "dist", "__pycache__")
+    shutil.copytree(REPOSITORY, folder / "copy", ignore=unwanted)
+    shutil.copy(REPOSITORY / ".dockerignore", folder / "copy")
+    with tarfile.open(built(folder / "copy", "sdist", folder)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / f"bert_tf2-{bert_tf2.__version__}"
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that is made of the sdist."""
+    return built(sdist, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The executables of a fresh environment that has the wheel; the dependencies are those of this process."""
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin/python"
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    query = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site_packages = Path(subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip())
+    # An editable installation of this project is a hook, not a path, and so is not among these.
+    (site_packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    return environment / "bin"
+
+
+def test_the_sdist_has_documents_and_tests(sdist: Path) -> None:
+    for name in ("README.md", "LICENSE", "CHANGELOG.md", "Dockerfile", "Makefile", "run_classifier.py"):
+        assert (sdist / name).read_bytes() == (REPOSITORY / name).read_bytes()
+    for directory in ("docs", "tests", "benchmarks"):
+        expected = {path.relative_to(REPOSITORY) for path in (REPOSITORY / directory).rglob("*.*")}
+        expected = {path for path in expected if "__pycache__" not in path.parts and ".hypothesis" not in path.parts}
+        assert expected <= {path.relative_to(sdist) for path in (sdist / directory).rglob("*")}
+
+
+def test_the_wheel_installs_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = email.message_from_bytes(archive.read(f"bert_tf2-{bert_tf2.__version__}.dist-info/METADATA"))
+    assert {name.split("/")[0] for name in names} == {"bert_tf2", f"bert_tf2-{bert_tf2.__version__}.dist-info"}
+    modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "bert_tf2").rglob("*.py")}
+    assert modules | {"bert_tf2/py.typed"} == {name for name in names if name.startswith("bert_tf2/")}
+    assert metadata["Version"] == bert_tf2.__version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert {"gpu", "beam", "onnx"} <= set(metadata.get_all("Provides-Extra"))
+    for name in ("Summary", "Keywords", "Author", "Requires-Python", "Classifier", "Requires-Dist"):
+        assert metadata[name]
+
+
+def test_commands_of_an_installation(installed: Path, tmp_path: Path) -> None:
+    """From another directory, and without this repository on Python's path."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    program = str(installed / "bert-tf2")
+    where = call(str(installed / "python"), "-c", "import bert_tf2; print(bert_tf2.__file__)")
+    assert where.stdout.startswith(str(installed.parent)), where.stderr
+    assert call(program, "--version").stdout == f"bert-tf2 {bert_tf2.__version__}\n"
+    assert call(str(installed / "python"), "-m", "bert_tf2", "--help").stdout == call(program, "--help").stdout
+    for name in COMMANDS:
+        done = call(program, name, "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "flags:" in done.stdout
+
+    (tmp_path / "text.txt").write_text("a small text, of small words\n" * 9, encoding="utf-8")
+    flags = ("--input_file=text.txt", "--output_file=vocab.txt", "--vocab_size=60", "--num_unused=0")
+    done = call(program, "build-vocab", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "small" in (tmp_path / "vocab.txt").read_text(encoding="utf-8").splitlines()
