@@ -194,6 +194,7 @@ CONFIGS = {
     "export_model": ("export.config", "ExportConfig"),
     "extract_features": ("feature_config", "FeatureConfig"),
     "run_classifier": ("classification.config", "ClassificationConfig"),
+    "run_multiple_choice": ("multiple_choice.config", "MultipleChoiceConfig"),
     "run_ner": ("tagging.config", "TaggingConfig"),
     "run_pretraining": ("pretraining_config", "PretrainingConfig"),
     "run_squad": ("squad.config", "SquadConfig"),

@@ -162,6 +162,13 @@ TAGGING: Files = (
 )
 """Of `run_ner.py`, in `--output_dir`."""
 
+MULTIPLE_CHOICE: Files = (
+    *_FINETUNING,
+    RunFile((EVAL_RESULTS, EVAL_HISTORY), "accuracy and loss, and their history", "evaluation"),
+    RunFile((PREDICTION_LINES,), "the choice for each question, and the probability of every choice", "prediction"),
+)
+"""Of `run_multiple_choice.py`, in `--output_dir`."""
+
 PRETRAINING_DATA: Files = (
     RunFile(("part-*-of-*",), "records, a file for each group of text", is_of_run=False),
     RunFile((DATA_SUMMARY,), "what went in and what came out", is_of_run=False),
