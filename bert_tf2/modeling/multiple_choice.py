@@ -56,7 +56,13 @@ class MultipleChoiceModel:
             other, and `CHOICE_LENGTHS`.
           dropout_seed: int64 `[2]`; None switches dropout off.
         """
-        pairs, is_choice = choices_apart(batch), batch[CHOICE_LENGTHS] > 0
+        is_choice = batch[CHOICE_LENGTHS] > 0
+        scores = tf.reshape(self.scores(choices_apart(batch), dropout_seed), tf.shape(is_choice))
+        scores = tf.ensure_shape(scores, is_choice.shape)
+        return tf.where(is_choice, scores, tf.constant(_NO_CHOICE, scores.dtype))
+
+    def scores(self, pairs: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """The score of each pair of `input_ids`, `input_mask` and `segment_ids`, int32 `[R, S]`: float32 `[R]`."""
         outputs = self.bert(
             pairs["input_ids"],
             pairs["input_mask"],
@@ -66,9 +72,7 @@ class MultipleChoiceModel:
             output_positions=tf.zeros_like(pairs["input_ids"][:, :1]),
             skip_padding=self._skip_padding,
         )
-        scores = tf.reshape(self.choice(outputs.pooled_output, dropout_seed), tf.shape(is_choice))
-        scores = tf.ensure_shape(scores, is_choice.shape)
-        return tf.where(is_choice, scores, tf.constant(_NO_CHOICE, scores.dtype))
+        return self.choice(outputs.pooled_output, dropout_seed)[:, 0]
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """How many questions count."""

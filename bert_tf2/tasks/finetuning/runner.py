@@ -119,7 +119,8 @@ class _TaskRun:
 
     def train(self) -> None:
         """Trains; what is wrong with the data comes out before anything is removed or written."""
-        task, splits = self.task, ["train", *(["dev"] if self.config.do_eval else [])]
+        task = self.task
+        splits: list[Split] = ["train", "dev"] if self.config.do_eval else ["train"]
         trainer, count = self._trainer()
         for split in splits:
             self._encode(split)

@@ -12,9 +12,11 @@ turns into numbers; what is to be written is written by the methods that begin w
 import abc
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
@@ -26,6 +28,7 @@ from bert_tf2.tasks.finetuning.description import Description, Split
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
 
 __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
 
@@ -47,6 +50,32 @@ class EncodedExamples:
     """
 
     arrays: ExampleArrays
+
+    @classmethod
+    def of_texts(
+        cls,
+        tokenizer: Tokenizer,
+        max_seq_length: int,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        **columns: NDArray[Any],
+    ) -> Self:
+        """Texts or pairs in BERT's form, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+
+        Args:
+          tokenizer: of the model.
+          max_seq_length: tokens of an example at most; longer ones are truncated, the longer text of a pair first.
+          texts: N of them.
+          pairs: the second texts.
+          **columns: what else the model takes of each example, [N, ...]: labels.
+        """
+        second = None if pairs is None else tokenizer.encode_batch(pairs)
+        special = tokenizer.vocab[CLS], tokenizer.vocab[SEP]
+        rows = join_rows(tokenizer.encode_batch(texts), second, max_seq_length, *special)
+        lengths = np.diff(rows.input_ids.row_splits)
+        segment_ids = (ranges(0, lengths) >= np.repeat(rows.first_lengths, lengths)).astype(np.int32)
+        tokens = {"input_ids": rows.input_ids.values, "segment_ids": segment_ids}
+        return cls(ExampleArrays(rows.input_ids.row_splits, tokens, columns, max_seq_length))
 
 
 @dataclasses.dataclass(frozen=True)

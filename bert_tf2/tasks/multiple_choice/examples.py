@@ -25,7 +25,9 @@ _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("con
 _LISTS = ("endings", "choices", "options")
 _NUMBERED = re.compile(r"(?:ending|choice|option)_?(\d+)")
 _LABELS, _IDS = ("label", "answer"), ("id", "example_id", "ind")
-_BLANK = "_"
+BLANK = "_"
+"""What a choice stands in for, in a question that has it."""
+
 _EXPECTED = (
     "expected context and question with ending0, ending1, ... (or a list, endings), or the keys of SWAG, HellaSwag or "
     "RACE"
@@ -61,7 +63,7 @@ def read(path: str, with_labels: bool) -> list[Example]:
     Raises:
       InputError: the file cannot be read, has no questions, or one of them is not what it has to be.
     """
-    examples = []
+    examples: list[Example] = []
     for place, row in _rows(path):
         for one in _questions(place, row):
             examples.append(_example(place, one, len(examples), with_labels))
@@ -128,8 +130,8 @@ def _text(place: str, row: Mapping[str, Any], key: str) -> str:
 
 
 def _pair(question: str, choice: str) -> str:
-    if _BLANK in question:
-        return question.replace(_BLANK, choice)
+    if BLANK in question:
+        return question.replace(BLANK, choice)
     return f"{question} {choice}" if question else choice
 
 

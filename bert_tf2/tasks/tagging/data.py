@@ -46,8 +46,10 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     saved = TaggingDescription.saved(config)
     fields = TaggingDescription.remembered(config, foundation, saved)
     wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
-    paths: dict[Split, str | None] = {"train": config.train_file} | {
-        split: fields[_FLAGS[split]] for split in ("dev", "test")
+    paths: dict[Split, str | None] = {
+        "train": config.train_file,
+        "dev": fields["dev_file"],
+        "test": fields["predict_file"],
     }
     column_is_given = config.token_column is not None
     files = {}
