@@ -87,18 +87,24 @@ def ours(options: argparse.Namespace) -> dict:
 
 
 def _time_prediction(config) -> dict:
+    import dataclasses
+
     from bert_tf2.input_pipeline.example_batches import ExampleArrays
+    from bert_tf2.tasks.finetuning.loop import Finetuning
     from bert_tf2.tasks.squad import logits, runner
 
     plain, seconds, loading = logits.compute, [], []
 
-    def timed(finetuning, outputs, windows, *rest):
+    def timed(outputs):
         begin = time.perf_counter()
+        windows, compute = outputs.examples, outputs.compute  # compute: outputs, examples and batch size are bound
         splits = windows.row_splits[: _WARM_UP_WINDOWS + 1]
         tokens = {name: values[: splits[-1]] for name, values in windows.tokens.items()}
-        plain(finetuning, outputs, ExampleArrays(splits, tokens, {}, windows.max_length), *rest[:1])
+        few = ExampleArrays(splits, tokens, {}, windows.max_length)
+        of_few = functools.partial(compute.func, compute.args[0], few, *compute.args[2:])
+        plain(dataclasses.replace(outputs, examples=few, compute=of_few, output_file=None))
         middle = time.perf_counter()
-        found = plain(finetuning, outputs, windows, *rest)
+        found = plain(outputs)
         seconds.append((len(windows), time.perf_counter() - middle))
         loading.append(middle - begin)
         return found
@@ -107,8 +113,8 @@ def _time_prediction(config) -> dict:
     # Tokenizer, model and kernels are loaded by the first of two runs; loading the model again is not counted.
     for _ in range(2):
         marks = []
-        load = runner.Finetuning.load
-        create = runner.Finetuning.create
+        load = Finetuning.load
+        create = Finetuning.create
 
         def create_untimed(*args, create=create, marks=marks):
             begin = time.perf_counter()
@@ -122,11 +128,11 @@ def _time_prediction(config) -> dict:
             marks.append(time.perf_counter() - begin)
             return step
 
-        runner.Finetuning.load, runner.Finetuning.create = load_untimed, create_untimed
+        Finetuning.load, Finetuning.create = load_untimed, create_untimed
         begin = time.perf_counter()
         runner.run(config)
         whole = time.perf_counter() - begin - sum(marks) - loading[-1]
-        runner.Finetuning.load, runner.Finetuning.create = load, create
+        Finetuning.load, Finetuning.create = load, create
     questions = len(json.loads(Path(config.output_dir, "predictions.json").read_text(encoding="utf-8")))
     windows, taken = seconds[-1]
     return {"windows_per_second": windows / taken, "questions_per_second": questions / whole}

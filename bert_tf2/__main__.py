@@ -13,6 +13,7 @@ COMMANDS = {
     "classify": ("run_classifier", "Fine-tune on labels or numbers of texts and pairs; predict"),
     "squad": ("run_squad", "Fine-tune to answer questions from a text; predict"),
     "ner": ("run_ner", "Fine-tune to tag words; predict"),
+    "choose": ("run_multiple_choice", "Fine-tune to choose among endings or answers; predict"),
     "features": ("extract_features", "Write the vectors of tokens, or of lines"),
     "convert": ("convert_checkpoint", "Convert between Google's checkpoints and Hugging Face directories"),
     "export": ("export_model", "Export a SavedModel that takes text, an encoder, or ONNX"),

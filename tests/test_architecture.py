@@ -25,6 +25,7 @@ QUICK = (
     *("bert_tf2.tasks.classification.config", "bert_tf2.tasks.pretraining.config", "bert_tf2.tasks.squad.config"),
     *("bert_tf2.tasks.tagging.config", "bert_tf2.tasks.classification.features", "bert_tf2.tasks.squad.windows"),
     *("bert_tf2.tokenization.fast_wordpiece", "bert_tf2.tokenization.sentencepiece", "bert_tf2.export.config"),
+    "bert_tf2.tasks.multiple_choice.features",
 )
 
 

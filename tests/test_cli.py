@@ -204,6 +204,7 @@ CONFIGS = {
     "export_model": ("export.config", "ExportConfig"),
     "extract_features": ("tasks.feature_extraction.config", "FeatureConfig"),
     "run_classifier": ("tasks.classification.config", "ClassificationConfig"),
+    "run_multiple_choice": ("tasks.multiple_choice.config", "MultipleChoiceConfig"),
     "run_ner": ("tasks.tagging.config", "TaggingConfig"),
     "run_pretraining": ("tasks.pretraining.config", "PretrainingConfig"),
     "run_squad": ("tasks.squad.config", "SquadConfig"),

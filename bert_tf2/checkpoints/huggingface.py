@@ -72,7 +72,7 @@ _LAYER = {
     **_dense("output/dense", "output.dense"),
     **_norm("output/LayerNorm", "output.LayerNorm"),
 }
-# The heads. A classifier and a tagger have the same names on both sides.
+# The heads. A classifier, a tagger and the score of a choice have the same names on both sides.
 HEADS = {
     "masked_lm": {
         **_dense("cls/predictions/transform/dense", "cls.predictions.transform.dense"),
@@ -82,8 +82,11 @@ HEADS = {
     "next_sentence": _scores("cls/seq_relationship/", "cls.seq_relationship"),
     "classifier": _scores("", "classifier"),
     "tagger": _scores("", "classifier"),
+    "multiple_choice": _scores("", "classifier"),
     "span": _scores("cls/squad/", "qa_outputs"),
 }
+OF_ONE_NAME = ("classifier", "tagger", "multiple_choice")
+"""The heads whose weights are called `output_weights` and `output_bias`."""
 # Class of transformers -> the heads that it has.
 ARCHITECTURES = {
     "BertModel": frozenset[str](),
@@ -93,6 +96,7 @@ ARCHITECTURES = {
     "BertForSequenceClassification": frozenset({"classifier"}),
     "BertForTokenClassification": frozenset({"tagger"}),
     "BertForQuestionAnswering": frozenset({"span"}),
+    "BertForMultipleChoice": frozenset({"multiple_choice"}),
 }
 
 _TO_HUGGINGFACE = {**_ENCODER, **{name: place for head in HEADS.values() for name, place in head.items()}}
@@ -140,10 +144,12 @@ def heads_of(names: Collection[str], classifier: str = "classifier") -> frozense
 
     Args:
       names: Google's.
-      classifier: what `output_weights` and `output_bias` are: "classifier" or "tagger".
+      classifier: what `output_weights` and `output_bias` are, one of `OF_ONE_NAME`.
     """
-    other = {"classifier": "tagger", "tagger": "classifier"}[classifier]
-    return frozenset(head for head, places in HEADS.items() if head != other and any(name in names for name in places))
+    others = {*OF_ONE_NAME} - {classifier}
+    return frozenset(
+        head for head, places in HEADS.items() if head not in others and any(name in names for name in places)
+    )
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
@@ -196,7 +202,7 @@ class Folder:
         self.untied: tuple[str, ...] = ()
         unplaced = []
         for name in self._arrays:
-            place = None if self._is_other_classifier(name) else to_google(name)
+            place = to_google(name)
             if _canonical(name) == "bert.embeddings.position_ids":
                 self.ignored[name] = "the numbers from 0, no weights"
             elif place is None:
@@ -209,10 +215,6 @@ class Folder:
             else:
                 self.there[place.name] = name
         self.unplaced = tuple(name for name in unplaced if not self._is_tied(name))
-
-    def _is_other_classifier(self, name: str) -> bool:
-        """Whether a `classifier` is neither a sequence's nor a token's."""
-        return name.startswith("classifier.") and self.config.architecture == "BertForMultipleChoice"
 
     def _is_tied(self, name: str) -> bool:
         """Whether an array is a copy of another one; as the masked-LM bias it takes the place of a missing one."""
@@ -253,8 +255,9 @@ class Folder:
 
     @property
     def classifier(self) -> str:
-        """What `classifier` in this folder is: "classifier" or "tagger"."""
-        return "tagger" if self.config.architecture == "BertForTokenClassification" else "classifier"
+        """What `classifier` in this folder is, one of `OF_ONE_NAME`."""
+        heads = ARCHITECTURES.get(str(self.config.architecture), frozenset())
+        return next((head for head in OF_ONE_NAME if head in heads), "classifier")
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """Shapes by Google's names; by the folder's own names where there is no place for a variable."""

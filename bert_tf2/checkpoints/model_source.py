@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
-from bert_tf2.configs.choices import TAGGING
+from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 
@@ -25,6 +25,7 @@ PROBLEM_TYPES = {
     "multi_label_classification": "multi_label",
     "regression": "regression",
 }
+_HEADS_OF_TASKS = {TAGGING: "tagger", MULTIPLE_CHOICE: "multiple_choice"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Source:
       read: gives a variable.
       left_out: its own names of what is no weight, and why.
       unplaced: its own names of what is no part of BERT as far as known.
-      classifier: "classifier" or "tagger" where its files say what `output_weights` is, else None.
+      classifier: one of `huggingface.OF_ONE_NAME` where its files say what `output_weights` is, else None.
       labels: of that head; empty where its files do not say.
       problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
       added_tokens: what its tokenizer adds to its vocabulary, and their ids.
@@ -120,7 +121,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         read=lambda name: _as_float32(checkpoints.read(reader, name, prefix), name, prefix),
         left_out=left_out,
         unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
-        classifier=None if kind is None else "tagger" if kind == TAGGING else "classifier",
+        classifier=None if kind is None else _HEADS_OF_TASKS.get(kind, "classifier"),
         labels=read_labels(labels_file) if os.path.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
     )

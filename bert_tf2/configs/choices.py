@@ -15,3 +15,6 @@ PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regres
 
 TAGGING = "tagging"
 """What `task.json` has as `problem_type` in a tagger's directory, beside a classifier's `PROBLEM_TYPES`."""
+
+MULTIPLE_CHOICE = "multiple_choice"
+"""What it has in the directory of a model for multiple choice."""

@@ -7,7 +7,7 @@ from bert_tf2.configs.fields import FILES, MODEL, TASK, check, setting
 from bert_tf2.errors import InputError
 
 FORMATS = ("google", "huggingface")
-HEADS = ("classifier", "tagger")
+HEADS = ("classifier", "tagger", "multiple_choice")
 
 
 @dataclasses.dataclass(frozen=True)

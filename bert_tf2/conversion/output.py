@@ -19,10 +19,11 @@ from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tokenization.wordpiece import load_vocab, vocab_of_lines
 
-Description = TaggingDescription | TaskDescription
+Description = MultipleChoiceDescription | TaggingDescription | TaskDescription
 
 _MAX_SEQ_LENGTH = 128
 
@@ -152,6 +153,11 @@ def _description(output: Output) -> Description | None:
     if config.architecture == "BertForTokenClassification":
         return TaggingDescription(
             labels=config.labels,
+            max_seq_length=min(_MAX_SEQ_LENGTH, config.bert.max_position_embeddings),
+            do_lower_case=output.do_lower_case,
+        )
+    if config.architecture == "BertForMultipleChoice":
+        return MultipleChoiceDescription(
             max_seq_length=min(_MAX_SEQ_LENGTH, config.bert.max_position_embeddings),
             do_lower_case=output.do_lower_case,
         )

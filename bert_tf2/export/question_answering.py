@@ -28,7 +28,8 @@ from bert_tf2.export.sequences import (
 from bert_tf2.export.source import ModelSource
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanModel
-from bert_tf2.tasks.squad import logits, prediction_files
+from bert_tf2.tasks.finetuning.outputs import fingerprint
+from bert_tf2.tasks.squad import prediction_files
 from bert_tf2.tasks.squad.answers import NO_WINDOW_SCORE, AnswerParameters
 from bert_tf2.tasks.squad.task_description import TaskDescription
 from bert_tf2.tokenization import tf_tokenizer
@@ -319,7 +320,7 @@ def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> f
     if config.null_score_diff_threshold is not None or not os.path.exists(path):
         return config.null_score_diff_threshold or 0.0
     found, weights = prediction_files.read_threshold(path)
-    if weights != logits.fingerprint(model):
+    if weights != fingerprint(model):
         logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
         return 0.0
     logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)

@@ -8,12 +8,13 @@ from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import task_metadata
 from bert_tf2.conversion.output import write_checkpoint
 from bert_tf2.errors import InputError
-from bert_tf2.export import classifier, encoder, onnx, program, question_answering, tagger
+from bert_tf2.export import classifier, encoder, multiple_choice, onnx, program, question_answering, tagger
 from bert_tf2.export.config import ENCODER, ONNX, ExportConfig
 from bert_tf2.export.program import Program
 from bert_tf2.export.source import ModelSource, open_source
 from bert_tf2.io import atomic
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
+from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tokenization import tf_tokenizer
@@ -63,6 +64,8 @@ def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.
         raise InputError("--text_pairs is for classifiers; leave it away.")
     if isinstance(description, TaggingDescription):
         return tagger.build(source, description, tokenizer, config.use_averages)
+    if isinstance(description, MultipleChoiceDescription):
+        return multiple_choice.build(source, description, tokenizer, config.use_averages)
     if isinstance(description, SquadDescription):
         return question_answering.build(source, description, tokenizer, config)
     return encoder.build(source, description, tokenizer, config.use_averages)[0]

@@ -13,12 +13,13 @@ from bert_tf2.checkpoints import model_source, pretrained, task_metadata
 from bert_tf2.checkpoints.huggingface_config import default_labels
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
-from bert_tf2.configs.choices import PROBLEM_TYPES, TAGGING, ProblemType
+from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING, ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError, some
 from bert_tf2.export.config import ENCODER, ExportConfig
 from bert_tf2.io import run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
+from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
@@ -52,7 +53,9 @@ class EncoderDescription:
             raise InputError(f"--max_seq_length={self.max_seq_length}; [CLS], one token and [SEP] need at least 3.")
 
 
-Description = ClassificationDescription | TaggingDescription | SquadDescription | EncoderDescription
+Description = (
+    ClassificationDescription | TaggingDescription | MultipleChoiceDescription | SquadDescription | EncoderDescription
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +154,8 @@ def _description(found: model_source.Source, do_lower_case: bool) -> Description
         loaded = ClassificationDescription.load(found.folder)
     elif kind == TAGGING:
         loaded = TaggingDescription.load(found.folder)
+    elif kind == MULTIPLE_CHOICE:
+        loaded = MultipleChoiceDescription.load(found.folder)
     elif kind == QUESTION_ANSWERING:
         loaded = SquadDescription.load(found.folder)
     elif kind is not None:
@@ -173,6 +178,8 @@ def _by_head(found: model_source.Source, lower: bool) -> Description:
     labels = found.labels or default_labels(found.shapes["output_bias"][0])
     if found.classifier == "tagger":
         return TaggingDescription(labels=labels, max_seq_length=length, do_lower_case=lower)
+    if found.classifier == "multiple_choice":
+        return MultipleChoiceDescription(max_seq_length=length, do_lower_case=lower)
     kind = found.problem_type or ("regression" if len(labels) == 1 else "single_label")
     return ClassificationDescription(
         name="converted",

@@ -101,7 +101,7 @@ PRETRAINING: Files = (
 )
 """Of `run_pretraining.py`, in `--output_dir`."""
 
-_FINETUNING: Files = (
+FINETUNING: Files = (
     *_TRAINING,
     RunFile(
         (f"{BEST}/",),
@@ -112,6 +112,7 @@ _FINETUNING: Files = (
     RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
     RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
 )
+"""Of all fine-tuning, in `--output_dir`; a task adds its own."""
 
 GLUE_SUBMISSIONS = (
     *("CoLA.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "MRPC.tsv", "QNLI.tsv", "QQP.tsv", "RTE.tsv", "SST-2.tsv", "STS-B.tsv"),
@@ -119,7 +120,7 @@ GLUE_SUBMISSIONS = (
 )
 
 CLASSIFICATION: Files = (
-    *_FINETUNING,
+    *FINETUNING,
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
     RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
@@ -130,7 +131,7 @@ CLASSIFICATION: Files = (
 """Of `run_classifier.py`, in `--output_dir`."""
 
 SQUAD: Files = (
-    *_FINETUNING,
+    *FINETUNING,
     RunFile(
         (EVAL_RESULTS, EVAL_HISTORY),
         "exact match and F1 as the official scripts count them, and their history",
@@ -152,7 +153,7 @@ SQUAD: Files = (
 """Of `run_squad.py`, in `--output_dir`."""
 
 TAGGING: Files = (
-    *_FINETUNING,
+    *FINETUNING,
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "precision, recall and F1 of all spans, and their history", "evaluation"),
     RunFile(
         (SPAN_REPORT,),
@@ -163,6 +164,13 @@ TAGGING: Files = (
     RunFile((PREDICTION_LINES,), "words, tags, probabilities and spans of each sentence", "prediction"),
 )
 """Of `run_ner.py`, in `--output_dir`."""
+
+MULTIPLE_CHOICE: Files = (
+    *FINETUNING,
+    RunFile((EVAL_RESULTS, EVAL_HISTORY), "accuracy and loss, and their history", "evaluation"),
+    RunFile((PREDICTION_LINES,), "the choice for each question, and the probability of every choice", "prediction"),
+)
+"""Of `run_multiple_choice.py`, in `--output_dir`."""
 
 PRETRAINING_DATA: Files = (
     RunFile(("part-*-of-*",), "records, a file for each group of text", is_of_run=False),

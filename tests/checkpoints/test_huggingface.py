@@ -128,14 +128,6 @@ def test_one_variable_twice_is_refused(tmp_path):
         huggingface.Folder(write_folder(tmp_path, "BertModel", arrays))
 
 
-def test_a_multiple_choice_head_is_no_classifier(tmp_path):
-    folder = huggingface.Folder(
-        write_folder(tmp_path, "BertForMultipleChoice", arrays_of("BertForSequenceClassification"))
-    )
-    assert folder.unplaced == ("classifier.bias", "classifier.weight")
-    assert folder.get_variable_to_shape_map()["classifier.weight"] == [3, 4]
-
-
 def test_finds_folders(tmp_path):
     folder = write_folder(tmp_path / "model", "BertModel")
     assert huggingface.find_folder(folder) == str(folder)

@@ -87,7 +87,8 @@ class Ours:
         for part in (self.bert, self.masked_lm, self.next_sentence):
             named |= checkpoints.tf_variables(part.named_variables())
         hidden = self.bert.config.hidden_size
-        shapes = {"output_weights": [3, hidden], "output_bias": [3]}
+        labels = 1 if "MultipleChoice" in str(folder) else 3
+        shapes = {"output_weights": [labels, hidden], "output_bias": [labels]}
         shapes |= {"cls/squad/output_weights": [2, hidden], "cls/squad/output_bias": [2]}
         heads = {name: tf.Variable(tf.zeros(shape)) for name, shape in shapes.items()}
         self.report = pretrained.load({**named, **heads}, str(folder))
@@ -149,6 +150,8 @@ def test_every_model_both_ways(made, architecture, activation):
             assert_near(ours.next_sentence(pooled), expected[name])
         if architecture == "BertForSequenceClassification":
             assert_near(ours.scores(pooled, ""), expected["logits"])
+        if architecture == "BertForMultipleChoice":
+            assert_near(ours.scores(pooled, "")[:, 0], expected["logits"][0])
         if architecture == "BertForTokenClassification":
             assert_near(ours.scores(tokens, ""), expected["logits"], mask)
         if architecture == "BertForQuestionAnswering":

@@ -65,6 +65,7 @@ MASKED_LM = {
 }
 NEXT_SENTENCE = {"cls.seq_relationship.bias": [2], "cls.seq_relationship.weight": [2, H]}
 CLASSIFIER = {"classifier.bias": [3], "classifier.weight": [3, H]}
+CHOICE = {"classifier.bias": [1], "classifier.weight": [1, H]}
 SPAN = {"qa_outputs.bias": [2], "qa_outputs.weight": [2, H]}
 
 
@@ -72,7 +73,7 @@ def prefixed(shapes):
     return {f"bert.{name}": shape for name, shape in shapes.items()}
 
 
-# What transformers keeps for each class; the last three have no pooler there, or need none.
+# What transformers keeps for each class; those without POOLER have none there, or need none.
 MODELS = {
     "BertModel": {**ENCODER, **POOLER},
     "BertForPreTraining": {**prefixed(ENCODER), **prefixed(POOLER), **MASKED_LM, **NEXT_SENTENCE},
@@ -81,6 +82,7 @@ MODELS = {
     "BertForMaskedLM": {**prefixed(ENCODER), **MASKED_LM},
     "BertForTokenClassification": {**prefixed(ENCODER), **CLASSIFIER},
     "BertForQuestionAnswering": {**prefixed(ENCODER), **SPAN},
+    "BertForMultipleChoice": {**prefixed(ENCODER), **prefixed(POOLER), **CHOICE},
 }
 
 

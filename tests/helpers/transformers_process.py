@@ -29,6 +29,8 @@ def compute(architecture, folder, batch, outputs):
     unexpected = set(info["unexpected_keys"]) - {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
     assert not unexpected, info
     ids, mask, segments = (torch.tensor(part) for part in np.load(batch).values())
+    if architecture == "BertForMultipleChoice":  # all rows are choices of one question
+        ids, mask, segments = (part[None] for part in (ids, mask, segments))
     with torch.no_grad():
         found = model.eval()(input_ids=ids, attention_mask=mask, token_type_ids=segments)
     np.savez(outputs, **{name: value.numpy() for name, value in found.items() if torch.is_tensor(value)})

@@ -12,7 +12,12 @@ from bert_tf2.io import run_files
 from bert_tf2.io.run_files import RunFile
 from bert_tf2.tasks.classification import glue
 
-FINETUNING = {"classification": run_files.CLASSIFICATION, "squad": run_files.SQUAD, "tagging": run_files.TAGGING}
+FINETUNING = {
+    "classification": run_files.CLASSIFICATION,
+    "squad": run_files.SQUAD,
+    "tagging": run_files.TAGGING,
+    "multiple choice": run_files.MULTIPLE_CHOICE,
+}
 
 
 @pytest.mark.parametrize("files", FINETUNING.values(), ids=FINETUNING)
@@ -62,6 +67,7 @@ SECTIONS = {
     "Classify": (run_files.CLASSIFICATION, run_files.PRETRAINING),
     "Answer questions": (run_files.SQUAD, run_files.CLASSIFICATION),
     "Tag words": (run_files.TAGGING, run_files.CLASSIFICATION),
+    "Choose among endings": (run_files.MULTIPLE_CHOICE, run_files.CLASSIFICATION),
 }
 
 

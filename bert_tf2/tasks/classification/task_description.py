@@ -1,23 +1,16 @@
 """What a model was fine-tuned for: `task.json` and `labels.txt` in its folder."""
 
 import dataclasses
-from typing import Self
+from typing import ClassVar
 
-from bert_tf2.checkpoints import task_metadata
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.tasks.classification import labels as label_lists
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "max_seq_length": (int,),
-    "do_lower_case": (bool,),
-    "threshold": (float, int),
-    "header": (bool,),
-}
+from bert_tf2.tasks.finetuning.description import Description
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskDescription:
+class TaskDescription(Description):
     """What an evaluation or a prediction has to know of the training.
 
     Attributes:
@@ -40,6 +33,15 @@ class TaskDescription:
     Raises:
       InputError: a value is impossible.
     """
+
+    TASK = "classification"
+    PROBLEM_TYPES = PROBLEM_TYPES
+    SAME_MODEL: ClassVar = {
+        "name": "the task",
+        "problem_type": "the problem type",
+        "labels": "the labels",
+        **Description.SAME_MODEL,
+    }
 
     name: str
     problem_type: ProblemType
@@ -72,41 +74,3 @@ class TaskDescription:
     def outputs(self) -> int:
         """How many numbers the classifier gives for a row."""
         return len(self.labels) or 1
-
-    def save(self, folder: str) -> None:
-        """Writes `task.json` and, where there are labels, `labels.txt`.
-
-        Raises:
-          OSError: they cannot be written.
-        """
-        task_metadata.save(folder, dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, folder: str) -> Self | None:
-        """Reads what `save` wrote; None where the folder has no `task.json`.
-
-        Raises:
-          InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
-        """
-        fields = task_metadata.load(folder, cls, "classification", PROBLEM_TYPES, _TYPES)
-        return None if fields is None else cls(**fields)
-
-    def check_same_model(self, saved: Self, folder: str) -> None:
-        """Checks that a model of the task that `folder` holds is one of this task.
-
-        Args:
-          saved: what was read from the folder.
-          folder: for the error.
-
-        Raises:
-          InputError: name, kind of problem, labels or case differ; says which.
-        """
-        task_metadata.check_same_model(
-            folder,
-            [
-                ("the task", self.name, saved.name),
-                ("the problem type", self.problem_type, saved.problem_type),
-                ("the labels", self.labels, saved.labels),
-                ("--do_lower_case", self.do_lower_case, saved.do_lower_case),
-            ],
-        )

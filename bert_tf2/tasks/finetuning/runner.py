@@ -1,393 +1,212 @@
-"""What all fine-tuning tasks do alike: start or resume, train with evaluations in between, keep the best, load.
+"""A fine-tuning task from flags to files: start or resume, train, evaluate in between, predict, write; or a dry run."""
 
-A task brings its model, its examples and its evaluation; `tasks/classification/runner.py` puts them together.
-"""
-
-import contextlib
 import dataclasses
+import functools
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-import keras
 import tensorflow as tf
 
-from bert_tf2 import checkpoints, training
-from bert_tf2.checkpoints import pretrained
+from bert_tf2 import training
 from bert_tf2.checkpoints.pretrained import Pretrained
-from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError
-from bert_tf2.input_pipeline import example_batches
-from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.input_pipeline.record_batches import Share
-from bert_tf2.io import run_dir, run_files, spilled
-from bert_tf2.modeling import summary
-from bert_tf2.modeling.task_model import Batch, Task
+from bert_tf2.io import atomic, run_files
+from bert_tf2.tasks.finetuning import evaluation_files, outputs
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
-from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
-from bert_tf2.tasks.finetuning.foundation import check_not_inside
-from bert_tf2.training.distribution import Workers
-from bert_tf2.training.evaluation import Arrays, predict_batches
-from bert_tf2.training.precision import policy, resolved
-from bert_tf2.training.schedules import make_schedule
+from bert_tf2.tasks.finetuning.evaluation_hook import Results
+from bert_tf2.tasks.finetuning.foundation import find_foundation
+from bert_tf2.tasks.finetuning.loop import Finetuning, TrainingData
+from bert_tf2.tasks.finetuning.seeds import run_seeds
+from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
+from bert_tf2.training.distribution import Workers, make_strategy
 
 logger = logging.getLogger(__name__)
 
-Outputs = Callable[[Batch], dict[str, tf.Tensor]]
+Config = TypeVar("Config", bound=FinetuningConfig)
+AnyTask = FinetuningTask[Any, Any, Any]
 
-_AVERAGE = f"/{checkpoints.AVERAGE}"
 
+def run(make_task: Callable[[Config, Pretrained], AnyTask], config: Config) -> Results | None:
+    """Trains, evaluates and predicts as the config says.
 
-@dataclasses.dataclass(frozen=True)
-class TrainingData:
-    """What is learned, and how it is evaluated in between.
+    Args:
+      make_task: the task's class.
+      config: the flags.
 
-    Attributes:
-      examples: the examples.
-      keep: writes what the task has to remember into a folder.
-      results: names of what `evaluate` returns.
-      evaluate: evaluates the model as it is, at a step; None: there is no evaluation.
-      best: the task's choice for `--metric_for_best`.
-      epoch: how many examples are an epoch for evaluations in between, where it is not all of them.
+    Returns:
+      The evaluation's results, with several seeds their means; None where there was none.
+
+    Raises:
+      InputError: data, model, checkpoint and flags do not fit together, or the training diverged.
+      OSError: something cannot be written.
+      Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
     """
-
-    examples: ExampleArrays
-    keep: Callable[[str], None]
-    results: Sequence[str] = ()
-    evaluate: Callable[[int], Results] | None = None
-    best: str = "loss"
-    epoch: int | None = None
+    strategy = make_strategy(config.distribution)
+    return run_seeds(config, lambda config: _run(make_task, config, strategy), Workers.of(strategy).is_chief)
 
 
-class Job(Protocol):
-    """A model with its data on the devices: what a task does of its own."""
+def _run(
+    make_task: Callable[[Config, Pretrained], AnyTask], config: Config, strategy: tf.distribute.Strategy
+) -> Results | None:
+    foundation = find_foundation(config)
+    task = make_task(config, foundation)
+    foundation.check_sequences(task.description.max_seq_length, segments=task.segments)
+    task.tokenizer = foundation.tokenizer(task.description.do_lower_case)
+    finetuning = Finetuning.create(config, foundation, task.make_model, strategy, task.files, task.dispensable)
+    task.model = finetuning.model
+    return _TaskRun(task, finetuning).run()
+
+
+@dataclasses.dataclass
+class _TaskRun:
+    """A task with its model on the devices."""
+
+    task: AnyTask
+    finetuning: Finetuning
+    encoded: dict[Split, Any] = dataclasses.field(default_factory=dict)
+    written: list[Any] = dataclasses.field(default_factory=list)  # those that have been written
+    # Of the latest computation: the examples, the step of the model, and what it said.
+    known: tuple[Any, int, Any] | None = None
+    evaluated: tuple[int, Evaluation] | None = None
+
+    @property
+    def config(self) -> FinetuningConfig:
+        return self.finetuning.config
+
+    @property
+    def is_writing(self) -> bool:
+        return self.finetuning.is_chief and not self.config.dry_run
+
+    @functools.cached_property
+    def outputs(self) -> Any:
+        return self.finetuning.compiled(self.task.outputs)
+
+    def run(self) -> Results | None:
+        """Checks, or trains, evaluates and predicts, as the flags say; returns the evaluation's results."""
+        config = self.config
+        if config.dry_run:
+            self.check()
+            return None
+        if config.do_train:
+            with self.finetuning.locked_folder():
+                self.train()
+        results = None
+        if config.do_eval or config.do_predict:
+            step = self.finetuning.load(is_trained=config.do_train)
+            if config.do_eval:
+                results = self.evaluate(step)
+            if config.do_predict:
+                self.predict(step)
+        return results
 
     def check(self) -> None:
         """Does all that can go wrong before the first step, and writes nothing."""
-
-    def train(self) -> None:
-        """Trains; called inside `locked_folder`."""
-
-    def evaluate(self, step: int) -> Results:
-        """Evaluates the weights that are loaded, of a step; writes and returns the results."""
-
-    def predict(self, step: int) -> None:
-        """Predicts with the weights that are loaded, of a step, and writes that."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Finetuning:
-    """A model on its devices.
-
-    Attributes:
-      config: the flags.
-      foundation: config and vocabulary.
-      model: made by `make_model`.
-      strategy: where it runs.
-      precision: resolved.
-      files: what the task writes into `output_dir`, for `--overwrite_output_dir`.
-      dispensable: names of variables that evaluation and prediction do without.
-    """
-
-    config: FinetuningConfig
-    foundation: Pretrained
-    model: Task
-    strategy: tf.distribute.Strategy
-    precision: PrecisionConfig
-    files: run_files.Files
-    dispensable: Collection[str] = ()
-
-    @classmethod
-    def create(
-        cls,
-        config: FinetuningConfig,
-        foundation: Pretrained,
-        make_model: Callable[[bool], Task],
-        strategy: tf.distribute.Strategy,
-        files: run_files.Files = (),
-        dispensable: Collection[str] = (),
-    ) -> "Finetuning":
-        """With a fresh model, whose weights follow from the seed.
-
-        Args:
-          config: the flags.
-          foundation: config and vocabulary.
-          make_model: from whether to leave padding out of the work to the model.
-          strategy: where it runs.
-          files: what the task writes into `output_dir`.
-          dispensable: names of variables that evaluation and prediction do without.
-
-        Raises:
-          InputError: padding cannot be left out, though that is asked for.
-        """
-        precision = resolved(config.precision)
-        if config.pack_sequences and precision.compiles:
-            raise InputError(
-                "--pack_sequences: XLA compiles one program for shapes that are fixed, and without padding each batch "
-                "has another number of tokens; omit the flag, or give --jit=off."
-            )
-        skip_padding = not precision.compiles if config.pack_sequences is None else config.pack_sequences
-        keras.utils.set_random_seed(config.seed)
-        with strategy.scope(), policy(precision):
-            model = make_model(skip_padding)
-        logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
-        return cls(config, foundation, model, strategy, precision, files, dispensable)
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this process writes."""
-        return Workers.of(self.strategy).is_chief
-
-    @property
-    def _variables(self) -> dict[str, tf.Variable]:
-        return checkpoints.tf_variables(self.model.named_variables)
-
-    def run(self, job: Job) -> Results | None:
-        """Checks, or trains, evaluates and predicts, as the flags say.
-
-        Returns:
-          The evaluation's results; None where there was none.
-        """
-        config = self.config
-        if config.dry_run:
-            job.check()
-            return None
-        if config.do_train:
-            with self.locked_folder():
-                job.train()
-        found = None
-        if config.do_eval or config.do_predict:
-            step = self.load(is_trained=config.do_train)
-            if config.do_eval:
-                found = job.evaluate(step)
-            if config.do_predict:
-                job.predict(step)
-        return found
+        if self.config.do_train:
+            atomic.check_writable(self.config.output_dir)
+            trainer, _ = self._trainer()
+            trainer.check(self.finetuning.batches(self._encode("train").arrays))
+        else:
+            self.finetuning.load(is_trained=False)
+        if self.config.do_eval:
+            self.task.result_names()
+            self._encode("dev")
+        if self.config.do_predict:
+            self._encode("test")
+        logger.info("Dry run: all is well, and nothing was written.")
 
     # --- Training ----------------------------------------------------------------------------------------------------
 
-    def trainer(self, examples: int) -> training.Trainer:
-        """A trainer for so many examples, resumed or started from `init_checkpoint`.
+    def train(self) -> None:
+        """Trains; what is wrong with the data comes out before anything is removed or written."""
+        task = self.task
+        splits: list[Split] = ["train", "dev"] if self.config.do_eval else ["train"]
+        trainer, count = self._trainer()
+        for split in splits:
+            self._encode(split)
+        data = TrainingData(self._encode("train").arrays, task.keep)
+        if self.config.do_eval:
+            evaluate, names = self._results, task.result_names()
+            data = dataclasses.replace(data, results=names, evaluate=evaluate, best=task.best_metric, epoch=count)
+        self.finetuning.start_anew()
+        for split in splits:
+            self._write_encoded(split)
+        del self.encoded["train"]
+        self.finetuning.train(trainer, data)
 
-        Call it inside `locked_folder`, and before anything is written: what is to be overwritten is removed at its end.
+    def _trainer(self) -> tuple[training.Trainer, int]:
+        """A trainer, and how many examples are an epoch."""
+        count = self.task.train_count
+        if count is None:
+            count = len(self._encode("train").arrays)
+        return self.finetuning.trainer(count), count
 
-        Raises:
-          InputError: there are too few examples for a step, a checkpoint does not fit, or what has been given would be
-            removed.
-        """
-        config, steps = self.config, self.config.num_train_steps(examples)
-        if steps == 0 and config.num_train_epochs:
-            raise InputError(
-                f"{examples} examples and --num_train_epochs={config.num_train_epochs:g} are not one batch of "
-                f"--train_batch_size={config.train_batch_size}; take smaller batches or more epochs."
-            )
-        warmup = config.num_warmup_steps(examples)
-        name = config.optimizer.learning_rate_schedule
-        schedule = make_schedule(name, config.learning_rate, steps, warmup)
-        loop = TrainingConfig.of(
-            config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
-        )
-        trainer = training.Trainer.create(self.model, schedule, self.strategy, loop, config.optimizer, self.precision)
-        resumed = None if config.overwrite_output_dir else trainer.resume()
-        if resumed:
-            logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
-        elif config.init_checkpoint:
-            logger.info("%s", pretrained.load(self._variables, config.init_checkpoint))
-        else:
-            logger.warning("There is no --init_checkpoint: training from random weights (seed %d).", config.seed)
-        logger.info(
-            "Training: %s examples, %g epochs, %s steps of %d, %d of them warm-up.",
-            *(f"{examples:,}", config.num_train_epochs, f"{steps:,}", config.train_batch_size, warmup),
-        )
-        self._start_anew()
-        return trainer
+    def _encode(self, split: Split) -> Any:
+        if split not in self.encoded:
+            if self.is_writing:
+                os.makedirs(self.config.output_dir, exist_ok=True)
+            self.encoded[split] = self.task.encode(split)
+        return self.encoded[split]
 
-    @contextlib.contextmanager
-    def locked_folder(self) -> Iterator[None]:
-        """Inside, `output_dir` is this process's alone to train in.
-
-        Raises:
-          InputError: another process trains there.
-        """
-        if not self.is_chief or self.config.dry_run:
-            yield
-            return
-        with run_dir.locked(self.config.output_dir):
-            yield
-
-    def _start_anew(self) -> None:
-        """Removes what an earlier training left, if that is asked for."""
-        config = self.config
-        if not config.overwrite_output_dir:
-            return
-        given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
-        check_not_inside(config.output_dir, given)
-        if self.is_chief and not config.dry_run:
-            run_files.remove_run(config.output_dir, self.files)
-
-    def keep(self, folder: str, keep_task: Callable[[str], None]) -> None:
-        """Writes all but the weights into a model's folder."""
-        self.foundation.keep(folder)
-        keep_task(folder)
-
-    def train(self, trainer: training.Trainer, data: TrainingData) -> None:
-        """Trains to the end; call it inside `locked_folder`.
-
-        Raises:
-          InputError, OSError, Stopped: see `training.Trainer.train`.
-        """
-        config = self.config
-        best = os.path.join(config.output_dir, run_files.BEST)
-        if os.path.islink(best):
-            raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
-        hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
-        if self.is_chief:
-            self.keep(config.output_dir, data.keep)
-            run_dir.describe(config.output_dir, config)
-        trainer.train(self.batches(data.examples), hooks)
-        for hook in hooks:
-            if hook.best:
-                logger.info(
-                    "The best evaluation was at step %d, its weights are kept: use them by --output_dir=%s.",
-                    *(hook.best["step"], best),
-                )
-
-    def batches(self, examples: ExampleArrays) -> training.Data:
-        """Endless training batches, as `training.Trainer` takes them."""
-
-        def make(examples_done: int, share: Share) -> tf.data.Dataset:
-            size, seed = self.config.train_batch_size, self.config.seed
-            fixed = self.precision.compiles or self.config.trains_at_full_length
-            return example_batches.training(examples, size, seed, examples_done, share, fixed)
-
-        return make
-
-    def _hook(
-        self, trainer: training.Trainer, data: TrainingData, evaluate: Callable[[int], Results]
-    ) -> EvaluationHook:
-        config = self.config
-
-        def evaluate_averages(step: int) -> Results:
-            with trainer.optimizer.averages_in_place():
-                return evaluate(step)
-
-        def save_best(step: int) -> None:
-            if not self.is_chief:
-                return
-            folder = os.path.join(config.output_dir, run_files.BEST)
-            checkpoints.remove_unfinished(folder)
-            self.keep(folder, data.keep)
-            with trainer.optimizer.averages_in_place():
-                state = {**self._variables, checkpoints.GLOBAL_STEP: trainer.step.global_step}
-                checkpoints.save(folder, step, state, keep=1)
-
-        return EvaluationHook(
-            config.output_dir,
-            EvaluationSteps(
-                trainer.config.num_train_steps,
-                data.epoch or len(data.examples),
-                config.train_batch_size,
-                config.eval_every_steps,
-            ),
-            BestMetric.named(config.metric_for_best or data.best, list(data.results)),
-            config.early_stopping_patience,
-            evaluate_averages,
-            save_best,
-            first_step=trainer.global_step,
-            is_chief=self.is_chief,
-        )
+    def _write_encoded(self, split: Split) -> None:
+        encoded = self.encoded[split]
+        if self.is_writing and not any(encoded is one for one in self.written):
+            self.task.write_encoded(split, encoded)
+            if split != "train":
+                self.written.append(encoded)
 
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
-    def load(self, is_trained: bool) -> int:
-        """Loads the weights to evaluate or predict with: the newest of `output_dir`, else those of `init_checkpoint`.
+    def evaluate(self, step: int) -> Results:
+        """Evaluates the weights that are loaded, of a step; writes and returns the results."""
+        self._encode("dev")
+        self._write_encoded("dev")
+        evaluation = self._evaluation(step, self._kept_beside(run_files.EVAL_RESULTS))
+        results: Results = {"global_step": step, **evaluation.results}
+        if self.finetuning.is_chief:
+            folder, with_events = self.config.output_dir, not self.config.do_train
+            evaluation_files.report(folder, results, with_events)
+            self.task.write_evaluation(evaluation)
+            self._discard(run_files.EVAL_RESULTS)
+        return results
 
-        Args:
-          is_trained: whether the model has just been trained, so that only the moving averages are to be loaded.
+    def predict(self, step: int) -> None:
+        """Predicts with the weights that are loaded, of a step, and writes that."""
+        task, name = self.task, self.task.prediction_file or run_files.PREDICTION_LINES
+        task.before_prediction()
+        encoded = self._encode("test")
+        self._write_encoded("test")
+        found = self._found(encoded, step, self.config.predict_batch_size, self._kept_beside(name))
+        if self.finetuning.is_chief:
+            what, paths = task.write_predictions(encoded, found)
+            self._discard(name)
+            logger.info("Predicted %s. Wrote %s.", what, ", ".join(paths))
 
-        Returns:
-          The step of the weights.
+    def _results(self, step: int) -> Results:
+        return self._evaluation(step, None).results
 
-        Raises:
-          InputError: they cannot be read, or lack a part of the model.
-        """
-        config = self.config
-        prefix = checkpoints.latest(config.output_dir)
-        if not is_trained or prefix is None:
-            self._load_whole(prefix or str(config.init_checkpoint))
-        if prefix is None:
-            return 0
-        if config.optimizer.ema_decay:
-            averages = checkpoints.load_averages(self._variables, prefix)
-            if averages:
-                logger.info("Evaluating with the moving averages of %d variables.", averages)
-            else:
-                logger.warning("--ema_decay: %s has no moving averages; its weights themselves are used.", prefix)
-        return checkpoints.step_of(prefix)
+    def _evaluation(self, step: int, output_file: str | None) -> Evaluation:
+        """Of the model as it is, which is at a step; the latest one is not computed again."""
+        if self.evaluated is None or self.evaluated[0] != step:
+            encoded = self._encode("dev")
+            found = self._found(encoded, step, self.config.eval_batch_size, output_file)
+            self.evaluated = step, self.task.score(encoded, found)
+        return self.evaluated[1]
 
-    def _load_whole(self, checkpoint: str) -> None:
-        report = pretrained.load(self._variables, checkpoint)
-        lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
-        if lacking:
-            raise InputError(
-                f"{checkpoint} is no model of this task: it lacks {', '.join(lacking[:4])}"
-                f"{' and more' if len(lacking) > 4 else ''}, or has it in another shape; train it first (--do_train)."
+    def _found(self, encoded: Any, step: int, batch_size: int, output_file: str | None) -> Any:
+        """What the model says of examples; the latest is not computed again."""
+        if self.known is None or self.known[0] is not encoded or self.known[1] != step:
+            batches = self.finetuning.outputs(
+                self.outputs, encoded.arrays, batch_size, self.task.directory, output_file
             )
-        logger.info("Using the weights of %s.", checkpoint)
-        if not self.config.optimizer.ema_decay and any(name.endswith(_AVERAGE) for name in report.unused):
-            logger.warning(
-                "%s has moving averages, too, with which its training was evaluated; --ema_decay=0.999 uses these.",
-                checkpoint,
-            )
+            self.known = encoded, step, self.task.gather(encoded, batches)
+        return self.known[2]
 
-    def predict(self, outputs: Outputs, examples: ExampleArrays, batch_size: int) -> Arrays:
-        """What the model says of each example, in their order.
+    def _kept_beside(self, name: str) -> str | None:
+        """The file beside which outputs are kept. Several workers keep none: each would have to have all others'."""
+        is_kept = self.task.prediction_file and Workers.of(self.finetuning.strategy).count == 1
+        return os.path.join(self.config.output_dir, name) if is_kept else None
 
-        Args:
-          outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
-          examples: the examples.
-          batch_size: rows of a batch, over all devices; one that does not divide by their number is rounded up.
-
-        Returns:
-          For each output an array `[N, ...]`, from `spilled.empty`.
-        """
-        directory = spilled.directory_for_spilling(self.config.output_dir)
-        found: Arrays = {}
-        for part in self.predict_batches(outputs, examples, batch_size):
-            rows = part.pop(example_batches.ROW)
-            for name, values in part.items():
-                if name not in found:
-                    found[name] = spilled.empty((len(examples), *values.shape[1:]), values.dtype, directory)
-                found[name][rows] = values
-        return found
-
-    def predict_batches(
-        self, outputs: Outputs, examples: ExampleArrays, batch_size: int, done: int = 0
-    ) -> Iterator[Arrays]:
-        """`predict` batch by batch, the longest examples first; `example_batches.ROW` says which they are.
-
-        Args:
-          outputs: see `predict`.
-          examples: see there.
-          batch_size: see there.
-          done: how many batches, the first ones, are left out, as an earlier run has done them.
-        """
-        replicas = self.strategy.num_replicas_in_sync
-        size = -(-batch_size // replicas) * replicas
-
-        def with_rows(batch: Batch) -> dict[str, tf.Tensor]:
-            return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
-
-        def batches(share: Share) -> tf.data.Dataset:
-            fixed = self.precision.compiles or self.config.predicts_at_full_length
-            # A device's piece of a batch is an element of its own.
-            return example_batches.evaluation(examples, size, share, fixed).skip(done * share.devices)
-
-        steps = example_batches.number_of_batches(examples, size)
-        return predict_batches(with_rows, self.strategy, batches, steps, done)
-
-    def compiled(self, outputs: Outputs) -> Outputs:
-        """`outputs` for `predict`, traced once however often it is used."""
-        jit = self.precision.compiles or None
-        return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
+    def _discard(self, name: str) -> None:
+        if path := self._kept_beside(name):
+            outputs.discard(path)

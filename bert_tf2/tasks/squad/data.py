@@ -5,7 +5,6 @@ import functools
 import logging
 import os
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.io import atomic, json_files
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.modeling.question_answering import END_POSITIONS, START_POSITIONS
+from bert_tf2.tasks.finetuning.description import Split
 from bert_tf2.tasks.squad import examples, tokenized_examples, words
 from bert_tf2.tasks.squad import windows as fast_features
 from bert_tf2.tasks.squad.config import SquadConfig
@@ -26,8 +26,6 @@ from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 logger = logging.getLogger(__name__)
-
-Split = Literal["train", "dev", "predict"]
 
 _BLOCK = 2048  # of windows whose padding is held at a time
 
@@ -98,11 +96,11 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
     saved, folder = _saved(config)
     description = _described(config, foundation, saved)
     read: dict[Split, SquadData] = {}
-    paths = {"train": config.train_file, "dev": config.evaluated_file, "predict": config.predict_file}
-    wanted: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "predict": config.do_predict}
+    paths = files_of(config)
+    wanted: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
     for split in (split for split, is_wanted in wanted.items() if is_wanted):
         path = str(paths[split])
-        if split == "predict" and "dev" in read and os.path.realpath(path) == os.path.realpath(str(paths["dev"])):
+        if split == "test" and "dev" in read and os.path.realpath(path) == os.path.realpath(str(paths["dev"])):
             read[split] = read["dev"]
             continue
         read[split] = examples.read(
@@ -118,8 +116,13 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
         _ = read["dev"].gold  # what is missing comes out before the training
     if saved:
         names = ("do_lower_case", "version_2_with_negative", "language") if config.do_train else ("do_lower_case",)
-        description.check_same_model(saved, names, folder)
+        description.check_same_model(saved, folder, names)
     return description, read
+
+
+def files_of(config: SquadConfig) -> dict[Split, str | None]:
+    """The path of each file."""
+    return {"train": config.train_file, "dev": config.evaluated_file, "test": config.predict_file}
 
 
 def encode(
@@ -169,12 +172,10 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
 
 
 def _described(config: SquadConfig, foundation: Pretrained, saved: TaskDescription | None) -> TaskDescription:
-    found = saved or TaskDescription(do_lower_case=foundation.do_lower_case)
-    names = [field.name for field in dataclasses.fields(TaskDescription)]
-    given = {name: getattr(config, name) for name in names if hasattr(config, name)}
+    fields = TaskDescription.remembered(config, foundation, saved)
     if saved and config.language == "auto":
-        given["language"] = saved.language  # training and prediction cut alike
-    return dataclasses.replace(found, **{name: value for name, value in given.items() if value is not None})
+        fields["language"] = saved.language  # training and prediction cut alike
+    return TaskDescription(**fields)
 
 
 def _warn_of_chinese(path: str, data: SquadData) -> None:

@@ -4,20 +4,15 @@ Shapes: `F` windows, `S` `max_seq_length`.
 """
 
 import hashlib
-import shutil
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.input_pipeline import example_batches
-from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
+from bert_tf2.io.resumable_output import UnfinishedOutput
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS
-from bert_tf2.modeling.task_model import Task
-from bert_tf2.tasks.finetuning.runner import Finetuning, Outputs
-from bert_tf2.training.distribution import Workers
+from bert_tf2.tasks.finetuning.outputs import OutputBatches, fingerprint
 
 Floats = NDArray[np.float32]
 
@@ -43,45 +38,33 @@ class Logits:
         return self._start[places], self._end[places]
 
 
-def compute(
-    finetuning: Finetuning,
-    outputs: Outputs,
-    windows: ExampleArrays,
-    batch_size: int,
-    output_file: str | None = None,
-    directory: str | None = None,
-) -> Logits:
+def compute(outputs: OutputBatches) -> Logits:
     """Start and end logits of all windows.
 
+    What is done is kept beside `outputs.output_file`, until `outputs.discard`; a later call with the same weights and
+    windows continues from there.
+
     Args:
-      finetuning: the model on its devices.
-      outputs: from a batch to logits of S positions; what `Finetuning.compiled` made.
-      windows: F of them.
-      batch_size: windows of a batch, over all devices.
-      output_file: what is made of the logits. Beside it is kept what is done, until `discard`; a later call with the
-        same weights and windows goes on from there. None keeps nothing. Several workers keep nothing either, as each
-        would have to know what all others have.
-      directory: where goes what is too much for memory and not beside an output file, see `spilled`.
+      outputs: of the F windows, logits of S positions each.
 
     Raises:
       InputError: another process computes for the same file.
       OSError: the logits cannot be written.
     """
-    size = windows.max_length
-    if output_file is None or not len(windows) or Workers.of(finetuning.strategy).count > 1:
+    size, windows = outputs.examples.max_length, outputs.examples
+    if outputs.output_file is None or not len(windows):
         rows = [np.empty(0, np.int64)]
-        found = {name: SpilledArray((size,), np.float32, directory) for name in (START_LOGITS, END_LOGITS)}
-        if len(windows):
-            for batch in finetuning.predict_batches(outputs, windows, batch_size):
-                rows.append(batch[example_batches.ROW])
-                for name, values in found.items():
-                    values.append(batch[name])
+        found = {name: SpilledArray((size,), np.float32, outputs.directory) for name in (START_LOGITS, END_LOGITS)}
+        for batch in outputs.batches():
+            rows.append(batch[ROW])
+            for name, values in found.items():
+                values.append(batch[name])
         return Logits(np.concatenate(rows), *(values.finish() for values in found.values()))
-    settings = _settings(finetuning, windows, batch_size)
-    with UnfinishedOutput(output_file, (_ROWS, START_LOGITS, END_LOGITS), settings) as output:
+    settings = {**outputs.settings, "weights": fingerprint(outputs.model), "windows": _digest(windows)}
+    with UnfinishedOutput(outputs.output_file, (_ROWS, START_LOGITS, END_LOGITS), settings) as output:
         done = output.done.get("batches", 0)
-        for batch in finetuning.predict_batches(outputs, windows, batch_size, done):
-            output.append(_ROWS, batch[example_batches.ROW].astype(np.int64).tobytes())
+        for batch in outputs.batches(done):
+            output.append(_ROWS, batch[ROW].astype(np.int64).tobytes())
             for name in (START_LOGITS, END_LOGITS):
                 output.append(name, batch[name].astype(np.float32).tobytes())
             done += 1
@@ -91,31 +74,8 @@ def compute(
         return Logits(np.fromfile(output.folder / _ROWS, np.int64), start.reshape(-1, size), end.reshape(-1, size))
 
 
-def discard(output_file: str) -> None:
-    """Removes what `compute` has kept, once the file is written."""
-    shutil.rmtree(unfinished_folder(output_file), ignore_errors=True)
-
-
-def fingerprint(model: Task) -> str:
-    """What tells a model's weights from others."""
-    digest = hashlib.sha256()
-    for name, variable in sorted(model.named_variables.items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(variable.numpy()).data)
-    return digest.hexdigest()
-
-
-def _settings(finetuning: Finetuning, windows: ExampleArrays, batch_size: int) -> dict[str, Any]:
-    """What the logits follow from."""
+def _digest(windows: ExampleArrays) -> str:
     digest = hashlib.sha256()
     for values in (windows.row_splits, *(windows.tokens[name] for name in sorted(windows.tokens))):
         digest.update(np.ascontiguousarray(values).data)
-    return {
-        "weights": fingerprint(finetuning.model),
-        "windows": digest.hexdigest(),
-        "config": finetuning.foundation.bert_config.to_dict(),
-        "precision": finetuning.precision.precision,
-        "max_seq_length": windows.max_length,
-        "batch_size": batch_size,
-        "with_padding": finetuning.config.predicts_at_full_length,
-    }
+    return digest.hexdigest()

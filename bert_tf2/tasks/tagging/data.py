@@ -2,14 +2,14 @@
 
 import dataclasses
 import logging
-import os
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
-from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
+from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning.description import Split, file_of
 from bert_tf2.tasks.tagging import conll, plain_text, schemes, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -18,11 +18,7 @@ from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
 logger = logging.getLogger(__name__)
 
-Split = Literal["train", "dev", "test"]
-
 _FLAGS: dict[Split, str] = {"train": "train_file", "dev": "dev_file", "test": "predict_file"}
-_REMEMBERED_PATHS = ("dev_file", "predict_file")
-_REMEMBERED = ("token_column", "tag_column", "context_pieces", "max_seq_length", "do_lower_case", *_REMEMBERED_PATHS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,19 +44,19 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
       InputError: a file cannot be read, nobody says which it is or which the labels are, or it is not the task of
         `output_dir`.
     """
-    saved = None if config.overwrite_output_dir else TaggingDescription.load(config.output_dir)
-    fields = _fields(config, saved, foundation)
+    saved = TaggingDescription.saved(config)
+    fields = TaggingDescription.remembered(config, foundation, saved)
     wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
     paths: dict[Split, str | None] = {
         "train": config.train_file,
         "dev": fields["dev_file"],
         "test": fields["predict_file"],
     }
-    for split in ("dev", "test"):
-        path = paths[split]
-        if wanted[split] and path is not None and getattr(config, _FLAGS[split]) is None:
-            check_may_read(config.output_dir, _FLAGS[split], path)
-    files = {split: _read(split, paths[split], fields, config) for split in wanted if wanted[split]}
+    files = {}
+    for split in (split for split in wanted if wanted[split]):
+        path = file_of(config, _FLAGS[split], paths[split], "which words are they?")
+        files[split] = _read(split, path, fields, config)
+    fields["scheme"] = saved.scheme if saved else None
     if "train" in files:
         fields["scheme"] = str(files["train"].scheme)
     if "test" in files:
@@ -69,21 +65,6 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     if saved:
         description.check_same_model(saved, config.output_dir)
     return Data(description, files)
-
-
-def _fields(config: TaggingConfig, saved: TaggingDescription | None, foundation: Pretrained) -> dict[str, Any]:
-    """What `TaggingDescription` has beside labels: given now, or at the training, or by default."""
-    defaults = {field.name: field.default for field in dataclasses.fields(TaggingDescription)}
-    defaults["do_lower_case"] = foundation.do_lower_case
-    fields: dict[str, Any] = {"scheme": saved.scheme if saved else None}
-    for name in _REMEMBERED:
-        value = getattr(config, name)
-        if value is not None and name in _REMEMBERED_PATHS:
-            value = os.path.abspath(value)
-        if value is None:
-            value = getattr(saved, name) if saved else defaults[name]
-        fields[name] = value
-    return fields
 
 
 def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences:
@@ -100,9 +81,7 @@ def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences
     return dataclasses.replace(sentences, scheme=scheme)
 
 
-def _read(split: Split, path: str | None, fields: Mapping[str, Any], config: TaggingConfig) -> Sentences:
-    if path is None:
-        raise InputError(f"--{_FLAGS[split]} is missing: which words are they?")
+def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig) -> Sentences:
     column, comments = fields["token_column"], cast(conll.Comments, config.comments)
     is_text = split == "test" and config.predict_format == "text"
     if split == "test" and not config.predict_format and config.token_column is None and _is_txt(path):

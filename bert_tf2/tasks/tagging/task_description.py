@@ -2,27 +2,21 @@
 
 import dataclasses
 import re
-from typing import Self
+from typing import ClassVar
 
 from bert_tf2.checkpoints import task_metadata
 from bert_tf2.configs.choices import TAGGING
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning.description import Description
 
 OUTSIDE = "O"
 """The tag of words that are in no span."""
 
 _TAG = re.compile(r"O|[BI](-.+)?")
-_TYPES: dict[str, tuple[type, ...]] = {
-    "max_seq_length": (int,),
-    "do_lower_case": (bool,),
-    "token_column": (int,),
-    "tag_column": (int,),
-    "context_pieces": (int,),
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaggingDescription:
+class TaggingDescription(Description):
     """What an evaluation or a prediction has to know of the training.
 
     Attributes:
@@ -40,6 +34,10 @@ class TaggingDescription:
     Raises:
       InputError: a value is impossible.
     """
+
+    TASK = "tagging"
+    PROBLEM_TYPES = (TAGGING,)
+    SAME_MODEL: ClassVar = {"labels": "the labels", **Description.SAME_MODEL}
 
     problem_type: str = TAGGING
     labels: tuple[str, ...]
@@ -70,42 +68,6 @@ class TaggingDescription:
     def context(self) -> int:
         """`context_pieces`, or what it is where it is not given."""
         return (self.room - 1) // 4 if self.context_pieces is None else self.context_pieces
-
-    def save(self, folder: str) -> None:
-        """Writes `task.json` and `labels.txt`.
-
-        Raises:
-          OSError: they cannot be written.
-        """
-        task_metadata.save(folder, dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, folder: str) -> Self | None:
-        """Reads what `save` wrote; None where the folder has no `task.json`.
-
-        Raises:
-          InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
-        """
-        fields = task_metadata.load(folder, cls, TAGGING, (TAGGING,), _TYPES)
-        return None if fields is None else cls(**fields)
-
-    def check_same_model(self, saved: Self, folder: str) -> None:
-        """Checks that a model of the task that `folder` holds is one of this task.
-
-        Args:
-          saved: what was read from the folder.
-          folder: for the error.
-
-        Raises:
-          InputError: labels or case differ; says which.
-        """
-        task_metadata.check_same_model(
-            folder,
-            [
-                ("the labels", self.labels, saved.labels),
-                ("--do_lower_case", self.do_lower_case, saved.do_lower_case),
-            ],
-        )
 
 
 def is_tag(tag: str) -> bool:

@@ -23,7 +23,8 @@ from bert_tf2.input_pipeline import example_batches
 from bert_tf2.io import run_files, spilled
 from bert_tf2.metrics import squad as scoring
 from bert_tf2.modeling.question_answering import SpanModel
-from bert_tf2.tasks.squad import examples, logits, runner, tokenized_examples
+from bert_tf2.tasks.finetuning import loop
+from bert_tf2.tasks.squad import examples, runner, tokenized_examples
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.window_parameters import FeatureParameters
 from bert_tf2.tasks.squad.windows import make_windows
@@ -235,7 +236,7 @@ def test_a_prediction_goes_on_after_a_kill(made: Path, trained: Path, tmp_path: 
     for name in names:
         (folder / name).unlink()
 
-    plain = logits.Finetuning.predict_batches
+    plain = loop.Finetuning.predict_batches
     batches = []
 
     def counting(self, *args):
@@ -245,7 +246,7 @@ def test_a_prediction_goes_on_after_a_kill(made: Path, trained: Path, tmp_path: 
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(logits.Finetuning, "predict_batches", counting)
+    monkeypatch.setattr(loop.Finetuning, "predict_batches", counting)
     with pytest.raises(KeyboardInterrupt):
         run(made, **asked, predict_batch_size=4)
     assert not (folder / "predictions.json").exists()
@@ -286,18 +287,19 @@ def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tm
         import tensorflow as tf
         from bert_tf2.configs.training import DistributionConfig
         from bert_tf2.io import resumable_output
-        from bert_tf2.tasks.squad import logits, runner
+        from bert_tf2.tasks.finetuning import loop
+        from bert_tf2.tasks.squad import runner
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         resumable_output._SECONDS_BETWEEN_STATES = 0.0
-        plain, batches = logits.Finetuning.predict_batches, []
+        plain, batches = loop.Finetuning.predict_batches, []
         def counting(self, *args):
             for batch in plain(self, *args):
                 batches.append(len(batch["row"]))
                 if len(batches) == 3:
                     raise KeyboardInterrupt
                 yield batch
-        logits.Finetuning.predict_batches = counting
+        loop.Finetuning.predict_batches = counting
         distribution = DistributionConfig(distribution_strategy="mirrored")
         config = runner.SquadConfig(do_predict=True, predict_batch_size=7, distribution=distribution, **{flags!r})
         try:

@@ -1,0 +1,15 @@
+"""Fine-tunes BERT to choose among endings or answers: SWAG, HellaSwag, RACE, and your own questions."""
+
+from bert_tf2 import cli
+from bert_tf2.tasks.multiple_choice.config import MultipleChoiceConfig
+
+
+def run(config: MultipleChoiceConfig) -> None:
+    """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
+    cli.import_tensorflow()
+    from bert_tf2.tasks.multiple_choice import runner
+
+    runner.run(config)
+
+
+main = cli.command(MultipleChoiceConfig, run)

@@ -1,0 +1,359 @@
+"""A model that is fine-tuned, on its devices: start or resume, train with evaluations in between, keep the best, load.
+
+It knows no task; `runner` tells it what to train on and how to evaluate.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from bert_tf2 import checkpoints, training
+from bert_tf2.checkpoints import pretrained
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
+from bert_tf2.errors import InputError
+from bert_tf2.input_pipeline import example_batches
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.input_pipeline.record_batches import Share
+from bert_tf2.io import run_dir, run_files
+from bert_tf2.modeling import summary
+from bert_tf2.modeling.task_model import Batch, Task
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
+from bert_tf2.tasks.finetuning.foundation import check_not_inside
+from bert_tf2.tasks.finetuning.outputs import OutputBatches
+from bert_tf2.training.distribution import Workers
+from bert_tf2.training.evaluation import Arrays, predict_batches
+from bert_tf2.training.precision import policy, resolved
+from bert_tf2.training.schedules import make_schedule
+
+logger = logging.getLogger(__name__)
+
+Outputs = Callable[[Batch], dict[str, tf.Tensor]]
+
+_AVERAGE = f"/{checkpoints.AVERAGE}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What is learned, and how it is evaluated in between.
+
+    Attributes:
+      examples: the examples.
+      keep: writes what the task has to remember into a folder.
+      results: names of what `evaluate` returns.
+      evaluate: evaluates the model as it is, at a step; None: there is no evaluation.
+      best: the task's choice for `--metric_for_best`.
+      epoch: how many examples are an epoch for evaluations in between, where it is not all of them.
+    """
+
+    examples: ExampleArrays
+    keep: Callable[[str], None]
+    results: Sequence[str] = ()
+    evaluate: Callable[[int], Results] | None = None
+    best: str = "loss"
+    epoch: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetuning:
+    """A model on its devices.
+
+    Attributes:
+      config: the flags.
+      foundation: config and vocabulary.
+      model: made by `make_model`.
+      strategy: where it runs.
+      precision: resolved.
+      files: what the task writes into `output_dir`, for `--overwrite_output_dir`.
+      dispensable: names of variables that evaluation and prediction do without.
+    """
+
+    config: FinetuningConfig
+    foundation: Pretrained
+    model: Task
+    strategy: tf.distribute.Strategy
+    precision: PrecisionConfig
+    files: run_files.Files
+    dispensable: Collection[str] = ()
+
+    @classmethod
+    def create(
+        cls,
+        config: FinetuningConfig,
+        foundation: Pretrained,
+        make_model: Callable[[bool], Task],
+        strategy: tf.distribute.Strategy,
+        files: run_files.Files = (),
+        dispensable: Collection[str] = (),
+    ) -> "Finetuning":
+        """With a fresh model, whose weights follow from the seed.
+
+        Args:
+          config: the flags.
+          foundation: config and vocabulary.
+          make_model: from whether to leave padding out of the work to the model.
+          strategy: where it runs.
+          files: what the task writes into `output_dir`.
+          dispensable: names of variables that evaluation and prediction do without.
+
+        Raises:
+          InputError: padding cannot be left out, though that is asked for.
+        """
+        precision = resolved(config.precision)
+        if config.pack_sequences and precision.compiles:
+            raise InputError(
+                "--pack_sequences: XLA compiles one program for shapes that are fixed, and without padding each batch "
+                "has another number of tokens; omit the flag, or give --jit=off."
+            )
+        skip_padding = not precision.compiles if config.pack_sequences is None else config.pack_sequences
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope(), policy(precision):
+            model = make_model(skip_padding)
+        logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
+        return cls(config, foundation, model, strategy, precision, files, dispensable)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes."""
+        return Workers.of(self.strategy).is_chief
+
+    @property
+    def _variables(self) -> dict[str, tf.Variable]:
+        return checkpoints.tf_variables(self.model.named_variables)
+
+    # --- Training ----------------------------------------------------------------------------------------------------
+
+    def trainer(self, examples: int) -> training.Trainer:
+        """A trainer for so many examples, resumed or started from `init_checkpoint`.
+
+        Call it inside `locked_folder`, and `start_anew` before anything is written.
+
+        Raises:
+          InputError: there are too few examples for a step, a checkpoint does not fit, or what has been given would be
+            removed.
+        """
+        config, steps = self.config, self.config.num_train_steps(examples)
+        if steps == 0 and config.num_train_epochs:
+            raise InputError(
+                f"{examples} examples and --num_train_epochs={config.num_train_epochs:g} are not one batch of "
+                f"--train_batch_size={config.train_batch_size}; take smaller batches or more epochs."
+            )
+        warmup = config.num_warmup_steps(examples)
+        name = config.optimizer.learning_rate_schedule
+        schedule = make_schedule(name, config.learning_rate, steps, warmup)
+        loop = TrainingConfig.of(
+            config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
+        )
+        trainer = training.Trainer.create(self.model, schedule, self.strategy, loop, config.optimizer, self.precision)
+        resumed = None if config.overwrite_output_dir else trainer.resume()
+        if resumed:
+            logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
+        elif config.init_checkpoint:
+            logger.info("%s", pretrained.load(self._variables, config.init_checkpoint))
+        else:
+            logger.warning("There is no --init_checkpoint: training from random weights (seed %d).", config.seed)
+        logger.info(
+            "Training: %s examples, %g epochs, %s steps of %d, %d of them warm-up.",
+            *(f"{examples:,}", config.num_train_epochs, f"{steps:,}", config.train_batch_size, warmup),
+        )
+        if config.overwrite_output_dir:
+            given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
+            check_not_inside(config.output_dir, given)
+        return trainer
+
+    @contextlib.contextmanager
+    def locked_folder(self) -> Iterator[None]:
+        """Inside, `output_dir` is this process's alone to train in.
+
+        Raises:
+          InputError: another process trains there.
+        """
+        if not self.is_chief or self.config.dry_run:
+            yield
+            return
+        with run_dir.locked(self.config.output_dir):
+            yield
+
+    def start_anew(self) -> None:
+        """Removes what an earlier training left, if that is asked for; `trainer` has checked that it can go."""
+        if self.config.overwrite_output_dir and self.is_chief:
+            run_files.remove_run(self.config.output_dir, self.files)
+
+    def keep(self, folder: str, keep_task: Callable[[str], None]) -> None:
+        """Writes all but the weights into a model's folder."""
+        self.foundation.keep(folder)
+        keep_task(folder)
+
+    def train(self, trainer: training.Trainer, data: TrainingData) -> None:
+        """Trains to the end; call it inside `locked_folder`.
+
+        Raises:
+          InputError, OSError, Stopped: see `training.Trainer.train`.
+        """
+        config = self.config
+        best = os.path.join(config.output_dir, run_files.BEST)
+        if os.path.islink(best):
+            raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
+        hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
+        if self.is_chief:
+            self.keep(config.output_dir, data.keep)
+            run_dir.describe(config.output_dir, config)
+        trainer.train(self.batches(data.examples), hooks)
+        for hook in hooks:
+            if hook.best:
+                logger.info(
+                    "The best evaluation was at step %d, its weights are kept: use them by --output_dir=%s.",
+                    *(hook.best["step"], best),
+                )
+
+    def batches(self, examples: ExampleArrays) -> training.Data:
+        """Endless training batches, as `training.Trainer` takes them."""
+
+        def make(examples_done: int, share: Share) -> tf.data.Dataset:
+            size, seed = self.config.train_batch_size, self.config.seed
+            fixed = self.precision.compiles or self.config.trains_at_full_length
+            return example_batches.training(examples, size, seed, examples_done, share, fixed)
+
+        return make
+
+    def _hook(
+        self, trainer: training.Trainer, data: TrainingData, evaluate: Callable[[int], Results]
+    ) -> EvaluationHook:
+        config = self.config
+
+        def evaluate_averages(step: int) -> Results:
+            with trainer.optimizer.averages_in_place():
+                return evaluate(step)
+
+        def save_best(step: int) -> None:
+            if not self.is_chief:
+                return
+            folder = os.path.join(config.output_dir, run_files.BEST)
+            checkpoints.remove_unfinished(folder)
+            self.keep(folder, data.keep)
+            with trainer.optimizer.averages_in_place():
+                state = {**self._variables, checkpoints.GLOBAL_STEP: trainer.step.global_step}
+                checkpoints.save(folder, step, state, keep=1)
+
+        return EvaluationHook(
+            config.output_dir,
+            EvaluationSteps(
+                trainer.config.num_train_steps,
+                data.epoch or len(data.examples),
+                config.train_batch_size,
+                config.eval_every_steps,
+            ),
+            BestMetric.named(config.metric_for_best or data.best, list(data.results)),
+            config.early_stopping_patience,
+            evaluate_averages,
+            save_best,
+            first_step=trainer.global_step,
+            is_chief=self.is_chief,
+        )
+
+    # --- Evaluation and prediction -----------------------------------------------------------------------------------
+
+    def load(self, is_trained: bool) -> int:
+        """Loads the weights to evaluate or predict with: the newest of `output_dir`, else those of `init_checkpoint`.
+
+        Args:
+          is_trained: whether the model has just been trained, so that only the moving averages are to be loaded.
+
+        Returns:
+          The step of the weights.
+
+        Raises:
+          InputError: they cannot be read, or lack a part of the model.
+        """
+        config = self.config
+        prefix = checkpoints.latest(config.output_dir)
+        if not is_trained or prefix is None:
+            self._load_whole(prefix or str(config.init_checkpoint))
+        if prefix is None:
+            return 0
+        if config.optimizer.ema_decay:
+            averages = checkpoints.load_averages(self._variables, prefix)
+            if averages:
+                logger.info("Evaluating with the moving averages of %d variables.", averages)
+            else:
+                logger.warning("--ema_decay: %s has no moving averages; its weights themselves are used.", prefix)
+        return checkpoints.step_of(prefix)
+
+    def _load_whole(self, checkpoint: str) -> None:
+        report = pretrained.load(self._variables, checkpoint)
+        lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
+        if lacking:
+            raise InputError(
+                f"{checkpoint} is no model of this task: it lacks {', '.join(lacking[:4])}"
+                f"{' and more' if len(lacking) > 4 else ''}, or has it in another shape; train it first (--do_train)."
+            )
+        logger.info("Using the weights of %s.", checkpoint)
+        if not self.config.optimizer.ema_decay and any(name.endswith(_AVERAGE) for name in report.unused):
+            logger.warning(
+                "%s has moving averages, too, with which its training was evaluated; --ema_decay=0.999 uses these.",
+                checkpoint,
+            )
+
+    def outputs(
+        self,
+        outputs: Outputs,
+        examples: ExampleArrays,
+        batch_size: int,
+        directory: str | None = None,
+        output_file: str | None = None,
+    ) -> OutputBatches:
+        """What the model says of each example.
+
+        Args:
+          outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
+          examples: the examples.
+          batch_size: rows of a batch, over all devices; one that does not divide by their number is rounded up.
+          directory: see `OutputBatches`.
+          output_file: see there.
+        """
+        settings = {
+            "config": self.foundation.bert_config.to_dict(),
+            "precision": self.precision.precision,
+            "max_seq_length": examples.max_length,
+            "batch_size": batch_size,
+            "with_padding": self.config.predicts_at_full_length,
+        }
+        compute = functools.partial(self.predict_batches, outputs, examples, batch_size)
+        return OutputBatches(examples, compute, self.model, settings, directory, output_file)
+
+    def predict_batches(
+        self, outputs: Outputs, examples: ExampleArrays, batch_size: int, done: int = 0
+    ) -> Iterator[Arrays]:
+        """`outputs` batch by batch, the longest examples first; `example_batches.ROW` says which they are.
+
+        Args:
+          outputs: see `outputs`.
+          examples: see there.
+          batch_size: see there.
+          done: how many batches, the first ones, are left out, as an earlier run has done them.
+        """
+        replicas = self.strategy.num_replicas_in_sync
+        size = -(-batch_size // replicas) * replicas
+
+        def with_rows(batch: Batch) -> dict[str, tf.Tensor]:
+            return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
+
+        def batches(share: Share) -> tf.data.Dataset:
+            fixed = self.precision.compiles or self.config.predicts_at_full_length
+            # A device's piece of a batch is an element of its own.
+            return example_batches.evaluation(examples, size, share, fixed).skip(done * share.devices)
+
+        steps = example_batches.number_of_batches(examples, size)
+        return predict_batches(with_rows, self.strategy, batches, steps, done)
+
+    def compiled(self, outputs: Outputs) -> Outputs:
+        """`outputs` for the method `outputs`, traced once however often it is used."""
+        jit = self.precision.compiles or None
+        return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)

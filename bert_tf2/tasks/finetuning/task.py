@@ -1,0 +1,206 @@
+"""What a fine-tuning task says of itself. `runner` does everything else and calls the task, never the other way round.
+
+    class SentimentTask(FinetuningTask[Config, EncodedExamples, Arrays]): ...
+
+    runner.run(SentimentTask, config)
+
+`docs/own_task.md` has one from nothing. The order of the calls: the constructor reads the files; `encode` makes
+features of each; `make_model`; then, batch by batch, `outputs` of the model, which `gather` puts together and `score`
+turns into numbers; what is to be written is written by the methods that begin with `write`.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.io import run_files
+from bert_tf2.io.spilled import directory_for_spilling
+from bert_tf2.modeling.task_model import Batch, Task
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.description import Description, Split
+from bert_tf2.tasks.finetuning.evaluation_hook import Results
+from bert_tf2.tasks.finetuning.outputs import OutputBatches
+from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
+
+__all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
+
+
+class Encoded(Protocol):
+    """Examples as the model takes them, with whatever the task needs beside."""
+
+    @property
+    def arrays(self) -> ExampleArrays:
+        """What becomes batches."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedExamples:
+    """`Encoded` for tasks that need nothing beside.
+
+    Attributes:
+      arrays: see `Encoded`.
+    """
+
+    arrays: ExampleArrays
+
+    @classmethod
+    def of_texts(
+        cls,
+        tokenizer: Tokenizer,
+        max_seq_length: int,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        **columns: NDArray[Any],
+    ) -> Self:
+        """Texts or pairs in BERT's form, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+
+        Args:
+          tokenizer: of the model.
+          max_seq_length: tokens of an example at most; longer ones are truncated, the longer text of a pair first.
+          texts: N of them.
+          pairs: the second texts.
+          **columns: what else the model takes of each example, [N, ...]: labels.
+        """
+        second = None if pairs is None else tokenizer.encode_batch(pairs)
+        special = tokenizer.vocab[CLS], tokenizer.vocab[SEP]
+        rows = join_rows(tokenizer.encode_batch(texts), second, max_seq_length, *special)
+        lengths = np.diff(rows.input_ids.row_splits)
+        segment_ids = (ranges(0, lengths) >= np.repeat(rows.first_lengths, lengths)).astype(np.int32)
+        tokens = {"input_ids": rows.input_ids.values, "segment_ids": segment_ids}
+        return cls(ExampleArrays(rows.input_ids.row_splits, tokens, columns, max_seq_length))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation came to.
+
+    Attributes:
+      results: by `FinetuningTask.result_names`, for `eval_results.txt` and the choice of the best weights.
+      details: what `FinetuningTask.write_evaluation` needs beside.
+    """
+
+    results: Results
+    details: Any = None
+
+
+Config = TypeVar("Config", bound=FinetuningConfig)
+EncodedT = TypeVar("EncodedT", bound=Encoded)
+FoundT = TypeVar("FoundT")
+
+
+class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
+    """One task with its data, as the flags say; see the module.
+
+    Attributes:
+      files: what it writes into `output_dir`.
+      dispensable: names of variables that evaluation and prediction do without.
+      prediction_file: the name of a file of predictions beside which outputs are kept while they are computed, if
+        `gather` does that; see `OutputBatches.output_file`.
+      segments: how many segments a sequence has.
+      config: the flags.
+      foundation: model config, vocabulary and case.
+      description: what `task.json` remembers.
+      tokenizer: of the model; there from `encode` on.
+      model: what `make_model` made; there from `outputs` on.
+    """
+
+    files: ClassVar[run_files.Files]
+    dispensable: ClassVar[Collection[str]] = ()
+    prediction_file: ClassVar[str | None] = None
+
+    segments: int = 1
+    description: Description
+    tokenizer: Tokenizer
+    model: Any
+
+    def __init__(self, config: Config, foundation: Pretrained) -> None:
+        """A task's own constructor reads the files that are asked for and makes `description`.
+
+        Raises:
+          InputError: a file cannot be read, or does not fit the flags or the model of `output_dir`.
+        """
+        self.config, self.foundation = config, foundation
+
+    @property
+    def directory(self) -> str | None:
+        """Where goes what is too much for memory, see `spilled`."""
+        return directory_for_spilling(self.config.output_dir)
+
+    # --- Data and model ----------------------------------------------------------------------------------------------
+
+    @property
+    def train_count(self) -> int | None:
+        """How many examples are an epoch; None: as many as there are in the encoded training data."""
+        return None
+
+    @abc.abstractmethod
+    def encode(self, split: Split) -> EncodedT:
+        """The examples of a file as the model takes them. Writes nothing.
+
+        Raises:
+          InputError: they do not fit the model.
+        """
+
+    def write_encoded(self, split: Split, encoded: EncodedT) -> None:
+        """Writes what is to be seen of encoded examples into `output_dir`; by default nothing."""
+
+    @abc.abstractmethod
+    def make_model(self, skip_padding: bool) -> Task:
+        """A fresh model.
+
+        Args:
+          skip_padding: see `encoder.BertModel.call`.
+        """
+
+    def keep(self, folder: str) -> None:
+        """Writes what later evaluations and predictions have to know into a model's directory."""
+        self.description.save(folder)
+
+    # --- Evaluation and prediction -----------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """What is wanted of the model for a batch, each `[B, ...]`; it is traced once."""
+
+    @abc.abstractmethod
+    def gather(self, encoded: EncodedT, outputs: OutputBatches) -> FoundT:
+        """What the model says of the examples, for `score` and `write_predictions`; often `outputs.in_order()`."""
+
+    @property
+    @abc.abstractmethod
+    def best_metric(self) -> str:
+        """The task's choice for `--metric_for_best`."""
+
+    @abc.abstractmethod
+    def result_names(self) -> Sequence[str]:
+        """The names of the results of an evaluation.
+
+        Raises:
+          InputError: the file cannot be evaluated.
+        """
+
+    @abc.abstractmethod
+    def score(self, encoded: EncodedT, found: FoundT) -> Evaluation:
+        """Compares what the model says with what is right."""
+
+    def write_evaluation(self, evaluation: Evaluation) -> None:
+        """Writes what an evaluation came to beside `eval_results.txt`; by default nothing."""
+
+    def before_prediction(self) -> None:
+        """Reads and checks what a prediction needs, before the work is done; by default nothing."""
+
+    @abc.abstractmethod
+    def write_predictions(self, encoded: EncodedT, found: FoundT) -> tuple[str, list[str]]:
+        """Writes the files of a prediction.
+
+        Returns:
+          What was predicted, for the log ("1,000 rows"), and the paths.
+        """

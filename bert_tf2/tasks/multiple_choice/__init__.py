@@ -1,0 +1,1 @@
+"""Multiple choice: which of several endings, answers or continuations belongs to a context."""

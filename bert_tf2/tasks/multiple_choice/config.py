@@ -1,0 +1,24 @@
+"""What `run_multiple_choice.py` can be asked to do."""
+
+import dataclasses
+
+from bert_tf2.configs.fields import FILES, setting
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultipleChoiceConfig(FinetuningConfig):
+    """The flags of `run_multiple_choice.py`: those of `FinetuningConfig`, and the files.
+
+    Raises:
+      InputError: a value is impossible, flags exclude each other, or nothing is to be done.
+    """
+
+    train_file: str | None = setting(
+        None,
+        help="Questions to learn: .csv, .tsv or .jsonl as of SWAG, HellaSwag or RACE, or with the columns context, "
+        "question, ending0, ending1, ... and label; or a directory of RACE's .txt files.",
+        group=FILES,
+    )
+    dev_file: str | None = setting(None, help="Questions to evaluate.", group=FILES)
+    predict_file: str | None = setting(None, help="Questions to predict; they need no labels.", group=FILES)

@@ -1,0 +1,125 @@
+"""Fine-tuning for multiple choice: questions -> pairs -> batches -> model -> scores and files."""
+
+import logging
+import os
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy import special
+
+from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.io import atomic, json_files, run_files
+from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
+from bert_tf2.modeling.task_model import Batch
+from bert_tf2.tasks.finetuning import runner
+from bert_tf2.tasks.finetuning.description import file_of
+from bert_tf2.tasks.finetuning.outputs import OutputBatches
+from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
+from bert_tf2.tasks.multiple_choice import examples
+from bert_tf2.tasks.multiple_choice.config import MultipleChoiceConfig
+from bert_tf2.tasks.multiple_choice.examples import Example
+from bert_tf2.tasks.multiple_choice.features import featurize
+from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
+
+__all__ = ["MultipleChoiceConfig", "MultipleChoiceTask", "run"]
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+
+
+def run(config: MultipleChoiceConfig) -> dict[str, float] | None:
+    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    return runner.run(MultipleChoiceTask, config)
+
+
+class _Questions(NamedTuple):
+    """A file as the model takes it."""
+
+    examples: list[Example]
+    arrays: ExampleArrays
+
+
+class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats]):
+    """Chooses among endings; see `FinetuningTask`. Its model says logits, float32 [N, C]."""
+
+    files = run_files.MULTIPLE_CHOICE
+    best_metric = "accuracy"
+    segments = 2
+
+    def __init__(self, config: MultipleChoiceConfig, foundation: Pretrained) -> None:
+        super().__init__(config, foundation)
+        saved = MultipleChoiceDescription.saved(config)
+        description = MultipleChoiceDescription(**MultipleChoiceDescription.remembered(config, foundation, saved))
+        if saved:
+            description.check_same_model(saved, config.output_dir)
+        self.description = description
+        files: dict[Split, tuple[bool, str, str | None]] = {
+            "train": (config.do_train, "train_file", config.train_file),
+            "dev": (config.do_eval, "dev_file", description.dev_file),
+            "test": (config.do_predict, "predict_file", description.predict_file),
+        }
+        self.paths = {
+            split: file_of(config, flag, path, "which questions are they?")
+            for split, (is_wanted, flag, path) in files.items()
+            if is_wanted
+        }
+        self.examples = {split: examples.read(path, split != "test") for split, path in self.paths.items()}
+
+    @property
+    def train_count(self) -> int:
+        """The questions to learn."""
+        return len(self.examples["train"])
+
+    def encode(self, split: Split) -> _Questions:
+        """Questions as pairs of context and choice."""
+        questions, size = self.examples[split], self.description.max_seq_length
+        features = featurize(questions, self.tokenizer, size, self.directory)
+        logger.info("%s: %s", self.paths[split], features.summary(size))
+        arrays = ExampleArrays(
+            row_splits=features.row_splits,
+            tokens={"input_ids": features.input_ids, "segment_ids": features.segment_ids},
+            columns={
+                CHOICE_LENGTHS: features.lengths,
+                LABELS: np.array([one.label or 0 for one in questions], np.int32),
+            },
+            max_length=size * features.lengths.shape[1],
+        )
+        return _Questions(questions, arrays)
+
+    def make_model(self, skip_padding: bool) -> MultipleChoiceModel:
+        """The encoder with a score for each choice on it."""
+        return MultipleChoiceModel(self.foundation.bert_config, self.config.recompute, skip_padding)
+
+    def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Scores of the choices."""
+        return {"logits": self.model.logits(batch)}
+
+    def gather(self, encoded: _Questions, outputs: OutputBatches) -> Floats:
+        """Scores in the order of the questions."""
+        return outputs.in_order()["logits"]
+
+    def result_names(self) -> tuple[str, ...]:
+        """Accuracy and loss."""
+        return "eval_accuracy", "eval_loss"
+
+    def score(self, encoded: _Questions, found: Floats) -> Evaluation:
+        """The fraction of questions whose choice is right, and the mean cross-entropy."""
+        labels = np.array([one.label for one in encoded.examples])
+        losses = -special.log_softmax(found.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+        accuracy = float(np.mean(found.argmax(axis=1) == labels))
+        return Evaluation({"eval_accuracy": accuracy, "eval_loss": float(losses.mean())})
+
+    def write_predictions(self, encoded: _Questions, found: Floats) -> tuple[str, list[str]]:
+        """A line for each question: `{"id": "q1", "label": 1, "choice": "...", "probabilities": [0.1, 0.9]}`."""
+        path = os.path.join(self.config.output_dir, run_files.PREDICTION_LINES)
+        with atomic.replacing(path) as file:
+            for one, scores in zip(encoded.examples, found, strict=True):
+                label = int(scores.argmax())
+                probabilities = special.softmax(scores[: len(one.choices)]).astype(str).astype(float).tolist()
+                line = {"id": one.id, "label": label, "choice": one.choices[label], "probabilities": probabilities}
+                file.write(json_files.line(line))
+        return f"{len(encoded.examples):,} questions", [path]

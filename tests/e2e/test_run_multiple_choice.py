@@ -1,0 +1,125 @@
+"""run_multiple_choice.py as a user calls it: training, evaluation, prediction, conversion, its errors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.rounding import assert_close, forward
+from helpers.run_directory import unlisted
+from helpers.scripts import Scripts
+from helpers.tiny_choices import config, questions, run, write_json_lines, write_model_files
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import huggingface
+from bert_tf2.conversion.convert import ConversionConfig, convert
+from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
+from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
+
+pytestmark = pytest.mark.numeric
+
+DEV = 48
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a vocabulary, a config, and questions to learn and to evaluate."""
+    folder = tmp_path_factory.mktemp("made")
+    write_model_files(folder)
+    write_json_lines(folder / "train.jsonl", questions(160, seed=1))
+    write_json_lines(folder / "dev.jsonl", questions(DEV, seed=2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(made: Path, tmp_path_factory: pytest.TempPathFactory, scripts: Scripts) -> Path:
+    """The directory of a model that knows the endings, from one command."""
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    given = config(made, **own(made, folder), do_train=True)
+    names = {*own(made, folder), "vocab_file", "bert_config_file", "max_seq_length", "learning_rate"}
+    flags = {name: getattr(given, name) for name in (*names, "train_batch_size", "eval_batch_size")}
+    shown = scripts.call("run_multiple_choice.py", **flags, do_train=True, do_eval=True, num_train_epochs=8)
+    assert "160 questions with" in shown
+    assert "Training: 160 examples, 8 epochs, 80 steps of 16, 8 of them warm-up" in shown
+    return folder
+
+
+def own(made: Path, output_dir: Path, **flags):
+    files = {"train_file": str(made / "train.jsonl"), "dev_file": str(made / "dev.jsonl")}
+    return {**files, "output_dir": str(output_dir), **flags}
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_from_questions_to_scores(made: Path, trained: Path) -> None:
+    assert unlisted(trained, run_files.MULTIPLE_CHOICE) == unlisted(trained / "best", run_files.MULTIPLE_CHOICE) == []
+    values = dict(line.split(" = ") for line in (trained / "eval_results.txt").read_text().splitlines())
+    assert list(values) == ["eval_accuracy", "eval_loss", "global_step"]
+    assert float(values["eval_accuracy"]) > 0.9
+    history = lines_of(trained / "eval_history.jsonl")
+    assert [entry["step"] for entry in history] == list(range(10, 81, 10))
+    best = max(history, key=lambda entry: entry["eval_accuracy"])
+    assert checkpoints.step_of(checkpoints.latest(trained / "best")) == best["step"]
+    results = run(made, output_dir=str(trained / "best"), dev_file=str(made / "dev.jsonl"), do_eval=True)
+    assert results["eval_accuracy"] == best["eval_accuracy"]
+    assert_close(results["eval_loss"], best["eval_loss"], forward(1), scale=10)
+
+
+def test_predictions(made: Path, trained: Path) -> None:
+    asked = questions(DEV, seed=2)
+    unlabelled = [{name: value for name, value in one.items() if name != "label"} for one in asked]
+    path = write_json_lines(made / "new.jsonl", unlabelled)
+    run(made, output_dir=str(trained), predict_file=path, do_predict=True, predict_batch_size=7)
+    found = lines_of(trained / "predictions.jsonl")
+    assert [line["id"] for line in found] == list(range(DEV))
+    for line, question in zip(found, asked, strict=True):
+        assert len(line["probabilities"]) == len(question["endings"])
+        assert sum(line["probabilities"]) == pytest.approx(1, abs=1e-5)
+        assert line["label"] == np.argmax(line["probabilities"])
+        assert line["choice"] == question["endings"][line["label"]]
+    right = np.mean([line["label"] == question["label"] for line, question in zip(found, asked, strict=True)])
+    results = run(made, output_dir=str(trained), dev_file=str(made / "dev.jsonl"), do_eval=True)
+    assert results["eval_accuracy"] == right
+
+
+def test_fixed_shapes_give_the_same(made: Path, trained: Path) -> None:
+    flags = {"output_dir": str(trained), "dev_file": str(made / "dev.jsonl"), "do_eval": True}
+    packed, padded = (run(made, **flags, pack_sequences=pack) for pack in (True, False))
+    assert packed["eval_accuracy"] == padded["eval_accuracy"]
+    assert_close(packed["eval_loss"], padded["eval_loss"], forward(1), scale=10)
+
+
+def test_to_transformers_and_back(made: Path, trained: Path, tmp_path: Path) -> None:
+    there, back = tmp_path / "there", tmp_path / "back"
+    convert(ConversionConfig(str(trained), str(there)))
+    folder = huggingface.Folder(there)
+    assert folder.config.architecture == "BertForMultipleChoice"
+    assert folder.there["output_weights"] == "classifier.weight"
+    assert folder.get_variable_to_shape_map()["output_weights"] == [1, 16]
+    convert(ConversionConfig(str(there), str(back)))
+    description = MultipleChoiceDescription.load(str(back))
+    assert description is not None
+    assert description.do_lower_case
+    readers = [
+        tf.train.load_checkpoint(checkpoints.latest(trained)),
+        tf.train.load_checkpoint(str(back / "bert_model.ckpt")),
+    ]
+    for name in readers[1].get_variable_to_shape_map():
+        np.testing.assert_array_equal(*(reader.get_tensor(name) for reader in readers))
+    flags = {"dev_file": str(made / "dev.jsonl"), "do_eval": True, "vocab_file": None, "bert_config_file": None}
+    for number, model in enumerate((there, back)):
+        results = run(made, output_dir=str(tmp_path / f"out{number}"), init_checkpoint=str(model), **flags)
+        assert results["eval_accuracy"] == run(made, output_dir=str(trained), **flags)["eval_accuracy"]
+
+
+def test_dry_run_and_errors(made: Path, trained: Path, tmp_path: Path) -> None:
+    assert run(made, **own(made, tmp_path / "dry"), do_train=True, do_eval=True, dry_run=True) is None
+    assert not (tmp_path / "dry").exists()
+    with pytest.raises(InputError, match=r"--predict_file is missing: which questions are they\?"):
+        run(made, output_dir=str(trained), do_predict=True)
+    with pytest.raises(InputError, match=r"--max_seq_length=4; .* needs at least 5"):
+        run(made, **own(made, tmp_path / "short"), do_train=True, max_seq_length=4)

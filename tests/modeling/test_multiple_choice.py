@@ -1,0 +1,87 @@
+"""Scores of choices: those of the pairs one by one, whatever stands beside them and however they are padded."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.repository import TINY_CONFIG
+from helpers.rounding import assert_close, forward
+
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.input_pipeline import example_batches
+from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
+
+pytestmark = pytest.mark.numeric
+
+CONFIG = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.5})
+DEPTH = forward(CONFIG.num_hidden_layers)
+LENGTHS = np.array([[3, 8, 5], [4, 2, 0], [8, 8, 8], [2, 3, 0]], np.int32)
+LONGEST = 8
+
+
+def make_model(**options: bool) -> MultipleChoiceModel:
+    keras.utils.set_random_seed(3)
+    model = MultipleChoiceModel(CONFIG, **options)
+    model.choice.output_weights.assign(np.random.default_rng(1).normal(size=[1, CONFIG.hidden_size]))
+    return model
+
+
+def examples() -> ExampleArrays:
+    totals = LENGTHS.sum(axis=1)
+    ids = np.random.default_rng(4).integers(5, 40, totals.sum()).astype(np.int32)
+    columns = {CHOICE_LENGTHS: LENGTHS, LABELS: np.array([2, 0, 1, 1], np.int32)}
+    splits = np.concatenate([[0], np.cumsum(totals)])
+    return ExampleArrays(splits, {"input_ids": ids, "segment_ids": ids % 2}, columns, LONGEST * LENGTHS.shape[1])
+
+
+def one_by_one(model: MultipleChoiceModel) -> np.ndarray:
+    """float32 [4, 3]; NaN where there is no choice."""
+    ids, scores, begin = examples().tokens["input_ids"], np.full(LENGTHS.shape, np.nan, np.float32), 0
+    for place, length in np.ndenumerate(LENGTHS):
+        if length:
+            row = tf.constant(ids[None, begin : begin + length])
+            pooled = model.bert(row, tf.ones_like(row), row % 2).pooled_output
+            scores[place] = model.choice(pooled).numpy()[0, 0]
+        begin += length
+    return scores
+
+
+@pytest.mark.parametrize(("skip_padding", "fixed_shapes"), [(False, False), (False, True), (True, False)])
+def test_scores_and_loss(skip_padding: bool, fixed_shapes: bool) -> None:
+    model = make_model(skip_padding=skip_padding)
+    expected = one_by_one(model)
+    scale = float(np.nanmax(np.abs(expected)))
+    batch = next(iter(example_batches.evaluation(examples(), 5, fixed_shapes=fixed_shapes)))  # one row fills it up
+    logits = model.logits(batch).numpy()
+    rows = batch["row"].numpy()
+    assert sorted(rows) == [-1, 0, 1, 2, 3]
+    for found, row in zip(logits, rows, strict=True):
+        if row >= 0:
+            is_choice = LENGTHS[row] > 0
+            assert_close(found[is_choice], expected[row][is_choice], DEPTH, scale)
+            assert (found[~is_choice] == -1e9).all()
+
+    loss, metrics = model.loss(batch, model.loss_weights(batch), None)
+    exponentials = np.exp(expected.astype(np.float64))
+    probabilities = exponentials / np.nansum(exponentials, axis=1, keepdims=True)
+    labels = examples().columns[LABELS]
+    assert_close(float(loss), -np.log(probabilities[np.arange(4), labels]).mean(), DEPTH, scale)
+    right, count = map(float, metrics["accuracy"])
+    assert (right, count) == ((np.nanargmax(expected, axis=1) == labels).sum(), 4)
+
+
+def test_what_is_no_choice_gets_no_gradient() -> None:
+    model = make_model()
+    batch = next(iter(example_batches.evaluation(examples(), 4)))
+    variables = [variable.value for variable in model.named_variables.values()]
+    with tf.GradientTape() as tape:
+        loss, _ = model.loss(batch, model.loss_weights(batch), None)
+    for gradient in tape.gradient(loss, variables):
+        assert np.isfinite(tf.convert_to_tensor(gradient).numpy()).all()
+
+
+def test_variables_are_those_of_a_classifier_with_one_output() -> None:
+    named = make_model().named_variables
+    assert tuple(named["output_weights"].shape) == (1, CONFIG.hidden_size)
+    assert tuple(named["output_bias"].shape) == (1,)
