@@ -22,8 +22,8 @@ from bert_tf2.modeling.keras_model import BertBase
 from bert_tf2.modeling.tagger import BertTagger
 from bert_tf2.modeling.with_head import BertWithLabels
 from bert_tf2.tokenization.auto import check_vocab_size
-from bert_tf2.tokenization.vocab_case import warn_of_case
-from bert_tf2.tokenization.wordpiece import FullTokenizer, validate_case_matches_checkpoint
+from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint, warn_of_case
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
-from bert_tf2.tokenization.vocab_case import looks_cased, warn_of_case
-from bert_tf2.tokenization.wordpiece import validate_case_matches_checkpoint
+from bert_tf2.tokenization.vocab_case import looks_cased, validate_case_matches_checkpoint, warn_of_case
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """Text to tokens and ids; this package has the names of google-research/bert `tokenization.py`. No TensorFlow."""
 
+from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint
 from bert_tf2.tokenization.wordpiece import (
     BasicTokenizer,
     FullTokenizer,
@@ -10,7 +11,6 @@ from bert_tf2.tokenization.wordpiece import (
     convert_tokens_to_ids,
     load_vocab,
     printable_text,
-    validate_case_matches_checkpoint,
     whitespace_tokenize,
 )
 

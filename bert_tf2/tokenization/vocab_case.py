@@ -1,7 +1,11 @@
-"""Whether a vocabulary is of a cased model, and a warning where text is treated otherwise; no TensorFlow."""
+"""Whether a vocabulary or a released checkpoint is of a cased model, and what is said where text is not; no TensorFlow."""
 
 import logging
+import os
+import re
 from collections.abc import Iterable
+
+from bert_tf2.errors import InputError
 
 _logger = logging.getLogger(__name__)
 
@@ -41,3 +45,70 @@ def warn_of_case(pieces: Iterable[str], do_lower_case: bool, path: str) -> None:
             "No piece of %s has a capital letter, so that words with one become [UNK]; is it for --do_lower_case=true?",
             path,
         )
+
+
+# Google's released models, by the folders that they come in. Those of 2 to 12 layers are the small ones of 2020.
+
+_LOWER_CASE_MODEL = re.compile(
+    r"(wwm_)?uncased_L-24_H-1024_A-16|(multilingual|chinese)_L-12_H-768_A-12"
+    r"|uncased_L-(2|4|6|8|10|12)_H-(128|256|512|768)_A-\d+"
+)
+_CASED_MODEL = re.compile(r"(wwm_)?cased_L-24_H-1024_A-16|(multi_)?cased_L-12_H-768_A-12")
+# "uncased" or "cased" inside a longer name, but not the end of a word as in "lowercased".
+_CASE_WORD = re.compile(r"uncased|(?<![a-z])cased", re.IGNORECASE)
+
+
+def validate_case_matches_checkpoint(do_lower_case: bool, init_checkpoint: str | os.PathLike[str] | None) -> None:
+    """Checks that the text is treated as the checkpoint's training text was; all there is to go by is the path.
+
+    `<folder>/bert_model.ckpt` under the name of one of Google's released models is certain. Otherwise the last name in
+    the path that is one of these, or holds "cased" or "uncased", is a hint: against it there is only a warning.
+
+    Args:
+      do_lower_case: the flag `--do_lower_case`.
+      init_checkpoint: the flag `--init_checkpoint`; nothing is checked where it is empty.
+
+    Raises:
+      InputError: the checkpoint is certainly one of the other kind.
+    """
+    path = os.fspath(init_checkpoint or "")
+    folder = re.search(r"([A-Za-z0-9_-]+)/bert_model\.ckpt", path)
+    if folder and _is_release(folder[1]):
+        if _trained_lower_case(folder[1]) != do_lower_case:
+            raise InputError(
+                f"--do_lower_case={do_lower_case} does not fit --init_checkpoint={path}: {folder[1]} was trained on "
+                f"{_kind(not do_lower_case)} text. Pass --do_lower_case={not do_lower_case}; if this is a model of "
+                "your own, give its folder another name."
+            )
+        return
+    for name in reversed(re.split(r"[/\\]", path)):
+        lower_case = _trained_lower_case(name)
+        if lower_case is None:
+            continue
+        if lower_case != do_lower_case:
+            _logger.warning(
+                "--do_lower_case=%s, but by the name %s the checkpoint %s was trained on %s text. If so, pass "
+                "--do_lower_case=%s: with the wrong case a model runs, but scores worse.",
+                do_lower_case,
+                name,
+                path,
+                _kind(lower_case),
+                lower_case,
+            )
+        return
+
+
+def _is_release(name: str) -> bool:
+    return bool(_LOWER_CASE_MODEL.fullmatch(name) or _CASED_MODEL.fullmatch(name))
+
+
+def _trained_lower_case(name: str) -> bool | None:
+    """Whether the model of this name was trained on lower-cased text; None where the name does not say."""
+    if _LOWER_CASE_MODEL.fullmatch(name):
+        return True
+    words = {word.lower() for word in _CASE_WORD.findall(name)}
+    return words == {"uncased"} if len(words) == 1 else None
+
+
+def _kind(lower_case: bool) -> str:
+    return "lower-cased" if lower_case else "cased"

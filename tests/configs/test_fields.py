@@ -27,6 +27,7 @@ from bert_tf2.pretraining_data.config import PretrainingDataConfig
 from bert_tf2.pretraining_data.instances import InstanceParameters
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.multiple_choice.config import MultipleChoiceConfig
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.config import SquadConfig
@@ -43,6 +44,7 @@ CONFIGS = {
     ExportConfig: {"export_dir": "e", "output_dir": "o"},
     FinetuningConfig: FINETUNING,
     InstanceParameters: {},
+    MultipleChoiceConfig: FINETUNING,
     OptimizerConfig: {},
     PretrainingConfig: PRETRAINING,
     RunConfig: FINETUNING,

@@ -57,6 +57,7 @@ def test_classify_texts(labelled: str, tmp_path: Path, capsys) -> None:
     assert BertClassifier.from_pretrained(tmp_path / "model").labels == ("long", "short")
 
 
+@pytest.mark.slow
 def test_own_head(tmp_path: Path) -> None:
     lines = [line for line in own_lines() if line][:40]
     rows = [

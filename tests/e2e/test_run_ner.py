@@ -246,6 +246,7 @@ def test_balanced_classes(made: Path, tmp_path: Path, caplog) -> None:
 # --- Resuming, the best, other folders -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     write_model_files(tmp_path, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     flags = {"do_train": True, "do_eval": True, "num_train_epochs": 4.0, "eval_every_steps": 5}

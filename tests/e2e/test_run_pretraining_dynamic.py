@@ -136,6 +136,7 @@ def test_masked_records_without_the_next_sentence_task(made: Path, tmp_path: Pat
     assert results["loss"] == pytest.approx(results["masked_lm_loss"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_evaluation_has_the_same_masks_whatever_seed_and_batch_size(made: Path, tmp_path: Path) -> None:
     changes = {**SENTENCES, "do_eval": True}
     first = run(made, tmp_path, **changes, do_train=True)

@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
     exported = tmp_path / "encoder"
     config = ExportConfig(
@@ -117,6 +118,7 @@ def test_hugging_face_folders(architecture: str, outputs: set[str], tmp_path: Pa
     assert found.keys() == outputs
 
 
+@pytest.mark.slow
 def test_moving_averages(folder: Path, tmp_path: Path):
     tiny.write_model_files(tmp_path)
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(64, seed=1))

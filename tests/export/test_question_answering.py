@@ -46,7 +46,9 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
     return [{**question, "id": str(number)} for number, question in enumerate(questions)]
 
 
-@pytest.mark.parametrize(("language", "version_2"), [("en", False), ("en", True), ("zh", True)])
+@pytest.mark.parametrize(
+    ("language", "version_2"), [("en", False), pytest.param("en", True, marks=pytest.mark.slow), ("zh", True)]
+)
 def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path: Path):
     """With random weights, so that answers are all over the place."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *squad_strategies.PIECES]
@@ -146,6 +148,7 @@ def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int
         assert best[number].numpy()[:length].tolist() == wanted
 
 
+@pytest.mark.slow
 def test_a_hugging_face_folder_for_questions_without_answers(tmp_path: Path):
     source = write_folder(tmp_path / "source", "BertForQuestionAnswering")
     flags = {"init_checkpoint": str(source), "export_dir": str(tmp_path / "exported")}

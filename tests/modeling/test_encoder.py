@@ -213,8 +213,10 @@ def loss_and_gradients(model, batch, **options):
     return run(batch)
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("jit", "recompute"),
+    [(False, True), (True, False), *(pytest.param(both, both, marks=pytest.mark.slow) for both in (False, True))],
+)
 def test_fused_training_has_the_same_numbers(jit, recompute, monkeypatch):
     model, batch = wide_model_and_batch()
     model.bert.recompute = recompute

@@ -53,6 +53,11 @@ CASES = {
     ),
 }
 every_case = pytest.mark.parametrize(("make", "inputs", "labels"), CASES.values(), ids=CASES.keys())
+# Where TensorFlow traces a training: one model with all of that in each run of the tests, the others in the slow ones.
+every_case_in_time = pytest.mark.parametrize(
+    ("make", "inputs", "labels"),
+    [pytest.param(*case, marks=() if name == "tagger" else pytest.mark.slow, id=name) for name, case in CASES.items()],
+)
 
 
 def compiled(model: keras.Model, labels: object, learning_rate: float = 0.01) -> keras.Model:
@@ -70,7 +75,7 @@ def assert_same(found: object, expected: object) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@every_case
+@every_case_in_time
 def test_fit_evaluate_predict(make, inputs, labels) -> None:
     keras.utils.set_random_seed(1)
     model = compiled(make(), labels)
@@ -97,7 +102,7 @@ def test_tuples_and_datasets_are_as_good_as_dictionaries(make, inputs, labels) -
         np.testing.assert_allclose(model.evaluate(dataset, verbose=0), expected, rtol=1e-5)
 
 
-@every_case
+@every_case_in_time
 def test_saved_and_loaded(make, inputs, labels, tmp_path: Path) -> None:
     model = compiled(make(), labels)
     model.fit(inputs, labels, verbose=0)
@@ -114,7 +119,7 @@ def test_saved_and_loaded(make, inputs, labels, tmp_path: Path) -> None:
     assert_same(other(inputs), model(inputs))
 
 
-@every_case
+@every_case_in_time
 def test_functional(make, inputs, labels, tmp_path: Path) -> None:
     given = {name: keras.Input(array.shape[1:], dtype="int32", name=name) for name, array in inputs.items()}
     inner = make()

@@ -80,8 +80,10 @@ def test_each_part_has_dropout_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "layers"),
-    [({"gradient_accumulation_steps": 2}, 2), ({"precision": PrecisionConfig("float32", "on")}, 1)],
-    ids=["parts", "XLA"],
+    [
+        pytest.param({"gradient_accumulation_steps": 2}, 2, id="parts"),
+        pytest.param({"precision": PrecisionConfig("float32", "on")}, 1, id="XLA", marks=pytest.mark.slow),
+    ],
 )
 def test_recomputed_layers_give_the_same_numbers(plain, tmp_path, options, layers):
     """With dropout, whose masks are the same the second time."""

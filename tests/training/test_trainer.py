@@ -250,6 +250,7 @@ def test_a_signal_saves_and_stops(whole_run, tmp_path, number):
         np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
 
 
+@pytest.mark.slow  # TensorFlow's allocator waits for ten seconds for memory that others might free
 def test_out_of_memory_says_what_to_do(tmp_path, monkeypatch):
     trainer = new_trainer(tmp_path, 10)
 
