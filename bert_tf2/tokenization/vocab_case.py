@@ -1,4 +1,4 @@
-"""Whether a vocabulary or a released checkpoint is of a cased model, and what is said where text is not; no TensorFlow."""
+"""Whether a vocabulary or a released checkpoint is cased, and warnings where text is treated otherwise."""
 
 import logging
 import os
