@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization import wordpiece
+from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint
 from bert_tf2.tokenization.wordpiece import (
     BasicTokenizer,
     FullTokenizer,
@@ -24,7 +25,6 @@ from bert_tf2.tokenization.wordpiece import (
     convert_tokens_to_ids,
     load_vocab,
     printable_text,
-    validate_case_matches_checkpoint,
     whitespace_tokenize,
 )
 
