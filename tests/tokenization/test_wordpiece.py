@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
-from bert_tf2.tokenization import wordpiece
+from bert_tf2.tokenization import vocab_case
 from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint
 from bert_tf2.tokenization.wordpiece import (
     BasicTokenizer,
@@ -427,7 +427,7 @@ def test_suspicious_case(checkpoint: str, lower: bool, name: str, caplog: pytest
     assert not caplog.records
     validate_case_matches_checkpoint(not lower, checkpoint)
     [record] = caplog.records
-    assert (record.levelno, record.name) == (logging.WARNING, wordpiece.__name__)
+    assert (record.levelno, record.name) == (logging.WARNING, vocab_case.__name__)
     kind = "lower-cased" if lower else "cased"
     message = record.getMessage()
     assert f"--do_lower_case={not lower}, but by the name {name} the checkpoint {checkpoint} was trained on" in message
