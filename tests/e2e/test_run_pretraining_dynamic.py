@@ -152,7 +152,9 @@ def test_evaluation_has_the_same_masks_whatever_seed_and_batch_size(made: Path, 
         assert abs(changed["masked_lm_loss"] - first["masked_lm_loss"]) > 1e-4
 
 
-@pytest.mark.parametrize("changes", [DYNAMIC, SENTENCES], ids=["pairs", "sentences"])
+@pytest.mark.parametrize(
+    "changes", [pytest.param(DYNAMIC, id="pairs"), pytest.param(SENTENCES, id="sentences", marks=pytest.mark.slow)]
+)
 def test_a_resumed_run_ends_with_the_same_bits(made: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(made, whole, **changes, do_train=True, save_checkpoints_steps=5)

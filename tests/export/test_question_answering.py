@@ -47,7 +47,8 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("language", "version_2"), [("en", False), pytest.param("en", True, marks=pytest.mark.slow), ("zh", True)]
+    ("language", "version_2"),
+    [*(pytest.param("en", negative, marks=pytest.mark.slow) for negative in (False, True)), ("zh", True)],
 )
 def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path: Path):
     """With random weights, so that answers are all over the place."""
@@ -90,6 +91,7 @@ def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path:
         assert answered < sum(entry is not None for entry in best) - 10
 
 
+@pytest.mark.slow
 def test_a_trained_model_in_a_fresh_process_with_the_threshold_of_its_evaluation(tmp_path: Path):
     tiny.write_model_files(tmp_path)
     files = {

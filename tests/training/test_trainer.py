@@ -83,7 +83,7 @@ def test_checkpoint_holds_the_moments_and_the_step(whole_run):
     assert reader.get_tensor("global_step").dtype == np.int64
 
 
-@pytest.mark.parametrize("stop", [4, 7])
+@pytest.mark.parametrize("stop", [4, pytest.param(7, marks=pytest.mark.slow)])
 def test_resuming_ends_with_the_same_bits(whole_run, tmp_path, stop):
     first = new_trainer(tmp_path, stop, save_checkpoints_steps=4)
     assert first.resume() is None
