@@ -144,7 +144,7 @@ def policies(layer: keras.Layer) -> set[str]:
 
 
 @every_case
-def test_precision_reaches_every_layer_and_is_saved(make, inputs, labels, tmp_path: Path) -> None:
+def test_bfloat16_reaches_every_layer_and_is_saved(make, inputs, labels, tmp_path: Path) -> None:
     model = make(dtype="mixed_bfloat16")
     assert policies(model) == {"mixed_bfloat16"}
     assert {variable.dtype for variable in model.variables} == {"float32"}
@@ -158,7 +158,7 @@ def test_precision_reaches_every_layer_and_is_saved(make, inputs, labels, tmp_pa
     assert_same(loaded(inputs), expected)
 
 
-def test_the_global_policy_counts_where_none_is_given() -> None:
+def test_the_global_policy_of_bfloat16_counts_where_none_is_given() -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         assert policies(BertModel(CONFIG)) == {"mixed_bfloat16"}
