@@ -232,13 +232,10 @@ def classification(
     | label_count | [1] | several labels: how many of `label_ids` there are |
     | is_real_example | [1] | 0 for rows that only fill up a batch |
     """
-    sequence: dict[str, Any] = {"shape": (max_seq_length,), "flag": "max_seq_length"}
     return Schema(
         "classification",
         (
-            Feature("input_ids", **sequence),
-            Feature("input_mask", **sequence),
-            Feature("segment_ids", **sequence),
+            *_sequences(max_seq_length),
             Feature("label_ids", (label_size,), label_kind),
             *([Feature("label_count", (1,))] if several else []),
             Feature("is_real_example", (1,)),

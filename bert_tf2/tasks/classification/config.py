@@ -8,7 +8,7 @@ from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, set
 from bert_tf2.errors import InputError
 from bert_tf2.io import delimited, text_lines
 from bert_tf2.io.delimited import Form
-from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig
+from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +154,7 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         if self.text is not None:  # which is there to be predicted
             object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
-        needed = "needs --do_train: it weights the loss of a training; omit it"
-        check_has_effect(self, ("class_weights",), self.do_train, needed)
+        check_class_weights(self)
         needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
         DataConfig.__post_init__(self)

@@ -142,3 +142,13 @@ class FinetuningConfig(RunConfig):
     def num_warmup_steps(self, examples: int) -> int:
         """Those of them in which the learning rate rises."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
+
+
+def check_class_weights(config: FinetuningConfig) -> None:
+    """Checks `--class_weights`, which tasks with classes have.
+
+    Raises:
+      InputError: nothing is trained, so that it has no effect.
+    """
+    needed = "needs --do_train: it weights the loss of a training; omit it"
+    check_has_effect(config, ("class_weights",), config.do_train, needed)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
-from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig
+from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,6 @@ class TaggingConfig(FinetuningConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        needed = "needs --do_train: it weights the loss of a training; omit it"
-        check_has_effect(self, ("class_weights",), self.do_train, needed)
+        check_class_weights(self)
         needed = "needs --do_predict: it says how predict_file is read; omit it"
         check_has_effect(self, ("predict_format",), self.do_predict, needed)
