@@ -1,33 +1,43 @@
-"""Fine-tuning a real model on SST-2, CoLA and RTE, next to PyTorch and transformers.
+"""Fine-tuning a real model on GLUE's tasks and predicting with it, next to transformers and Keras Hub.
 
     python benchmarks/classification.py --glue=glue --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1,2,3]
 
-`--glue` is a folder with `SST-2/`, `CoLA/` and `RTE/` as GLUE has them; `--model` a Hugging Face folder of a BERT. Both
-sides start from it and learn the same rows (the first `--rows` of SST-2 and CoLA, all of RTE) with the same batch,
-highest rate, epochs and schedule (BERT's, a warm-up of a tenth), in float32 with dropout, and are scored on the whole
-dev set, by accuracy, CoLA by Matthews' correlation:
+`--glue` is a directory with `SST-2/`, `CoLA/`, `STS-B/` and `RTE/` as GLUE has them; `--model` a Hugging Face directory
+of a BERT. All sides start from it and learn the same rows (the first `--rows` of SST-2 and CoLA, all of the others)
+with the same batch, highest rate, epochs and schedule (BERT's, a warm-up of a tenth), in float32 with dropout:
 
-* ours: `run_classifier.py`'s own function, batches padded to their longest row;
+* ours: `run_classifier.py`'s own function, which leaves padding out;
 * transformers, padded to `max_seq_length`, as its `run_glue.py` does;
-* transformers, padded to the longest row of the batch (its dynamic padding).
+* transformers, padded to the longest row of the batch (its dynamic padding);
+* with `--keras_hub`, Keras Hub: `fit` of its `BertTextClassifier` with its own preprocessor, which pads to
+  `max_seq_length`; a model of the same sizes with random weights, for only its speed is measured.
 
-The optimizer is AdamW in both, weight decay 0.01 (`--optimizer=bert` takes BERT's own here, which leaves out the bias
-correction and so takes longer steps at first: a short training at a low rate comes farther with it). The loop there is
-a plain one around `BertForSequenceClassification`; its tokenizing is not timed. PyTorch gets the settings that let
-glibc keep its memory, without which it is several times slower.
+The optimizer is AdamW in all, weight decay 0.01 (`--optimizer=bert` takes BERT's own here, which leaves out the bias
+correction and so takes longer steps at first). transformers' loop is a plain one around its model; its tokenizing is
+not timed. PyTorch gets the settings that let glibc keep its memory, without which it is several times slower.
 
-First speed: `--repetitions` times in turns, each side takes `--warm_up` steps and then `--steps` timed ones on the same
-number of threads; examples a second (medians) and their ratios. Then, unless `--speed_only`, scores: for each seed a
-whole fine-tuning of ours and one of transformers' dynamic padding; means and deviations, times 100.
+Speed, `--repetitions` times in turns on the same number of threads:
 
-`--peer` is a Python with torch and transformers; the same one where it is not given.
+* training, examples a second after a few steps to warm up; ours compiles passes with XLA at first, so it gets more
+  (`--warm_up`): what that costs shows in the whole programs' time, below;
+* with `--predict=ROWS`, prediction of so many rows of SST-2, from a file to a file here, from texts to probabilities
+  there, sorted by length, with the best of four batch sizes. Each side predicts few rows and all of them; examples a
+  second are those of the difference, so that start and loading do not count.
+
+Then, unless `--speed_only`, scores: for each seed a whole fine-tuning of ours and one of transformers' dynamic padding,
+scored on the whole dev set, by accuracy, CoLA by Matthews' and STS-B by Pearson's correlation, times 100, and the
+seconds that the whole programs took.
+
+`--peer` is a Python with torch, transformers and (with `--keras_hub`) keras-hub.
 """
 
 import argparse
+import csv
+import dataclasses
 import json
 import os
-import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,29 +45,60 @@ import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+_FEW_ROWS = 500  # of a prediction, to warm up and to take off
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """How a task's files look; `columns` are the names of those that have no header."""
+
+    name: str
+    texts: tuple[str, ...]
+    label: str = "label"
+    columns: tuple[str, ...] = ()
+    metric: str = "eval_accuracy"
+    epochs: float = 3.0
+    is_whole: bool = True  # or its first `--rows`
+
+
 _TASKS = {
-    "SST-2": ("sst-2", ("sentence", None)),
-    "CoLA": ("cola", ("sentence", None)),
-    "RTE": ("rte", ("sentence1", "sentence2")),
+    "SST-2": Task("sst-2", ("sentence",), epochs=1.0, is_whole=False),
+    "CoLA": Task(
+        "cola", ("sentence",), columns=("source", "label", "mark", "sentence"), metric="eval_matthews", is_whole=False
+    ),
+    "STS-B": Task("sts-b", ("sentence1", "sentence2"), label="score", metric="eval_pearson"),
+    "RTE": Task("rte", ("sentence1", "sentence2")),
 }
-_COLA_COLUMNS = ["source", "label", "mark", "sentence"]  # its files name none
+
+
+def read(options: argparse.Namespace, split: str) -> tuple[list[list[str]], list[float]]:
+    """The texts of each row, column by column, and the labels; names of labels as their numbers."""
+    task = _TASKS[options.task]
+    with Path(options.data, f"{split}.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, task.columns or None, delimiter="\t", quoting=csv.QUOTE_NONE))
+    labels = [row[task.label] for row in rows]
+    if task.label == "score":
+        numbers = list(map(float, labels))
+    else:
+        names = sorted(set(labels))
+        numbers = [float(names.index(label)) for label in labels]
+    return [[row[column] for row in rows] for column in task.texts], numbers
 
 
 # --- Ours, in a process of its own -----------------------------------------------------------------------------------
 
 
 def ours(options: argparse.Namespace) -> dict[str, float]:
-    import dataclasses
-
     from bert_tf2.configs.training import OptimizerConfig
     from bert_tf2.tasks.classification import runner
 
     sides.use_threads(options.threads)
-    with tempfile.TemporaryDirectory() as folder:
+    is_timed = options.what != "score"
+    with tempfile.TemporaryDirectory() as directory:
         config = runner.ClassificationConfig(
-            output_dir=folder,
+            output_dir=directory,
             init_checkpoint=options.model,
-            task_name=_TASKS[options.task][0],
+            task_name=_TASKS[options.task].name,
             data_dir=options.data,
             max_seq_length=options.max_seq_length,
             train_batch_size=options.batch_size,
@@ -65,19 +106,55 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
             learning_rate=options.learning_rate,
             num_train_epochs=options.epochs,
             do_train=True,
-            do_eval=not options.timed,
-            eval_every_steps=0 if options.timed else 1_000_000,
+            do_eval=not is_timed,
+            eval_every_steps=0 if is_timed else 1_000_000,
             seed=options.seed,
             optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
+            log_steps=10**6,
+            save_checkpoints_steps=10**6,
         )
-        if options.timed:
-            # The loop saves at the end; that is not timed, and all else is left to the second mark.
-            timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
-            return {"examples_per_second": sides.time_training(options, lambda: runner.run(timed))}
-        return {"score": (runner.run(config) or {})["eval_matthews" if options.task == "CoLA" else "eval_accuracy"]}
+        if options.what == "training":
+            return {"examples_per_second": sides.time_training(options, lambda: runner.run(config))}
+        if options.what == "prediction":
+            return {"examples_per_second": _predict(options, config, Path(directory))}
+        results = runner.run(config) or {}
+        return {"score": 100 * results[_TASKS[options.task].metric]}
 
 
-# --- The peer, in a process of its own -------------------------------------------------------------------------------
+def _predict(options: argparse.Namespace, config: Any, directory: Path) -> float:
+    from bert_tf2.tasks.classification import runner
+
+    runner.run(dataclasses.replace(config, num_train_epochs=0.0))
+
+    def predict(rows: int) -> float:
+        path = directory / f"first_{rows}.tsv"
+        texts = read(options, "train")[0][0][:rows]
+        path.write_text("\n".join(["sentence", *texts, ""]), encoding="utf-8")
+        begin = time.perf_counter()
+        runner.run(
+            dataclasses.replace(
+                config,
+                do_train=False,
+                do_eval=False,
+                do_predict=True,
+                data_dir=None,
+                task_name=None,
+                predict_file=str(path),
+            )
+        )
+        return time.perf_counter() - begin
+
+    return _rate_of_difference(options.predict, predict)
+
+
+def _rate_of_difference(rows: int, predict: Any) -> float:
+    """Rows a second by the seconds that few rows and all of them take."""
+    predict(_FEW_ROWS)
+    few = predict(_FEW_ROWS)
+    return (rows - _FEW_ROWS) / (predict(rows) - few)
+
+
+# --- transformers, in a process of its own ---------------------------------------------------------------------------
 
 
 def peer(options: argparse.Namespace) -> dict[str, float]:
@@ -88,97 +165,171 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
+    is_regression = options.task == "STS-B"
+    model = BertForSequenceClassification.from_pretrained(options.model, num_labels=1 if is_regression else 2)
 
-    def read(split: str) -> tuple[list[dict], list[int]]:
-        lines = Path(options.data, f"{split}.tsv").read_text(encoding="utf-8").splitlines()
-        names = _COLA_COLUMNS if options.task == "CoLA" else lines.pop(0).split("\t")
-        cells = [dict(zip(names, line.split("\t"), strict=False)) for line in lines]
-        first, second = _TASKS[options.task][1]
-        labels = sorted({cell["label"] for cell in cells})
-        texts = [[cell[first] for cell in cells], *([[cell[second] for cell in cells]] if second else [])]
-        limits = {"truncation": True, "max_length": options.max_seq_length}
-        encoded = tokenizer(*texts, **limits)
-        rows = [{key: encoded[key][row] for key in encoded} for row in range(len(cells))]
-        return rows, [labels.index(cell["label"]) for cell in cells]
+    def encode(texts: list[list[str]]) -> list[dict]:
+        encoded = tokenizer(*texts, truncation=True, max_length=options.max_seq_length)
+        return [{key: encoded[key][row] for key in encoded} for row in range(len(texts[0]))]
 
-    rows, labels = read("train")
-    model = BertForSequenceClassification.from_pretrained(options.model, num_labels=2)
+    def logits(rows: list[dict], batch_size: int) -> Any:
+        """Of all rows, those of like length together."""
+        model.eval()
+        order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
+        outputs = np.empty((len(rows), model.num_labels), np.float32)
+        with torch.inference_mode():
+            for first in range(0, len(rows), batch_size):
+                part = order[first : first + batch_size]
+                outputs[part] = model(**sides.torch_batch(tokenizer, [rows[row] for row in part], None)).logits
+        return outputs
+
+    texts, labels = read(options, "train")
+    if options.what == "prediction":
+
+        def predict(rows: int) -> float:
+            begin = time.perf_counter()
+            encoded = encode([texts[0][:rows]])
+            torch.softmax(torch.tensor(logits(encoded, options.predict_batch_size)), 1).tolist()
+            return time.perf_counter() - begin
+
+        return {"examples_per_second": _rate_of_difference(options.predict, predict)}
+
+    rows = encode(texts)
     steps = int(len(rows) / options.batch_size * options.epochs)
     pad_to = options.max_seq_length if options.full_padding else None
+    kind = torch.float32 if is_regression else torch.int64
 
     def loss_of(chosen: Any) -> Any:
         inputs = sides.torch_batch(tokenizer, [rows[row] for row in chosen], pad_to)
-        return model(**inputs, labels=torch.tensor([labels[row] for row in chosen])).loss
+        return model(**inputs, labels=torch.tensor([labels[row] for row in chosen], dtype=kind)).loss
 
-    taken = min(steps, options.warm_up + options.steps) if options.timed else steps
+    taken = min(steps, options.warm_up + options.steps) if options.what == "training" else steps
     speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
-    if options.timed:
+    if options.what == "training":
         return {"examples_per_second": speed}
-    rows, labels = read("dev")
-    model.eval()
-    found: list[int] = []
-    with torch.no_grad():
-        for begin_row in range(0, len(rows), 32):
-            part = slice(begin_row, begin_row + 32)
-            found += model(**sides.torch_batch(tokenizer, rows[part], None)).logits.argmax(1).tolist()
-    if options.task == "CoLA":
-        return {"score": float(np.nan_to_num(np.corrcoef(labels, found)[0, 1]))}  # of two labels, Matthews' correlation
-    return {"score": float(np.mean(np.equal(labels, found)))}
+    texts, labels = read(options, "dev")
+    outputs = logits(encode(texts), 32)
+    if options.task in ("CoLA", "STS-B"):  # of two labels, Pearson's correlation is Matthews'
+        values = outputs[:, 0] if is_regression else outputs.argmax(1)
+        return {"score": 100 * float(np.nan_to_num(np.corrcoef(labels, values)[0, 1]))}
+    return {"score": 100 * float(np.mean(np.equal(labels, outputs.argmax(1))))}
 
+
+# --- Keras Hub, in a process of its own ------------------------------------------------------------------------------
+
+
+def keras_hub(options: argparse.Namespace) -> dict[str, float]:
+    import keras
+    import keras_hub
+    import numpy as np
+
+    sides.use_threads(options.threads)
+    config = json.loads(Path(options.model, "config.json").read_text(encoding="utf-8"))
+    vocabulary = str(Path(options.model, "vocab.txt"))
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=config["vocab_size"],
+        num_layers=config["num_hidden_layers"],
+        num_heads=config["num_attention_heads"],
+        hidden_dim=config["hidden_size"],
+        intermediate_dim=config["intermediate_size"],
+        max_sequence_length=config["max_position_embeddings"],
+        dropout=0.1,
+    )
+    preprocessor = keras_hub.models.BertTextClassifierPreprocessor(
+        keras_hub.models.BertTokenizer(vocabulary=vocabulary, lowercase=True), sequence_length=options.max_seq_length
+    )
+    model = keras_hub.models.BertTextClassifier(backbone, num_classes=2, preprocessor=preprocessor, dropout=0.1)
+    model.compile(
+        keras.optimizers.AdamW(options.learning_rate, weight_decay=sides.WEIGHT_DECAY, global_clipnorm=1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=options.compiled,
+    )
+    marks: dict[int, float] = {}
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            marks[batch + 1] = time.perf_counter()
+
+    texts, labels = read(options, "train")
+    rows = (options.warm_up + options.steps) * options.batch_size
+    model.fit(np.array(texts[0][:rows]), np.array(labels[:rows]), options.batch_size, verbose=0, callbacks=[Clock()])
+    taken = marks[options.warm_up + options.steps] - marks[options.warm_up]
+    return {"examples_per_second": options.steps * options.batch_size / taken}
+
+
+_KERAS_HUB_WAYS = {
+    f"Keras Hub, {name}": {
+        "side": "peer", "what": "keras_hub", "compiled": compiled, "warm_up": 3, "steps": 12
+    }
+    for name, compiled in (("plain", False), ("XLA", True))
+}  # fmt: skip
 
 # --- All together ----------------------------------------------------------------------------------------------------
 
 
-def copy_rows(source: Path, target: Path, rows: int | None) -> str:
+def copy_rows(source: Path, target: Path, task: Task, rows: int) -> str:
     target.mkdir(parents=True)
     for name in ("train.tsv", "dev.tsv"):
         lines = (source / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        header = 0 if source.name == "CoLA" else 1
-        kept = lines if name == "dev.tsv" or rows is None else lines[: rows + header]
+        header = 0 if task.columns else 1
+        kept = lines if name == "dev.tsv" or task.is_whole else lines[: rows + header]
         (target / name).write_text("".join(kept), encoding="utf-8")
     return str(target)
 
 
+def measure_training(options: argparse.Namespace) -> None:
+    ways = {**sides.TIMED_WAYS, **(_KERAS_HUB_WAYS if options.keras_hub else {})}
+    sides.measure_speed(__file__, options, ways, f"{options.task}, training ")
+
+
+def measure_prediction(options: argparse.Namespace) -> None:
+    ways: dict[str, dict[str, Any]] = {"ours": {"side": "ours", "what": "prediction"}}
+    for size in (8, 16, 32, 64):
+        ways[f"transformers, batches of {size}"] = {"side": "peer", "what": "prediction", "predict_batch_size": size}
+    sides.measure_speed(__file__, options, ways, f"{options.task}, prediction ")
+
+
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
-    for name, side in (("ours", "ours"), ("transformers", "peer")):
-        scores = [100 * sides.start(__file__, options, side, seed=seed)["score"] for seed in seeds]
-        sides.show_scores(f"{options.task}  {name:30} dev score", scores)
+    scores: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
+    for seed in seeds:
+        for name, side in (("ours", "ours"), ("transformers", "peer")):
+            begin = time.perf_counter()
+            scores.setdefault(name, []).append(sides.start(__file__, options, side, what="score", seed=seed)["score"])
+            seconds.setdefault(name, []).append(time.perf_counter() - begin)
+    sides.show_scores(options, f"{options.task}, dev score", scores)
+    sides.show_scores(options, f"{options.task}, whole program", seconds, "seconds")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--glue", help="folder with SST-2, CoLA and RTE")
-    parser.add_argument("--model", help="Hugging Face folder")
-    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
+    parser = sides.options_parser(__doc__)
+    parser.add_argument("--glue", help="directory with SST-2, CoLA, STS-B and RTE")
     parser.add_argument("--tasks", default="SST-2,CoLA")
     parser.add_argument("--rows", type=int, default=6000, help="of SST-2 and CoLA")
-    parser.add_argument("--epochs", type=float, help="1 for SST-2, 3 for CoLA and RTE")
-    parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--learning_rate", type=float, default=5e-5)
-    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
-    parser.add_argument("--max_seq_length", type=int, default=128)
-    parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--warm_up", type=int, default=4, help="steps before the timed ones")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--speed_only", action="store_true")
-    parser.add_argument("--scores_only", action="store_true")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--epochs", type=float, help="1 for SST-2, 3 for others")
+    parser.add_argument("--predict", type=int, default=0, metavar="ROWS", help="of SST-2's training data; 0 for none")
+    parser.add_argument("--no_training", action="store_true", help="measure no speed of training")
+    parser.add_argument("--keras_hub", action="store_true", help="time SST-2 with it too")
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"timed": False, "full_padding": False, "seed": 1, **json.loads(options.worker)})
-        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        values = argparse.Namespace(**{"full_padding": False, "seed": 1, **json.loads(options.worker)})
+        run = keras_hub if values.what == "keras_hub" else ours if values.side == "ours" else peer
+        print(json.dumps(run(values)))
         return
     seeds = list(map(int, options.seeds.split(",")))
-    default_epochs = {"SST-2": 1.0, "CoLA": 3.0, "RTE": 3.0}
-    with tempfile.TemporaryDirectory() as folder:
-        for task in options.tasks.split(","):
-            data = copy_rows(Path(options.glue, task), Path(folder, task), None if task == "RTE" else options.rows)
-            epochs = options.epochs or default_epochs[task]
-            part = argparse.Namespace(**{**vars(options), "task": task, "data": data, "epochs": epochs})
-            if not options.scores_only:
-                sides.measure_speed(__file__, part, sides.TIMED_WAYS, f"{task}  ")
+    with tempfile.TemporaryDirectory() as directory:
+        for name in options.tasks.split(","):
+            task = _TASKS[name]
+            source = Path(options.glue, name)
+            data = copy_rows(source, Path(directory, name), task, options.rows)
+            epochs = options.epochs or task.epochs
+            part = argparse.Namespace(**{**vars(options), "task": name, "data": data, "epochs": epochs})
+            if not options.scores_only and not options.no_training:
+                measure_training(part)
+            if not options.scores_only and options.predict:
+                part.data = copy_rows(source, Path(directory, f"{name} to predict"), task, options.predict)
+                measure_prediction(part)
+                part.data = data
             if not options.speed_only:
                 measure_scores(part, seeds)
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import results
 from sides import KEEP_MEMORY
 
 MAX_SEQ_LENGTH = 128
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part", type=int, default=500, help="lines at a time")
     parser.add_argument("--peer_python", default=sys.executable, help="Python that has torch and transformers")
+    parser.add_argument("--results", help="name of a file of benchmarks/results that keeps the figures")
     parser.add_argument("--serve", choices=list(SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="/tmp", help="for the vectors")
     options = parser.parse_args()
@@ -196,13 +198,21 @@ def main() -> None:
 
     for kind, choose in (("median of the rounds", statistics.median), ("fastest of the rounds", min)):
         print(f"{kind:24}" + "".join(f"{f'batch {size}':>12}" for size in BATCH_SIZES))
-        best = {}
+        best, best_size = {}, {}
         for side in sides:
             # By part, so that a busy moment spoils one part of one round alone.
             totals = [sum(map(choose, zip(*seconds[side, size], strict=True))) for size in BATCH_SIZES]
             best[side] = len(lines) / min(totals)
+            best_size[side] = BATCH_SIZES[totals.index(min(totals))]
             print(f"{side:24}" + "".join(f"{len(lines) / total:12.1f}" for total in totals))
         print(f"best against best: {best['ours'] / best['pytorch']:.2f}x")
+        if options.results and choose is statistics.median:
+            names = {"ours": "ours", "pytorch": "transformers", "matmuls": "matmuls alone"}
+            rates = {
+                f"{names[side]}, batches of {size}": [len(lines) / sum(took) for took in seconds[side, size]]
+                for side, size in best_size.items()
+            }
+            results.add(options.results, options.peer_python, "features, mean vectors", "sentences/second", rates)
     print(f"greatest difference: {difference:.1e}")
 
 

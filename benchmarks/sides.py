@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import results
+
 # PyTorch with glibc's own settings gives its memory back after each step, and is several times slower.
 KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "-1",
@@ -17,14 +19,38 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "1073741824",
 }
 WEIGHT_DECAY = 0.01
-# Ours pads to the longest row of a batch; the peer does so too, or to `max_seq_length`.
+# Ours leaves padding out; the peer pads to the longest row of a batch, or to `max_seq_length`. Nothing is compiled
+# there, so that few steps warm it up, and padded in full a few steps say enough.
 TIMED_WAYS: dict[str, dict[str, Any]] = {
-    "ours": {"side": "ours", "timed": True},
-    "transformers, max_seq_length": {"side": "peer", "timed": True, "full_padding": True},
-    "transformers, dynamic padding": {"side": "peer", "timed": True},
-}
+    "ours": {"side": "ours", "what": "training"},
+    "transformers, max_seq_length": {
+        "side": "peer", "what": "training", "full_padding": True, "warm_up": 2, "steps": 10
+    },
+    "transformers, dynamic padding": {"side": "peer", "what": "training", "warm_up": 4, "steps": 40},
+}  # fmt: skip
 _WARM_UP = 0.1
 _PARTS = 4
+
+
+def options_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all benchmarks of fine-tuning have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="Hugging Face directory")
+    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
+    parser.add_argument("--results", help="name of a file of benchmarks/results that keeps the figures")
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--learning_rate", type=float, default=5e-5)
+    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
+    parser.add_argument("--max_seq_length", type=int, default=128)
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--warm_up", type=int, default=60, help="steps of ours before the timed ones: XLA compiles")
+    parser.add_argument("--steps", type=int, default=60, help="timed steps of ours")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--speed_only", action="store_true")
+    parser.add_argument("--scores_only", action="store_true")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    return parser
 
 
 def start(program: str, options: argparse.Namespace, side: str, **changes: object) -> dict[str, Any]:
@@ -39,17 +65,22 @@ def start(program: str, options: argparse.Namespace, side: str, **changes: objec
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def show_scores(name: str, scores: Sequence[float], decimals: int = 1) -> None:
-    """Prints mean, deviation and each of the scores of several seeds."""
-    deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
-    each = ", ".join(f"{score:.{decimals}f}" for score in scores)
-    print(f"{name} {statistics.mean(scores):.2f} +- {deviation:.2f}  ({each})", flush=True)
+def show_scores(
+    options: argparse.Namespace, title: str, scores: Mapping[str, Sequence[float]], unit: str = "%", decimals: int = 1
+) -> None:
+    """Prints mean, deviation and each of the scores of several seeds, by side, and keeps them in `options.results`."""
+    for side, values in scores.items():
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        each = ", ".join(f"{value:.{decimals}f}" for value in values)
+        print(f"{title} {unit} {side:15} {statistics.mean(values):.2f} +- {deviation:.2f}  ({each})", flush=True)
+    if options.results:
+        results.add(options.results, options.peer, title, unit, scores)
 
 
 def measure_speed(program: str, options: argparse.Namespace, ways: Mapping[str, dict[str, Any]], title: str) -> None:
     """Runs each way, a side with changes, `options.repetitions` times in turns, and prints medians of what they found.
 
-    Ratios are those of the first way, which is ours, to each.
+    Ratios are those of the first way, which is ours, to each. `options.results` names the file that keeps the figures.
     """
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for _ in range(options.repetitions):
@@ -58,6 +89,9 @@ def measure_speed(program: str, options: argparse.Namespace, ways: Mapping[str, 
     first = next(iter(found))
     for unit in found[first][0]:
         medians = {name: statistics.median(one[unit] for one in values) for name, values in found.items()}
+        if options.results:
+            of_unit = {name: [one[unit] for one in values] for name, values in found.items()}
+            results.add(options.results, options.peer, title.strip(), unit.replace("_per_", "/"), of_unit)
         for name, values in found.items():
             each = ", ".join(f"{one[unit]:.1f}" for one in values)
             shown = f"{title}{name:35} {medians[name]:7.1f} {unit.replace('_per_', '/')}"

@@ -4,11 +4,11 @@
 
 There is no training file at hand, so SQuAD 1.1's dev file is divided: its first `--articles` articles are learned, its
 last `--test_articles` are answered; each question is learned with its first answer. Both sides start from `--model`, a
-Hugging Face folder of a BERT, and learn windows of `--max_seq_length` with the same batch, highest rate, steps and
+Hugging Face directory of a BERT, and learn windows of `--max_seq_length` with the same batch, highest rate, steps and
 linear schedule with a warm-up of a tenth, in `--precision`, with dropout:
 
-* ours: `run_squad.py`'s own function; batches padded to `max_seq_length`, as by default, or to their longest window
-  (`--pad_to_max_length=false`);
+* ours: `run_squad.py`'s own function, which leaves padding out (`--pad_to_max_length=false`), or pads to
+  `max_seq_length`, as by default;
 * transformers, padded to `max_seq_length`, as its `run_qa.py` does by default;
 * transformers, padded to the longest window of the batch (its dynamic padding).
 
@@ -19,8 +19,9 @@ window. PyTorch gets the settings that let glibc keep its memory, without which 
 First speed, `--repetitions` times in turns on the same number of threads, medians and ratios:
 
 * training: each side takes `--warm_up` steps and then `--steps` timed ones; windows a second;
-* prediction with the untrained head: windows a second through the model, for which ours takes windows of like length
-  together, and questions a second from text to answers, the model's loading and first batches left out.
+* prediction with the untrained head, windows of like length together on both sides (or padded to `max_seq_length`
+  there): windows a second through the model, and questions a second from text to answers, the model's loading and first
+  batches left out.
 
 Then, unless `--speed_only`, scores: for each seed a whole training of ours, padded to the longest window of a batch,
 and of transformers, each batch in parts of like length; exact match and F1 of the same scoring, means and deviations.
@@ -32,7 +33,6 @@ import argparse
 import functools
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -205,15 +205,20 @@ class Peer:
         return sides.torch_train(self.model, options, len(rows), steps, steps, loss_of, lengths)
 
     def logits(self, rows: list[dict]) -> list[tuple]:
+        """Of starts and ends, in the order of the rows; computed for rows of like length together."""
         import torch
 
-        found = []
+        size = self.options.predict_batch_size
+        order = sorted(range(len(rows)), key=lambda row: len(rows[row]["inputs"]["input_ids"]))
+        pairs: list[tuple] = [()] * len(rows)
         with torch.inference_mode(), self.autocast():
-            for first in range(0, len(rows), self.options.predict_batch_size):
-                outputs = self.model(**self.batch(rows[first : first + self.options.predict_batch_size]))
-                starts, ends = outputs.start_logits.float(), outputs.end_logits.float()
-                found += zip(starts.numpy(), ends.numpy(), strict=True)
-        return found
+            for first in range(0, len(rows), size):
+                part = order[first : first + size]
+                outputs = self.model(**self.batch([rows[row] for row in part]))
+                starts, ends = outputs.start_logits.float().numpy(), outputs.end_logits.float().numpy()
+                for row, pair in zip(part, zip(starts, ends, strict=True), strict=True):
+                    pairs[row] = pair
+        return pairs
 
     def predict(self) -> tuple[dict[str, str], dict[str, float]]:
         """Answers by question, and what was done in a second."""
@@ -300,26 +305,29 @@ def divide(path: str, folder: Path, articles: int, test_articles: int) -> tuple[
 # The first is what ratios are of. Ours predicts in one way only.
 _WAYS = {
     "training": {
+        "ours, --pad_to_max_length=false": ("ours", False),
         "ours, max_seq_length": ("ours", True),
-        "ours, longest of the batch": ("ours", False),
         "transformers, max_seq_length": ("peer", True),
         "transformers, longest of the batch": ("peer", False),
     },
     "prediction": {
         "ours": ("ours", True),
         "transformers, max_seq_length": ("peer", True),
-        "transformers, longest of the batch": ("peer", False),
+        "transformers, sorted by length": ("peer", False),
     },
 }
 
 
+_FEW_STEPS = {"warm_up": 2, "steps": 8}  # nothing is compiled there
+
+
 def measure_speed(options: argparse.Namespace) -> None:
     for what in options.speed_of.split(","):
-        ways = {
-            name: {"side": side, "what": what, "full_padding": full_padding}
+        ways: dict[str, dict[str, Any]] = {
+            name: {"side": side, "what": what, "full_padding": full_padding, **(_FEW_STEPS if side == "peer" else {})}
             for name, (side, full_padding) in _WAYS[what].items()
         }
-        sides.measure_speed(__file__, options, ways, f"{what:10} ")
+        sides.measure_speed(__file__, options, ways, f"SQuAD, {what} ")
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
@@ -327,37 +335,27 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
     from bert_tf2.tasks.squad import examples
 
     gold = examples.read(options.test, training=False).gold
+    scores: dict[str, dict[str, list[float]]] = {"exact match": {}, "F1": {}}
     for name, side in (("ours", "ours"), ("transformers", "peer")):
         runs = [sides.start(__file__, options, side, what="scores", seed=seed, full_padding=False) for seed in seeds]
-        scores = [squad.evaluate(gold, one["predictions"]) for one in runs]
-        for metric in ("exact_match", "f1"):
-            sides.show_scores(f"{name:13} {metric:12}", [score[metric] for score in scores], decimals=2)
+        of_runs = [squad.evaluate(gold, one["predictions"]) for one in runs]
+        scores["exact match"][name] = [score["exact_match"] for score in of_runs]
+        scores["F1"][name] = [score["f1"] for score in of_runs]
+    for metric, values in scores.items():
+        sides.show_scores(options, f"SQuAD, {metric}", values, decimals=2)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = sides.options_parser(__doc__)
+    parser.set_defaults(max_seq_length=384, seeds="1", warm_up=20, steps=16)
     parser.add_argument("--squad", help="SQuAD 1.1's dev file")
-    parser.add_argument("--model", help="Hugging Face folder")
-    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
     parser.add_argument("--articles", type=int, default=40, help="to learn")
     parser.add_argument("--test_articles", type=int, default=8, help="to answer")
     parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--predict_batch_size", type=int, default=8)
-    parser.add_argument("--learning_rate", type=float, default=5e-5)
-    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--max_seq_length", type=int, default=384)
     parser.add_argument("--doc_stride", type=int, default=128)
-    parser.add_argument("--seeds", default="1")
-    parser.add_argument("--warm_up", type=int, default=2, help="steps before the timed ones")
-    parser.add_argument("--steps", type=int, default=8, help="timed steps")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--speed_of", default="training,prediction")
-    parser.add_argument("--speed_only", action="store_true")
-    parser.add_argument("--scores_only", action="store_true")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         values = argparse.Namespace(**{"full_padding": True, "seed": 1, **json.loads(options.worker)})

@@ -27,7 +27,6 @@ words that are cut off count as O.
 import argparse
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -63,11 +62,11 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
             learning_rate=options.learning_rate,
             num_train_epochs=options.epochs,
             do_train=True,
-            do_predict=not options.timed,
+            do_predict=options.what == "score",
             seed=options.seed,
             optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )
-        if options.timed:
+        if options.what == "training":
             # The loop saves at the end; that is not timed, and all else is left to the second mark.
             timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
             return {"sentences_per_second": sides.time_training(options, lambda: runner.run(timed))}
@@ -127,9 +126,9 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
         wanted = torch.tensor([tags[row] + [-100] * (width - len(tags[row])) for row in chosen])
         return model(**inputs, labels=wanted).loss
 
-    taken = min(steps, options.warm_up + options.steps) if options.timed else steps
+    taken = min(steps, options.warm_up + options.steps) if options.what == "training" else steps
     speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
-    if options.timed:
+    if options.what == "training":
         return {"sentences_per_second": speed}
     rows, _, of_words = encode(read(options.split))
     model.eval()
@@ -151,12 +150,12 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
     from bert_tf2.tasks.tagging import conll
 
     true = conll.read(path_of(options, options.split), 0, -1)
+    scores: dict[str, list[float]] = {"ours": [], "transformers": []}
     for name, side in (("ours", "ours"), ("transformers", "peer")):
-        scores = []
         for seed in seeds:
-            tags = sides.start(__file__, options, side, seed=seed)["tags"]
-            scores.append(100 * metrics.span_scores(true.split(true.tags), true.split(tags)).micro.f1)
-        sides.show_scores(f"{name:30} {options.split} span F1", scores)
+            tags = sides.start(__file__, options, side, what="score", seed=seed)["tags"]
+            scores[name].append(100 * metrics.span_scores(true.split(true.tags), true.split(tags)).micro.f1)
+    sides.show_scores(options, f"WNUT-17, {options.split}, span F1", scores)
 
 
 def copy_sentences(options: argparse.Namespace, target: str) -> None:
@@ -169,35 +168,22 @@ def copy_sentences(options: argparse.Namespace, target: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="folder with wnut17.train.conll, wnut17.dev.conll, wnut17.test.conll")
-    parser.add_argument("--model", help="Hugging Face folder")
-    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
-    parser.add_argument("--sentences", type=int, help="of the training data; all if not given")
+    parser = sides.options_parser(__doc__)
+    parser.set_defaults(learning_rate=1e-4)
+    parser.add_argument("--data", help="directory with wnut17.train.conll, wnut17.dev.conll, wnut17.test.conll")
+    parser.add_argument("--sentences", type=int, help="of the training data; all if omitted")
     parser.add_argument("--split", default="test", choices=["dev", "test"], help="what is scored")
     parser.add_argument("--epochs", type=float, default=3.0)
-    parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--learning_rate", type=float, default=1e-4)
-    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
-    parser.add_argument("--max_seq_length", type=int, default=128)
-    parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--warm_up", type=int, default=4, help="steps before the timed ones")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--speed_only", action="store_true")
-    parser.add_argument("--scores_only", action="store_true")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"timed": False, "full_padding": False, "seed": 1, **json.loads(options.worker)})
+        values = argparse.Namespace(**{"full_padding": False, "seed": 1, **json.loads(options.worker)})
         print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
         return
     with tempfile.TemporaryDirectory() as folder:
         copy_sentences(options, folder)
         options = argparse.Namespace(**{**vars(options), "data": folder})
         if not options.scores_only:
-            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "")
+            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "WNUT-17, training ")
         if not options.speed_only:
             measure_scores(options, list(map(int, options.seeds.split(","))))
 
