@@ -47,6 +47,7 @@ def check(folder, shown):
     assert not {document.strip() for document in train} & {document.strip() for document in held_out}
 
 
+@pytest.mark.slow
 def test_demo_on_a_part_of_the_docstrings(tmp_path, monkeypatch, capsys, scripts):
     """Its scripts are forked, which spares what each takes to start."""
     import demo

@@ -50,6 +50,7 @@ def test_every_example_is_tested() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_classify_texts(labelled: str, tmp_path: Path, capsys) -> None:
     accuracy = example("classify_texts").main(CHECKPOINT, labelled, labelled, str(tmp_path / "model"), 10, 3e-3)
     assert accuracy > 0.9

@@ -154,6 +154,7 @@ def test_many_documents(flags: dict[str, Any]) -> None:
     assert len(made) == len(made.order) > 80
 
 
+@pytest.mark.slow
 def test_sequences_too_long_for_16_bits() -> None:
     documents: list[Document] = [[random.Random(number).choices(PIECES[-60:], k=35_000)] * 4 for number in range(2)]
     made = check(documents, InstanceParameters(max_seq_length=70_000, short_seq_prob=0, dupe_factor=2), 1)

@@ -26,6 +26,9 @@ from bert_tf2.tokenization.wordpiece import BasicTokenizer, FullTokenizer, Wordp
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MODES = pytest.mark.parametrize("lower", [True, False], ids=["lower", "cased"])
+SLOWLY_CASED = pytest.mark.parametrize(
+    "lower", [pytest.param(True, id="lower"), pytest.param(False, id="cased", marks=pytest.mark.slow)]
+)
 VOCABULARIES = {"uncased": True, "cased": False}
 
 
@@ -103,7 +106,7 @@ def words_of(tokenizer: FastTokenizer, texts: Sequence[str]) -> str:
     return "".join(piece[2:] if piece.startswith("##") and piece != "##" else " " + piece for piece in pieces)[1:]
 
 
-@MODES
+@SLOWLY_CASED
 def test_code_points_of_written_text_alone_and_inside_a_word(lower: bool) -> None:
     check_code_points(lower, [*range(0, 0x40000, 1 << 15), 0xE0000])  # all others are unassigned or private
 

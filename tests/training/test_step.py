@@ -81,7 +81,8 @@ def test_each_part_has_dropout_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("options", "layers"),
     [
-        pytest.param({"gradient_accumulation_steps": 2}, 2, id="parts"),
+        pytest.param({}, 2, id="plain"),
+        pytest.param({"gradient_accumulation_steps": 2}, 2, id="parts", marks=pytest.mark.slow),
         pytest.param({"precision": PrecisionConfig("float32", "on")}, 1, id="XLA", marks=pytest.mark.slow),
     ],
 )

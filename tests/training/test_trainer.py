@@ -230,7 +230,7 @@ def test_a_hook_can_end_training_which_saves(tmp_path, caplog):
     assert "Nothing left to train: enough." in caplog.text
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_stops(whole_run, tmp_path, number):
     class Signal(_Recorder):
         def run(self, step):
@@ -277,6 +277,7 @@ def test_profiling_writes_a_trace(tmp_path, caplog):
     assert f"Wrote the profile of steps 1 to 3: {tmp_path}/plugins/profile." in caplog.text
 
 
+@pytest.mark.slow
 def test_profile_of_a_training_that_is_resumed_in_between(tmp_path, caplog):
     caplog.set_level("INFO")
     new_trainer(tmp_path, 2).train(data)

@@ -236,6 +236,7 @@ class TestAnotherTask:
         assert {path.name for path in changed} <= {".lock"}
 
 
+@pytest.mark.slow
 def test_recomputing_changes_nothing(made: Path, tmp_path: Path) -> None:
     write_model_files(tmp_path)
     results = {}
