@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.configs.choices import Compression
+from bert_tf2.io import file_system
 from bert_tf2.numba_support import kernel
 from bert_tf2.records.schema import RecordWriter, Schema
 
@@ -132,14 +133,14 @@ class Encoder:
 
 
 def _open(path: str) -> io.BufferedIOBase:
-    return open(path, "wb")
+    return file_system.open(path, "wb")
 
 
 class _Gzip(gzip.GzipFile):
     """A gzip file without name and time in it, so that only its content decides on its bytes."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "wb")  # noqa: SIM115 (closed below)
+        self._file = file_system.open(path, "wb")
         super().__init__("", "wb", _GZIP_LEVEL, self._file, mtime=0)
 
     def close(self) -> None:
