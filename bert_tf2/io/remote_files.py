@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fnmatch
 import functools
+import glob
 import importlib
 import io
 import os
@@ -253,6 +254,8 @@ class _RemoteFiles:
         gfile = _gfile(path)
         with _errors(path):
             found = gfile.stat(os.fspath(path))
+            if found.is_directory and _is_only_prefix(gfile, os.fspath(path)):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
         return Status(found.length, found.mtime_nsec, stat.S_IFDIR if found.is_directory else stat.S_IFREG)
 
     def islink(self, path: PathLike) -> bool:
@@ -328,6 +331,15 @@ class _RemoteFiles:
     def local_copy(self, path: PathLike) -> str:
         status = self.stat(path)
         return _downloaded(os.fspath(path), status.st_size, status.st_mtime_ns)
+
+
+def _is_only_prefix(gfile: Any, path: str) -> bool:
+    """Whether a directory is none: `ram://` takes the beginning of any name for one."""
+    if not path.startswith("ram:"):
+        return False
+    parent, name = os.path.split(path.rstrip("/"))
+    is_root = parent.endswith(":/")
+    return not gfile.glob(f"{glob.escape(path.rstrip('/'))}/*") and not is_root and name not in gfile.listdir(parent)
 
 
 def _is_hidden(path: str, pattern: str) -> bool:

@@ -57,7 +57,8 @@ def test_what_is_there(place: str) -> None:
     assert (file_system.exists(path), file_system.isfile(path), file_system.isdir(path)) == (True, True, False)
     assert (file_system.exists(place), file_system.isfile(place), file_system.isdir(place)) == (True, False, True)
     missing = f"{place}/b/c"
-    assert not any(check(missing) for check in (file_system.exists, file_system.isfile, file_system.isdir))
+    for nothing in (missing, f"{place}/a", f"{place}/a.tx"):
+        assert not any(check(nothing) for check in (file_system.exists, file_system.isfile, file_system.isdir))
     assert file_system.getsize(path) == 4
     assert not file_system.islink(path)
     for fails in (file_system.stat, file_system.getsize, file_system.open, file_system.listdir):
