@@ -177,5 +177,5 @@ def _data_files(prefix: str) -> list[Path]:
 
 def remove(prefix: str) -> None:
     """Deletes a checkpoint's files, `.index` first."""
-    for file in (f"{prefix}.index", *_data_files(prefix)):
+    for file in [f"{prefix}.index", *map(os.fspath, _data_files(prefix))]:
         file_system.remove(file)

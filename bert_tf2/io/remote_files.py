@@ -17,7 +17,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PosixPath
 from typing import IO, Any, NamedTuple
 
@@ -136,13 +136,13 @@ class RemotePath(PosixPath):
         """The path itself."""
         return self
 
-    def open(self, mode: str = "r", buffering: int = -1, *options: Any, **named: Any) -> Any:  # type: ignore[override]
+    def open(self, mode: str = "r", buffering: int = -1, *options: Any, **named: Any) -> Any:
         """See `Path`."""
         return FILES.open(self, mode, **dict(zip(("encoding", "errors", "newline"), options, strict=False)), **named)
 
-    def iterdir(self) -> Iterator["RemotePath"]:
+    def iterdir(self) -> Generator["RemotePath", None, None]:
         """See `Path`."""
-        return iter([self / name for name in FILES.listdir(self)])
+        yield from [self / name for name in FILES.listdir(self)]
 
     def glob(self, pattern: str, **_: Any) -> Iterator["RemotePath"]:  # type: ignore[override]
         """Files of this directory whose names match."""

@@ -7,10 +7,9 @@ floats as their bits.
 """
 
 import gzip
-import io
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +131,7 @@ class Encoder:
         return self._out[:size].data, count
 
 
-def _open(path: str) -> io.BufferedIOBase:
+def _open(path: str) -> IO[bytes]:
     return file_system.open(path, "wb")
 
 
