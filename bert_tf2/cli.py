@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -20,7 +19,7 @@ from absl import app, flags
 from bert_tf2 import __version__
 from bert_tf2.configs.fields import GROUPS, Setting, flags_of, is_required, type_of
 from bert_tf2.errors import InputError, Stopped
-from bert_tf2.io import json_files
+from bert_tf2.io import json_files, standard_error
 from bert_tf2.io.files import read_lines
 
 if TYPE_CHECKING:
@@ -346,21 +345,10 @@ def import_tensorflow() -> None:
     shown if the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with standard_error.held_back():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()  # device discovery writes some more
-        except BaseException:
-            held_back.seek(0)
-            os.write(stderr, held_back.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tf.config.list_physical_devices()  # device discovery writes some more
 
 
 def define_flags(config: type) -> None:

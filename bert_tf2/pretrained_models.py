@@ -5,7 +5,6 @@ them, find this module by its name when they are called.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES, Source
 from bert_tf2.conversion import output as conversion_output
 from bert_tf2.errors import InputError, some
+from bert_tf2.io import file_system
 from bert_tf2.modeling.classifier import BertClassifier
 from bert_tf2.modeling.keras_model import BertBase
 from bert_tf2.modeling.tagger import BertTagger
@@ -80,7 +80,7 @@ def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTo
     """Writes a model's directory; see `BertBase.save_pretrained`."""
     if output_format not in _FORMATS:
         raise InputError(f"format={output_format!r}; choose one of {', '.join(_FORMATS)}.")
-    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+    if file_system.exists(path) and not (file_system.isdir(path) and not file_system.listdir(path)):
         raise InputError(f"{path} exists already; give the path of a new or an empty directory.")
     vocab_file = None
     if tokenizer is None:

@@ -10,9 +10,7 @@ import dataclasses
 import logging
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
 from bert_tf2.errors import InputError, some
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, file_system, run_files
 
 if TYPE_CHECKING:
     import keras
@@ -139,7 +137,7 @@ def hugging_face_folder(path: str) -> str | None:
       InputError: it is one without weights that can be read.
     """
     directory = huggingface.find_folder(path)
-    config_only = directory is None and os.path.isfile(os.path.join(path, huggingface.CONFIG_FILE))
+    config_only = directory is None and file_system.isfile(os.path.join(path, huggingface.CONFIG_FILE))
     if config_only and not listing.has_checkpoint(path):
         raise InputError(
             f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in other formats "
@@ -285,7 +283,7 @@ def resume(
     Raises:
       InputError: none is whole, or the newest one that is does not fit.
     """
-    if not (Path(output_dir) / listing.STATE_FILE).exists():
+    if not listing.is_listed(output_dir):
         return None
     reasons = []
     for prefix in listing.newest_first(output_dir):
@@ -382,7 +380,7 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     Raises:
       OSError: the files cannot be written, for example because the disk is full; earlier checkpoints are as they were.
     """
-    folder = Path(output_dir)
+    folder = file_system.path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     prefix = folder / f"{run_files.CHECKPOINT_PREFIX}-{step}"
     earlier = [path for path in listing.read_state(output_dir) or () if path != os.fspath(prefix)]
@@ -390,9 +388,9 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
         with atomic.directory_beside(prefix) as unfinished:
             write(os.fspath(unfinished / prefix.name), variables)
             for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
-                atomic.sync(file)
-                os.replace(file, folder / file.name)
-        atomic.sync(folder)
+                file_system.sync(file)
+                file_system.replace(file, folder / file.name)
+        file_system.sync(folder)
         kept = [*(earlier[-(keep - 1) :] if keep > 1 else []), os.fspath(prefix)]
         listing.write_state(folder, kept)
     except tf.errors.OpError as error:
@@ -426,8 +424,8 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
 
 def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
     """Deletes what killed processes left in a folder: checkpoints that were never finished."""
-    for left in Path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for left in file_system.path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
+        file_system.rmtree(left, ignore_errors=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -22,7 +22,7 @@ from bert_tf2.checkpoints.huggingface_config import (
 )
 from bert_tf2.checkpoints.torch_pickle import open_pytorch
 from bert_tf2.errors import InputError
-from bert_tf2.io import run_files
+from bert_tf2.io import file_system, run_files
 
 CONFIG_FILE, WEIGHTS_FILE = run_files.HF_CONFIG, run_files.HF_WEIGHTS
 TOKENIZER_FILE = run_files.HF_TOKENIZER
@@ -164,7 +164,7 @@ _WEIGHTS_FILES = {
 
 def find_folder(path: str | os.PathLike[str]) -> str | None:
     """The Hugging Face folder that is meant by its path or by the path of its weights; None where it is none."""
-    path = Path(path)
+    path = file_system.path(path)
     folder = path.parent if path.name in _WEIGHTS_FILES and path.is_file() else path
     if not (folder / CONFIG_FILE).is_file() or not any((folder / name).is_file() for name in _WEIGHTS_FILES):
         return None
@@ -192,11 +192,11 @@ class Folder:
           InputError: a file is missing, damaged, or of a model that this project does not have.
         """
         self.path = os.fspath(path)
-        self.config = FolderConfig.read(Path(path, CONFIG_FILE))
+        self.config = FolderConfig.read(file_system.path(path) / CONFIG_FILE)
         self.tokenizer = TokenizerSettings.read(path)
-        file = next((name for name in _WEIGHTS_FILES if Path(path, name).is_file()), WEIGHTS_FILE)
+        file = next((name for name in _WEIGHTS_FILES if (file_system.path(path) / name).is_file()), WEIGHTS_FILE)
         self.weights_file = os.path.join(self.path, file)
-        self._arrays = _WEIGHTS_FILES[file](Path(self.weights_file))
+        self._arrays = _WEIGHTS_FILES[file](file_system.path(self.weights_file))
         self.there: dict[str, str] = {}
         self.ignored: dict[str, str] = {}
         self.untied: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import files, json_files, run_files
+from bert_tf2.io import file_system, files, json_files, run_files
 
 _ACTIVATIONS_THERE = {
     "gelu_exact": "gelu",
@@ -145,9 +145,9 @@ class TokenizerSettings:
         Raises:
           InputError: one of them is not JSON.
         """
-        contents = {name: _read_if_there(Path(folder, name)) for name in TOKENIZER_FILES}
+        contents = {name: _read_if_there(file_system.path(folder) / name) for name in TOKENIZER_FILES}
         for key in ("normalizer", "pre_tokenizer"):
-            json_files.get(contents[_TOKENIZER_FILE], key, dict, os.fspath(Path(folder, _TOKENIZER_FILE)))
+            json_files.get(contents[_TOKENIZER_FILE], key, dict, os.fspath(file_system.path(folder) / _TOKENIZER_FILE))
         told = {
             key: _name_of(value)
             for name in (_SPECIAL_TOKENS_FILE, _TOKENIZER_CONFIG_FILE)

@@ -15,7 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import run_files
+from bert_tf2.io import file_system, run_files
 from bert_tf2.io.atomic import replacing
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def latest(directory: str | os.PathLike[str]) -> str | None:
     """
     if not is_listed(directory):
         return None
-    state_file = Path(directory) / STATE_FILE
+    state_file = file_system.path(directory) / STATE_FILE
     listed = read_state(directory)
     if listed is None:
         raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
@@ -53,7 +53,9 @@ def newest_first(directory: str | os.PathLike[str]) -> list[str]:
     listed = read_state(directory)
     if listed is not None:
         return listed[::-1]
-    matches = [(match, path) for path in Path(directory).iterdir() if (match := _OF_TRAINING.fullmatch(path.name))]
+    matches = [
+        (match, path) for path in file_system.path(directory).iterdir() if (match := _OF_TRAINING.fullmatch(path.name))
+    ]
     ordered = sorted(((int(match[1]), path) for match, path in matches), reverse=True)
     return [os.fspath(path).removesuffix(".index") for _, path in ordered]
 
@@ -79,7 +81,7 @@ def read_state(directory: str | os.PathLike[str]) -> list[str] | None:
     last = _inside(directory, newest)
     if last is None:
         raise InputError(
-            f"{Path(directory, STATE_FILE)} names {newest}, which is outside the directory, and there is no "
+            f"{os.path.join(directory, STATE_FILE)} names {newest}, which is outside the directory, and there is no "
             f"{os.path.basename(newest)} in it; write model_checkpoint_path with a checkpoint of the directory."
         )
     return [*(path for path in dict.fromkeys(inside) if path != last), last]
@@ -89,7 +91,7 @@ def _inside(directory: str | os.PathLike[str], prefix: str) -> str | None:
     """The prefix if it is in the directory, else that of its base name there; None if there is no such checkpoint."""
     name = os.path.basename(prefix)
     here = os.path.join(directory, name)
-    if name and os.path.realpath(os.path.dirname(prefix)) == os.path.realpath(directory):
+    if name and file_system.realpath(os.path.dirname(prefix)) == file_system.realpath(directory):
         return here
     if not name or not exists(here):
         return None
@@ -100,7 +102,10 @@ def _inside(directory: str | os.PathLike[str], prefix: str) -> str | None:
 @functools.cache  # once a process
 def _warn_of_outside(directory: str, prefix: str, here: str) -> None:
     logger.warning(
-        "%s names %s, which is outside the directory; %s is used instead.", Path(directory, STATE_FILE), prefix, here
+        "%s names %s, which is outside the directory; %s is used instead.",
+        file_system.path(directory) / STATE_FILE,
+        prefix,
+        here,
     )
 
 
@@ -122,7 +127,7 @@ def find(path: str) -> str:
     Raises:
       InputError: there is no checkpoint.
     """
-    if os.path.isdir(path):
+    if file_system.isdir(path):
         newest = latest(path)
         if newest:
             return newest
@@ -145,7 +150,7 @@ def find(path: str) -> str:
 
 def is_listed(directory: str | os.PathLike[str]) -> bool:
     """Whether a directory has the file `checkpoint`, from which a training resumes."""
-    return Path(directory, STATE_FILE).exists()
+    return (file_system.path(directory) / STATE_FILE).exists()
 
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
@@ -155,22 +160,22 @@ def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
 
 def unlisted(directory: str | os.PathLike[str]) -> list[str]:
     """The prefixes of a directory's checkpoints by its files; those named `*.ckpt*` alone, if there are any."""
-    indexes = sorted(map(os.fspath, Path(directory).glob("*.index")))
+    indexes = sorted(map(os.fspath, file_system.path(directory).glob("*.index")))
     prefixes = [prefix for prefix in (path.removesuffix(".index") for path in indexes) if exists(prefix)]
     return [prefix for prefix in prefixes if ".ckpt" in os.path.basename(prefix)] or prefixes
 
 
 def exists(prefix: str) -> bool:
     """Whether a checkpoint's files are there, by their names."""
-    return os.path.exists(f"{prefix}.index") and bool(_data_files(prefix))
+    return file_system.exists(f"{prefix}.index") and bool(_data_files(prefix))
 
 
 def _data_files(prefix: str) -> list[Path]:
-    path = Path(prefix)
+    path = file_system.path(prefix)
     return list(path.parent.glob(f"{glob.escape(path.name)}.data-*"))
 
 
 def remove(prefix: str) -> None:
     """Deletes a checkpoint's files, `.index` first."""
-    for file in [Path(f"{prefix}.index"), *_data_files(prefix)]:
-        file.unlink(missing_ok=True)
+    for file in [f"{prefix}.index", *map(os.fspath, _data_files(prefix))]:
+        file_system.remove(file)

@@ -17,6 +17,7 @@ from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 
 Format = Literal["google", "huggingface"]
 # Kinds of a classifier's problem: those of transformers -> ours.
@@ -122,7 +123,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         left_out=left_out,
         unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
         classifier=None if kind is None else _HEADS_OF_TASKS.get(kind, "classifier"),
-        labels=read_labels(labels_file) if os.path.isfile(labels_file) else (),
+        labels=read_labels(labels_file) if file_system.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
     )
 

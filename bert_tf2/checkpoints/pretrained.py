@@ -6,7 +6,6 @@ flag says comes first, then the directory of an earlier training, then what is b
 """
 
 import dataclasses
-import filecmp
 import glob
 import logging
 import os
@@ -19,7 +18,7 @@ from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, file_system, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
 from bert_tf2.tokenization.vocab_case import looks_cased, validate_case_matches_checkpoint, warn_of_case
@@ -130,7 +129,7 @@ def find(
 def folder_of(init_checkpoint: str) -> str:
     """The directory that a checkpoint's config and vocabulary are expected in."""
     path = hugging_face_folder(init_checkpoint)
-    return path or (init_checkpoint if os.path.isdir(init_checkpoint) else os.path.dirname(init_checkpoint))
+    return path or (init_checkpoint if file_system.isdir(init_checkpoint) else os.path.dirname(init_checkpoint))
 
 
 def find_bert_config(
@@ -155,7 +154,7 @@ def find_bert_config(
         advice = "give --bert_config_file, the JSON file with the sizes of the model."
         raise _missing(init_checkpoint, output_dir, CONFIG_FILE, advice)
     config = BertConfig.from_json_file(str(bert_config_file or beside))
-    if bert_config_file is not None and beside is not None and not os.path.samefile(beside, bert_config_file):
+    if bert_config_file is not None and beside is not None and not file_system.samefile(beside, bert_config_file):
         _warn_of_differences(config, bert_config_file, BertConfig.from_json_file(beside), beside)
     if output_dir is not None and listing.is_listed(output_dir):
         check_config(config, output_dir)
@@ -208,7 +207,7 @@ def _config_beside(init_checkpoint: str | None, output_dir: str | None) -> str |
     if init_checkpoint:
         name = huggingface.CONFIG_FILE if hugging_face_folder(init_checkpoint) else CONFIG_FILE
         paths.append(os.path.join(folder_of(init_checkpoint), name))
-    return next(filter(os.path.isfile, paths), None)
+    return next(filter(file_system.isfile, paths), None)
 
 
 def keep_config(directory: str, bert_config: BertConfig) -> None:
@@ -270,7 +269,7 @@ def find_vocabulary(
 def vocabulary_to_convert(directory: str) -> str | None:
     """The WordPiece vocabulary in a model's directory, which may be in its `tokenizer.json` alone; None without one."""
     paths = [os.path.join(directory, name) for name in (VOCAB_FILE, huggingface.TOKENIZER_FILE)]
-    return next(filter(os.path.isfile, paths), None)
+    return next(filter(file_system.isfile, paths), None)
 
 
 def _no_vocabulary(init_checkpoint: str | None, output_dir: str | None) -> InputError:
@@ -290,8 +289,8 @@ def _no_vocabulary(init_checkpoint: str | None, output_dir: str | None) -> Input
 def _check_kept(output_dir: str, given: VocabularyFile) -> None:
     """Refuses another vocabulary than that of the model that has been trained in a directory."""
     kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
-    is_trained = os.path.isfile(os.path.join(output_dir, CONFIG_FILE)) and os.path.isfile(kept)
-    if is_trained and os.path.isfile(given.path) and not filecmp.cmp(given.path, kept, shallow=False):
+    is_trained = file_system.isfile(os.path.join(output_dir, CONFIG_FILE)) and file_system.isfile(kept)
+    if is_trained and file_system.isfile(given.path) and not file_system.same_content(given.path, kept):
         raise InputError(
             f"--{flag}={given.path} is not the vocabulary that the model in {output_dir} was trained with ({kept}); "
             "omit the flag, or give another --output_dir."
@@ -305,7 +304,7 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
         places.append(folder_of(init_checkpoint) or ".")
     if not places:
         return InputError(advice[0].upper() + advice[1:])
-    if len({os.path.realpath(place) for place in places}) == 1:
+    if len({file_system.realpath(place) for place in places}) == 1:
         return InputError(f"{places[0]} has no {name}; {advice}")
     return InputError(f"Neither {places[0]} nor {places[1]} has a {name}; {advice}")
 
@@ -313,8 +312,8 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
 def _check_exists(init_checkpoint: str) -> None:
     """Refuses what is nothing on this machine, a model's name on a hub for example."""
     folder = os.path.dirname(init_checkpoint)
-    beside = glob.glob(f"{glob.escape(init_checkpoint)}*")
-    if not beside and not (folder and os.path.isdir(folder)):
+    beside = file_system.glob(f"{glob.escape(init_checkpoint)}*")
+    if not beside and not (folder and file_system.isdir(folder)):
         raise InputError(
             f"There is no {init_checkpoint}: the directory of a model on this machine, or a checkpoint in it "
             "(DIRECTORY/bert_model.ckpt), was expected; models are not downloaded."

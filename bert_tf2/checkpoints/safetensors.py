@@ -20,7 +20,7 @@ import safetensors
 from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, json_files
+from bert_tf2.io import atomic, file_system, json_files
 
 Arrays = dict[str, "Stored"]
 _FLOATS = ("F32", "F16", "BF16")
@@ -62,35 +62,37 @@ def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as file:
+        local = file_system.local_copy(path)
+        with open(local, "rb") as file:
             start = file.read(len(_POINTER_OF_GIT_LFS))
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     if start == _POINTER_OF_GIT_LFS:
         raise InputError(f"{path} is a pointer of Git LFS, not the weights; fetch them with git lfs pull.")
-    with _opened(path) as file:
+    with _opened(path, local) as file:
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
-        return {name: _stored(path, name, tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
+        shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
+        return {name: _stored(path, local, name, *described) for name, described in shapes.items()}
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _opened(path: str, local: str) -> Iterator[Any]:
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
+        with safetensors.safe_open(local, framework="numpy") as file:
             yield file
     except (safetensors.SafetensorError, OSError) as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
         raise InputError(
-            f"{path} is not a safetensors file, or a damaged or truncated one ({os.path.getsize(path):,} bytes; "
+            f"{path} is not a safetensors file, or a damaged or truncated one ({os.path.getsize(local):,} bytes; "
             f"{reason:.200}); get it again from where it came from."
         ) from None
 
 
-def _stored(path: str, name: str, shape: tuple[int, ...], dtype: str) -> Stored:
+def _stored(path: str, local: str, name: str, shape: tuple[int, ...], dtype: str) -> Stored:
     def read() -> NDArray[Any]:
         if dtype not in _FLOATS:
             raise not_of_floats(f"{name} ({dtype}) in {path}")
-        with _opened(path) as file:  # as long as it is open, what has been read counts as memory of this process
+        with _opened(path, local) as file:  # as long as it is open, what has been read counts as memory of this process
             return np.asarray(file.get_tensor(name))
 
     return Stored(path, shape, dtype, read)
@@ -129,7 +131,7 @@ def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays
     Raises:
       InputError: the list cannot be understood, or a file or an array of it is missing.
     """
-    index = Path(index)
+    index = file_system.path(index)
     places = json_files.get(json_files.read_object(index), "weight_map", dict, os.fspath(index))
     if places is None or not all(isinstance(file, str) for file in places.values()):
         raise InputError(f'{index} has no "weight_map" of names to files; get it again.')

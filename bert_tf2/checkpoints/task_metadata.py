@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf2.errors import MOST_NAMED, InputError
-from bert_tf2.io import atomic, files, json_files, run_files
+from bert_tf2.io import atomic, file_system, files, json_files, run_files
 
 TASK_FILE, LABELS_FILE = run_files.TASK, run_files.LABELS
 
@@ -132,7 +132,7 @@ def load(
     Raises:
       InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
     """
-    path = Path(folder, TASK_FILE)
+    path = file_system.path(folder) / TASK_FILE
     if not path.exists():
         return None
     content = _read(path)
@@ -148,7 +148,7 @@ def load(
         found = read_labels(os.path.join(folder, LABELS_FILE))
         if found != labels:
             raise InputError(
-                f"{Path(folder, LABELS_FILE)} has the labels {_listed(found, labels)}, but {path} has "
+                f"{os.path.join(folder, LABELS_FILE)} has the labels {_listed(found, labels)}, but {path} has "
                 f"{_listed(labels, found)}; the model knows them by number, so put back what was there."
             )
     return fields
@@ -166,7 +166,7 @@ def setting(folder: str | os.PathLike[str], key: str, kind: type) -> Any:
       InputError: the file cannot be read, or the value is of another type.
     """
     path = os.path.join(folder, TASK_FILE)
-    return json_files.get(json_files.read_object(path, _ADVICE), key, kind, path) if os.path.isfile(path) else None
+    return json_files.get(json_files.read_object(path, _ADVICE), key, kind, path) if file_system.isfile(path) else None
 
 
 def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> None:
@@ -192,8 +192,7 @@ def may_read(folder: str, path: str) -> bool:
 
     A model may come from anyone, and its `task.json` could name any file of this machine.
     """
-    home = os.path.realpath(folder)
-    return os.path.commonpath([home, os.path.realpath(path)]) == home
+    return file_system.is_inside(path, folder)
 
 
 def check_may_read(folder: str, flag: str, path: str) -> None:
@@ -209,8 +208,8 @@ def check_may_read(folder: str, flag: str, path: str) -> None:
     """
     if not may_read(folder, path):
         raise InputError(
-            f"--{flag} is missing, and {Path(folder, TASK_FILE)} names a path outside its directory; to read it, give "
-            f"--{flag}={path}."
+            f"--{flag} is missing, and {os.path.join(folder, TASK_FILE)} names a path outside its "
+            f"directory; to read it, give --{flag}={path}."
         )
 
 

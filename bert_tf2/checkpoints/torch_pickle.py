@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.safetensors import Arrays, Stored, not_of_floats
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # PyTorch's storage classes: name of the type, bytes of an element. What has no type of ours is not a weight.
@@ -96,7 +97,8 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
     """
     path = os.fspath(path)
     try:
-        tensors, content_of = (_open_zip if zipfile.is_zipfile(path) else _open_legacy)(path)
+        local = file_system.local_copy(path)
+        tensors, content_of = (_open_zip if zipfile.is_zipfile(local) else _open_legacy)(local)
         if not isinstance(tensors, dict):
             raise pickle.UnpicklingError(f"it holds a {type(tensors).__name__} instead of a dictionary of tensors")
         named = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, _Tensor)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import json_files
+from bert_tf2.io import file_system, json_files
 
 ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
 
@@ -217,12 +217,12 @@ class BertConfig:
         Raises:
           InputError: it cannot be read, or is not a config of such a model; the message names the file.
         """
-        if os.path.isdir(path):
+        if file_system.isdir(path):
             names = [CONFIG_FILE, HUGGING_FACE_FILE]
-            if any(name.startswith(("model.safetensors", "pytorch_model.bin")) for name in os.listdir(path)):
+            if any(name.startswith(("model.safetensors", "pytorch_model.bin")) for name in file_system.listdir(path)):
                 names.reverse()
             paths = [os.path.join(path, name) for name in names]
-            path = next(filter(os.path.isfile, paths), paths[0])
+            path = next(filter(file_system.isfile, paths), paths[0])
         values = json_files.read_object(path, "a bert_config.json was expected")
         is_hugging_face = os.path.basename(path) == HUGGING_FACE_FILE or _HUGGING_FACE & values.keys()
         try:

@@ -1,10 +1,10 @@
 """What `convert_checkpoint.py` can be asked to do; no TensorFlow, no NumPy."""
 
 import dataclasses
-import os
 
 from bert_tf2.configs.fields import FILES, MODEL, TASK, check, setting
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 
 FORMATS = ("google", "huggingface")
 HEADS = ("classifier", "tagger", "multiple_choice")
@@ -62,7 +62,9 @@ class ConversionConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if os.path.isfile(self.output_dir) or (os.path.isdir(self.output_dir) and os.listdir(self.output_dir)):
+        if file_system.isfile(self.output_dir) or (
+            file_system.isdir(self.output_dir) and file_system.listdir(self.output_dir)
+        ):
             raise InputError(
                 f"--output_dir={self.output_dir} is there already and not an empty folder; name a new one."
             )

@@ -17,7 +17,7 @@ from bert_tf2.checkpoints.model_source import PROBLEM_TYPES
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, files, run_files
+from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
@@ -110,7 +110,7 @@ def write(output_dir: str, output: Output) -> list[str]:
             _copy_vocabulary(output.vocab_file, unfinished / pretrained.VOCAB_FILE)
             _append(unfinished / pretrained.VOCAB_FILE, output.more_pieces)
         _check_reading(unfinished, output, description)
-    return sorted(os.listdir(output_dir))
+    return sorted(file_system.listdir(output_dir))
 
 
 def write_checkpoint(folder: str | os.PathLike[str], variables: Mapping[str, Any]) -> None:
@@ -131,8 +131,8 @@ def _write_hugging_face(folder: Path, output: Output) -> None:
         folder, output.config, output.variables, do_lower_case=output.do_lower_case, pad_token_id=pad
     )
     for name in TOKENIZER_FILES if output.tokenizer_folder else ():
-        if (file := Path(str(output.tokenizer_folder), name)).is_file():
-            shutil.copyfile(file, folder / name)
+        if (file := file_system.path(str(output.tokenizer_folder)) / name).is_file():
+            file_system.copy(file, folder / name)
 
 
 def _write_google(folder: Path, output: Output, description: Description | None) -> None:

@@ -22,7 +22,7 @@ from bert_tf2.export.config import INT8, ExportConfig
 from bert_tf2.export.program import Program
 from bert_tf2.export.sequences import TOKEN_IDS
 from bert_tf2.export.source import ModelSource
-from bert_tf2.io import run_files
+from bert_tf2.io import file_system, run_files
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.data import Data
@@ -191,7 +191,7 @@ def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
 
 
 def _is_there(source: ModelSource, path: str | None) -> bool:
-    return path is not None and may_read(source.folder, path) and os.path.exists(path)
+    return path is not None and may_read(source.folder, path) and file_system.exists(path)
 
 
 def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size: int) -> None:

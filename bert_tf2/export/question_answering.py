@@ -26,6 +26,7 @@ from bert_tf2.export.sequences import (
     repeated,
 )
 from bert_tf2.export.source import ModelSource
+from bert_tf2.io import file_system
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanModel
 from bert_tf2.tasks.finetuning.outputs import fingerprint
@@ -317,7 +318,7 @@ def _batch(
 def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
     """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
     path = os.path.join(source.folder, prediction_files.THRESHOLD)
-    if config.null_score_diff_threshold is not None or not os.path.exists(path):
+    if config.null_score_diff_threshold is not None or not file_system.exists(path):
         return config.null_score_diff_threshold or 0.0
     found, weights = prediction_files.read_threshold(path)
     if weights != fingerprint(model):

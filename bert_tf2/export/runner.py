@@ -2,7 +2,6 @@
 
 import logging
 import os
-from pathlib import Path
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import task_metadata
@@ -12,7 +11,7 @@ from bert_tf2.export import classifier, encoder, multiple_choice, onnx, program,
 from bert_tf2.export.config import ENCODER, ONNX, ExportConfig
 from bert_tf2.export.program import Program
 from bert_tf2.export.source import ModelSource, open_source
-from bert_tf2.io import atomic
+from bert_tf2.io import atomic, file_system
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
@@ -48,7 +47,7 @@ def run(config: ExportConfig) -> str:
     made = _program(config, source, tokenizer)
     version = config.version or _next_version(config.export_dir)
     final = os.path.join(config.export_dir, str(version))
-    if os.path.exists(final):
+    if file_system.exists(final):
         raise InputError(f"{final} is there already; give another --version.")
     with atomic.directory(final) as folder:
         program.save(os.fspath(folder), source, made, tokenizer)
@@ -89,7 +88,7 @@ def _encoder(config: ExportConfig, source: ModelSource) -> str:
 
 
 def _report(folder: str, made: Program) -> None:
-    size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in file_system.path(folder).rglob("*") if path.is_file())
     logger.info(
         "Wrote %s, %s MB: a SavedModel that takes %s, or token ids. Whoever loads it imports tensorflow_text before.",
         *(folder, f"{size / 1e6:,.0f}", " and ".join(made.texts)),
@@ -97,12 +96,12 @@ def _report(folder: str, made: Program) -> None:
 
 
 def _next_version(export_dir: str) -> int:
-    folder = Path(export_dir)
+    folder = file_system.path(export_dir)
     numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
     return max(numbers, default=0) + 1
 
 
 def _free_folder(path: str) -> str:
-    if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)):
+    if file_system.isfile(path) or (file_system.isdir(path) and file_system.listdir(path)):
         raise InputError(f"--export_dir={path} is there already and not an empty folder; name a new one.")
     return path

@@ -1,19 +1,24 @@
 """Files and directories that appear whole: written beside their place, synced to disk, then renamed; no TensorFlow.
 
+That holds for remote paths (`gs://...`), too: an object store renames a file by a copy that appears whole.
+
 What stood there before stays until then, and an exception leaves it as it was. A process that is killed leaves
-`.<name>.unfinished-<process id>` behind, which the next one that writes `<name>` removes.
+`.<name>.unfinished-<process id>` behind, which the next one that writes `<name>` removes. In remote directories, which
+several machines share, the name of the machine is a part of that name.
 """
 
 import contextlib
 import glob
 import os
-import shutil
+import re
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 
 PathLike = str | os.PathLike[str]
 
@@ -36,7 +41,7 @@ def replacing(path: PathLike, mode: str = "w", **options: Any) -> Iterator[IO[An
     if "b" not in mode:
         options = {"encoding": "utf-8", "newline": "\n", **options}
     with Files([path]) as files, files.naming(0):
-        with open(files.unfinished[0], mode.replace("w", "x"), **options) as file:
+        with file_system.open(files.unfinished[0], mode.replace("w", "x"), **options) as file:
             yield file
         files.commit()
 
@@ -56,7 +61,7 @@ class Files:
     """
 
     def __init__(self, paths: Sequence[PathLike]) -> None:
-        self.finals = [Path(path) for path in paths]
+        self.finals = [file_system.path(path) for path in paths]
         for path in self.finals:
             check_output(path)
         self.unfinished = [beside(path) for path in self.finals]
@@ -74,9 +79,9 @@ class Files:
     def commit(self) -> None:
         """Puts the files in their places, when they are all written and closed."""
         for path in self.unfinished:
-            sync(path)
+            file_system.sync(path)
         for path, final in zip(self.unfinished, self.finals, strict=True):
-            os.replace(path, final)
+            file_system.replace(path, final)
 
     def __exit__(self, *_: object) -> None:
         for path in self.unfinished:
@@ -87,17 +92,24 @@ class Files:
 def directory(path: PathLike) -> Iterator[Path]:
     """A new directory that becomes `path`, which is free or an empty directory, at the end of the `with` block.
 
+    A remote one is made on this machine and copied file by file, those last without which nobody takes it for a model.
+
     Raises:
       OSError: it cannot be written; names `path`, and within it what could not be written.
     """
-    final = Path(path)
+    final = file_system.path(path)
+    if file_system.is_remote(path):
+        with tempfile.TemporaryDirectory() as local:
+            yield Path(local)
+            _copy_directory(Path(local), final)
+        return
     final.parent.mkdir(parents=True, exist_ok=True)
     with directory_beside(final) as unfinished:
         try:
             yield unfinished
             for file in unfinished.rglob("*"):
                 if file.is_file():
-                    sync(file)
+                    file_system.sync(file)
             os.replace(unfinished, final)
         except OSError as error:
             name = os.path.relpath(error.filename, unfinished) if error.filename else os.curdir
@@ -108,6 +120,22 @@ def directory(path: PathLike) -> Iterator[Path]:
             raise OSError(error.errno, reason, os.fspath(final)) from error
 
 
+_LAST = re.compile(r"saved_model\.pb|.*\.onnx|.*\.index|(bert_)?config\.json")
+
+
+def _copy_directory(local: Path, final: Path) -> None:
+    names = sorted(os.fspath(file.relative_to(local)) for file in local.rglob("*") if file.is_file())
+    try:
+        for name in sorted(names, key=lambda name: _LAST.fullmatch(os.path.basename(name)) is not None):
+            target = final / name
+            with naming(final, target, local / name):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file_system.replace(local / name, target)
+    except BaseException:
+        file_system.rmtree(final, ignore_errors=True)  # which was free
+        raise
+
+
 @contextlib.contextmanager
 def directory_beside(path: PathLike) -> Iterator[Path]:
     """A new directory in the one of `path`, in which to write what belongs there; it is removed in the end."""
@@ -116,7 +144,7 @@ def directory_beside(path: PathLike) -> Iterator[Path]:
     try:
         yield unfinished
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        file_system.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -143,15 +171,6 @@ def cannot_be_written(path: PathLike, error: OSError) -> OSError:
     return OSError(error.errno, reason, os.fspath(path))
 
 
-def sync(path: PathLike) -> None:
-    """Waits until what has been written to a file, or which files a directory has, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # --- What may be written ---------------------------------------------------------------------------------------------
 
 _KINDS = {
@@ -170,10 +189,10 @@ def check_output(path: PathLike) -> None:
       InputError: there is a directory, a device or the like at its path.
     """
     try:
-        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
+        kind = _KINDS.get(stat.S_IFMT(file_system.stat(path).st_mode))
     except OSError:  # there is nothing, or writing is going to say why it cannot be read
         return
-    if os.path.islink(path) and os.readlink(path).startswith("/proc/"):  # as is /dev/stdout
+    if file_system.islink(path) and os.readlink(path).startswith("/proc/"):  # as is /dev/stdout
         kind = kind or "a link to an open file"
     if kind:
         raise InputError(f"{os.fspath(path)} is {kind}, which cannot be replaced; give the path of a regular file.")
@@ -181,6 +200,9 @@ def check_output(path: PathLike) -> None:
 
 def check_writable(directory: PathLike) -> None:
     """Raises `InputError` where files cannot be written into a directory that may not exist yet; writes nothing."""
+    if file_system.is_remote(directory):  # whose permissions only show when something is written
+        file_system.exists(directory)
+        return
     place = Path(directory).absolute()
     existing = next(path for path in (place, *place.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -197,8 +219,8 @@ def beside(path: PathLike) -> Path:
 
     It is free: what killed processes of this machine left of `path` is removed.
     """
-    final = Path(path)
-    name = f".{final.name}.unfinished-"
+    final = file_system.path(path)
+    name = file_system.unfinished_prefix(final)
     for left in unfinished(final):
         process = left.name.removeprefix(name)
         if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
@@ -208,7 +230,7 @@ def beside(path: PathLike) -> Path:
 
 def unfinished(path: PathLike) -> list[Path]:
     """What killed processes left of `path`, and what others are writing of it now."""
-    final = Path(path)
+    final = file_system.path(path)
     return list(final.parent.glob(f".{glob.escape(final.name)}.unfinished-*"))
 
 
@@ -224,7 +246,7 @@ def _is_running(process: int) -> bool:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        file_system.rmtree(path, ignore_errors=True)
         return
     with contextlib.suppress(OSError):  # another process was faster, or it is another user's
         path.unlink()

@@ -1,7 +1,6 @@
-"""Finding, reading and opening files; no TensorFlow. `io.atomic` writes them."""
+"""Finding, reading and opening files; no TensorFlow. `io.atomic` writes them, `io.file_system` is below both."""
 
 import errno
-import glob
 import gzip
 import os
 import stat
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import text_encoding
+from bert_tf2.io import file_system, text_encoding
 
 
 def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
@@ -30,7 +29,7 @@ def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
       InputError: a pattern matches nothing, or nothing was given.
     """
     split = patterns.split(",") if isinstance(patterns, str) else list(patterns)
-    if isinstance(patterns, str) and os.path.exists(patterns):
+    if isinstance(patterns, str) and file_system.exists(patterns):
         split = [patterns]
     wanted = [pattern for pattern in split if pattern.strip()]
     if not wanted:
@@ -39,11 +38,11 @@ def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
     while wanted:
         taken, matches = _first_matching(wanted)
         if not matches:
-            raise InputError(
-                f"{what}: no file matches {wanted[0].strip()!r} (seen from {os.getcwd()}); check the path."
-            )
+            pattern = wanted[0].strip()
+            where = "" if file_system.is_remote(pattern) else f" (seen from {os.getcwd()})"
+            raise InputError(f"{what}: no file matches {pattern!r}{where}; check the path.")
         for match in matches:
-            if os.path.isdir(match):
+            if file_system.isdir(match):
                 raise InputError(
                     f"{what}: {match!r} is a directory; name its files, for example {match.rstrip('/')}/*."
                 )
@@ -61,8 +60,8 @@ def _first_matching(parts: list[str]) -> tuple[int, list[str]]:
     for count in range(1, len(parts) + 1):
         pattern = ",".join(parts[:count])
         for path in dict.fromkeys((pattern, pattern.strip())):
-            matches = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
-            if matches and not any(map(os.path.isdir, matches)):
+            matches = [path] if file_system.exists(path) else file_system.glob(path)
+            if matches and not any(map(file_system.isdir, matches)):
                 return count, matches
             found = found if found[1] else (count, matches)
     return found
@@ -118,7 +117,7 @@ def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
 
 def compression(path: str | os.PathLike[str]) -> str | None:
     """How a file is compressed by its first bytes: "gzip", "zstd" or None."""
-    with open(path, "rb") as file:
+    with file_system.open(path, "rb") as file:
         start = file.read(4)
     return "gzip" if start[:2] == b"\x1f\x8b" else "zstd" if start == b"\x28\xb5\x2f\xfd" else None
 
@@ -132,7 +131,7 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[Any]:
     """
     kind = compression(path)
     if kind == "gzip":
-        with gzip.open(path, "rb") as file:
+        with file_system.open(path, "rb") as packed, gzip.open(packed) as file:
             yield file
     elif kind == "zstd":
         if sys.version_info >= (3, 14):
@@ -140,12 +139,12 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[Any]:
         else:
             from backports import zstd
         try:
-            with zstd.open(path, "rb") as file:
+            with file_system.open(path, "rb") as packed, zstd.open(packed, "rb") as file:
                 yield file
         except zstd.ZstdError as error:
             raise EOFError(str(error)) from None
     else:
-        with open(path, "rb") as file:
+        with file_system.open(path, "rb") as file:
             yield file
 
 

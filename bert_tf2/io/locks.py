@@ -1,4 +1,7 @@
-"""Lock files: what one process writes, another may not. A lock ends with its process, in any way; no TensorFlow."""
+"""Lock files: what one process writes, another may not. A lock ends with its process, in any way; no TensorFlow.
+
+The operating system sees to that; where it cannot, in remote directories, `remote_locks` does what can be done.
+"""
 
 import contextlib
 import errno
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system, remote_locks
 from bert_tf2.io.files import open_regular
 
 logger = logging.getLogger(__name__)
@@ -20,7 +24,7 @@ _MOST_CHARACTERS = 200
 _MOST_ATTEMPTS = 10  # there are file systems whose files have no lasting numbers
 
 
-def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str]:
+def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | remote_locks.RemoteLock:
     """Locks a file, which is created if it is missing; closing it releases the lock.
 
     The file then says which process has it. It is never opened through a symbolic link.
@@ -34,6 +38,8 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str]:
       InputError: another process has the lock, or the file is not a regular one.
       OSError: it cannot be created.
     """
+    if file_system.is_remote(path):
+        return remote_locks.RemoteLock(path, doing, instead)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, _MOST_ATTEMPTS + 1):
         file = os.fdopen(open_regular(path), "r+", encoding="utf-8", errors="replace")
@@ -80,4 +86,4 @@ def held(path: str | os.PathLike[str], doing: str, instead: str, *, remove: bool
             yield
         finally:
             if remove:
-                Path(path).unlink(missing_ok=True)
+                file_system.remove(path)

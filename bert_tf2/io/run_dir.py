@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bert_tf2.io import locks, run_files
+from bert_tf2.io import file_system, locks, run_files
 from bert_tf2.io.atomic import replacing
 
 _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
@@ -26,7 +26,7 @@ def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
       InputError: another process trains there.
     """
-    lock = Path(output_dir) / run_files.LOCK
+    lock = file_system.path(output_dir) / run_files.LOCK
     with locks.held(lock, f"trains in {os.fspath(output_dir)}", "give another --output_dir"):
         yield
 
@@ -48,7 +48,7 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
         "versions": {"python": platform.python_version(), **_versions()},
         "config": _flat(config),
     }
-    path = Path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
+    path = file_system.path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
     with replacing(path) as file:
         json.dump(described, file, indent=2)
         file.write("\n")

@@ -5,11 +5,11 @@ are these. A new output is a name and its line in the table of its script; tests
 """
 
 import logging
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
+
+from bert_tf2.io import file_system
 
 logger = logging.getLogger(__name__)
 
@@ -213,10 +213,12 @@ def remove_run(directory: str, files: Iterable[RunFile]) -> None:
     """
     patterns = [pattern for file in files if file.is_of_run for pattern in file.patterns]
     # In the order of the patterns: the list of checkpoints goes before what it names.
-    found = list(dict.fromkeys(path for pattern in patterns for path in sorted(Path(directory).glob(pattern))))
+    found = list(
+        dict.fromkeys(path for pattern in patterns for path in sorted(file_system.path(directory).glob(pattern)))
+    )
     for path in found:
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            file_system.rmtree(path)
         else:
             path.unlink()
     if found:

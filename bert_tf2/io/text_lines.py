@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import files, text_encoding
+from bert_tf2.io import file_system, files, text_encoding
 
 STANDARD_INPUT = "-"
 
@@ -41,7 +41,9 @@ def count(paths: Sequence[str]) -> int | None:
     lines = 0
     for path in paths:
         try:
-            if path == STANDARD_INPUT or not os.path.isfile(path) or files.compression(path):
+            if path == STANDARD_INPUT or file_system.is_remote(path):
+                return None  # not without reading all of it once more over a network
+            if not os.path.isfile(path) or files.compression(path):
                 return None
             last = b"\n"
             with open(path, "rb") as file:
@@ -171,7 +173,8 @@ def _lines(path: str) -> Iterator[str | None]:
     if path == STANDARD_INPUT:
         return _decoded(sys.stdin.buffer, "standard input")
     # What is no file, a pipe for example, cannot be opened twice, once to see whether it is compressed.
-    return _of_pipe(path) if os.path.exists(path) and not os.path.isfile(path) else files.read_lines(path)
+    is_pipe = not file_system.is_remote(path) and os.path.exists(path) and not os.path.isfile(path)
+    return _of_pipe(path) if is_pipe else files.read_lines(path)
 
 
 def _of_pipe(path: str) -> Iterator[str | None]:

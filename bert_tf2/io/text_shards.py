@@ -1,12 +1,11 @@
 """Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input."""
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from typing import IO
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import files
+from bert_tf2.io import file_system, files
 
 # Text of one group; memory is about four times that at a dupe_factor of 5, six times at 10.
 GROUP_BYTES = 256 * 2**20
@@ -72,7 +71,7 @@ def plan(paths: Sequence[str], group_bytes: int) -> list[Group]:
 
 
 def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
-    size = os.path.getsize(path)
+    size = file_system.getsize(path)
     if files.compression(path):
         yield Span(path, 0, size), size * _UNPACKED
         return
@@ -87,7 +86,7 @@ def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
 
 def _behind_blank_line(path: str, position: int) -> int:
     """Where the first blank line that begins behind `position` ends; the end of the file where there is none."""
-    with open(path, "rb") as file:
+    with file_system.open(path, "rb") as file:
         file.seek(position)
         file.readline()  # the rest of a line
         while line := file.readline():

@@ -7,7 +7,7 @@ from pathlib import Path
 from bert_tf2.configs.choices import COMPRESSIONS, MASKINGS, Compression
 from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, TASK, check_has_effect, setting
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, files
+from bert_tf2.io import atomic, file_system, files
 from bert_tf2.io.text_shards import GROUP_BYTES
 from bert_tf2.pretraining_data.instances import InstanceParameters
 
@@ -98,15 +98,15 @@ class PretrainingDataConfig(InstanceParameters):
         outputs = self.outputs
         if not outputs:
             raise InputError("--output_file names no file; give a path or a comma-separated list of them.")
-        sources = {os.path.realpath(path): "--input_file" for path in self.inputs}
-        sources[os.path.realpath(self.pieces_file)] = "--vocab_file" if self.vocab_file else "--spm_model_file"
+        sources = {file_system.realpath(path): "--input_file" for path in self.inputs}
+        sources[file_system.realpath(self.pieces_file)] = "--vocab_file" if self.vocab_file else "--spm_model_file"
         seen: set[str] = set()
         for path in outputs:
             if _is_folder(path) and len(outputs) > 1:
                 raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
             if not _is_folder(path):
                 atomic.check_output(path)
-            real = os.path.realpath(path)
+            real = file_system.realpath(path)
             if real in sources:
                 raise InputError(f"--output_file: {path!r} is read by {sources[real]}; write to another file.")
             if real in seen:
@@ -133,22 +133,22 @@ class PretrainingDataConfig(InstanceParameters):
     def outputs(self) -> list[str]:
         """The files to write, in order, or the one folder."""
         directory = os.path.dirname(self.output_file.rstrip("/"))
-        if os.path.exists(self.output_file) or ("," in directory and os.path.isdir(directory)):
+        if file_system.exists(self.output_file) or ("," in directory and file_system.isdir(directory)):
             return [self.output_file]  # whose commas are part of a name
         return [path.strip() for path in self.output_file.split(",") if path.strip()]
 
     @property
     def output_folder(self) -> Path | None:
         """The folder of part files, where one is asked for."""
-        return Path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
+        return file_system.path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
 
     @property
     def summary_file(self) -> Path:
         """Where the summary goes: into the folder, or beside the first output."""
         if self.output_folder:
             return self.output_folder / "summary.json"
-        return Path(f"{self.outputs[0]}.summary.json")
+        return file_system.path(f"{self.outputs[0]}.summary.json")
 
 
 def _is_folder(path: str) -> bool:
-    return path.endswith("/") or os.path.isdir(path)
+    return path.endswith("/") or file_system.isdir(path)

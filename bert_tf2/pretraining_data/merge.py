@@ -4,11 +4,10 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from bert_tf2.io import atomic
+from bert_tf2.io import atomic, file_system
 from bert_tf2.pretraining_data.shard import Job
 
 
@@ -51,12 +50,11 @@ class JoinedOutputs:
     def _append(self, job: Job) -> None:
         """Both TFRecord files and gzip files can be joined as they are."""
         if not self._open:
-            self._open = [open(path, "xb") for path in self._outputs.unfinished]  # noqa: SIM115 (closed below)
+            self._open = [file_system.open(path, "xb") for path in self._outputs.unfinished]
         for number, (whole, part) in enumerate(zip(self._open, job.outputs, strict=False)):
-            with open(part, "rb") as source, self._outputs.naming(number):
+            with file_system.open(part, "rb") as source, self._outputs.naming(number):
                 shutil.copyfileobj(source, whole, 2**20)
-                whole.flush()
-                os.fsync(whole.fileno())  # now, while others are being made
+                file_system.sync_open(whole)  # now, while others are being made
         self._next += 1
 
     def finish(self) -> None:
@@ -69,7 +67,7 @@ class JoinedOutputs:
             return
         if len(self._jobs) == 1:
             for part, path in zip(self._jobs[0].outputs, self._paths, strict=True):
-                os.replace(part, path)
+                file_system.replace(part, path)
             return
         for job in self._jobs[self._next :]:
             self._append(job)
@@ -87,4 +85,4 @@ class JoinedOutputs:
 def remove(paths: Iterable[str | os.PathLike[str]]) -> None:
     """Removes files that may be there."""
     for path in paths:
-        Path(path).unlink(missing_ok=True)
+        file_system.remove(path)

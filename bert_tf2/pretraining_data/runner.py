@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, json_files, locks, run_files, text_shards
+from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.pretraining_data import shard
 from bert_tf2.pretraining_data.config import PretrainingDataConfig
@@ -72,7 +72,7 @@ def _locked(config: PretrainingDataConfig) -> Iterator[None]:
 
 
 def _lock_of(path: str) -> Path:
-    return Path(path).with_name(f".{Path(path).name}.lock")
+    return file_system.path(path).with_name(f".{os.path.basename(path)}.lock")
 
 
 def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | None, started: float) -> Summary:
@@ -175,7 +175,7 @@ def _fingerprint(jobs: list[Job]) -> str:
 
 
 def _sizes(paths: list[str]) -> list[int]:
-    return [os.path.getsize(path) for path in paths]
+    return [file_system.getsize(path) for path in paths]
 
 
 def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
@@ -192,7 +192,7 @@ def _remove_groups(config: PretrainingDataConfig) -> None:
     """Removes what is of use only until all groups are made, also what runs with other groups may have left."""
     if folder := config.output_folder:
         remove(folder.glob(".part-*-of-*.json"))
-    for path in [] if config.output_folder else map(Path, config.outputs):
+    for path in [] if config.output_folder else map(file_system.path, config.outputs):
         remove(path.parent.glob(f".{glob.escape(path.name)}.group-*-of-*"))
 
 
@@ -201,7 +201,7 @@ def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -
     if folder := config.output_folder:
         outputs = [folder / f"part-{part}"]
     else:
-        outputs = [path.with_name(f".{path.name}.group-{part}") for path in map(Path, config.outputs)]
+        outputs = [path.with_name(f".{path.name}.group-{part}") for path in map(file_system.path, config.outputs)]
     values = {
         name: value
         for name, value in dataclasses.asdict(config).items()

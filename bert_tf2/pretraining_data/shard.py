@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import logging
-import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.choices import Compression
-from bert_tf2.io import atomic, json_files, text_shards
+from bert_tf2.io import atomic, file_system, json_files, text_shards
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.text_shards import Group
 from bert_tf2.pretraining_data import full_sentences
@@ -128,7 +127,7 @@ class Job:
             left = json_files.read(self.marker)
             if left["fingerprint"] != self.fingerprint:
                 return None
-            if [os.path.getsize(path) for path in self.outputs] != left["sizes"]:
+            if [file_system.getsize(path) for path in self.outputs] != left["sizes"]:
                 return None
             return Summary(**left["summary"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -137,7 +136,7 @@ class Job:
 
 def fingerprint(values: dict[str, Any], group: Group, *paths: str) -> str:
     """A digest of flags, of a group and of the size and time of the files that it is made from."""
-    stats = [os.stat(path) for path in (*paths, *(span.path for span in group.spans))]
+    stats = [file_system.stat(path) for path in (*paths, *(span.path for span in group.spans))]
     parts = [values, dataclasses.asdict(group), [(stat.st_size, stat.st_mtime_ns) for stat in stats]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -170,7 +169,7 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     summary = dataclasses.replace(summary, **done)
     left = {
         "fingerprint": job.fingerprint,
-        "sizes": [os.path.getsize(path) for path in job.outputs],
+        "sizes": [file_system.getsize(path) for path in job.outputs],
         "summary": dataclasses.asdict(summary),
     }
     with atomic.replacing(job.marker) as file:

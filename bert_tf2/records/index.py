@@ -9,10 +9,9 @@ import json
 import logging
 import os
 import time
-from pathlib import Path
 from typing import Any
 
-from bert_tf2.io import atomic, files, run_files
+from bert_tf2.io import atomic, file_system, files, run_files
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class RecordIndex:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, skips: bool = False) -> None:
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else file_system.path(path)
         self._skips = skips
         self._files: dict[str, FileIndex] = {}
         self._kept = self._read()
@@ -79,10 +78,10 @@ class RecordIndex:
         """
         if path not in self._files:
             try:
-                state = os.stat(path)
+                state = file_system.stat(path)
             except OSError as error:
                 raise files.cannot_read(path, error) from None
-            found = self._kept.get(os.path.abspath(path))
+            found = self._kept.get(file_system.absolute(path))
             is_known = (
                 found is not None
                 and (found.size, found.modified) == (state.st_size, state.st_mtime_ns)
@@ -102,7 +101,7 @@ class RecordIndex:
         """Writes down what is known; it is only a help, so that a failure is logged and no more."""
         if not self._changed or self._path is None or not self._path.parent.is_dir():
             return
-        known = {os.path.abspath(path): dataclasses.asdict(found) for path, found in self._files.items()}
+        known = {file_system.absolute(path): dataclasses.asdict(found) for path, found in self._files.items()}
         try:
             with atomic.replacing(self._path) as file:
                 json.dump({"format": _FORMAT, "files": known}, file)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from google.protobuf.message import DecodeError
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import files
+from bert_tf2.io import file_system, files
 from bert_tf2.records.schema import Kind, Schema
 
 _HEADER = struct.Struct("<QI")  # length of a record, checksum of that length
@@ -26,7 +26,7 @@ def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> No
       InputError: a file has other features, or features of another length or type; or all are empty.
     """
     checked = [os.fspath(path) for path in paths]
-    filled = [path for path in checked if not os.path.exists(path) or os.path.getsize(path)]
+    filled = [path for path in checked if not file_system.exists(path) or file_system.getsize(path)]
     for path in filled or checked:
         _check_file(path, schema)
 
@@ -144,7 +144,7 @@ def damage(path: str | os.PathLike[str], number: int) -> str:
 
 def _count(path: str | os.PathLike[str]) -> int:
     try:
-        size = None if files.compression(path) else os.path.getsize(path)
+        size = None if files.compression(path) else file_system.getsize(path)
         with files.open_bytes(path) as file:
             number = 0
             while header := file.read(_HEADER.size):
@@ -186,7 +186,7 @@ def first_size(paths: Iterable[str | os.PathLike[str]]) -> int:
       InputError: the file is no TFRecord file.
     """
     for path in paths:
-        if not os.path.exists(path) or os.path.getsize(path):
+        if not file_system.exists(path) or file_system.getsize(path):
             return len(_first_content(path))
     return 0
 

@@ -7,15 +7,15 @@ floats as their bits.
 """
 
 import gzip
-import io
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.configs.choices import Compression
+from bert_tf2.io import file_system
 from bert_tf2.numba_support import kernel
 from bert_tf2.records.schema import RecordWriter, Schema
 
@@ -131,15 +131,15 @@ class Encoder:
         return self._out[:size].data, count
 
 
-def _open(path: str) -> io.BufferedIOBase:
-    return open(path, "wb")
+def _open(path: str) -> IO[bytes]:
+    return file_system.open(path, "wb")
 
 
 class _Gzip(gzip.GzipFile):
     """A gzip file without name and time in it, so that only its content decides on its bytes."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "wb")  # noqa: SIM115 (closed below)
+        self._file = file_system.open(path, "wb")
         super().__init__("", "wb", _GZIP_LEVEL, self._file, mtime=0)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, files, run_files
+from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
 
@@ -45,7 +45,7 @@ class VocabularyFile:
             cls(os.path.join(directory, VOCAB_FILE)),
             cls(os.path.join(directory, SENTENCEPIECE_FILE), is_sentencepiece=True),
         ):
-            if os.path.isfile(found.path):
+            if file_system.isfile(found.path):
                 return found
         return None
 
@@ -75,7 +75,7 @@ class VocabularyFile:
           OSError: it cannot be read or written.
         """
         target = os.path.join(directory, self.name)
-        if os.path.exists(target) and os.path.samefile(target, self.path):
+        if file_system.exists(target) and file_system.samefile(target, self.path):
             return
         with files.open_bytes(self.path) as source, atomic.replacing(target, "wb") as file:
             shutil.copyfileobj(source, file)

@@ -10,12 +10,12 @@ import os
 import random
 import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 from bert_tf2.tokenization.fast_wordpiece import Ragged, ragged
 from bert_tf2.tokenization.subword_regularization import (
     UNKNOWN_ID,
@@ -79,7 +79,7 @@ class SentencePieceTokenizer:
             raise InputError(f"--spm_alpha={alpha} is not from 0 to 1; 0 does not sample, 0.1 is usual.")
         path = os.fspath(model_file)
         try:
-            model = Path(path).read_bytes()
+            model = file_system.path(path).read_bytes()
         except OSError as error:
             raise InputError(f"Cannot read the SentencePiece model {path}: {error.strerror}.") from None
         self._set_up(model, path, do_lower_case, alpha, seed)

@@ -2,13 +2,12 @@
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, files
+from bert_tf2.io import atomic, file_system, files
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.tokenization import vocab_training
 from bert_tf2.tokenization.vocab_case import warn_of_case
@@ -98,14 +97,14 @@ class VocabularyConfig:
                 f"--output_file={self.output_file}: a SentencePiece model is to be named *.model; the list of its "
                 "pieces is written beside it as *.vocab."
             )
-        sources = {os.path.realpath(path): "--input_file" for path in self.inputs}
+        sources = {file_system.realpath(path): "--input_file" for path in self.inputs}
         if self.extend:
-            sources[os.path.realpath(self.extend)] = "--extend"
+            sources[file_system.realpath(self.extend)] = "--extend"
         for path in self.outputs:
-            if os.path.isdir(path):
+            if file_system.isdir(path):
                 raise InputError(f"--output_file: {path!r} is a folder; name a file in it.")
-            if os.path.realpath(path) in sources:
-                flag = sources[os.path.realpath(path)]
+            if file_system.realpath(path) in sources:
+                flag = sources[file_system.realpath(path)]
                 raise InputError(f"--output_file: {path!r} is read by {flag}; write to another file.")
 
     @property
@@ -219,7 +218,7 @@ def _learn_sentencepiece(config: VocabularyConfig) -> None:
 
 def _count(paths: list[str], split: Callable[[str], Iterable[str]]) -> Mapping[str, int]:
     started = time.monotonic()
-    with Progress("Counting words", sum(map(os.path.getsize, paths)), unit="byte") as progress:
+    with Progress("Counting words", sum(map(file_system.getsize, paths)), unit="byte") as progress:
 
         def lines() -> Iterator[str]:
             size = 0

@@ -173,11 +173,11 @@ def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
         raise SystemExit
 
     target = {
-        "writing": (google.atomic, "sync"),
+        "writing": (google.file_system, "sync"),
         "renaming": (os, "replace"),
         "state": (google.listing, "write_state"),
     }
-    monkeypatch.setattr(google.atomic.shutil, "rmtree", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(google.file_system, "rmtree", lambda *_arguments, **_options: None)
     monkeypatch.setattr(*target[moment], die)
     with pytest.raises(SystemExit):
         google.save(str(tmp_path), 2, {name: tf.Variable(v + 1) for name, v in encoder.items()})

@@ -6,7 +6,6 @@ data.description, data.examples("train")
 
 import dataclasses
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_l
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
-from bert_tf2.io import files, text_lines
+from bert_tf2.io import file_system, files, text_lines
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
@@ -207,7 +206,7 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
         elif value == text_lines.STANDARD_INPUT and name == "predict_file":
             value = None
         elif name in _PATHS:
-            value = os.path.abspath(value)
+            value = file_system.absolute(value)
         if value is not None:
             given[name] = value
     return given

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NoReturn
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, json_rows, text_lines
+from bert_tf2.io import delimited, file_system, json_rows, text_lines
 from bert_tf2.io.delimited import Form
 
 _KINDS = {
@@ -211,7 +211,7 @@ def _open_parquet(path: str, columns: Collection[str]) -> Table:
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(file_system.local_copy(path))
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.") from None
     names = list(file.schema_arrow.names)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, json_files, run_files
+from bert_tf2.io import atomic, file_system, json_files, run_files
 from bert_tf2.tasks.classification.examples import Examples
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class ValidationSplit:
             *(examples.path, f"{len(found):,}", f"{len(examples):,}"),
             ", about the same share of each label" if classes is not None else "",
         )
-        return cls(os.path.abspath(examples.path), fraction, len(examples), tuple(found.tolist()))
+        return cls(file_system.absolute(examples.path), fraction, len(examples), tuple(found.tolist()))
 
     def divide(self, examples: Examples) -> tuple[Examples, Examples]:
         """The rows to learn and those held out.
@@ -101,7 +101,7 @@ class ValidationSplit:
           InputError: it is damaged.
         """
         path = os.path.join(folder, run_files.VALIDATION_SPLIT)
-        if not os.path.exists(path):
+        if not file_system.exists(path):
             return None
         content = json_files.read_object(path, _ADVICE)
         fraction, rows = content.get("fraction"), json_files.get(content, "rows", int, path, 0)

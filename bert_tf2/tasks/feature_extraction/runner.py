@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, text_lines
+from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
 from bert_tf2.io.text_lines import STANDARD_INPUT
@@ -68,11 +67,15 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
         return
     folder = os.path.dirname(config.output_file) or "."
     atomic.check_writable(folder)
-    if os.path.isdir(config.output_file):
+    if file_system.isdir(config.output_file):
         raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
     atomic.check_output(config.output_file)
     for path in paths:
-        if path != STANDARD_INPUT and os.path.exists(config.output_file) and os.path.samefile(path, config.output_file):
+        if (
+            path != STANDARD_INPUT
+            and file_system.exists(config.output_file)
+            and file_system.samefile(path, config.output_file)
+        ):
             raise InputError(f"--output_file={config.output_file} is an input as well; give another one.")
 
 
@@ -133,15 +136,19 @@ class _Extraction:
         """What the output follows from, beside the lines."""
         config, foundation = self._config, self._foundation
         names = ("layers", "max_seq_length", "output_format", "pooling")
-        vocabulary = hashlib.sha256(Path(foundation.vocabulary.path).read_bytes()).hexdigest()
-        weights = next(path for path in (self._weights, f"{self._weights}.index") if os.path.isfile(path))
+        vocabulary = hashlib.sha256(file_system.path(foundation.vocabulary.path).read_bytes()).hexdigest()
+        weights = next(path for path in (self._weights, f"{self._weights}.index") if file_system.isfile(path))
         return {
             **{name: getattr(config, name) for name in names},
             "precision": self._precision.precision,
             "do_lower_case": foundation.do_lower_case,
             "vocabulary": vocabulary,
             "bert_config": foundation.bert_config.to_dict(),
-            "weights": [os.path.realpath(weights), os.path.getsize(weights), os.stat(weights).st_mtime_ns],
+            "weights": [
+                file_system.realpath(weights),
+                file_system.getsize(weights),
+                file_system.stat(weights).st_mtime_ns,
+            ],
         }
 
     def _json_lines(self) -> outputs.JsonLines:

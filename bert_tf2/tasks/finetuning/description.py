@@ -1,13 +1,13 @@
 """What a model was fine-tuned for, as its task describes it: the fields of `task.json`; no TensorFlow."""
 
 import dataclasses
-import os
 import typing
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from bert_tf2.checkpoints import task_metadata
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 if TYPE_CHECKING:  # it imports TensorFlow
@@ -86,7 +86,7 @@ class Description:
             elif value is None:
                 value = foundation.do_lower_case if field.name == "do_lower_case" else field.default
             elif field.name in _PATHS:
-                value = os.path.abspath(value)
+                value = file_system.absolute(value)
             found[field.name] = value
         return found
 

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, files, json_files, run_files
+from bert_tf2.io import atomic, file_system, files, json_files, run_files
 from bert_tf2.training.tensorboard import write_scalars
 
 logger = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ def read_history(path: str) -> list[dict[str, Any]]:
     Raises:
       InputError: the file is damaged.
     """
-    if not os.path.exists(path):
+    if not file_system.exists(path):
         return []
     history = []
     for number, line in enumerate(files.read_lines(path), 1):

@@ -1,11 +1,11 @@
 """What a fine-tuned model is built on, by the flags of its task; and what an emptied directory must not hold."""
 
-import os
 from collections.abc import Sequence
 
 from bert_tf2.checkpoints import listing, pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 
@@ -38,9 +38,8 @@ def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:
     Raises:
       InputError: one of them is in it.
     """
-    folder = os.path.realpath(output_dir)
     for path in filter(None, paths):
-        if os.path.commonpath([folder, os.path.realpath(path)]) == folder:
+        if file_system.is_inside(path, output_dir):
             raise InputError(
                 f"{path} is in {output_dir}, which --overwrite_output_dir empties; give another --output_dir."
             )

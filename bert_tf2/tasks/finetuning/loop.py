@@ -21,7 +21,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import example_batches
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
-from bert_tf2.io import run_dir, run_files
+from bert_tf2.io import file_system, run_dir, run_files
 from bert_tf2.modeling import summary
 from bert_tf2.modeling.task_model import Batch, Task
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
@@ -199,7 +199,7 @@ class Finetuning:
         """
         config = self.config
         best = os.path.join(config.output_dir, run_files.BEST)
-        if os.path.islink(best):
+        if file_system.islink(best):
             raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
         if self.is_chief:

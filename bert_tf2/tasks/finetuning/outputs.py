@@ -5,15 +5,13 @@ Shapes: `N` examples.
 
 import dataclasses
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
-from bert_tf2.io import spilled
-from bert_tf2.io.resumable_output import unfinished_folder
+from bert_tf2.io import resumable_output, spilled
 from bert_tf2.modeling.task_model import Task
 from bert_tf2.training.evaluation import Arrays
 
@@ -62,7 +60,7 @@ class OutputBatches:
 
 def discard(output_file: str) -> None:
     """Removes what has been kept beside a file, once that is written."""
-    shutil.rmtree(unfinished_folder(output_file), ignore_errors=True)
+    resumable_output.discard(output_file)
 
 
 def fingerprint(model: Task) -> str:

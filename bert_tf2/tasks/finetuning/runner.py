@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bert_tf2 import training
 from bert_tf2.checkpoints.pretrained import Pretrained
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, file_system, run_files
 from bert_tf2.tasks.finetuning import evaluation_files, outputs
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
@@ -144,7 +144,7 @@ class _TaskRun:
     def _encode(self, split: Split) -> Any:
         if split not in self.encoded:
             if self.is_writing:
-                os.makedirs(self.config.output_dir, exist_ok=True)
+                file_system.makedirs(self.config.output_dir)
             self.encoded[split] = self.task.encode(split)
         return self.encoded[split]
 

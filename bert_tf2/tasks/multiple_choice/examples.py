@@ -14,11 +14,10 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from bert_tf2.errors import InputError, some
-from bert_tf2.io import files, json_files
+from bert_tf2.io import file_system, files, json_files
 from bert_tf2.tasks.classification.tables import open_table
 
 _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("context", "question"))
@@ -74,8 +73,8 @@ def read(path: str, with_labels: bool) -> list[Example]:
 
 def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each row stands, for errors, and what it has."""
-    if os.path.isdir(path):
-        found = sorted(Path(path).rglob("*.txt"))
+    if file_system.isdir(path):
+        found = sorted(file_system.path(path).rglob("*.txt"))
         if not found:
             raise InputError(f"{path} is a directory without .txt files; expected those of RACE, or name a file.")
         for one in found:

@@ -6,7 +6,6 @@ Shapes: `B` batch, `S` sequence, `P` predictions.
 import dataclasses
 import functools
 import logging
-import os
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -15,7 +14,7 @@ from bert_tf2 import records
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import dynamic_masking, record_batches, sequence_packing
-from bert_tf2.io import files
+from bert_tf2.io import file_system, files
 from bert_tf2.pretraining_data.fast_instances import Vocabulary
 from bert_tf2.records import reader
 from bert_tf2.records.shuffled import RecordSource
@@ -116,7 +115,7 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabu
 def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource) -> None:
     """Says how much data there is, by its size where it is large; small files are looked through for damage."""
     where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
-    size = sum(os.path.getsize(path) for path in paths)
+    size = sum(file_system.getsize(path) for path in paths)
     known = [source.index.of(path).records for path in paths]
     if all(count is not None for count in known) or size <= _MOST_BYTES_COUNTED:
         count = sum(source.count(path) for path in paths)

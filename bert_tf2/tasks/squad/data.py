@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import logging
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +11,7 @@ from bert_tf2.checkpoints import pretrained, task_metadata
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.io import atomic, json_files
+from bert_tf2.io import atomic, file_system, json_files
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.modeling.question_answering import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.finetuning.description import Split
@@ -100,7 +99,7 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
     wanted: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
     for split in (split for split, is_wanted in wanted.items() if is_wanted):
         path = str(paths[split])
-        if split == "test" and "dev" in read and os.path.realpath(path) == os.path.realpath(str(paths["dev"])):
+        if split == "test" and "dev" in read and file_system.realpath(path) == file_system.realpath(str(paths["dev"])):
             read[split] = read["dev"]
             continue
         read[split] = examples.read(

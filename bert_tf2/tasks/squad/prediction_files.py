@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, json_files, run_files
+from bert_tf2.io import atomic, file_system, json_files, run_files
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
 
@@ -55,7 +55,7 @@ def write(
         latest[prediction.id] = number
         if prediction.null_odds is not None and NULL_ODDS not in names:
             names.append(NULL_ODDS)
-    paths = [Path(folder, name) for name in names]
+    paths = [file_system.path(folder) / name for name in names]
     with contextlib.ExitStack() as stack:
         files_of = [stack.enter_context(atomic.replacing(path)) for path in paths]
         before = "{\n"

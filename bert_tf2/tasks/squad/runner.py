@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from bert_tf2.checkpoints.pretrained import Pretrained
-from bert_tf2.io import run_files
+from bert_tf2.io import file_system, run_files
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.metrics import squad
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
@@ -173,7 +173,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
         given = self.config.null_score_diff_threshold
         path = os.path.join(self.config.output_dir, prediction_files.THRESHOLD)
-        if given is not None or not self.description.version_2_with_negative or not os.path.exists(path):
+        if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)
         if weights != fingerprint(self.model):

@@ -1,0 +1,108 @@
+"""Checkpoints and Hugging Face directories on a remote file system: as on a local one, whatever fails."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.one_process import copy_tree, names_in
+from helpers.tiny_huggingface import write_folder
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import google, huggingface, listing
+from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
+
+_number = itertools.count()
+
+
+@pytest.fixture(params=["local", "ram"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The path of a directory that does not exist."""
+    return str(tmp_path / "run") if request.param == "local" else f"ram://checkpoints-{next(_number)}/run"
+
+
+def variables(value: float) -> dict[str, tf.Variable]:
+    return {"bert/a": tf.Variable([value, value]), google.GLOBAL_STEP: tf.Variable(int(value), dtype=tf.int64)}
+
+
+def test_what_is_saved_is_kept_listed_and_restored(place: str) -> None:
+    for step in (1, 2, 3):
+        assert google.save(place, step, variables(step), keep=2) == f"{place}/model.ckpt-{step}"
+    files = {f"model.ckpt-{step}.{end}" for step in (2, 3) for end in ("index", "data-00000-of-00001")}
+    assert names_in(place) == {"checkpoint", *files}
+    assert listing.newest_first(place) == [f"{place}/model.ckpt-{step}" for step in (3, 2)]
+    assert checkpoints.latest(place) == listing.find(place) == f"{place}/model.ckpt-3"
+    assert listing.find(f"{place}/model.ckpt-2.index") == f"{place}/model.ckpt-2"
+    restored = variables(0)
+    assert google.resume(restored, place) == (f"{place}/model.ckpt-3", [])
+    assert restored["bert/a"].numpy().tolist() == [3, 3]
+    assert google.step_of(f"{place}/model.ckpt-2") == 2
+    state = (file_system.path(place) / "checkpoint").read_text(encoding="utf-8")
+    assert state.splitlines()[0] == 'model_checkpoint_path: "model.ckpt-3"'
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["failed", "killed"])
+@pytest.mark.parametrize("failing", [0, 1, 2], ids=["data", "index", "state"])
+def test_an_end_between_the_writes_leaves_the_earlier_one(
+    place: str, failing: int, is_killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google.save(place, 1, variables(1))
+    replace, moved = file_system.replace, []
+
+    def fails(source: str, target: str) -> None:
+        moved.append(Path(target).name)
+        if len(moved) == failing + 1:
+            raise SystemExit if is_killed else OSError(28, "no room", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(file_system, "replace", fails)
+    if is_killed:  # nothing is cleaned up
+        monkeypatch.setattr(file_system, "rmtree", lambda *_, **__: None)
+        monkeypatch.setattr(file_system.path(place).__class__, "unlink", lambda *_, **__: None)
+    with pytest.raises(SystemExit if is_killed else OSError):
+        google.save(place, 2, variables(2))
+    monkeypatch.undo()
+    assert moved == ["model.ckpt-2.data-00000-of-00001", "model.ckpt-2.index", "checkpoint"][: failing + 1]
+    restored = variables(0)
+    assert google.resume(restored, place) == (f"{place}/model.ckpt-1", [])
+    assert restored["bert/a"].numpy().tolist() == [1, 1]
+    assert any("unfinished" in name for name in names_in(place)) == is_killed
+    google.remove_unfinished(place)
+    google.save(place, 2, variables(2))
+    assert checkpoints.latest(place) == f"{place}/model.ckpt-2"
+    assert not any("unfinished" in name for name in names_in(place))
+
+
+def test_a_lost_file_of_the_newest_one(place: str, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (1, 2):
+        google.save(place, step, variables(step))
+    file_system.remove(f"{place}/model.ckpt-2.data-00000-of-00001")
+    assert google.resume(variables(0), place) == (f"{place}/model.ckpt-1", [])
+    assert "model.ckpt-2 is not whole" in caplog.text
+
+
+def test_a_directory_that_was_copied_is_read_as_a_whole(place: str) -> None:
+    """The list has the paths that the files had before."""
+    google.save(place, 1, variables(1))
+    with file_system.open(f"{place}/checkpoint", "w") as file:
+        file.write('model_checkpoint_path: "gs://elsewhere/model.ckpt-1"\n')
+    assert checkpoints.latest(place) == f"{place}/model.ckpt-1"
+
+
+def test_a_hugging_face_directory(tmp_path: Path) -> None:
+    remote = f"ram://checkpoints-{next(_number)}/model"
+    local = str(write_folder(tmp_path / "model", "BertForPreTraining"))
+    copy_tree(local, remote)
+    for path in (remote, f"{remote}/model.safetensors"):
+        assert huggingface.find_folder(path) == remote
+    one, other = huggingface.Folder(remote), huggingface.Folder(local)
+    assert one.weights_file == f"{remote}/model.safetensors"
+    assert one.get_variable_to_shape_map() == other.get_variable_to_shape_map()
+    for name in other.get_variable_to_shape_map():
+        np.testing.assert_array_equal(one.get_tensor(name), other.get_tensor(name))
+    with file_system.open(f"{remote}/model.safetensors", "wb") as file:
+        file.write(b"damaged")
+    with pytest.raises(InputError, match=r"ram://.*/model\.safetensors is not a safetensors file.*\(7 bytes"):
+        huggingface.Folder(remote)
