@@ -1,6 +1,7 @@
 """CoNLL-style files: what is read, what is refused, and that a prediction has the form of its input."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import spilled
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.schemes import Scheme
 
@@ -28,7 +30,7 @@ def sentences_of(found: conll.Sentences) -> list[list[str]]:
 def test_words_tags_and_places(tmp_path: Path) -> None:
     found = read(tmp_path, TABS)
     assert sentences_of(found) == [["Empire", "State"], ["is", "high"]]
-    assert found.tags == ["B-loc", "I-loc", "O", "O"]
+    assert list(found.tags or ()) == ["B-loc", "I-loc", "O", "O"]
     assert len(found) == 2
     assert found.place(2) == f"{tmp_path}/a.conll, line 4"
 
@@ -51,14 +53,14 @@ def test_words_tags_and_places(tmp_path: Path) -> None:
 )
 def test_forms(tmp_path: Path, content: str, columns: tuple[int, int], words: list[str], tags: list[str]) -> None:
     found = read(tmp_path, content, *columns)
-    assert (found.words, found.tags) == (words, tags)
+    assert (list(found.words), list(found.tags or ())) == (words, tags)
     assert len(found) == 1
 
 
 def test_documents_divide_sentences_and_are_no_words(tmp_path: Path) -> None:
     found = read(tmp_path, "-DOCSTART- -X- O\n\na NN O\n-DOCSTART- (2)\nb NN B-x\n-DOCSTART- -X- O\n")
     assert sentences_of(found) == [["a"], ["b"]]
-    assert conll.with_tags(found, ["B-y", "I-y"]) == [
+    assert list(conll.with_tags(found, ["B-y", "I-y"])) == [
         "-DOCSTART- -X- O O",
         "",
         "a NN O B-y",
@@ -83,10 +85,10 @@ CASES = REPOSITORY / "tests" / "cases"
 def test_comments_of_public_files(name: str, words: list[str], tags: list[str], with_tags: bool) -> None:
     found = conll.read(str(CASES / name), 0, -1 if with_tags else None)
     assert all(sentence == words for sentence in sentences_of(found))
-    assert found.tags is None or found.tags == tags * len(found)
+    assert found.tags is None or list(found.tags) == tags * len(found)
     comments = [index for index, line in enumerate(found.lines) if line.startswith("#")]
     assert found.comments == comments
-    predicted = conll.with_tags(found, ["O"] * len(found.words))
+    predicted = list(conll.with_tags(found, ["O"] * len(found.words)))
     assert [predicted[index] for index in comments] == [found.lines[index] for index in comments]
 
 
@@ -112,19 +114,38 @@ def test_comments_of_public_files(name: str, words: list[str], tags: list[str], 
     ],
 )
 def test_comments_and_words_that_begin_alike(tmp_path: Path, content: str, words: list[str]) -> None:
-    assert read(tmp_path, content).words == words
+    assert list(read(tmp_path, content).words) == words
 
 
 def test_without_tags(tmp_path: Path) -> None:
     found = read(tmp_path, "a\nb\n\nc\n", tag_column=None)
     assert sentences_of(found) == [["a", "b"], ["c"]]
     assert found.tags is None
-    assert conll.with_tags(found, ["O", "B-x", "O"]) == ["a O", "b B-x", "", "c O"]
+    assert list(conll.with_tags(found, ["O", "B-x", "O"])) == ["a O", "b B-x", "", "c O"]
+
+
+@pytest.mark.parametrize("tag_column", [-1, None])
+def test_large_files_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag_column: int | None
+) -> None:
+    """Lines and words are in files beyond a size; what is left are some numbers for each word."""
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 100_000)
+    path = tmp_path / "a.conll"
+    path.write_text("".join(f"{'word' * 20}{number}\tB-{'name' * 20}\n\n" for number in range(20_000)))
+    tracemalloc.start()
+    found = conll.read(str(path), 0, tag_column, directory=str(tmp_path))
+    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert before < path.stat().st_size / 4
+    assert list(tmp_path.iterdir()) == [path]  # the files have no names
+    assert (len(found), len(found.words), len(found.lines)) == (20_000, 20_000, 40_000)
+    assert found.words[12_345] == f"{'word' * 20}12345"
+    assert list(conll.with_tags(found, ["O"] * 20_000))[-2:] == [f"{found.lines[39_998]}\tO", ""]
 
 
 def test_packed(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(TABS.encode()))
-    assert conll.read(str(tmp_path / "a.gz"), 0, -1).words == ["Empire", "State", "is", "high"]
+    assert list(conll.read(str(tmp_path / "a.gz"), 0, -1).words) == ["Empire", "State", "is", "high"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +201,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str]) -> None:
     found = conll.read(str(CASES / name), 0, -1)
     assert found.scheme == scheme
-    assert found.tags == tags * len(found)
+    assert list(found.tags or ()) == tags * len(found)
     untagged = conll.read(str(CASES / name), 0, None)
     assert conll.scheme_of_column(untagged, -1, 0) == scheme
 
@@ -189,7 +210,7 @@ def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str
 def test_comments_can_be_said(tmp_path: Path, comments: conll.Comments, words: list[str]) -> None:
     path = tmp_path / "a.conll"
     path.write_text("#\tO\n#tag\tO\na\tO\n# O\tO\nb\tO\n")
-    assert conll.read(str(path), 0, -1, comments).words == words
+    assert list(conll.read(str(path), 0, -1, comments).words) == words
 
 
 def test_no_scheme_where_there_are_no_tags(tmp_path: Path) -> None:
@@ -217,10 +238,10 @@ def test_a_prediction_has_the_form_of_its_input(
     found = conll.read(str(path), 0, -1)
     predicted = [["B-new", "I-new", "O"][index % 3] for index in range(len(found.words))]
     path.write_bytes("".join(f"{line}\n" for line in conll.with_tags(found, predicted)).encode())
-    assert len(conll.with_tags(found, predicted)) == len(lines)
+    assert len(list(conll.with_tags(found, predicted))) == len(lines)
     for line, new in zip(lines, conll.with_tags(found, predicted), strict=True):
         assert new.startswith(line.removesuffix("\r").rstrip(" ") if line.strip() else line)
     again, before = conll.read(str(path), 0, -1), conll.read(str(path), 0, -2)
-    assert again.tags == predicted
-    assert (again.words, before.tags) == (found.words, found.tags)
+    assert list(again.tags or ()) == predicted
+    assert (list(again.words), list(before.tags or ())) == (list(found.words), list(found.tags or ()))
     assert again.row_splits.tolist() == found.row_splits.tolist()
