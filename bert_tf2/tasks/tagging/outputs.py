@@ -46,16 +46,15 @@ def write_predictions(
         lines = conll.with_tags(sentences, itertools.chain.from_iterable(written()))
         file.writelines(f"{line}\n" for line in lines)
     # As float32 prints itself: 0.1, not 0.10000000149011612.
-    values = spilled.empty(probabilities.shape, np.float64, folder)
+    values: Any = spilled.empty(probabilities.shape, np.float64, folder)
     for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
         values[begin:end] = probabilities[begin:end].astype(str).astype(float)
-    parts = zip(
-        sentences.split(sentences.words), sentences.split(tags), written(), sentences.split(values), strict=True
-    )
+    sure_of = (np.asarray(part).tolist() for part in sentences.split(values))
+    parts = zip(sentences.split(sentences.words), sentences.split(tags), written(), sure_of, strict=True)
     with atomic.replacing(paths[1]) as file:
         for number, (of_sentence, found, as_written, sure) in enumerate(parts):
             begin = int(sentences.row_splits[number])
-            described = describe(of_sentence, found, sure.tolist())
+            described = describe(of_sentence, found, sure)
             line = {"line": int(sentences.word_lines[begin]) + 1, **described, "tags": as_written}
             if sentences.texts is not None and sentences.offsets is not None:
                 line["line"] = sentences.text_lines[number]

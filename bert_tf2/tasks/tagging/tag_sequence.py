@@ -11,7 +11,7 @@ _TAGS_AT_ONCE = 1 << 16
 
 
 class TagSequence(Sequence[str]):
-    """Tags, 4 bytes each; a slice is a list of them.
+    """Tags, 4 bytes each; a slice is a list of them. It equals a list of the same tags.
 
     Args:
       names: the different tags.
@@ -48,3 +48,8 @@ class TagSequence(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for begin in range(0, len(self), _TAGS_AT_ONCE):
             yield from self[begin : begin + _TAGS_AT_ONCE]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, TagSequence | list) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]

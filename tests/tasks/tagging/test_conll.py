@@ -30,7 +30,7 @@ def sentences_of(found: conll.Sentences) -> list[list[str]]:
 def test_words_tags_and_places(tmp_path: Path) -> None:
     found = read(tmp_path, TABS)
     assert sentences_of(found) == [["Empire", "State"], ["is", "high"]]
-    assert list(found.tags or ()) == ["B-loc", "I-loc", "O", "O"]
+    assert found.tags == ["B-loc", "I-loc", "O", "O"]
     assert len(found) == 2
     assert found.place(2) == f"{tmp_path}/a.conll, line 4"
 
@@ -53,7 +53,7 @@ def test_words_tags_and_places(tmp_path: Path) -> None:
 )
 def test_forms(tmp_path: Path, content: str, columns: tuple[int, int], words: list[str], tags: list[str]) -> None:
     found = read(tmp_path, content, *columns)
-    assert (list(found.words), list(found.tags or ())) == (words, tags)
+    assert (found.words, found.tags) == (words, tags)
     assert len(found) == 1
 
 
@@ -85,7 +85,7 @@ CASES = REPOSITORY / "tests" / "cases"
 def test_comments_of_public_files(name: str, words: list[str], tags: list[str], with_tags: bool) -> None:
     found = conll.read(str(CASES / name), 0, -1 if with_tags else None)
     assert all(sentence == words for sentence in sentences_of(found))
-    assert found.tags is None or list(found.tags) == tags * len(found)
+    assert found.tags is None or found.tags == tags * len(found)
     comments = [index for index, line in enumerate(found.lines) if line.startswith("#")]
     assert found.comments == comments
     predicted = list(conll.with_tags(found, ["O"] * len(found.words)))
@@ -114,7 +114,7 @@ def test_comments_of_public_files(name: str, words: list[str], tags: list[str], 
     ],
 )
 def test_comments_and_words_that_begin_alike(tmp_path: Path, content: str, words: list[str]) -> None:
-    assert list(read(tmp_path, content).words) == words
+    assert read(tmp_path, content).words == words
 
 
 def test_without_tags(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_large_files_are_not_kept_in_memory(
 
 def test_packed(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(TABS.encode()))
-    assert list(conll.read(str(tmp_path / "a.gz"), 0, -1).words) == ["Empire", "State", "is", "high"]
+    assert conll.read(str(tmp_path / "a.gz"), 0, -1).words == ["Empire", "State", "is", "high"]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str]) -> None:
     found = conll.read(str(CASES / name), 0, -1)
     assert found.scheme == scheme
-    assert list(found.tags or ()) == tags * len(found)
+    assert found.tags == tags * len(found)
     untagged = conll.read(str(CASES / name), 0, None)
     assert conll.scheme_of_column(untagged, -1, 0) == scheme
 
@@ -210,7 +210,7 @@ def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str
 def test_comments_can_be_said(tmp_path: Path, comments: conll.Comments, words: list[str]) -> None:
     path = tmp_path / "a.conll"
     path.write_text("#\tO\n#tag\tO\na\tO\n# O\tO\nb\tO\n")
-    assert list(conll.read(str(path), 0, -1, comments).words) == words
+    assert conll.read(str(path), 0, -1, comments).words == words
 
 
 def test_no_scheme_where_there_are_no_tags(tmp_path: Path) -> None:
@@ -242,6 +242,6 @@ def test_a_prediction_has_the_form_of_its_input(
     for line, new in zip(lines, conll.with_tags(found, predicted), strict=True):
         assert new.startswith(line.removesuffix("\r").rstrip(" ") if line.strip() else line)
     again, before = conll.read(str(path), 0, -1), conll.read(str(path), 0, -2)
-    assert list(again.tags or ()) == predicted
-    assert (list(again.words), list(before.tags or ())) == (list(found.words), list(found.tags or ()))
+    assert again.tags == predicted
+    assert (again.words, before.tags) == (found.words, found.tags)
     assert again.row_splits.tolist() == found.row_splits.tolist()

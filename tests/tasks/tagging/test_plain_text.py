@@ -72,8 +72,8 @@ def test_words_of_sentences(tmp_path: Path) -> None:
     found = plain_text.read(str(path))
     words = [["Dr", ".", "O", "'", "Neil", "flew", "."], ["我", "在", "Rome"]]
     assert list(found.split(found.words)) == words
-    assert list(found.lines) == ["Dr", ".", "O", "'", "Neil", "flew", ".", "", "我", "在", "Rome", ""]
-    assert [found.lines[line] for line in found.word_lines] == list(found.words)
+    assert found.lines == ["Dr", ".", "O", "'", "Neil", "flew", ".", "", "我", "在", "Rome", ""]
+    assert [found.lines[line] for line in found.word_lines] == found.words
     assert (list(found.texts or ()), list(found.text_lines)) == (["Dr. O'Neil flew.", "我在 Ro\u200bme"], [1, 4])
     assert found.offsets is not None
     assert [tuple(offset) for offset in found.offsets[-3:].tolist()] == [(0, 1), (1, 2), (3, 8)]

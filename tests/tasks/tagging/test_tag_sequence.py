@@ -11,6 +11,8 @@ TAGS = ["O", "B-x", "O", "I-x", "O"]
 def test_it_is_the_sequence_that_it_was_made_of() -> None:
     found = TagSequence.of(iter(TAGS))
     assert list(found) == TAGS
+    assert found == TAGS == found == TagSequence.of(TAGS)
+    assert found != TAGS[:4]
     assert len(found) == 5
     assert (found[1], found[-1], found[1:3], found[4:9]) == ("B-x", "O", ["B-x", "O"], ["O"])
     assert found.different == {"O", "B-x", "I-x"}
