@@ -3,17 +3,24 @@
     python benchmarks/growth.py records --megabytes=1000
     python benchmarks/growth.py labels --rows=200000 --labels=1000
     python benchmarks/growth.py scores --rows=100000 --labels=1000
+    python benchmarks/growth.py classes --rows=100000 --labels=10000
     python benchmarks/growth.py rows --rows=20000 --characters=100000
+    python benchmarks/growth.py predictions --rows=1000000 --file=tsv
+    python benchmarks/growth.py words --rows=100000
     python benchmarks/growth.py contexts --questions=2000 --characters=10000
 
 Run it with two sizes: what does not grow is flat. Each measurement is a process of its own with a model of next to no
 size, so that the data is all that counts:
 
-* records: `run_pretraining.py` for one step (`start`), and the first batch of a training that resumes at three quarters
-  of its second epoch, for the first time (`resume`) and again (`resume again`);
-* labels: `run_classifier.py --dry_run` on rows with several of many labels each;
+* records: `run_pretraining.py` for one step (`start`), and the first batch of a training that resumes after a twentieth
+  of its first epoch (`early resume`) and at three quarters of its second epoch (`resume`), with nothing known of the
+  files, and the latter once more (`resume again`);
+* labels: `run_classifier.py --do_train --dry_run` on rows with several of many labels each;
 * scores: `run_classifier.py --do_eval` on such rows;
+* classes: `run_classifier.py --do_eval` on rows with one of many labels each;
 * rows: the dry run on long texts;
+* predictions: `run_classifier.py --do_predict`, one of two labels each;
+* words: `run_ner.py --do_eval --do_predict`, rows of 15 words;
 * contexts: `run_squad.py --do_predict`, each question with a context of its own.
 
 Seconds are those of the work itself, Python's and TensorFlow's start left out; those of processors, of all threads
@@ -111,14 +118,28 @@ def make_records(folder: Path, options: argparse.Namespace) -> None:
             writer.write_rows(block)
 
 
-def make_rows(path: Path, options: argparse.Namespace) -> None:
+def make_rows(folder: Path, options: argparse.Namespace) -> None:
+    """`rows.jsonl`, `rows.csv` or `rows.tsv`: three labels a row, or one where it is `classes` or `predictions`."""
     rng = random.Random(1)
     text = _words(rng, 2 * options.characters + (1 << 16))
+    several = options.what not in ("classes", "predictions")
+    with open(folder / f"rows.{options.file}", "w", encoding="utf-8") as file:
+        separator = {"jsonl": "", "csv": ",", "tsv": "\t"}[options.file]
+        if separator:
+            file.write(f"text{separator}label\n")
+        for _ in range(options.rows):
+            names = [f"label{rng.randrange(options.labels)}" for _ in range(3 if several else 1)]
+            begin = rng.randrange(len(text) - options.characters + 1)
+            row = {"text": text[begin : begin + options.characters], "label": names if several else names[0]}
+            file.write((f"{row['text']}{separator}{'|'.join(names)}" if separator else json.dumps(row)) + "\n")
+
+
+def make_words(path: Path, options: argparse.Namespace) -> None:
+    rng = random.Random(1)
     with open(path, "w", encoding="utf-8") as file:
         for _ in range(options.rows):
-            names = [f"label{rng.randrange(options.labels)}" for _ in range(3)]
-            begin = rng.randrange(len(text) - options.characters + 1)
-            file.write(json.dumps({"text": text[begin : begin + options.characters], "label": names}) + "\n")
+            file.writelines(f"word{rng.randrange(995)}\t{rng.choice(('O', 'O', 'B-x', 'B-y'))}\n" for _ in range(15))
+            file.write("\n")
 
 
 def make_questions(path: Path, options: argparse.Namespace) -> None:
@@ -141,20 +162,24 @@ def start(folder: Path, options: argparse.Namespace) -> None:
     pretraining.run(_pretraining(folder, do_train=True, num_train_steps=1, num_warmup_steps=0))
 
 
+def resume_early(folder: Path, options: argparse.Namespace) -> None:
+    _first_batch(folder, int(0.05 * options.records), "resumed early")
+
+
 def resume(folder: Path, options: argparse.Namespace) -> None:
+    _first_batch(folder, int(1.75 * options.records), "resumed")
+
+
+def _first_batch(folder: Path, done: int, output_dir: str) -> None:
     from bert_tf2.input_pipeline.record_batches import Share
+    from bert_tf2.records import index, shuffled
     from bert_tf2.tasks.pretraining.data import PretrainingData
 
     config = _pretraining(folder, do_train=True)
     paths = sorted(map(str, (folder / "records").iterdir()))
-    values = {}
-    if "source" in PretrainingData.__dataclass_fields__:
-        from bert_tf2.records import index, shuffled
-
-        (folder / "resumed").mkdir(exist_ok=True)
-        values["source"] = shuffled.RecordSource(str(folder / "resumed" / index.INDEX_FILE))
-    data = PretrainingData(config, paths, None, True, **values)
-    batches = iter(data.training(int(1.75 * options.records), Share()))
+    (folder / output_dir).mkdir(exist_ok=True)
+    source = shuffled.RecordSource(str(folder / output_dir / index.INDEX_FILE))
+    batches = iter(PretrainingData(config, paths, None, True, source).training(done, Share()))
     next(batches)
 
 
@@ -174,38 +199,76 @@ def _pretraining(folder: Path, **values: Any) -> Any:
 def classify(folder: Path, options: argparse.Namespace) -> None:
     from bert_tf2.tasks.classification import runner
 
-    config = runner.ClassificationConfig(
-        bert_config_file=str(folder / "bert_config.json"),
-        vocab_file=str(folder / "vocab.txt"),
-        output_dir=str(folder / "out"),
-        train_file=str(folder / "rows.jsonl"),
-        do_train=True,
-        dry_run=True,
-    )
-    runner.run(config)
+    runner.run(_classification(folder, train_file=_rows_file(folder, options), do_train=True, dry_run=True))
 
 
 def evaluate(folder: Path, options: argparse.Namespace) -> None:
-    from bert_tf2 import checkpoints
-    from bert_tf2.configs.model import BertConfig
-    from bert_tf2.modeling.classifier import ClassificationModel
     from bert_tf2.tasks.classification import runner
-    from bert_tf2.tasks.classification.task_description import TaskDescription
 
-    sizes = BertConfig.from_json_file(str(folder / "bert_config.json"))
-    model = ClassificationModel(sizes, options.labels, "multi_label")
-    variables = {name: variable.value for name, variable in model.named_variables.items()}
-    labels = tuple(f"label{number}" for number in range(options.labels))
-    (folder / "out").mkdir()
-    TaskDescription("labels", "multi_label", labels, text_column="text", label_column="label").save(str(folder / "out"))
-    checkpoints.save(str(folder / "out"), 0, variables, keep=1)
-    config = runner.ClassificationConfig(
+    _make_classifier(folder, options.labels, "single_label" if options.what == "classes" else "multi_label")
+    runner.run(_classification(folder, dev_file=_rows_file(folder, options), eval_batch_size=256, do_eval=True))
+
+
+def predict(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2.tasks.classification import runner
+
+    _make_classifier(folder, options.labels, "single_label")
+    file = _rows_file(folder, options)
+    runner.run(_classification(folder, predict_file=file, predict_batch_size=256, do_predict=True))
+
+
+def _rows_file(folder: Path, options: argparse.Namespace) -> str:
+    return str(folder / f"rows.{options.file}")
+
+
+def _classification(folder: Path, **values: Any) -> Any:
+    from bert_tf2.tasks.classification.runner import ClassificationConfig
+
+    return ClassificationConfig(
         bert_config_file=str(folder / "bert_config.json"),
         vocab_file=str(folder / "vocab.txt"),
         output_dir=str(folder / "out"),
-        dev_file=str(folder / "rows.jsonl"),
+        **values,
+    )
+
+
+def _make_classifier(folder: Path, count: int, kind: Any) -> None:
+    from bert_tf2 import checkpoints
+    from bert_tf2.configs.model import BertConfig
+    from bert_tf2.modeling.classifier import ClassificationModel
+    from bert_tf2.tasks.classification.task_description import TaskDescription
+
+    model = ClassificationModel(BertConfig.from_json_file(str(folder / "bert_config.json")), count, kind)
+    variables = {name: variable.value for name, variable in model.named_variables.items()}
+    labels = tuple(f"label{number}" for number in range(count))
+    (folder / "out").mkdir()
+    TaskDescription("labels", kind, labels, text_column="text", label_column="label").save(str(folder / "out"))
+    checkpoints.save(str(folder / "out"), 0, variables, keep=1)
+
+
+def tag(folder: Path, options: argparse.Namespace) -> None:
+    from bert_tf2 import checkpoints
+    from bert_tf2.configs.model import BertConfig
+    from bert_tf2.modeling.tagger import TaggingModel
+    from bert_tf2.tasks.tagging import runner
+
+    labels = ("O", "B-x", "I-x", "B-y", "I-y")
+    model = TaggingModel(BertConfig.from_json_file(str(folder / "bert_config.json")), len(labels))
+    checkpoints.save(str(folder / "model"), 0, checkpoints.tf_variables(model.named_variables), keep=1)
+    (folder / "labels.txt").write_text("\n".join(labels) + "\n")
+    (folder / "out").mkdir()
+    config = runner.TaggingConfig(
+        bert_config_file=str(folder / "bert_config.json"),
+        vocab_file=str(folder / "vocab.txt"),
+        labels_file=str(folder / "labels.txt"),
+        init_checkpoint=str(checkpoints.latest(str(folder / "model"))),
+        output_dir=str(folder / "out"),
+        dev_file=str(folder / "words.tsv"),
+        predict_file=str(folder / "words.tsv"),
         eval_batch_size=256,
+        predict_batch_size=256,
         do_eval=True,
+        do_predict=True,
     )
     runner.run(config)
 
@@ -233,11 +296,14 @@ def answer(folder: Path, options: argparse.Namespace) -> None:
 
 _MEASUREMENTS = {
     "start": start,
+    "early resume": resume_early,
     "resume": resume,
     "resume again": resume,
     "dry run": classify,
     "evaluate": evaluate,
-    "predict": answer,
+    "predict": predict,
+    "tag": tag,
+    "answer": answer,
 }
 
 
@@ -261,11 +327,14 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["records", "labels", "scores", "rows", "contexts"])
+    parser.add_argument(
+        "what", choices=["records", "labels", "scores", "classes", "rows", "predictions", "words", "contexts"]
+    )
     parser.add_argument("--megabytes", type=int, default=1000, help="of records")
     parser.add_argument("--files", type=int, default=8, help="of records")
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--labels", type=int, default=1000)
+    parser.add_argument("--labels", type=int, help="2 for predictions, else 1000")
+    parser.add_argument("--file", choices=["jsonl", "csv", "tsv"], default="jsonl", help="the form of the rows")
     parser.add_argument("--questions", type=int, default=2000)
     parser.add_argument("--characters", type=int, help="of a text: 100, of a context 10000")
     parser.add_argument("--folder", help="for the data and outputs; by default a temporary one")
@@ -275,6 +344,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.characters is None:
         options.characters = 10_000 if options.what == "contexts" else 100
+    if options.labels is None:
+        options.labels = 2 if options.what == "predictions" else 1000
     if options.measure:
         measure(options.measure, Path(options.folder), options)
         return
@@ -282,9 +353,12 @@ def main() -> None:
         folder = Path(place)
         make_model(folder)
         names = {
-            "records": ["start", "resume", "resume again"],
-            "contexts": ["predict"],
+            "records": ["start", "early resume", "resume", "resume again"],
+            "contexts": ["answer"],
+            "words": ["tag"],
             "scores": ["evaluate"],
+            "classes": ["evaluate"],
+            "predictions": ["predict"],
         }.get(options.what, ["dry run"])
         extra = []
         if options.what == "records":
@@ -295,8 +369,10 @@ def main() -> None:
             extra = [f"--records={count_records((folder / 'records').iterdir())}"]
         elif options.what == "contexts":
             make_questions(folder / "questions.json", options)
+        elif options.what == "words":
+            make_words(folder / "words.tsv", options)
         else:
-            make_rows(folder / "rows.jsonl", options)
+            make_rows(folder, options)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         print(f"{options.what}: {size:,.0f} MB", flush=True)
         for name in names:

@@ -178,7 +178,7 @@ def _bounds(index: slice, length: int) -> tuple[int, int]:
 
 
 class SpilledSequence(Sequence[Item]):
-    """A sequence of objects that grows at its end; they are pickled once they are many.
+    """A sequence of objects that grows at its end; they are pickled once they are many. It equals a list of the same.
 
     Args:
       directory: see `SpilledArray`.
@@ -231,6 +231,11 @@ class SpilledSequence(Sequence[Item]):
     def __iter__(self) -> Iterator[Item]:
         for block in range(len(self._offsets)):
             yield from self._block(block)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, SpilledSequence | list) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
     def _block(self, number: int) -> Sequence[Item]:
         if self._file is None or number == len(self._offsets) - 1:

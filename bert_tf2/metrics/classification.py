@@ -201,11 +201,35 @@ def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
     return [Score(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
 
 
+class Confusions(NamedTuple):
+    """How often each label was taken for each: the pairs that occur, by true label, then by predicted one.
+
+    Attributes:
+      true: int64 [P], the true label of each pair.
+      predicted: int64 [P], the predicted one.
+      rows: int64 [P], how many rows have both.
+    """
+
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, labels: Array, predicted: Array, count: int) -> "Confusions":
+        """Of labels and predictions, int [N] both, below `count`."""
+        pairs, rows = np.unique(np.asarray(labels, np.int64) * count + predicted, return_counts=True)
+        return cls(pairs // count, pairs % count, rows.astype(np.int64))
+
+    def matrix(self, count: int) -> NDArray[np.int64]:
+        """See `confusion_matrix`."""
+        found = np.zeros((count, count), np.int64)
+        found[self.true, self.predicted] = self.rows
+        return found
+
+
 def confusion_matrix(labels: Array, predicted: Array, count: int) -> NDArray[np.int64]:
     """How often each label was taken for each: [L, L], a row for each true label, a column for each predicted one."""
-    from sklearn import metrics
-
-    return np.asarray(metrics.confusion_matrix(labels, predicted, labels=range(count)))
+    return Confusions.of(labels, predicted, count).matrix(count)
 
 
 def _f1(average: str) -> Callable[[Array, Array], float]:

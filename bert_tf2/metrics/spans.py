@@ -1,7 +1,8 @@
 """Spans in tags, and their precision, recall and F1; no TensorFlow."""
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bert_tf2.metrics.classification import Score, score_of_counts
@@ -58,7 +59,7 @@ def _parts(tag: str) -> tuple[str, str]:
     return prefix, kind or "_"
 
 
-def span_scores(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> SpanScores:
+def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanScores:
     """Precision, recall and F1 of spans: right is what has the true type, begin and end (seqeval, default mode).
 
     Args:
@@ -71,10 +72,10 @@ def span_scores(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]
     Raises:
       ValueError: numbers of sentences or tags differ, or a tag is no tag.
     """
-    if [len(tags) for tags in true] != [len(tags) for tags in predicted]:
-        raise ValueError("There have to be as many predicted tags as true ones in each sentence.")
     expected, found, right = Counter[str](), Counter[str](), Counter[str]()
-    for true_tags, predicted_tags in zip(true, predicted, strict=True):
+    for true_tags, predicted_tags in itertools.zip_longest(true, predicted):
+        if true_tags is None or predicted_tags is None or len(true_tags) != len(predicted_tags):
+            raise ValueError("There have to be as many predicted tags as true ones in each sentence.")
         true_spans, predicted_spans = set(spans(true_tags)), set(spans(predicted_tags))
         expected.update(span.type for span in true_spans)
         found.update(span.type for span in predicted_spans)

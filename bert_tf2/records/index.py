@@ -42,6 +42,15 @@ class FileIndex:
     records: int | None = None
     places: list[tuple[int, int, int]] = dataclasses.field(default_factory=list)
 
+    def is_same_file(self, other: "FileIndex") -> bool:
+        """Whether both are of the same content, read in the same way."""
+        return (self.size, self.modified, self.skips) == (other.size, other.modified, other.skips)
+
+    @property
+    def reach(self) -> int:
+        """As many records there are at least."""
+        return self.places[-1][0] if self.places else 0
+
     def before(self, record: int) -> tuple[int, int, int]:
         """The last known place that is not behind a record: its number, its byte, and damaged records before it."""
         number = bisect.bisect_right(self.places, record, key=lambda place: place[0])
@@ -81,14 +90,9 @@ class RecordIndex:
                 state = file_system.stat(path)
             except OSError as error:
                 raise files.cannot_read(path, error) from None
-            found = self._kept.get(file_system.absolute(path))
-            is_known = (
-                found is not None
-                and (found.size, found.modified) == (state.st_size, state.st_mtime_ns)
-                and found.skips == self._skips
-            )
             fresh = FileIndex(state.st_size, state.st_mtime_ns, self._skips)
-            self._files[path] = found if is_known and found else fresh
+            kept = self._kept.get(file_system.absolute(path))
+            self._files[path] = kept if kept and kept.is_same_file(fresh) else fresh
         return self._files[path]
 
     def changed(self) -> None:
@@ -101,13 +105,22 @@ class RecordIndex:
         """Writes down what is known; it is only a help, so that a failure is logged and no more."""
         if not self._changed or self._path is None or not self._path.parent.is_dir():
             return
-        known = {file_system.absolute(path): dataclasses.asdict(found) for path, found in self._files.items()}
+        known = {path: dataclasses.asdict(found) for path, found in self._merged().items()}
         try:
             with atomic.replacing(self._path) as file:
                 json.dump({"format": _FORMAT, "files": known}, file)
         except OSError as error:
             logger.warning("%s cannot be written (%s); the training goes on without it.", self._path, error.strerror)
         self._changed, self._written = False, time.monotonic()
+
+    def _merged(self) -> dict[str, FileIndex]:
+        """What is known by absolute path, with what other processes of the training have written meanwhile."""
+        known = {file_system.absolute(path): found for path, found in self._files.items()}
+        for path, other in self._read().items():
+            own = known.get(path)
+            if own is None or (own.records is None and own.is_same_file(other) and other.reach > own.reach):
+                known[path] = other
+        return known
 
     def _read(self) -> dict[str, FileIndex]:
         if self._path is None or not self._path.exists():

@@ -90,6 +90,22 @@ class RecordSource:
                 return file.number
         return known.records
 
+    def at_least(self, path: str, number: int) -> int:
+        """How many of the first `number` records a file has; it is read no further than these.
+
+        Raises:
+          InputError: it cannot be read, or is damaged.
+        """
+        known = self.index.of(path)
+        if known.records is None and files.compression(path):
+            self.count(path)  # a place in it cannot be returned to
+        if known.records is not None:
+            return min(number, known.records)
+        if known.reach < number:
+            with contextlib.closing(RecordFile(path, self, number)) as file:
+                return min(number, file.number)
+        return number
+
     def records(self, paths: Sequence[str]) -> Iterator[bytes]:
         """All records of files, in order."""
         for path in paths:
@@ -390,9 +406,18 @@ class RecordStream:
         ]
 
     def _place(self, done: int) -> tuple[int, int, int]:
-        """Epoch, segment, and records of it, after so many records."""
+        """Epoch, segment, and records of it, after so many records.
+
+        Within the first epoch, files that the training has not come to stay unread.
+        """
         if not done:
             return 0, 0, 0
+        if any(self._source.index.of(path).records is None for path in self._paths):
+            turns, number, left = _Turns(self._order(0), self._most), 0, done
+            while size := turns.segment(self._count_only):
+                if left < size:
+                    return 0, number, left
+                number, left = number + 1, left - size
         total = sum(map(self._own, self._paths))
         if not total:
             raise InputError(f"{', '.join(self._paths)}: no file holds a record for this process.")
@@ -403,4 +428,5 @@ class RecordStream:
         return len(range(self._part, self._source.count(path), self._parts))
 
     def _count_only(self, slot: int, path: str, before: int, count: int) -> int:
-        return min(count, self._own(path) - before)
+        end = self._part + (before + count - 1) * self._parts + 1  # the number after the last one that is taken
+        return len(range(self._part, self._source.at_least(path, end), self._parts)) - before

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import bytes_read
 from helpers.command_flags import defaults_of
 from helpers.repository import GOLDEN, REPOSITORY, TINY_CONFIG
 from helpers.run_directory import unlisted
@@ -23,8 +24,10 @@ from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.errors import InputError
+from bert_tf2.input_pipeline import record_batches
 from bert_tf2.io import run_files
-from bert_tf2.tasks.pretraining import runner
+from bert_tf2.records import index, shuffled
+from bert_tf2.tasks.pretraining import data, runner
 from bert_tf2.tasks.pretraining.runner import PretrainingConfig
 
 LENGTH, PREDICTIONS = 16, 3
@@ -322,6 +325,30 @@ def test_moving_averages_are_evaluated(made, tmp_path, caplog):
     plain = run(made, tmp_path, do_eval=True, max_eval_steps=2)
     assert plain["loss"] != averaged["loss"]
     assert run(made, tmp_path, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)) == averaged
+
+
+def test_starting_and_resuming_read_only_what_they_need(made, tmp_path, monkeypatch):
+    """As with data of gigabytes, whose segments are as small beside all of it as these."""
+    (tmp_path / "records").mkdir()
+    content = (made / "a.tfrecord").read_bytes()
+    paths = [tmp_path / "records" / f"{number:03}" for number in range(100)]
+    for path in paths:
+        path.write_bytes(content)
+    monkeypatch.setattr(data, "_MOST_BYTES_COUNTED", 0)
+    monkeypatch.setattr(record_batches, "_RECORDS_AT_ONCE", 4)
+    monkeypatch.setattr(shuffled, "_BYTES_OF_SEGMENT", 8000)
+    monkeypatch.setattr(shuffled, "_FILES_READ_AT_ONCE", 4)
+    monkeypatch.setattr(index, "_RECORDS_BETWEEN_PLACES", 1)
+    read = bytes_read.counted(monkeypatch)
+    of_first_records = 0
+    for steps in (1, 2):
+        read.clear()
+        run(made, tmp_path / "out", do_train=True, input_file=f"{tmp_path}/records/*", num_train_steps=steps)
+        assert set(read) >= {path.name for path in paths}  # the first record of each, to see what they hold
+        of_first_records = of_first_records or min(read.values())
+        assert 0 < of_first_records < len(content) / 10
+        # TensorFlow reads ahead, as far as it sees fit.
+        assert sum(count > 2 * of_first_records for count in read.values()) < len(paths) / 2
 
 
 class TestKill:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from helpers import bytes_read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,50 @@ def test_a_known_file_is_not_read_again_to_go_on(several, tmp_path, monkeypatch)
     monkeypatch.setattr(shuffled.RecordFile, "skip", lambda file, count: skipped.append(count) or plain(file, count))
     assert first(several, 60, 140, most=10, source=RecordSource(index)) == expected[140:]
     assert not skipped
+
+
+@pytest.mark.parametrize("part", [(0, 1), (1, 2)])
+def test_a_resume_in_the_first_epoch_leaves_later_files_unread(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(shuffled, "_FILES_READ_AT_ONCE", 3)
+    monkeypatch.setattr(shuffled, "_CHUNK", 64)
+    paths = [write(tmp_path / f"{number:02}", [b"%d %d" % (number, row) for row in range(40)]) for number in range(30)]
+    options = {"most": 20, "part": part[0], "parts": part[1]}
+    expected = first(paths, 170, **options)
+    read = bytes_read.counted(monkeypatch)
+    assert first(paths, 20, 150, **options) == expected[150:]
+    assert 150 * part[1] // 40 <= len(read) <= 15  # of 30 files
+
+
+def test_a_resume_reads_only_what_it_goes_on_with(tmp_path, monkeypatch):
+    """Where it begins in a file is known, in the first epoch too."""
+    index = str(tmp_path / "index")
+    monkeypatch.setattr(shuffled, "_FILES_READ_AT_ONCE", 3)
+    monkeypatch.setattr(shuffled, "_CHUNK", 64)
+    monkeypatch.setattr(record_index, "_RECORDS_BETWEEN_PLACES", 1)
+    (tmp_path / "records").mkdir()
+    paths = [
+        write(tmp_path / "records" / f"{number:02}", [b"%d %03d" % (number, row) for row in range(200)])
+        for number in range(10)
+    ]
+    size = Path(paths[0]).stat().st_size // 200
+    expected = first(paths, 1500, most=30)
+    for done in (1, 29, 30, 450, 700, 1499):
+        first(paths, done, most=30, source=RecordSource(index))
+        with monkeypatch.context() as patch:
+            read = bytes_read.counted(patch)
+            assert first(paths, 1, done, most=30, source=RecordSource(index)) == expected[done : done + 1]
+        assert read.total() <= 5 * 30 * size  # three segments, of which one is read ahead, and the ends of chunks
+
+
+def test_what_other_processes_learned_is_kept(tmp_path, several):
+    """Each reads files of its own and writes the same index."""
+    index = str(tmp_path / "index")
+    sources = [RecordSource(index), RecordSource(index)]
+    for number, source in enumerate(sources):
+        for path in several[number::2]:
+            source.count(path)
+        source.index.save()
+    assert all(RecordSource(index).index.of(path).records is not None for path in several)
 
 
 def test_another_file_of_the_name_is_noticed(tmp_path):

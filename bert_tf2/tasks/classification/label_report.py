@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files
 from bert_tf2.io.sparse_rows import SparseRows
-from bert_tf2.metrics.classification import LabelCounts, Score
+from bert_tf2.io.spilled import row_ranges
+from bert_tf2.metrics.classification import Confusions, LabelCounts, Score
+from bert_tf2.tasks.classification.outputs import Probabilities
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.finetuning.evaluation_files import short, table
 
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 # A matrix of more labels is printed only by its greatest numbers, and drawn without them.
 _MOST_LABELS_IN_MATRIX = 20
 _MOST_CONFUSIONS = 10
+_MOST_LABELS_SHOWN = 200  # of more, the most frequent ones are printed, and nothing is drawn
+_MOST_LABELS_IN_SQUARE = 1000  # a matrix of more is written by the numbers that are not 0
 _WIDEST_HEADER = 80
 
 
@@ -34,16 +38,19 @@ class LabelReport:
     Attributes:
       labels: the L names.
       scores: one for each label.
-      matrix: int [L, L], a row for each true label, a column for each predicted one; None for several labels a row.
+      confusions: which label was taken for which; None for several labels a row.
     """
 
     labels: tuple[str, ...]
     scores: list[Score]
-    matrix: NDArray[np.int64] | None
+    confusions: Confusions | None
 
     @classmethod
     def of(
-        cls, description: TaskDescription, labels: NDArray[Any] | SparseRows, probabilities: NDArray[np.float32]
+        cls,
+        description: TaskDescription,
+        labels: NDArray[Any] | SparseRows,
+        probabilities: NDArray[np.float32] | Probabilities,
     ) -> "LabelReport | None":
         """The report of an evaluation; None for regression.
 
@@ -61,49 +68,71 @@ class LabelReport:
 
         if kind == "multi_label":
             return cls(description.labels, LabelCounts.of(labels, predicted).scores(), None)
-        labels, decided = np.asarray(labels), predicted(0, len(labels))
+        labels = np.asarray(labels)
+        decided = np.concatenate([predicted(begin, end) for begin, end in row_ranges(*probabilities.shape)])
         scores = metrics.per_label(labels, decided, count)
-        return cls(description.labels, scores, metrics.confusion_matrix(labels, decided, count))
+        return cls(description.labels, scores, Confusions.of(labels, decided, count))
+
+    @property
+    def matrix(self) -> NDArray[np.int64] | None:
+        """int [L, L], a row for each true label, a column for each predicted one; None for several labels a row."""
+        return None if self.confusions is None else self.confusions.matrix(len(self.labels))
 
     def text(self) -> str:
         """Tables for the log."""
-        scores = [
-            [short(label), *(f"{value:.4f}" for value in score[:3]), f"{score.support:,}"]
-            for label, score in zip(self.labels, self.scores, strict=True)
-        ]
-        parts = [table([["label", "precision", "recall", "F1", "rows"], *scores])]
-        if self.matrix is not None and len(self.labels) <= _MOST_LABELS_IN_MATRIX:
+        parts = [table([["label", "precision", "recall", "F1", "rows"], *self._rows_of_scores()])]
+        if len(self.labels) > _MOST_LABELS_SHOWN:
+            parts[0] += (
+                f"\n({_MOST_LABELS_SHOWN} of {len(self.labels):,} labels, those of most rows; "
+                f"{run_files.LABEL_REPORT} has all)"
+            )
+        if self.confusions is not None and len(self.labels) <= _MOST_LABELS_IN_MATRIX:
             names = list(map(short, self.labels))
             numbers = [f"({index})" for index in range(len(names))]
             wide = sum(map(len, names)) > _WIDEST_HEADER
             rows = [f"{number} {name}" if wide else name for number, name in zip(numbers, names, strict=True)]
-            cells = [[name, *map(str, counts)] for name, counts in zip(rows, self.matrix, strict=True)]
+            matrix = self.confusions.matrix(len(names))
+            cells = [[name, *map(str, counts)] for name, counts in zip(rows, matrix, strict=True)]
             parts.append(table([["true \\ predicted", *(numbers if wide else names)], *cells]))
-        elif self.matrix is not None:
-            found = [[short(a), short(b), f"{count:,}"] for a, b, count in self._confusions()]
+        elif self.confusions is not None:
+            found = [[short(a), short(b), f"{count:,}"] for a, b, count in self._most_confused(self.confusions)]
             parts.append(table([["most often confused: true", "predicted", "rows"], *found]))
         return "\n\n".join(parts)
 
-    def _confusions(self) -> list[tuple[str, str, int]]:
+    def _rows_of_scores(self) -> list[list[str]]:
+        """The cells of the first table, in the order of the labels."""
+        support = [score.support for score in self.scores]
+        shown = sorted(np.argsort(np.negative(support), kind="stable")[:_MOST_LABELS_SHOWN].tolist())
+        return [
+            [short(self.labels[index]), *(f"{value:.4f}" for value in self.scores[index][:3]), f"{support[index]:,}"]
+            for index in shown
+        ]
+
+    def _most_confused(self, confusions: Confusions) -> list[tuple[str, str, int]]:
         """The greatest numbers beside the diagonal: true label, predicted label, rows."""
-        matrix = np.array(self.matrix)
-        np.fill_diagonal(matrix, 0)
-        order = np.argsort(-matrix, axis=None, kind="stable")[:_MOST_CONFUSIONS]
-        found = [(int(index) // len(matrix), int(index) % len(matrix)) for index in order]
-        return [(self.labels[a], self.labels[b], int(matrix[a, b])) for a, b in found if matrix[a, b]]
+        wrong = np.flatnonzero(confusions.true != confusions.predicted)
+        order = wrong[np.argsort(-confusions.rows[wrong], kind="stable")[:_MOST_CONFUSIONS]]
+        pairs = zip(*(column[order].tolist() for column in confusions), strict=True)
+        return [(self.labels[true], self.labels[predicted], rows) for true, predicted, rows in pairs]
 
     def save(self, folder: str) -> list[str]:
         """Writes `label_report.json` and, where matplotlib is installed, `label_report.png`.
 
+        The matrix of more than 1,000 labels is written by the numbers that are not 0, `confusions`; there is no
+        picture of more than 200.
+
         Returns:
           The paths.
         """
+        is_square = self.confusions is not None and len(self.labels) <= _MOST_LABELS_IN_SQUARE
         path = os.path.join(folder, run_files.LABEL_REPORT)
         content = {
             "labels": list(self.labels),
             "per_label": {label: score._asdict() for label, score in zip(self.labels, self.scores, strict=True)},
-            "confusion_matrix": None if self.matrix is None else self.matrix.tolist(),
+            "confusion_matrix": self.matrix.tolist() if is_square and self.matrix is not None else None,
         }
+        if self.confusions is not None and not is_square:
+            content["confusions"] = {name: values.tolist() for name, values in self.confusions._asdict().items()}
         with atomic.replacing(path) as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
@@ -111,19 +140,22 @@ class LabelReport:
         return [path, picture] if self._draw(picture) else [path]
 
     def _draw(self, path: str) -> bool:
-        """Whether there was something to draw with."""
+        """Whether there was something to draw with, and not too much to draw."""
+        if len(self.labels) > _MOST_LABELS_SHOWN:
+            logger.info("%s was not drawn: there are more than %d labels.", path, _MOST_LABELS_SHOWN)
+            return False
         try:
             from matplotlib.figure import Figure
         except ImportError:
             logger.info("%s was not drawn: that needs matplotlib (pip install matplotlib).", path)
             return False
-        count = len(self.labels)
-        size = min(4 + 0.4 * count, 20)
-        figure = Figure(figsize=(size * (1.9 if self.matrix is not None else 1), size), layout="constrained")
-        axes = figure.subplots(1, 1 if self.matrix is None else 2, squeeze=False)[0]
+        matrix = self.matrix
+        size = min(4 + 0.4 * len(self.labels), 20)
+        figure = Figure(figsize=(size * (1.9 if matrix is not None else 1), size), layout="constrained")
+        axes = figure.subplots(1, 1 if matrix is None else 2, squeeze=False)[0]
         _draw_scores(axes[-1], self.labels, self.scores)
-        if self.matrix is not None:
-            _draw_matrix(axes[0], self.labels, self.matrix)
+        if matrix is not None:
+            _draw_matrix(axes[0], self.labels, matrix)
         with atomic.replacing(path, "wb") as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # its font has no Chinese; boxes will do
             figure.savefig(file, format="png", dpi=120)

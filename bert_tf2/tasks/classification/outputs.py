@@ -1,5 +1,6 @@
 """The files that a prediction writes; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
+from bert_tf2.configs.choices import ProblemType
 from bert_tf2.io import atomic, files, json_files, run_files
 from bert_tf2.io.spilled import row_ranges
 from bert_tf2.tasks.classification.examples import Examples
@@ -17,11 +19,35 @@ from bert_tf2.tasks.classification.task_description import TaskDescription
 _VALUES_AT_ONCE = 1 << 18  # of probabilities; as text each takes 128 bytes
 
 
+@dataclasses.dataclass(frozen=True)
+class Probabilities:
+    """The probabilities of logits, computed for the rows that are asked for: `probabilities[begin:end]`.
+
+    Attributes:
+      logits: float32 [N, L], in memory or in a file.
+      problem_type: see `metrics.probabilities`.
+    """
+
+    logits: NDArray[np.float32]
+    problem_type: ProblemType
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N, L)`."""
+        return self.logits.shape
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        return metrics.probabilities(self.logits[rows], self.problem_type)
+
+
 def write_predictions(
     folder: str,
     description: TaskDescription,
     examples: Examples,
-    probabilities: NDArray[np.float32],
+    probabilities: NDArray[np.float32] | Probabilities,
     task: GlueTask | None = None,
 ) -> list[str]:
     """Writes all files of a prediction: `test_results.tsv`, `predictions.jsonl`, and GLUE's where there is one.
@@ -50,7 +76,7 @@ def write_predictions(
     return paths
 
 
-def write_test_results(path: str, probabilities: NDArray[np.float32]) -> None:
+def write_test_results(path: str, probabilities: NDArray[np.float32] | Probabilities) -> None:
     """A line for each row: its L probabilities (for regression the value) as float32 prints them, tabs between them."""
     with atomic.replacing(path) as file:
         for begin, end in row_ranges(len(probabilities), probabilities.shape[1], _VALUES_AT_ONCE):
@@ -58,7 +84,10 @@ def write_test_results(path: str, probabilities: NDArray[np.float32]) -> None:
 
 
 def write_prediction_lines(
-    path: str, description: TaskDescription, examples: Examples, probabilities: NDArray[np.float32]
+    path: str,
+    description: TaskDescription,
+    examples: Examples,
+    probabilities: NDArray[np.float32] | Probabilities,
 ) -> None:
     """JSON Lines: what each row is called, and what was predicted for it.
 
@@ -92,9 +121,12 @@ def print_lines(path: str) -> None:
         print(line)
 
 
-def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32]) -> None:
+def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32] | Probabilities) -> None:
     """What GLUE's server takes: a header, then the number of each row, from 0, and its label or value."""
-    predicted = metrics.predictions(probabilities, task.problem_type)
+    parts = row_ranges(len(probabilities), probabilities.shape[1])
+    predicted = np.concatenate(
+        [metrics.predictions(probabilities[begin:end], task.problem_type) for begin, end in parts]
+    )
     cells: Sequence[str]
     if task.value_range:
         cells = [f"{value:.3f}" for value in np.clip(predicted, *task.value_range)]

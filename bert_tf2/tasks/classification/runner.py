@@ -13,11 +13,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2 import metrics
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.io import run_files, spilled
+from bert_tf2.io import run_files
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.modeling.classifier import LABELS, ClassificationModel
 from bert_tf2.modeling.task_model import Batch
@@ -154,25 +153,18 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """The scores of each label."""
         labels, logits = evaluation.details
-        report = LabelReport.of(self.description, labels, self._probabilities(logits))
+        report = LabelReport.of(self.description, labels, outputs.Probabilities(logits, self.description.problem_type))
         if report:
             logger.info("\n%s\n\nWrote %s.", report.text(), ", ".join(report.save(self.config.output_dir)))
 
     def write_predictions(self, encoded: _Rows, found: Floats) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""
         folder, rows = self.config.output_dir, encoded.examples
-        probabilities = self._probabilities(found)
+        probabilities = outputs.Probabilities(found, self.description.problem_type)
         paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task)
         if self.config.text is not None or self.config.predict_file == "-":
             outputs.print_lines(paths[1])
         return f"{len(rows):,} rows", paths
-
-    def _probabilities(self, logits: Floats) -> Floats:
-        """Of logits [N, L]; like these in memory, or where they are many in a file."""
-        found = spilled.empty(logits.shape, np.float32, self.directory)
-        for begin, end in spilled.row_ranges(*logits.shape):
-            found[begin:end] = metrics.probabilities(logits[begin:end], self.description.problem_type)
-        return found
 
 
 def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:

@@ -6,8 +6,8 @@
 
 Tags of other schemes, or with an underscore, are read as BIO and written as they were (`schemes`). Columns stand
 between tabs where a line has a tab, else between blanks. Comments (`# id 1`, `# text = The Empire`)
-before a sentence are not words. All lines are kept as they are, so that a prediction can be written in the same form.
-No TensorFlow.
+before a sentence are not words. All lines are kept as they are, so that a prediction can be written in the same form;
+what is large is in files without names (`spilled`). No TensorFlow.
 
 Shapes: `W` words of a file, `N` its sentences.
 """
@@ -15,7 +15,8 @@ Shapes: `W` words of a file, `N` its sentences.
 import dataclasses
 import itertools
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NoReturn, TypeVar
 
 import numpy as np
@@ -23,8 +24,10 @@ from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import files
+from bert_tf2.io.spilled import SpilledSequence, row_ranges
 from bert_tf2.tasks.tagging import schemes
 from bert_tf2.tasks.tagging.schemes import Scheme, looks_like_tag
+from bert_tf2.tasks.tagging.tag_sequence import TagSequence
 from bert_tf2.tasks.tagging.task_description import OUTSIDE
 
 DOCUMENT = "-DOCSTART-"
@@ -40,6 +43,9 @@ Value = TypeVar("Value")
 _BOM = "\ufeff"
 COMMENTS = ("# ", "#begin document", "#end document")
 """How lines begin that may be comments."""
+
+_SENTENCES_AT_ONCE = 4096
+_WORD, _DOCUMENT = 1, 2  # kinds of lines
 
 _METADATA = re.compile(r"# id |# \S+ = |#(begin|end) document")
 
@@ -83,13 +89,74 @@ class Sentences:
         """Where a word stands, for errors: `train.conll, line 7`."""
         return f"{self.path}, line {self.word_lines[word] + 1}"
 
-    def split(self, values: Sequence[Value]) -> list[Sequence[Value]]:
+    def split(self, values: Sequence[Value]) -> Iterator[Sequence[Value]]:
         """What there is for each word, sentence by sentence."""
-        bounds = self.row_splits.tolist()
-        return [values[begin:end] for begin, end in itertools.pairwise(bounds)]
+        for first, last in row_ranges(len(self), 1, _SENTENCES_AT_ONCE):
+            bounds = self.row_splits[first : last + 1].tolist()
+            part = values[bounds[0] : bounds[-1]]
+            for begin, end in itertools.pairwise(bounds):
+                yield part[begin - bounds[0] : end - bounds[0]]
+
+    def lines_of_words(self) -> Iterator[str]:
+        """The line of each word."""
+        return itertools.compress(self.lines, (kind == _WORD for kind in self._kinds_of_lines()))
+
+    def _kinds_of_lines(self) -> bytes:
+        """A number for each line: `_WORD`, for one of `documents` `_DOCUMENT`, for all others 0."""
+        kinds = np.zeros(len(self.lines), np.uint8)
+        kinds[self.word_lines] = _WORD
+        kinds[np.array(self.documents, np.int64)] = _DOCUMENT
+        return kinds.tobytes()
 
 
-def read(path: str, token_column: int, tag_column: int | None, comments: Comments = "auto") -> Sentences:
+class Collected:
+    """Lines and words of a file, as they are read.
+
+    Args:
+      directory: for what is large; None: the system's directory for temporary files.
+    """
+
+    def __init__(self, directory: str | None) -> None:
+        self._lines, self._words = SpilledSequence[str](directory), SpilledSequence[str](directory)
+        self._word_lines, self._splits = array("q"), array("q", [0])
+
+    def add_line(self, line: str) -> None:
+        """Adds a line, as it is written."""
+        self._lines.extend([line])
+
+    def add_word(self, word: str) -> None:
+        """Adds a word, which stands on the last line, to the sentence."""
+        self._words.extend([word])
+        self._word_lines.append(len(self._lines) - 1)
+
+    @property
+    def in_sentence(self) -> bool:
+        """Whether the sentence has a word."""
+        return self._splits[-1] < len(self._word_lines)
+
+    def end_sentence(self) -> None:
+        """The next word is one of another sentence."""
+        if self.in_sentence:
+            self._splits.append(len(self._word_lines))
+
+    def sentences(self, path: str, documents: Sequence[int] = (), comments: Sequence[int] = ()) -> Sentences:
+        """All of it, without tags."""
+        self.end_sentence()
+        return Sentences(
+            path=path,
+            lines=self._lines,
+            words=self._words,
+            tags=None,
+            word_lines=np.array(self._word_lines, np.int64),
+            row_splits=np.array(self._splits, np.int64),
+            documents=documents,
+            comments=comments,
+        )
+
+
+def read(
+    path: str, token_column: int, tag_column: int | None, comments: Comments = "auto", directory: str | None = None
+) -> Sentences:
     """Reads a file, which may be gzip or Zstandard.
 
     Args:
@@ -97,79 +164,74 @@ def read(path: str, token_column: int, tag_column: int | None, comments: Comment
       token_column: number of the column of the words, from 0; from the end if negative.
       tag_column: of the tags; None: they are not read, and need not be there.
       comments: which lines that begin with `#` are comments.
+      directory: for what is large; None: the system's directory for temporary files.
 
     Raises:
       InputError: it cannot be read, has no words, lines of different numbers of columns, no such column, or a tag that
         is of no scheme.
     """
-    lines = [line.removeprefix(_BOM) if not number else line for number, line in enumerate(files.read_lines(path))]
-    rule = _Comments.of(lines, -1 if tag_column is None else tag_column, comments)
-    words: list[str] = []
-    tags: list[str] = []
-    word_lines: list[int] = []
-    splits = [0]
+    rule = _Comments.of(_lines_of(path), -1 if tag_column is None else tag_column, comments)
+    collected, names, tags = Collected(directory), dict[str, int](), array("i")
     marks: list[tuple[int, int]] = []
     found_comments: list[int] = []
-    columns = 0
-    for number, line in enumerate(lines):
+    columns, first = 0, (0, "")  # of the first word
+    for number, line in enumerate(_lines_of(path)):
+        collected.add_line(line)
         cells = cells_of(line)
         if not any(cells) or cells[0] == DOCUMENT:
-            if splits[-1] < len(words):
-                splits.append(len(words))
+            collected.end_sentence()
             if any(cells):
                 marks.append((number, len(cells)))
             continue
-        if splits[-1] == len(words) and rule.has(line, cells):
+        if not collected.in_sentence and rule.has(line, cells):
             found_comments.append(number)
             continue
         if not columns:
-            columns = len(cells)
+            columns, first = len(cells), (number, line)
             _check_columns(path, number, columns, token_column, tag_column)
         elif len(cells) != columns:
-            _refuse_ragged(path, (number, cells), (word_lines[0], columns), lines)
-        words.append(cells[token_column])
-        word_lines.append(number)
+            _refuse_ragged(path, (number, line), first)
+        collected.add_word(cells[token_column])
         if tag_column is not None:
             tag = cells[tag_column]
-            if not schemes.is_tag(tag):
+            if tag not in names and not schemes.is_tag(tag):
                 _refuse_tag(path, number, tag)
-            tags.append(tag)
-    if not words:
+            tags.append(names.setdefault(tag, len(names)))
+    if not columns:
         raise InputError(f"{path} has no words; expected {ONE_WORD_A_LINE}.")
-    if splits[-1] < len(words):
-        splits.append(len(words))
-    scheme = schemes.BIO
-    if tag_column is not None:
-        of_sentences = schemes.split(tags, splits)
-        scheme = schemes.find(of_sentences, path)
-        if scheme != schemes.BIO or any(tag[1:2] == "_" for tag in set(tags)):
-            tags = [tag for sentence in of_sentences for tag in schemes.to_bio(sentence, scheme)]
-    return Sentences(
-        path=path,
-        lines=lines,
-        words=words,
-        tags=None if tag_column is None else tags,
-        word_lines=np.array(word_lines, np.int64),
-        row_splits=np.array(splits, np.int64),
-        documents=[number for number, count in marks if count == columns],
-        comments=found_comments,
-        scheme=scheme,
-    )
+    documents = [number for number, count in marks if count == columns]
+    sentences = collected.sentences(path, documents, found_comments)
+    return sentences if tag_column is None else _tagged(sentences, TagSequence(list(names), np.array(tags, np.int32)))
+
+
+def _lines_of(path: str) -> Iterator[str]:
+    for number, line in enumerate(files.read_lines(path)):
+        yield line if number else line.removeprefix(_BOM)
+
+
+def _tagged(sentences: Sentences, tags: TagSequence) -> Sentences:
+    """A file with its tags, which may be of another scheme."""
+    scheme = schemes.find(sentences.split(tags), sentences.path)
+    if scheme != schemes.BIO or any(tag[1:2] == "_" for tag in tags.different):
+        parts = (schemes.to_bio(sentence, scheme) for sentence in sentences.split(tags))
+        tags = TagSequence.of(itertools.chain.from_iterable(parts))
+    return dataclasses.replace(sentences, tags=tags, scheme=scheme)
 
 
 def scheme_of_column(sentences: Sentences, tag_column: int, token_column: int) -> Scheme | None:
     """The scheme of the tags in a column of a file that was read without; None where it does not hold tags."""
-    tags = []
-    for number in sentences.word_lines.tolist():
-        cells = cells_of(sentences.lines[number])
+    names, tags = dict[str, int](), array("i")
+    for line in sentences.lines_of_words():
+        cells = cells_of(line)
         if not -len(cells) <= tag_column < len(cells) or tag_column % len(cells) == token_column % len(cells):
             return None
-        tags.append(cells[tag_column])
-        if not schemes.is_tag(tags[-1]):
+        tag = cells[tag_column]
+        if tag not in names and not schemes.is_tag(tag):
             return None
-    if set(tags) <= {OUTSIDE}:
+        tags.append(names.setdefault(tag, len(names)))
+    if set(names) <= {OUTSIDE}:
         return None
-    return schemes.find(sentences.split(tags), sentences.path)
+    return schemes.find(sentences.split(TagSequence(list(names), np.array(tags, np.int32))), sentences.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +251,7 @@ class _Comments:
     wanted: Comments
 
     @classmethod
-    def of(cls, lines: Sequence[str], tag_column: int, wanted: Comments) -> "_Comments":
+    def of(cls, lines: Iterable[str], tag_column: int, wanted: Comments) -> "_Comments":
         """Of a file, from its first line with a word that does not begin with `#`."""
         for line in lines:
             if not line.startswith(COMMENTS) and any(cells := cells_of(line)) and cells[0] != DOCUMENT:
@@ -218,7 +280,7 @@ def cells_of(line: str) -> list[str]:
     return [cell for cell in line.split(" ") if cell]
 
 
-def with_tags(sentences: Sentences, tags: Sequence[str]) -> list[str]:
+def with_tags(sentences: Sentences, tags: Iterable[str]) -> Iterator[str]:
     """The lines of a file with one more column, the last: a tag for each word, O for `-DOCSTART-`.
 
     So a file with tags has the true and the predicted one side by side, as `conlleval` wants them. Blank lines, and
@@ -228,12 +290,12 @@ def with_tags(sentences: Sentences, tags: Sequence[str]) -> list[str]:
       sentences: the file.
       tags: W of them, as they are to be written.
     """
-    lines = list(sentences.lines)
-    for number in sentences.documents:
-        lines[number] = _with_cell(lines[number], OUTSIDE)
-    for number, tag in zip(sentences.word_lines.tolist(), tags, strict=True):
-        lines[number] = _with_cell(lines[number], tag)
-    return lines
+    remaining = iter(tags)
+    for kind, line in zip(sentences._kinds_of_lines(), sentences.lines, strict=True):
+        if kind == _WORD:
+            yield _with_cell(line, next(remaining))
+        else:
+            yield _with_cell(line, OUTSIDE) if kind == _DOCUMENT else line
 
 
 def _with_cell(line: str, cell: str) -> str:
@@ -256,16 +318,15 @@ def _check_columns(path: str, number: int, columns: int, token_column: int, tag_
         )
 
 
-def _refuse_ragged(
-    path: str, found: tuple[int, Sequence[str]], first: tuple[int, int], lines: Sequence[str]
-) -> NoReturn:
-    number, cells = found
+def _refuse_ragged(path: str, found: tuple[int, str], first: tuple[int, str]) -> NoReturn:
+    """Refuses a line of other columns than the first one; of both the number, from 0, and the text."""
+    number, cells = found[0], cells_of(found[1])
     advice = "Words with blanks in them need tabs between the columns."
-    if not any("\t" in lines[line] for line in (number, first[0])) and not looks_like_tag(cells[-1]):
+    if not any("\t" in line for _, line in (found, first)) and not looks_like_tag(cells[-1]):
         advice = f"If these are plain sentences: expected {ONE_WORD_A_LINE}. {advice}"
     raise InputError(
-        f"{path}, line {number + 1} has {_columns(len(cells))}, but line {first[0] + 1} has {first[1]}; expected the "
-        f"same number for every word. {advice}"
+        f"{path}, line {number + 1} has {_columns(len(cells))}, but line {first[0] + 1} has "
+        f"{len(cells_of(first[1]))}; expected the same number for every word. {advice}"
     )
 
 

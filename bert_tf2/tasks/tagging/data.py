@@ -9,6 +9,7 @@ from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
 from bert_tf2.errors import InputError
+from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.tasks.finetuning.description import Split, file_of
 from bert_tf2.tasks.tagging import conll, plain_text, schemes, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
@@ -83,15 +84,16 @@ def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences
 
 def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig) -> Sentences:
     column, comments = fields["token_column"], cast(conll.Comments, config.comments)
+    directory = directory_for_spilling(config.output_dir)
     is_text = split == "test" and config.predict_format == "text"
     if split == "test" and not config.predict_format and config.token_column is None and _is_txt(path):
         is_text = plain_text.looks_like_text(path, column)
         if is_text:
             logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
     if is_text:
-        sentences = plain_text.read(path)
+        sentences = plain_text.read(path, directory)
     else:
-        sentences = conll.read(path, column, None if split == "test" else fields["tag_column"], comments)
+        sentences = conll.read(path, column, None if split == "test" else fields["tag_column"], comments, directory)
         if split == "test" and config.token_column is None and config.predict_format is None:
             plain_text.check(sentences, column)
     if sentences.comments:

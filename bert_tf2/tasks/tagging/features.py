@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
@@ -20,6 +21,7 @@ from bert_tf2.tokenization.fast_wordpiece import Ragged
 from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, ranges
 
 _WORDS_AT_ONCE = 1 << 16
+_PIECES_AT_ONCE = 1 << 20
 _NO_WORD = -1
 
 
@@ -31,7 +33,7 @@ class Features:
       row_splits: int64 [M + 1]; the pieces of window `i` are `row_splits[i]` to `row_splits[i + 1]`.
       input_ids: int32 [T], special pieces included.
       words: int64 [T], at the first piece of each word the word where the window decides it, else -1. Each word that
-        has pieces is there exactly once.
+        has pieces is there exactly once. Where they are many, this and `input_ids` are in files.
       sentences: N, how many there are.
       divided: how many of them became several windows.
       longest: pieces of the longest sentence.
@@ -64,13 +66,18 @@ class Features:
         found[is_there] = self.words[(starts[:, None] + positions)[is_there]]
         return found
 
-    def tag_ids(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    def tag_ids(self, labels: NDArray[np.int32], directory: str | None = None) -> NDArray[np.int32]:
         """1 + the label of the word that stands there in `words`, 0 elsewhere: int32 [T].
 
         Args:
           labels: int [W].
+          directory: for a file, where they are many; None: the system's directory for temporary files.
         """
-        return np.where(self.words == _NO_WORD, 0, labels[self.words] + 1).astype(np.int32)
+        found = spilled.SpilledArray((), np.int32, directory)
+        for begin, end in spilled.row_ranges(len(self.words), 1):
+            words = self.words[begin:end]
+            found.append(np.where(words == _NO_WORD, 0, labels[words] + 1))
+        return found.finish()
 
     def summary(self, description: TaggingDescription) -> str:
         """How sentences became windows, as a sentence or more."""
@@ -88,64 +95,76 @@ class Features:
         return text
 
 
-def featurize(sentences: Sentences, tokenizer: Tokenizer, description: TaggingDescription) -> Features:
+def featurize(
+    sentences: Sentences, tokenizer: Tokenizer, description: TaggingDescription, directory: str | None = None
+) -> Features:
     """Tokenizes the words of a file, each by itself, and divides its sentences into windows.
 
     Args:
       sentences: the file.
       tokenizer: of the model.
       description: for the length of windows and their context.
+      directory: for what is large; None: the system's directory for temporary files.
     """
-    whole = _tokenize(sentences, tokenizer)
+    whole = _tokenize(sentences, tokenizer, directory)
     counts = np.diff(whole.row_splits)
     pieces = np.minimum(counts, description.room)
-    kept = whole.values[ranges(whole.row_splits[:-1], pieces)]
     windows = divide(pieces, sentences.row_splits, description.room, description.context)
-    places = np.concatenate([[0], np.cumsum(counts)])
     return Features(
-        **_join(kept, pieces, windows, tokenizer.vocab[CLS], tokenizer.vocab[SEP]),
+        **_join(whole, pieces, windows, (tokenizer.vocab[CLS], tokenizer.vocab[SEP]), directory),
         sentences=len(sentences),
         divided=windows.divided,
-        longest=int(np.diff(places[sentences.row_splits]).max()),
+        longest=int(np.diff(whole.row_splits[sentences.row_splits]).max()),
         cut=int((counts > pieces).sum()),
         without_pieces=int((counts == 0).sum()),
     )
 
 
-def _tokenize(sentences: Sentences, tokenizer: Tokenizer) -> Ragged:
+def _tokenize(sentences: Sentences, tokenizer: Tokenizer, directory: str | None) -> Ragged:
     """The pieces of each word."""
     words = sentences.words
-    parts = []
+    values, counts = spilled.SpilledArray((), np.int32, directory), [np.zeros(1, np.int64)]
     with Progress(f"Tokenizing {sentences.path}", len(words), unit="word") as progress:
         for begin in range(0, len(words), _WORDS_AT_ONCE):
-            parts.append(tokenizer.encode_batch(words[begin : begin + _WORDS_AT_ONCE]))
-            progress.update(len(parts[-1].row_splits) - 1)
-    counts = np.concatenate([[0], *(np.diff(part.row_splits) for part in parts)])
-    return Ragged(np.concatenate([part.values for part in parts]), np.cumsum(counts))
+            part = tokenizer.encode_batch(words[begin : begin + _WORDS_AT_ONCE])
+            values.append(part.values)
+            counts.append(np.diff(part.row_splits))
+            progress.update(len(counts[-1]))
+    return Ragged(values.finish(), np.cumsum(np.concatenate(counts)))
 
 
-def _join(values: NDArray[np.int32], pieces: Ints, windows: Windows, cls: int, sep: int) -> dict[str, NDArray[Any]]:
+def _join(
+    whole: Ragged, pieces: Ints, windows: Windows, special: tuple[int, int], directory: str | None
+) -> dict[str, NDArray[Any]]:
     """`[CLS] pieces [SEP]` for each window: `row_splits`, `input_ids` and `words` of `Features`.
 
     Args:
-      values: the pieces of all words.
-      pieces: int [W], how many of them each word has.
+      whole: the pieces of all words.
+      pieces: int [W], how many of them are taken, the first ones of each word.
       windows: M of them.
-      cls: id of `[CLS]`.
-      sep: id of `[SEP]`.
+      special: ids of `[CLS]` and `[SEP]`.
+      directory: see `featurize`.
     """
     places = np.concatenate([[0], np.cumsum(pieces)])  # [W + 1]
     sizes = places[windows.end] - places[windows.first]  # [M]
+    input_ids = spilled.SpilledArray((), np.int32, directory)
+    words = spilled.SpilledArray((), np.int64, directory)
+    for begin, end in spilled.row_ranges(len(sizes), int(sizes.max(initial=1)), _PIECES_AT_ONCE):
+        part = slice(begin, end)
+        first, last = int(windows.first[begin]), int(windows.end[part].max())
+        # Of each piece in these windows, its place among all that are taken, and its word.
+        sources = ranges(places[windows.first[part]], sizes[part])
+        word_of = np.repeat(np.arange(first, last), pieces[first:last])[sources - places[first]]
+        within = sources - places[word_of]
+        is_decided = windows.deciding(word_of) == np.repeat(np.arange(begin, end), sizes[part])
+        splits = np.concatenate([[0], np.cumsum(sizes[part] + SPECIAL_IN_TEXT)])
+        targets = ranges(splits[:-1] + 1, sizes[part])
+        ids = np.full(splits[-1], special[1], np.int32)
+        ids[splits[:-1]] = special[0]
+        ids[targets] = whole.values[whole.row_splits[word_of] + within]
+        input_ids.append(ids)
+        decided = np.full(splits[-1], _NO_WORD, np.int64)
+        decided[targets] = np.where((within == 0) & is_decided, word_of, _NO_WORD)
+        words.append(decided)
     row_splits = np.concatenate([[0], np.cumsum(sizes + SPECIAL_IN_TEXT)])
-    sources = ranges(places[windows.first], sizes)  # of each piece in a window, its place in `values`
-    targets = ranges(row_splits[:-1] + 1, sizes)
-    input_ids = np.full(row_splits[-1], sep, np.int32)
-    input_ids[row_splits[:-1]] = cls
-    input_ids[targets] = values[sources]
-
-    word_of = np.repeat(np.arange(len(pieces)), pieces)[sources]  # of each piece in a window
-    is_first = sources == places[word_of]
-    is_decided = windows.deciding(word_of) == np.repeat(np.arange(len(sizes)), sizes)
-    words = np.full(row_splits[-1], _NO_WORD, np.int64)
-    words[targets] = np.where(is_first & is_decided, word_of, _NO_WORD)
-    return {"row_splits": row_splits, "input_ids": input_ids, "words": words}
+    return {"row_splits": row_splits, "input_ids": input_ids.finish(), "words": words.finish()}

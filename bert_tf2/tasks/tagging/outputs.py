@@ -3,19 +3,22 @@
 Shapes: `W` words.
 """
 
+import itertools
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, run_files, spilled
 from bert_tf2.tasks.tagging import conll, schemes
 from bert_tf2.tasks.tagging.conll import Sentences
+
+_VALUES_AT_ONCE = 1 << 16  # of probabilities; as text each takes 128 bytes
 
 
 def write_predictions(
@@ -32,22 +35,31 @@ def write_predictions(
     Returns:
       The paths.
     """
-    written = [tag for sentence in sentences.split(tags) for tag in schemes.from_bio(sentence, sentences.scheme)]
-    if len(written) != len(tags):
-        raise ValueError(f"{len(tags)} tags for {len(written)} words; one list is shorter.")
+    if len(tags) != len(sentences.words):
+        raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; one list is shorter.")
+
+    def written() -> Iterator[list[str]]:
+        return (schemes.from_bio(sentence, sentences.scheme) for sentence in sentences.split(tags))
+
     paths = [os.path.join(folder, run_files.TAGGED), os.path.join(folder, run_files.PREDICTION_LINES)]
     with atomic.replacing(paths[0]) as file:
-        file.writelines(f"{line}\n" for line in conll.with_tags(sentences, written))
+        lines = conll.with_tags(sentences, itertools.chain.from_iterable(written()))
+        file.writelines(f"{line}\n" for line in lines)
     # As float32 prints itself: 0.1, not 0.10000000149011612.
-    values = probabilities.astype(str).astype(float).tolist()
-    parts = zip(*map(sentences.split, (sentences.words, tags, written, values)), strict=True)
+    values: Any = spilled.empty(probabilities.shape, np.float64, folder)
+    for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
+        values[begin:end] = probabilities[begin:end].astype(str).astype(float)
+    sure_of = (np.asarray(part).tolist() for part in sentences.split(values))
+    parts = zip(sentences.split(sentences.words), sentences.split(tags), written(), sure_of, strict=True)
     with atomic.replacing(paths[1]) as file:
-        for number, (words, found, as_written, sure) in enumerate(parts):
-            begin = sentences.row_splits[number]
-            line = {"line": int(sentences.word_lines[begin]) + 1, **describe(words, found, sure), "tags": as_written}
+        for number, (of_sentence, found, as_written, sure) in enumerate(parts):
+            begin = int(sentences.row_splits[number])
+            described = describe(of_sentence, found, sure)
+            line = {"line": int(sentences.word_lines[begin]) + 1, **described, "tags": as_written}
             if sentences.texts is not None and sentences.offsets is not None:
                 line["line"] = sentences.text_lines[number]
-                _add_text(line, sentences.texts[number], sentences.offsets[begin:].tolist())
+                offsets = sentences.offsets[begin : begin + len(of_sentence)].tolist()
+                _add_text(line, sentences.texts[number], offsets)
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return paths
 

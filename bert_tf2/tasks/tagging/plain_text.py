@@ -1,7 +1,9 @@
 """Plain sentences: what tells them from columns, and their words. No TensorFlow."""
 
+import dataclasses
 import itertools
 import re
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import files
-from bert_tf2.tasks.tagging.conll import COMMENTS, DOCUMENT, ONE_WORD_A_LINE, Sentences, cells_of
+from bert_tf2.io.spilled import SpilledSequence
+from bert_tf2.tasks.tagging.conll import COMMENTS, DOCUMENT, ONE_WORD_A_LINE, Collected, Sentences, cells_of
 from bert_tf2.tasks.tagging.schemes import looks_like_tag
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
@@ -96,49 +99,40 @@ def looks_like_text(path: str, token_column: int) -> bool:
     return -most_common <= token_column < most_common and _reason(rows, token_column) is not None
 
 
-def read(path: str) -> Sentences:
+def read(path: str, directory: str | None = None) -> Sentences:
     """Reads plain sentences, one a line, as words to be tagged.
 
     Words are those of the original's `BasicTokenizer` for cased text: between white space, punctuation and Chinese
     characters each a word. `lines` are made of them: a word a line, a blank line behind each sentence.
 
+    Args:
+      path: the file.
+      directory: for what is large; None: the system's directory for temporary files.
+
     Raises:
       InputError: the file cannot be read, or has no words.
     """
     tokenizer = BasicTokenizer(do_lower_case=False)
-    words: list[str] = []
-    lines: list[str] = []
-    word_lines: list[int] = []
-    offsets: list[tuple[int, int]] = []
-    texts: list[str] = []
-    numbers: list[int] = []
-    splits = [0]
+    collected = Collected(directory)
+    texts = SpilledSequence[str](directory)
+    offsets, numbers = array("q"), array("q")
     for number, line in enumerate(files.read_lines(path), 1):
         text = line.removeprefix("\ufeff").removesuffix("\r") if number == 1 else line.removesuffix("\r")
         found = tokenizer.tokenize(text)
         if not found:
             continue
-        offsets += _offsets(text, found)
-        word_lines += range(len(lines), len(lines) + len(found))
-        words += found
-        lines += [*found, ""]
-        texts.append(text)
+        for word in found:
+            collected.add_line(word)
+            collected.add_word(word)
+        collected.add_line("")
+        collected.end_sentence()
+        offsets.extend(itertools.chain.from_iterable(_offsets(text, found)))
+        texts.extend([text])
         numbers.append(number)
-        splits.append(len(words))
-    if not words:
+    if not numbers:
         raise InputError(f"{path} has no words; expected a sentence on each line.")
-    return Sentences(
-        path=path,
-        lines=lines,
-        words=words,
-        tags=None,
-        word_lines=np.array(word_lines, np.int64),
-        row_splits=np.array(splits, np.int64),
-        documents=[],
-        texts=texts,
-        text_lines=numbers,
-        offsets=np.array(offsets, np.int64),
-    )
+    places = np.array(offsets, np.int64).reshape(-1, 2)
+    return dataclasses.replace(collected.sentences(path), texts=texts, text_lines=numbers, offsets=places)
 
 
 def _offsets(text: str, words: Sequence[str]) -> list[tuple[int, int]]:

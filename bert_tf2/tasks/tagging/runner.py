@@ -23,6 +23,7 @@ from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.data import Data, open_data
 from bert_tf2.tasks.tagging.features import Features, featurize
 from bert_tf2.tasks.tagging.scores import Scores
+from bert_tf2.tasks.tagging.tag_sequence import TagSequence
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, TaggingDescription
 
 __all__ = ["TaggingConfig", "TaggingTask", "run"]
@@ -54,7 +55,7 @@ class _Found(NamedTuple):
       losses: of the true tags, float32 [W].
     """
 
-    tags: list[str]
+    tags: TagSequence
     probabilities: NDArray[np.float32]
     losses: NDArray[np.float32]
 
@@ -77,11 +78,11 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         """Sentences as windows."""
         sentences = self.data.files[split]
         labels = tags.encode(sentences, self.description.labels)
-        features = featurize(sentences, self.tokenizer, self.description)
+        features = featurize(sentences, self.tokenizer, self.description, self.directory)
         logger.info("%s: %s", sentences.path, features.summary(self.description))
         arrays = ExampleArrays(
             row_splits=features.row_splits,
-            tokens={"input_ids": features.input_ids, TAGS: features.tag_ids(labels)},
+            tokens={"input_ids": features.input_ids, TAGS: features.tag_ids(labels, self.directory)},
             columns={},
             max_length=self.description.max_seq_length,
         )
@@ -117,7 +118,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
             labels[words] = found[_LABELS][is_decided]
             probabilities[words] = found[_PROBABILITIES][is_decided]
             losses[words] = found[_LOSSES][is_decided]
-        return _Found([names[label] for label in labels.tolist()], probabilities, losses)
+        return _Found(TagSequence(names, labels), probabilities, losses)
 
     def result_names(self) -> tuple[str, ...]:
         """See `Scores.results`."""

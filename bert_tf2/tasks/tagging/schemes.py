@@ -9,7 +9,6 @@ Between prefix and type stands a hyphen, or an underscore (`B_LOC`). Models know
 """
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -145,8 +144,3 @@ def _of_spans(tags: Sequence[str], name: Name) -> list[str]:
         found[span.begin : span.end + 1] = [f"{prefix}{kind}" for prefix in prefixes[name]]
         last_kind, last_end = kind, span.end
     return found
-
-
-def split(tags: Sequence[str], row_splits: Sequence[int]) -> list[Sequence[str]]:
-    """The tags of each sentence."""
-    return [tags[begin:end] for begin, end in itertools.pairwise(row_splits)]

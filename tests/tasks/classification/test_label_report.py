@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from bert_tf2.metrics.classification import Score
 from bert_tf2.tasks.classification.label_report import LabelReport
+from bert_tf2.tasks.classification.outputs import Probabilities
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 THREE = TaskDescription("a", "single_label", ("bad", "fair", "very good"))
@@ -93,6 +95,7 @@ def test_several_labels_a_row(tmp_path: Path) -> None:
     found = LabelReport.of(task, np.array([[1, 0], [1, 1]]), np.float32([[0.4, 0.9], [0.1, 0.6]]))
     assert found is not None
     assert found.matrix is None
+    assert found.confusions is None
     assert found.scores == [Score(1.0, 0.5, pytest.approx(2 / 3), 2), Score(0.5, 1.0, pytest.approx(2 / 3), 1)]
     assert found.text() == (
         "label  precision  recall      F1  rows\n"
@@ -102,6 +105,34 @@ def test_several_labels_a_row(tmp_path: Path) -> None:
     paths = found.save(str(tmp_path))
     assert len(paths) == 2
     assert json.loads(Path(paths[0]).read_text())["confusion_matrix"] is None
+
+
+def test_very_many_labels_take_no_square(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Ten thousand labels would be a hundred million numbers."""
+    count = 10_000
+    task = TaskDescription("a", "single_label", tuple(map(str, range(count))))
+    logits = np.zeros((4, count), np.float32)
+    logits[range(4), [7, 7, 9, 9999]] = 9
+    report(THREE, LABELS, PREDICTED)  # imports scikit-learn
+    tracemalloc.start()
+    found = LabelReport.of(task, np.array([8, 8, 9, 0]), Probabilities(logits, "single_label"))
+    assert found is not None
+    with caplog.at_level(logging.INFO):
+        paths = found.save(str(tmp_path))
+    text = found.text()
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert [Path(path).name for path in paths] == ["label_report.json"]
+    assert caplog.messages == [f"{tmp_path}/label_report.png was not drawn: there are more than 200 labels."]
+    content = json.loads(Path(paths[0]).read_text())
+    assert content["confusion_matrix"] is None
+    assert content["confusions"] == {"true": [0, 8, 9], "predicted": [9999, 7, 9], "rows": [1, 2, 1]}
+    assert len(content["per_label"]) == count
+    scores, confused = text.split("\n\n")
+    assert scores.splitlines()[1].split() == ["0", "0.0000", "0.0000", "0.0000", "1"]
+    assert scores.endswith("\n(200 of 10,000 labels, those of most rows; label_report.json has all)")
+    assert len(scores.splitlines()) == 202
+    assert [line.split() for line in confused.splitlines()[1:]] == [["8", "7", "2"], ["0", "9999", "1"]]
 
 
 def test_regression_has_no_labels() -> None:

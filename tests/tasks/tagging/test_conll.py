@@ -1,6 +1,7 @@
 """CoNLL-style files: what is read, what is refused, and that a prediction has the form of its input."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import spilled
 from bert_tf2.tasks.tagging import conll
 from bert_tf2.tasks.tagging.schemes import Scheme
 
@@ -58,7 +60,7 @@ def test_forms(tmp_path: Path, content: str, columns: tuple[int, int], words: li
 def test_documents_divide_sentences_and_are_no_words(tmp_path: Path) -> None:
     found = read(tmp_path, "-DOCSTART- -X- O\n\na NN O\n-DOCSTART- (2)\nb NN B-x\n-DOCSTART- -X- O\n")
     assert sentences_of(found) == [["a"], ["b"]]
-    assert conll.with_tags(found, ["B-y", "I-y"]) == [
+    assert list(conll.with_tags(found, ["B-y", "I-y"])) == [
         "-DOCSTART- -X- O O",
         "",
         "a NN O B-y",
@@ -86,7 +88,7 @@ def test_comments_of_public_files(name: str, words: list[str], tags: list[str], 
     assert found.tags is None or found.tags == tags * len(found)
     comments = [index for index, line in enumerate(found.lines) if line.startswith("#")]
     assert found.comments == comments
-    predicted = conll.with_tags(found, ["O"] * len(found.words))
+    predicted = list(conll.with_tags(found, ["O"] * len(found.words)))
     assert [predicted[index] for index in comments] == [found.lines[index] for index in comments]
 
 
@@ -119,7 +121,26 @@ def test_without_tags(tmp_path: Path) -> None:
     found = read(tmp_path, "a\nb\n\nc\n", tag_column=None)
     assert sentences_of(found) == [["a", "b"], ["c"]]
     assert found.tags is None
-    assert conll.with_tags(found, ["O", "B-x", "O"]) == ["a O", "b B-x", "", "c O"]
+    assert list(conll.with_tags(found, ["O", "B-x", "O"])) == ["a O", "b B-x", "", "c O"]
+
+
+@pytest.mark.parametrize("tag_column", [-1, None])
+def test_large_files_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag_column: int | None
+) -> None:
+    """Lines and words are in files beyond a size; what is left are some numbers for each word."""
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 100_000)
+    path = tmp_path / "a.conll"
+    path.write_text("".join(f"{'word' * 20}{number}\tB-{'name' * 20}\n\n" for number in range(20_000)))
+    tracemalloc.start()
+    found = conll.read(str(path), 0, tag_column, directory=str(tmp_path))
+    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert before < path.stat().st_size / 4
+    assert list(tmp_path.iterdir()) == [path]  # the files have no names
+    assert (len(found), len(found.words), len(found.lines)) == (20_000, 20_000, 40_000)
+    assert found.words[12_345] == f"{'word' * 20}12345"
+    assert list(conll.with_tags(found, ["O"] * 20_000))[-2:] == [f"{found.lines[39_998]}\tO", ""]
 
 
 def test_packed(tmp_path: Path) -> None:
@@ -217,7 +238,7 @@ def test_a_prediction_has_the_form_of_its_input(
     found = conll.read(str(path), 0, -1)
     predicted = [["B-new", "I-new", "O"][index % 3] for index in range(len(found.words))]
     path.write_bytes("".join(f"{line}\n" for line in conll.with_tags(found, predicted)).encode())
-    assert len(conll.with_tags(found, predicted)) == len(lines)
+    assert len(list(conll.with_tags(found, predicted))) == len(lines)
     for line, new in zip(lines, conll.with_tags(found, predicted), strict=True):
         assert new.startswith(line.removesuffix("\r").rstrip(" ") if line.strip() else line)
     again, before = conll.read(str(path), 0, -1), conll.read(str(path), 0, -2)

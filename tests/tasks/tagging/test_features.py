@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bert_tf2.tasks.tagging import features as features_module
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.features import Features, featurize
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
@@ -109,6 +110,11 @@ def test_every_word_with_pieces_is_decided_exactly_once(
     starts, ends = features.row_splits[:-1], features.row_splits[1:] - 1
     assert (features.input_ids[starts] == tokenizer.vocab["[CLS]"]).all()
     assert (features.input_ids[ends] == tokenizer.vocab["[SEP]"]).all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features_module, "_PIECES_AT_ONCE", 20)
+        by_parts = make(tokenizer, sentences, max_seq_length, context)
+    for name in ("row_splits", "input_ids", "words"):
+        np.testing.assert_array_equal(getattr(by_parts, name), getattr(features, name))
     # Filled up, they are the same windows.
     rows_of = features.words_of(np.arange(len(features)), max_seq_length)
     np.testing.assert_array_equal(rows_of[np.arange(max_seq_length) < lengths[:, None]], features.words)
