@@ -4,6 +4,7 @@ Tokens are ids and texts are ranges of one array here, so that a corpus takes 4 
 37 bytes and 6 a masked position.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Vocabulary:
       cls_id: id of `[CLS]`.
       sep_id: id of `[SEP]`.
       mask_id: id of `[MASK]`.
+      shift: an id of at least this is that of a token which continues a word, higher by this much; such ids are not
+        written. 0: there are none.
     """
 
     word_ids: NDArray[np.int32]
@@ -67,6 +70,7 @@ class Vocabulary:
     cls_id: int
     sep_id: int
     mask_id: int
+    shift: int = 0
 
     @classmethod
     def of(cls, vocab: Mapping[str, int], is_continuation: NDArray[np.bool_] | None = None) -> Self:
@@ -81,6 +85,12 @@ class Vocabulary:
             is_continuation[[number for piece, number in vocab.items() if piece.startswith("##")]] = True
         word_ids = np.fromiter(vocab.values(), np.int32, len(vocab))
         return cls(word_ids, is_continuation, vocab[CLS], vocab[SEP], vocab[MASK])
+
+    def with_marks(self) -> Self:
+        """With as many ids more, for the same pieces where they continue a word, see `chinese_words`."""
+        marked = np.ones_like(self.is_continuation)
+        is_continuation = np.concatenate([self.is_continuation, marked])
+        return dataclasses.replace(self, is_continuation=is_continuation, shift=marked.size)
 
     def check(self, corpus: Corpus) -> None:
         """Raises ValueError for a corpus with ids that the vocabulary does not have."""
@@ -159,6 +169,11 @@ class InstanceArrays:
             int(self.vocabulary.sep_id),
             rows,
         )
+        if shift := self.vocabulary.shift:
+            for name in ("input_ids", "masked_lm_ids"):
+                if name in schema.places:
+                    ids = rows[:, schema.places[name]]
+                    ids[ids >= shift] -= shift
         return rows
 
 

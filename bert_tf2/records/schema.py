@@ -194,7 +194,9 @@ def pretraining(
         features += [Feature(positions, **predictions), Feature(ids, **predictions)]
         features.append(Feature(weights, kind="float", **predictions))
     if next_sentence:
-        advice = "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp."
+        advice = (
+            "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp and --line_by_line."
+        )
         features.append(Feature(NEXT_SENTENCE, (1,), without=advice))
     advice = "The records are masked already: give --masking=static, or make them again with --masking=dynamic."
     return Schema("pre-training", tuple(features), () if masked else ((MASKED_LM[0], advice),))

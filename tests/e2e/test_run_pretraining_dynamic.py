@@ -108,7 +108,7 @@ def test_defaults_change_nothing(made: Path) -> None:
 def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     values = options(made, tmp_path, **SENTENCES, do_train=True, do_eval=True, do_whole_word_mask=True)
     shown = scripts.call("run_pretraining.py", **values)
-    assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss"]
+    assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss", "perplexity"]
     assert "next_sentence" not in shown
 
     before, after = weights(tmp_path, 0), weights(tmp_path, 12)
@@ -122,7 +122,7 @@ def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Pat
 
 def test_pairs_without_masks(made: Path, tmp_path: Path) -> None:
     results = run(made, tmp_path, **DYNAMIC, do_train=True, do_eval=True)
-    assert evaluation_lines(tmp_path)[-2:] == ["next_sentence_accuracy", "next_sentence_loss"]
+    assert evaluation_lines(tmp_path)[-3:] == ["next_sentence_accuracy", "next_sentence_loss", "perplexity"]
     assert results is not None
     # The same records as without dynamic masking, and not the same masks.
     assert run(made, tmp_path, do_eval=True) != results
@@ -132,7 +132,7 @@ def test_pairs_without_masks(made: Path, tmp_path: Path) -> None:
 def test_masked_records_without_the_next_sentence_task(made: Path, tmp_path: Path, records_file: str) -> None:
     results = run(made, tmp_path, input_file=records_file, use_nsp=False, do_train=True, do_eval=True)
     assert results is not None
-    assert results.keys() == {"global_step", "loss", "masked_lm_loss", "masked_lm_accuracy"}
+    assert results.keys() == {"global_step", "loss", "masked_lm_loss", "masked_lm_accuracy", "perplexity"}
     assert results["loss"] == pytest.approx(results["masked_lm_loss"], rel=0.05)
 
 

@@ -16,6 +16,7 @@ from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import dynamic_masking, record_batches, sequence_packing
 from bert_tf2.io import files
+from bert_tf2.pretraining_data.chinese_words import chinese_pieces
 from bert_tf2.pretraining_data.fast_instances import Vocabulary
 from bert_tf2.records import reader
 from bert_tf2.records.shuffled import RecordSource
@@ -25,6 +26,7 @@ from bert_tf2.tokenization.auto import VocabularyFile, check_vocab_size
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES_COUNTED = 64 * 10**6
+_CHINESE_SHARE = 0.25  # of the pieces of a vocabulary; a third of those of Google's Chinese one
 _FRAME = 16  # bytes around a record in a file
 
 
@@ -38,6 +40,7 @@ class PretrainingData:
       vocabulary: for dynamic masking, else None.
       source: reads the files.
       fixed_shapes: whether all batches have `max_seq_length` columns; else columns of padding alone are cut off.
+      eval_paths: record files to evaluate on; if there are none, `paths`.
     """
 
     config: PretrainingConfig
@@ -45,6 +48,7 @@ class PretrainingData:
     vocabulary: Vocabulary | None
     fixed_shapes: bool
     source: RecordSource = dataclasses.field(default_factory=RecordSource)
+    eval_paths: list[str] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def schema(self) -> records.Schema:
@@ -85,7 +89,8 @@ class PretrainingData:
     def evaluation(self, steps: int | None, share: record_batches.Share) -> tf.data.Dataset:
         """See `record_batches.evaluation`; the masks are the same each time."""
         size = self.config.eval_batch_size
-        dataset = record_batches.evaluation(self.paths, self.schema.parse, size, steps, share, self.source)
+        paths = self.eval_paths or self.paths
+        dataset = record_batches.evaluation(paths, self.schema.parse, size, steps, share, self.source)
         return self._prepared(dataset, size, dynamic_masking.EVALUATION_SEED, 0, share)
 
     def _prepared(
@@ -110,11 +115,25 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabu
         return None
     tokenizer = file.tokenizer(do_lower_case=False)
     check_vocab_size(file.path, tokenizer.is_continuation.size, bert_config.vocab_size)
+    if config.do_whole_word_mask and chinese_pieces(tokenizer.vocab).mean() > _CHINESE_SHARE:
+        logger.warning(
+            "%s has many Chinese characters, each of which --masking=dynamic takes for a word: "
+            "create_pretraining_data.py --segmented_text, or --word_list, masks whole Chinese words, in records with "
+            "--masking=static.",
+            file.path,
+        )
     return Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
 
 
-def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource) -> None:
+def log_input(data: PretrainingData) -> None:
     """Says how much data there is, by its size where it is large; small files are looked through for damage."""
+    if data.paths:
+        _log_files("Input", data.config, data.paths, data.source, data.config.do_train)
+    if data.eval_paths:
+        _log_files("Evaluation input", data.config, data.eval_paths, data.source, trains=False)
+
+
+def _log_files(name: str, config: PretrainingConfig, paths: list[str], source: RecordSource, trains: bool) -> None:
     where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
     size = sum(os.path.getsize(path) for path in paths)
     known = [source.index.of(path).records for path in paths]
@@ -126,7 +145,7 @@ def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource)
         count = 0 if packed else size // (reader.first_size(paths) + _FRAME)
         found = f"{size / 1e9:.1f} GB" + f", about {count:,} records" * (count > 0)
     epochs = config.num_train_steps * config.train_batch_size / count if count else 0
-    logger.info("Input: %s in %s%s.", found, where, f", {epochs:.3g} epochs" if config.do_train and count else "")
+    logger.info("%s: %s in %s%s.", name, found, where, f", {epochs:.3g} epochs" if trains and count else "")
 
 
 def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:
