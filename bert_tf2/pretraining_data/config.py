@@ -155,12 +155,6 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
         check_has_effect(
             self, names, self.vocab_file is not None, "is for a --vocab_file, with which Chinese characters are tokens"
         )
-        check_has_effect(
-            self,
-            names,
-            self.masking == "static",
-            "needs --masking=static: records without masks do not say which characters make a word",
-        )
         if self.segmented_text and self.word_list is not None:
             raise InputError("--segmented_text and --word_list both say where words end; give one of them.")
 

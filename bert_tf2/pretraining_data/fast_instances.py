@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bert_tf2.numba_support import kernel
 from bert_tf2.pretraining_data.growing_array import GrowingArray
 from bert_tf2.pretraining_data.instances import InstanceParameters
-from bert_tf2.records.schema import Schema
+from bert_tf2.records.schema import CONTINUES_WORD, Schema
 from bert_tf2.tokenization.sequences import CLS, MASK, SEP
 
 _SLICE = 32_768  # instances made at once: a fraction of a second
@@ -158,11 +158,11 @@ class InstanceArrays:
         """
         compiled: Any = kernel("bert_tf2.pretraining_data._instances_numba")
         chosen = self.order[start:stop]
-        rows = np.empty((chosen.size, schema.width), np.int32)
+        rows, places = np.empty((chosen.size, schema.width), np.int32), schema.places
         compiled.write_rows(
             compiled.Instances(**{name: getattr(self, name) for name in compiled.Instances._fields}),
             chosen,
-            compiled.Places(**{name: place.start for name, place in schema.places.items()}),
+            compiled.Places(**{name: place.start for name, place in places.items() if name in compiled.Places._fields}),
             self.parameters.max_seq_length,
             self.parameters.max_predictions_per_seq,
             int(self.vocabulary.cls_id),
@@ -170,9 +170,11 @@ class InstanceArrays:
             rows,
         )
         if shift := self.vocabulary.shift:
+            if CONTINUES_WORD in places:
+                rows[:, places[CONTINUES_WORD]] = rows[:, places["input_ids"]] >= shift
             for name in ("input_ids", "masked_lm_ids"):
-                if name in schema.places:
-                    ids = rows[:, schema.places[name]]
+                if name in places:
+                    ids = rows[:, places[name]]
                     ids[ids >= shift] -= shift
         return rows
 

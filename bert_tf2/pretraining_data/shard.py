@@ -144,6 +144,11 @@ class Job:
     is_whole_input: bool
 
     @property
+    def marks_words(self) -> bool:
+        """Whether it is known which Chinese characters make a word."""
+        return self.segmented_text or self.word_list is not None
+
+    @property
     def files(self) -> tuple[str, ...]:
         """All record files to write."""
         return (*self.outputs, self.eval_output) if self.eval_output else self.outputs
@@ -188,7 +193,7 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     tokenizer = tokenizer_of(job.vocabulary, job.do_lower_case, job.spm_alpha, seed)
     corpus, summary = _read(job, tokenizer, advance)
     vocabulary = Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
-    if job.segmented_text or job.word_list:
+    if job.marks_words:
         vocabulary = vocabulary.with_marks()
     times.append(time.perf_counter())
     if job.eval_output:
@@ -281,7 +286,7 @@ def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Sum
 
 
 def _marker(job: Job, tokenizer: Tokenizer) -> WordMarker | None:
-    if not (job.segmented_text or job.word_list):
+    if not job.marks_words:
         return None
     assert isinstance(tokenizer, FastTokenizer)
     return WordMarker(tokenizer, read_word_list(job.word_list) if job.word_list else None)
@@ -353,6 +358,7 @@ def _write(job: Job, made: InstanceArrays, advance: Advance) -> None:
         job.parameters.max_predictions_per_seq,
         masked=job.masking == "static",
         next_sentence=job.layout == "pairs",
+        marks_words=job.masking == "dynamic" and job.marks_words,
     )
     with (
         BlockWriter(job.outputs, schema, job.compression) as writer,

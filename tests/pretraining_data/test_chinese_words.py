@@ -124,6 +124,24 @@ def test_tokens_are_those_without_spaces(folder: Path, tmp_path: Path) -> None:
     assert unmasked[0] == unmasked[1]
 
 
+def test_records_without_masks_say_which_characters_continue_a_word(folder: Path, tmp_path: Path) -> None:
+    flags = {"segmented_text": True, "line_by_line": True, "masking": "dynamic"}
+    summary = create_pretraining_data(config(folder, tmp_path / "a", **flags))
+    tokenizer = FullTokenizer(str(folder / "vocab.txt"))
+    expected = set()
+    for line in filter(None, SEGMENTED):
+        tokens = marked_tokens(line, tokenizer)[:22]
+        ids = [tokenizer.vocab[unmarked(token, tokenizer.vocab)] for token in tokens]
+        padding = [0] * (22 - len(ids))
+        marks = [int(token not in tokenizer.vocab) for token in tokens]
+        expected.add(((2, *ids, 3, *padding), (0, *marks, 0, *padding)))
+    rows = decoded(tmp_path / "a")
+    assert {(tuple(row["input_ids"]), tuple(row["continues_word"])) for row in rows} == expected
+    assert len(rows) == summary.instances == len(expected)
+    create_pretraining_data(config(folder, tmp_path / "b", line_by_line=True, masking="dynamic"))
+    assert "continues_word" not in decoded(tmp_path / "b")[0]
+
+
 def test_words_are_masked_whole(folder: Path, tmp_path: Path) -> None:
     flags = {"segmented_text": True, "line_by_line": True, "dupe_factor": 50}
     create_pretraining_data(config(folder, tmp_path / "a", **flags))
@@ -170,10 +188,6 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
     for changes, sentence in (
         ({**words, "segmented_text": True}, "--segmented_text and --word_list both say where words end"),
         ({**words, "do_whole_word_mask": False}, "--word_list says which .*; add --do_whole_word_mask"),
-        (
-            {"segmented_text": True, "masking": "dynamic"},
-            "--segmented_text needs --masking=static: records without masks",
-        ),
         ({"segmented_text": True, "vocab_file": None, "spm_model_file": "m"}, "--segmented_text is for a --vocab_file"),
     ):
         with pytest.raises(InputError, match=sentence):

@@ -19,6 +19,7 @@ from bert_tf2.io import files
 from bert_tf2.pretraining_data.chinese_words import chinese_pieces
 from bert_tf2.pretraining_data.fast_instances import Vocabulary
 from bert_tf2.records import reader
+from bert_tf2.records.schema import CONTINUES_WORD
 from bert_tf2.records.shuffled import RecordSource
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tokenization.auto import VocabularyFile, check_vocab_size
@@ -59,7 +60,16 @@ class PretrainingData:
             config.max_predictions_per_seq,
             masked=config.masking == "static",
             next_sentence=config.use_nsp,
+            marks_words=self._knows_words,
         )
+
+    @functools.cached_property
+    def _knows_words(self) -> bool:
+        """Whether records that are to be masked by whole words say which Chinese characters make one."""
+        config = self.config
+        if config.masking == "static" or not config.do_whole_word_mask or self.vocabulary is None:
+            return False
+        return reader.has_feature([*self.paths, *self.eval_paths], CONTINUES_WORD)
 
     def training(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
         """Endless; goes on after that many examples, or behind the packed batch of that `INPUT_POSITION`."""
@@ -108,19 +118,18 @@ class PretrainingData:
         return dynamic_masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
 
 
-def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabulary | None:
-    """What dynamic masking has to know about the vocabulary."""
+def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: list[str]) -> Vocabulary | None:
+    """What dynamic masking of the records in `paths` has to know about the vocabulary."""
     file = VocabularyFile.given(config.vocab_file, config.spm_model_file)
     if config.masking == "static" or file is None:
         return None
     tokenizer = file.tokenizer(do_lower_case=False)
     check_vocab_size(file.path, tokenizer.is_continuation.size, bert_config.vocab_size)
-    if config.do_whole_word_mask and chinese_pieces(tokenizer.vocab).mean() > _CHINESE_SHARE:
+    is_chinese = chinese_pieces(tokenizer.vocab).mean() > _CHINESE_SHARE
+    if config.do_whole_word_mask and is_chinese and not reader.has_feature(paths, CONTINUES_WORD):
         logger.warning(
-            "%s has many Chinese characters, each of which --masking=dynamic takes for a word: "
-            "create_pretraining_data.py --segmented_text, or --word_list, masks whole Chinese words, in records with "
-            "--masking=static.",
-            file.path,
+            "--do_whole_word_mask takes each Chinese character for a word: the records do not say which make one; "
+            "create_pretraining_data.py --do_whole_word_mask with --segmented_text, or --word_list, makes such that do."
         )
     return Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
 

@@ -60,7 +60,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         )
     eval_paths = files.expand(config.eval_input_file, "--eval_input_file") if config.eval_input_file else []
     paths = files.expand(config.input_file, "--input_file") if config.do_train or not eval_paths else []
-    vocabulary = vocabulary_for(config, bert_config)
+    vocabulary = vocabulary_for(config, bert_config, [*paths, *eval_paths])
     keeps_index = config.do_train and not config.dry_run
     index_file = os.path.join(config.output_dir, index.INDEX_FILE) if keeps_index else None
     source = shuffled.RecordSource(index_file, config.skip_bad_records)
