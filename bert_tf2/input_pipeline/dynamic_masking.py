@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from bert_tf2.pretraining_data.fast_instances import Vocabulary
 from bert_tf2.pretraining_data.instances import InstanceParameters
-from bert_tf2.records.schema import MASKED_LM
+from bert_tf2.records.schema import CONTINUES_WORD, MASKED_LM
 
 Batch = dict[str, tf.Tensor]
 
@@ -60,7 +60,8 @@ def mask(
     """Chooses what is to be predicted and hides it: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
 
     Args:
-      batch: `input_ids` and `input_mask`, int32 `[B, S]`, and anything else.
+      batch: `input_ids` and `input_mask`, int32 `[B, S]`, and anything else; with whole words, `continues_word` of the
+        same shape says which tokens continue a word besides those that the vocabulary knows.
       vocabulary: that of the records.
       parameters: `max_seq_length` (`S`), `max_predictions_per_seq` (`P`), `masked_lm_prob` and `do_whole_word_mask`
         count.
@@ -68,9 +69,9 @@ def mask(
       first_example: the number of the batch's first example in the stream, int64; the next row is the next example.
 
     Returns:
-      The batch with the chosen tokens of `input_ids` replaced, and with `masked_lm_positions` (ascending) and
-      `masked_lm_ids`, int32 `[B, P]`, and `masked_lm_weights`, float32 `[B, P]`: 1 for predictions; unused places are
-      0 in all three.
+      The batch with the chosen tokens of `input_ids` replaced, without `continues_word`, and with
+      `masked_lm_positions` (ascending) and `masked_lm_ids`, int32 `[B, P]`, and `masked_lm_weights`, float32 `[B, P]`:
+      1 for predictions; unused places are 0 in all three.
 
     Raises:
       tf.errors.InvalidArgumentError: the vocabulary is not that of the records: a row does not begin with `[CLS]`
@@ -86,14 +87,17 @@ def mask(
     budgets = tf.constant([parameters.number_to_mask(length) for length in lengths.tolist()], tf.int32)
     budget = tf.gather(budgets, tf.math.count_nonzero(is_token, axis=1))  # [B]
     if parameters.do_whole_word_mask:
-        is_chosen = _choose_words(_words(ids, may_be_chosen, vocabulary), may_be_chosen, order, budget)
+        continues = tf.gather(vocabulary.is_continuation, ids)
+        if CONTINUES_WORD in batch:
+            continues |= batch[CONTINUES_WORD] > 0
+        is_chosen = _choose_words(_words(continues, may_be_chosen), may_be_chosen, order, budget)
     else:
         is_chosen = _choose(tf.cast(may_be_chosen, tf.int32), order, budget)  # each token is a word
 
     shown = tf.where(action < _AS_ITSELF, ids, tf.gather(vocabulary.word_ids, word % len(vocabulary.word_ids)))
     shown = tf.where(action < _AS_MASK, vocabulary.mask_id, shown)
     return {
-        **batch,
+        **{name: value for name, value in batch.items() if name != CONTINUES_WORD},
         "input_ids": tf.where(is_chosen, shown, ids),
         **_predictions(ids, is_chosen, parameters.max_predictions_per_seq),
     }
@@ -120,9 +124,9 @@ def _draws(seed: int, first_example: int | tf.Tensor, like: tf.Tensor) -> list[t
     return tf.split(numbers, _KINDS_OF_DRAWS, axis=1)
 
 
-def _words(ids: tf.Tensor, may_be_chosen: tf.Tensor, vocabulary: Vocabulary) -> tf.Tensor:
+def _words(continues: tf.Tensor, may_be_chosen: tf.Tensor) -> tf.Tensor:
     """The number of each token's word, from 0 in each row: int32 `[B, S]`; without meaning for other tokens."""
-    continues = tf.gather(vocabulary.is_continuation, ids) & tf.pad(may_be_chosen[:, :-1], [[0, 0], [1, 0]])
+    continues &= tf.pad(may_be_chosen[:, :-1], [[0, 0], [1, 0]])
     return tf.maximum(tf.cumsum(tf.cast(may_be_chosen & ~continues, tf.int32), axis=1) - 1, 0)
 
 

@@ -84,23 +84,26 @@ def find_form(path: str, columns: Sequence[str], header: bool, is_csv: bool, giv
     return form
 
 
-def read_csv(path: str, form: Form | None = None) -> Iterator[tuple[int, list[str]]]:
+def read_csv(
+    path: str, form: Form | None = None, lines: Iterator[str] | None = None, begin: int = 1
+) -> Iterator[tuple[int, list[str]]]:
     """The number of the first line of each row that is not blank, and its cells.
 
     Args:
       path: the file; a first line `sep=;`, as Excel takes it, is not a row.
       form: how it is written.
+      lines: those of a part of the file; all by default.
+      begin: the number of the first of them.
 
     Raises:
       InputError: the file cannot be read, is not in its encoding, or breaks CSV's rules for quotes.
     """
     form = form or Form()
-    lines = text_lines.read_decoded(path, form.encoding)
+    lines = text_lines.read_decoded(path, form.encoding) if lines is None else lines
     first = next(lines, None)
     if first is None:
         return
-    begin = 1
-    if _delimiter_line(first) == form.delimiter:
+    if begin == 1 and _delimiter_line(first) == form.delimiter:
         begin = 2
     else:
         lines = itertools.chain([first], lines)

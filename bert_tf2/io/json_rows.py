@@ -14,7 +14,9 @@ _LINES = re.compile(r"\.(jsonl|ndjson)\b", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def read(path: str, expected: str, encoding: str | None = "utf-8") -> Iterator[tuple[int, dict[str, Any]]]:
+def read(
+    path: str, expected: str, encoding: str | None = "utf-8", lines: Iterator[str] | None = None, begin: int = 1
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file and the number of the line on which each begins.
 
     A file whose first line that is not blank begins with `[` is an array, unless its name ends in `.jsonl` or
@@ -24,11 +26,13 @@ def read(path: str, expected: str, encoding: str | None = "utf-8") -> Iterator[t
       path: the file, which may be compressed.
       expected: the end of an error, after "holds a list, ".
       encoding: see `text_lines.read_decoded`.
+      lines: those of a part of the file; all by default.
+      begin: the number of the first of them.
 
     Raises:
       InputError: it cannot be read, is not JSON, or has something else than objects.
     """
-    lines = text_lines.read_decoded(path, encoding)
+    lines = text_lines.read_decoded(path, encoding) if lines is None else lines
     blank = 0
     for first in lines:
         if first.strip():
@@ -38,9 +42,9 @@ def read(path: str, expected: str, encoding: str | None = "utf-8") -> Iterator[t
         return
     lines = itertools.chain([first], lines)
     if first.lstrip().startswith("[") and not _LINES.search(os.path.basename(path)):
-        yield from _Array(path, lines, blank + 1, expected).objects()
+        yield from _Array(path, lines, begin + blank, expected).objects()
         return
-    for number, line in enumerate(lines, blank + 1):
+    for number, line in enumerate(lines, begin + blank):
         if line.strip():
             where = f"{path}, line {number}"
             yield number, _object(json_files.parse(line, where, expected), where, expected)

@@ -95,7 +95,7 @@ _TRAINING: Files = (
 
 PRETRAINING: Files = (
     *_TRAINING,
-    RunFile((EVAL_RESULTS,), "`global_step`, `loss`, accuracies and losses of both tasks", "evaluation"),
+    RunFile((EVAL_RESULTS,), "`global_step`, `loss`, accuracies and losses of both tasks, `perplexity`", "evaluation"),
     RunFile((RECORD_INDEX,), "how many records each file has, so that the next run starts sooner", "training"),
     RunFile((FILLED_MASKS,), "the top predictions for each `[MASK]`", "prediction"),
 )
@@ -174,6 +174,7 @@ MULTIPLE_CHOICE: Files = (
 
 PRETRAINING_DATA: Files = (
     RunFile(("part-*-of-*",), "records, a file for each group of text", is_of_run=False),
+    RunFile((EVAL_RECORDS,), "with `--eval_fraction`, the records of what is held out", is_of_run=False),
     RunFile((DATA_SUMMARY,), "what went in and what came out", is_of_run=False),
 )
 """Of `create_pretraining_data.py`, where `--output_file` is a directory."""

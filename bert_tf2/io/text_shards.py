@@ -1,27 +1,38 @@
-"""Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input."""
+"""Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input.
+
+Text is plain, a sentence a line and a blank line between documents, or in a column of a table, a document a row.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import IO
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import file_system, files
+from bert_tf2.io import file_system, files, text_columns
+from bert_tf2.io.delimited import Form
+from bert_tf2.io.text_columns import UNPACKED, TextColumn
 
 # Text of one group; memory is about four times that at a dupe_factor of 5, six times at 10.
 GROUP_BYTES = 256 * 2**20
-# How much larger compressed text is when it is unpacked, about; for planning only.
-_UNPACKED = 3.5
 # Bytes read at once. What is made of megabytes at a time would leave holes in the memory that are never filled again.
 _BLOCK = 2**18
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Part of a text file, from byte `start` up to byte `end`; a compressed file is not divided."""
+    """Part of a text file, from byte `start` up to byte `end`; a compressed file is not divided.
+
+    Attributes:
+      path: the file.
+      start: its first byte.
+      end: the byte after its last one.
+      column: where the texts of a table are; None: the file is plain text.
+    """
 
     path: str
     start: int
     end: int
+    column: TextColumn | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,21 +53,27 @@ class Group:
         return sum(span.end - span.start for span in self.spans)
 
 
-def plan(paths: Sequence[str], group_bytes: int) -> list[Group]:
+def plan(paths: Sequence[str], group_bytes: int, column: str = "", form: Form | None = None) -> list[Group]:
     """Divides files into groups of about `group_bytes` of text, in order.
 
     Input that fits into one group is one group. A file goes into one group whole, unless it is larger than a group by
-    itself and not compressed: then it is divided at blank lines, so that no document is cut.
+    itself and not compressed: then it is divided at blank lines, so that no document is cut; a table between rows, as
+    far as `text_columns.boundary` can.
 
     Args:
       paths: text files; may be gzip or Zstandard.
       group_bytes: unpacked size to aim at.
+      column: the name of the column that has the texts of tables; empty: all files are plain text.
+      form: see `text_columns.find`.
 
     Raises:
-      InputError: a file cannot be read.
+      InputError: a file cannot be read, or is a table without that column.
     """
     try:
-        parts = [part for path in paths for part in _parts(path, group_bytes)]
+        parts: list[tuple[Span, float]] = []
+        for path in paths:
+            is_table = column and text_columns.kind_of(path)
+            parts += _table_parts(path, group_bytes, column, form) if is_table else _parts(path, group_bytes)
     except OSError as error:
         raise files.cannot_read(str(error.filename), error) from None
     groups: list[list[Span]] = [[]]
@@ -73,7 +90,7 @@ def plan(paths: Sequence[str], group_bytes: int) -> list[Group]:
 def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
     size = file_system.getsize(path)
     if files.compression(path):
-        yield Span(path, 0, size), size * _UNPACKED
+        yield Span(path, 0, size), size * UNPACKED
         return
     start = 0
     while size - start > group_bytes:
@@ -82,6 +99,18 @@ def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
         start = end
     if start < size or size == 0:
         yield Span(path, start, size), size - start
+
+
+def _table_parts(path: str, group_bytes: int, name: str, form: Form | None) -> Iterator[tuple[Span, float]]:
+    column = text_columns.find(path, name, form)
+    size = file_system.getsize(path)
+    start = 0
+    while start < size:
+        end = size
+        if text_columns.size_of(path, column, start, size) > group_bytes:
+            end = text_columns.boundary(path, column, start, group_bytes) or size
+        yield Span(path, start, end, column), text_columns.size_of(path, column, start, end)
+        start = end
 
 
 def _behind_blank_line(path: str, position: int) -> int:
@@ -95,15 +124,24 @@ def _behind_blank_line(path: str, position: int) -> int:
         return file.tell()
 
 
-def read_lines(group: Group) -> Iterator[tuple[list[str], int]]:
+def read_lines(group: Group, whole_rows: bool = False) -> Iterator[tuple[list[str], int]]:
     r"""The lines of a group, some hundred at a time, without their `\n`; and the bytes on disk that they take.
 
-    The bytes are an estimate where a file is compressed, never more than the file has.
+    A row of a table is a document: its lines that are not blank, with a blank line before and after them.
+    The bytes are an estimate where a file is compressed or a table, never more than the file has.
+
+    Args:
+      group: the group.
+      whole_rows: whether each row of a table is one line instead.
 
     Raises:
-      InputError: a file is missing, damaged or not UTF-8; the message names file and line.
+      InputError: a file is missing, damaged or not UTF-8, or a row has no text; the message names file and line.
     """
     for span in group.spans:
+        if span.column:
+            for texts, size in text_columns.read(span.path, span.start, span.end, span.column):
+                yield _lines_of(texts, whole_rows), size
+            continue
         left = span.end - span.start
         try:
             with files.open_bytes(span.path) as file:
@@ -111,7 +149,7 @@ def read_lines(group: Group) -> Iterator[tuple[list[str], int]]:
                 if span.start:
                     file.seek(span.start)
                 for block in _blocks(file, None if packed else left):
-                    size = min(left, round(len(block) / _UNPACKED) if packed else len(block))
+                    size = min(left, round(len(block) / UNPACKED) if packed else len(block))
                     left -= size
                     yield block.decode("utf-8").removesuffix("\n").split("\n"), size
         except UnicodeDecodeError:
@@ -120,6 +158,16 @@ def read_lines(group: Group) -> Iterator[tuple[list[str], int]]:
             raise InputError(f"{span.path} is not UTF-8.") from None
         except (OSError, EOFError) as error:
             raise files.cannot_read(span.path, error) from None
+
+
+def _lines_of(texts: Sequence[str], whole_rows: bool) -> list[str]:
+    if whole_rows:
+        return [text.replace("\n", " ") for text in texts]
+    lines = [""]
+    for text in texts:
+        lines += [line for line in text.split("\n") if line.strip()]
+        lines.append("")
+    return lines
 
 
 def _blocks(file: IO[bytes], left: int | None) -> Iterator[bytes]:

@@ -6,23 +6,24 @@ from pathlib import Path
 
 from bert_tf2.configs.choices import COMPRESSIONS, MASKINGS, Compression
 from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, TASK, check_has_effect, setting
+from bert_tf2.configs.text_input import TextInput
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, file_system, files
+from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.io.text_shards import GROUP_BYTES
-from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.pretraining_data.instances import LONG_LINES, InstanceParameters, Layout
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainingDataConfig(InstanceParameters):
-    """The flags of `create_pretraining_data.py`: those of `InstanceParameters`, and the following.
+class PretrainingDataConfig(InstanceParameters, TextInput):
+    """The flags of `create_pretraining_data.py`: those of `InstanceParameters` and `TextInput`, and the following.
 
     Raises:
       InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
     """
 
     input_file: str = setting(
-        help="Text to read, one sentence a line, a blank line between documents: a comma-separated list of paths and "
-        "globs. gzip and Zstandard are unpacked.",
+        help="Text to read, one sentence a line, a blank line between documents, or tables (see text_column): a "
+        "comma-separated list of paths and globs. gzip and Zstandard are unpacked.",
         group=FILES,
         original=True,
     )
@@ -31,6 +32,12 @@ class PretrainingDataConfig(InstanceParameters):
         "folder/, for a file part-00000-of-00016 of each group.",
         group=FILES,
         original=True,
+    )
+    eval_output_file: str | None = setting(
+        None,
+        help="TFRecord file for what eval_fraction holds out; if omitted, train.eval.tfrecord beside train.tfrecord, "
+        "or eval.tf_record in a directory.",
+        group=FILES,
     )
     compression: Compression = setting("none", help="How to compress the output.", group=FILES, choices=COMPRESSIONS)
     vocab_file: str | None = setting(
@@ -65,6 +72,39 @@ class PretrainingDataConfig(InstanceParameters):
         help="Rows of full sentences instead of pairs of texts, for run_pretraining.py --use_nsp=false.",
         group=TASK,
     )
+    line_by_line: bool = setting(
+        False,
+        help="Each line an example of its own instead of pairs of texts, for run_pretraining.py --use_nsp=false; empty "
+        "lines do not matter.",
+        group=TASK,
+    )
+    long_lines: str = setting(
+        "truncate",
+        help="With line_by_line, lines longer than max_seq_length: truncate keeps their beginning, split makes several "
+        "examples of each.",
+        group=TASK,
+        choices=LONG_LINES,
+    )
+    eval_fraction: float = setting(
+        0.0,
+        help="Fraction of the documents (with line_by_line, of the lines) that goes into eval_output_file, without "
+        "copies, instead of output_file; which ones depends on random_seed and their text.",
+        group=TASK,
+        at_least=0,
+        below=1,
+    )
+    segmented_text: bool = setting(
+        False,
+        help="With do_whole_word_mask: the text has spaces between words, Chinese ones too, and the characters of a "
+        "Chinese word are masked together.",
+        group=TASK,
+    )
+    word_list: str | None = setting(
+        None,
+        help="With do_whole_word_mask, for Chinese text without such spaces: a file of words, one a line, whose "
+        "characters are masked together.",
+        group=TASK,
+    )
     group_bytes: int = setting(
         GROUP_BYTES,
         help="Text is taken in groups of files of about this size, each made by itself; what fits into one is made as "
@@ -95,23 +135,56 @@ class PretrainingDataConfig(InstanceParameters):
             raise InputError("Give either --vocab_file or --spm_model_file.")
         if self.spm_alpha and self.spm_model_file is None:
             raise InputError("--spm_alpha samples the pieces of a SentencePiece model; give --spm_model_file.")
+        if self.line_by_line and self.no_nsp:
+            raise InputError(
+                "--line_by_line makes an example of each line, --no_nsp of as many sentences as fit; give one of them."
+            )
+        check_has_effect(self, ("long_lines",), self.line_by_line, "needs --line_by_line; give both or omit it")
+        self.check_tables(self.inputs)
+        check_has_effect(
+            self, ("eval_output_file",), self.eval_fraction > 0, "needs --eval_fraction; give both or omit it"
+        )
+        self._check_words()
+        self._check_outputs()
+
+    def _check_words(self) -> None:
+        names = ("segmented_text", "word_list")
+        check_has_effect(
+            self, names, self.do_whole_word_mask, "says which characters are masked together; add --do_whole_word_mask"
+        )
+        check_has_effect(
+            self, names, self.vocab_file is not None, "is for a --vocab_file, with which Chinese characters are tokens"
+        )
+        if self.segmented_text and self.word_list is not None:
+            raise InputError("--segmented_text and --word_list both say where words end; give one of them.")
+
+    def _check_outputs(self) -> None:
         outputs = self.outputs
         if not outputs:
             raise InputError("--output_file names no file; give a path or a comma-separated list of them.")
         sources = {file_system.realpath(path): "--input_file" for path in self.inputs}
         sources[file_system.realpath(self.pieces_file)] = "--vocab_file" if self.vocab_file else "--spm_model_file"
+        if self.word_list:
+            sources[file_system.realpath(self.word_list)] = "--word_list"
         seen: set[str] = set()
         for path in outputs:
             if _is_folder(path) and len(outputs) > 1:
                 raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
-            if not _is_folder(path):
-                atomic.check_output(path)
-            real = file_system.realpath(path)
-            if real in sources:
-                raise InputError(f"--output_file: {path!r} is read by {sources[real]}; write to another file.")
-            if real in seen:
-                raise InputError(f"--output_file names {path!r} twice; name each file once.")
-            seen.add(real)
+            self._check_output("--output_file", path, sources, seen)
+        if self.eval_output:
+            if _is_folder(self.eval_output):
+                raise InputError(f"--eval_output_file: {self.eval_output!r} is a directory; name a file in it.")
+            self._check_output("--eval_output_file", self.eval_output, sources, seen)
+
+    def _check_output(self, flag: str, path: str, sources: dict[str, str], seen: set[str]) -> None:
+        if not _is_folder(path):
+            atomic.check_output(path)
+        real = file_system.realpath(path)
+        if real in sources:
+            raise InputError(f"{flag}: {path!r} is read by {sources[real]}; write to another file.")
+        if real in seen:
+            raise InputError(f"{flag} names {path!r} twice; name each file once.")
+        seen.add(real)
 
     @property
     def parameters(self) -> InstanceParameters:
@@ -120,9 +193,19 @@ class PretrainingDataConfig(InstanceParameters):
         return InstanceParameters(**{name: getattr(self, name) for name in names})
 
     @property
+    def layout(self) -> Layout:
+        """What an instance is made of."""
+        return "lines" if self.line_by_line else "sentences" if self.no_nsp else "pairs"
+
+    @property
     def pieces_file(self) -> str:
         """The vocabulary or the SentencePiece model."""
         return str(self.vocab_file or self.spm_model_file)
+
+    @property
+    def files_read(self) -> list[str]:
+        """The files that all groups are made with."""
+        return [self.pieces_file, *([self.word_list] if self.word_list else [])]
 
     @property
     def inputs(self) -> list[str]:
@@ -141,6 +224,23 @@ class PretrainingDataConfig(InstanceParameters):
     def output_folder(self) -> Path | None:
         """The folder of part files, where one is asked for."""
         return file_system.path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
+
+    @property
+    def eval_output(self) -> str | None:
+        """The file for what is held out; None where nothing is."""
+        if not self.eval_fraction:
+            return None
+        if self.eval_output_file:
+            return self.eval_output_file
+        if folder := self.output_folder:
+            return os.fspath(folder / run_files.EVAL_RECORDS)
+        beginning, ending = os.path.splitext(self.outputs[0])
+        return f"{beginning}.eval{ending}"
+
+    @property
+    def joined(self) -> list[str]:
+        """The files that are put together from those of all groups."""
+        return [*([] if self.output_folder else self.outputs), *([self.eval_output] if self.eval_output else [])]
 
     @property
     def summary_file(self) -> Path:

@@ -4,6 +4,7 @@ Tokens are ids and texts are ranges of one array here, so that a corpus takes 4 
 37 bytes and 6 a masked position.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bert_tf2.numba_support import kernel
 from bert_tf2.pretraining_data.growing_array import GrowingArray
 from bert_tf2.pretraining_data.instances import InstanceParameters
-from bert_tf2.records.schema import Schema
+from bert_tf2.records.schema import CONTINUES_WORD, Schema
 from bert_tf2.tokenization.sequences import CLS, MASK, SEP
 
 _SLICE = 32_768  # instances made at once: a fraction of a second
@@ -60,6 +61,8 @@ class Vocabulary:
       cls_id: id of `[CLS]`.
       sep_id: id of `[SEP]`.
       mask_id: id of `[MASK]`.
+      shift: an id of at least this is that of a token which continues a word, higher by this much; such ids are not
+        written. 0: there are none.
     """
 
     word_ids: NDArray[np.int32]
@@ -67,6 +70,7 @@ class Vocabulary:
     cls_id: int
     sep_id: int
     mask_id: int
+    shift: int = 0
 
     @classmethod
     def of(cls, vocab: Mapping[str, int], is_continuation: NDArray[np.bool_] | None = None) -> Self:
@@ -81,6 +85,12 @@ class Vocabulary:
             is_continuation[[number for piece, number in vocab.items() if piece.startswith("##")]] = True
         word_ids = np.fromiter(vocab.values(), np.int32, len(vocab))
         return cls(word_ids, is_continuation, vocab[CLS], vocab[SEP], vocab[MASK])
+
+    def with_marks(self) -> Self:
+        """With as many ids more, for the same pieces where they continue a word, see `chinese_words`."""
+        marked = np.ones_like(self.is_continuation)
+        is_continuation = np.concatenate([self.is_continuation, marked])
+        return dataclasses.replace(self, is_continuation=is_continuation, shift=marked.size)
 
     def check(self, corpus: Corpus) -> None:
         """Raises ValueError for a corpus with ids that the vocabulary does not have."""
@@ -148,17 +158,24 @@ class InstanceArrays:
         """
         compiled: Any = kernel("bert_tf2.pretraining_data._instances_numba")
         chosen = self.order[start:stop]
-        rows = np.empty((chosen.size, schema.width), np.int32)
+        rows, places = np.empty((chosen.size, schema.width), np.int32), schema.places
         compiled.write_rows(
             compiled.Instances(**{name: getattr(self, name) for name in compiled.Instances._fields}),
             chosen,
-            compiled.Places(**{name: place.start for name, place in schema.places.items()}),
+            compiled.Places(**{name: place.start for name, place in places.items() if name in compiled.Places._fields}),
             self.parameters.max_seq_length,
             self.parameters.max_predictions_per_seq,
             int(self.vocabulary.cls_id),
             int(self.vocabulary.sep_id),
             rows,
         )
+        if shift := self.vocabulary.shift:
+            if CONTINUES_WORD in places:
+                rows[:, places[CONTINUES_WORD]] = rows[:, places["input_ids"]] >= shift
+            for name in ("input_ids", "masked_lm_ids"):
+                if name in places:
+                    ids = rows[:, places[name]]
+                    ids[ids >= shift] -= shift
         return rows
 
 

@@ -27,13 +27,13 @@ _ROWS_AT_ONCE = 8192  # of the compiled code, a fraction of a second
 _Predictions: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
-class _Rows(NamedTuple):
-    """Rows before they are masked, R of them.
+class Rows(NamedTuple):
+    """Rows before they are masked, R of them, each of one text.
 
     Attributes:
-      token_ids: int32, the documents in shuffled order, a `[SEP]` behind each.
-      starts: int64 [R], where the sentences of a row begin in token_ids.
-      lengths: int32 [R], their tokens and the `[SEP]` between documents; at least 1.
+      token_ids: int32, what the rows are ranges of; here the documents in shuffled order, a `[SEP]` behind each.
+      starts: int64 [R], where each row begins in token_ids, `[CLS]` and the last `[SEP]` not counted.
+      lengths: int32 [R], tokens of each row, those two not counted, a `[SEP]` between documents counted; at least 1.
     """
 
     token_ids: NDArray[np.int32]
@@ -69,24 +69,35 @@ def pack(
     rng.shuffle(documents)
     token_ids, sentence_starts, sentence_ends = _stream(corpus, documents, vocabulary.sep_id)
     room = parameters.max_seq_length - SPECIAL_IN_TEXT
-    starts, lengths = _rows(*_parts(sentence_starts, sentence_ends, room), room)
+    starts, lengths = _rows(*split(sentence_starts, sentence_ends, room), room)
+    return instances(Rows(token_ids, starts, lengths), vocabulary, parameters, rng, masked, after_rows)
+
+
+def instances(
+    rows: Rows,
+    vocabulary: Vocabulary,
+    parameters: InstanceParameters,
+    rng: random.Random,
+    masked: bool,
+    after_rows: Callable[[int], None],
+) -> InstanceArrays:
+    """Masks rows and shuffles them; the arguments are those of `pack`."""
     if masked:
-        rows = _Rows(token_ids, starts, lengths)
         counts, positions, replacements = _mask(rows, vocabulary, parameters, rng, after_rows)
     else:
-        counts, positions, replacements = np.zeros_like(lengths), np.zeros(0, np.int32), np.zeros(0, np.int32)
-    order = list(range(counts.size))
-    rng.shuffle(order)
+        counts, positions, replacements = np.zeros_like(rows.lengths), np.zeros(0, np.int32), np.zeros(0, np.int32)
+    order = np.arange(counts.size)
+    _shuffle(order, rng)
     small = position_type(parameters)
     return InstanceArrays(
-        token_ids=token_ids,
-        starts=starts[:, None],
-        lengths=lengths[:, None].astype(small),
+        token_ids=rows.token_ids,
+        starts=rows.starts[:, None],
+        lengths=rows.lengths[:, None].astype(small),
         is_random_next=np.zeros(counts.size, np.bool_),
         prediction_splits=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
         positions=positions.astype(small),
         replacements=replacements,
-        order=np.array(order, np.int64),
+        order=order,
         vocabulary=vocabulary,
         parameters=parameters,
     )
@@ -107,9 +118,7 @@ def _stream(
     return np.concatenate(tokens, dtype=np.int32), ends - all_lengths, ends
 
 
-def _parts(
-    starts: NDArray[np.int64], ends: NDArray[np.int64], room: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split(starts: NDArray[np.int64], ends: NDArray[np.int64], room: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends of the sentences, those of more than `room` tokens split into parts of that and the rest."""
     counts = -(-(ends - starts) // room)
     number = ranges(0, counts)  # of a part in its sentence
@@ -130,8 +139,18 @@ def _rows(starts: NDArray[np.int64], ends: NDArray[np.int64], room: int) -> tupl
     return starts[chosen], (ends[following[chosen] - 1] - starts[chosen]).astype(np.int32)
 
 
+def _shuffle(values: NDArray[np.int64], rng: random.Random) -> None:
+    """`rng.shuffle(values)`, without a Python object for each of what may be many millions of rows."""
+    kernel("bert_tf2.pretraining_data._full_sentences_numba")
+    from bert_tf2.pretraining_data import _random_numba
+
+    state = _random_numba.take_over(rng)
+    _random_numba.shuffle(state, values)
+    _random_numba.hand_back(state, rng)
+
+
 def _mask(
-    rows: _Rows,
+    rows: Rows,
     vocabulary: Vocabulary,
     parameters: InstanceParameters,
     rng: random.Random,

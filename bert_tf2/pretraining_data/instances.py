@@ -1,10 +1,17 @@
 """How pre-training instances are made: the parameters, and how many tokens of an instance are masked."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR
+
+Layout = Literal["pairs", "sentences", "lines"]
+"""What an instance is made of: two texts, as in the original; as many sentences as fit; or one line."""
+
+LONG_LINES = ("truncate", "split")
+"""What is done with a line that an instance cannot hold, where each line is one."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import IO, Self
 
@@ -18,15 +18,22 @@ class JoinedOutputs:
 
     Args:
       paths: the files; none where the groups' files are to stay as they are.
-      jobs: all groups, in order; each has an output for each path.
+      jobs: all groups, in order.
       made: the indexes of those that are made already.
+      parts: the files of a job, one for each path.
 
     Raises:
       InputError: see `atomic.check_output`.
     """
 
-    def __init__(self, paths: Sequence[str], jobs: Sequence[Job], made: Iterable[int]) -> None:
-        self._paths, self._jobs = paths, jobs
+    def __init__(
+        self,
+        paths: Sequence[str],
+        jobs: Sequence[Job],
+        made: Iterable[int],
+        parts: Callable[[Job], Sequence[str]] = lambda job: job.outputs,
+    ) -> None:
+        self._paths, self._jobs, self._parts = paths, jobs, parts
         self._outputs = atomic.Files(paths)
         self._open: list[IO[bytes]] = []
         self._made = set(made)
@@ -51,7 +58,7 @@ class JoinedOutputs:
         """Both TFRecord files and gzip files can be joined as they are."""
         if not self._open:
             self._open = [file_system.open(path, "xb") for path in self._outputs.unfinished]
-        for number, (whole, part) in enumerate(zip(self._open, job.outputs, strict=False)):
+        for number, (whole, part) in enumerate(zip(self._open, self._parts(job), strict=False)):
             with file_system.open(part, "rb") as source, self._outputs.naming(number):
                 shutil.copyfileobj(source, whole, 2**20)
                 file_system.sync_open(whole)  # now, while others are being made
@@ -66,7 +73,7 @@ class JoinedOutputs:
         if not self._paths:
             return
         if len(self._jobs) == 1:
-            for part, path in zip(self._jobs[0].outputs, self._paths, strict=True):
+            for part, path in zip(self._parts(self._jobs[0]), self._paths, strict=True):
                 file_system.replace(part, path)
             return
         for job in self._jobs[self._next :]:

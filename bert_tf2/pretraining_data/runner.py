@@ -6,6 +6,7 @@ several. What comes out depends on the input, the flags and the size of the grou
 
 import contextlib
 import dataclasses
+import functools
 import glob
 import hashlib
 import json
@@ -19,16 +20,20 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.pretraining_data import shard
+from bert_tf2.pretraining_data.chinese_words import read_word_list
 from bert_tf2.pretraining_data.config import PretrainingDataConfig
 from bert_tf2.pretraining_data.merge import JoinedOutputs, remove
 from bert_tf2.pretraining_data.shard import Job, Summary
 from bert_tf2.tokenization.auto import VocabularyFile
+from bert_tf2.tokenization.sequences import SPECIAL_IN_TEXT
 from bert_tf2.tokenization.vocab_case import warn_of_case
 
 logger = logging.getLogger(__name__)
 
 _UNKNOWN_SHARE = 0.05
 _OUTPUTS_SHOWN = 8
+_CHINESE_SHARE = 0.05
+_LONG_WORDS = 4  # characters; Chinese words have fewer than two on average
 
 
 Finished = Callable[[Job, Summary], None]
@@ -55,7 +60,10 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
     """
     started = time.monotonic()
     _warn_of_vocabulary(config)
-    groups = text_shards.plan(config.inputs, config.group_bytes)
+    if config.word_list:
+        count = len(read_word_list(config.word_list).words)
+        logger.info("%s has %s words of several Chinese characters.", config.word_list, f"{count:,}")
+    groups = text_shards.plan(config.inputs, config.group_bytes, config.text_column, config.form)
     jobs = [_job(config, group, len(groups)) for group in groups]
     with _locked(config):
         return _create(config, jobs, runner, started)
@@ -64,10 +72,13 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
 @contextlib.contextmanager
 def _locked(config: PretrainingDataConfig) -> Iterator[None]:
     """Inside, the outputs are this process's alone to write."""
-    paths = [folder / run_files.LOCK] if (folder := config.output_folder) else map(_lock_of, sorted(config.outputs))
+    locks_of = {output: _lock_of(output) for output in sorted(config.joined)}
+    if folder := config.output_folder:
+        locks_of = {config.outputs[0]: folder / run_files.LOCK, **locks_of}
     with contextlib.ExitStack() as stack:
-        for path, output in zip(paths, sorted(config.outputs), strict=True):
-            stack.enter_context(locks.held(path, f"writes {output}", "give another --output_file", remove=True))
+        for output, path in locks_of.items():
+            flag = "--eval_output_file" if output == config.eval_output else "--output_file"
+            stack.enter_context(locks.held(path, f"writes {output}", f"give another {flag}", remove=True))
         yield
 
 
@@ -108,8 +119,8 @@ def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[
         yield
     except OSError as error:
         for job in jobs:
-            outputs = job.outputs if config.output_folder else config.outputs
-            named = dict(zip((*job.outputs, job.marker), (*outputs, outputs[0]), strict=True))
+            outputs = (*(job.outputs if config.output_folder else ()), *config.joined)
+            named = dict(zip((*job.files, job.marker), (*outputs, outputs[0]), strict=True))
             if error.filename in named:
                 raise atomic.cannot_be_written(named[error.filename], error) from error
         raise
@@ -125,7 +136,7 @@ def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summar
     size, size_left = (sum(job.group.size for job in some) for some in (jobs, left))
     shown = len(jobs) > 1 and runner is None
     with (
-        JoinedOutputs([] if config.output_folder else config.outputs, jobs, done) as outputs,
+        JoinedOutputs(config.joined, jobs, done, functools.partial(_parts, config)) as outputs,
         Progress("Making records", size, unit="byte", initial=size - size_left, shown=shown) as progress,
     ):
         worked = 0.0
@@ -150,13 +161,35 @@ def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summar
         else:
             for job in left:
                 finished(job, shard.make(job, advance))
-        if not any(summary.documents for summary in done.values()):
-            remove(path for job in jobs for path in (*job.outputs, job.marker))
-            raise InputError(
-                f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank "
-                "line between documents."
-            )
+        if problem := _nothing_made(config, Summary.add(done.values())):
+            remove(path for job in jobs for path in (*job.files, job.marker))
+            raise InputError(problem)
         outputs.finish()
+
+
+def _parts(config: PretrainingDataConfig, job: Job) -> tuple[str, ...]:
+    """The files of a job that become parts of `config.joined`."""
+    return job.files[len(job.files) - len(config.joined) :]
+
+
+def _nothing_made(config: PretrainingDataConfig, summary: Summary) -> str | None:
+    """The sentence for records that would be none at all."""
+    if not summary.documents:
+        return (
+            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank "
+            "line between documents."
+        )
+    if config.eval_output and summary.eval_documents in (0, summary.documents):
+        return (
+            f"--eval_fraction={config.eval_fraction} would hold out {summary.eval_documents:,} of "
+            f"{summary.documents:,} {_units(config)}; give another fraction, or more text."
+        )
+    return None
+
+
+def _units(config: PretrainingDataConfig) -> str:
+    """What `Summary.documents` counts, in words."""
+    return "lines" if config.layout == "lines" else "documents"
 
 
 def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
@@ -164,6 +197,8 @@ def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | No
     try:
         left = json_files.read(config.summary_file)
         if left["fingerprint"] != _fingerprint(jobs) or left["sizes"] != _sizes(_outputs(config, jobs)):
+            return None
+        if config.eval_output and left["eval_size"] != file_system.getsize(config.eval_output):
             return None
         return Summary(**{field.name: left[field.name] for field in dataclasses.fields(Summary)})
     except (OSError, ValueError, KeyError, TypeError):
@@ -184,15 +219,15 @@ def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
 
 def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
     """Removes what a run that was stopped has left of the outputs, half-written."""
-    paths = [path for job in jobs for path in (*job.outputs, job.marker)]
-    remove(left for path in (*paths, *config.outputs) for left in atomic.unfinished(path))
+    paths = [path for job in jobs for path in (*job.files, job.marker)]
+    remove(left for path in (*paths, *config.joined) for left in atomic.unfinished(path))
 
 
 def _remove_groups(config: PretrainingDataConfig) -> None:
     """Removes what is of use only until all groups are made, also what runs with other groups may have left."""
     if folder := config.output_folder:
         remove(folder.glob(".part-*-of-*.json"))
-    for path in [] if config.output_folder else map(file_system.path, config.outputs):
+    for path in map(file_system.path, config.joined):
         remove(path.parent.glob(f".{glob.escape(path.name)}.group-*-of-*"))
 
 
@@ -201,7 +236,7 @@ def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -
     if folder := config.output_folder:
         outputs = [folder / f"part-{part}"]
     else:
-        outputs = [path.with_name(f".{path.name}.group-{part}") for path in map(file_system.path, config.outputs)]
+        outputs = [_of_group(path, part) for path in config.outputs]
     values = {
         name: value
         for name, value in dataclasses.asdict(config).items()
@@ -210,18 +245,30 @@ def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -
     return Job(
         group=group,
         outputs=tuple(map(os.fspath, outputs)),
+        eval_output=os.fspath(_of_group(config.eval_output, part)) if config.eval_output else None,
         marker=os.fspath(outputs[0].with_name(f".{outputs[0].name.lstrip('.')}.json")),
         vocabulary=_vocabulary(config),
         spm_alpha=config.spm_alpha,
         do_lower_case=config.do_lower_case,
         masking=config.masking,
-        no_nsp=config.no_nsp,
+        layout=config.layout,
+        long_lines=config.long_lines,
         parameters=config.parameters,
+        segmented_text=config.segmented_text,
+        word_list=config.word_list,
         seed=config.random_seed + group.index,
+        eval_fraction=config.eval_fraction,
+        eval_seed=config.random_seed,
         compression=config.compression,
-        fingerprint=shard.fingerprint(values, group, config.pieces_file),
-        shows_progress=groups == 1,
+        fingerprint=shard.fingerprint(values, group, *config.files_read),
+        is_whole_input=groups == 1,
     )
+
+
+def _of_group(path: str, part: str) -> Path:
+    """Where a group's part of a file is until all are put together."""
+    final = file_system.path(path)
+    return final.with_name(f".{final.name}.group-{part}")
 
 
 def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
@@ -248,8 +295,54 @@ def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
     warn_of_case(vocab, config.do_lower_case, vocabulary.path)
 
 
-def _warn_of_text(summary: Summary, max_tokens: int) -> None:
+def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
     """Says what a form of the input that was probably not meant does to the instances."""
+    if config.layout == "lines":
+        _warn_of_long_lines(summary, config)
+    else:
+        _warn_of_documents(summary, config.parameters.max_tokens)
+    if config.do_whole_word_mask:
+        _warn_of_chinese(summary, config)
+    if summary.unknown_tokens > _UNKNOWN_SHARE * summary.tokens:
+        logger.warning(
+            "%.1f %% of the tokens are [UNK]; the vocabulary does not fit the text (another language, or its case?).",
+            100 * summary.unknown_tokens / summary.tokens,
+        )
+
+
+def _warn_of_chinese(summary: Summary, config: PretrainingDataConfig) -> None:
+    """Whole-word masking knows no Chinese words by itself."""
+    tokens, words = summary.chinese_tokens, summary.chinese_words
+    if config.segmented_text and tokens > _LONG_WORDS * words:
+        logger.warning(
+            "Words of %.1f Chinese characters on average: --segmented_text expects spaces between words; give text "
+            "with such spaces, or --word_list.",
+            tokens / max(words, 1),
+        )
+    elif (config.segmented_text or config.word_list) and tokens == words:
+        logger.warning(
+            "The text has no word of several Chinese characters; %s has no effect on it.",
+            "--segmented_text" if config.segmented_text else "--word_list",
+        )
+    elif not (config.segmented_text or config.word_list) and tokens > _CHINESE_SHARE * summary.tokens:
+        logger.warning(
+            "--do_whole_word_mask does nothing on Chinese characters, which are %.0f %% of the tokens: each counts as "
+            "a word. Give text with spaces between words and --segmented_text, or --word_list.",
+            100 * tokens / summary.tokens,
+        )
+
+
+def _warn_of_long_lines(summary: Summary, config: PretrainingDataConfig) -> None:
+    if summary.truncated_sentences and config.long_lines == "truncate":
+        logger.warning(
+            "%s of %s lines have more than the %d tokens that fit into --max_seq_length=%d and were truncated; "
+            "--long_lines=split makes several examples of them instead.",
+            *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}"),
+            *(config.max_seq_length - SPECIAL_IN_TEXT, config.max_seq_length),
+        )
+
+
+def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
     if summary.documents == 1:
         logger.warning(
             "The input has no blank line and so is a single document: random second sentences come from it, too; put a "
@@ -272,16 +365,11 @@ def _warn_of_text(summary: Summary, max_tokens: int) -> None:
             "put each sentence on a line of its own.",
             *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}", max_tokens),
         )
-    if summary.unknown_tokens > _UNKNOWN_SHARE * summary.tokens:
-        logger.warning(
-            "%.1f %% of the tokens are [UNK]; the vocabulary does not fit the text (another language, or its case?).",
-            100 * summary.unknown_tokens / summary.tokens,
-        )
 
 
 def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, seconds: float) -> None:
     """Warns, logs what was made and written, and writes the summary file."""
-    _warn_of_text(summary, config.parameters.max_tokens)
+    _warn_of_text(summary, config)
     outputs = _outputs(config, jobs)
     if summary.instances < len(outputs):
         logger.warning("There are fewer instances than output files: some files are empty.")
@@ -293,18 +381,41 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
     }
     values = {**dataclasses.asdict(summary), **shares, "seconds": seconds, "groups": len(jobs)}
     made = {"outputs": outputs, "sizes": _sizes(outputs), "fingerprint": _fingerprint(jobs)}
+    if config.eval_output:
+        made |= {"eval_output": config.eval_output, "eval_size": file_system.getsize(config.eval_output)}
     with atomic.replacing(config.summary_file) as file:
         json.dump({**values, "config": dataclasses.asdict(config), **made}, file, indent=2)
         file.write("\n")
+    pairs = f"{shares['random_next_share']:.1%} with a random second sentence, " if config.layout == "pairs" else ""
     lines = [
-        f"Read {summary.documents:,} documents, {summary.sentences:,} sentences, {summary.tokens:,} tokens "
-        f"({shares['unknown_rate']:.2%} unknown, {summary.truncated_sentences:,} sentences too long for an instance).",
-        f"Made {summary.instances:,} instances: {shares['random_next_share']:.1%} with a random second sentence, "
-        f"{shares['masked_tokens_per_instance']:.1f} masked tokens each, {shares['padding_share']:.1%} padding.",
+        f"Read {_read(summary, config)}, {summary.tokens:,} tokens ({shares['unknown_rate']:.2%} unknown, "
+        f"{summary.truncated_sentences:,} {_long(config)}).",
+        f"Made {summary.instances:,} instances: {pairs}{shares['masked_tokens_per_instance']:.1f} masked tokens each, "
+        f"{shares['padding_share']:.1%} padding.",
         f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
         f"{summary.bytes / seconds / 1e6:.3g} MB of text/s.",
         *(f"Wrote {output}" for output in outputs[:_OUTPUTS_SHOWN]),
         *([f"  and {len(outputs) - _OUTPUTS_SHOWN} more"] if len(outputs) > _OUTPUTS_SHOWN else []),
+        *([f"Wrote {config.eval_output}: {_held_out(summary, config)}"] if config.eval_output else []),
         f"Wrote {config.summary_file}",
     ]
     logger.info("%s", "\n".join(lines))
+
+
+def _read(summary: Summary, config: PretrainingDataConfig) -> str:
+    """What was read, in words."""
+    if config.layout == "lines":
+        return f"{summary.sentences:,} lines"
+    return f"{summary.documents:,} documents, {summary.sentences:,} sentences"
+
+
+def _held_out(summary: Summary, config: PretrainingDataConfig) -> str:
+    """What was held out, in words."""
+    return f"{summary.eval_instances:,} instances of {summary.eval_documents:,} {_units(config)} held out"
+
+
+def _long(config: PretrainingDataConfig) -> str:
+    """What `Summary.truncated_sentences` counts, in words."""
+    if config.layout == "lines":
+        return "lines split" if config.long_lines == "split" else "lines truncated"
+    return "sentences too long for an instance"

@@ -19,10 +19,11 @@ from bert_tf2.configs.choices import Compression
 from bert_tf2.io import atomic, file_system, json_files, text_shards
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.text_shards import Group
-from bert_tf2.pretraining_data import full_sentences
+from bert_tf2.pretraining_data import full_sentences, held_out, line_by_line
+from bert_tf2.pretraining_data.chinese_words import WordMarker, chinese_pieces, read_word_list
 from bert_tf2.pretraining_data.fast_instances import Corpus, InstanceArrays, Vocabulary, create_instances
 from bert_tf2.pretraining_data.growing_array import GrowingArray
-from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.pretraining_data.instances import InstanceParameters, Layout
 from bert_tf2.records.writer import BlockWriter
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
@@ -58,6 +59,10 @@ class Summary:
       masked_tokens: predictions of all instances.
       positions: positions of all instances, padding included.
       padding: positions that are padding.
+      chinese_tokens: with whole words masked, pieces of all sentences that are a Chinese character.
+      chinese_words: where such words are known, how many they are.
+      eval_documents: those of the documents that are held out, of whose instances only the next number tells.
+      eval_instances: records written of them.
       seconds_tokenizing: time spent reading and tokenizing, over all processes.
       seconds_instances: time spent making instances.
       seconds_records: time spent encoding and writing records.
@@ -76,6 +81,10 @@ class Summary:
     masked_tokens: int = 0
     positions: int = 0
     padding: int = 0
+    chinese_tokens: int = 0
+    chinese_words: int = 0
+    eval_documents: int = 0
+    eval_instances: int = 0
     seconds_tokenizing: float = 0.0
     seconds_instances: float = 0.0
     seconds_records: float = 0.0
@@ -94,32 +103,54 @@ class Job:
     Attributes:
       group: the text.
       outputs: record files to write, over which the instances are dealt round-robin.
+      eval_output: record file for the documents that are held out; None where none are.
       marker: file that is written when the outputs are whole.
       vocabulary: what the tokenizer goes by.
       spm_alpha: see `SentencePieceTokenizer`.
       do_lower_case: whether to lower-case the text.
       masking: "static", or "dynamic" for records without masks.
-      no_nsp: rows of full sentences instead of pairs.
+      layout: what an instance is made of.
+      long_lines: one of `LONG_LINES`.
       parameters: of the instances.
+      segmented_text: whether spaces say which characters are a Chinese word; else, with no word list, nothing does.
+      word_list: a file of Chinese words.
       seed: of this group.
+      eval_fraction: about which fraction of the documents is held out.
+      eval_seed: what their choice follows from; the same for all groups.
       compression: of the outputs, "none" or "gzip".
       fingerprint: what the outputs follow from; a marker with another one is of another run.
-      shows_progress: whether to show progress bars.
+      is_whole_input: whether there is no other group; its progress bars are then shown.
     """
 
     group: Group
     outputs: tuple[str, ...]
+    eval_output: str | None
     marker: str
     vocabulary: VocabularyFile
     spm_alpha: float
     do_lower_case: bool
     masking: str
-    no_nsp: bool
+    layout: Layout
+    long_lines: str
     parameters: InstanceParameters
+    segmented_text: bool
+    word_list: str | None
     seed: int
+    eval_fraction: float
+    eval_seed: int
     compression: Compression
     fingerprint: str
-    shows_progress: bool
+    is_whole_input: bool
+
+    @property
+    def marks_words(self) -> bool:
+        """Whether it is known which Chinese characters make a word."""
+        return self.segmented_text or self.word_list is not None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All record files to write."""
+        return (*self.outputs, self.eval_output) if self.eval_output else self.outputs
 
     def finished(self) -> Summary | None:
         """The summary that an earlier run left, if its outputs are whole and of the same text and flags."""
@@ -127,7 +158,7 @@ class Job:
             left = json_files.read(self.marker)
             if left["fingerprint"] != self.fingerprint:
                 return None
-            if [file_system.getsize(path) for path in self.outputs] != left["sizes"]:
+            if [file_system.getsize(path) for path in self.files] != left["sizes"]:
                 return None
             return Summary(**left["summary"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -160,8 +191,14 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     seed = job.seed if job.spm_alpha else 0
     tokenizer = tokenizer_of(job.vocabulary, job.do_lower_case, job.spm_alpha, seed)
     corpus, summary = _read(job, tokenizer, advance)
+    vocabulary = Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
+    if job.marks_words:
+        vocabulary = vocabulary.with_marks()
     times.append(time.perf_counter())
-    made = _made(job, tokenizer, corpus, advance)
+    if job.eval_output:
+        corpus, evaluation = held_out.split(corpus, job.eval_fraction, job.eval_seed, job.is_whole_input)
+        summary = dataclasses.replace(summary, **_make_evaluation(job, vocabulary, evaluation))
+    made = _made(job, vocabulary, corpus, random.Random(job.seed), advance)
     times.append(time.perf_counter())
     _write(job, made, advance)
     times.append(time.perf_counter())
@@ -169,12 +206,22 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     summary = dataclasses.replace(summary, **done)
     left = {
         "fingerprint": job.fingerprint,
-        "sizes": [file_system.getsize(path) for path in job.outputs],
+        "sizes": [file_system.getsize(path) for path in job.files],
         "summary": dataclasses.asdict(summary),
     }
     with atomic.replacing(job.marker) as file:
         json.dump(left, file)
     return summary
+
+
+def _make_evaluation(job: Job, vocabulary: Vocabulary, corpus: Corpus) -> dict[str, Any]:
+    """The records of documents that are held out, one of each instance; random second texts are of them, too."""
+    assert job.eval_output is not None
+    parameters = dataclasses.replace(job.parameters, dupe_factor=1)
+    job = dataclasses.replace(job, outputs=(job.eval_output,), parameters=parameters)
+    made = _made(job, vocabulary, corpus, random.Random(f"evaluation {job.seed}"), _tell_nobody)
+    _write(job, made, _tell_nobody)
+    return {"eval_documents": len(corpus), "eval_instances": len(made)}
 
 
 @functools.lru_cache(maxsize=1)  # a worker makes many groups with one tokenizer
@@ -197,7 +244,7 @@ def _stage(
             advance(share * job.group.size * amount / total)
             told += amount / total
 
-    with Progress(description, total, unit=unit, shown=job.shows_progress) as progress:
+    with Progress(description, total, unit=unit, shown=job.is_whole_input and advance is not _tell_nobody) as progress:
         yield update
         advance(share * job.group.size * (1 - told))
 
@@ -205,33 +252,64 @@ def _stage(
 def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
     """The documents of a group as token ids.
 
-    A line is a sentence, a blank line ends a document, the end of a file does not.
+    A line is a sentence, a blank line ends a document, the end of a file does not. Where each line is an instance, it
+    is a document, too.
     """
     ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
     if isinstance(tokenizer, FastTokenizer):
         tokenizer.expect(job.group.size)
+    marker = _marker(job, tokenizer)
     read = 0
     with _stage(job, "Reading", job.group.size, "byte", _READING, advance) as update:
-        for lines, size in text_shards.read_lines(job.group):
+        for lines, size in text_shards.read_lines(job.group, whole_rows=job.layout == "lines"):
             encoded, share = tokenizer.encode_batch(lines), read / job.group.size
-            ids.append(encoded.values, share)
+            ids.append(marker.mark(lines, encoded) if marker else encoded.values, share)
             lengths.append(np.diff(encoded.row_splits), share)
-            blank.append(np.fromiter((not line.strip() for line in lines), np.bool_, len(lines)), share)
+            blank.append(_ends_document(lines, job.layout), share)
             read += size
             update(size)
     corpus = _corpus(ids.filled(), lengths.filled(), blank.filled())
     sentences = np.diff(corpus.segment_splits)
-    room = job.parameters.max_seq_length - (SPECIAL_IN_TEXT if job.no_nsp else SPECIAL_IN_PAIR)
+    room = job.parameters.max_seq_length - (SPECIAL_IN_PAIR if job.layout == "pairs" else SPECIAL_IN_TEXT)
     return corpus, Summary(
         bytes=job.group.size,
         documents=len(corpus),
         sentences=sentences.size,
         tokens=corpus.token_ids.size,
-        unknown_tokens=int(np.count_nonzero(corpus.token_ids == tokenizer.vocab[UNKNOWN])),
+        unknown_tokens=_count(corpus, tokenizer.vocab[UNKNOWN], marker),
         truncated_sentences=int(np.count_nonzero(sentences > room)),
         very_long_sentences=int(np.count_nonzero(sentences > LONG_LINE)),
         one_sentence_documents=int(np.count_nonzero(np.diff(corpus.document_splits) == 1)),
+        **_chinese(job, tokenizer, corpus, marker),
     )
+
+
+def _marker(job: Job, tokenizer: Tokenizer) -> WordMarker | None:
+    if not job.marks_words:
+        return None
+    assert isinstance(tokenizer, FastTokenizer)
+    return WordMarker(tokenizer, read_word_list(job.word_list) if job.word_list else None)
+
+
+def _count(corpus: Corpus, token: int, marker: WordMarker | None) -> int:
+    """How often a token is in a corpus, marked or not."""
+    count = np.count_nonzero(corpus.token_ids == token)
+    return int(count + (np.count_nonzero(corpus.token_ids == token + marker.shift) if marker else 0))
+
+
+def _chinese(job: Job, tokenizer: Tokenizer, corpus: Corpus, marker: WordMarker | None) -> dict[str, int]:
+    """The part of the summary that is about Chinese characters."""
+    if not job.parameters.do_whole_word_mask or not isinstance(tokenizer, FastTokenizer):
+        return {}
+    if marker:
+        return {"chinese_tokens": marker.characters, "chinese_words": marker.characters - marker.marked}
+    return {"chinese_tokens": int(np.count_nonzero(chinese_pieces(tokenizer.vocab)[corpus.token_ids]))}
+
+
+def _ends_document(lines: list[str], layout: Layout) -> NDArray[np.bool_]:
+    if layout == "lines":
+        return np.ones(len(lines), np.bool_)
+    return np.fromiter((not line.strip() for line in lines), np.bool_, len(lines))
 
 
 def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
@@ -260,10 +338,13 @@ def _counts(made: InstanceArrays, job: Job) -> dict[str, int]:
     }
 
 
-def _made(job: Job, tokenizer: Tokenizer, corpus: Corpus, advance: Advance) -> InstanceArrays:
-    rng, vocabulary = random.Random(job.seed), Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
+def _made(job: Job, vocabulary: Vocabulary, corpus: Corpus, rng: random.Random, advance: Advance) -> InstanceArrays:
     rounds = job.parameters.dupe_factor * len(corpus)
-    if job.no_nsp:
+    if job.layout == "lines":
+        with _stage(job, "Making rows", None, "row", _MAKING, advance) as update:
+            masked = job.masking == "static"
+            return line_by_line.pack(corpus, vocabulary, job.parameters, rng, masked, job.long_lines, update)
+    if job.layout == "sentences":
         with _stage(job, "Making rows", None, "row", _MAKING, advance) as update:
             return full_sentences.pack(corpus, vocabulary, job.parameters, rng, job.masking == "static", update)
     with _stage(job, "Making instances", rounds, "document", _MAKING, advance) as update:
@@ -275,7 +356,8 @@ def _write(job: Job, made: InstanceArrays, advance: Advance) -> None:
         job.parameters.max_seq_length,
         job.parameters.max_predictions_per_seq,
         masked=job.masking == "static",
-        next_sentence=not job.no_nsp,
+        next_sentence=job.layout == "pairs",
+        marks_words=job.masking == "dynamic" and job.marks_words,
     )
     with (
         BlockWriter(job.outputs, schema, job.compression) as writer,

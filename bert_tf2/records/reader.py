@@ -31,6 +31,15 @@ def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> No
         _check_file(path, schema)
 
 
+def has_feature(paths: Iterable[str], name: str) -> bool:
+    """Whether the first record of one of the files has a feature.
+
+    Raises:
+      InputError: a file has no record that can be read.
+    """
+    return any(name in _first_record(path) for path in paths if os.path.getsize(path))
+
+
 def _check_file(path: str, schema: Schema) -> None:
     found = _first_record(path)
     missing = [feature for feature in schema.features if feature.name not in found]

@@ -161,6 +161,8 @@ SEQUENCES = ("input_ids", "input_mask", "segment_ids")
 MASKED_LM = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
 """The features of the predictions of pre-training, [P] each."""
 NEXT_SENTENCE = "next_sentence_labels"
+CONTINUES_WORD = "continues_word"
+"""Of records without masks, [S]: 1 for a Chinese character that continues a word, which its id does not show."""
 
 
 def _sequences(max_seq_length: int) -> list[Feature]:
@@ -168,12 +170,18 @@ def _sequences(max_seq_length: int) -> list[Feature]:
 
 
 def pretraining(
-    max_seq_length: int, max_predictions_per_seq: int, *, masked: bool = True, next_sentence: bool = True
+    max_seq_length: int,
+    max_predictions_per_seq: int,
+    *,
+    masked: bool = True,
+    next_sentence: bool = True,
+    marks_words: bool = False,
 ) -> Schema:
     """Records of create_pretraining_data.py, S = `max_seq_length` and P = `max_predictions_per_seq`.
 
     `masked=False` leaves out the `masked_lm_` features: such records are masked when they are read (`masking`).
     `next_sentence=False` leaves out `next_sentence_labels`; records that have them are accepted all the same.
+    `marks_words=True` adds `continues_word`.
 
     | feature | shape | |
     |---|---|---|
@@ -181,6 +189,7 @@ def pretraining(
     | masked_lm_positions, masked_lm_ids | [P] | indexes into S; what stood there; 0 for padding |
     | masked_lm_weights | [P] | float: 1 for predictions, 0 for padding |
     | next_sentence_labels | [1] | 0: b follows a, 1: b is random |
+    | continues_word | [S] | 1 for a Chinese character that continues a word |
     """
     predictions: dict[str, Any] = {
         "shape": (max_predictions_per_seq,),
@@ -194,8 +203,13 @@ def pretraining(
         features += [Feature(positions, **predictions), Feature(ids, **predictions)]
         features.append(Feature(weights, kind="float", **predictions))
     if next_sentence:
-        advice = "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp."
+        advice = (
+            "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp and --line_by_line."
+        )
         features.append(Feature(NEXT_SENTENCE, (1,), without=advice))
+    if marks_words:
+        advice = "Other files say which characters make a word: make all of them with the same flags."
+        features.append(Feature(CONTINUES_WORD, (max_seq_length,), without=advice))
     advice = "The records are masked already: give --masking=static, or make them again with --masking=dynamic."
     return Schema("pre-training", tuple(features), () if masked else ((MASKED_LM[0], advice),))
 

@@ -1,13 +1,15 @@
 """Text files to a vocabulary: the work of build_vocab.py."""
 
 import dataclasses
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
+from bert_tf2.configs.text_input import TextInput
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, file_system, files
+from bert_tf2.io import atomic, file_system, files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.tokenization import vocab_training
 from bert_tf2.tokenization.vocab_case import warn_of_case
@@ -20,11 +22,11 @@ SPM_MODEL_TYPES = ("unigram", "bpe")
 _MIN_COUNT = {"learn": 1, "extend": 5}
 _ADDITIONS_SHOWN = 10
 _CHARACTERS_SHOWN = 20
-_PROGRESS_BYTES = 1 << 20
+_NO_LIMIT = 1 << 62  # bytes of a group: no file is divided
 
 
 @dataclasses.dataclass(frozen=True)
-class VocabularyConfig:
+class VocabularyConfig(TextInput):
     """What build_vocab.py is asked to do; the flags of the same names.
 
     Raises:
@@ -32,7 +34,9 @@ class VocabularyConfig:
     """
 
     input_file: str = setting(
-        help="Plain text, UTF-8, may be gzip: a comma-separated list of paths and globs.", group=FILES
+        help="Plain text, UTF-8, or tables (see text_column), may be gzip or Zstandard: a comma-separated list of "
+        "paths and globs.",
+        group=FILES,
     )
     output_file: str = setting(
         help="vocab.txt to write; for SentencePiece x.model, beside which x.vocab appears.", group=FILES
@@ -76,6 +80,7 @@ class VocabularyConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        self.check_tables(self.inputs)
         if self.extend and self.type != "wordpiece":
             raise InputError("--extend fills the [unusedN] slots of a vocab.txt; it works with --type=wordpiece only.")
         if self.max_new is not None and not self.extend:
@@ -146,7 +151,7 @@ def build_vocabulary(config: VocabularyConfig) -> None:
 def _learn_wordpiece(config: VocabularyConfig) -> None:
     # Opened first, so that an output that cannot be written is known before the work is done.
     with atomic.replacing(config.output_file) as file:
-        words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
+        words = _count(config, BasicTokenizer(config.do_lower_case).tokenize)
         with _Stopwatch("Learned the pieces"):
             pieces = vocab_training.learn_wordpiece(
                 words,
@@ -173,7 +178,7 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
     old = load_vocab(old_file)
     warn_of_case(old, config.do_lower_case, old_file)
     with atomic.replacing(config.output_file) as file:
-        words = _count(config.inputs, BasicTokenizer(config.do_lower_case).tokenize)
+        words = _count(config, BasicTokenizer(config.do_lower_case).tokenize)
         lines, additions = vocab_training.extend(
             list(files.read_lines(old_file)), old, words, min_count=config.least_count, max_new=config.max_new
         )
@@ -197,7 +202,7 @@ def _learn_sentencepiece(config: VocabularyConfig) -> None:
 
     model_file, vocab_file = config.outputs
     with atomic.replacing(model_file, "wb") as file, atomic.replacing(vocab_file) as list_file:
-        words = _count(config.inputs, vocab_training.split_parts)
+        words = _count(config, vocab_training.split_parts)
         with _Stopwatch("Learned the model"):
             model = vocab_training.learn_sentencepiece(
                 words,
@@ -216,21 +221,18 @@ def _learn_sentencepiece(config: VocabularyConfig) -> None:
     logger.info("On this text (words between blanks): %s", vocab_training.measure(words, tokenizer.tokenize))
 
 
-def _count(paths: list[str], split: Callable[[str], Iterable[str]]) -> Mapping[str, int]:
+def _count(config: VocabularyConfig, split: Callable[[str], Iterable[str]]) -> Mapping[str, int]:
+    paths = config.inputs
+    groups = text_shards.plan(paths, _NO_LIMIT, config.text_column, config.form)
     started = time.monotonic()
     with Progress("Counting words", sum(map(file_system.getsize, paths)), unit="byte") as progress:
 
         def lines() -> Iterator[str]:
-            size = 0
-            for path in paths:
-                logger.info("Reading %s", path)
-                for line in files.read_lines(path):
-                    yield line
-                    size += 1 + (len(line) if line.isascii() else len(line.encode("utf-8")))
-                    if size >= _PROGRESS_BYTES:
-                        progress.update(size)
-                        size = 0
-            progress.update(size)
+            for span in itertools.chain.from_iterable(group.spans for group in groups):
+                logger.info("Reading %s", span.path)
+                for lines, size in text_shards.read_lines(text_shards.Group(0, (span,))):
+                    yield from lines
+                    progress.update(size)
 
         words = vocab_training.count_words(lines(), split)
     if not words:

@@ -40,7 +40,7 @@ _Value = TypeVar("_Value")
 
 # The blocks of Chinese characters, compatibility forms included, that the original sets off. Kana and Hangul are not
 # among them (they are written in words), nor are the extensions that Unicode has added since (F and later).
-_CHINESE = (
+CHINESE_BLOCKS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
     (0x20000, 0x2A6DF),
@@ -50,7 +50,7 @@ _CHINESE = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
-_FIRST_CHINESE = min(first for first, _ in _CHINESE)
+_FIRST_CHINESE = min(first for first, _ in CHINESE_BLOCKS)
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
 
 
@@ -325,7 +325,7 @@ class BasicTokenizer:
 
     def _is_chinese_char(self, cp: int) -> bool:
         """Whether a code point is that of a Chinese character."""
-        return cp >= _FIRST_CHINESE and any(first <= cp <= last for first, last in _CHINESE)
+        return cp >= _FIRST_CHINESE and any(first <= cp <= last for first, last in CHINESE_BLOCKS)
 
     def _run_strip_accents(self, text: str) -> str:
         """The word decomposed (NFD) and without its nonspacing marks. What is left stays decomposed."""

@@ -389,6 +389,15 @@ def test_several_files_packed_and_cased(text: Path, tmp_path: Path):
     assert "apfel" in build(Path(f"{text},{tmp_path}/more*"), tmp_path / "vocab.txt")
 
 
+def test_texts_of_tables(text: Path, tmp_path: Path):
+    rows = [f"{number};{line}" for number, line in enumerate(TEXT.splitlines())]
+    (tmp_path / "a.csv").write_text("\n".join(["id;texts", *rows]))
+    plain = build(text, tmp_path / "plain.txt", vocab_size=40, num_unused=0)
+    assert build(tmp_path / "a.csv", tmp_path / "b.txt", vocab_size=40, num_unused=0, text_column="texts") == plain
+    with pytest.raises(InputError, match=r"a\.csv has no column 'text' \(--text_column\); it has 'id;texts'"):
+        build(tmp_path / "a.csv", tmp_path / "b.txt")
+
+
 @pytest.mark.parametrize("kind", [{}, {"type": "sentencepiece"}])
 def test_no_words(kind: dict[str, str], tmp_path: Path):
     with pytest.raises(InputError, match=r"no words in .*empty.txt; give plain text"):

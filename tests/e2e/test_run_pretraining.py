@@ -1,6 +1,7 @@
 """run_pretraining.py as a user calls it, from text to results; its errors; what SIGKILL leaves."""
 
 import json
+import math
 import os
 import random
 import re
@@ -147,12 +148,14 @@ def test_train_and_evaluate(made, tmp_path, scripts):
         "masked_lm_loss",
         "next_sentence_accuracy",
         "next_sentence_loss",
+        "perplexity",
     ]
     values = dict(line.split(" = ") for line in lines)
     assert values["global_step"] == "6"
     assert float(values["loss"]) == pytest.approx(
         float(values["masked_lm_loss"]) + float(values["next_sentence_loss"]), abs=0.05
     )
+    assert float(values["perplexity"]) == pytest.approx(math.exp(float(values["masked_lm_loss"])), rel=1e-4)
     for line in lines:
         assert line in shown
     assert list(tmp_path.glob("eval/events.out.tfevents.*"))
@@ -169,6 +172,29 @@ def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, trai
     assert run(made, tmp_path / "a", do_eval=True, max_eval_steps=0) == results
     elsewhere = run(made, tmp_path / "b", do_eval=True, max_eval_steps=0, init_checkpoint=str(tmp_path / "a"))
     assert elsewhere == {**results, "global_step": 0}
+
+
+def test_evaluation_of_other_records(made, trained, tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder, on_training_records = trained
+    shutil.copytree(folder, tmp_path / "out")
+    with tf.io.TFRecordWriter(str(tmp_path / "held_out.tfrecord")) as writer:
+        for record in tf.data.TFRecordDataset(str(made / "a.tfrecord")).take(7):
+            writer.write(record.numpy())
+    changes = {"do_eval": True, "max_eval_steps": 0}
+    results = run(made, tmp_path / "out", **changes, input_file="", eval_input_file=tmp_path / "held_out.tfrecord")
+    assert "Evaluation input: 7 records in 1 file." in caplog.messages
+    assert results == run(made, tmp_path / "out", **changes, input_file=tmp_path / "held_out.tfrecord")
+    assert results["masked_lm_loss"] != on_training_records["masked_lm_loss"]
+    both = {**changes, "do_train": True, "num_train_steps": 1, "eval_input_file": tmp_path / "held_out.tfrecord"}
+    assert run(made, tmp_path / "out", **both) == results
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [(0.0, 1.0), (math.log(30.0), 30.0), (88.5, math.inf), (math.nan, math.nan)]
+)
+def test_perplexity(loss, expected):
+    assert runner.perplexity(loss) == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
 
 def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
@@ -196,6 +222,9 @@ def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
         ({"max_seq_length": 128}, r"--max_seq_length=128 but the model has max_position_embeddings=24"),
         ({"input_file": "none*"}, "--input_file: no file matches 'none"),
         ({"input_file": __file__}, "is no TFRecord file"),
+        ({"do_eval": True, "eval_input_file": "none*"}, "--eval_input_file: no file matches 'none"),
+        ({"do_eval": True, "eval_input_file": __file__}, "is no TFRecord file"),
+        ({"eval_input_file": __file__}, "--eval_input_file needs --do_eval; give both or omit it"),
         ({"bert_config_file": "none.json"}, r"Cannot read none\.json"),
         ({"init_checkpoint": "none.ckpt"}, r"There is no (checkpoint )?none\.ckpt"),
         ({"do_train": False, "do_eval": True}, "has no checkpoint; train first, or give --init_checkpoint"),

@@ -19,6 +19,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.pretraining_data import full_sentences
 from bert_tf2.pretraining_data.fast_instances import Corpus, Vocabulary, create_instances
 from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.pretraining_data.runner import PretrainingDataConfig, create_pretraining_data
 from bert_tf2.records.writer import BlockWriter
 from bert_tf2.tasks.pretraining import runner
 from bert_tf2.tasks.pretraining.runner import PretrainingConfig
@@ -108,7 +109,7 @@ def test_defaults_change_nothing(made: Path) -> None:
 def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Path, scripts: Scripts) -> None:
     values = options(made, tmp_path, **SENTENCES, do_train=True, do_eval=True, do_whole_word_mask=True)
     shown = scripts.call("run_pretraining.py", **values)
-    assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss"]
+    assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss", "perplexity"]
     assert "next_sentence" not in shown
 
     before, after = weights(tmp_path, 0), weights(tmp_path, 12)
@@ -122,17 +123,55 @@ def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Pat
 
 def test_pairs_without_masks(made: Path, tmp_path: Path) -> None:
     results = run(made, tmp_path, **DYNAMIC, do_train=True, do_eval=True)
-    assert evaluation_lines(tmp_path)[-2:] == ["next_sentence_accuracy", "next_sentence_loss"]
+    assert evaluation_lines(tmp_path)[-3:] == ["next_sentence_accuracy", "next_sentence_loss", "perplexity"]
     assert results is not None
     # The same records as without dynamic masking, and not the same masks.
     assert run(made, tmp_path, do_eval=True) != results
+
+
+def test_lines_without_masks_that_say_what_a_chinese_word_is(made: Path, tmp_path: Path) -> None:
+    """Training on lines, evaluation on those that were held out."""
+    characters = "使用语言模型来预测下一个词的天气很好我们去北京看长城"
+    pieces = [*PIECES[:5], *dict.fromkeys(characters)]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    rng = random.Random(1)
+    lines = [" ".join("".join(rng.choices(characters, k=2)) for _ in range(4)) for _ in range(40)]
+    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    summary = create_pretraining_data(
+        PretrainingDataConfig(
+            input_file=f"{tmp_path}/text.txt",
+            output_file=f"{tmp_path}/train.tfrecord",
+            vocab_file=f"{tmp_path}/vocab.txt",
+            max_seq_length=LENGTH,
+            max_predictions_per_seq=PREDICTIONS,
+            line_by_line=True,
+            eval_fraction=0.2,
+            masking="dynamic",
+            do_whole_word_mask=True,
+            segmented_text=True,
+        )
+    )
+    assert (summary.instances, summary.eval_instances) == (32, 8)
+    changes = {
+        "input_file": f"{tmp_path}/train.tfrecord",
+        "eval_input_file": f"{tmp_path}/train.eval.tfrecord",
+        "vocab_file": f"{tmp_path}/vocab.txt",
+        "masking": "dynamic",
+        "use_nsp": False,
+        "do_whole_word_mask": True,
+        "do_train": True,
+        "do_eval": True,
+    }
+    results = run(made, tmp_path / "words", **changes, num_train_steps=1)
+    assert results is not None
+    assert results["perplexity"] == pytest.approx(np.exp(results["masked_lm_loss"]))
 
 
 @pytest.mark.parametrize("records_file", ["sentences.masked", "pairs.masked"])
 def test_masked_records_without_the_next_sentence_task(made: Path, tmp_path: Path, records_file: str) -> None:
     results = run(made, tmp_path, input_file=records_file, use_nsp=False, do_train=True, do_eval=True)
     assert results is not None
-    assert results.keys() == {"global_step", "loss", "masked_lm_loss", "masked_lm_accuracy"}
+    assert results.keys() == {"global_step", "loss", "masked_lm_loss", "masked_lm_accuracy", "perplexity"}
     assert results["loss"] == pytest.approx(results["masked_lm_loss"], rel=0.05)
 
 

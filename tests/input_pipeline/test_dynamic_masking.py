@@ -1,6 +1,7 @@
 """Masks drawn in the input pipeline: the statistics of the reference, exact counts, whole words, resuming."""
 
 import collections
+import dataclasses
 import itertools
 import random
 import re
@@ -119,6 +120,25 @@ def test_any_row(texts: list[list[int]], predictions: int, share: float, whole_w
     parameters = InstanceParameters(12, predictions, share, do_whole_word_mask=whole_words)
     rows = rows_of([[CLS, *text] for text in texts], 12)
     check(rows, mask(rows, parameters, first_example=first_example), parameters)
+
+
+def test_marks_in_the_records_are_as_continuations_in_the_vocabulary() -> None:
+    rows, parameters = random_rows(200, 32), InstanceParameters(32, 6, 0.2, do_whole_word_mask=True)
+    pieces = {piece.replace("##", "p"): number for number, piece in enumerate(PIECES)}
+    without = dataclasses.replace(Vocabulary.of(pieces), word_ids=VOCABULARY.word_ids)
+    marked = {**rows, "continues_word": (rows["input_ids"] >= CONTINUATION).astype(np.int32)}
+    expected = mask(rows, parameters)
+
+    def found(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        batch = {name: tf.constant(value) for name, value in rows.items()}
+        masked = dynamic_masking.mask(batch, without, parameters, SEED, tf.constant(0, tf.int64))
+        return {name: value.numpy() for name, value in masked.items()}
+
+    by_marks = found(marked)
+    assert by_marks.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(by_marks[name], values)
+    assert (found(rows)["masked_lm_positions"] != expected["masked_lm_positions"]).any()
 
 
 def test_the_number_is_that_of_the_original_for_every_length() -> None:

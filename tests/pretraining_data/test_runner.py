@@ -306,12 +306,18 @@ def test_no_tensorflow_is_needed(folder, tmp_path):
     assert (tmp_path / "out").stat().st_size > 1000
 
 
-def test_beam_writes_the_same_bytes(folder, parts, tmp_path):
+LINES_OF_WORDS = {"line_by_line": True, "eval_fraction": 0.2, "do_whole_word_mask": True, "segmented_text": True}
+
+
+@pytest.mark.parametrize(
+    "changes", [pytest.param({}, id="pairs"), pytest.param(LINES_OF_WORDS, id="lines", marks=pytest.mark.slow)]
+)
+def test_beam_writes_the_same_bytes(folder, parts, tmp_path, changes):
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed (pip install '.[beam]')")
     flags = {
         "input_file": f"{folder}/[0-5].txt",
         "vocab_file": f"{folder}/vocab.txt",
-        "output_file": f"{tmp_path}/",
+        "output_file": f"{tmp_path}/beam/",
         "max_seq_length": 32,
         "max_predictions_per_seq": 5,
         "dupe_factor": 2,
@@ -319,13 +325,22 @@ def test_beam_writes_the_same_bytes(folder, parts, tmp_path):
         "runner": "DirectRunner",
         "direct_num_workers": 2,
         "direct_running_mode": "multi_processing",
+        **changes,
     }
+    expected = parts[0]
+    if changes:
+        with open(tmp_path / "rows.jsonl", "w") as file:
+            for line in (folder / "0.txt").read_text().splitlines() * 9:
+                file.write(json.dumps({"text": line}) + "\n")
+        flags["input_file"], expected = f"{tmp_path}/rows.jsonl", tmp_path / "local"
+        create_pretraining_data(config(folder, f"{expected}/", input_file=flags["input_file"], **changes))
+        assert "eval.tf_record" in contents(expected)
     command = [sys.executable, str(REPOSITORY / "create_pretraining_data.py")]
     done = subprocess.run(
         [*command, *(f"--{name}={value}" for name, value in flags.items())], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert contents(tmp_path) == contents(parts[0])
+    assert contents(tmp_path / "beam") == contents(expected)
 
 
 def test_runner_without_beam_is_one_sentence(folder, tmp_path, monkeypatch):

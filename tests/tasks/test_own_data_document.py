@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.repository import REPOSITORY
 
+from bert_tf2.io import text_shards
 from bert_tf2.tasks.classification.data import DataConfig, open_data
 from bert_tf2.tasks.squad import examples
 from bert_tf2.tasks.tagging import conll, plain_text
@@ -54,3 +55,13 @@ def test_words_and_sentences(tmp_path: Path) -> None:
 def test_questions(tmp_path: Path, name: str, content: str) -> None:
     data = examples.read(write(tmp_path, name, content), training=True)
     assert data.gold == {"q1": ("Peter",)}
+
+
+@pytest.mark.parametrize(("kind", "name"), [("text", "a.txt"), ("json", "a.jsonl")])
+def test_text_to_pre_train_on(tmp_path: Path, kind: str, name: str) -> None:
+    content = next(text for of_kind, text in BLOCKS if of_kind == kind and "first sentence of a document" in text)
+    (group,) = text_shards.plan([write(tmp_path, name, content)], 10**6, "text")
+    text = "\n".join(line for lines, _ in text_shards.read_lines(group) for line in lines)
+    first, second = (document.split("\n") for document in text.strip("\n").split("\n\n"))
+    assert first == ["The first sentence of a document.", "The second one."]
+    assert second == ["Another document."]

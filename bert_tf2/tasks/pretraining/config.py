@@ -27,7 +27,8 @@ SHARES = ("rows", "files")
 
 
 def _needs_records(flags: Mapping[str, Any]) -> bool:
-    return bool(flags["do_train"] or flags["do_eval"] or not flags["do_predict"])
+    evaluates_them = flags["do_eval"] and not flags["eval_input_file"]
+    return bool(flags["do_train"] or evaluates_them or not (flags["do_eval"] or flags["do_predict"]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,11 @@ class PretrainingConfig(RunConfig):
         original=True,
         flag_default=None,
         needed_if=_needs_records,
+    )
+    eval_input_file: str | None = setting(
+        None,
+        help="Records for do_eval in place of input_file, such as create_pretraining_data.py --eval_fraction writes.",
+        group=FILES,
     )
     predict_file: str = setting("-", help="Text with [MASK] in it, a line each; - for standard input.", group=FILES)
     max_seq_length: int = setting(
@@ -65,7 +71,7 @@ class PretrainingConfig(RunConfig):
     )
     do_eval: bool = setting(
         False,
-        help="Whether to evaluate, after training if there is any, on the same input_file.",
+        help="Whether to evaluate, after training if there is any, on eval_input_file or else on the same input_file.",
         group=ACTIONS,
         original=True,
     )
@@ -138,6 +144,7 @@ class PretrainingConfig(RunConfig):
             self.do_train and self.do_eval,
             "needs --do_train and --do_eval: it is about the evaluations of a training; give both or omit it",
         )
+        check_has_effect(self, ("eval_input_file",), self.do_eval, "needs --do_eval; give both or omit it")
         check_has_effect(self, ("predict_file",), self.do_predict, "needs --do_predict; give both or omit it")
         check_has_effect(
             self,

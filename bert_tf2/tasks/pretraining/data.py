@@ -15,8 +15,10 @@ from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import dynamic_masking, record_batches, sequence_packing
 from bert_tf2.io import file_system, files
+from bert_tf2.pretraining_data.chinese_words import chinese_pieces
 from bert_tf2.pretraining_data.fast_instances import Vocabulary
 from bert_tf2.records import reader
+from bert_tf2.records.schema import CONTINUES_WORD
 from bert_tf2.records.shuffled import RecordSource
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tokenization.auto import VocabularyFile, check_vocab_size
@@ -24,6 +26,7 @@ from bert_tf2.tokenization.auto import VocabularyFile, check_vocab_size
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES_COUNTED = 64 * 10**6
+_CHINESE_SHARE = 0.25  # of the pieces of a vocabulary; a third of those of Google's Chinese one
 _FRAME = 16  # bytes around a record in a file
 
 
@@ -37,6 +40,7 @@ class PretrainingData:
       vocabulary: for dynamic masking, else None.
       source: reads the files.
       fixed_shapes: whether all batches have `max_seq_length` columns; else columns of padding alone are cut off.
+      eval_paths: record files to evaluate on; if there are none, `paths`.
     """
 
     config: PretrainingConfig
@@ -44,6 +48,7 @@ class PretrainingData:
     vocabulary: Vocabulary | None
     fixed_shapes: bool
     source: RecordSource = dataclasses.field(default_factory=RecordSource)
+    eval_paths: list[str] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def schema(self) -> records.Schema:
@@ -54,7 +59,16 @@ class PretrainingData:
             config.max_predictions_per_seq,
             masked=config.masking == "static",
             next_sentence=config.use_nsp,
+            marks_words=self._knows_words,
         )
+
+    @functools.cached_property
+    def _knows_words(self) -> bool:
+        """Whether records that are to be masked by whole words say which Chinese characters make one."""
+        config = self.config
+        if config.masking == "static" or not config.do_whole_word_mask or self.vocabulary is None:
+            return False
+        return reader.has_feature([*self.paths, *self.eval_paths], CONTINUES_WORD)
 
     def training(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
         """Endless; goes on after that many examples, or behind the packed batch of that `INPUT_POSITION`."""
@@ -84,7 +98,8 @@ class PretrainingData:
     def evaluation(self, steps: int | None, share: record_batches.Share) -> tf.data.Dataset:
         """See `record_batches.evaluation`; the masks are the same each time."""
         size = self.config.eval_batch_size
-        dataset = record_batches.evaluation(self.paths, self.schema.parse, size, steps, share, self.source)
+        paths = self.eval_paths or self.paths
+        dataset = record_batches.evaluation(paths, self.schema.parse, size, steps, share, self.source)
         return self._prepared(dataset, size, dynamic_masking.EVALUATION_SEED, 0, share)
 
     def _prepared(
@@ -102,18 +117,31 @@ class PretrainingData:
         return dynamic_masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
 
 
-def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig) -> Vocabulary | None:
-    """What dynamic masking has to know about the vocabulary."""
+def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: list[str]) -> Vocabulary | None:
+    """What dynamic masking of the records in `paths` has to know about the vocabulary."""
     file = VocabularyFile.given(config.vocab_file, config.spm_model_file)
     if config.masking == "static" or file is None:
         return None
     tokenizer = file.tokenizer(do_lower_case=False)
     check_vocab_size(file.path, tokenizer.is_continuation.size, bert_config.vocab_size)
+    is_chinese = chinese_pieces(tokenizer.vocab).mean() > _CHINESE_SHARE
+    if config.do_whole_word_mask and is_chinese and not reader.has_feature(paths, CONTINUES_WORD):
+        logger.warning(
+            "--do_whole_word_mask takes each Chinese character for a word: the records do not say which make one; "
+            "create_pretraining_data.py --do_whole_word_mask with --segmented_text, or --word_list, makes such that do."
+        )
     return Vocabulary.of(tokenizer.vocab, tokenizer.is_continuation)
 
 
-def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource) -> None:
+def log_input(data: PretrainingData) -> None:
     """Says how much data there is, by its size where it is large; small files are looked through for damage."""
+    if data.paths:
+        _log_files("Input", data.config, data.paths, data.source, data.config.do_train)
+    if data.eval_paths:
+        _log_files("Evaluation input", data.config, data.eval_paths, data.source, trains=False)
+
+
+def _log_files(name: str, config: PretrainingConfig, paths: list[str], source: RecordSource, trains: bool) -> None:
     where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
     size = sum(file_system.getsize(path) for path in paths)
     known = [source.index.of(path).records for path in paths]
@@ -125,7 +153,7 @@ def log_input(config: PretrainingConfig, paths: list[str], source: RecordSource)
         count = 0 if packed else size // (reader.first_size(paths) + _FRAME)
         found = f"{size / 1e9:.1f} GB" + f", about {count:,} records" * (count > 0)
     epochs = config.num_train_steps * config.train_batch_size / count if count else 0
-    logger.info("Input: %s in %s%s.", found, where, f", {epochs:.3g} epochs" if config.do_train and count else "")
+    logger.info("%s: %s in %s%s.", name, found, where, f", {epochs:.3g} epochs" if trains and count else "")
 
 
 def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:

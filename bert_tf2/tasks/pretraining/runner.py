@@ -6,6 +6,7 @@ Follows google-research/bert `run_pretraining.py`.
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 
 import keras
@@ -33,6 +34,8 @@ __all__ = ["PretrainingConfig", "PretrainingModel", "run"]
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_EXPONENT = 88.0
+
 
 def run(config: PretrainingConfig) -> dict[str, float] | None:
     """Trains and evaluates as the config says.
@@ -55,14 +58,16 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
             f"--max_seq_length={config.max_seq_length} but the model has max_position_embeddings="
             f"{bert_config.max_position_embeddings}; make records with at most that many tokens."
         )
-    paths = files.expand(config.input_file, "--input_file")
-    vocabulary = vocabulary_for(config, bert_config)
+    eval_paths = files.expand(config.eval_input_file, "--eval_input_file") if config.eval_input_file else []
+    paths = files.expand(config.input_file, "--input_file") if config.do_train or not eval_paths else []
+    vocabulary = vocabulary_for(config, bert_config, [*paths, *eval_paths])
     keeps_index = config.do_train and not config.dry_run
     index_file = os.path.join(config.output_dir, index.INDEX_FILE) if keeps_index else None
     source = shuffled.RecordSource(index_file, config.skip_bad_records)
-    data = PretrainingData(config, paths, vocabulary, fixed_shapes=precision.compiles, source=source)
-    reader.check_lengths(paths, data.schema)
-    log_input(config, paths, source)
+    data = PretrainingData(config, paths, vocabulary, precision.compiles, source, eval_paths)
+    for some in filter(None, (paths, eval_paths)):
+        reader.check_lengths(some, data.schema)
+    log_input(data)
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), policy(precision):
@@ -83,10 +88,17 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         if source.error:
             raise source.error from None
         if isinstance(error, tf.errors.DataLossError):
-            raise InputError(reader.locate_damage(paths) or "A record file changed while it was read.") from None
+            raise InputError(
+                reader.locate_damage([*paths, *eval_paths]) or "A record file changed while it was read."
+            ) from None
         if isinstance(error, tf.errors.InvalidArgumentError):
             raise explained(error, bert_config) from error
         raise
+
+
+def perplexity(masked_lm_loss: float) -> float:
+    """`e` to the power of the mean loss of a masked token, in nats; infinity where that is beyond float32."""
+    return math.exp(masked_lm_loss) if not masked_lm_loss > _LARGEST_EXPONENT else math.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +201,7 @@ class _Job:
         results = evaluation.evaluate(
             self.model, self.strategy, lambda share: self.data.evaluation(steps, share), steps
         )
+        results["perplexity"] = perplexity(results["masked_lm_loss"])
         if self.workers.is_chief:
             evaluation_files.report(config.output_dir, {"global_step": step, **results}, with_events=True)
         return results

@@ -1,0 +1,361 @@
+"""Texts in a column of a table, told by the ending of its name: CSV, TSV, JSON Lines, JSON and Parquet; no TensorFlow.
+
+A table is read in parts, each from a byte up to another one, so that many processes can work on one of any size. Of a
+Parquet file the bytes are those of its row groups, one after the other.
+"""
+
+import codecs
+import dataclasses
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.io import delimited, file_system, files, json_rows, text_lines
+from bert_tf2.io.delimited import Form
+
+UNPACKED = 3.5
+"""How much larger compressed text is when it is unpacked, about; for planning only."""
+
+_KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+    ".json": "json",
+    ".parquet": "parquet",
+}
+_PACKED = (".gz", ".zst")
+_FLAG = "--text_column"
+_ROWS_AT_ONCE = 1024
+_CHARACTERS_AT_ONCE = 1 << 18
+_EXPECTED = 'expected an object on each line, for example {"text": "..."}'
+
+
+@dataclasses.dataclass(frozen=True)
+class TextColumn:
+    """Where the texts of a table are.
+
+    Attributes:
+      name: of the column, or its number; of JSON the key.
+      kind: "csv", "tsv", "json lines", "json" or "parquet".
+      index: the number of the column in CSV and TSV, from 0.
+      width: how many columns a row of them has.
+      has_header: whether the first row of them names the columns.
+      form: how it is written.
+    """
+
+    name: str
+    kind: str
+    index: int = 0
+    width: int = 0
+    has_header: bool = False
+    form: Form = dataclasses.field(default_factory=Form)
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether it is UTF-8; what nobody knows is taken for it."""
+        return self.form.encoding is None or codecs.lookup(self.form.encoding).name in ("utf-8", "utf-8-sig")
+
+
+def kind_of(path: str) -> str | None:
+    """What a table is by the ending of its name; None: no table."""
+    name = os.path.basename(path).lower()
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return _KINDS.get(os.path.splitext(name)[1])
+
+
+def find(path: str, name: str, given: Form | None = None) -> TextColumn:
+    """Finds the column of a table.
+
+    Args:
+      path: of a table by its ending.
+      name: of the column; a number, from 0, in CSV and TSV without header.
+      given: how text files are written, as far as somebody says so; else the file shows it.
+
+    Raises:
+      InputError: the file cannot be read, or has no such column.
+    """
+    kind = kind_of(path)
+    if kind == "parquet":
+        _find_in_parquet(path, name)
+        return TextColumn(name, kind)
+    has_header = not _is_number(name)
+    is_csv = kind == "csv"
+    form = delimited.find_form(path, [name] if is_csv else [], has_header, is_csv, given)
+    column = TextColumn(name, str(kind), has_header=has_header, form=form)
+    if kind in ("json", "json lines"):
+        return column
+    first = next(_cells(path, column, text_lines.read_decoded(path, form.encoding), 1), None)
+    if first is None:
+        raise InputError(f"{path} is empty; expected a table with a column of texts.")
+    names = [cell.strip() for cell in first[1]]
+    if not has_header:
+        if not -len(names) <= int(name) < len(names):
+            raise InputError(f"{path} has no column {name} ({_FLAG}); it has {len(names)}, numbered from 0.")
+        return dataclasses.replace(column, index=int(name) % len(names), width=len(names))
+    return dataclasses.replace(column, index=_index(path, name, names), width=len(names))
+
+
+def boundary(path: str, column: TextColumn, start: int, least: int) -> int | None:
+    """Where a part of a table may end so that it has at least so many bytes (of Parquet, unpacked): between two rows.
+
+    None where the table cannot be divided: where it is compressed, in another encoding than UTF-8, or an array of JSON.
+    """
+    if files.compression(path) or not column.is_utf8:
+        return None
+    if column.kind == "parquet":
+        passed = 0
+        for begin, unpacked, _ in _row_groups(path, column.name):
+            if passed >= least:
+                return begin
+            passed += unpacked if begin >= start else 0
+        return None
+    if column.kind == "csv":
+        return _after_csv_rows(path, column, start, least)
+    if column.kind == "json":
+        return None
+    with file_system.open(path, "rb") as file:
+        file.seek(start + least)
+        file.readline()  # the rest of a row
+        return file.tell()
+
+
+def size_of(path: str, column: TextColumn, start: int, end: int) -> float:
+    """About how many bytes of text there are from one byte to another."""
+    if column.kind == "parquet":
+        return sum(unpacked for begin, unpacked, _ in _row_groups(path, column.name) if start <= begin < end)
+    return (end - start) * (UNPACKED if files.compression(path) else 1.0)
+
+
+def read(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[list[str], int]]:
+    """The texts of the rows that begin from one byte up to another, and the bytes on disk that they take, about.
+
+    Empty cells and null are empty texts.
+
+    Args:
+      path: the table.
+      start: a byte that `boundary` gave, or 0.
+      end: the next such byte, or the size of the file.
+      column: what `find` found.
+
+    Raises:
+      InputError: the file cannot be read, or a row is not as it should be; the message names the row.
+    """
+    try:
+        yield from _blocks(path, start, end, column, 1)
+    except InputError:
+        if start and column.kind != "parquet":  # say again which line it is, as the whole file has them
+            for _ in _blocks(path, start, end, column, 1 + _lines_before(path, start)):
+                pass
+        raise
+
+
+def _blocks(path: str, start: int, end: int, column: TextColumn, first_line: int) -> Iterator[tuple[list[str], int]]:
+    if column.kind == "parquet":
+        yield from _parquet_texts(path, start, end, column)
+        return
+    lines = _Lines(path, start, end, column)
+    texts: list[str] = []
+    characters = told = 0
+    for text in _texts(path, column, iter(lines), first_line, has_header=column.has_header and start == 0):
+        texts.append(text)
+        characters += len(text)
+        if len(texts) >= _ROWS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield texts, lines.read - told
+            texts, characters, told = [], 0, lines.read
+    yield texts, lines.read - told
+
+
+def _texts(path: str, column: TextColumn, lines: Iterator[str], first_line: int, has_header: bool) -> Iterator[str]:
+    if column.kind in ("json", "json lines"):
+        for number, row in json_rows.read(path, _EXPECTED, lines=lines, begin=first_line):
+            if column.name not in row:
+                listed = some(map(repr, row), MOST_NAMED)
+                raise InputError(f"{path}, line {number} has no key {column.name!r} ({_FLAG}); it has {listed}.")
+            yield _text(row[column.name], path, f"line {number}", column)
+        return
+    rows = _cells(path, column, lines, first_line)
+    if has_header:
+        next(rows, None)
+    advice = "a text with a tab in it needs CSV or JSON Lines."
+    if column.kind == "csv":
+        advice = "a text with the delimiter, quotes or line ends in it must stand in quotes."
+    for number, cells in rows:
+        if len(cells) != column.width:
+            raise InputError(
+                f"{path}, line {number} has {len(cells)} columns, but the first row has {column.width}; {advice}"
+            )
+        yield cells[column.index]
+
+
+def _text(value: Any, path: str, where: str, column: TextColumn) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f"{path}, {where}: {column.name} is {value!r:.60}; it must be a text.")
+    return value
+
+
+def _cells(path: str, column: TextColumn, lines: Iterator[str], first_line: int) -> Iterator[tuple[int, list[str]]]:
+    if column.kind == "csv":
+        yield from delimited.read_csv(path, column.form, lines, first_line)
+        return
+    for number, line in enumerate(lines, first_line):
+        if line := line.rstrip("\r"):
+            yield number, line.split("\t")
+
+
+def _is_number(name: str) -> bool:
+    return name.removeprefix("-").isdecimal() and name.isascii()
+
+
+def _index(path: str, name: str, names: list[str]) -> int:
+    if names.count(name) != 1:
+        what = f"{names.count(name)} columns {name!r}" if name in names else f"no column {name!r}"
+        raise InputError(
+            f"{path} has {what} ({_FLAG}); it has {some(map(repr, names), MOST_NAMED)}. Give the name of one, or "
+            f"{_FLAG}= if this is plain text."
+        )
+    return names.index(name)
+
+
+class _Lines:
+    r"""The lines of a part of a text file, without their `\n`.
+
+    Attributes:
+      read: how many bytes on disk have been read, about, never more than there are.
+    """
+
+    def __init__(self, path: str, start: int, end: int, column: TextColumn) -> None:
+        self._path, self._start, self._end, self._column = path, start, end, column
+        self._bytes = 0
+        self._packing = UNPACKED if files.compression(path) else 1.0
+
+    @property
+    def read(self) -> int:
+        return min(self._end - self._start, round(self._bytes / self._packing))
+
+    def __iter__(self) -> Iterator[str]:
+        if not self._column.is_utf8:
+            for line in text_lines.read_decoded(self._path, self._column.form.encoding):
+                self._bytes += len(line) + 1
+                yield line
+            return
+        try:
+            with files.open_bytes(self._path) as file:
+                if self._start:
+                    file.seek(self._start)
+                for content in file:
+                    beginning = codecs.BOM_UTF8 if self._start + self._bytes == 0 else b""
+                    self._bytes += len(content)
+                    yield content.removeprefix(beginning).decode("utf-8").removesuffix("\n")
+                    if self._packing == 1.0 and self._bytes >= self._end - self._start:
+                        return
+        except UnicodeDecodeError:
+            for _ in text_lines.read_decoded(self._path, self._column.form.encoding):  # says where
+                pass
+            raise InputError(f"{self._path} is not UTF-8.") from None
+        except (OSError, EOFError) as error:
+            raise files.cannot_read(self._path, error) from None
+
+
+def _lines_before(path: str, end: int) -> int:
+    count = 0
+    with file_system.open(path, "rb") as file:
+        while end > 0 and (content := file.read(min(1 << 20, end))):
+            count += content.count(b"\n")
+            end -= len(content)
+    return count
+
+
+def _after_csv_rows(path: str, column: TextColumn, start: int, least: int) -> int:
+    """`boundary` of CSV, where a line end may be within a cell; the end of the file where a row breaks the rules."""
+    passed = start
+
+    def lines() -> Iterator[str]:
+        nonlocal passed
+        with file_system.open(path, "rb") as file:
+            file.seek(start)
+            for content in file:
+                passed += len(content)
+                yield content.decode("utf-8", errors="replace").removesuffix("\n")
+
+    try:
+        for _ in delimited.read_csv(path, column.form, lines(), begin=1 if start == 0 else 2):
+            if passed >= start + least:
+                return passed
+    except InputError:  # that will be said when the row is read
+        pass
+    return file_system.getsize(path)
+
+
+# --- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def _open_parquet(path: str) -> Any:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError(
+            f"{path}: Parquet needs pyarrow, which is not installed: python -m pip install 'bert-tf2[features]'."
+        )
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.ParquetFile(file_system.local_copy(path))
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: Exception) -> InputError:
+    return InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.")
+
+
+def _find_in_parquet(path: str, name: str) -> None:
+    with _open_parquet(path) as file:
+        names = list(file.schema_arrow.names)
+    if names.count(name) != 1:
+        _index(path, name, names)
+
+
+def _row_groups(path: str, name: str) -> list[tuple[int, int, int]]:
+    """Of each row group: where it begins, the bytes of the column when unpacked, and how many rows are before it."""
+    return _row_groups_of(path, name, file_system.stat(path).st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)  # asked for each part of a file
+def _row_groups_of(path: str, name: str, _: int) -> list[tuple[int, int, int]]:
+    found, begin, rows = [], 0, 0
+    with _open_parquet(path) as file:
+        for index in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(index)
+            columns = [group.column(number) for number in range(group.num_columns)]
+            unpacked = sum(part.total_uncompressed_size for part in columns if part.path_in_schema == name)
+            found.append((begin, unpacked, rows))
+            begin += sum(part.total_compressed_size for part in columns)
+            rows += group.num_rows
+    return found
+
+
+def _parquet_texts(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[list[str], int]]:
+    import pyarrow
+
+    groups = _row_groups(path, column.name)
+    ends = [*(begin for begin, _, _ in groups[1:]), file_system.getsize(path)]
+    with _open_parquet(path) as file:
+        for index, (begin, _, number) in enumerate(groups):
+            if not start <= begin < end:
+                continue
+            left, rows_left = ends[index] - begin, file.metadata.row_group(index).num_rows
+            try:
+                for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[index], columns=[column.name]):
+                    size = left * batch.num_rows // rows_left
+                    left, rows_left = left - size, rows_left - batch.num_rows
+                    values = batch.column(0).to_pylist()
+                    yield [_text(value, path, f"row {number + n}", column) for n, value in enumerate(values, 1)], size
+                    number += batch.num_rows
+            except (OSError, pyarrow.ArrowException) as error:
+                raise _unreadable(path, error) from None

@@ -1,0 +1,50 @@
+"""Pre-training rows of single lines, each an example of its own: `[CLS] line [SEP]`; no TensorFlow.
+
+Segment ids are 0 and there is no next-sentence label, as in `full_sentences`, by whose code rows are masked.
+"""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+
+from bert_tf2.pretraining_data import full_sentences
+from bert_tf2.pretraining_data.fast_instances import Corpus, InstanceArrays, Vocabulary
+from bert_tf2.pretraining_data.instances import InstanceParameters
+from bert_tf2.tokenization.sequences import SPECIAL_IN_TEXT
+
+
+def pack(
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    parameters: InstanceParameters,
+    rng: random.Random,
+    masked: bool = True,
+    long_lines: str = "truncate",
+    after_rows: Callable[[int], None] = lambda _: None,
+) -> InstanceArrays:
+    """The lines of a corpus as instances of one text, shuffled.
+
+    Args:
+      corpus: the lines are its segments; its documents do not matter.
+      vocabulary: see there.
+      parameters: those that `full_sentences.pack` follows.
+      rng: the only source of randomness.
+      masked: whether to mask; each line is then masked and written `dupe_factor` times, else written once.
+      long_lines: what to do with lines of more than `max_seq_length - 2` tokens: "truncate" keeps so many of them,
+        "split" makes parts of that length, and one of the rest.
+      after_rows: called now and then with the number of records that were masked since, to show progress.
+
+    Raises:
+      ValueError: token ids that the vocabulary does not have.
+    """
+    vocabulary.check(corpus)
+    room = parameters.max_seq_length - SPECIAL_IN_TEXT
+    starts, ends = corpus.segment_splits[:-1], corpus.segment_splits[1:]
+    if long_lines == "split":
+        starts, ends = full_sentences.split(starts, ends, room)
+    lengths = np.minimum(ends - starts, room).astype(np.int32)
+    # The types are a part of what the code was compiled for.
+    token_ids = np.require(corpus.token_ids, np.int32, ("C", "W"))
+    rows = full_sentences.Rows(token_ids, np.require(starts, np.int64, ("C", "W")), lengths)
+    return full_sentences.instances(rows, vocabulary, parameters, rng, masked, after_rows)

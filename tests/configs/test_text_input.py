@@ -1,0 +1,47 @@
+"""Flags of tables: what they allow, and that none is ignored."""
+
+from typing import Any
+
+import pytest
+
+from bert_tf2.configs.text_input import TextInput
+from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import Form
+
+
+def test_form() -> None:
+    assert TextInput().form == Form(None, "")
+    assert TextInput(delimiter="tab", encoding="cp1250").form == Form("cp1250", "\t")
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths"),
+    [
+        ({}, ["a.txt"]),
+        ({"text_column": ""}, ["a.txt"]),
+        ({"text_column": ""}, ["a.csv"]),
+        ({"text_column": "0", "delimiter": ";", "encoding": "cp1252"}, ["a.txt", "a.csv.gz"]),
+    ],
+)
+def test_flags_that_fit(changes: dict[str, Any], paths: list[str]) -> None:
+    TextInput(**changes).check_tables(paths)
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths", "sentence"),
+    [
+        ({"text_column": "x"}, ["a.txt"], "--text_column is for tables"),
+        ({"delimiter": ";"}, ["a.txt", "a.jsonl"], "--delimiter is for .csv files; omit it"),
+        ({"delimiter": ";", "text_column": ""}, ["a.csv"], "--delimiter is for .csv files"),
+        (
+            {"encoding": "utf-16"},
+            ["a.txt", "a.parquet"],
+            "--encoding is for CSV, TSV and JSON; plain text must be UTF-8",
+        ),
+        ({"encoding": "no"}, ["a.csv"], "--encoding='no' is not an encoding"),
+        ({"delimiter": "ab"}, ["a.csv"], "--delimiter='ab' must be one character"),
+    ],
+)
+def test_mistakes(changes: dict[str, Any], paths: list[str], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        TextInput(**changes).check_tables(paths)
