@@ -173,7 +173,8 @@ class EncoderLayer(ConfiguredLayer):
 
     def add_lora(self, config: Lora) -> None:
         """Freezes all but what it adds to the kernels that are asked for."""
-        for layer in (*self.dense_layers().values(), self.attention_norm, self.output_norm):
+        layers: list[Any] = [*self.dense_layers().values(), self.attention_norm, self.output_norm]
+        for layer in layers:
             layer.trainable = False
         for name in config.layers:
             self.dense_layers()[name].add_lora(config.rank, config.scale)
@@ -222,7 +223,7 @@ class BertModel(BertBase):
     def _encoder(self) -> "BertModel":
         return self
 
-    def _add_lora(self, config: Lora, model: BertBase) -> None:
+    def _add_lora(self, config: Lora, model: Any) -> None:
         """Adds LoRA to the encoder of a model, and freezes everything else in it but the pooler."""
         if self._lora is not None:
             raise InputError(f"The model has {self._lora} already; call merge_lora() first.")
@@ -231,8 +232,9 @@ class BertModel(BertBase):
             raise InputError(
                 f"A rank of {config.rank} for LoRA, but the kernels of this model have a rank of {highest}."
             )
-        if not (model.trainable and self.trainable):
-            model.trainable = self.trainable = True
+        for part in (model, self):
+            if not part.trainable:
+                part.trainable = True
         self.embeddings.trainable = False
         for layer in self.encoder:
             layer.add_lora(config)

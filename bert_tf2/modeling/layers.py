@@ -89,7 +89,9 @@ class Dense(keras.layers.Layer):
         super().__init__(**options)
         self.kernel = self.add_weight(name="kernel", shape=(inputs, outputs), initializer=truncated_normal(stddev))
         self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros", autocast=False)
-        self.lora_a = self.lora_b = self.lora_scale = None
+        self.lora_a: Any = None
+        self.lora_b: Any = None
+        self.lora_scale: Any = None
         self._activation = ACTIVATIONS[activation]
         self.built = True
 

@@ -56,6 +56,7 @@ def test_every_task_has_its_program_and_the_function_of_its_script() -> None:
     }
 
 
+@pytest.mark.slow
 def test_classification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, count in (("train", 40), ("dev", 20)):
         tiny_classification.write_csv(tmp_path / f"{name}.csv", tiny_classification.rows(count, seed=count))

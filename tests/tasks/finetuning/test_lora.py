@@ -70,6 +70,7 @@ def test_checkpoints_hold_the_frozen_weights_and_slots_of_what_is_trained_alone(
         assert {name.removesuffix(f"/{slot}") for name in names if name.endswith(slot)} == is_trained
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_bits(trained: Path, made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     folder = tmp_path / "killed"
