@@ -19,6 +19,7 @@ from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system
 from bert_tf2.modeling.classifier import BertClassifier
 from bert_tf2.modeling.keras_model import BertBase
+from bert_tf2.modeling.lora import merged_variables
 from bert_tf2.modeling.tagger import BertTagger
 from bert_tf2.modeling.with_head import BertWithLabels
 from bert_tf2.tokenization.auto import check_vocab_size
@@ -101,7 +102,9 @@ def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTo
         conversion_output.Output(
             format=output_format,
             config=FolderConfig(model.config, model.ARCHITECTURE, labels, problem_type),
-            variables={name: np.asarray(variable.value) for name, variable in model.named_variables().items()},
+            variables=merged_variables(
+                {name: np.asarray(variable.value) for name, variable in model.named_variables().items()}
+            ),
             vocab_file=vocab_file,
             do_lower_case=tokenizer is None or tokenizer.basic_tokenizer.do_lower_case,
             source=f"the {type(model).__name__}",

@@ -112,7 +112,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sdist_has_documents_and_tests(sdist: Path) -> None:
     for name in ("README.md", "LICENSE", "CHANGELOG.md", "Dockerfile", "Makefile", "run_classifier.py"):
         assert (sdist / name).read_bytes() == (REPOSITORY / name).read_bytes()
-    for directory in ("docs", "tests", "benchmarks"):
+    for directory in ("docs", "examples", "tests", "benchmarks"):
         expected = {path.relative_to(REPOSITORY) for path in (REPOSITORY / directory).rglob("*.*")}
         expected = {path for path in expected if "__pycache__" not in path.parts and ".hypothesis" not in path.parts}
         assert expected <= {path.relative_to(sdist) for path in (sdist / directory).rglob("*")}

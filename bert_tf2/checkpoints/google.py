@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2.checkpoints import huggingface, listing
+from bert_tf2.checkpoints import huggingface, listing, lora
 from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
@@ -170,7 +170,8 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
     """Initialises a model from an open checkpoint, by name.
 
     Heads may be missing, left over or of another shape, and the pooler may be missing. The rest of the encoder may
-    not: a name under `encoder` that only one side has, or a shape that differs, stops with the reason.
+    not: a name under `encoder` that only one side has, or a shape that differs, stops with the reason. LoRA is loaded
+    into the same LoRA, else merged into the kernels; LoRA that finds none stays as it is.
 
     Args:
       variables: the model's, by Google's names.
@@ -181,6 +182,7 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
     Raises:
       InputError: the checkpoint does not match the model, or is damaged.
     """
+    variables, reader = lora.in_common(variables, reader, prefix, read, AVERAGE)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     unused = sorted(set(shapes) - set(variables))
     missing = sorted(set(variables) - set(shapes))
@@ -210,7 +212,7 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
 def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
     """Sets variables to the moving averages that a checkpoint has of them; returns how many it has."""
     prefix = find(path)
-    reader = open_reader(prefix)
+    variables, reader = lora.in_common(variables, open_reader(prefix), prefix, read, AVERAGE)
     averages = {f"{name}/{AVERAGE}": variable for name, variable in variables.items()}
     found = [name for name in averages if reader.has_tensor(name)]
     _assign(averages, found, reader, prefix)
@@ -239,6 +241,7 @@ def restore(
       DamagedCheckpointError: it cannot be read; then some variables may have been set.
     """
     reader = open_reader(prefix)
+    lora.check_same(lora.of_model(variables), lora.of_checkpoint(reader, prefix, read), prefix)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     _check_shapes(variables, shapes, prefix)
     kept_by_others = sorted({name.rpartition("/")[2] for name in foreign if name in shapes})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
+from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
 from bert_tf2.configs.model import BertConfig
@@ -105,7 +106,7 @@ def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
 
 
 def _open_google(prefix: str, config: BertConfig) -> Source:
-    reader = checkpoints.open_reader(prefix)
+    reader = MergedReader(checkpoints.open_reader(prefix), checkpoints.AVERAGE)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
     left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")

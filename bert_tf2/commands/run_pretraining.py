@@ -7,12 +7,9 @@ from bert_tf2.tasks.pretraining.config import PretrainingConfig
 def run(config: PretrainingConfig) -> None:
     """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
     cli.import_tensorflow()
-    from bert_tf2.tasks.pretraining import fill_mask, runner
+    from bert_tf2.tasks.pretraining import whole_run
 
-    if config.do_train or config.do_eval:
-        runner.run(config)
-    if config.do_predict:
-        fill_mask.run(config)
+    whole_run.run(config)
 
 
 main = cli.command(PretrainingConfig, run)

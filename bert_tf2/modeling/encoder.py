@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from bert_tf2.configs.lora import Lora
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import fused_ops, unpadded
@@ -27,6 +28,7 @@ from bert_tf2.modeling.layers import (
     fuses,
     seed_of_call,
 )
+from bert_tf2.modeling.lora import of_new_encoders
 from bert_tf2.modeling.unpadded import Places
 
 PADDING_SCORE = -10000.0
@@ -158,6 +160,25 @@ class EncoderLayer(ConfiguredLayer):
             fuse=fuses(self.config, dropout_seed),
         )
 
+    def dense_layers(self) -> dict[str, Dense]:
+        """By the names that they have in `configs.lora.KERNELS`."""
+        return {
+            "query": self.query,
+            "key": self.key,
+            "value": self.value,
+            "attention_output": self.attention_output,
+            "intermediate": self.intermediate,
+            "output": self.output_dense,
+        }
+
+    def add_lora(self, config: Lora) -> None:
+        """Freezes all but what it adds to the kernels that are asked for."""
+        layers: list[Any] = [*self.dense_layers().values(), self.attention_norm, self.output_norm]
+        for layer in layers:
+            layer.trainable = False
+        for name in config.layers:
+            self.dense_layers()[name].add_lora(config.rank, config.scale)
+
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
         """The layer's variables under Google's names."""
         return {
@@ -194,7 +215,39 @@ class BertModel(BertBase):
         self.encoder = [EncoderLayer(config, site=1 + 3 * index, name=f"layer_{index}", **inner) for index in layers]
         hidden, stddev = config.hidden_size, config.initializer_range
         self.pooler = Dense(hidden, hidden, stddev, "tanh", name="pooler", **inner)
+        self._lora: Lora | None = None
+        if (config_of_lora := of_new_encoders()) is not None:
+            self._add_lora(config_of_lora, self)
         self._complete()
+
+    def _encoder(self) -> "BertModel":
+        return self
+
+    def _add_lora(self, config: Lora, model: Any) -> None:
+        """Adds LoRA to the encoder of a model, and freezes everything else in it but the pooler."""
+        if self._lora is not None:
+            raise InputError(f"The model has {self._lora} already; call merge_lora() first.")
+        highest = min(self.config.hidden_size, self.config.intermediate_size)
+        if config.rank > highest:
+            raise InputError(
+                f"A rank of {config.rank} for LoRA, but the kernels of this model have a rank of {highest}."
+            )
+        for part in (model, self):
+            if not part.trainable:
+                part.trainable = True
+        self.embeddings.trainable = False
+        for layer in self.encoder:
+            layer.add_lora(config)
+        self._lora = config
+
+    def _merge_lora(self) -> None:
+        """Puts LoRA into the kernels, and removes its variables."""
+        if self._lora is None:
+            raise InputError("The model has no LoRA to merge; add_lora() adds it.")
+        for layer in self.encoder:
+            for name in self._lora.layers:
+                layer.dense_layers()[name].merge_lora()
+        self._lora = None
 
     @property
     def embedding_table(self) -> keras.Variable:

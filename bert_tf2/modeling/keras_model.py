@@ -2,16 +2,20 @@
 
 import importlib
 import os
-from collections.abc import Mapping
-from typing import Any, NoReturn, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import keras
 import tensorflow as tf
 
+from bert_tf2.configs.lora import DEFAULT_LAYERS, Lora
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.layers import refuse_quantization
 from bert_tf2.tokenization.wordpiece import FullTokenizer
+
+if TYPE_CHECKING:
+    from bert_tf2.modeling.encoder import BertModel
 
 INPUT_IDS, INPUT_MASK, SEGMENT_IDS = "input_ids", "input_mask", "segment_ids"
 
@@ -54,6 +58,60 @@ class BertBase(keras.Model):
         """Every variable under its name in Google's checkpoints."""
         raise NotImplementedError
 
+    def _encoder(self) -> "BertModel":
+        """The encoder that the model is, or has; no property, in which Keras would look for weights to save."""
+        raise NotImplementedError
+
+    # --- LoRA --------------------------------------------------------------------------------------------------------
+
+    @property
+    def lora(self) -> Lora | None:
+        """What `add_lora` added; None without it."""
+        return self._encoder()._lora
+
+    def add_lora(self, rank: int = 8, alpha: float | None = None, layers: Sequence[str] = DEFAULT_LAYERS) -> None:
+        """Makes the encoder train changes of a low rank to some of its kernels, instead of its weights.
+
+        A kernel `W` becomes `W + alpha / rank · A B` (LoRA: Hu et al. 2021, arXiv:2106.09685). B is 0 at the start, so
+        that the outputs are what they were. Everything else in the encoder is frozen but the pooler, which is trained
+        with the heads where gradients reach it. Call it before `compile`, and in the scope of the model's strategy.
+
+        Args:
+          rank: of the changes.
+          alpha: by default the rank.
+          layers: which kernels of each layer: "query", "key", "value", "attention_output", "intermediate", "output".
+
+        Raises:
+          InputError: a value is impossible, or the model has LoRA already.
+
+        Example:
+          >>> model = BertClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=["bad", "good"])
+          >>> model.add_lora(rank=8)
+          >>> model.lora
+          Lora(rank=8, alpha=8.0, layers=('query', 'value'))
+        """
+        self._encoder()._add_lora(Lora(rank, alpha, tuple(layers)), self)
+        self._encoder().pooler.trainable = self.TRAINS_POOLER
+        self._forget_programs()
+
+    def merge_lora(self) -> None:
+        """Puts what `add_lora` added into the kernels: the same outputs but for rounding, from a plain BERT.
+
+        What `add_lora` froze stays frozen; `model.trainable = True` makes all of it trainable. Call `compile` before
+        the next `fit`.
+
+        Raises:
+          InputError: the model has no LoRA.
+        """
+        self._encoder()._merge_lora()
+        self._forget_programs()
+
+    def _forget_programs(self) -> None:
+        """Makes `fit`, `evaluate` and `predict` trace the model again."""
+        self.train_function = self.test_function = self.predict_function = None
+
+    # --- Files -------------------------------------------------------------------------------------------------------
+
     def get_config(self) -> dict[str, Any]:
         """For Keras's serialisation; what is frozen stays frozen."""
         frozen = [name for name, variable in self.named_variables().items() if not variable.trainable]
@@ -62,14 +120,18 @@ class BertBase(keras.Model):
             "config": self.config.to_dict(),
             "recompute": self.recompute,
             "frozen": frozen if self.trainable else [],
+            **({"lora": self.lora.to_dict()} if self.lora else {}),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """For Keras's serialisation."""
         options = {**config, "config": BertConfig.from_dict(config["config"])}
-        frozen = options.pop("frozen", [])
+        frozen, lora = options.pop("frozen", []), options.pop("lora", None)
         model = cls(**options)
+        if lora is not None:
+            model.add_lora(**lora)
+            model.trainable = options.get("trainable", True)
         variables = model.named_variables()
         for name in frozen:
             variables[name].trainable = False

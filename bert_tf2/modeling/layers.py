@@ -3,6 +3,7 @@
 Shapes: `B` batch, `S` sequence, `H` hidden, `R` rows.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
-from bert_tf2.modeling import fused_ops
+from bert_tf2.modeling import fused_ops, lora
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "gelu": lambda x: tf.nn.gelu(x, approximate=True),
@@ -75,7 +76,7 @@ def fuses(config: BertConfig, dropout_seed: tf.Tensor | None) -> bool:
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class Dense(keras.layers.Layer):
-    """`activation(x @ kernel + bias)` on a matrix.
+    """`activation(x @ kernel + bias)` on a matrix; with LoRA the kernel is changed by `lora_scale · lora_a @ lora_b`.
 
     Args:
       inputs: columns of `x`.
@@ -88,6 +89,9 @@ class Dense(keras.layers.Layer):
         super().__init__(**options)
         self.kernel = self.add_weight(name="kernel", shape=(inputs, outputs), initializer=truncated_normal(stddev))
         self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros", autocast=False)
+        self.lora_a: Any = None
+        self.lora_b: Any = None
+        self.lora_scale: Any = None
         self._activation = ACTIVATIONS[activation]
         self.built = True
 
@@ -97,15 +101,46 @@ class Dense(keras.layers.Layer):
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """`x @ kernel`: without bias and activation, in the type of `x`."""
-        return fused_ops.matmul(x, tf.cast(self.kernel, x.dtype))
+        projected = fused_ops.matmul(x, tf.cast(self.kernel, x.dtype))
+        if self.lora_a is None:
+            return projected
+        low = fused_ops.matmul(x, tf.cast(self.lora_a, x.dtype)) * tf.cast(self.lora_scale, x.dtype)  # [R, rank]
+        return projected + fused_ops.matmul(low, tf.cast(self.lora_b, x.dtype))
+
+    def add_lora(self, rank: int, scale: float) -> None:
+        """Freezes kernel and bias, and adds `scale · A B` of a rank to the kernel, 0 at the start.
+
+        A starts uniform within `1 / √inputs`, as in the code of Hu et al., B from 0.
+        """
+        inputs, outputs = self.kernel.shape
+        bound = 1.0 / math.sqrt(inputs)
+        self.trainable = True
+        self.kernel.trainable = self.bias.trainable = False
+        uniform = keras.initializers.RandomUniform(-bound, bound)
+        self.lora_a = self.add_weight(name=lora.A, shape=(inputs, rank), initializer=uniform)
+        self.lora_b = self.add_weight(name=lora.B, shape=(rank, outputs), initializer="zeros")
+        constant = keras.initializers.Constant(scale)
+        self.lora_scale = self.add_weight(name=lora.SCALE, initializer=constant, trainable=False, autocast=False)
+
+    def merge_lora(self) -> None:
+        """Puts what `add_lora` added into the kernel, and removes its variables."""
+        variables = self.lora_a, self.lora_b, self.lora_scale
+        self.kernel.assign(lora.merged(*(variable.value.numpy() for variable in (self.kernel, *variables))))
+        self.lora_b.assign(tf.zeros(self.lora_b.shape))  # for functions that have been traced with it
+        self.lora_a = self.lora_b = self.lora_scale = None
+        for variable in variables:
+            self._untrack_variable(variable)
 
     def quantize(self, *_: Any, **__: Any) -> NoReturn:
         """Refused, so that no model around this layer is quantized in part; see `refuse_quantization`."""
         refuse_quantization()
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
-        """`{prefix/kernel, prefix/bias}`."""
-        return {f"{prefix}/kernel": self.kernel, f"{prefix}/bias": self.bias}
+        """`{prefix/kernel, prefix/bias}`, and with LoRA `prefix/lora_a`, `lora_b` and `lora_scale`."""
+        names = {"kernel": self.kernel, "bias": self.bias}
+        if self.lora_a is not None:
+            names |= {lora.A: self.lora_a, lora.B: self.lora_b, lora.SCALE: self.lora_scale}
+        return {f"{prefix}/{name}": variable for name, variable in names.items()}
 
 
 @keras.saving.register_keras_serializable("bert_tf2")

@@ -1,10 +1,11 @@
 """What a model is made of, for people; knows no TensorFlow."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.modeling.lora import is_lora
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +20,7 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
     """
 
     def count(*prefixes: str) -> int:
-        return sum(math.prod(v.shape) for name, v in named_variables.items() if name.startswith(prefixes))
+        return _parameters(v for name, v in named_variables.items() if name.startswith(prefixes))
 
     first = "bert/encoder/layer_0"
     layers, hidden = config.num_hidden_layers, config.hidden_size
@@ -40,6 +41,9 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
         ("    LayerNorm", count(f"{first}/output/LayerNorm")),
         ("pooler", count("bert/pooler/")),
     ]
+    of_lora = _parameters(v for name, v in named_variables.items() if is_lora(name))
+    if of_lora:
+        rows.insert(-1, ("  LoRA, in all layers", of_lora))
     heads = {name.rsplit("/", 1)[0] for name in named_variables if not name.startswith("bert/")}
     for head in sorted({"/".join(name.split("/")[:2]) for name in heads}):
         rows.append((f"head {head}", count(head)))
@@ -50,8 +54,34 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
         f"feed-forward {config.intermediate_size} ({config.hidden_act}), {config.max_position_embeddings} positions"
     )
     lines = [f"{name:<44}{parameters:>14,}{parameters / total:>8.1%}" for name, parameters in rows]
-    memory = (
-        f"{total * 4 / 2**20:,.0f} MiB of float32 weights, four times that in training with BERT's Adam (gradient, "
-        "adam_m, adam_v)"
-    )
+    in_training = "four times that in training with BERT's Adam (gradient, adam_m, adam_v)"
+    if of_lora:
+        trained = _parameters(v for v in named_variables.values() if v.trainable)
+        in_training = f"{trained * 12 / 2**20:,.1f} MiB more in training with BERT's Adam (gradient, adam_m, adam_v)"
+    memory = f"{total * 4 / 2**20:,.0f} MiB of float32 weights, {in_training}"
     return "\n".join([title, f"{'block':<44}{'parameters':>14}{'share':>8}", *lines, memory])
+
+
+def _parameters(variables: "Iterable[keras.Variable]") -> int:
+    """How many numbers they hold; scalars are settings, LoRA's scale, and no parameters."""
+    return sum(math.prod(variable.shape) for variable in variables if len(variable.shape))
+
+
+def trained(named_variables: "Mapping[str, keras.Variable]", names: Collection[str]) -> str:
+    """How many parameters are trained, and where; empty if all are.
+
+    Args:
+      named_variables: the model's.
+      names: of those that are trained.
+    """
+    everything = _parameters(named_variables.values())
+    parts: dict[str, list[keras.Variable]] = {"LoRA": [], "embeddings": [], "encoder": [], "pooler": [], "head": []}
+    for name in names:
+        top = name.split("/")[1] if name.startswith("bert/") else "head"
+        parts["LoRA" if is_lora(name) else top].append(named_variables[name])
+    counts = {part: _parameters(variables) for part, variables in parts.items() if variables}
+    total = sum(counts.values())
+    if total == everything:
+        return ""
+    where = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+    return f"Training {total:,} of {everything:,} parameters ({total / everything:.2%}): {where}."

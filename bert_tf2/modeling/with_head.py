@@ -30,6 +30,9 @@ class BertWithHead(BertBase):
         self.bert.pooler.trainable = self.TRAINS_POOLER
         super()._complete()
 
+    def _encoder(self) -> BertModel:
+        return self.bert
+
     def _heads(self) -> list[Any]:
         """The layers on the encoder."""
         raise NotImplementedError

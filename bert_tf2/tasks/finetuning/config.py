@@ -10,10 +10,12 @@ from bert_tf2.configs.fields import (
     MOST_BATCH,
     MOST_LENGTH,
     MOST_SEED,
+    OPTIMIZER,
     TRAINING,
     check_has_effect,
     setting,
 )
+from bert_tf2.configs.lora import DEFAULT_LAYERS, KERNELS, Lora
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
 
@@ -76,6 +78,24 @@ class FinetuningConfig(RunConfig):
         "speed. If omitted, wherever no shapes have to be fixed (--jit) and padding has no part in the loss.",
         group=TRAINING,
     )
+    lora_rank: int = setting(
+        0,
+        help="Train low-rank changes (LoRA) of this rank, 8 for example, and the head, instead of all weights; try ten "
+        "times the learning_rate. 0: train all weights.",
+        group=OPTIMIZER,
+        at_least=0,
+    )
+    lora_alpha: float | None = setting(
+        None,
+        help="With lora_rank: the changes are multiplied by lora_alpha / lora_rank; if omitted, by 1.",
+        group=OPTIMIZER,
+        above=0,
+    )
+    lora_layers: str = setting(
+        ",".join(DEFAULT_LAYERS),
+        help=f"With lora_rank: which kernels of each layer are changed, of {', '.join(KERNELS)}.",
+        group=OPTIMIZER,
+    )
     eval_every_steps: int = setting(
         0, help="With do_train and do_eval: steps between evaluations; 0: each epoch.", group=EVALUATION, at_least=0
     )
@@ -109,7 +129,17 @@ class FinetuningConfig(RunConfig):
             self.do_train and self.do_eval,
             "needs --do_train and --do_eval: it is about the evaluations of a training; give both or omit it",
         )
-        _ = self.all_seeds
+        needed = "needs --lora_rank: it is about the changes that LoRA trains; give both or omit it"
+        check_has_effect(self, ("lora_alpha", "lora_layers"), self.lora_rank > 0, needed)
+        _ = self.all_seeds, self.lora
+
+    @property
+    def lora(self) -> Lora | None:
+        """What the flags say of LoRA; None without it."""
+        if not self.lora_rank:
+            return None
+        names = tuple(filter(None, map(str.strip, self.lora_layers.split(","))))
+        return Lora(self.lora_rank, self.lora_alpha, names)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

@@ -23,10 +23,12 @@ from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
 from bert_tf2.io import file_system, run_dir, run_files
 from bert_tf2.modeling import summary
+from bert_tf2.modeling.lora import in_new_encoders, is_lora
 from bert_tf2.modeling.task_model import Batch, Task
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning.foundation import check_not_inside
+from bert_tf2.tasks.finetuning.lora import find_lora
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.training.distribution import Workers
 from bert_tf2.training.evaluation import Arrays, predict_batches
@@ -104,7 +106,8 @@ class Finetuning:
           dispensable: names of variables that evaluation and prediction do without.
 
         Raises:
-          InputError: padding cannot be left out, though that is asked for.
+          InputError: padding cannot be left out, though that is asked for; or LoRA is, and the model has no place for
+            it, or the checkpoint to be evaluated has another one.
         """
         precision = resolved(config.precision)
         if config.pack_sequences and precision.compiles:
@@ -114,8 +117,11 @@ class Finetuning:
             )
         skip_padding = not precision.compiles if config.pack_sequences is None else config.pack_sequences
         keras.utils.set_random_seed(config.seed)
-        with strategy.scope(), policy(precision):
+        lora = find_lora(config)
+        with strategy.scope(), policy(precision), in_new_encoders(lora):
             model = make_model(skip_padding)
+        if lora is not None:
+            _freeze_for_lora(model, dispensable)
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, files, dispensable)
 
@@ -152,6 +158,9 @@ class Finetuning:
             config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
         )
         trainer = training.Trainer.create(self.model, schedule, self.strategy, loop, config.optimizer, self.precision)
+        trained = summary.trained(self.model.named_variables, trainer.optimizer.variables)
+        if trained:
+            logger.info("%s%s", f"{config.lora}. " if config.lora else "", trained)
         resumed = None if config.overwrite_output_dir else trainer.resume()
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
@@ -357,3 +366,19 @@ class Finetuning:
         """`outputs` for the method `outputs`, traced once however often it is used."""
         jit = self.precision.compiles or None
         return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
+
+
+def _freeze_for_lora(model: Task, dispensable: Collection[str]) -> None:
+    """Freezes what evaluation and prediction do without, as LoRA has frozen the rest of the encoder.
+
+    Raises:
+      InputError: the model has no encoder of ours, and so no LoRA.
+    """
+    if not any(map(is_lora, model.named_variables)):
+        raise InputError(
+            "--lora_rank: this task's model has no variables of a BertModel that it makes itself, so that there is "
+            "nothing to train; omit the flag."
+        )
+    for name, variable in model.named_variables.items():
+        if name in dispensable:
+            variable.trainable = False

@@ -8,3 +8,16 @@ them together.
 
 `tests/reference` has the same windows and answers by their definitions, question by question as in the original.
 """
+
+from typing import TYPE_CHECKING
+
+from bert_tf2 import lazy_exports
+
+if TYPE_CHECKING:
+    from bert_tf2.tasks.squad.config import SquadConfig
+    from bert_tf2.tasks.squad.runner import run
+
+__all__ = ["SquadConfig", "run"]
+
+_HOMES = {"SquadConfig": "bert_tf2.tasks.squad.config", "run": "bert_tf2.tasks.squad.runner"}
+__getattr__, __dir__ = lazy_exports.attach(__name__, _HOMES)

@@ -1,0 +1,26 @@
+"""Which LoRA the model of a fine-tuning has."""
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import lora, pretrained
+from bert_tf2.configs.lora import Lora
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+
+
+def find_lora(config: FinetuningConfig) -> Lora | None:
+    """That of the flags if the model is trained; else that of the checkpoint that is evaluated or predicted with.
+
+    So that a training and a later evaluation of it give the same numbers, nothing is merged.
+
+    Raises:
+      InputError: the flags ask for another one than the checkpoint has, or that cannot be read.
+    """
+    if config.do_train:
+        return config.lora
+    path = str(checkpoints.latest(config.output_dir) or config.init_checkpoint)
+    kept = None
+    if not pretrained.hugging_face_folder(path):
+        path = checkpoints.find(path)
+        kept = lora.of_checkpoint(checkpoints.open_reader(path), path, checkpoints.read)
+    if config.lora is not None:
+        lora.check_same(config.lora, kept, path)
+    return kept
