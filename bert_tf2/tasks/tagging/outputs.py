@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files
-from bert_tf2.tasks.tagging import conll, schemes
+from bert_tf2.tasks.tagging import conll, schemes, span_rows
 from bert_tf2.tasks.tagging.conll import Sentences
 
 
@@ -22,6 +22,8 @@ def write_predictions(
     folder: str, sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32]
 ) -> list[str]:
     """Writes `predictions.txt`, the file that was read with one more column, and `predictions.jsonl`.
+
+    Of a file of spans, moreover `predicted_spans.jsonl`, in its form.
 
     Args:
       folder: `output_dir`.
@@ -49,6 +51,9 @@ def write_predictions(
                 line["line"] = sentences.text_lines[number]
                 _add_text(line, sentences.texts[number], sentences.offsets[begin:].tolist())
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    if sentences.is_of_spans:
+        paths.append(os.path.join(folder, run_files.TAGGED_SPANS))
+        span_rows.write(paths[-1], sentences, tags)
     return paths
 
 

@@ -105,40 +105,73 @@ def read(path: str) -> Sentences:
     Raises:
       InputError: the file cannot be read, or has no words.
     """
-    tokenizer = BasicTokenizer(do_lower_case=False)
-    words: list[str] = []
-    lines: list[str] = []
-    word_lines: list[int] = []
-    offsets: list[tuple[int, int]] = []
-    texts: list[str] = []
-    numbers: list[int] = []
-    splits = [0]
+    texts = Texts()
     for number, line in enumerate(files.read_lines(path), 1):
         text = line.removeprefix("\ufeff").removesuffix("\r") if number == 1 else line.removesuffix("\r")
-        found = tokenizer.tokenize(text)
-        if not found:
-            continue
-        offsets += _offsets(text, found)
-        word_lines += range(len(lines), len(lines) + len(found))
-        words += found
-        lines += [*found, ""]
-        texts.append(text)
-        numbers.append(number)
-        splits.append(len(words))
-    if not words:
-        raise InputError(f"{path} has no words; expected a sentence on each line.")
-    return Sentences(
-        path=path,
-        lines=lines,
-        words=words,
-        tags=None,
-        word_lines=np.array(word_lines, np.int64),
-        row_splits=np.array(splits, np.int64),
-        documents=[],
-        texts=texts,
-        text_lines=numbers,
-        offsets=np.array(offsets, np.int64),
-    )
+        texts.add(number, text)
+    return texts.sentences(path, "a sentence on each line")
+
+
+class Texts:
+    """Texts that become sentences, one after the other."""
+
+    def __init__(self) -> None:
+        self._tokenizer = BasicTokenizer(do_lower_case=False)
+        self._words: list[str] = []
+        self._lines: list[str] = []
+        self._word_lines: list[int] = []
+        self._offsets: list[tuple[int, int]] = []
+        self._texts: list[str] = []
+        self._numbers: list[int] = []
+        self._splits = [0]
+
+    def add(self, number: int, text: str) -> list[tuple[int, int]]:
+        """Adds a text, unless it has no words.
+
+        Args:
+          number: of its line in the file, from 1.
+          text: the text.
+
+        Returns:
+          Where each of its words begins and ends in it, in characters.
+        """
+        words = self._tokenizer.tokenize(text)
+        offsets = _offsets(text, words)
+        if words:
+            self._offsets += offsets
+            self._word_lines += range(len(self._lines), len(self._lines) + len(words))
+            self._words += words
+            self._lines += [*words, ""]
+            self._texts.append(text)
+            self._numbers.append(number)
+            self._splits.append(len(self._words))
+        return offsets
+
+    def sentences(self, path: str, expected: str, tags: Sequence[str] | None = None) -> Sentences:
+        """All of them.
+
+        Args:
+          path: of the file.
+          expected: what it should have, for the error.
+          tags: of all words, in BIO.
+
+        Raises:
+          InputError: there are no words.
+        """
+        if not self._words:
+            raise InputError(f"{path} has no words; expected {expected}.")
+        return Sentences(
+            path=path,
+            lines=self._lines,
+            words=self._words,
+            tags=tags,
+            word_lines=np.array(self._word_lines, np.int64),
+            row_splits=np.array(self._splits, np.int64),
+            documents=[],
+            texts=self._texts,
+            text_lines=self._numbers,
+            offsets=np.array(self._offsets, np.int64),
+        )
 
 
 def _offsets(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
