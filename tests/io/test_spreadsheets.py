@@ -71,9 +71,7 @@ def test_what_is_not_a_workbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InputError, match=r"unknown kind of file; .* Save the table as \.xlsx or \.csv\."):
         open_table(str(tmp_path / "a.xls"), header=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        InputError, match=r"need openpyxl, which is not installed: pip install 'bert-tf2\[excel\]'"
-    ):
+    with pytest.raises(InputError, match=r"need openpyxl, which is not installed: pip install 'bert-tf2\[excel\]'"):
         list(spreadsheets.read(str(tmp_path / "a.xlsx")))
 
 

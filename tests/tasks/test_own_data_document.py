@@ -43,6 +43,17 @@ def test_texts_with_labels(tmp_path: Path, name: str, content: str, text: str) -
     assert (rows.texts[0], rows.labels[0]) == (text, "pos")
 
 
+def test_the_first_ten_minutes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is shown of the table, and what the command says of it."""
+    caplog.set_level("INFO")
+    table = REPOSITORY / "examples" / "tickets.csv"
+    config = DataConfig(str(tmp_path), train_file=str(table), validation_split=0.2)
+    assert len(open_data(config, training=True).examples("train")) == 48
+    shown, said, _ = [text for kind, text in BLOCKS if kind == "text"]
+    assert table.read_text(encoding="utf-8").startswith(shown)
+    assert [message.replace(f"{REPOSITORY}/", "") for message in caplog.messages] == said.splitlines()[:2]
+
+
 def test_columns_of_labels(tmp_path: Path) -> None:
     config = DataConfig(str(tmp_path), train_file=write(tmp_path, "a.csv", LABEL_COLUMNS))
     data = open_data(config, training=True)
