@@ -4,12 +4,14 @@ Shapes: `B` texts, `S` tokens, `L` labels.
 """
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
+from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.errors import InputError
 from bert_tf2.export.program import Outputs, Program, needed
-from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
+from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join, read_part, windows
 from bert_tf2.export.source import ModelSource
 from bert_tf2.modeling.classifier import ClassificationModel
 from bert_tf2.tasks.classification import glue
@@ -70,13 +72,24 @@ def build(
             "task": description.name,
             "problem_type": kind,
             "max_seq_length": description.max_seq_length,
-            "max_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
+            **_settings_of_length(description),
             "do_lower_case": description.do_lower_case,
             "text_pairs": pairs,
             "threshold": description.threshold,
         },
         labels=description.labels,
     )
+
+
+def _settings_of_length(description: TaskDescription) -> dict[str, Any]:
+    """How much of a text is read, and what becomes of one that is too long."""
+    if description.long_text == WINDOWS:
+        stride, pooling = description.window_stride, description.window_pooling
+        return {"long_text": WINDOWS, "window_stride": stride, "window_pooling": pooling}
+    return {
+        "long_text": description.long_text,
+        "max_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +99,13 @@ class _Classifier:
     tokenizer: tf_tokenizer.Tokenizer | None
 
     def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
+        return self._named(
+            self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
+        )
+
+    def _named(self, logits: tf.Tensor) -> Outputs:
+        """What the model says of texts, from their logits `[B, L]`."""
         kind = self.description.problem_type
-        logits = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
         if kind == "regression":
             return {"value": logits[:, 0]}
         names = tf.constant(self.description.labels)
@@ -103,7 +121,16 @@ class _Classifier:
         return outputs
 
     def of_texts(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> Outputs:
-        tokenizer, most = needed(self.tokenizer), self.description.max_seq_length
-        second = None if text_pair is None else tokenizer.tokenize(beginning(text_pair, most))
-        first = tokenizer.tokenize(beginning(text, most))
-        return self.of_token_ids(**join(first, second, most, SpecialPieces.of(tokenizer.vocab)))
+        tokenizer, task = needed(self.tokenizer), self.description
+        most, special = task.max_seq_length, SpecialPieces.of(tokenizer.vocab)
+        is_divided = task.long_text == WINDOWS
+        first = tokenizer.tokenize(read_part(text, most, task.long_text))
+        second = None
+        if text_pair is not None:  # whose end is dropped where the first text is divided
+            read = beginning(text_pair, most) if is_divided else read_part(text_pair, most, task.long_text)
+            second = tokenizer.tokenize(read)
+        if not is_divided:
+            return self.of_token_ids(**join(first, second, most, special, task.long_text))
+        batch, rows = windows(first, second, most, special, task.window_stride)
+        pool = tf.math.segment_max if task.window_pooling == "max" else tf.math.segment_mean
+        return self._named(pool(self.model.logits(batch), rows))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.checkpoints.task_metadata import may_read
+from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.errors import InputError
 from bert_tf2.export import program
 from bert_tf2.export.config import INT8, ExportConfig
@@ -169,9 +170,12 @@ def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
     if config.quantize != INT8:
         return None
     description = source.description
-    if not isinstance(description, TaskDescription):
+    if not isinstance(description, TaskDescription) or description.long_text == WINDOWS:
         if config.dev_file:
-            raise InputError("--dev_file: the loss of accuracy is measured for classifiers only; leave it away.")
+            raise InputError(
+                "--dev_file: the loss of accuracy is measured for classifiers only, and not for --long_text=windows; "
+                "omit it."
+            )
         return None
     if config.dev_file:
         return Data(
@@ -179,7 +183,7 @@ def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
                 description,
                 dev_file=config.dev_file,
                 text_column=description.text_column or "text",
-                label_column=description.label_column or "label",
+                label_column=description.label_column or (None if description.label_columns else "label"),
             )
         )
     if glue.is_known(description.name) and _is_there(source, description.data_dir):
@@ -200,7 +204,7 @@ def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size
     examples = data.examples("dev")
     labels = np.asarray(data.labels(examples))
     tokenizer = source.foundation.tokenizer(description.do_lower_case)
-    features = featurize(examples, labels, tokenizer, description.max_seq_length)
+    features = featurize(examples, labels, tokenizer, description.max_seq_length, long_text=description.long_text)
     scores = []
     for run in (whole, small):
         found = [run(batch) for batch in _batches(features, batch_size)]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, truncated_lengths
+from bert_tf2.configs.long_texts import HEAD_TAIL, TRUNCATE_HEAD, TRUNCATE_TAIL, WINDOWS
+from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, head_lengths, truncated_lengths, window_sizes
 
 Batch = dict[str, tf.Tensor]
 
@@ -28,6 +29,30 @@ def beginning(texts: tf.Tensor, pieces: int) -> tf.Tensor:
     return tf.strings.substr(texts, 0, pieces * CHARACTERS_PER_PIECE, unit="UTF8_CHAR")
 
 
+def read_part(texts: tf.Tensor, pieces: int, long_text: str) -> tf.Tensor:
+    """What is read of texts, string `[B]`, by a model with room for so many pieces, of which a part is kept.
+
+    Their beginning or end, or both, with the word between them that is cut; all of them for windows. A word that is
+    cut is beyond the pieces that there is room for.
+
+    Args:
+      texts: the texts.
+      pieces: see `beginning`.
+      long_text: one of `long_texts.LONG_TEXTS`.
+    """
+    if long_text == TRUNCATE_TAIL:
+        return beginning(texts, pieces)
+    if long_text == WINDOWS:
+        return texts
+    most = pieces * CHARACTERS_PER_PIECE
+    lengths = tf.strings.length(texts, unit="UTF8_CHAR")
+    first = tf.minimum(lengths, most) if long_text == HEAD_TAIL else tf.zeros_like(lengths)
+    rest = tf.minimum(lengths - first, most)
+    end = tf.strings.substr(texts, lengths - rest, rest, unit="UTF8_CHAR")
+    both = tf.strings.substr(texts, tf.zeros_like(first), first, unit="UTF8_CHAR") + end
+    return tf.where(first + rest < lengths, both, texts)
+
+
 class SpecialPieces(NamedTuple):
     """Their ids."""
 
@@ -40,7 +65,13 @@ class SpecialPieces(NamedTuple):
         return cls(vocab[CLS], vocab[SEP])
 
 
-def join(first: tf.RaggedTensor, second: tf.RaggedTensor | None, max_seq_length: int, special: SpecialPieces) -> Batch:
+def join(
+    first: tf.RaggedTensor,
+    second: tf.RaggedTensor | None,
+    max_seq_length: int,
+    special: SpecialPieces,
+    long_text: str = TRUNCATE_TAIL,
+) -> Batch:
     """`[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]` where `b` has a token, truncated by `truncated_lengths`.
 
     Args:
@@ -48,16 +79,57 @@ def join(first: tf.RaggedTensor, second: tf.RaggedTensor | None, max_seq_length:
       second: likewise; None where there is none.
       max_seq_length: tokens of a row at most.
       special: ids.
+      long_text: which pieces of a truncated text are kept, see `tokenization.sequences.join_rows`.
     """
     a = first.row_lengths()
     b = tf.zeros_like(a) if second is None else second.row_lengths()
     pair = tf.cast(b > 0, tf.int64)
     kept_a, kept_b = truncated_lengths(a, b, max_seq_length - SPECIAL_IN_TEXT - pair, tf)
     one = tf.ones_like(a)
-    parts = [repeated(special.cls, one), head(first, kept_a), repeated(special.sep, one)]
+    parts = [repeated(special.cls, one), *_kept(first, kept_a, long_text), repeated(special.sep, one)]
     if second is not None:
-        parts += [head(second, kept_b), repeated(special.sep, pair)]
+        parts += [*_kept(second, kept_b, long_text), repeated(special.sep, pair)]
     return padded(tf.concat(parts, 1), kept_a + 2)
+
+
+def _kept(rows: tf.RaggedTensor, lengths: tf.Tensor, long_text: str) -> list[tf.RaggedTensor]:
+    """The values of each row that are kept, so many, in one part or two."""
+    if long_text == TRUNCATE_TAIL:
+        return [head(rows, lengths)]
+    tails = lengths - head_lengths(lengths, long_text)
+    tail = ranges(rows.values, rows.row_starts() + rows.row_lengths() - tails, tails)
+    return [tail] if long_text == TRUNCATE_HEAD else [head(rows, lengths - tails), tail]
+
+
+def windows(
+    first: tf.RaggedTensor,
+    second: tf.RaggedTensor | None,
+    max_seq_length: int,
+    special: SpecialPieces,
+    stride: int | None,
+) -> tuple[Batch, tf.Tensor]:
+    """The windows of `tokenization.row_windows`, and the text of each, int64 `[M]`, ascending.
+
+    Args:
+      first: int32 `[B, (pieces)]`.
+      second: likewise; None where there is none.
+      max_seq_length: tokens of a window at most.
+      special: ids.
+      stride: see `tokenization.sequences.window_sizes`.
+    """
+    a = first.row_lengths()
+    b = tf.zeros_like(a) if second is None else second.row_lengths()
+    pair = tf.cast(b > 0, tf.int64)
+    sizes = window_sizes(a, b, max_seq_length - SPECIAL_IN_TEXT - pair, stride, tf)
+    rows = tf.repeat(tf.range(tf.size(a, tf.int64)), sizes.counts)
+    starts = sizes.starts(a, rows, tf.ragged.range(sizes.counts).values, tf)
+    size, one = tf.gather(sizes.size, rows), tf.ones_like(rows)
+    part = ranges(first.values, tf.gather(first.row_starts(), rows) + starts, size)
+    parts = [repeated(special.cls, one), part, repeated(special.sep, one)]
+    if second is not None:
+        kept = ranges(second.values, tf.gather(second.row_starts(), rows), tf.gather(sizes.second, rows))
+        parts += [kept, repeated(special.sep, tf.gather(pair, rows))]
+    return padded(tf.concat(parts, 1), size + 2), rows
 
 
 def padded(input_ids: tf.RaggedTensor, first_lengths: tf.Tensor) -> Batch:

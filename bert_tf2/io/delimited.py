@@ -62,7 +62,9 @@ def delimiter_named(given: str) -> str:
     return delimiter
 
 
-def find_form(path: str, columns: Sequence[str], header: bool, is_csv: bool, given: Form | None = None) -> Form:
+def find_form(
+    path: str, columns: Sequence[str], header: bool, is_csv: bool, given: Form | None = None, is_logged: bool = True
+) -> Form:
     """Finds how a file is written.
 
     Args:
@@ -71,6 +73,7 @@ def find_form(path: str, columns: Sequence[str], header: bool, is_csv: bool, giv
       header: whether the first row names the columns.
       is_csv: whether cells stand between delimiters.
       given: what flags say; what is empty there is found.
+      is_logged: whether to log what differs from UTF-8 with commas.
 
     Raises:
       InputError: the file cannot be read, or several delimiters make columns of it.
@@ -80,7 +83,8 @@ def find_form(path: str, columns: Sequence[str], header: bool, is_csv: bool, giv
     if is_csv and not (given and given.delimiter):
         delimiter = _find_delimiter(path, encoding, columns, header)
     form = Form(encoding, delimiter)
-    form.describe(path, is_csv)
+    if is_logged:
+        form.describe(path, is_csv)
     return form
 
 
@@ -141,9 +145,13 @@ def _find_delimiter(path: str, encoding: str | None, columns: Sequence[str], hea
     rows = {delimiter: _complete_rows(lines, delimiter, is_whole) for delimiter in DELIMITERS}
     names = [column for column in columns if not column.removeprefix("-").isdecimal()]
     if header and names:
-        for delimiter, found in rows.items():
-            if found and set(names) <= {name.strip() for name in found[0]}:
-                return delimiter
+        present = {
+            delimiter: len(set(names) & {name.strip() for name in found[0]}) if found else 0
+            for delimiter, found in rows.items()
+        }
+        most = max(present, key=lambda delimiter: present[delimiter])
+        if present[most]:  # a column that is missing is said of the columns that there are
+            return most
     needed = max([_width_for(column) for column in columns], default=1)
     fitting = [
         delimiter

@@ -33,7 +33,7 @@ FILLED_MASKS, PREDICTION_LINES = "fill_mask.jsonl", "predictions.jsonl"
 VALIDATION_SPLIT = "validation_split.json"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
-TAGGED, SPAN_REPORT = "predictions.txt", "span_report.json"
+TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
 # Of records, conversions and exports.
 DATA_SUMMARY = "summary.json"
 CONVERTED_PREFIX, HF_CONFIG, HF_WEIGHTS = "bert_model.ckpt", "config.json", "model.safetensors"
@@ -162,6 +162,7 @@ TAGGING: Files = (
     ),
     RunFile((TAGGED,), "the file that was given, with the predicted tag as one more column", "prediction"),
     RunFile((PREDICTION_LINES,), "words, tags, probabilities and spans of each sentence", "prediction"),
+    RunFile((TAGGED_SPANS,), "of texts with labelled spans: these rows with the predicted spans", "prediction"),
 )
 """Of `run_ner.py`, in `--output_dir`."""
 

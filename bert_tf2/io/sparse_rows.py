@@ -56,6 +56,14 @@ class SparseRows:
         dense[np.repeat(np.arange(len(rows)), counts), self.values[np.repeat(starts, counts) + within]] = 1
         return dense
 
+    def select(self, rows: NDArray[np.int64]) -> "SparseRows":
+        """Some rows, in any order and as often as they are named, still sparse."""
+        starts = self.row_splits[rows]
+        counts = self.row_splits[rows + 1] - starts
+        splits = np.concatenate([[0], np.cumsum(counts)])
+        places = np.arange(splits[-1]) + np.repeat(starts - splits[:-1], counts)
+        return SparseRows(splits, self.values[places], self.size)
+
     def padded(self, first: int, last: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The columns of the ones in rows `first` to `last`, and how many each row has.
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.configs.long_texts import HEAD_TAIL, TRUNCATE_HEAD, TRUNCATE_TAIL, WINDOWS
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization.fast_wordpiece import Ragged
 from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR as SPECIAL_IN_PAIR
@@ -40,6 +41,66 @@ def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[
     return operations.minimum(a, room - kept_b), kept_b
 
 
+def head_lengths(kept: Any, long_text: str) -> Any:
+    """How many of the tokens that are kept of a truncated text are its first ones; the others are its last.
+
+    Of `head_tail` a quarter: the first 128 and the last 382 of 510, as in Sun et al. 2019, "How to Fine-Tune BERT for
+    Text Classification?".
+
+    Args:
+      kept: int64 [N], how many are kept; NumPy's or TensorFlow's.
+      long_text: one of `long_texts.LONG_TEXTS`.
+    """
+    return {TRUNCATE_HEAD: 0 * kept, HEAD_TAIL: (kept + 2) // 4}.get(long_text, kept)
+
+
+class WindowSizes(NamedTuple):
+    """How rows are divided into windows: all of a row are of the same size, and each has the same second text.
+
+    Attributes:
+      second: int64 [N], tokens of the second text: all of them, or, of a long one, those that leave half of the room
+        to the first.
+      size: int64 [N], tokens of the first text in each window.
+      step: int64 [N], from the begin of a window to that of the next; but the last window ends where the text does.
+      counts: int64 [N], windows of each row, at least 1.
+    """
+
+    second: Any
+    size: Any
+    step: Any
+    counts: Any
+
+    def starts(self, a: Any, rows: Any, numbers: Any, operations: Any = np) -> Any:
+        """Which token of the first text each of M windows begins with: int64 [M].
+
+        Args:
+          a: int64 [N], tokens of the first texts.
+          rows: int64 [M], the row of each window.
+          numbers: int64 [M], which of the windows of its row it is.
+          operations: NumPy, or TensorFlow for tensors.
+        """
+        take = np.take if operations is np else operations.gather
+        return operations.minimum(numbers * take(self.step, rows), take(a - self.size, rows))
+
+
+def window_sizes(a: Any, b: Any, room: Any, stride: int | None, operations: Any = np) -> WindowSizes:
+    """Divides rows of which the first text is longer than its room.
+
+    Args:
+      a: int64 [N], tokens of the first texts.
+      b: int64 [N], tokens of the second texts.
+      room: int64 [N], what both together may have, special tokens not counted; at least 1, and 2 for pairs.
+      stride: tokens from the begin of a window to that of the next, at most; None: half a window.
+      operations: what has `minimum` and `maximum`: NumPy, or TensorFlow for tensors.
+    """
+    _, second = truncated_lengths(a, b, room, operations)
+    of_first = room - second
+    step = (of_first + 1) // 2 if stride is None else operations.minimum(of_first, stride)
+    step = operations.maximum(step, 1)  # beside an empty first text, the second may fill the row
+    size = operations.minimum(a, of_first)
+    return WindowSizes(second, size, step, 1 + (a - size + step - 1) // step)
+
+
 class JoinedRows(NamedTuple):
     """Rows in BERT's form, without padding.
 
@@ -54,7 +115,9 @@ class JoinedRows(NamedTuple):
     whole_lengths: Ints
 
 
-def join_rows(first: Ragged, second: Ragged | None, max_seq_length: int, cls: int, sep: int) -> JoinedRows:
+def join_rows(
+    first: Ragged, second: Ragged | None, max_seq_length: int, cls: int, sep: int, long_text: str = TRUNCATE_TAIL
+) -> JoinedRows:
     """Puts texts and pairs into BERT's form, truncated by `truncated_lengths`.
 
     Args:
@@ -63,11 +126,15 @@ def join_rows(first: Ragged, second: Ragged | None, max_seq_length: int, cls: in
       max_seq_length: S.
       cls: id of `[CLS]`.
       sep: id of `[SEP]`.
+      long_text: one of `long_texts.LONG_TEXTS`: which tokens of a truncated text are kept. For `windows` first texts
+        are left whole, so that rows may be longer than S: they are for `row_windows.divide_rows`.
     """
     a = np.diff(first.row_splits)
     b = np.zeros_like(a) if second is None else np.diff(second.row_splits)
     special = np.where(b > 0, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT)
     kept_a, kept_b = truncated_lengths(a, b, max_seq_length - special)
+    if long_text == WINDOWS:
+        kept_a = a
 
     row_splits = np.concatenate([[0], np.cumsum(kept_a + kept_b + special)])
     starts, first_lengths = row_splits[:-1], kept_a + SPECIAL_IN_TEXT
@@ -75,8 +142,18 @@ def join_rows(first: Ragged, second: Ragged | None, max_seq_length: int, cls: in
     values[starts] = cls
     for text, places, counts in ((first, starts + 1, kept_a), (second, starts + first_lengths, kept_b)):
         if text is not None:
-            values[ranges(places, counts)] = text.values[ranges(text.row_splits[:-1], counts)]
+            values[ranges(places, counts)] = text.values[_kept_places(text, counts, long_text)]
     return JoinedRows(Ragged(values, row_splits), first_lengths, a + b + special)
+
+
+def _kept_places(text: Ragged, counts: Ints, long_text: str) -> Ints:
+    """Where in `text.values` the tokens are that are kept, `counts` of each row."""
+    places = ranges(text.row_splits[:-1], counts)
+    if long_text in (TRUNCATE_TAIL, WINDOWS):
+        return places
+    dropped = np.diff(text.row_splits) - counts
+    is_of_tail = ranges(0, counts) >= np.repeat(head_lengths(counts, long_text), counts)
+    return places + is_of_tail * np.repeat(dropped, counts)
 
 
 def make_batch(

@@ -1,6 +1,7 @@
 """Exported classifiers: on raw text the numbers of run_classifier.py, in a process that knows nothing of us."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,22 @@ import pytest
 import tensorflow as tf
 from helpers import tiny_classification as tiny
 from helpers.exported import ask
-from helpers.rounding import assert_close, forward
+from helpers.rounding import SUM, assert_close, forward
 from helpers.tiny_sentencepiece import sentencepiece_model
 from reference.sequences import truncate_pair
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, WindowPooling
 from bert_tf2.errors import InputError
-from bert_tf2.export import runner
+from bert_tf2.export import classifier, runner
 from bert_tf2.export.config import ExportConfig
-from bert_tf2.export.sequences import SpecialPieces, join
-from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, read_part, windows
+from bert_tf2.tasks.classification.scores import pool_windows
+from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer, Ragged
+from bert_tf2.tokenization.row_windows import divide_rows
+from bert_tf2.tokenization.sequences import join_rows
+from bert_tf2.tokenization.tf_tokenizer import GraphTokenizer
 
 pytestmark = pytest.mark.numeric
 
@@ -223,3 +230,82 @@ def test_sentencepiece(rule: str, tmp_path: Path):
     assert (exported / "assets/spm.model").read_bytes() == Path(spm).read_bytes()
     found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
     assert_probabilities(found["probabilities"], results(tmp_path))
+
+
+@pytest.mark.parametrize("long_text", LONG_TEXTS)
+def test_long_texts_are_those_of_the_training(long_text: str):
+    """The same ids as `join_rows` and `divide_rows` have, which train and predict."""
+    lengths = [0, 1, 2, 3, 5, 6, 7, 12, 40]
+    pairs = [(a, b) for a in lengths for b in lengths]
+    first, second = (
+        tf.cast(tf.ragged.range([pair[side] for pair in pairs]) + 50 * (1 + side), tf.int32) for side in (0, 1)
+    )
+    texts = [Ragged(rows.values.numpy(), rows.row_splits.numpy()) for rows in (first, second)]
+    for limit, stride in ((5, None), (8, 3), (13, 11), (16, 1)):
+        joined = join_rows(*texts, limit, 2, 3, long_text)
+        expected, first_lengths = joined.input_ids, joined.first_lengths
+        if long_text == "windows":
+            divided = divide_rows(expected.row_splits, first_lengths, limit, stride)
+            expected, first_lengths = (
+                Ragged(expected.values[divided.sources], divided.row_splits),
+                divided.first_lengths,
+            )
+            batch, rows = windows(first, second, limit, SpecialPieces(2, 3), stride)
+            assert rows.numpy().tolist() == divided.rows.tolist()
+        else:
+            batch = join(first, second, limit, SpecialPieces(2, 3), long_text)
+        mask = batch["input_mask"].numpy() > 0
+        np.testing.assert_array_equal(batch["input_ids"].numpy()[mask], expected.values)
+        np.testing.assert_array_equal(mask.sum(1), np.diff(expected.row_splits))
+        np.testing.assert_array_equal((mask & (batch["segment_ids"].numpy() == 0)).sum(1), first_lengths)
+
+
+def test_which_part_of_a_text_is_read():
+    most = 2 * CHARACTERS_PER_PIECE
+    texts = ["", "é", "é" * most, "a" + "é" * most, "abé" + "x" * 2 * most + "é"]
+    for long_text, first, rest in (
+        ("truncate_tail", most, 0),
+        ("truncate_head", 0, most),
+        ("head_tail", most, most),
+        ("windows", 3 * most, 0),
+    ):
+        found = [text.decode() for text in read_part(tf.constant(texts), 2, long_text).numpy()]
+        whole = [text if len(text) <= first + rest else text[:first] + text[len(text) - rest :] for text in texts]
+        assert found == whole
+
+
+@pytest.mark.parametrize("pooling", WINDOW_POOLINGS)
+def test_logits_of_windows_are_pooled(folder: Path, pooling: WindowPooling):
+    class Model:
+        def logits(self, batch):
+            ids = tf.cast(batch["input_ids"], tf.float32) / 100
+            return tf.stack([tf.reduce_sum(ids, 1), tf.reduce_max(ids, 1)], 1)
+
+    settings = {"long_text": "windows", "max_seq_length": 8, "window_stride": 2, "window_pooling": pooling}
+    task = TaskDescription("a", "multi_label", ("x", "y"), **settings)
+    tokenizer = GraphTokenizer(str(folder / "vocab.txt"))
+    texts = [*TEXTS, "happy " * 30]
+    found = classifier._Classifier(Model(), task, tokenizer).of_texts(tf.constant(texts))["probabilities"]
+    batch, rows = windows(tokenizer.tokenize(tf.constant(texts)), None, 8, SpecialPieces(2, 3), 2)
+    splits = np.searchsorted(rows.numpy(), np.arange(len(texts) + 1))
+    expected = pool_windows(Model().logits(batch).numpy(), splits, pooling)
+    assert_close(found, tf.sigmoid(expected), SUM)
+
+
+def test_windows_in_a_saved_model(folder: Path, tmp_path: Path):
+    """What run_classifier.py predicts for texts of many windows, some of them among short ones."""
+    texts = [*TEXTS, " ".join(f"w{number % 30}" for number in range(70)) + " happy", "sad " + "w1 " * 33]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    output = tmp_path / "model"
+    shutil.copytree(folder / "model", output)
+    described = json.loads((output / "task.json").read_text())
+    changes = {"long_text": "windows", "window_stride": 5, "window_pooling": "max"}
+    (output / "task.json").write_text(json.dumps({**described, **changes}))
+    tiny.run(folder, output_dir=str(output), predict_file=str(tmp_path / "new.jsonl"), do_predict=True)
+    exported = export(folder, output_dir=str(output), export_dir=str(tmp_path / "export"))
+    found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts))
+    expected = np.loadtxt(output / "test_results.tsv", ndmin=2)
+    assert len(expected) == len(texts)
+    assert_probabilities(found["probabilities"], expected)
+    settings = json.loads((exported / "assets/settings.json").read_text())
+    assert settings.items() >= changes.items()

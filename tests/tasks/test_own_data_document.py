@@ -9,11 +9,12 @@ from helpers.repository import REPOSITORY
 from bert_tf2.io import text_shards
 from bert_tf2.tasks.classification.data import DataConfig, open_data
 from bert_tf2.tasks.squad import examples
-from bert_tf2.tasks.tagging import conll, plain_text
+from bert_tf2.tasks.tagging import conll, plain_text, span_rows
 
 TEXT = (REPOSITORY / "docs" / "own_data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 CSV, TSV, JSON_LINES, WORDS, SENTENCES, QUESTIONS, QUESTION_TABLE = [text for kind, text in BLOCKS if not kind]
+(LABEL_COLUMNS,), (SPANS,) = ([text for kind, text in BLOCKS if kind == wanted] for wanted in ("csv", "json"))
 
 
 def write(folder: Path, name: str, content: str) -> str:
@@ -41,6 +42,30 @@ def test_texts_with_labels(tmp_path: Path, name: str, content: str, text: str) -
     rows = open_data(config, training=True).examples("train")
     assert rows.labels is not None
     assert (rows.texts[0], rows.labels[0]) == (text, "pos")
+
+
+def test_the_first_ten_minutes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is shown of the table, and what the command says of it."""
+    caplog.set_level("INFO")
+    table = REPOSITORY / "examples" / "tickets.csv"
+    config = DataConfig(str(tmp_path), train_file=str(table), validation_split=0.2)
+    assert len(open_data(config, training=True).examples("train")) == 48
+    shown, said, _ = [text for kind, text in BLOCKS if kind == "text"]
+    assert table.read_text(encoding="utf-8").startswith(shown)
+    assert [message.replace(f"{REPOSITORY}/", "") for message in caplog.messages] == said.splitlines()[:2]
+
+
+def test_columns_of_labels(tmp_path: Path) -> None:
+    config = DataConfig(str(tmp_path), train_file=write(tmp_path, "a.csv", LABEL_COLUMNS))
+    data = open_data(config, training=True)
+    assert (data.description.problem_type, data.description.labels) == ("multi_label", ("rude", "angry"))
+    assert list(data.examples("train").labels or ()) == [("rude", "angry"), ()]
+
+
+def test_spans(tmp_path: Path) -> None:
+    found = span_rows.read(write(tmp_path, "a.jsonl", SPANS), with_spans=True)
+    assert found.words == ["Peter", "Blackburn", "ran", "to", "Rome", "."]
+    assert found.tags == ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
 
 
 def test_words_and_sentences(tmp_path: Path) -> None:

@@ -53,6 +53,34 @@ def test_rows_are_joined_as_one_by_one(pairs: list[tuple[list[int], list[int]]],
             assert joined.whole_lengths[row] == len(a) + len(b) + (3 if b else 2)
 
 
+def kept(text: list[int], count: int, long_text: str) -> list[int]:
+    """The part of a text that remains of it."""
+    head = {"truncate_tail": count, "truncate_head": 0, "head_tail": (count + 2) // 4}[long_text]
+    return text if len(text) <= count else text[:head] + text[len(text) - (count - head) :]
+
+
+@given(
+    st.lists(st.tuples(ROWS, ROWS), max_size=5),
+    st.integers(5, 20),
+    st.sampled_from(["truncate_tail", "truncate_head", "head_tail"]),
+)
+def test_which_part_of_long_texts_is_kept(
+    pairs: list[tuple[list[int], list[int]]], length: int, long_text: str
+) -> None:
+    joined = join_rows(*(ragged([pair[side] for pair in pairs]) for side in (0, 1)), length, 101, 102, long_text)
+    splits = joined.input_ids.row_splits.tolist()
+    for row, (a, b) in enumerate(pairs):
+        counts = [len(part) for part in (truncate_pair(a, b, length - 3) if b else (a[: length - 2], []))]
+        expected = [101, *kept(a, counts[0], long_text), 102]
+        expected += [*kept(b, counts[1], long_text), 102] if b else []
+        assert joined.input_ids.values[splits[row] : splits[row + 1]].tolist() == expected
+
+
+def test_of_510_tokens_of_head_and_tail_128_are_the_first() -> None:
+    joined = join_rows(ragged([list(range(200, 1200))]), None, 512, 101, 102, "head_tail")
+    assert joined.input_ids.values[[1, 128, 129, 510]].tolist() == [200, 327, 818, 1199]
+
+
 def test_ranges() -> None:
     assert ranges(np.array([5, 1, 9, 0]), np.array([2, 0, 1, 3])).tolist() == [5, 6, 9, 0, 1, 2]
     assert ranges(0, np.array([2, 0, 3])).tolist() == [0, 1, 0, 1, 2]

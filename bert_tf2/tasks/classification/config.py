@@ -5,6 +5,7 @@ from typing import Any
 
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
+from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, LongText, WindowPooling
 from bert_tf2.errors import InputError
 from bert_tf2.io import delimited, text_lines
 from bert_tf2.io.delimited import Form
@@ -36,7 +37,9 @@ class DataConfig:
         None, help="Folder of the task's .tsv files, as GLUE has them.", group=FILES, original=True
     )
     train_file: str | None = setting(
-        None, help="Data of your own to learn: .csv, .tsv, .jsonl, .json or .parquet, perhaps with .gz.", group=FILES
+        None,
+        help="Data of your own to learn: .csv, .tsv, .jsonl, .json, .parquet or .xlsx (a sheet by .xlsx#NAME).",
+        group=FILES,
     )
     dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
     predict_file: str | None = setting(
@@ -61,6 +64,12 @@ class DataConfig:
     )
     text_pair_column: str | None = setting(None, help="Column of a second text.", group=TASK)
     label_column: str | None = setting(None, help="Column of the label; label if not given.", group=TASK)
+    label_columns: str | None = setting(
+        None,
+        help="Columns with 1 where a label applies and 0 where not, one a label, with commas between. If omitted "
+        "and there is no label_column, all columns that look like it.",
+        group=TASK,
+    )
     id_column: str | None = setting(
         None, help="Column of what rows are called in predictions.jsonl; id, or their number.", group=TASK
     )
@@ -90,6 +99,26 @@ class DataConfig:
     threshold: float | None = setting(
         None, help="With several labels a row: from which probability a label is given; 0.5.", group=TASK
     )
+    long_text: LongText | None = setting(
+        None,
+        help="Of texts longer than max_seq_length: truncate_tail drops their end, truncate_head their beginning, "
+        "head_tail what is between the first quarter of what fits and the rest of it; windows reads all of it in parts "
+        "that overlap. As in the training; there, truncate_tail.",
+        group=TASK,
+        choices=LONG_TEXTS,
+    )
+    window_stride: int | None = setting(
+        None,
+        help="With windows: tokens from the beginning of one to that of the next; half a window if omitted.",
+        group=TASK,
+        at_least=1,
+    )
+    window_pooling: WindowPooling | None = setting(
+        None,
+        help="With windows: whether the logits of a text are the mean of those of its windows or the maximum; mean.",
+        group=TASK,
+        choices=WINDOW_POOLINGS,
+    )
     max_seq_length: int | None = None
     do_lower_case: bool | None = None
 
@@ -110,8 +139,20 @@ class DataConfig:
             raise InputError("--text and --predict_file exclude each other; give one of the two.")
         if self.text_pair is not None and self.text is None:
             raise InputError("--text_pair needs --text, the first text of the pair.")
+        self._check_label_columns()
         if self.label_separator == "":
             raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
+
+    def _check_label_columns(self) -> None:
+        if self.label_columns is None:
+            return
+        for flag, excluded in (
+            ("--label_column", self.label_column is not None),
+            ("--label_separator", self.label_separator is not None),
+            ("--problem_type=regression", self.problem_type == "regression"),
+        ):
+            if excluded:
+                raise InputError(f"--label_columns and {flag} exclude each other: they say where a row's labels stand.")
 
     @property
     def form(self) -> Form:
@@ -129,7 +170,8 @@ class DataConfig:
     def for_own_data(self) -> dict[str, Any]:
         """Flag and value of what has no meaning for the tasks of GLUE."""
         return self.files | self._given(
-            *("validation_split", "text_column", "text_pair_column", "label_column", "id_column", "header"),
+            *("validation_split", "text_column", "text_pair_column", "label_column", "label_columns"),
+            *("id_column", "header"),
             *("delimiter", "encoding", "labels_file", "label_separator", "problem_type", "threshold"),
         )
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_labels
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
-from bert_tf2.errors import InputError
+from bert_tf2.configs.long_texts import WINDOWS
+from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.io import file_system, files, text_lines
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.sparse_rows import SparseRows
@@ -26,15 +27,17 @@ from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.config import DataConfig
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask, Split
-from bert_tf2.tasks.classification.own_data import read_own
+from bert_tf2.tasks.classification.own_data import find_label_columns, read_own
 from bert_tf2.tasks.classification.tables import is_number, kind_of
-from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.classification.task_description import TaskDescription, join_columns, split_columns
 from bert_tf2.tasks.classification.validation_split import ValidationSplit
 
 logger = logging.getLogger(__name__)
 
 _FLAGS: dict[Split, str] = {"train": "--train_file", "dev": "--dev_file", "test": "--predict_file"}
 _PATHS = ("data_dir", "dev_file", "predict_file")
+_LENGTHS = ("max_seq_length", "long_text", "window_stride", "window_pooling")
+_WITH_HEADER = {"csv", "tsv", "xlsx"}
 _NO_NAME = "custom"
 
 
@@ -168,15 +171,19 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     kind = data.description.problem_type
     needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
+    is_divided = data.description.long_text == WINDOWS
+    check_has_effect(config, ("window_pooling",), is_divided, "is for --long_text=windows; give both or omit it")
     texts = _given_texts(config, data.description, saved)
     data = dataclasses.replace(data, predict_file=config.predict_file, given=texts)
     predicted = data.predict_file or data.description.predict_file
     paths = [path for path in (data.train_file, data.description.dev_file, predicted) if path]
     kinds = {kind_of(path) for path in paths}
-    is_table = not paths or bool(kinds & {"csv", "tsv"})
-    check_has_effect(config, ("header",), is_table, "is for CSV and TSV files; JSON Lines have no header; omit it")
+    is_table = not paths or bool(kinds & _WITH_HEADER)
+    check_has_effect(config, ("header",), is_table, "is for CSV, TSV and Excel files; others have no header; omit it")
     check_has_effect(config, ("delimiter",), not paths or "csv" in kinds, "is for .csv files; omit it")
-    check_has_effect(config, ("encoding",), not paths or kinds != {"parquet"}, "is for text files; omit it")
+    check_has_effect(
+        config, ("encoding",), not paths or bool(kinds - {"parquet", "xlsx"}), "is for text files; omit it"
+    )
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     asked = tuple(name for name in _PATHS if getattr(config, name) is not None)
@@ -190,7 +197,7 @@ def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
     if config.for_own_data:
         flag = next(iter(config.for_own_data))
         raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; leave it away.")
-    given = _given(config, saved, "max_seq_length", "do_lower_case", "data_dir")
+    given = _given(config, saved, *_LENGTHS, "do_lower_case", "data_dir")
     if "data_dir" not in given:
         raise InputError(f"--task_name={task.name} needs --data_dir, the folder of its files.")
     return Data(TaskDescription(task.trained_as, task.problem_type, task.labels, **given), task)
@@ -264,6 +271,9 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
     name = config.task_name or (own.name if own else _NO_NAME)
     description = TaskDescription(name, "regression", (), **fields)  # for its columns; the rest is not known yet
     asks = config.header is None and own is None
+    columns = (config.label_column, config.label_columns, config.label_separator)
+    if own is None and columns == (None, None, None) and config.problem_type != "regression":
+        description = _with_label_columns(config.train_file, description, config.form)
     directory = directory_for_spilling(config.output_dir)
     examples = read_own(
         *(config.train_file, description),
@@ -272,7 +282,11 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
         directory=directory,
         given=config.form,
     )
-    kind = config.problem_type or label_lists.infer_problem_type(examples, config.label_separator)
+    kind = config.problem_type or (
+        label_lists.infer_problem_type(examples, config.label_separator)
+        if examples.label_names is None
+        else label_lists.infer_from_columns(examples)
+    )
     if config.labels_file:
         kind = config.problem_type or ("single_label" if kind == "regression" else kind)
         labels = read_labels(config.labels_file)
@@ -286,6 +300,19 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
         return data
     train, held_out = data.split.divide(examples)
     return dataclasses.replace(data, train=train, held_out=held_out)
+
+
+def _with_label_columns(path: str, description: TaskDescription, form: Form) -> TaskDescription:
+    """The description with columns of 0 and 1 as labels, where a file has them and no column of labels."""
+    found = find_label_columns(path, description, form)
+    if not found:
+        return description
+    logger.info(
+        "%s: there is no column %r, and the columns of 0 and 1 are taken as labels: %s. If they are not, "
+        "--label_column names the column of the labels, or --label_columns others.",
+        *(path, description.label_column, some(found, MOST_NAMED)),
+    )
+    return dataclasses.replace(description, label_column=None, label_columns=join_columns(found))
 
 
 def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool) -> ValidationSplit | None:
@@ -307,19 +334,25 @@ def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool
 def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, Any]:
     """The fields of `TaskDescription` that do not depend on the labels."""
     columns = {"text_column": "text", "label_column": "label"}
-    columns |= _given(config, saved, "text_column", "text_pair_column", "label_column", "id_column")
+    columns |= _given(config, saved, "text_column", "text_pair_column", "label_column", "label_columns", "id_column")
+    if config.label_column is None and "label_columns" in columns:
+        del columns["label_column"]
+    else:
+        columns.pop("label_columns", None)
     had_header = saved is not None and saved.text_column is not None and saved.header
-    fields = {**columns, "header": had_header or not all(map(is_number, columns.values()))}
+    named = [name for flag, name in columns.items() if flag != "label_columns"]
+    named += split_columns(columns["label_columns"]) if "label_columns" in columns else ()
+    fields = {**columns, "header": had_header or not all(map(is_number, named))}
     if config.header is not None:
         fields["header"] = config.header
-    others = ("label_separator", "threshold", "max_seq_length", "do_lower_case", "dev_file", "predict_file")
-    return fields | _given(config, saved, *others)
+    others = ("label_separator", "threshold", "do_lower_case", "dev_file", "predict_file")
+    return fields | _given(config, saved, *_LENGTHS, *others)
 
 
 def _say_header(path: str, description: TaskDescription) -> None:
     """Logs what the first line is taken for, where columns by number leave that open."""
-    columns = (description.text_column, description.label_column)
-    if kind_of(path) not in ("csv", "tsv") or not all(is_number(str(column)) for column in columns):
+    columns = (description.text_column, *description.columns_of_labels)
+    if kind_of(path) not in _WITH_HEADER or not all(is_number(str(column)) for column in columns):
         return
     taken, other = ("a header", "false") if description.header else ("a row", "true")
     logger.info(

@@ -29,6 +29,7 @@ class Examples:
       pairs: the second texts; None where there is one text a row.
       labels: None where the file is read without them.
       unit: what `lines` numbers: "line", or "row" where a file has no lines.
+      label_names: of labels in columns of their own, the names of all; None where labels stand in one column.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Examples:
     pairs: Sequence[str] | None
     labels: Sequence[RawLabel] | None
     unit: str = "line"
+    label_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

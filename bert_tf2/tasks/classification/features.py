@@ -1,7 +1,8 @@
 """Examples to token ids to records, all rows at once; no TensorFlow.
 
 A row becomes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, by `sequences.join_rows`, as in `convert_single_example` of
-google-research/bert `run_classifier.py`.
+google-research/bert `run_classifier.py`. With `--long_text=windows` it becomes several such sequences, which are then
+the rows of `Features`.
 
 Shapes: `N` rows, `S` `max_seq_length`, `L` labels.
 """
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import records
+from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
 from bert_tf2.errors import InputError
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
@@ -23,6 +25,7 @@ from bert_tf2.records import writer as fast_records
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.fast_wordpiece import Ragged
+from bert_tf2.tokenization.row_windows import divide_rows
 from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT, join_rows
 
 logger = logging.getLogger(__name__)
@@ -41,8 +44,10 @@ class Features:
       first_lengths: int64 [N], how many of them belong to the first segment.
       labels: see `labels.encode`: int32 [N], sparse [N, L], or float32 [N].
       max_seq_length: S.
-      cut: how many rows lost tokens.
-      longest: how many tokens the longest row would have had.
+      cut: how many rows of the file lost tokens.
+      longest: how many tokens the longest row of the file would have had.
+      window_splits: int64 [rows of the file + 1]: row `i` of the file is in the rows `window_splits[i]` to
+        `window_splits[i + 1]` of these, its windows. None where each is one row.
     """
 
     input_ids: Ragged
@@ -51,6 +56,7 @@ class Features:
     max_seq_length: int
     cut: int
     longest: int
+    window_splits: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.first_lengths)
@@ -59,6 +65,14 @@ class Features:
     def lengths(self) -> NDArray[np.int64]:
         """How many tokens each row has: int64 [N]."""
         return np.diff(self.input_ids.row_splits)
+
+    @property
+    def weights(self) -> NDArray[np.float32] | None:
+        """How much each window counts in training, float32 [N]: those of a text count as one text. None: all 1."""
+        if self.window_splits is None:
+            return None
+        counts = np.diff(self.window_splits)
+        return np.repeat(1 / counts, counts).astype(np.float32)
 
     @property
     def schema(self) -> records.Schema:
@@ -132,10 +146,22 @@ class Features:
     def truncation(self) -> str:
         """How much was cut, as a sentence."""
         limit = f"max_seq_length={self.max_seq_length}"
+        if self.window_splits is not None:
+            return self._division(limit, np.diff(self.window_splits))
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
         share = f"{self.cut:,} of {len(self):,} rows ({100 * self.cut / len(self):.2g} %)"
         return f"{share} were cut to {limit}; the longest had {self.longest:,} tokens."
+
+    def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
+        divided = int(np.count_nonzero(counts > 1))
+        text = (
+            f"{divided:,} of {len(counts):,} rows ({100 * divided / len(counts):.2g} %) did not fit into {limit} and "
+            f"were divided; {len(self):,} windows in all. The longest row has {self.longest:,} tokens."
+        )
+        if self.cut:
+            text += f" Of {self.cut:,} rows the second text was truncated, to leave half of each window to the first."
+        return text
 
 
 def featurize(
@@ -144,8 +170,10 @@ def featurize(
     tokenizer: Tokenizer,
     max_seq_length: int,
     directory: str | None = None,
+    long_text: str = TRUNCATE_TAIL,
+    window_stride: int | None = None,
 ) -> Features:
-    """Tokenizes and truncates all rows.
+    """Tokenizes and truncates all rows, or divides them into windows.
 
     Args:
       examples: N rows.
@@ -153,6 +181,8 @@ def featurize(
       tokenizer: of the model.
       max_seq_length: S.
       directory: for ids that are too many for memory; None: the system's directory for temporary files.
+      long_text: one of `long_texts.LONG_TEXTS`.
+      window_stride: for windows, see `sequences.window_sizes`.
 
     Raises:
       InputError: S has no room for a token of each text.
@@ -164,16 +194,24 @@ def featurize(
             f"be at least {least}."
         )
     values = spilled.SpilledArray((), np.int32, directory)
-    blocks = []
+    blocks, windows = [], []
     with Progress(f"Tokenizing {examples.path}", len(examples), unit="row") as progress:
         for begin, end in _row_blocks(examples):
             first = tokenizer.encode_batch(examples.texts[begin:end])
             second = None if examples.pairs is None else tokenizer.encode_batch(examples.pairs[begin:end])
-            joined = join_rows(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP])
-            values.append(joined.input_ids.values)
+            joined = join_rows(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP], long_text)
             blocks.append((np.diff(joined.input_ids.row_splits), joined.first_lengths, joined.whole_lengths))
+            ids = joined.input_ids.values
+            if long_text == WINDOWS:
+                found = divide_rows(joined.input_ids.row_splits, joined.first_lengths, max_seq_length, window_stride)
+                ids = ids[found.sources]
+                windows.append((np.diff(found.row_splits), found.first_lengths, found.counts))
+            values.append(ids)
             progress.update(end - begin)
     lengths, first_lengths, whole_lengths = map(np.concatenate, zip(*blocks, strict=True))
+    empty = int((lengths == SPECIAL_IN_TEXT).sum())
+    if empty:
+        logger.warning("%s: %s row%s without any token.", examples.path, f"{empty:,}", "s" * (empty > 1))
     features = Features(
         input_ids=Ragged(values.finish(), np.concatenate([[0], np.cumsum(lengths)])),
         first_lengths=first_lengths,
@@ -182,10 +220,22 @@ def featurize(
         cut=int(np.count_nonzero(lengths < whole_lengths)),
         longest=int(whole_lengths.max()),
     )
-    empty = int((features.lengths == SPECIAL_IN_TEXT).sum())
-    if empty:
-        logger.warning("%s: %s row%s without any token.", examples.path, f"{empty:,}", "s" * (empty > 1))
-    return features
+    return _of_windows(features, *map(np.concatenate, zip(*windows, strict=True))) if windows else features
+
+
+def _of_windows(
+    rows: Features, lengths: NDArray[np.int64], first_lengths: NDArray[np.int64], counts: NDArray[np.int64]
+) -> Features:
+    """Rows as windows, whose tokens `rows` has already; `counts` of each row."""
+    of_window = np.repeat(np.arange(len(counts)), counts)
+    labels = rows.labels
+    return dataclasses.replace(
+        rows,
+        input_ids=Ragged(rows.input_ids.values, np.concatenate([[0], np.cumsum(lengths)])),
+        first_lengths=first_lengths,
+        labels=labels.select(of_window) if isinstance(labels, SparseRows) else labels[of_window],
+        window_splits=np.concatenate([[0], np.cumsum(counts)]),
+    )
 
 
 def _row_blocks(examples: Examples) -> Iterator[tuple[int, int]]:

@@ -60,8 +60,13 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
     return "regression" if all_numbers and not all_whole else "single_label"
 
 
+def infer_from_columns(examples: Examples) -> ProblemType:
+    """What labels in columns of their own ask for: a single label where each row has just one of them, else several."""
+    return "single_label" if all(len(label) == 1 for label in _labels_of(examples)) else "multi_label"
+
+
 def infer_labels(examples: Examples, problem_type: ProblemType, separator: str = SEPARATOR) -> tuple[str, ...]:
-    """The different labels of the training data, sorted; numbers by their value.
+    """The different labels of the training data, sorted, numbers by their value; or the columns that are labels.
 
     Args:
       examples: with labels.
@@ -73,6 +78,9 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
     """
     if problem_type == "regression":
         return ()
+    if examples.label_names is not None:
+        check_labels(examples.label_names, examples.path)
+        return examples.label_names
     found = {label for row in _split(examples, problem_type, separator) for label in row}
     if problem_type == "single_label" and len(found) < 2:
         raise InputError(
@@ -174,6 +182,14 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
         if problem_type == "multi_label":
             names = label if isinstance(label, tuple) else label.split(separator)
             yield tuple(name.strip() for name in names if name.strip())
+        elif isinstance(label, tuple) and examples.label_names is not None:
+            if len(label) != 1:
+                raise InputError(
+                    f"{examples.place(row)} has 1 in {len(label)} columns of labels{': ' * bool(label)}"
+                    f"{some(label, MOST_NAMED)}; a single label is in just one. Correct the row, or give "
+                    "--problem_type=multi_label."
+                )
+            yield label
         elif isinstance(label, tuple):
             raise InputError(
                 f"{examples.place(row)} has a list of labels; give --problem_type=multi_label, or one label a row."

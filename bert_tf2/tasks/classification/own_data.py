@@ -50,11 +50,14 @@ def read_own(
             task, text_column="0", text_pair_column=task.text_pair_column and "1", id_column=None
         )
     columns = list(_columns(task, with_labels))
-    form = Form() if kind == "parquet" else delimited.find_form(path, columns, task.header, kind == "csv", given)
-    table = open_table(path, task.header, form, columns)
+    table = open_table(path, task.header, _form(path, columns, task, given), columns)
     texts = _Column(table, str(task.text_column), "--text_column", _text)
     pairs = _Column(table, task.text_pair_column, "--text_pair_column", _text) if task.text_pair_column else None
-    labels = _Column(table, str(task.label_column), "--label_column", _label) if with_labels else None
+    labels: _Column[RawLabel] | _LabelColumns | None = None
+    if with_labels and task.label_columns is not None:
+        labels = _LabelColumns(table, task.columns_of_labels)
+    elif with_labels:
+        labels = _Column(table, str(task.label_column), "--label_column", _label)
     ids = _Ids(table, task.id_column, directory)
     check = FirstRow.of(table, task) if asks_about_header and kind != "text" else None
     collected = Collected(table.path, directory, pairs=pairs is not None, labels=with_labels, unit=table.unit)
@@ -70,13 +73,55 @@ def read_own(
         )
     if check:
         check.refuse_header()
-    return collected.finish(ids.finish(len(collected)))
+    examples = collected.finish(ids.finish(len(collected)))
+    return dataclasses.replace(examples, label_names=labels.names) if isinstance(labels, _LabelColumns) else examples
+
+
+def find_label_columns(path: str, task: TaskDescription, given: Form | None = None) -> tuple[str, ...]:
+    """The columns of a file that look like labels, one for each: 0 or 1 in all of the first rows.
+
+    Args:
+      path: a file of a kind that `tables` reads.
+      task: whose columns of texts and of ids are others.
+      given: see `read_own`.
+
+    Returns:
+      Their names; none where there is a column of labels, no header, or less than two columns of 0 and 1.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    if not task.header or kind_of(path) == "text":
+        return ()
+    form = _form(path, list(_columns(task, with_labels=False)), task, given, is_logged=False)
+    table = open_table(path, True, form)
+    if table.may_have(str(task.label_column)):
+        return ()
+    others = {*_columns(task, with_labels=False), _ID}
+    names = [name for name in table.names or () if name not in others and (table.names or []).count(name) == 1]
+    block = next(table.blocks)
+
+    def cells(name: str) -> list[Any]:
+        index = None if table.width is None else (table.names or []).index(name)
+        return [row.get(name) if index is None else row[index] for row in block.rows]
+
+    found = tuple(name for name in names if name and all(_is_truth(cell) for cell in cells(name)))
+    return found if len(found) > 1 and any(_truth(cell) for name in found for cell in cells(name)) else ()
+
+
+def _form(path: str, columns: list[str], task: TaskDescription, given: Form | None, is_logged: bool = True) -> Form:
+    kind = kind_of(path)
+    if kind in ("parquet", "xlsx"):
+        return Form()
+    return delimited.find_form(path, columns, task.header, kind == "csv", given, is_logged)
 
 
 def _columns(task: TaskDescription, with_labels: bool) -> Iterator[str]:
     """Those that are read."""
-    wanted = (task.text_column, task.text_pair_column, task.label_column if with_labels else None, task.id_column)
-    yield from (str(column) for column in wanted if column is not None)
+    labels = task.columns_of_labels if with_labels else ()
+    yield from (column for column in (task.text_column, task.text_pair_column) if column is not None)
+    yield from labels
+    yield from () if task.id_column is None else (task.id_column,)
 
 
 class _Column(Generic[Cell]):
@@ -109,6 +154,26 @@ class _Column(Generic[Cell]):
                 f"{json.dumps(cell, default=str):.60}, "
                 f"expected {error}."
             ) from None
+
+
+class _LabelColumns:
+    """Labels that have a column each, with 1 where they apply.
+
+    Attributes:
+      names: of all labels.
+    """
+
+    def __init__(self, table: Table, columns: Sequence[str]) -> None:
+        convert = _truth if table.names is not None else _truth_below_header
+        self._columns = [_Column(table, column, "--label_columns", convert) for column in columns]
+        self.names = tuple(columns)
+        if table.width is not None and table.names is not None:
+            self.names = tuple(table.names[table.index(column, "--label_columns")] for column in columns)
+
+    def of(self, block: Block) -> list[RawLabel]:
+        """The labels of some rows."""
+        rows = zip(*(column.of(block) for column in self._columns), strict=True)
+        return [tuple(name for name, applies in zip(self.names, row, strict=True) if applies) for row in rows]
 
 
 class _Ids:
@@ -153,6 +218,26 @@ def _id(cell: Any) -> str | int:
     if not isinstance(cell, str):
         raise ValueError("a text or a whole number")
     return _text(cell)
+
+
+_TRUTHS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+def _is_truth(cell: Any) -> bool:
+    return isinstance(cell, str | int | float) and str(cell).strip().lower() in _TRUTHS
+
+
+def _truth(cell: Any) -> bool:
+    if not _is_truth(cell):
+        raise ValueError("0 or 1, as each column of labels has them; --label_columns or --label_column names others")
+    return _TRUTHS[str(cell).strip().lower()]
+
+
+def _truth_below_header(cell: Any) -> bool:
+    try:
+        return _truth(cell)
+    except ValueError as error:
+        raise ValueError(f"{error}; if this is a header, give --header=true") from None
 
 
 def _label(cell: Any) -> RawLabel:

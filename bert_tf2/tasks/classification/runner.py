@@ -14,8 +14,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
+from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.io import run_files
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.modeling.classifier import LABELS, ClassificationModel
@@ -27,7 +29,7 @@ from bert_tf2.tasks.classification.data import Data, open_data
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.features import Features, featurize
 from bert_tf2.tasks.classification.label_report import LabelReport
-from bert_tf2.tasks.classification.scores import result_names, results
+from bert_tf2.tasks.classification.scores import pool_windows, result_names, results
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.finetuning import runner
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
@@ -65,10 +67,11 @@ class _Rows:
     @functools.cached_property
     def arrays(self) -> ExampleArrays:
         features = self.features
+        weights = {} if features.weights is None else {EXAMPLE_WEIGHTS: features.weights}
         return ExampleArrays(
             row_splits=features.input_ids.row_splits,
             tokens={"input_ids": features.input_ids.values, "segment_ids": features.segment_ids(self.directory)},
-            columns={LABELS: features.labels},
+            columns={LABELS: features.labels, **weights},
             max_length=features.max_seq_length,
         )
 
@@ -90,15 +93,16 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         self.segments = 1 + pairs
 
     @property
-    def train_count(self) -> int:
-        """The rows to learn."""
-        return len(self.examples["train"])
+    def train_count(self) -> int | None:
+        """The rows to learn; of windows it is known only when there are some."""
+        return None if self.description.long_text == WINDOWS else len(self.examples["train"])
 
     def encode(self, split: Split) -> _Rows:
         """Rows as features."""
         examples = self.examples[split]
-        labels = self.data.labels(examples)
-        features = featurize(examples, labels, self.tokenizer, self.description.max_seq_length, self.directory)
+        labels, description = self.data.labels(examples), self.description
+        lengths = description.max_seq_length, self.directory, description.long_text, description.window_stride
+        features = featurize(examples, labels, self.tokenizer, *lengths)
         logger.info("%s: %s", examples.path, features.truncation())
         return _Rows(examples, labels, features, self.directory)
 
@@ -125,7 +129,10 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
 
     def gather(self, encoded: _Rows, outputs: OutputBatches) -> Floats:
         """Logits in the order of the rows."""
-        return outputs.in_order()[_LOGITS]
+        logits, splits = outputs.in_order()[_LOGITS], encoded.features.window_splits
+        return (
+            logits if splits is None else pool_windows(logits, splits, self.description.window_pooling, self.directory)
+        )
 
     @property
     def best_metric(self) -> str:

@@ -11,10 +11,33 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.configs.choices import ProblemType
+from bert_tf2.configs.long_texts import WindowPooling
+from bert_tf2.io import spilled
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import row_ranges
 
 Array = NDArray[Any]
+
+
+def pool_windows(
+    logits: NDArray[np.float32], window_splits: NDArray[np.int64], pooling: WindowPooling, directory: str | None = None
+) -> NDArray[np.float32]:
+    """What a model says of texts, from what it says of their windows: float32 [N, L].
+
+    Args:
+      logits: float32 [M, L], of each window.
+      window_splits: int64 [N + 1]: those of text `i` are `window_splits[i]` to `window_splits[i + 1]`, at least one.
+      pooling: whether each number is the mean of those of the windows, or the greatest.
+      directory: see `spilled.empty`.
+    """
+    pooled = spilled.empty((len(window_splits) - 1, logits.shape[1]), np.float32, directory)
+    operation = np.maximum if pooling == "max" else np.add
+    for begin, end in row_ranges(*pooled.shape):
+        splits = window_splits[begin : end + 1]
+        part = np.asarray(logits[splits[0] : splits[-1]], np.float64)
+        found = operation.reduceat(part, splits[:-1] - splits[0], axis=0)
+        pooled[begin:end] = found / np.diff(splits)[:, None] if pooling == "mean" else found
+    return pooled
 
 
 def row_losses(logits: Array, labels: Array, problem_type: ProblemType) -> NDArray[np.float64]:

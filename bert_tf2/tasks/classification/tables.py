@@ -1,9 +1,10 @@
-r"""Tables: CSV, TSV, JSON Lines, JSON and Parquet, told by the ending; gzip and Zstandard are unpacked.
+r"""Tables: CSV, TSV, JSON Lines, JSON, Parquet and Excel, told by the ending; gzip and Zstandard are unpacked.
 
 * TSV: a row a line, cells split at tabs. Quotes are plain characters, as in GLUE's files.
 * CSV: see `io.delimited`.
 * JSON Lines: an object a line. `.json` may also be one array of objects.
 * Parquet: by pyarrow, only the columns that are asked for.
+* Excel: see `io.spreadsheets`.
 * Text: a text a line; where two are asked for, with a tab between them.
 
 Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwise. Blank lines are not rows.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NoReturn
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, file_system, json_rows, text_lines
+from bert_tf2.io import delimited, file_system, json_rows, spreadsheets, text_lines
 from bert_tf2.io.delimited import Form
 
 _KINDS = {
@@ -27,8 +28,10 @@ _KINDS = {
     ".ndjson": "json",
     ".json": "json",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
     ".txt": "text",
 }
+_OTHER_SPREADSHEETS = (".xls", ".xlsb", ".xlsm", ".ods")
 _PACKED = (".gz", ".zst")
 _ROWS_AT_ONCE = 1024
 _CHARACTERS_AT_ONCE = 1 << 20
@@ -57,7 +60,7 @@ class Table:
       names: of the columns; None where there is no header. Of JSON Lines the keys of the first row.
       width: how many columns there are; None for JSON Lines, where each row has keys of its own.
       blocks: all rows, a bounded number of rows and characters at a time.
-      unit: what `Block.lines` numbers: "line", or "row" in Parquet.
+      unit: what `Block.lines` numbers: "line", or "row" in Parquet and Excel.
     """
 
     path: str
@@ -131,10 +134,12 @@ def open_table(path: str, header: bool, form: Form | None = None, columns: Colle
     """Opens a file and reads its first row.
 
     Args:
-      path: ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .txt, and then perhaps .gz or .zst.
-      header: whether the first row of a CSV or TSV file names the columns.
+      path: ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .txt, and then perhaps .gz or .zst; or in .xlsx,
+        and then perhaps # and a sheet.
+      header: whether the first row of a CSV, TSV or Excel file names the columns.
       form: how a text file is written.
-      columns: names or numbers of those that are read; matters for Parquet, and for how many texts a line of .txt has.
+      columns: names or numbers of those that are read, if not all; matters for Parquet, and for how many texts a line
+        of .txt has.
 
     Raises:
       InputError: it cannot be read, has another ending or no rows. While `blocks` are read: also where a row does not
@@ -148,7 +153,11 @@ def open_table(path: str, header: bool, form: Form | None = None, columns: Colle
         return open_texts(path, form.encoding, len(columns))
     if kind == "json":
         return _open_json(path, form.encoding)
-    rows = delimited.read_csv(path, form) if kind == "csv" else read_tsv(path, form.encoding)
+    if kind == "xlsx":
+        rows = spreadsheets.read(path)
+    else:
+        rows = delimited.read_csv(path, form) if kind == "csv" else read_tsv(path, form.encoding)
+    unit = "row" if kind == "xlsx" else "line"
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} is empty; expected {'a header and ' if header else ''}a row for each text.")
@@ -162,7 +171,8 @@ def open_table(path: str, header: bool, form: Form | None = None, columns: Colle
             raise InputError(
                 f"{path} has a header ({_listed(names)}) and nothing below it; expected a row for each text."
             )
-    return Table(path, names, width, _checked(path, kind, (first[0], width), itertools.chain([following], rows)))
+    checked = _checked(path, kind, (first[0], width), itertools.chain([following], rows))
+    return Table(path, names, width, checked, unit)
 
 
 def _open_json(path: str, encoding: str | None) -> Table:
@@ -218,7 +228,7 @@ def _open_parquet(path: str, columns: Collection[str]) -> Table:
     if not file.metadata.num_rows:
         raise InputError(f"{path} has no rows; expected a row for each text.")
     by_number = {int(column) % len(names) for column in columns if is_number(column) and column not in names}
-    wanted = [name for index, name in enumerate(names) if name in columns or name == "id" or index in by_number]
+    wanted = [name for index, name in enumerate(names) if name in (*columns, "id") or index in by_number or not columns]
 
     def rows() -> Iterator[tuple[int, tuple[Any, ...]]]:
         number = 0
@@ -266,21 +276,24 @@ def _size(row: tuple[Any, ...] | dict[str, Any]) -> int:
 
 
 def kind_of(path: str) -> str:
-    """What a file is by its ending: "csv", "tsv", "json", "parquet" or "text".
+    """What a file is by its ending: "csv", "tsv", "json", "parquet", "xlsx" or "text".
 
     Raises:
       InputError: another ending.
     """
+    if spreadsheets.Workbook.of(path):
+        return "xlsx"
     name = os.path.basename(path).lower()
     for packed in _PACKED:
         name = name.removesuffix(packed)
-    kind = _KINDS.get(os.path.splitext(name)[1])
+    ending = os.path.splitext(name)[1]
+    kind = _KINDS.get(ending)
     if path == text_lines.STANDARD_INPUT:
         return "text"
     if kind is None:
         raise InputError(
             f"{path}: unknown kind of file; expected a name that ends in {', '.join(_KINDS)} or one of these and "
-            f"{' or '.join(_PACKED)}."
+            f"{' or '.join(_PACKED)}.{' Save the table as .xlsx or .csv.' if ending in _OTHER_SPREADSHEETS else ''}"
         )
     return kind
 
@@ -297,14 +310,15 @@ def read_tsv(path: str, encoding: str | None = "utf-8") -> Iterator[tuple[int, l
 
 
 def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:
-    advice = (
-        'a cell that holds a comma or a line end has to stand in quotes (").'
-        if kind == "csv"
-        else "a text that holds a tab or a line end needs CSV or JSON Lines."
-    )
+    advice = {
+        "csv": 'a cell that holds a comma or a line end has to stand in quotes (").',
+        "tsv": "a text that holds a tab or a line end needs CSV or JSON Lines.",
+        "xlsx": "clear the cells beyond the table.",
+    }[kind]
+    unit = "row" if kind == "xlsx" else "line"
     raise InputError(
-        f"{path}, line {found[0]} has {found[1]} column{'s' * (found[1] != 1)}, but line {first[0]} has {first[1]}; "
-        + advice
+        f"{path}, {unit} {found[0]} has {found[1]} column{'s' * (found[1] != 1)}, but {unit} {first[0]} has "
+        f"{first[1]}; {advice}"
     )
 
 

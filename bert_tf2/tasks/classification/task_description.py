@@ -1,12 +1,42 @@
 """What a model was fine-tuned for: `task.json` and `labels.txt` in its folder."""
 
+import csv
 import dataclasses
+import io
+from collections.abc import Sequence
 from typing import ClassVar
 
+from bert_tf2.checkpoints import task_metadata
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
+from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOW_POOLINGS, LongText, WindowPooling, check_long_text
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.finetuning.description import Description
+
+
+def split_columns(names: str) -> tuple[str, ...]:
+    """The columns of `--label_columns`; a name with a comma stands in quotes, as in CSV.
+
+    Raises:
+      InputError: there are not several different ones.
+    """
+    found = [name.strip() for row in csv.reader([names], skipinitialspace=True) for name in row]
+    if len(found) < 2 or len(set(found)) < len(found) or not all(found):
+        raise InputError(
+            f"--label_columns={names!r:.200}: expected the names of different columns with commas between, one for "
+            "each label: --label_columns=rude,angry. One column of labels is --label_column."
+        )
+    return tuple(found)
+
+
+def join_columns(names: Sequence[str]) -> str:
+    """What `split_columns` splits."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+_ADDED = {task_metadata.MAY_BE_MISSING: True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +52,17 @@ class TaskDescription(Description):
       threshold: of several labels, those with at least this probability are predicted.
       text_column: name or number; this and what follows is for data of the user's own.
       text_pair_column: of the second text, None where there is one.
-      label_column: of the label.
+      label_column: of the label; None where there are columns of labels.
+      label_columns: of labels that have a column each, with commas between; None where there is one column.
       id_column: of what rows are called; None where they are numbered.
       header: whether the first row of CSV and TSV files names the columns.
       label_separator: what stands between several labels in a cell.
       data_dir: folder of a GLUE task's files.
       dev_file: what was evaluated, of data of the user's own.
       predict_file: what was predicted.
+      long_text: what becomes of texts that are longer than `max_seq_length`.
+      window_stride: of windows, tokens from the begin of one to that of the next; None: half a window.
+      window_pooling: how the logits of a text's windows become one.
 
     Raises:
       InputError: a value is impossible.
@@ -58,6 +92,10 @@ class TaskDescription(Description):
     data_dir: str | None = None
     dev_file: str | None = None
     predict_file: str | None = None
+    label_columns: str | None = dataclasses.field(default=None, metadata=_ADDED)
+    long_text: LongText = dataclasses.field(default=TRUNCATE_TAIL, metadata=_ADDED)
+    window_stride: int | None = dataclasses.field(default=None, metadata=_ADDED)
+    window_pooling: WindowPooling = dataclasses.field(default="mean", metadata=_ADDED)
 
     def __post_init__(self) -> None:
         if self.problem_type not in PROBLEM_TYPES:
@@ -69,6 +107,19 @@ class TaskDescription(Description):
             raise InputError(f"--threshold={self.threshold}; it has to be between 0 and 1.")
         if self.max_seq_length < 3:
             raise InputError(f"--max_seq_length={self.max_seq_length}; [CLS], one token and [SEP] need at least 3.")
+        _ = self.columns_of_labels
+        check_long_text(self.long_text, self.window_stride, self.max_seq_length)
+        if self.window_pooling not in WINDOW_POOLINGS:
+            raise InputError(
+                f"Unknown --window_pooling {self.window_pooling!r:.60}; choose one of {', '.join(WINDOW_POOLINGS)}."
+            )
+
+    @property
+    def columns_of_labels(self) -> tuple[str, ...]:
+        """Names or numbers of the columns that labels are read from."""
+        if self.label_columns is not None:
+            return split_columns(self.label_columns)
+        return () if self.label_column is None else (self.label_column,)
 
     @property
     def outputs(self) -> int:

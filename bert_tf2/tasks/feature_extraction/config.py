@@ -3,6 +3,7 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, setting
+from bert_tf2.configs.long_texts import LONG_TEXTS, TRUNCATE_TAIL, LongText, check_long_text
 from bert_tf2.configs.training import DistributionConfig, PrecisionConfig
 from bert_tf2.errors import InputError
 
@@ -60,6 +61,20 @@ class FeatureConfig:
         at_least=3,
         at_most=MOST_LENGTH,
     )
+    long_text: LongText = setting(
+        TRUNCATE_TAIL,
+        help="Of lines longer than max_seq_length: truncate_tail drops their end, truncate_head their beginning, "
+        "head_tail what is between the first quarter of what fits and the rest of it; windows reads all of it in parts "
+        "that overlap.",
+        group=TASK,
+        choices=LONG_TEXTS,
+    )
+    window_stride: int | None = setting(
+        None,
+        help="With windows: tokens from the beginning of one to that of the next; half a window if omitted.",
+        group=TASK,
+        at_least=1,
+    )
     batch_size: int = setting(
         32,
         help="Sequences in a batch at most, over all devices; on a CPU, fewer where they are long.",
@@ -91,6 +106,7 @@ class FeatureConfig:
         check(self)
         if self.vocab_file and self.spm_model_file:
             raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
+        check_long_text(self.long_text, self.window_stride, self.max_seq_length)
         _ = self.layer_numbers
         if self.pooling == POOLER and self.layers != type(self).layers:
             raise InputError(

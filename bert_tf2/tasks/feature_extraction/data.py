@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf2.configs.long_texts import TRUNCATE_TAIL
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
 
@@ -28,11 +29,13 @@ class Sequences:
       row_splits: int64 [N + 1]; the tokens of line `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
       input_ids: int32 [T].
       segment_ids: int32 [T], 1 in the second text.
+      whole_lengths: int64 [N], how many tokens each line had before it was truncated; None: it is not known.
     """
 
     row_splits: Array
     input_ids: Array
     segment_ids: Array
+    whole_lengths: Array | None = None
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -41,6 +44,12 @@ class Sequences:
     def lengths(self) -> Array:
         """Tokens of each line, int64 [N]."""
         return np.diff(self.row_splits)
+
+    @property
+    def first_lengths(self) -> Array:
+        """Tokens of each line that are not in its second text, int64 [N]."""
+        before = np.concatenate([[0], np.cumsum(self.segment_ids, dtype=np.int64)])[self.row_splits]
+        return self.lengths - np.diff(before)
 
     def part(self, first: int, end: int) -> "Sequences":
         """Lines `first` to `end` alone."""
@@ -56,13 +65,16 @@ def split_line(line: str) -> tuple[str, str]:
     return (first, second) if separator else (line, "")
 
 
-def encode(lines: Sequence[str], tokenizer: Tokenizer, max_seq_length: int) -> Sequences:
-    """Cuts lines into tokens, and to length.
+def encode(
+    lines: Sequence[str], tokenizer: Tokenizer, max_seq_length: int, long_text: str = TRUNCATE_TAIL
+) -> Sequences:
+    """Divides lines into tokens, and truncates them.
 
     Args:
       lines: texts and pairs.
       tokenizer: the model's.
       max_seq_length: tokens of a sequence at most, special ones included; at least 3.
+      long_text: see `sequences.join_rows`; for windows only second texts are truncated.
     """
     first, second = zip(*map(split_line, lines), strict=True) if lines else ((), ())
     rows = join_rows(
@@ -71,8 +83,9 @@ def encode(lines: Sequence[str], tokenizer: Tokenizer, max_seq_length: int) -> S
         max_seq_length,
         tokenizer.vocab[CLS],
         tokenizer.vocab[SEP],
+        long_text,
     )
     row_splits = rows.input_ids.row_splits
     within = ranges(0, np.diff(row_splits))
     is_second = within >= np.repeat(rows.first_lengths, np.diff(row_splits))
-    return Sequences(row_splits, rows.input_ids.values, is_second.astype(np.int32))
+    return Sequences(row_splits, rows.input_ids.values, is_second.astype(np.int32), rows.whole_lengths)

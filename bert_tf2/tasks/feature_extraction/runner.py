@@ -4,11 +4,12 @@ Follows google-research/bert `extract_features.py`.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,16 @@ import tensorflow as tf
 from bert_tf2 import checkpoints, modeling
 from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
 from bert_tf2.io.text_lines import STANDARD_INPUT
-from bert_tf2.tasks.feature_extraction import data, encoder, outputs
+from bert_tf2.tasks.feature_extraction import data, encoder, outputs, windows
 from bert_tf2.tasks.feature_extraction.config import POOLER, STANDARD_OUTPUT, FeatureConfig
-from bert_tf2.tasks.feature_extraction.data import Sequences
+from bert_tf2.tasks.feature_extraction.data import Array, Sequences
 from bert_tf2.tasks.feature_extraction.encoder import Encoder
 from bert_tf2.training.distribution import make_strategy
 from bert_tf2.training.precision import policy, resolved
@@ -99,6 +101,37 @@ def _find_foundation(config: FeatureConfig) -> Pretrained:
     return foundation
 
 
+@dataclasses.dataclass
+class _LongLines:
+    """How many lines are longer than the model."""
+
+    lines: int = 0
+    long: int = 0
+    truncated: int = 0
+    longest: int = 0
+
+    def add(self, sequences: Sequences, limit: int) -> None:
+        """Adds lines that `data.encode` made."""
+        whole_lengths = np.asarray(sequences.whole_lengths)
+        self.lines += len(sequences)
+        self.long += int(np.count_nonzero(whole_lengths > limit))
+        self.truncated += int(np.count_nonzero(whole_lengths > sequences.lengths))
+        self.longest = max(self.longest, int(whole_lengths.max(initial=0)))
+
+    def sentence(self, config: FeatureConfig) -> str:
+        """That, for the log."""
+        limit = f"max_seq_length={config.max_seq_length}"
+        if not self.long:
+            return f"All {self.lines:,} lines fit into {limit}; the longest has {self.longest:,} tokens."
+        share = f"{self.long:,} of {self.lines:,} lines ({100 * self.long / self.lines:.2g} %)"
+        if config.long_text != WINDOWS:
+            return f"{share} were truncated to {limit} ({config.long_text}); the longest had {self.longest:,} tokens."
+        text = f"{share} did not fit into {limit} and were divided; the longest has {self.longest:,} tokens."
+        if self.truncated:
+            text += f" Of {self.truncated:,} the second text was truncated, to leave half of each window to the first."
+        return text
+
+
 class _Extraction:
     """A model, and the lines that it reads."""
 
@@ -122,6 +155,8 @@ class _Extraction:
         logger.info("Using the weights of %s.", report.prefix)
         self._weights = report.prefix
         self._size = bert_config.hidden_size * max(1, len(numbers))
+        self._most = max(1, _BLOCK_BYTES // (4 * self._size))  # vectors that are held at a time
+        self._counts = _LongLines()
         self._encoder = Encoder(
             encoder.features_of(model, numbers, config.pooling),
             self._size,
@@ -135,7 +170,7 @@ class _Extraction:
     def settings(self) -> dict[str, Any]:
         """What the output follows from, beside the lines."""
         config, foundation = self._config, self._foundation
-        names = ("layers", "max_seq_length", "output_format", "pooling")
+        names = ("layers", "max_seq_length", "long_text", "window_stride", "output_format", "pooling")
         vocabulary = hashlib.sha256(file_system.path(foundation.vocabulary.path).read_bytes()).hexdigest()
         weights = next(path for path in (self._weights, f"{self._weights}.index") if file_system.isfile(path))
         return {
@@ -190,7 +225,7 @@ class _Extraction:
                     text, part = text[skipped:], part.part(skipped, len(part))
                 if not text:
                     continue
-                vectors.add(lines, part, self._encoder.vectors(part, progress.update))
+                vectors.add(lines, part, self._vectors(part, progress.update))
                 digest.update(_bytes(text))
                 lines, tokens = lines + len(text), tokens + len(part.input_ids)
                 if output:
@@ -200,18 +235,27 @@ class _Extraction:
         if output:
             output.commit(output.done, at_once=True)
         vectors.finish()
+        logger.info("%s", self._counts.sentence(self._config))
         return lines
+
+    def _vectors(self, part: Sequences, report: Callable[[int], None]) -> Array:
+        config = self._config
+        if config.long_text != WINDOWS:
+            return self._encoder.vectors(part, report)
+        lengths = config.max_seq_length, config.window_stride
+        return windows.vectors(self._encoder, part, *lengths, config.pooling, self._most, report)
 
     def _parts(self) -> Iterator[tuple[list[str], Sequences]]:
         """All lines, as many at a time as their vectors can be held; the same parts each time, and so the same bits."""
-        most = max(1, _BLOCK_BYTES // (4 * self._size))
         lines = 0
         for block in text_lines.read(self._paths):
-            sequences = data.encode(block, self._tokenizer, self._config.max_seq_length)
+            limit, long_text = self._config.max_seq_length, self._config.long_text
+            sequences = data.encode(block, self._tokenizer, limit, long_text)
+            self._counts.add(sequences, limit)
             self._check_segments(sequences, lines)
             lines += len(block)
             is_divided = self._config.of_tokens
-            for first, end in outputs.ranges(sequences.row_splits, most) if is_divided else [(0, len(block))]:
+            for first, end in outputs.ranges(sequences.row_splits, self._most) if is_divided else [(0, len(block))]:
                 yield block[first:end], sequences.part(first, end)
 
     def _check_segments(self, sequences: Sequences, before: int) -> None:

@@ -56,7 +56,7 @@ def read(path: str, with_labels: bool) -> list[Example]:
     """The questions of a file.
 
     Args:
-      path: a CSV, TSV or JSON Lines file, perhaps compressed; or a .txt file of RACE, or a directory of such files.
+      path: a CSV, TSV, Excel or JSON Lines file, perhaps compressed; or a .txt file of RACE, or a directory of such.
       with_labels: whether the right choices are read.
 
     Raises:
@@ -87,7 +87,7 @@ def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for block in table.blocks:
         for line, row in zip(block.lines, block.rows, strict=True):
             named = row if table.width is None else dict(zip(table.names or (), row, strict=True))
-            yield f"{path}, line {line}", named
+            yield f"{path}, {table.unit} {line}", named
 
 
 def _questions(place: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

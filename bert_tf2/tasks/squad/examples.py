@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.errors import InputError
-from bert_tf2.io import json_files
+from bert_tf2.io import json_files, spreadsheets
 from bert_tf2.tasks.squad import rows, words
 from bert_tf2.tasks.squad.rows import Row
 from bert_tf2.tasks.squad.words import Paragraph
@@ -132,7 +132,9 @@ class SquadData:
 def read(
     path: str | os.PathLike[str], *, training: bool, version_2_with_negative: bool = False, language: str = "en"
 ) -> SquadData:
-    """Reads a file for training or prediction: JSON Lines if it is called `.jsonl`, CSV if `.csv`, else SQuAD's JSON.
+    """Reads a file for training or prediction: of the kind that its ending says, else SQuAD's JSON.
+
+    `.jsonl` is JSON Lines, `.csv` and `.xlsx`, perhaps with # and a sheet, are tables.
 
     JSON may also be an array of what the lines of JSON Lines are. All may be compressed with gzip or Zstandard.
 
@@ -152,8 +154,8 @@ def read(
     found: Iterable[Row]
     if where.lower().endswith(_JSON_LINES):
         found = rows.read_json_lines(where)
-    elif where.lower().endswith(_CSV):
-        found = rows.read_csv(where)
+    elif where.lower().endswith(_CSV) or spreadsheets.Workbook.of(where):
+        found = rows.read_table(where)
     else:
         content = _load(where)
         if not isinstance(content, list):

@@ -1,4 +1,4 @@
-"""Questions in rows, each with its own context: JSON Lines, an array of objects, CSV; no TensorFlow.
+"""Questions in rows, each with its own context: JSON Lines, an array of objects, CSV, Excel; no TensorFlow.
 
     {"question": "Who?", "context": "Jim was here.", "answer": "Jim", "answer_start": 0}
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, files, json_files
+from bert_tf2.io import delimited, files, json_files, spreadsheets
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Row(NamedTuple):
     Attributes:
       where: its place, for errors.
       name: its number, from 1.
-      content: what `json` makes of it; of CSV the cells that are not empty, and an empty `answer`.
+      content: what `json` makes of it; of CSV and Excel the cells that are not empty, and an empty `answer`.
     """
 
     where: str
@@ -47,13 +47,17 @@ def read_json_lines(path: str) -> Iterator[Row]:
             yield Row(where, str(number), json_files.parse(line, where, FORM))
 
 
-def read_csv(path: str) -> Iterator[Row]:
-    """The rows below the header, called by their number.
+def read_table(path: str) -> Iterator[Row]:
+    """The rows of a CSV or Excel file below the header, called by their number.
 
     Raises:
       InputError: the file cannot be read, has not the columns `question` and `context`, or a row does not fit.
     """
-    rows = delimited.read_csv(path, delimited.find_form(path, COLUMNS, header=True, is_csv=True))
+    is_workbook = spreadsheets.Workbook.of(path) is not None
+    if is_workbook:
+        rows = spreadsheets.read(path)
+    else:
+        rows = delimited.read_csv(path, delimited.find_form(path, COLUMNS, header=True, is_csv=True))
     _, header = next(rows, (1, []))
     names = [name.strip() for name in header]
     missing = [name for name in COLUMNS if name not in names]
@@ -65,7 +69,7 @@ def read_csv(path: str) -> Iterator[Row]:
             "answer, answer_start, is_impossible."
         )
     for number, (line, cells) in enumerate(rows, 1):
-        where = f"{path}, line {line}"
+        where = f"{path}, {'row' if is_workbook else 'line'} {line}"
         if len(cells) != len(names):
             count = f"{len(cells)} column{'s' * (len(cells) != 1)}"
             raise InputError(

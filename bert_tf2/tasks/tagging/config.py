@@ -15,11 +15,13 @@ class TaggingConfig(FinetuningConfig):
     """
 
     train_file: str | None = setting(
-        None, help="Words and tags to learn: a word a line, a blank line behind each sentence.", group=FILES
+        None,
+        help="Words and tags to learn: a word a line, an empty line after each sentence; or .jsonl: texts with spans.",
+        group=FILES,
     )
     dev_file: str | None = setting(None, help="Words and tags to evaluate.", group=FILES)
     predict_file: str | None = setting(
-        None, help="Words to predict, which need no tags, or plain sentences, one a line.", group=FILES
+        None, help="Words to predict, which need no tags, or plain sentences, one a line, or .jsonl.", group=FILES
     )
     predict_format: str | None = setting(
         None,

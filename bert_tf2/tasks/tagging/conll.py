@@ -67,6 +67,7 @@ class Sentences:
       texts: of plain sentences, the text of each of the N, in which the words are; `lines` are then made of them.
       text_lines: the line of the file that each text is, from 1.
       offsets: int64 [W, 2], where each word begins and ends in its text, in characters.
+      is_of_spans: whether the texts are of a file of `span_rows`.
     """
 
     path: str
@@ -81,12 +82,15 @@ class Sentences:
     texts: Sequence[str] | None = None
     text_lines: Sequence[int] = ()
     offsets: NDArray[np.int64] | None = None
+    is_of_spans: bool = False
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
 
     def place(self, word: int) -> str:
         """Where a word stands, for errors: `train.conll, line 7`."""
+        if self.texts is not None:
+            return f"{self.path}, line {self.text_lines[int(np.searchsorted(self.row_splits, word, 'right')) - 1]}"
         return f"{self.path}, line {self.word_lines[word] + 1}"
 
     def split(self, values: Sequence[Value]) -> Iterator[Sequence[Value]]:
@@ -301,7 +305,8 @@ def with_tags(sentences: Sentences, tags: Iterable[str]) -> Iterator[str]:
 def _with_cell(line: str, cell: str) -> str:
     content = line.removesuffix("\r")
     end = line[len(content) :]
-    return f"{content}\t{cell}{end}" if "\t" in content else f"{content.rstrip(' ')} {cell}{end}"
+    # A type with a space in it, as annotators may have it, needs a tab.
+    return f"{content}\t{cell}{end}" if "\t" in content or " " in cell else f"{content.rstrip(' ')} {cell}{end}"
 
 
 def _check_columns(path: str, number: int, columns: int, token_column: int, tag_column: int | None) -> None:

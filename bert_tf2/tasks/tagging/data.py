@@ -8,10 +8,11 @@ from typing import Any, cast
 from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
+from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.tasks.finetuning.description import Split, file_of
-from bert_tf2.tasks.tagging import conll, plain_text, schemes, tags
+from bert_tf2.tasks.tagging import conll, plain_text, schemes, span_rows, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.schemes import Scheme
@@ -57,6 +58,9 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     for split in (split for split in wanted if wanted[split]):
         path = file_of(config, _FLAGS[split], paths[split], "which words are they?")
         files[split] = _read(split, path, fields, config)
+    has_columns = not files or any(each.texts is None for each in files.values())
+    needed = "is for files with a word on each line, but these have texts; omit it"
+    check_has_effect(config, ("token_column", "tag_column", "comments"), has_columns, needed)
     fields["scheme"] = saved.scheme if saved else None
     if "train" in files:
         fields["scheme"] = str(files["train"].scheme)
@@ -90,7 +94,9 @@ def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingCon
         is_text = plain_text.looks_like_text(path, column)
         if is_text:
             logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
-    if is_text:
+    if span_rows.is_span_file(path) and not (split == "test" and config.predict_format):
+        sentences = span_rows.read(path, with_spans=split != "test", directory=directory)
+    elif is_text:
         sentences = plain_text.read(path, directory)
     else:
         sentences = conll.read(path, column, None if split == "test" else fields["tag_column"], comments, directory)

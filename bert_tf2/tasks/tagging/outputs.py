@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files, spilled
-from bert_tf2.tasks.tagging import conll, schemes
+from bert_tf2.tasks.tagging import conll, schemes, span_rows
 from bert_tf2.tasks.tagging.conll import Sentences
 
 _VALUES_AT_ONCE = 1 << 16  # of probabilities; as text each takes 128 bytes
@@ -25,6 +25,8 @@ def write_predictions(
     folder: str, sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32]
 ) -> list[str]:
     """Writes `predictions.txt`, the file that was read with one more column, and `predictions.jsonl`.
+
+    Of a file of spans, moreover `predicted_spans.jsonl`, in its form.
 
     Args:
       folder: `output_dir`.
@@ -61,6 +63,9 @@ def write_predictions(
                 offsets = sentences.offsets[begin : begin + len(of_sentence)].tolist()
                 _add_text(line, sentences.texts[number], offsets)
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    if sentences.is_of_spans:
+        paths.append(os.path.join(folder, run_files.TAGGED_SPANS))
+        span_rows.write(paths[-1], sentences, tags)
     return paths
 
 

@@ -112,27 +112,69 @@ def read(path: str, directory: str | None = None) -> Sentences:
     Raises:
       InputError: the file cannot be read, or has no words.
     """
-    tokenizer = BasicTokenizer(do_lower_case=False)
-    collected = Collected(directory)
-    texts = SpilledSequence[str](directory)
-    offsets, numbers = array("q"), array("q")
+    texts = Texts(directory)
     for number, line in enumerate(files.read_lines(path), 1):
         text = line.removeprefix("\ufeff").removesuffix("\r") if number == 1 else line.removesuffix("\r")
-        found = tokenizer.tokenize(text)
-        if not found:
-            continue
-        for word in found:
-            collected.add_line(word)
-            collected.add_word(word)
-        collected.add_line("")
-        collected.end_sentence()
-        offsets.extend(itertools.chain.from_iterable(_offsets(text, found)))
-        texts.extend([text])
-        numbers.append(number)
-    if not numbers:
-        raise InputError(f"{path} has no words; expected a sentence on each line.")
-    places = np.array(offsets, np.int64).reshape(-1, 2)
-    return dataclasses.replace(collected.sentences(path), texts=texts, text_lines=numbers, offsets=places)
+        texts.add(number, text)
+    return texts.sentences(path, "a sentence on each line")
+
+
+class Texts:
+    """Texts that become sentences, one after the other.
+
+    Args:
+      directory: for what is large; None: the system's directory for temporary files.
+    """
+
+    def __init__(self, directory: str | None) -> None:
+        self._tokenizer = BasicTokenizer(do_lower_case=False)
+        self._collected = Collected(directory)
+        self._texts = SpilledSequence[str](directory)
+        self._offsets, self._numbers = array("q"), array("q")
+
+    def add(self, number: int, text: str) -> list[tuple[int, int]]:
+        """Adds a text, unless it has no words.
+
+        Args:
+          number: of its line in the file, from 1.
+          text: the text.
+
+        Returns:
+          Where each of its words begins and ends in it, in characters.
+        """
+        words = self._tokenizer.tokenize(text)
+        offsets = _offsets(text, words)
+        if words:
+            for word in words:
+                self._collected.add_line(word)
+                self._collected.add_word(word)
+            self._collected.add_line("")
+            self._collected.end_sentence()
+            self._offsets.extend(itertools.chain.from_iterable(offsets))
+            self._texts.extend([text])
+            self._numbers.append(number)
+        return offsets
+
+    def sentences(self, path: str, expected: str, tags: Sequence[str] | None = None) -> Sentences:
+        """All of them.
+
+        Args:
+          path: of the file.
+          expected: what it should have, for the error.
+          tags: of all words, in BIO.
+
+        Raises:
+          InputError: there are no words.
+        """
+        if not self._numbers:
+            raise InputError(f"{path} has no words; expected {expected}.")
+        return dataclasses.replace(
+            self._collected.sentences(path),
+            tags=tags,
+            texts=self._texts,
+            text_lines=self._numbers,
+            offsets=np.array(self._offsets, np.int64).reshape(-1, 2),
+        )
 
 
 def _offsets(text: str, words: Sequence[str]) -> list[tuple[int, int]]:

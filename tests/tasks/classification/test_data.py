@@ -147,7 +147,7 @@ def test_labels_of_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("header", [True, False])
 def test_json_lines_have_no_header(tmp_path: Path, header: bool) -> None:
     content = '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
-    with pytest.raises(InputError, match="--header is for CSV and TSV files; JSON Lines have no header; omit it"):
+    with pytest.raises(InputError, match="--header is for CSV, TSV and Excel files; others have no header; omit it"):
         trained(tmp_path, content, "a.jsonl", header=header)
     trained(tmp_path, content, "a.jsonl")
     path = write(tmp_path, "new.csv", "text\nc\n" if header else "c\n")

@@ -175,6 +175,39 @@ def test_truncation_is_reported() -> None:
     assert found.truncation() == "All 2 rows fit into max_seq_length=8; the longest has 8 tokens."
 
 
+def test_windows() -> None:
+    """Of a, labels and weights for each window; of b, the second text once more in each."""
+    labels = SparseRows(np.array([0, 2, 3]), np.array([0, 2, 1], np.int32), 3)
+    found = featurize(examples(["abcdefgh", "a"], ["ab", ""]), labels, Letters(), 9, long_text="windows")
+    columns = found.columns()
+    pieces = [
+        "".join("?[]abcdefgh"[piece if piece < 3 else piece - 7] for piece in row) for row in columns["input_ids"]
+    ]
+    assert pieces == ["[abcd]ab]", "[cdef]ab]", "[efgh]ab]", "[a]??????"]
+    assert columns["segment_ids"].sum(axis=1).tolist() == [3, 3, 3, 0]
+    assert np.asarray(found.labels).tolist() == [[1, 0, 1]] * 3 + [[0, 1, 0]]
+    assert found.window_splits is not None
+    assert found.window_splits.tolist() == [0, 3, 4]
+    assert found.weights is not None
+    assert found.weights.tolist() == np.array([1 / 3] * 3 + [1], np.float32).tolist()
+    assert found.truncation() == (
+        "1 of 2 rows (50 %) did not fit into max_seq_length=9 and were divided; 4 windows in all. The longest row has "
+        "13 tokens."
+    )
+    found = featurize(examples(["abcd"], ["abcdefgh"]), np.ones(1), Letters(), 9, long_text="windows", window_stride=1)
+    assert found.lengths.tolist() == [9, 9]
+    assert found.truncation().endswith(
+        "Of 1 rows the second text was truncated, to leave half of each window to the first."
+    )
+
+
+@pytest.mark.parametrize(("long_text", "pieces"), [("truncate_head", "efgh"), ("head_tail", "afgh")])
+def test_other_parts_of_texts(long_text: str, pieces: str) -> None:
+    found = featurize(examples(["abcdefgh"]), np.zeros(1), Letters(), 6, long_text=long_text)
+    assert found.input_ids.values.tolist() == [1, *(Letters.vocab[piece] for piece in pieces), 2]
+    assert (found.cut, found.weights) == (1, None)
+
+
 def test_empty_texts_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         featurize(examples(["", "a", " "]), np.zeros(3, np.int32), Letters(), 8)

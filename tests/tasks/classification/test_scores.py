@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bert_tf2.tasks.classification.scores import result_names, results, row_losses
+from bert_tf2.io import spilled
+from bert_tf2.tasks.classification.scores import pool_windows, result_names, results, row_losses
 
 
 def test_losses_by_hand() -> None:
@@ -26,3 +27,12 @@ def test_loss_is_the_mean_of_batches_and_eval_loss_that_of_rows() -> None:
     found = results(logits, labels, "regression", ("mean_squared_error",), 0.5, batch_size=2)
     assert found == pytest.approx({"eval_mean_squared_error": 13 / 3, "eval_loss": 13 / 3, "loss": (2 + 9) / 2})
     assert list(found) == result_names(("mean_squared_error",))
+
+
+@pytest.mark.parametrize("values_at_once", [1, 4, 1000])
+def test_windows_become_one(monkeypatch: pytest.MonkeyPatch, values_at_once: int) -> None:
+    monkeypatch.setattr(spilled, "VALUES_AT_ONCE", values_at_once)
+    logits = np.array([[1, 2], [3, -2], [5, 0], [7, 8]], np.float32)
+    splits = np.array([0, 3, 4])
+    assert pool_windows(logits, splits, "mean").tolist() == [[3, 0], [7, 8]]
+    assert pool_windows(logits, splits, "max").tolist() == [[5, 2], [7, 8]]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.classification.task_description import TaskDescription, join_columns, split_columns
 
 NAMES = st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=("Cs",)), min_size=1, max_size=6)
 LABELS = st.lists(NAMES.map(str.strip).filter(bool), min_size=1, max_size=5, unique=True).map(tuple)
@@ -24,7 +25,7 @@ def descriptions(draw: st.DrawFn) -> TaskDescription:
         name=draw(NAMES),
         problem_type=kind,
         labels=() if kind == "regression" else draw(LABELS),
-        max_seq_length=draw(st.integers(3, 512)),
+        max_seq_length=draw(st.integers(5, 512)),
         do_lower_case=draw(st.booleans()),
         threshold=draw(st.floats(0.01, 0.99)),
         text_column=draw(MAYBE),
@@ -36,6 +37,10 @@ def descriptions(draw: st.DrawFn) -> TaskDescription:
         data_dir=draw(MAYBE),
         dev_file=draw(MAYBE),
         predict_file=draw(MAYBE),
+        label_columns=draw(st.none() | LABELS.filter(lambda names: len(names) > 1).map(join_columns)),
+        long_text=(long_text := draw(st.sampled_from(LONG_TEXTS))),
+        window_stride=draw(st.none() | st.just(1)) if long_text == "windows" else None,
+        window_pooling=draw(st.sampled_from(WINDOW_POOLINGS)),
     )
 
 
@@ -68,7 +73,19 @@ def test_the_files(tmp_path: Path) -> None:
         "data_dir": None,
         "dev_file": None,
         "predict_file": None,
+        "label_columns": None,
+        "long_text": "truncate_tail",
+        "window_stride": None,
+        "window_pooling": "mean",
     }
+
+
+def test_columns_of_labels() -> None:
+    assert split_columns('rude, angry,"a, b"') == ("rude", "angry", "a, b")
+    assert join_columns(["rude", "a, b", 'say "x"']) == 'rude,"a, b","say ""x"""'
+    for names in ("rude", "rude,rude", "rude,", ""):
+        with pytest.raises(InputError, match="expected the names of different columns with commas between"):
+            split_columns(names)
 
 
 def test_no_folder_and_no_file(tmp_path: Path) -> None:
@@ -124,10 +141,14 @@ def test_damaged_files(tmp_path: Path, content: Any, sentence: str) -> None:
 
 
 def test_every_key_is_needed(tmp_path: Path) -> None:
-    TaskDescription("a", "single_label", ("x", "y")).save(str(tmp_path))
+    description = TaskDescription("a", "single_label", ("x", "y"))
+    description.save(str(tmp_path))
     content = json.loads((tmp_path / "task.json").read_text())
     for field in dataclasses.fields(TaskDescription):
         (tmp_path / "task.json").write_text(json.dumps({k: v for k, v in content.items() if k != field.name}))
+        if field.name in ("label_columns", "long_text", "window_stride", "window_pooling"):  # older versions lack them
+            assert TaskDescription.load(str(tmp_path)) == description
+            continue
         with pytest.raises(InputError, match=f"task.json lacks key '{field.name}'"):
             TaskDescription.load(str(tmp_path))
 

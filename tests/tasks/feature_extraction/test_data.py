@@ -33,7 +33,10 @@ def test_lines(tmp_path):
     assert found.segment_ids.tolist() == [*[0] * 3, 1, 1, *[0] * 25, 1, 1, 1]
     assert found.row_splits.tolist() == [0, 5, 7, 14, 17, 23, 33]
     assert found.row_splits.tolist() == [0, *found.lengths.cumsum()]
+    assert found.first_lengths.tolist() == [3, 2, 7, 3, 6, 7]
+    assert found.whole_lengths.tolist() == found.lengths.tolist()
     shortest = encode(["A b ||| b a", "ab"], tokenizer, 4)
+    assert shortest.whole_lengths.tolist() == [7, 4]
     assert shortest.input_ids.tolist() == [2, 5, 3, 3, 2, 5, 7, 3]
     assert shortest.segment_ids.tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
     assert len(encode([], tokenizer, 4)) == 0

@@ -1,0 +1,123 @@
+"""Excel's workbooks (.xlsx), whose rows become what CSV would have; no TensorFlow.
+
+    for number, cells in spreadsheets.read("reviews.xlsx#Sheet2"): ...
+
+Read by openpyxl, a row at a time. Of formulas the value that Excel has saved with them counts.
+"""
+
+import datetime
+import functools
+import importlib.util
+import logging
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+from bert_tf2.errors import MOST_NAMED, InputError, some
+
+logger = logging.getLogger(__name__)
+
+_WITH_SHEET = re.compile(r"(.*\.xlsx)#(.+)", re.IGNORECASE | re.DOTALL)
+_MOST_DIGITS = 15  # of numbers in Excel
+
+
+class Workbook(NamedTuple):
+    """What a path names.
+
+    Attributes:
+      path: of the file.
+      sheet: name of the sheet; None: the first one.
+    """
+
+    path: str
+    sheet: str | None = None
+
+    @classmethod
+    def of(cls, path: str) -> "Workbook | None":
+        """The workbook of `reviews.xlsx` or `reviews.xlsx#Sheet2`; None for another kind of file."""
+        match = None if os.path.exists(path) else _WITH_SHEET.fullmatch(path)
+        if match:
+            return cls(match[1], match[2])
+        return cls(path) if path.lower().endswith(".xlsx") else None
+
+
+def read(path: str) -> Iterator[tuple[int, list[str]]]:
+    """The number of each row that is not empty, as Excel shows it, and its cells as texts.
+
+    Whole numbers have no decimal point, truth values are `true` and `false`, dates are 2026-01-31. All rows have at
+    least as many cells as the first; empty cells beyond are left out.
+
+    Args:
+      path: see `Workbook.of`.
+
+    Raises:
+      InputError: openpyxl is not installed, the file cannot be read, or has no such sheet.
+    """
+    if importlib.util.find_spec("openpyxl") is None:
+        raise InputError(
+            f"{path}: Excel's workbooks need openpyxl, which is not installed: pip install 'bert-tf2[excel]'. "
+            "Or save the sheet as CSV."
+        )
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    book, name = Workbook.of(path) or Workbook(path)
+    width = 0
+    try:
+        with warnings.catch_warnings():  # of features of Excel that openpyxl leaves out, and that hold no cells
+            warnings.simplefilter("ignore")
+            workbook = openpyxl.load_workbook(book, read_only=True, data_only=True)
+        try:
+            sheet = _sheet(workbook, book, name)
+            sheet.reset_dimensions()  # which some programs write wrong, and then cells would be missing
+            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+                cells = list(map(_text, row))
+                while cells and not cells[-1]:
+                    cells.pop()
+                if cells:
+                    width = width or len(cells)
+                    yield number, cells + [""] * (width - len(cells))
+        finally:
+            workbook.close()
+    except (OSError, zipfile.BadZipFile, InvalidFileException, ElementTree.ParseError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"Cannot read {book} as a workbook of Excel: {reason:.200}.") from None
+
+
+def _sheet(workbook: Any, path: str, name: str | None) -> Any:
+    sheets = {sheet.title: sheet for sheet in workbook.worksheets}
+    if not sheets:
+        raise InputError(f"{path} has no sheet with cells.")
+    if name is None:
+        name = next(iter(sheets))
+        if len(sheets) > 1:
+            _say_sheet(path, name, some((f"{path}#{other}" for other in sheets if other != name), 3))
+    if name not in sheets:
+        raise InputError(f"{path} has no sheet {name!r:.60}; it has {some(map(repr, sheets), MOST_NAMED)}.")
+    return sheets[name]
+
+
+@functools.cache  # a file may be read more than once
+def _say_sheet(path: str, name: str, others: str) -> None:
+    logger.info("%s: the first sheet, %r, is read; another one is named by %s.", path, name, others)
+
+
+def _text(value: Any) -> str:
+    """A cell as text."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 10**_MOST_DIGITS else repr(value)
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    return str(value)

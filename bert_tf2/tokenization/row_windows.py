@@ -1,0 +1,81 @@
+"""Rows that are longer than a model, divided into windows that overlap; no TensorFlow.
+
+    row     [CLS] a b c d e f g [SEP] x [SEP]
+    windows [CLS] a b c d [SEP] x [SEP]
+            [CLS] c d e f [SEP] x [SEP]
+            [CLS] d e f g [SEP] x [SEP]
+
+The first text is divided, the second is in each window. All windows of a row are of the same size: the last one begins
+so that it ends with the text.
+
+Shapes: `N` rows, `M` windows, `T` tokens of all windows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR, SPECIAL_IN_TEXT, ranges, window_sizes
+
+Ints = NDArray[np.int64]
+
+
+class RowWindows(NamedTuple):
+    """Windows of rows.
+
+    Attributes:
+      sources: int64 [T], which token of all rows each token of the windows is.
+      row_splits: int64 [M + 1], where in `sources` each window begins.
+      first_lengths: int64 [M], tokens of the first segment of each.
+      counts: int64 [N], windows of each row, at least 1.
+    """
+
+    sources: Ints
+    row_splits: Ints
+    first_lengths: Ints
+    counts: Ints
+
+    @property
+    def rows(self) -> Ints:
+        """The row of each window: int64 [M]."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def with_most_context(self) -> NDArray[np.bool_]:
+        """Which tokens to take, so that each token of the rows is there once: bool [T].
+
+        Of a token that is in several windows, the one that has most tokens of its text on the side that has fewer, and
+        of equal ones the first, as in SQuAD; of special tokens and of the second text, that of the first window.
+        """
+        lengths = np.diff(self.row_splits)
+        within = ranges(0, lengths)
+        context = np.minimum(within - 1, np.repeat(self.first_lengths, lengths) - 2 - within)
+        order = np.lexsort((-np.maximum(context, 0), self.sources))  # stable: of equal ones the first stays first
+        sources = self.sources[order]
+        is_chosen = np.zeros(len(sources), bool)
+        is_chosen[order[np.diff(sources, prepend=-1) > 0]] = True
+        return is_chosen
+
+
+def divide_rows(row_splits: Ints, first_lengths: Ints, max_seq_length: int, stride: int | None) -> RowWindows:
+    """Divides rows in BERT's form; one that fits becomes a single window.
+
+    Args:
+      row_splits: int64 [N + 1], as `sequences.join_rows` makes them for `windows`.
+      first_lengths: int64 [N], tokens of the first segments.
+      max_seq_length: tokens of a window at most.
+      stride: see `sequences.window_sizes`.
+    """
+    begins, lengths = row_splits[:-1], np.diff(row_splits)
+    a = first_lengths - SPECIAL_IN_TEXT
+    is_pair = lengths > first_lengths
+    b = np.where(is_pair, lengths - first_lengths - 1, 0)
+    sizes = window_sizes(a, b, max_seq_length - np.where(is_pair, SPECIAL_IN_PAIR, SPECIAL_IN_TEXT), stride)
+    rows = np.repeat(np.arange(len(lengths)), sizes.counts)  # [M]
+    starts = sizes.starts(a, rows, ranges(0, sizes.counts))
+    size, begins, one = sizes.size[rows], begins[rows], np.ones(len(rows), np.int64)
+    second = np.where(is_pair, b + 2, 1)[rows]  # [SEP], or [SEP] b [SEP]
+    parts = np.stack([begins, begins + 1 + starts, begins + 1 + a[rows]], axis=1)  # [M, 3]
+    counts = np.stack([one, size, second], axis=1)
+    splits = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
+    return RowWindows(ranges(parts.ravel(), counts.ravel()), splits, size + SPECIAL_IN_TEXT, sizes.counts)
