@@ -1,5 +1,6 @@
 """Models of the Hugging Face Hub: what is downloaded, kept and compared; a server of the tests answers as the Hub."""
 
+import resource
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from helpers.model_server import COMMIT, ModelServer, serving
 from helpers.tiny_huggingface import write_folder
 from huggingface_hub import constants
 
+from bert_tf2 import BertModel, FullTokenizer
 from bert_tf2.checkpoints import by_name, hub, pretrained
 from bert_tf2.errors import InputError
 
@@ -165,3 +167,20 @@ def test_without_huggingface_hub(monkeypatch):
         "google-bert/bert-base-uncased is not on this machine; to download it from the Hugging Face Hub, install "
         "huggingface_hub (pip install 'bert-tf2[hub]'), or give --init_checkpoint the directory of a model."
     )
+
+
+def test_a_full_disk(server, tmp_path):
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))
+        with pytest.raises(OSError, match="File too large") as caught:
+            hub.fetch(NAME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert str(caught.value.filename).startswith(str(tmp_path / "hub"))
+    assert Path(hub.fetch(NAME), "model.safetensors").is_file()
+
+
+def test_from_python(server):
+    model, tokenizer = BertModel.from_pretrained(NAME), FullTokenizer.from_pretrained(NAME)
+    assert (model.config.hidden_size, tokenizer.tokenize("Covids")) == (4, ["co", "##vid", "##s"])
