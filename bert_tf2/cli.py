@@ -333,7 +333,8 @@ def log_to_stderr(debug: bool = False) -> None:
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.DEBUG if debug else logging.INFO)
     # What other libraries say of their own work is not asked for.
-    logging.getLogger("tensorflow").setLevel(logging.INFO if debug else logging.WARNING)
+    for name in ("tensorflow", "httpx", "httpx2", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
     for name in ("h5py", "matplotlib", "PIL"):
         logging.getLogger(name).setLevel(logging.INFO)
 

@@ -13,6 +13,9 @@ from helpers.repository import REPOSITORY, own_lines  # noqa: E402
 from helpers.scripts import Scripts  # noqa: E402
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# No test downloads a model: those that seem to do have a server of their own.
+_NOWHERE = "http://127.0.0.1:9"
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": _NOWHERE, "BERT_TF2_GOOGLE_MODELS": _NOWHERE}
 
 # Who starts the tests in the background of a shell has Ctrl-C ignored, and so would all processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf2.checkpoints import huggingface, listing, lora
+from bert_tf2.checkpoints import by_name, huggingface, listing, lora, model_garden
 from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
@@ -82,7 +82,7 @@ def step_of(prefix: str) -> int:
 def open_reader(prefix: str) -> Reader:
     """Opens a checkpoint; raises `InputError` where it is damaged or no checkpoint."""
     try:
-        return tf.compat.v1.train.NewCheckpointReader(prefix)
+        return model_garden.understood(tf.compat.v1.train.NewCheckpointReader(prefix))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise DamagedCheckpointError(
             f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}); use another one."
@@ -140,8 +140,8 @@ def hugging_face_folder(path: str) -> str | None:
     config_only = directory is None and file_system.isfile(os.path.join(path, huggingface.CONFIG_FILE))
     if config_only and not listing.has_checkpoint(path):
         raise InputError(
-            f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin; weights in other formats "
-            "cannot be read."
+            f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin nor tf_model.h5; weights "
+            "in other formats cannot be read."
         )
     return directory
 
@@ -151,12 +151,13 @@ def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/"
 
     Args:
       variables: the model's, by Google's names.
-      path: a Hugging Face directory, or anything `find` understands.
+      path: a Hugging Face directory, anything `find` understands, or the name of a public model (`by_name.local`).
       encoder: prefix of the names that have to match.
 
     Raises:
       InputError: there are no such weights, or they do not match the model.
     """
+    path = by_name.local(path)
     directory = hugging_face_folder(path)
     if directory is not None:
         folder = huggingface.Folder(directory)

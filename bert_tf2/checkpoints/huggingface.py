@@ -20,6 +20,7 @@ from bert_tf2.checkpoints.huggingface_config import (
     special_tokens_map,
     tokenizer_config,
 )
+from bert_tf2.checkpoints.keras_h5 import open_h5
 from bert_tf2.checkpoints.torch_pickle import open_pytorch
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system, run_files
@@ -154,19 +155,21 @@ def heads_of(names: Collection[str], classifier: str = "classifier") -> frozense
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
-_WEIGHTS_FILES = {
+WEIGHTS_FILES = {
     WEIGHTS_FILE: safetensors.open_safetensors,
     f"{WEIGHTS_FILE}.index.json": lambda path: safetensors.open_parts(path, safetensors.open_safetensors),
     "pytorch_model.bin": open_pytorch,
     "pytorch_model.bin.index.json": lambda path: safetensors.open_parts(path, open_pytorch),
+    "tf_model.h5": open_h5,
 }
+"""The files that weights may be in, the first of which is read."""
 
 
 def find_folder(path: str | os.PathLike[str]) -> str | None:
     """The Hugging Face folder that is meant by its path or by the path of its weights; None where it is none."""
     path = file_system.path(path)
-    folder = path.parent if path.name in _WEIGHTS_FILES and path.is_file() else path
-    if not (folder / CONFIG_FILE).is_file() or not any((folder / name).is_file() for name in _WEIGHTS_FILES):
+    folder = path.parent if path.name in WEIGHTS_FILES and path.is_file() else path
+    if not (folder / CONFIG_FILE).is_file() or not any((folder / name).is_file() for name in WEIGHTS_FILES):
         return None
     return os.fspath(folder)
 
@@ -194,9 +197,9 @@ class Folder:
         self.path = os.fspath(path)
         self.config = FolderConfig.read(file_system.path(path) / CONFIG_FILE)
         self.tokenizer = TokenizerSettings.read(path)
-        file = next((name for name in _WEIGHTS_FILES if (file_system.path(path) / name).is_file()), WEIGHTS_FILE)
+        file = next((name for name in WEIGHTS_FILES if (file_system.path(path) / name).is_file()), WEIGHTS_FILE)
         self.weights_file = os.path.join(self.path, file)
-        self._arrays = _WEIGHTS_FILES[file](file_system.path(self.weights_file))
+        self._arrays = WEIGHTS_FILES[file](file_system.path(self.weights_file))
         self.there: dict[str, str] = {}
         self.ignored: dict[str, str] = {}
         self.untied: tuple[str, ...] = ()

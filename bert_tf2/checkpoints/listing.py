@@ -21,6 +21,7 @@ from bert_tf2.io.atomic import replacing
 logger = logging.getLogger(__name__)
 
 STATE_FILE = run_files.CHECKPOINT_LIST
+_SAVED_VARIABLES = "variables/variables"  # of a SavedModel
 _OF_TRAINING = re.compile(r"model\.ckpt-(\d+)\.index")
 
 
@@ -134,6 +135,8 @@ def find(path: str) -> str:
         prefixes = unlisted(path)
         if len(prefixes) == 1:
             return prefixes[0]
+        if is_saved_model(path):
+            return os.path.join(path, _SAVED_VARIABLES)
         names = ", ".join(map(os.path.basename, prefixes[:4])) or "NAME.ckpt"
         raise InputError(
             f"The directory {path} has {len(prefixes) or 'no'} checkpoints; give the path of one, with its name "
@@ -146,6 +149,18 @@ def find(path: str) -> str:
             "check the path (it ends in .ckpt or .ckpt-N, without .index)."
         )
     return prefix
+
+
+def is_saved_model(directory: str | os.PathLike[str]) -> bool:
+    """Whether a directory is a SavedModel, such as those of TF-Hub, without a checkpoint of its own beside it."""
+    return exists(os.path.join(directory, _SAVED_VARIABLES)) and not has_checkpoint(directory)
+
+
+def files_beside(directory: str) -> str:
+    """Where a model has its other files, if its weights are in a directory: there, or in the assets of a SavedModel."""
+    above = os.path.dirname(directory) if os.path.basename(directory) == os.path.dirname(_SAVED_VARIABLES) else ""
+    saved_model = next((path for path in (directory, above) if path and is_saved_model(path)), None)
+    return os.path.join(saved_model, "assets") if saved_model else directory
 
 
 def is_listed(directory: str | os.PathLike[str]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
+from bert_tf2.checkpoints import by_name, huggingface, listing, pretrained, task_metadata
 from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
@@ -77,6 +77,7 @@ def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> So
     Raises:
       InputError: there is no such model, or it cannot be read.
     """
+    init_checkpoint = by_name.local(init_checkpoint)
     folder = pretrained.hugging_face_folder(init_checkpoint)
     prefix = None if folder else checkpoints.find(init_checkpoint)
     bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file)
@@ -110,7 +111,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
     left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")
-    folder = os.path.dirname(prefix)
+    folder = listing.files_beside(os.path.dirname(prefix))
     labels_file = os.path.join(folder, LABELS_FILE)
     kind = task_metadata.setting(folder, "problem_type", str)
     return Source(

@@ -2,7 +2,8 @@
 
 It is a checkpoint of the original BERT, a directory of this project's, or a Hugging Face directory. The last two (and
 Google's releases) have the model's config and vocabulary beside the weights, so that they need not be given. What a
-flag says comes first, then the directory of an earlier training, then what is beside the checkpoint.
+flag says comes first, then the directory of an earlier training, then what is beside the checkpoint. The name of a
+public model stands for the directory into which it is downloaded (`by_name`).
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from bert_tf2.checkpoints import google, huggingface, listing, task_metadata
+from bert_tf2.checkpoints import by_name, google, google_archives, huggingface, listing, model_garden, task_metadata
 from bert_tf2.checkpoints.google import hugging_face_folder as hugging_face_folder
 from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 CONFIG_FILE = run_files.BERT_CONFIG
 _DEFAULT_CASE = True  # of the original's scripts
+_CASE_VARIABLE = "do_lower_case"  # of a SavedModel of TF-Hub
 _ROUNDED_UP = 1024  # rows that tables have beyond their vocabulary at most, to be of a size that devices like
 # Keys that may differ between a given config and the directory's, because they change training only.
 _OF_TRAINING = ("attention_probs_dropout_prob", "hidden_dropout_prob", "initializer_range")
@@ -116,6 +118,7 @@ def find(
     Raises:
       InputError: something is missing, cannot be read, or is not what the model was trained with.
     """
+    init_checkpoint = _local(init_checkpoint)
     vocabulary = find_vocabulary(init_checkpoint, vocab_file, spm_model_file, output_dir)
     bert_config = find_bert_config(init_checkpoint, bert_config_file, output_dir)
     pieces = vocabulary.tokenizer(do_lower_case=False).vocab if guesses_case else None
@@ -128,8 +131,14 @@ def find(
 
 def folder_of(init_checkpoint: str) -> str:
     """The directory that a checkpoint's config and vocabulary are expected in."""
+    init_checkpoint = by_name.local(init_checkpoint)
     path = hugging_face_folder(init_checkpoint)
-    return path or (init_checkpoint if file_system.isdir(init_checkpoint) else os.path.dirname(init_checkpoint))
+    directory = init_checkpoint if file_system.isdir(init_checkpoint) else os.path.dirname(init_checkpoint)
+    return path or listing.files_beside(directory)
+
+
+def _local(init_checkpoint: str | None) -> str | None:
+    return by_name.local(init_checkpoint) if init_checkpoint else init_checkpoint
 
 
 def find_bert_config(
@@ -147,10 +156,13 @@ def find_bert_config(
     Raises:
       InputError: there is none, it cannot be read, or it is not the checkpoint's.
     """
+    init_checkpoint = _local(init_checkpoint)
     beside = _config_beside(init_checkpoint, output_dir)
     if bert_config_file is None and beside is None:
         if init_checkpoint:
             _check_exists(init_checkpoint)
+            if config := _config_of_weights(init_checkpoint):
+                return config
         advice = "give --bert_config_file, the JSON file with the sizes of the model."
         raise _missing(init_checkpoint, output_dir, CONFIG_FILE, advice)
     config = BertConfig.from_json_file(str(bert_config_file or beside))
@@ -180,7 +192,8 @@ def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -
         _check_exists(checkpoint)
     try:
         prefix = listing.find(checkpoint)
-        shapes: dict[str, list[int]] = google.open_reader(prefix).get_variable_to_shape_map()
+        reader = google.open_reader(prefix)
+        shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     except InputError:
         if is_needed:
             raise
@@ -193,12 +206,31 @@ def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -
         "bert/encoder/layer_0/intermediate/dense/kernel": [hidden, config.intermediate_size],
     }
     google.check_shapes(expected, shapes, prefix)
+    heads = getattr(reader, "num_attention_heads", None) or config.num_attention_heads
+    if heads != config.num_attention_heads:
+        raise InputError(
+            f"The encoder in {prefix} has {heads} attention heads, the BERT config {config.num_attention_heads} "
+            "(num_attention_heads); use the bert_config.json that belongs to the checkpoint."
+        )
     layers = {int(match[1]) for name in shapes if (match := re.match(r"bert/encoder/layer_(\d{1,9})/", name))}
     if layers and len(layers) != config.num_hidden_layers:
         raise InputError(
             f"The encoder in {prefix} is not the one of the BERT config: it has {len(layers)} layers, the config "
             f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the checkpoint."
         )
+
+
+def _config_of_weights(checkpoint: str) -> BertConfig | None:
+    """The config of a checkpoint without one, where its shapes say all sizes; what they do not say is as in BERT."""
+    try:
+        prefix = listing.find(checkpoint)
+        sizes = model_garden.sizes(google.open_reader(prefix))
+    except InputError:
+        return None
+    if sizes is None:
+        return None
+    logger.info("There is no %s beside %s; the model's sizes are those of its weights.", CONFIG_FILE, prefix)
+    return BertConfig.from_dict(sizes)
 
 
 def _config_beside(init_checkpoint: str | None, output_dir: str | None) -> str | None:
@@ -257,6 +289,7 @@ def find_vocabulary(
         if output_dir is not None:
             _check_kept(output_dir, given)
         return given
+    init_checkpoint = _local(init_checkpoint)
     directories = [output_dir] if output_dir is not None else []
     if init_checkpoint:
         directories.append(folder_of(init_checkpoint))
@@ -310,14 +343,11 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
 
 
 def _check_exists(init_checkpoint: str) -> None:
-    """Refuses what is nothing on this machine, a model's name on a hub for example."""
+    """Refuses what is nothing on this machine."""
     folder = os.path.dirname(init_checkpoint)
     beside = file_system.glob(f"{glob.escape(init_checkpoint)}*")
     if not beside and not (folder and file_system.isdir(folder)):
-        raise InputError(
-            f"There is no {init_checkpoint}: the directory of a model on this machine, or a checkpoint in it "
-            "(DIRECTORY/bert_model.ckpt), was expected; models are not downloaded."
-        )
+        raise by_name.unknown(init_checkpoint)
 
 
 # --- Case ------------------------------------------------------------------------------------------------------------
@@ -343,6 +373,7 @@ def find_do_lower_case(
     Raises:
       InputError: the tokenizer's files, or `task.json`, cannot be read.
     """
+    init_checkpoint = _local(init_checkpoint)
     settings = _tokenizer_settings(init_checkpoint)
     if given is not None:
         return given
@@ -353,11 +384,23 @@ def find_do_lower_case(
         directory, found = folder_of(init_checkpoint), settings.do_lower_case
         if found is None:
             found = task_metadata.setting(directory, "do_lower_case", bool)
+        if found is None:
+            found = google_archives.do_lower_case(directory)
+        if found is None:
+            found = _case_of_saved_model(init_checkpoint)
     if found is not None:
         if not found:
             logger.info("The text keeps its case (--do_lower_case=false), as %s says.", directory or ".")
         return bool(found)
     return _DEFAULT_CASE if pieces is None else not looks_cased(pieces)
+
+
+def _case_of_saved_model(init_checkpoint: str) -> bool | None:
+    """What a SavedModel of TF-Hub says of its case; None where it says nothing, or it is something else."""
+    if not (file_system.isdir(init_checkpoint) and listing.is_saved_model(init_checkpoint)):
+        return None
+    reader = google.open_reader(listing.find(init_checkpoint))
+    return bool(reader.get_tensor(_CASE_VARIABLE)) if reader.has_tensor(_CASE_VARIABLE) else None
 
 
 def _tokenizer_settings(init_checkpoint: str | None) -> TokenizerSettings:

@@ -221,7 +221,8 @@ class RunConfig(LoopConfig):
     )
     init_checkpoint: str | None = setting(
         None,
-        help="Checkpoint to start from (the original's, or of this project), usually a pre-trained one.",
+        help="Model to start from, usually a pre-trained one: a checkpoint of the original or of this project, a "
+        "directory, or the name of a public model (bert-base-uncased, uncased_L-12_H-768_A-12), which is downloaded.",
         group=MODEL,
         original=True,
     )

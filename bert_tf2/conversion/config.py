@@ -19,7 +19,8 @@ class ConversionConfig:
     """
 
     init_checkpoint: str = setting(
-        help="The model: a checkpoint of the original or of this project, its folder, or a Hugging Face folder.",
+        help="The model: a checkpoint of the original or of this project, its directory, a Hugging Face directory, or "
+        "the name of a public model.",
         group=FILES,
     )
     output_dir: str = setting(help="Folder to make; it has to be new or empty.", group=FILES)

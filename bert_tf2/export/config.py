@@ -23,7 +23,8 @@ class ExportConfig:
     output_dir: str | None = setting(None, help="The model: the folder of a training, or its best/.", group=FILES)
     init_checkpoint: str | None = setting(
         None,
-        help="Or any other model: a checkpoint of the original, its folder, or a Hugging Face folder.",
+        help="Or any other model: a checkpoint of the original, its directory, a Hugging Face directory, or the name "
+        "of a public model.",
         group=FILES,
     )
     export_dir: str = setting(help="Folder to write to; SavedModels become its numbered subfolders.", group=FILES)

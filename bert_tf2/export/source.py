@@ -9,7 +9,7 @@ from typing import Any, cast
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import model_source, pretrained, task_metadata
+from bert_tf2.checkpoints import by_name, model_source, pretrained, task_metadata
 from bert_tf2.checkpoints.huggingface_config import default_labels
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
@@ -116,6 +116,11 @@ def open_source(config: ExportConfig) -> ModelSource:
     Raises:
       InputError: there is no such model, a file of it is missing or damaged, or flags do not fit it.
     """
+    if config.output_dir and by_name.is_name(config.output_dir):
+        raise InputError(
+            f"There is no {config.output_dir}: --output_dir is the directory of a training; for any other model, give "
+            "--init_checkpoint."
+        )
     found = model_source.open_source(config.model, config.bert_config_file)
     best = os.path.join(config.model, run_files.BEST)
     if config.output_dir and file_system.isdir(best):

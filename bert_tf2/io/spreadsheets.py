@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.io import file_system
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
     try:
         with warnings.catch_warnings():  # of features of Excel that openpyxl leaves out, and that hold no cells
             warnings.simplefilter("ignore")
-            workbook = openpyxl.load_workbook(book, read_only=True, data_only=True)
+            workbook = openpyxl.load_workbook(file_system.local_copy(book), read_only=True, data_only=True)
         try:
             sheet = _sheet(workbook, book, name)
             sheet.reset_dimensions()  # which some programs write wrong, and then cells would be missing

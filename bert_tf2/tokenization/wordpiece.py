@@ -239,8 +239,8 @@ class FullTokenizer:
         """The tokenizer of a model.
 
         Args:
-          path: what `--init_checkpoint` takes: a checkpoint, or a directory of Google's, of a training here, or of
-            Hugging Face's.
+          path: what `--init_checkpoint` takes: a checkpoint, a directory of Google's, of a training here, or of
+            Hugging Face's, or the name of a public model, which is downloaded as a whole.
           do_lower_case: as in the constructor; None: what the directory says, else True, as in the scripts.
 
         Raises:

@@ -130,7 +130,7 @@ def test_checkpoints_of_google_and_ours(tmp_path, model):
 def test_folders_without_weights(tmp_path):
     write_folder(tmp_path, "BertModel")
     (tmp_path / "model.safetensors").unlink()
-    (tmp_path / "tf_model.h5").touch()
+    (tmp_path / "flax_model.msgpack").touch()
     with pytest.raises(InputError, match=r"has a config\.json, but neither model\.safetensors nor pytorch_model\.bin"):
         pretrained.load({}, str(tmp_path))
     with pytest.raises(InputError, match="There is no checkpoint"):

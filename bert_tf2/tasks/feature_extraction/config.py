@@ -31,7 +31,9 @@ class FeatureConfig:
     )
     output_file: str = setting(help="What to write; - for standard output.", group=FILES, original=True)
     init_checkpoint: str = setting(
-        help="The model: the original's, an output_dir, or a Hugging Face folder.", group=MODEL, original=True
+        help="The model: the original's, an output_dir, a Hugging Face directory, or the name of a public model.",
+        group=MODEL,
+        original=True,
     )
     bert_config_file: str | None = setting(
         None, help="The model's sizes; if not given, those beside init_checkpoint.", group=MODEL, original=True

@@ -1,0 +1,77 @@
+"""Public models by name: what `--init_checkpoint` names that is no path on this machine; no TensorFlow."""
+
+import difflib
+import functools
+import os
+import re
+
+from bert_tf2.errors import InputError
+
+# Models that had a short name on the Hugging Face Hub before they moved to this owner.
+_OWNER = "google-bert"
+_SHORT_NAMES = (
+    *("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-large-cased", "bert-base-chinese"),
+    *("bert-base-multilingual-uncased", "bert-base-multilingual-cased", "bert-base-german-cased"),
+    *("bert-large-uncased-whole-word-masking", "bert-large-cased-whole-word-masking"),
+    *("bert-large-uncased-whole-word-masking-finetuned-squad", "bert-large-cased-whole-word-masking-finetuned-squad"),
+    "bert-base-cased-finetuned-mrpc",
+)
+_ON_THE_HUB = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)(?:@(?P<revision>[^@\s]+))?")
+_OF_A_FILE = re.compile(r"\.ckpt|\.(index|h5|bin|safetensors|json|txt)$|\.data-\d{5}-of-\d{5}$")
+
+
+def local(init_checkpoint: str) -> str:
+    """The path of a model on this machine: what was given, or where the public model of that name has been downloaded.
+
+    What exists on this machine is never a name, nor is what looks like a path: it begins with `.`, `/` or `~`, has a
+    scheme (`gs://`), more than one `/`, or a file's name in it, or is in a directory that exists.
+
+    Args:
+      init_checkpoint: a path; a name of one of Google's archives (`uncased_L-12_H-768_A-12`); or a model of the
+        Hugging Face Hub (`google-bert/bert-base-uncased`, `bert-base-uncased`), with `@REVISION` if it is to be a
+        certain one.
+
+    Raises:
+      InputError: the name is of a model that cannot be downloaded.
+      OSError: what is downloaded cannot be written.
+    """
+    return _downloaded(init_checkpoint) if is_name(init_checkpoint) else init_checkpoint
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can only be the name of a public model, not a path; see `local`."""
+    directory = os.path.dirname(text)
+    is_path = _exists(text) or bool(_OF_A_FILE.search(text)) or bool(directory and _exists(directory))
+    return not is_path and bool(_ON_THE_HUB.fullmatch(text))
+
+
+def _exists(path: str) -> bool:
+    """Whether something has that path, or a checkpoint has that prefix."""
+    return os.path.lexists(path) or os.path.lexists(f"{path}.index")
+
+
+@functools.cache  # a process looks once, and stays with what was there then
+def _downloaded(name: str) -> str:
+    from bert_tf2.checkpoints import google_archives, hub
+
+    if name in google_archives.NAMES:
+        return google_archives.fetch(name)
+    match = _ON_THE_HUB.fullmatch(name)
+    assert match is not None  # it is a name
+    known, revision = match["name"], match["revision"]
+    if known in _SHORT_NAMES:
+        known = f"{_OWNER}/{known}"
+    return hub.fetch(known, revision) if "/" in known else name
+
+
+def unknown(init_checkpoint: str) -> InputError:
+    """The error for what is neither on this machine nor the name of a model."""
+    from bert_tf2.checkpoints import google_archives
+
+    close = difflib.get_close_matches(init_checkpoint, (*_SHORT_NAMES, *google_archives.NAMES), 1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return InputError(
+        f"There is no {init_checkpoint}: the directory of a model on this machine, a checkpoint in it "
+        "(DIRECTORY/bert_model.ckpt), or the name of a public model (uncased_L-12_H-768_A-12, bert-base-uncased, "
+        f"OWNER/NAME of the Hugging Face Hub) was expected{hint}"
+    )

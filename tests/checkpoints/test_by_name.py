@@ -1,0 +1,65 @@
+"""What is a name of a public model, and what a path."""
+
+import pytest
+
+from bert_tf2.checkpoints import by_name, google_archives, hub
+from bert_tf2.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def fetched(monkeypatch, tmp_path):
+    """What would be downloaded: calls by arguments."""
+    calls = []
+    by_name._downloaded.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(google_archives, "fetch", lambda name: calls.append(name) or "archive")
+    monkeypatch.setattr(hub, "fetch", lambda name, revision: calls.append((name, revision)) or "hub")
+    yield calls
+    by_name._downloaded.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("bert-base-uncased", ("google-bert/bert-base-uncased", None)),
+        ("bert-base-chinese@v1", ("google-bert/bert-base-chinese", "v1")),
+        ("google-bert/bert-base-cased", ("google-bert/bert-base-cased", None)),
+        ("google/bert_uncased_L-2_H-128_A-2@refs/pr/3", ("google/bert_uncased_L-2_H-128_A-2", "refs/pr/3")),
+        ("uncased_L-2_H-128_A-2", "uncased_L-2_H-128_A-2"),
+        ("2020_02_20/uncased_L-12_H-768_A-12", "2020_02_20/uncased_L-12_H-768_A-12"),
+    ],
+)
+def test_names(fetched, name, call):
+    assert by_name.is_name(name)
+    assert by_name.local(name) == ("archive" if isinstance(call, str) else "hub")
+    assert by_name.local(name)  # a process looks once
+    assert fetched == [call]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/models/bert", "./models/bert", "../bert", "~/bert", "models/bert/base", "gs://bucket/bert", "ram://bert"),
+        *("none.ckpt", "bert/bert_model.ckpt", "out/model.ckpt-1000", "bert/model.safetensors", "bert/tf_model.h5"),
+        *("here/bert", "bert-large-cased", "prefix", "two words", ""),
+    ],
+)
+def test_paths(fetched, tmp_path, path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "bert-large-cased").mkdir()
+    (tmp_path / "prefix.index").touch()
+    assert not by_name.is_name(path)
+    assert by_name.local(path) == path
+    assert fetched == []
+
+
+def test_what_is_neither(fetched):
+    assert by_name.local("my_model") == "my_model"  # there is no such thing, which is said where it is sought
+    assert fetched == []
+    error = by_name.unknown("bert-base-uncasd")
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        "There is no bert-base-uncasd: the directory of a model on this machine, a checkpoint in it "
+        "(DIRECTORY/bert_model.ckpt), or the name of a public model (uncased_L-12_H-768_A-12, bert-base-uncased, "
+        "OWNER/NAME of the Hugging Face Hub) was expected; did you mean bert-base-uncased?"
+    )

@@ -1,0 +1,66 @@
+"""The tiny Hugging Face model as TensorFlow's classes of transformers saved it: `tf_model.h5`, names written out."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from helpers.tiny_huggingface import CONFIG, PIECES
+
+HEADS = CONFIG["num_attention_heads"]
+# Layer of the model, whose group a variable is in, by what a name in PyTorch begins with.
+LAYERS = {"cls.predictions": "mlm___cls", "cls.seq_relationship": "nsp___cls", "classifier": "classifier"}
+LAYERS |= {"qa_outputs": "qa_outputs", "bert": "bert"}
+
+
+def name_of(model: str, pytorch: str) -> str:
+    """A variable's name in TensorFlow: `tf_bert_for_pre_training/bert/encoder/layer_._0/.../kernel:0`."""
+    *scopes, last = pytorch.split(".")
+    if "word_embeddings" in scopes:
+        last = "weight"
+    elif scopes[-1].endswith("_embeddings"):
+        last = "embeddings"
+    elif scopes[-1] == "LayerNorm":
+        last = {"weight": "gamma", "bias": "beta"}[last]
+    elif last == "weight":
+        last = "kernel"
+    layer = next(layer for beginning, layer in LAYERS.items() if pytorch.startswith(f"{beginning}."))
+    path = "/".join([*scopes, last]).replace("layer/", "layer_._").replace("cls/", f"{layer}/", 1)
+    return f"{layer}/{model}/{path}:0"
+
+
+def write(path: Path, model: str, arrays: dict[str, np.ndarray], *, heads_apart: bool = False) -> None:
+    """Writes arrays of names and shapes in PyTorch, as one of transformers' models was saved.
+
+    Args:
+      path: the file.
+      model: its name there, `tf_bert_model`.
+      arrays: names begin with `bert.` or are those of heads.
+      heads_apart: whether attention kernels have three dimensions, as in release 4.0 to 4.2.
+    """
+    size = CONFIG["hidden_size"] // HEADS
+    with h5py.File(path, "w") as file:
+        for pytorch, array in arrays.items():
+            name = name_of(model, pytorch)
+            if name.endswith("/kernel:0"):
+                array = array.T
+            if heads_apart and ".attention.self." in pytorch:
+                array = array.reshape(*array.shape[:-1], HEADS, size)
+            elif heads_apart and pytorch.endswith("attention.output.dense.weight"):
+                array = array.reshape(HEADS, size, -1)
+            file[name] = array
+        if "cls.predictions.bias" in arrays:  # which keeps the embeddings once more
+            file[f"mlm___cls/{model}/bert/embeddings/word_embeddings/weight:0"] = arrays[
+                "bert.embeddings.word_embeddings.weight"
+            ]
+        file.create_group("dropout_37")
+
+
+def write_folder(folder: Path, architecture: str, arrays: dict[str, np.ndarray], **options: bool) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture]}))
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+    words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in architecture)
+    write(folder / "tf_model.h5", f"tf{words}", arrays, **options)
+    return folder
