@@ -86,10 +86,10 @@ class BertBase(keras.Model):
           path: what `--init_checkpoint` takes: a checkpoint or directory of the original BERT, the output directory of
             a training here, or a Hugging Face directory on this machine.
           **options: of the class, without `config`. `labels` and `problem_type` are by default what the directory
-            says; with others a new head starts at random.
+            says; with others a new head starts at random. `num_hidden_layers=6` takes the first 6 layers only.
 
         Raises:
-          InputError: there is no such model, it cannot be read, or it says nothing of labels.
+          InputError: there is no such model, it cannot be read, it has fewer layers, or it says nothing of labels.
         """
         return importlib.import_module("bert_tf2.pretrained_models").load_model(cls, os.fspath(path), options)
 

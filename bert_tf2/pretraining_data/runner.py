@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
@@ -225,7 +226,7 @@ def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -
 
 
 def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
-    return VocabularyFile(config.pieces_file, is_sentencepiece=config.vocab_file is None)
+    return VocabularyFile(config.pieces_file, config.vocab_file is None, config.tokenizer.over(PLAIN))
 
 
 def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:

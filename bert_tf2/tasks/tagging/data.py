@@ -8,6 +8,7 @@ from typing import Any, cast
 from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.description import Split, file_of
 from bert_tf2.tasks.tagging import conll, plain_text, schemes, tags
@@ -55,7 +56,7 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     files = {}
     for split in (split for split in wanted if wanted[split]):
         path = file_of(config, _FLAGS[split], paths[split], "which words are they?")
-        files[split] = _read(split, path, fields, config)
+        files[split] = _read(split, path, fields, config, foundation.vocabulary.options)
     fields["scheme"] = saved.scheme if saved else None
     if "train" in files:
         fields["scheme"] = str(files["train"].scheme)
@@ -81,7 +82,9 @@ def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences
     return dataclasses.replace(sentences, scheme=scheme)
 
 
-def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig) -> Sentences:
+def _read(
+    split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig, options: TokenizerOptions
+) -> Sentences:
     column, comments = fields["token_column"], cast(conll.Comments, config.comments)
     is_text = split == "test" and config.predict_format == "text"
     if split == "test" and not config.predict_format and config.token_column is None and _is_txt(path):
@@ -89,7 +92,7 @@ def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingCon
         if is_text:
             logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
     if is_text:
-        sentences = plain_text.read(path)
+        sentences = plain_text.read(path, options)
     else:
         sentences = conll.read(path, column, None if split == "test" else fields["tag_column"], comments)
         if split == "test" and config.token_column is None and config.predict_format is None:

@@ -1,5 +1,6 @@
 """Plain sentences: what tells them from columns, and their words. No TensorFlow."""
 
+import dataclasses
 import itertools
 import re
 from collections import Counter
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import files
 from bert_tf2.tasks.tagging.conll import COMMENTS, DOCUMENT, ONE_WORD_A_LINE, Sentences, cells_of
@@ -96,16 +98,20 @@ def looks_like_text(path: str, token_column: int) -> bool:
     return -most_common <= token_column < most_common and _reason(rows, token_column) is not None
 
 
-def read(path: str) -> Sentences:
+def read(path: str, options: TokenizerOptions = PLAIN) -> Sentences:
     """Reads plain sentences, one a line, as words to be tagged.
 
     Words are those of the original's `BasicTokenizer` for cased text: between white space, punctuation and Chinese
     characters each a word. `lines` are made of them: a word a line, a blank line behind each sentence.
 
+    Args:
+      path: the file.
+      options: of the model's tokenizer, by which Chinese characters may be joined and tokens stay whole.
+
     Raises:
       InputError: the file cannot be read, or has no words.
     """
-    tokenizer = BasicTokenizer(do_lower_case=False)
+    tokenizer = BasicTokenizer.of(False, dataclasses.replace(options, strip_accents=None))
     words: list[str] = []
     lines: list[str] = []
     word_lines: list[int] = []
