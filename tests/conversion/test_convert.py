@@ -63,9 +63,7 @@ def test_more_positions(sources: dict[str, Path], from_format: str, output_forma
 
 def test_as_many_or_fewer_positions(sources: dict[str, Path], tmp_path: Path) -> None:
     for count in (P, P - 1):
-        with pytest.raises(
-            InputError, match=rf"^--max_position_embeddings={count}, but .* has {P} positions; give"
-        ):
+        with pytest.raises(InputError, match=rf"^--max_position_embeddings={count}, but .* has {P} positions; give"):
             run(sources["google"], tmp_path / "x", max_position_embeddings=count)
     assert not (tmp_path / "x").exists()
 
