@@ -4,6 +4,7 @@ They stand on models, checkpoints and conversion; the methods, which are on the 
 them, find this module by its name when they are called.
 """
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import model_source, pretrained
 from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES, Source
+from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.conversion import output as conversion_output
 from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system
@@ -38,12 +40,14 @@ _LABEL_HEAD = ("output_weights", "output_bias")
 def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Model:
     """A model with the weights of a checkpoint; see `BertBase.from_pretrained`."""
     pretrained.find_bert_config(path)  # which says best what is wrong with a path
-    source = model_source.open_source(path)
+    options = dict(options)
+    count = options.pop("num_hidden_layers", None)
+    source = model_source.open_source(path, num_hidden_layers=count)
     has_labels = _is_of(source, kind)
     model = kind(source.config, **(_with_labels(source, kind, options, has_labels)))
     variables = checkpoints.tf_variables(model.named_variables())
     loaded = {name: variables[name] for name in variables if has_labels or name not in _LABEL_HEAD}
-    report = pretrained.load(loaded, path)
+    report = pretrained.load(loaded, path, num_hidden_layers=count)
     fresh = [*report.missing, *report.mismatched, *(name for name in variables if name not in loaded)]
     fresh = [name for name in fresh if kind.TRAINS_POOLER or not name.startswith("bert/pooler/")]
     if fresh:
@@ -108,11 +112,15 @@ def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTo
             vocab_file=vocab_file,
             do_lower_case=tokenizer is None or tokenizer.basic_tokenizer.do_lower_case,
             source=f"the {type(model).__name__}",
+            more_pieces=() if tokenizer is None else tokenizer.added_tokens,
+            options=PLAIN if tokenizer is None else tokenizer.basic_tokenizer.options,
         ),
     )
 
 
-def load_tokenizer(kind: type[TokenizerClass], path: str, do_lower_case: bool | None) -> TokenizerClass:
+def load_tokenizer(
+    kind: type[TokenizerClass], path: str, do_lower_case: bool | None, given: Mapping[str, Any]
+) -> TokenizerClass:
     """The tokenizer of a model's directory; see `FullTokenizer.from_pretrained`."""
     vocabulary = pretrained.find_vocabulary(path)
     if vocabulary.is_sentencepiece:
@@ -122,6 +130,10 @@ def load_tokenizer(kind: type[TokenizerClass], path: str, do_lower_case: bool | 
         )
     lower = pretrained.find_do_lower_case(path, do_lower_case)
     validate_case_matches_checkpoint(lower, path)
-    tokenizer = kind(vocabulary.path, lower)
+    options = {**dataclasses.asdict(vocabulary.options), **given}
+    if vocabulary.added_tokens:
+        options["added_tokens"] = vocabulary.added_tokens
+    changed = {name: value for name, value in options.items() if value != getattr(PLAIN, name, ())}
+    tokenizer = kind(vocabulary.path, lower, **changed)  # a subclass may take only what the original has
     warn_of_case(tokenizer.vocab, lower, vocabulary.path)
     return tokenizer

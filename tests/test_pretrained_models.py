@@ -17,6 +17,7 @@ from bert_tf2 import (
     BertTagger,
     FullTokenizer,
 )
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
 
 TINY = GOLDEN / "tiny"
@@ -111,6 +112,29 @@ def test_a_cased_tokenizer_stays_cased(tokenizer, tmp_path: Path) -> None:
         found = FullTokenizer.from_pretrained(tmp_path / output_format)
         assert not found.basic_tokenizer.do_lower_case
         assert FullTokenizer.from_pretrained(tmp_path / output_format, do_lower_case=True).basic_tokenizer.do_lower_case
+
+
+@pytest.mark.parametrize("output_format", ["google", "huggingface"])
+def test_the_rules_of_a_tokenizer_are_kept(output_format: str, tmp_path: Path) -> None:
+    options = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ("[MASK]", "the")}
+    tokenizer = FullTokenizer.from_pretrained(TINY, **options)
+    BertModel.from_pretrained(TINY).save_pretrained(tmp_path / "model", output_format, tokenizer)
+    found = FullTokenizer.from_pretrained(tmp_path / "model")
+    options["never_split"] = ("the", "[MASK]") if output_format == "huggingface" else options["never_split"]
+    assert found.basic_tokenizer.options == TokenizerOptions(**options)
+    assert found.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
+    assert FullTokenizer.from_pretrained(tmp_path / "model", never_split=()).basic_tokenizer.options.never_split == ()
+
+
+def test_the_first_layers(batch) -> None:
+    model = BertModel.from_pretrained(CHECKPOINT, num_hidden_layers=2)
+    assert (model.config.num_hidden_layers, len(model.encoder)) == (2, 2)
+    whole = BertModel.from_pretrained(CHECKPOINT)
+    np.testing.assert_array_equal(model(batch).encoder_layers[1], whole(batch).encoder_layers[1])
+    classifier = BertClassifier.from_pretrained(CHECKPOINT, labels=2, num_hidden_layers=1)
+    assert classifier.config.num_hidden_layers == 1
+    with pytest.raises(InputError, match=r"^--num_hidden_layers=9, but .* has 3 layers"):
+        BertModel.from_pretrained(CHECKPOINT, num_hidden_layers=9)
 
 
 def test_what_cannot_be_loaded_or_saved(tokenizer, tmp_path: Path) -> None:

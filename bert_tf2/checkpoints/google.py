@@ -100,6 +100,7 @@ class LoadReport:
       unused: names of the checkpoint that the model lacks.
       mismatched: names of heads that have another shape in the checkpoint; they keep their fresh values.
       state: those of `unused` that are the state of a training.
+      above: those of `unused` that are of layers above the first ones, which alone were asked for.
     """
 
     prefix: str
@@ -108,9 +109,10 @@ class LoadReport:
     unused: tuple[str, ...]
     mismatched: tuple[str, ...] = ()
     state: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        others = [name for name in self.unused if name not in self.state]
+        others = [name for name in self.unused if name not in (*self.state, *self.above)]
         lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
         if self.missing:
             lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
@@ -121,6 +123,9 @@ class LoadReport:
             )
         if others:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
+        if self.above:
+            first = min(map(huggingface.layer_of, self.above))
+            lines.append(f"  Unused on purpose: {len(self.above)} variables of the layers above the first {first}.")
         if self.state:
             lines.append(
                 f"  Also unused: {len(self.state)} values of the optimizer (a new training starts with new ones)."
@@ -146,13 +151,17 @@ def hugging_face_folder(path: str) -> str | None:
     return directory
 
 
-def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/") -> LoadReport:
+def load(
+    variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/", num_hidden_layers: int | None = None
+) -> LoadReport:
     """Initialises a model from a checkpoint, by name; see `load_from`.
 
     Args:
       variables: the model's, by Google's names.
       path: a Hugging Face directory, anything `find` understands, or the name of a public model (`by_name.local`).
       encoder: prefix of the names that have to match.
+      num_hidden_layers: how many layers the model has where the checkpoint may have more, of which the first are
+        taken; None: both have the same.
 
     Raises:
       InputError: there are no such weights, or they do not match the model.
@@ -162,12 +171,18 @@ def load(variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/"
     if directory is not None:
         folder = huggingface.Folder(directory)
         folder.check_readable(variables)
-        return load_from(variables, folder, folder.weights_file, encoder)
+        return load_from(variables, folder, folder.weights_file, encoder, num_hidden_layers)
     prefix = find(path)
-    return load_from(variables, open_reader(prefix), prefix, encoder)
+    return load_from(variables, open_reader(prefix), prefix, encoder, num_hidden_layers)
 
 
-def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str, encoder: str = "bert/") -> LoadReport:
+def load_from(
+    variables: Mapping[str, tf.Variable],
+    reader: Reader,
+    prefix: str,
+    encoder: str = "bert/",
+    num_hidden_layers: int | None = None,
+) -> LoadReport:
     """Initialises a model from an open checkpoint, by name.
 
     Heads may be missing, left over or of another shape, and the pooler may be missing. The rest of the encoder may
@@ -179,6 +194,7 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
       reader: has `get_variable_to_shape_map` and `get_tensor`, as what `open_reader` returns.
       prefix: what messages call the checkpoint.
       encoder: prefix of the names that have to match.
+      num_hidden_layers: see `load`.
 
     Raises:
       InputError: the checkpoint does not match the model, or is damaged.
@@ -198,6 +214,8 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
         )
     state = training_state(shapes, variables)
     left_over = [name for name in unused if name.startswith(encoder) and name not in state]
+    above = () if num_hidden_layers is None else huggingface.above(left_over, num_hidden_layers)
+    left_over = [name for name in left_over if name not in above]
     for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
         if names:
             raise InputError(
@@ -207,7 +225,7 @@ def load_from(variables: Mapping[str, tf.Variable], reader: Reader, prefix: str,
     loaded = [name for name in variables if name in shapes and name not in mismatched]
     _assign(variables, loaded, reader, prefix)
     unused_state = tuple(name for name in unused if name in state)
-    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused), tuple(mismatched), unused_state)
+    return LoadReport(prefix, tuple(loaded), tuple(missing), tuple(unused), tuple(mismatched), unused_state, above)
 
 
 def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:

@@ -22,6 +22,7 @@ from bert_tf2.checkpoints.huggingface_config import (
 )
 from bert_tf2.checkpoints.keras_h5 import open_h5
 from bert_tf2.checkpoints.torch_pickle import open_pytorch
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system, run_files
 
@@ -138,6 +139,17 @@ def _canonical(name: str) -> str:
 def is_of_encoder(name: str) -> bool:
     """Whether a folder's variable is part of the encoder rather than of a head."""
     return _canonical(name).startswith(("bert.embeddings.", "bert.encoder."))
+
+
+def layer_of(name: str) -> int:
+    """The number of the layer, from 0, that a variable of Google's name or its slot belongs to; -1 if to none."""
+    match = re.match(r"bert/encoder/layer_(\d{1,9})/", name)
+    return int(match[1]) if match else -1
+
+
+def above(names: Collection[str], count: int) -> tuple[str, ...]:
+    """Those of Google's names that are of layers above the first `count`."""
+    return tuple(name for name in names if layer_of(name) >= count)
 
 
 def heads_of(names: Collection[str], classifier: str = "classifier") -> frozenset[str]:
@@ -293,7 +305,8 @@ def write_folder(
     variables: Mapping[str, NDArray[Any]],
     *,
     do_lower_case: bool,
-    pad_token_id: int = 0,
+    options: TokenizerOptions = PLAIN,
+    vocab: Mapping[str, int] | None = None,
 ) -> None:
     """Writes weights and settings (not the vocabulary) as transformers writes and reads them.
 
@@ -302,7 +315,8 @@ def write_folder(
       config: of `config.json`; its architecture decides whether names have `bert.` in front, as in transformers.
       variables: by Google's names, each of which has a place (`to_huggingface`).
       do_lower_case: of the tokenizer.
-      pad_token_id: the id of `[PAD]`.
+      options: of the tokenizer.
+      vocab: the id of each piece, if they are known.
 
     Raises:
       OSError: it cannot be written.
@@ -315,8 +329,8 @@ def write_folder(
     }
     safetensors.write_safetensors(folder / WEIGHTS_FILE, arrays)
     for name, text in (
-        (CONFIG_FILE, config.to_json_string(pad_token_id)),
-        (run_files.HF_TOKENIZER_CONFIG, tokenizer_config(config.bert, do_lower_case)),
+        (CONFIG_FILE, config.to_json_string((vocab or {}).get("[PAD]", 0))),
+        (run_files.HF_TOKENIZER_CONFIG, tokenizer_config(config.bert, do_lower_case, options, vocab)),
         (run_files.HF_SPECIAL_TOKENS, special_tokens_map()),
     ):
         (folder / name).write_text(text, encoding="utf-8")

@@ -6,11 +6,12 @@ Hugging Face's names follow `BertConfig` and `BertTokenizer` of the transformers
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions, unique, why_not_whole
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system, files, json_files, run_files
 
@@ -112,7 +113,7 @@ _TOKENIZER_FILE, _TOKENIZER_CONFIG_FILE = run_files.HF_TOKENIZER, run_files.HF_T
 _ADDED_TOKENS_FILE, _SPECIAL_TOKENS_FILE = run_files.HF_ADDED_TOKENS, run_files.HF_SPECIAL_TOKENS
 # What the tokenizer of a folder is, beside its vocabulary.
 TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
-_TOKENIZER_ONLY = {"tokenize_chinese_chars": True, "do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
+_TOKENIZER_ONLY = {"do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
 _TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast", None)
 _BERT_NORMALIZER = {
     "lowercase": "do_lower_case",
@@ -132,11 +133,13 @@ class TokenizerSettings:
       do_lower_case: whether it lower-cases; None where the folder does not say.
       differences: what it does that the tokenizer here does not, as `key is value`.
       added: tokens, beside the five special ones, that it takes from text as they are, and their ids.
+      options: what it does besides.
     """
 
     do_lower_case: bool | None = None
     differences: tuple[str, ...] = ()
     added: tuple[tuple[str, int], ...] = ()
+    options: TokenizerOptions = PLAIN
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "TokenizerSettings":
@@ -157,19 +160,26 @@ class TokenizerSettings:
         normalization, steps = _normalization(contents[_TOKENIZER_FILE])
         # In transformers, settings change a BertNormalizer, but nothing else.
         values = {**told, **normalization} if _NO_BERT_NORMALIZER in steps else {**normalization, **told}
-        lower = json_files.get(values, "do_lower_case", bool, f"The tokenizer's settings in {os.fspath(folder)}")
-        wanted = {**_TOKENIZER_ONLY, **({} if lower is None else {"strip_accents": lower})}
-        differences = [f"{key} is {values[key]}" for key in wanted if values.get(key) not in (None, wanted[key])]
+        where = f"The tokenizer's settings in {os.fspath(folder)}"
+        lower = json_files.get(values, "do_lower_case", bool, where)
+        strip_accents = json_files.get(values, "strip_accents", bool, where)
+        differences = [
+            f"{key} is {values[key]}" for key, only in _TOKENIZER_ONLY.items() if values.get(key) not in (None, only)
+        ]
         if values.get("tokenizer_class") not in _TOKENIZER_CLASSES:
             differences.append(f"tokenizer_class is {values['tokenizer_class']}")
         added = _added_tokens(contents)
-        listed = told.get("additional_special_tokens")
-        whole = list(dict.fromkeys([*added, *map(_name_of, listed if isinstance(listed, list) else [])]))
-        if whole:
-            shown = ", ".join(map(str, whole[:_TOKENS_SHOWN])) + (" and more" if len(whole) > _TOKENS_SHOWN else "")
-            differences.append(f"{shown} stay whole in text")
-        by_id = sorted(added.items(), key=lambda item: item[1])
-        return cls(lower, (*differences, *steps), tuple(by_id))
+        others = [*_strings(values, "never_split"), *_not_special(_strings(values, "additional_special_tokens"))]
+        whole = {**added, **{token: _AddedToken() for token in others}}
+        never_split = unique(token for token in whole if not why_not_whole(token) and not whole[token].single_word)
+        differences += _other_matches(whole, never_split, lower is not False)
+        options = TokenizerOptions(
+            strip_accents=None if strip_accents is lower else strip_accents,
+            tokenize_chinese_chars=json_files.get(values, "tokenize_chinese_chars", bool, where, True),
+            never_split=never_split,
+        )
+        by_id = sorted(((token, entry.index) for token, entry in added.items()), key=lambda item: item[1])
+        return cls(lower, (*differences, *steps), tuple(by_id), options)
 
 
 def _read_if_there(path: Path) -> dict[str, Any]:
@@ -209,37 +219,111 @@ def _steps(step: Any, parts: str) -> list[dict[str, Any]]:
     return [single for part in (inner if isinstance(inner, list) else []) for single in _steps(part, parts)]
 
 
-def _added_tokens(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+class _AddedToken(NamedTuple):
+    """A token that a tokenizer adds to its vocabulary.
+
+    Attributes:
+      index: its id.
+      single_word: whether it is found only as a word of its own.
+      normalized: whether it is found in the text as it is after lower-casing.
+    """
+
+    index: Any = None
+    single_word: bool = False
+    normalized: bool = False
+
+    @classmethod
+    def of(cls, index: Any, entry: Mapping[str, Any]) -> "_AddedToken":
+        normalized = entry.get("normalized", not entry.get("special"))
+        return cls(index, entry.get("single_word") is True, normalized is True)
+
+
+def _added_tokens(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, _AddedToken]:
     """The tokens that a tokenizer's files add to its vocabulary, without the five special ones."""
-    found: dict[Any, Any] = dict(contents[_ADDED_TOKENS_FILE])
+    found: dict[Any, _AddedToken] = {
+        token: _AddedToken.of(index, {}) for token, index in contents[_ADDED_TOKENS_FILE].items()
+    }
     listed = contents[_TOKENIZER_FILE].get("added_tokens")
-    found |= {_name_of(entry): entry.get("id") for entry in _dicts(listed)}
+    found |= {_name_of(entry): _AddedToken.of(entry.get("id"), entry) for entry in _dicts(listed)}
     decoder = contents[_TOKENIZER_CONFIG_FILE].get("added_tokens_decoder")
     if isinstance(decoder, dict):
-        found |= {_name_of(entry): int(index) for index, entry in decoder.items() if index.isdecimal()}
+        entries = {int(index): entry for index, entry in decoder.items() if index.isdecimal()}
+        found |= {
+            _name_of(entry): _AddedToken.of(index, entry) for index, entry in entries.items() if isinstance(entry, dict)
+        }
     known = SPECIAL_TOKENS_MAP.values()
     return {
-        token: index
-        for token, index in found.items()
-        if isinstance(token, str) and type(index) is int and token not in known
+        token: entry
+        for token, entry in found.items()
+        if isinstance(token, str) and type(entry.index) is int and token not in known
     }
+
+
+def _strings(values: Mapping[str, Any], key: str) -> list[str]:
+    """The strings in a list of tokens."""
+    listed = values.get(key)
+    tokens = map(_name_of, listed if isinstance(listed, list) else [])
+    return [token for token in tokens if isinstance(token, str)]
+
+
+def _not_special(tokens: Iterable[str]) -> list[str]:
+    """The tokens without the five special ones."""
+    return [token for token in tokens if token not in SPECIAL_TOKENS_MAP.values()]
+
+
+def _other_matches(whole: Mapping[str, _AddedToken], never_split: Sequence[str], lower: bool) -> list[str]:
+    """What tokens that stay whole there do not do here: those that cannot, and those that are found in any case."""
+    said = []
+    for what, tokens in (
+        ("stay whole in text", [token for token in whole if token not in never_split]),
+        (
+            "stay whole in upper or lower case",
+            [token for token in never_split if lower and _in_any_case(token, whole[token])],
+        ),
+    ):
+        if tokens:
+            shown = ", ".join(tokens[:_TOKENS_SHOWN]) + (" and more" if len(tokens) > _TOKENS_SHOWN else "")
+            said.append(f"{shown} {what}")
+    return said
+
+
+def _in_any_case(token: str, entry: _AddedToken) -> bool:
+    """Whether lower-cased text finds a token where the text as it is does not, nor WordPiece, as it is a word."""
+    return entry.normalized and token.upper() != token.lower() and not (token.isalnum() and token == token.lower())
 
 
 def _dicts(entries: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def tokenizer_config(config: BertConfig, do_lower_case: bool) -> str:
-    """The text of a `tokenizer_config.json` for transformers."""
-    values = {
+def tokenizer_config(
+    config: BertConfig, do_lower_case: bool, options: TokenizerOptions = PLAIN, vocab: Mapping[str, int] | None = None
+) -> str:
+    """The text of a `tokenizer_config.json` for transformers.
+
+    Args:
+      config: of the model.
+      do_lower_case: whether the tokenizer lower-cases.
+      options: what it does besides.
+      vocab: the ids of the tokens that are never split, among others.
+    """
+    values: dict[str, Any] = {
         **SPECIAL_TOKENS_MAP,
         "do_basic_tokenize": True,
         "do_lower_case": do_lower_case,
         "model_max_length": config.max_position_embeddings,
-        "strip_accents": None,
-        "tokenize_chinese_chars": True,
+        "strip_accents": options.strip_accents,
+        "tokenize_chinese_chars": options.tokenize_chinese_chars,
         "tokenizer_class": "BertTokenizer",
     }
+    if options.never_split:
+        values["never_split"] = list(options.never_split)
+        tokens = _not_special(options.never_split)
+        as_they_are = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+        values["additional_special_tokens"] = tokens
+        values["added_tokens_decoder"] = {
+            str((vocab or {})[token]): {"content": token, **as_they_are} for token in tokens
+        }
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, huggingface, listing, pretrained, task_metadata
+from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
@@ -47,7 +48,7 @@ class Source:
       classifier: one of `huggingface.OF_ONE_NAME` where its files say what `output_weights` is, else None.
       labels: of that head; empty where its files do not say.
       problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
-      added_tokens: what its tokenizer adds to its vocabulary, and their ids.
+      tokenizer: how its tokenizer treats text.
       untied: its own names of a masked-LM decoder that is not the word embeddings, as it is in BERT.
     """
 
@@ -63,25 +64,40 @@ class Source:
     classifier: str | None
     labels: tuple[str, ...]
     problem_type: str | None
-    added_tokens: tuple[tuple[str, int], ...] = ()
+    tokenizer: TokenizerSettings = dataclasses.field(default_factory=TokenizerSettings)
     untied: tuple[str, ...] = ()
 
 
-def open_source(init_checkpoint: str, bert_config_file: str | None = None) -> Source:
+def open_source(
+    init_checkpoint: str, bert_config_file: str | None = None, num_hidden_layers: int | None = None
+) -> Source:
     """Opens what `--init_checkpoint` names.
 
     Args:
       init_checkpoint: as in `pretrained.load`.
       bert_config_file: instead of the config in its folder.
+      num_hidden_layers: how many of its layers, the first ones, are taken; None: all.
 
     Raises:
-      InputError: there is no such model, or it cannot be read.
+      InputError: there is no such model, it cannot be read, or it has fewer layers.
     """
     init_checkpoint = by_name.local(init_checkpoint)
     folder = pretrained.hugging_face_folder(init_checkpoint)
     prefix = None if folder else checkpoints.find(init_checkpoint)
-    bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file)
-    return _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
+    bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file, num_hidden_layers=num_hidden_layers)
+    source = _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
+    return source if num_hidden_layers is None else _with_first_layers(source, num_hidden_layers)
+
+
+def _with_first_layers(source: Source, count: int) -> Source:
+    """The source without the variables of its layers above the first `count`."""
+    above = huggingface.above(source.own_names, count)
+    reason = f"above the first {count} layers (--num_hidden_layers)"
+    return dataclasses.replace(
+        source,
+        own_names={name: own for name, own in source.own_names.items() if name not in above},
+        left_out={**source.left_out, **{source.own_names[name]: reason for name in above}},
+    )
 
 
 def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
@@ -101,7 +117,7 @@ def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
         classifier=folder.classifier,
         labels=config.labels,
         problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
-        added_tokens=folder.tokenizer.added,
+        tokenizer=folder.tokenizer,
         untied=folder.untied,
     )
 
@@ -127,6 +143,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         classifier=None if kind is None else _HEADS_OF_TASKS.get(kind, "classifier"),
         labels=read_labels(labels_file) if file_system.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
+        tokenizer=TokenizerSettings.read(folder),
     )
 
 

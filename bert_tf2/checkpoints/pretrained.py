@@ -10,16 +10,25 @@ import dataclasses
 import glob
 import logging
 import os
-import re
 from collections.abc import Iterable
 
-from bert_tf2.checkpoints import by_name, google, google_archives, huggingface, listing, model_garden, task_metadata
+from bert_tf2.checkpoints import (
+    by_name,
+    google,
+    google_archives,
+    huggingface,
+    listing,
+    model_garden,
+    task_metadata,
+    tokenizer_options,
+)
 from bert_tf2.checkpoints.google import hugging_face_folder as hugging_face_folder
 from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, file_system, run_files
+from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
 from bert_tf2.tokenization.vocab_case import looks_cased, validate_case_matches_checkpoint, warn_of_case
@@ -80,7 +89,8 @@ class Pretrained:
         if max_seq_length > positions:
             raise InputError(
                 f"--max_seq_length={max_seq_length}, but the model has only {positions} positions "
-                f"(max_position_embeddings); give --max_seq_length={positions} or less."
+                f"(max_position_embeddings); give --max_seq_length={positions} or less, or make more of them with "
+                "convert_checkpoint.py --max_position_embeddings."
             )
         if segments > types:
             raise InputError(
@@ -105,6 +115,8 @@ def find(
     vocab_file: str | None = None,
     spm_model_file: str | None = None,
     do_lower_case: bool | None = None,
+    num_hidden_layers: int | None = None,
+    tokenizer: TokenizerConfig | None = None,
     guesses_case: bool = False,
 ) -> Pretrained:
     """A model by what the flags of a script say.
@@ -112,15 +124,16 @@ def find(
     Args:
       init_checkpoint: as in `load`, or None.
       output_dir: the directory of a training, whose files go before those beside `init_checkpoint`; or None.
-      bert_config_file, vocab_file, spm_model_file, do_lower_case: the flags; None if omitted.
+      bert_config_file, vocab_file, spm_model_file, do_lower_case, num_hidden_layers, tokenizer: the flags; None if
+        omitted.
       guesses_case: whether the vocabulary decides if nothing else says the case; else lower case is the default.
 
     Raises:
       InputError: something is missing, cannot be read, or is not what the model was trained with.
     """
     init_checkpoint = _local(init_checkpoint)
-    vocabulary = find_vocabulary(init_checkpoint, vocab_file, spm_model_file, output_dir)
-    bert_config = find_bert_config(init_checkpoint, bert_config_file, output_dir)
+    vocabulary = find_vocabulary(init_checkpoint, vocab_file, spm_model_file, output_dir, tokenizer)
+    bert_config = find_bert_config(init_checkpoint, bert_config_file, output_dir, num_hidden_layers)
     pieces = vocabulary.tokenizer(do_lower_case=False).vocab if guesses_case else None
     lower = find_do_lower_case(init_checkpoint, do_lower_case, output_dir, pieces)
     return Pretrained(bert_config, vocabulary, lower, init_checkpoint)
@@ -142,7 +155,10 @@ def _local(init_checkpoint: str | None) -> str | None:
 
 
 def find_bert_config(
-    init_checkpoint: str | None, bert_config_file: str | None = None, output_dir: str | None = None
+    init_checkpoint: str | None,
+    bert_config_file: str | None = None,
+    output_dir: str | None = None,
+    num_hidden_layers: int | None = None,
 ) -> BertConfig:
     """The model's config: the given file, else that of an earlier training, else the one beside the checkpoint.
 
@@ -152,9 +168,10 @@ def find_bert_config(
       init_checkpoint: as in `load`, or None.
       bert_config_file: Google's `bert_config.json` or Hugging Face's `config.json`, or None.
       output_dir: the directory of a training, or None.
+      num_hidden_layers: how many of the checkpoint's layers, the first ones, the model is to have; None: all.
 
     Raises:
-      InputError: there is none, it cannot be read, or it is not the checkpoint's.
+      InputError: there is none, it cannot be read, it is not the checkpoint's, or that has fewer layers.
     """
     init_checkpoint = _local(init_checkpoint)
     beside = _config_beside(init_checkpoint, output_dir)
@@ -168,20 +185,24 @@ def find_bert_config(
     config = BertConfig.from_json_file(str(bert_config_file or beside))
     if bert_config_file is not None and beside is not None and not file_system.samefile(beside, bert_config_file):
         _warn_of_differences(config, bert_config_file, BertConfig.from_json_file(beside), beside)
+    config = config.with_first_layers(num_hidden_layers, str(bert_config_file or beside))
     if output_dir is not None and listing.is_listed(output_dir):
-        check_config(config, output_dir)
+        check_config(config, output_dir, num_hidden_layers=num_hidden_layers)
     elif init_checkpoint:
-        check_config(config, init_checkpoint, is_needed=True)
+        check_config(config, init_checkpoint, is_needed=True, num_hidden_layers=num_hidden_layers)
     return config
 
 
-def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -> None:
+def check_config(
+    config: BertConfig, checkpoint: str, is_needed: bool = False, num_hidden_layers: int | None = None
+) -> None:
     """Checks a config against the shapes in a checkpoint, before a model is made that could be of any size.
 
     Args:
       config: of the model to be made.
       checkpoint: as `init_checkpoint` in `load`.
       is_needed: whether there has to be such a checkpoint; else loading it says what is wrong with it, if it matters.
+      num_hidden_layers: the flag; where it is given, a checkpoint to start from may have more layers than the config.
 
     Raises:
       InputError: they do not belong together.
@@ -212,11 +233,19 @@ def check_config(config: BertConfig, checkpoint: str, is_needed: bool = False) -
             f"The encoder in {prefix} has {heads} attention heads, the BERT config {config.num_attention_heads} "
             "(num_attention_heads); use the bert_config.json that belongs to the checkpoint."
         )
-    layers = {int(match[1]) for name in shapes if (match := re.match(r"bert/encoder/layer_(\d{1,9})/", name))}
-    if layers and len(layers) != config.num_hidden_layers:
+    layers = {huggingface.layer_of(name) for name in shapes} - {-1}
+    if num_hidden_layers is None or not layers:
+        if layers and len(layers) != config.num_hidden_layers:
+            raise InputError(
+                f"The encoder in {prefix} is not the one of the BERT config: it has {len(layers)} layers, the config "
+                f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the "
+                "checkpoint."
+            )
+    elif len(layers) < num_hidden_layers or (len(layers) > num_hidden_layers and not is_needed):
+        others = f"at most {len(layers)}" if is_needed else "another --output_dir"
         raise InputError(
-            f"The encoder in {prefix} is not the one of the BERT config: it has {len(layers)} layers, the config "
-            f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the checkpoint."
+            f"--num_hidden_layers={num_hidden_layers}, but the model in {prefix} has {len(layers)} layers; omit it, or "
+            f"give {others}."
         )
 
 
@@ -272,22 +301,35 @@ def find_vocabulary(
     vocab_file: str | None = None,
     spm_model_file: str | None = None,
     output_dir: str | None = None,
+    tokenizer: TokenizerConfig | None = None,
 ) -> VocabularyFile:
     """The vocabulary: the given file, else that of an earlier training, else the one beside the checkpoint.
+
+    How text is treated, too, is as the flags say, else as in an earlier training, else as beside the checkpoint.
 
     Args:
       init_checkpoint: as in `load`, or None.
       vocab_file: a `vocab.txt`, or None.
       spm_model_file: a SentencePiece model, or None.
       output_dir: the directory of a training, or None.
+      tokenizer: the flags that say how text is treated; None if there are none.
 
     Raises:
       InputError: there is none, or the given one is not what the earlier training had.
     """
+    vocabulary = _find_vocabulary_file(init_checkpoint, vocab_file, spm_model_file, output_dir)
+    beside = folder_of(init_checkpoint) if init_checkpoint else None
+    vocabulary = tokenizer_options.with_options(vocabulary, tokenizer or TokenizerConfig(), beside, output_dir)
+    if output_dir is not None and (vocab_file or spm_model_file):
+        _check_kept(output_dir, vocabulary)
+    return vocabulary
+
+
+def _find_vocabulary_file(
+    init_checkpoint: str | None, vocab_file: str | None, spm_model_file: str | None, output_dir: str | None
+) -> VocabularyFile:
     given = VocabularyFile.given(vocab_file, spm_model_file)
     if given:
-        if output_dir is not None:
-            _check_kept(output_dir, given)
         return given
     init_checkpoint = _local(init_checkpoint)
     directories = [output_dir] if output_dir is not None else []
@@ -322,8 +364,11 @@ def _no_vocabulary(init_checkpoint: str | None, output_dir: str | None) -> Input
 def _check_kept(output_dir: str, given: VocabularyFile) -> None:
     """Refuses another vocabulary than that of the model that has been trained in a directory."""
     kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
-    is_trained = file_system.isfile(os.path.join(output_dir, CONFIG_FILE)) and file_system.isfile(kept)
-    if is_trained and file_system.isfile(given.path) and not file_system.same_content(given.path, kept):
+    if not (tokenizer_options.is_trained(output_dir, given) and file_system.isfile(given.path)):
+        return
+    with files.open_bytes(kept) as file:
+        content = file.read()
+    if content != given.content():
         raise InputError(
             f"--{flag}={given.path} is not the vocabulary that the model in {output_dir} was trained with ({kept}); "
             "omit the flag, or give another --output_dir."
@@ -381,9 +426,10 @@ def find_do_lower_case(
     if output_dir is not None:
         found = task_metadata.setting(output_dir, "do_lower_case", bool)
     if found is None and init_checkpoint:
-        directory, found = folder_of(init_checkpoint), settings.do_lower_case
+        directory = folder_of(init_checkpoint)
+        found = task_metadata.setting(directory, "do_lower_case", bool)
         if found is None:
-            found = task_metadata.setting(directory, "do_lower_case", bool)
+            found = settings.do_lower_case
         if found is None:
             found = google_archives.do_lower_case(directory)
         if found is None:
@@ -404,10 +450,10 @@ def _case_of_saved_model(init_checkpoint: str) -> bool | None:
 
 
 def _tokenizer_settings(init_checkpoint: str | None) -> TokenizerSettings:
-    """Those of a Hugging Face directory; of anything else, none."""
-    directory = hugging_face_folder(init_checkpoint) if init_checkpoint else None
-    if directory is None:
+    """Those of a directory with files of Hugging Face's tokenizers."""
+    if not init_checkpoint:
         return TokenizerSettings()
+    directory = folder_of(init_checkpoint)
     settings = TokenizerSettings.read(directory)
     if settings.differences:
         logger.warning(

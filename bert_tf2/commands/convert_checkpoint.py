@@ -7,7 +7,11 @@
     python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --grow_vocab=medicine_vocab.txt \\
       --output_dir=medicine_L-12_H-768_A-12
 
-It prints where each variable went. The third makes room for the new pieces of a vocabulary of build_vocab.py --extend.
+    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --max_position_embeddings=1024 \\
+      --output_dir=long_L-12_H-768_A-12
+
+It prints where each variable went. The third makes room for the new pieces of a vocabulary of build_vocab.py --extend,
+the fourth for longer sequences.
 """
 
 from bert_tf2 import cli

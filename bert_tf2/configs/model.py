@@ -7,12 +7,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
+from bert_tf2.configs.fields import MODEL, setting
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system, json_files
 
 ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
 
 CONFIG_FILE = "bert_config.json"
+MOST_LAYERS = 1000
+MOST_POSITIONS = 1 << 20
 
 # Keys that change what a model computes, and the only values that this one has.
 _ONLY: dict[str, tuple[Any, ...]] = {
@@ -30,10 +33,10 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 _MOST = {
     "vocab_size": 10_000_000,
     "hidden_size": 1 << 16,
-    "num_hidden_layers": 1000,
+    "num_hidden_layers": MOST_LAYERS,
     "num_attention_heads": 1 << 16,
     "intermediate_size": 1 << 20,
-    "max_position_embeddings": 1 << 20,
+    "max_position_embeddings": MOST_POSITIONS,
     "type_vocab_size": 1 << 16,
 }
 
@@ -68,6 +71,17 @@ _HUGGING_FACE_DEFAULTS: dict[str, Any] = {"vocab_size": 30522, "type_vocab_size"
 HUGGING_FACE_FILE = "config.json"
 # Keys by which a file is known as one of Hugging Face's, whatever it is called.
 _HUGGING_FACE = {"model_type", "architectures"}
+
+
+def first_layers() -> Any:
+    """The field `num_hidden_layers` of the commands that start from a checkpoint."""
+    return setting(
+        None,
+        help="Take only the first so many layers of the model.",
+        group=MODEL,
+        at_least=1,
+        at_most=MOST_LAYERS,
+    )
 
 
 def check_fixed_values(values: Mapping[str, Any]) -> None:
@@ -134,6 +148,25 @@ class BertConfig:
                 f"BERT config: hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}; each head takes hidden_size / num_attention_heads columns."
             )
+
+    def with_first_layers(self, count: int | None, owner: str) -> Self:
+        """The config of a model that has only the first layers of this one's.
+
+        Args:
+          count: how many; None: all.
+          owner: what the error calls this model.
+
+        Raises:
+          InputError: this model has fewer.
+        """
+        if count is None:
+            return self
+        if not 1 <= count <= self.num_hidden_layers:
+            raise InputError(
+                f"--num_hidden_layers={count}, but {owner} has {self.num_hidden_layers} layers, of which the first so "
+                f"many are taken; give a number from 1 to {self.num_hidden_layers}, or omit it."
+            )
+        return dataclasses.replace(self, num_hidden_layers=count)
 
     def _refuse(self, name: str, expected: str) -> NoReturn:
         raise InputError(f"BERT config: {name} is {json_files.shown(getattr(self, name))}; {expected}.")

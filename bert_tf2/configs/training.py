@@ -17,6 +17,7 @@ from bert_tf2.configs.fields import (
     check,
     setting,
 )
+from bert_tf2.configs.model import first_layers
 from bert_tf2.errors import InputError
 
 OPTIMIZERS = ("bert", "adamw", "lamb", "adafactor")
@@ -226,6 +227,7 @@ class RunConfig(LoopConfig):
         group=MODEL,
         original=True,
     )
+    num_hidden_layers: int | None = first_layers()
     output_dir: str = setting(help="Folder of checkpoints, results and TensorBoard events.", group=FILES, original=True)
     do_train: bool = setting(False, help="Whether to train.", group=ACTIONS, original=True)
     do_eval: bool = setting(

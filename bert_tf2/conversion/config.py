@@ -3,6 +3,8 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, MODEL, TASK, check, setting
+from bert_tf2.configs.model import MOST_POSITIONS, first_layers
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 
@@ -26,7 +28,8 @@ class ConversionConfig:
     output_dir: str = setting(help="Folder to make; it has to be new or empty.", group=FILES)
     output_format: str | None = setting(
         None,
-        help="By default the other one than the model's; with --grow_vocab the model's own.",
+        help="By default the other one than the model's; with --grow_vocab, --num_hidden_layers or "
+        "--max_position_embeddings the model's own.",
         group=TASK,
         choices=FORMATS,
     )
@@ -42,6 +45,7 @@ class ConversionConfig:
         "vocabulary has many upper-case pieces.",
         group=MODEL,
     )
+    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     head: str | None = setting(
         None,
         help="What output_weights is the head of. By default what the folder says, else of a classifier.",
@@ -60,6 +64,14 @@ class ConversionConfig:
         "rows for them, which start as the mean of the pieces that they were cut into.",
         group=TASK,
     )
+    num_hidden_layers: int | None = first_layers()
+    max_position_embeddings: int | None = setting(
+        None,
+        help="Positions of the output, more than the model has: the new ones start as copies of the model's, in turn.",
+        group=TASK,
+        at_least=1,
+        at_most=MOST_POSITIONS,
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -69,3 +81,8 @@ class ConversionConfig:
             raise InputError(
                 f"--output_dir={self.output_dir} is there already and not an empty folder; name a new one."
             )
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether the output is another model than the input rather than the same in another format."""
+        return bool(self.grow_vocab or self.num_hidden_layers or self.max_position_embeddings)

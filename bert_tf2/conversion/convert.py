@@ -3,25 +3,29 @@
 import dataclasses
 import fnmatch
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import huggingface, model_source, pretrained
+from bert_tf2.checkpoints import huggingface, model_source, pretrained, tokenizer_options
 from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
 from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import TokenizerConfig, TokenizerOptions
 from bert_tf2.conversion import output as conversion_output
 from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
 from bert_tf2.errors import InputError, some
 from bert_tf2.tokenization.auto import check_vocab_size
+from bert_tf2.tokenization.vocab_file import check_in_vocab
 
 logger = logging.getLogger(__name__)
 
 _OF_VOCABULARY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")
+_POSITIONS = "bert/embeddings/position_embeddings"
 _NEW_PIECES_SHOWN = 10
 
 
@@ -35,7 +39,7 @@ def convert(config: ConversionConfig) -> None:
         the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
       OSError: the folder cannot be written.
     """
-    source = model_source.open_source(config.init_checkpoint, config.bert_config_file)
+    source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
     target = config.output_format or _default_format(source, config)
     allowed = _allowed(source, config.allow_unused)
     names = [name for name in source.own_names if source.own_names[name] not in allowed]
@@ -56,6 +60,8 @@ def convert(config: ConversionConfig) -> None:
     if config.grow_vocab:
         variables, sizes = _grown(config, variables, sizes, vocab_file)
         vocab_file = config.grow_vocab
+    if config.max_position_embeddings:
+        variables, sizes = _with_positions(config.max_position_embeddings, variables, sizes, source.weights)
     folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
     do_lower_case = pretrained.find_do_lower_case(
         config.init_checkpoint,
@@ -63,9 +69,18 @@ def convert(config: ConversionConfig) -> None:
         pieces=conversion_output.vocabulary(vocab_file) if vocab_file else (),
     )
     keeps_tokenizer = source.format == target and not (config.grow_vocab or config.vocab_file)
-    tokenizer_folder = source.folder if keeps_tokenizer and config.do_lower_case is None else None
+    is_as_before = config.do_lower_case is None and config.tokenizer == TokenizerConfig()
     output = conversion_output.Output(
-        target, folder_config, variables, vocab_file, do_lower_case, source.folder, more_pieces, tokenizer_folder
+        format=target,
+        config=folder_config,
+        variables=variables,
+        vocab_file=vocab_file,
+        do_lower_case=do_lower_case,
+        source=source.folder,
+        more_pieces=more_pieces,
+        tokenizer_folder=source.folder if keeps_tokenizer and is_as_before else None,
+        options=_options(config, source, vocab_file, more_pieces),
+        new_positions=config.max_position_embeddings,
     )
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))
@@ -77,7 +92,7 @@ def convert(config: ConversionConfig) -> None:
 
 
 def _default_format(source: Source, config: ConversionConfig) -> str:
-    if config.grow_vocab:
+    if config.changes_model:
         return source.format
     return "huggingface" if source.format == "google" else "google"
 
@@ -153,17 +168,37 @@ def _labels(
     return labels, there[kind] if "classifier" in heads else None
 
 
+def _with_positions(
+    count: int, variables: Mapping[str, NDArray[Any]], sizes: BertConfig, weights: str
+) -> tuple[dict[str, NDArray[Any]], BertConfig]:
+    """The model with more positions: those that it has, then copies of them in turn, as Longformer starts with.
+
+    Beltagy et al. 2020, arXiv:2004.05150, section 5.
+    """
+    known = sizes.max_position_embeddings
+    if count <= known:
+        raise InputError(
+            f"--max_position_embeddings={count}, but {weights} has {known:,} positions; give more, or omit it: shorter "
+            "sequences need no other model (--max_seq_length)."
+        )
+    table = variables[_POSITIONS]
+    logger.info("%s positions, it had %s; the new ones are copies of these, in turn.", f"{count:,}", f"{known:,}")
+    more = {**variables, _POSITIONS: table[np.arange(count) % known]}
+    return more, dataclasses.replace(sizes, max_position_embeddings=count)
+
+
 # --- Vocabulary ------------------------------------------------------------------------------------------------------
 
 
-def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, list[str]]:
+def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, tuple[str, ...]]:
     """The vocabulary's file, and the added tokens that go on from its last piece."""
     vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
     if vocab_file is None:
         logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
-        return None, []
-    more = _added_pieces(source, vocab_file)
-    pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1 + len(more)
+        return None, ()
+    vocab = conversion_output.vocabulary(vocab_file)
+    more = tokenizer_options.added_tokens(source.tokenizer, vocab, vocab_file)
+    pieces = max(vocab.values()) + 1 + len(more)
     check_vocab_size(vocab_file, pieces, source.config.vocab_size)
     if more and config.grow_vocab:
         raise InputError(
@@ -173,18 +208,14 @@ def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, l
     return vocab_file, more
 
 
-def _added_pieces(source: Source, vocab_file: str) -> list[str]:
-    """The added tokens of a model's tokenizer that its vocabulary lacks, where their ids go on from its last one."""
-    known = conversion_output.vocabulary(vocab_file)
-    added = [(token, index) for token, index in source.added_tokens if token not in known]
-    first = max(known.values()) + 1
-    if [index for _, index in added] != list(range(first, first + len(added))):
-        logger.warning(
-            "The added tokens of %s (%s, ...) are not written: their ids do not go on from the vocabulary's last one.",
-            *(source.folder, added[0][0]),
-        )
-        return []
-    return [token for token, _ in added]
+def _options(
+    config: ConversionConfig, source: Source, vocab_file: str | None, more_pieces: Sequence[str]
+) -> TokenizerOptions:
+    """How the model's tokenizer treats text."""
+    vocab = {*conversion_output.vocabulary(vocab_file), *more_pieces} if vocab_file else set()
+    options = tokenizer_options.options_with(source.tokenizer, config.tokenizer, vocab, vocab_file or source.folder)
+    check_in_vocab(options, vocab, vocab_file or source.folder)
+    return options
 
 
 def _grown(

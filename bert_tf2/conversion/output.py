@@ -1,8 +1,8 @@
 """A converted model as a folder, in Google's format or in Hugging Face's."""
 
 import dataclasses
+import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +16,14 @@ from bert_tf2.checkpoints.huggingface_config import TOKENIZER_FILES, FolderConfi
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, file_system, files, run_files
+from bert_tf2.io import atomic, file_system, files, json_files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
-from bert_tf2.tokenization.wordpiece import load_vocab, vocab_of_lines
+from bert_tf2.tokenization.auto import write_options
+from bert_tf2.tokenization.vocab_file import load_vocab, vocab_of_lines, with_added, with_lines
 
 Description = MultipleChoiceDescription | TaggingDescription | TaskDescription
 
@@ -41,6 +43,8 @@ class Output:
       source: what errors call the model that it was.
       more_pieces: added tokens, whose ids follow those of the vocabulary; they are written behind it.
       tokenizer_folder: a Hugging Face folder whose tokenizer's settings are kept as they are, for the same format.
+      options: how the tokenizer treats text besides.
+      new_positions: the positions of the model where they have been changed, which those settings do not know.
     """
 
     format: str
@@ -51,6 +55,13 @@ class Output:
     source: str
     more_pieces: Sequence[str] = ()
     tokenizer_folder: str | None = None
+    options: TokenizerOptions = PLAIN
+    new_positions: int | None = None
+
+    @property
+    def vocab(self) -> dict[str, int] | None:
+        """The id of each piece, if there is a vocabulary."""
+        return with_added(vocabulary(self.vocab_file), self.more_pieces) if self.vocab_file else None
 
 
 def vocabulary(vocab_file: str) -> dict[str, int]:
@@ -107,8 +118,8 @@ def write(output_dir: str, output: Output) -> list[str]:
         else:
             _write_google(unfinished, output, description)
         if output.vocab_file:
-            _copy_vocabulary(output.vocab_file, unfinished / pretrained.VOCAB_FILE)
-            _append(unfinished / pretrained.VOCAB_FILE, output.more_pieces)
+            content = with_lines(_content(output.vocab_file), output.more_pieces)
+            (unfinished / pretrained.VOCAB_FILE).write_bytes(content)
         _check_reading(unfinished, output, description)
     return sorted(file_system.listdir(output_dir))
 
@@ -126,13 +137,21 @@ def write_checkpoint(folder: str | os.PathLike[str], variables: Mapping[str, Any
 
 
 def _write_hugging_face(folder: Path, output: Output) -> None:
-    pad = vocabulary(output.vocab_file).get("[PAD]", 0) if output.vocab_file else 0
     huggingface.write_folder(
-        folder, output.config, output.variables, do_lower_case=output.do_lower_case, pad_token_id=pad
+        folder,
+        output.config,
+        output.variables,
+        do_lower_case=output.do_lower_case,
+        options=output.options,
+        vocab=output.vocab,
     )
     for name in TOKENIZER_FILES if output.tokenizer_folder else ():
         if (file := file_system.path(str(output.tokenizer_folder)) / name).is_file():
             file_system.copy(file, folder / name)
+    if output.tokenizer_folder and output.new_positions:
+        settings = folder / run_files.HF_TOKENIZER_CONFIG
+        values = {**json_files.read_object(settings), "model_max_length": output.new_positions}
+        settings.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_google(folder: Path, output: Output, description: Description | None) -> None:
@@ -143,6 +162,8 @@ def _write_google(folder: Path, output: Output, description: Description | None)
         description.save(os.fspath(folder))
     elif not output.do_lower_case:  # what is not said is lower-cased, as by the original's scripts
         task_metadata.save(os.fspath(folder), {"do_lower_case": False, "labels": []})
+    if output.options != PLAIN:
+        write_options(os.fspath(folder), output.options)
 
 
 def _description(output: Output) -> Description | None:
@@ -183,25 +204,15 @@ def _check_reading(folder: Path, output: Output, description: Description | None
     if description is not None:
         compared.append((type(description).load(os.fspath(folder)), description))
     if output.vocab_file:
-        pieces = vocabulary(output.vocab_file)
-        pieces |= {piece: len(pieces) + number for number, piece in enumerate(output.more_pieces)}
-        compared.append((load_vocab(folder / pretrained.VOCAB_FILE), pieces))
+        compared.append((load_vocab(folder / pretrained.VOCAB_FILE), output.vocab))
     for found, written in compared:
         if found != written:
             raise RuntimeError(f"{found!r:.200} was read where {written!r:.200} was written.")
 
 
-def _copy_vocabulary(source: str, destination: Path) -> None:
-    with open(destination, "wb") as file:
-        if source.endswith(".json"):
-            file.writelines(f"{piece}\n".encode() for piece in _lines_of_tokenizer_json(source))
-        else:
-            with files.open_bytes(source) as original:
-                shutil.copyfileobj(original, file)
-
-
-def _append(vocab_file: Path, pieces: Sequence[str]) -> None:
-    if not pieces:
-        return
-    content = vocab_file.read_bytes().rstrip(b"\r\n") + b"\n"
-    vocab_file.write_bytes(content + "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))
+def _content(vocab_file: str) -> bytes:
+    """The content of a `vocab.txt`, or of the one that a `tokenizer.json` becomes."""
+    if vocab_file.endswith(".json"):
+        return "".join(f"{piece}\n" for piece in _lines_of_tokenizer_json(vocab_file)).encode()
+    with files.open_bytes(vocab_file) as file:
+        return bytes(file.read())

@@ -3,6 +3,7 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, check_has_effect, setting
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
 
 SAVED_MODEL, ENCODER, ONNX = "saved_model", "encoder", "onnx"
@@ -48,6 +49,7 @@ class ExportConfig:
     do_lower_case: bool | None = setting(
         None, help="Whether to lower-case the text; by default as the model was trained.", group=MODEL
     )
+    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     max_seq_length: int | None = setting(
         None, help="Longest sequence in pieces; by default as the model was trained.", group=MODEL, at_most=MOST_LENGTH
     )

@@ -133,8 +133,7 @@ def write_assets(folder: str, source: ModelSource, program: Program) -> list[str
     if program.labels:
         paths.append(os.path.join(folder, LABELS_FILE))
         write_labels(paths[-1], program.labels)
-    source.foundation.vocabulary.copy_into(folder)
-    return [*paths, os.path.join(folder, source.foundation.vocabulary.name)]
+    return [*paths, *source.foundation.vocabulary.copy_into(folder)]
 
 
 @contextmanager

@@ -206,8 +206,10 @@ def build(
         version_2_with_negative=version_2,
         null_score_diff_threshold=_threshold(source, model, config) if version_2 else 0.0,
     )
-    classes = contexts.character_classes(description.language)
-    functions = _Answerer(model, description, tokenizer, parameters, classes)
+    options = source.foundation.vocabulary.options
+    classes = contexts.character_classes(description.language, options)
+    pattern = options.pattern() if description.language == "zh" else None
+    functions = _Answerer(model, description, tokenizer, parameters, classes, pattern)
     return Program(
         of_texts=functions.of_texts,
         texts=("question", "context"),
@@ -254,6 +256,7 @@ class _Answerer:
     tokenizer: tf_tokenizer.Tokenizer | None
     parameters: AnswerParameters
     classes: Blocks
+    pattern: str | None  # of tokens that are never split, where characters make words
 
     def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
         found = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
@@ -265,7 +268,7 @@ class _Answerer:
             raise ValueError("There is no tokenizer for texts.")
         query = tokenizer.tokenize(beginning(question, description.max_query_length))
         query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
-        cut = contexts.split(context, self.classes)
+        cut = contexts.split(context, self.classes, self.pattern)
         pieces = tokenizer.tokenize(cut.words.values)  # [W, (pieces)]
         documents = cut.words.with_values(pieces).merge_dims(1, 2)  # [B, (pieces)]
         room = description.max_seq_length - query.row_lengths() - SPECIAL_IN_PAIR

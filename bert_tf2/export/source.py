@@ -126,7 +126,9 @@ def open_source(config: ExportConfig) -> ModelSource:
     if config.output_dir and file_system.isdir(best):
         logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
     output_dir = found.folder if config.output_dir else None
-    vocabulary = pretrained.find_vocabulary(config.model, config.vocab_file, config.spm_model_file, output_dir)
+    vocabulary = pretrained.find_vocabulary(
+        config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer
+    )
     do_lower_case = pretrained.find_do_lower_case(config.model, config.do_lower_case)
     foundation = Pretrained(found.config, vocabulary, do_lower_case, config.model)
     description = _description(found, do_lower_case)

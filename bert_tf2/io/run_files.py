@@ -109,6 +109,7 @@ FINETUNING: Files = (
         "training",
     ),
     RunFile((TASK, LABELS, VOCABULARY, SENTENCEPIECE_MODEL), "what prediction needs to know", "training"),
+    RunFile((HF_TOKENIZER_CONFIG,), "how text becomes words, if not as in the original", "training"),
     RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
     RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
 )
@@ -185,7 +186,9 @@ _MODEL: Files = (RunFile((VOCABULARY,), "the vocabulary", is_of_run=False),)
 GOOGLE_MODEL: Files = (
     RunFile((f"{CONVERTED_PREFIX}.*", BERT_CONFIG), "weights and config", is_of_run=False),
     *_MODEL,
-    RunFile((TASK, LABELS), "task, labels and case", is_of_run=False),
+    RunFile(
+        (TASK, LABELS, HF_TOKENIZER_CONFIG), "task, labels, case and other rules of the tokenizer", is_of_run=False
+    ),
 )
 """Of `convert_checkpoint.py --output_format=google`, in `--output_dir`."""
 
@@ -198,7 +201,7 @@ HUGGING_FACE_MODEL: Files = (
 
 EXPORTED_ASSETS: Files = (
     RunFile((SETTINGS, LABELS), "what a client may want to know", is_of_run=False),
-    RunFile((VOCABULARY, SENTENCEPIECE_MODEL), "the vocabulary", is_of_run=False),
+    RunFile((VOCABULARY, SENTENCEPIECE_MODEL, HF_TOKENIZER_CONFIG), "the vocabulary", is_of_run=False),
 )
 """Of `export_model.py`, beside an ONNX model and in a SavedModel's `assets`."""
 

@@ -149,10 +149,11 @@ class BertBase(keras.Model):
             a training here, a Hugging Face directory, or the name of a public model, which is downloaded
             (`bert-base-uncased`, `uncased_L-12_H-768_A-12`).
           **options: of the class, without `config`. `labels` and `problem_type` are by default what the directory
-            says; with others a new head starts at random.
+            says; with others a new head starts at random. `num_hidden_layers=6` takes the first 6 layers only.
 
         Raises:
-          InputError: there is no such model, it cannot be downloaded or read, or it says nothing of labels.
+          InputError: there is no such model, it cannot be downloaded or read, it has fewer layers, or says nothing of
+            labels.
         """
         return importlib.import_module("bert_tf2.pretrained_models").load_model(cls, os.fspath(path), options)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
@@ -272,7 +273,7 @@ def _of_group(path: str, part: str) -> Path:
 
 
 def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
-    return VocabularyFile(config.pieces_file, is_sentencepiece=config.vocab_file is None)
+    return VocabularyFile(config.pieces_file, config.vocab_file is None, config.tokenizer.over(PLAIN))
 
 
 def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:

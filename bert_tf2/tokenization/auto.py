@@ -1,13 +1,15 @@
 """Which tokenizer belongs to which vocabulary, and what a model's directory calls the file; no TensorFlow."""
 
 import dataclasses
+import json
 import os
-import shutil
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
+from bert_tf2.tokenization.vocab_file import check_in_vocab, load_vocab, with_added, with_lines
 
 VOCAB_FILE, SENTENCEPIECE_FILE = run_files.VOCABULARY, run_files.SENTENCEPIECE_MODEL
 
@@ -21,10 +23,24 @@ class VocabularyFile:
     Attributes:
       path: the file.
       is_sentencepiece: whether it is a SentencePiece model; else it is a WordPiece vocabulary, one piece a line.
+      options: how WordPiece treats text otherwise than in the original.
+      added_tokens: pieces that the file lacks, whose ids follow its last one.
+
+    Raises:
+      InputError: there are options for a SentencePiece model.
     """
 
     path: str
     is_sentencepiece: bool = False
+    options: TokenizerOptions = PLAIN
+    added_tokens: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.is_sentencepiece and self.options != PLAIN:
+            raise InputError(
+                "--strip_accents, --tokenize_chinese_chars and --never_split are for vocabularies of WordPiece, and "
+                f"{self.path} is a SentencePiece model, which says itself how text is treated; omit them."
+            )
 
     @classmethod
     def given(cls, vocab_file: str | None, spm_model_file: str | None) -> "VocabularyFile | None":
@@ -62,23 +78,52 @@ class VocabularyFile:
           alpha, seed: of a SentencePiece model, see `SentencePieceTokenizer`.
 
         Raises:
-          InputError: the file cannot be read, or lacks a special token.
+          InputError: the file cannot be read, or lacks a special token or one that is never split.
         """
         if self.is_sentencepiece:
             return SentencePieceTokenizer(self.path, do_lower_case, alpha, seed)
-        return FastTokenizer(self.path, do_lower_case)
+        vocab = with_added(load_vocab(self.path), self.added_tokens)
+        check_in_vocab(self.options, vocab, self.path)
+        return FastTokenizer.of_vocab(vocab, do_lower_case, self.options)
 
-    def copy_into(self, directory: str) -> None:
-        """Copies the file into a model's directory, under its usual name.
+    def copy_into(self, directory: str) -> list[str]:
+        """Writes the vocabulary into a model's directory, under its usual name, and beside it what is not as usual.
+
+        Returns:
+          The paths: of the vocabulary, and where there are options of `tokenizer_config.json`.
 
         Raises:
           OSError: it cannot be read or written.
         """
-        target = os.path.join(directory, self.name)
-        if file_system.exists(target) and file_system.samefile(target, self.path):
-            return
-        with files.open_bytes(self.path) as source, atomic.replacing(target, "wb") as file:
-            shutil.copyfileobj(source, file)
+        paths = [os.path.join(directory, self.name)]
+        if not (file_system.exists(paths[0]) and file_system.samefile(paths[0], self.path)):
+            content = self.content()
+            with atomic.replacing(paths[0], "wb") as file:
+                file.write(content)
+        if self.options != PLAIN:
+            paths.append(write_options(directory, self.options))
+        return paths
+
+    def content(self) -> bytes:
+        """The file, and a line for each added token.
+
+        Raises:
+          OSError: it cannot be read.
+        """
+        with files.open_bytes(self.path) as file:
+            return with_lines(bytes(file.read()), self.added_tokens)
+
+
+def write_options(directory: str, options: TokenizerOptions) -> str:
+    """Writes `tokenizer_config.json`, by which a model's directory says how text is treated; returns its path.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    path = os.path.join(directory, run_files.HF_TOKENIZER_CONFIG)
+    with atomic.replacing(path) as file:
+        file.write(json.dumps(dataclasses.asdict(options), indent=2, ensure_ascii=False) + "\n")
+    return path
 
 
 def check_vocab_size(path: str, pieces: int, vocab_size: int) -> None:

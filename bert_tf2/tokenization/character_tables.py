@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.tokenization.unicode_tables import CODE_POINTS, CONTEXT, load_replacements, replacement
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
@@ -63,19 +64,42 @@ class CharacterTables(NamedTuple):
     combining: Blocks | None
 
 
+def make_tables(do_lower_case: bool, options: TokenizerOptions = PLAIN) -> CharacterTables:
+    """The tables, from the rules themselves and the Unicode tables of this Python.
+
+    Args:
+      do_lower_case: whether the text is lower-cased.
+      options: of the tokenizer; `never_split` has no part in this.
+    """
+    return _make_tables(_Rules(do_lower_case, options.strips_accents(do_lower_case), options.tokenize_chinese_chars))
+
+
+class _Rules(NamedTuple):
+    """What of the tokenizer the tables depend on.
+
+    Attributes:
+      lower: whether words are lowered.
+      strips: whether they lose their accents.
+      sets_off: whether Chinese characters are words of their own.
+    """
+
+    lower: bool
+    strips: bool
+    sets_off: bool
+
+
 @functools.cache
-def make_tables(do_lower_case: bool) -> CharacterTables:
-    """The tables, from the rules themselves and the Unicode tables of this Python."""
+def _make_tables(rules: _Rules) -> CharacterTables:
     number_of: dict[tuple[int, ...], int] = {(SELF,): 0}
     numbers = np.zeros(CODE_POINTS, np.int32)
-    found = load_replacements(do_lower_case)
+    found = load_replacements(rules.lower, TokenizerOptions(rules.strips, rules.sets_off))
     characters, ends = found.characters.tolist(), found.ends.tolist()
     begin = 0
     for code, end in zip(found.changed.tolist(), ends, strict=True):
         becomes = "".join(map(chr, characters[begin:end]))
         begin = end
-        if do_lower_case and (becomes == CONTEXT or _has_starter(code)):
-            becomes = _in_context(code)
+        if becomes == CONTEXT or (rules.strips and _has_starter(code, rules)):
+            becomes = _in_context(code, rules)
         own = tuple(SELF if ord(char) == code else ord(char) for char in becomes)
         numbers[code] = number_of.setdefault(own, len(number_of))
     lengths = np.array([len(own) for own in number_of], np.int32)
@@ -84,8 +108,8 @@ def make_tables(do_lower_case: bool) -> CharacterTables:
         starts=(np.cumsum(lengths) - lengths).astype(np.int32),
         lengths=lengths,
         characters=np.array([code for own in number_of for code in own], np.int32),
-        case=blocks(_case_classes(numbers == number_of[()])) if do_lower_case else None,
-        combining=blocks(_combining_classes()) if do_lower_case else None,
+        case=blocks(_case_classes(numbers == number_of[()])) if rules.lower else None,
+        combining=blocks(_combining_classes()) if rules.strips else None,
     )
 
 
@@ -95,27 +119,28 @@ def blocks(numbers: Ints) -> Blocks:
     return Blocks(block_of.reshape(-1).astype(np.int32), rows.astype(np.int32))
 
 
-def _decomposed(code: int) -> str:
-    return unicodedata.normalize("NFD", chr(code).lower())
+def _decomposed(code: int, rules: _Rules) -> str:
+    char = chr(code).lower() if rules.lower else chr(code)
+    return unicodedata.normalize("NFD", char) if rules.strips else char
 
 
 def _is_starter(char: str) -> bool:
     return unicodedata.category(char) == "Mn" and not unicodedata.combining(char)
 
 
-def _has_starter(code: int) -> bool:
-    return any(map(_is_starter, _decomposed(code)))
+def _has_starter(code: int, rules: _Rules) -> bool:
+    return any(map(_is_starter, _decomposed(code, rules)))
 
 
-def _in_context(code: int) -> str:
+def _in_context(code: int, rules: _Rules) -> str:
     """The replacement of a character whose neighbours matter, before they are looked at."""
-    rules = BasicTokenizer(do_lower_case=False)
+    cased = BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=rules.sets_off)
     parts = []
-    for char in _decomposed(code):
-        if _is_starter(char):
+    for char in _decomposed(code, rules):
+        if rules.strips and _is_starter(char):
             parts.append(chr(STARTER))
-        elif unicodedata.category(char) != "Mn":
-            parts.append(replacement(char, rules))
+        elif not rules.strips or unicodedata.category(char) != "Mn":
+            parts.append(replacement(char, cased))
     return "".join(parts)
 
 

@@ -12,14 +12,17 @@ but takes longer to load than little text takes; so it is loaded when there has 
 import codecs
 import functools
 import itertools
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.numba_support import kernel
 from bert_tf2.tokenization.unicode_tables import CONTEXT, load_replacements, replacement
+from bert_tf2.tokenization.vocab_file import check_in_vocab
 from bert_tf2.tokenization.wordpiece import (
     UNKNOWN,
     BasicTokenizer,
@@ -79,24 +82,31 @@ class FastTokenizer:
     Attributes:
       vocab: the id of each piece.
       inv_vocab: the piece of each id.
-      do_lower_case: whether case and accents are stripped.
+      do_lower_case: whether case and, by default, accents are stripped.
+      options: what it does besides.
       is_continuation: bool `[max id + 1]`, whether the piece of an id begins with `##`.
     """
 
-    def __init__(self, vocab_file: str, do_lower_case: bool = True) -> None:
+    def __init__(self, vocab_file: str, do_lower_case: bool = True, options: TokenizerOptions = PLAIN) -> None:
         """Reads the vocabulary.
 
         Args:
           vocab_file: as in `load_vocab`, with its errors.
           do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
+          options: what to do otherwise than the original.
+
+        Raises:
+          InputError: a token that is never split is not in the vocabulary.
         """
-        self._set_up(load_vocab(vocab_file), do_lower_case)
+        vocab = load_vocab(vocab_file)
+        check_in_vocab(options, vocab, vocab_file)
+        self._set_up(vocab, do_lower_case, options)
 
     @classmethod
-    def of_vocab(cls, vocab: dict[str, int], do_lower_case: bool) -> Self:
-        """A tokenizer of a vocabulary that has been read."""
+    def of_vocab(cls, vocab: dict[str, int], do_lower_case: bool, options: TokenizerOptions = PLAIN) -> Self:
+        """A tokenizer of a vocabulary that has been read, and that has all tokens that are never split."""
         tokenizer = cls.__new__(cls)
-        tokenizer._set_up(vocab, do_lower_case)
+        tokenizer._set_up(vocab, do_lower_case, options)
         return tokenizer
 
     def __call__(
@@ -111,14 +121,17 @@ class FastTokenizer:
 
         return sequences.make_batch(self.encode_batch, self.vocab, texts, pairs, max_length, pad_to_max_length)
 
-    def _set_up(self, vocab: dict[str, int], do_lower_case: bool) -> None:
+    def _set_up(self, vocab: dict[str, int], do_lower_case: bool, options: TokenizerOptions = PLAIN) -> None:
         self.vocab = vocab
         self.do_lower_case = do_lower_case
+        self.options = options
+        pattern = options.pattern()
+        self._whole = re.compile(pattern) if pattern else None
         self.inv_vocab = {index: piece for piece, index in vocab.items()}
         self.is_continuation = np.zeros(max(self.inv_vocab) + 1, bool)
         self.is_continuation[[index for piece, index in vocab.items() if piece.startswith("##")]] = True
 
-        self._words = BasicTokenizer(do_lower_case)
+        self._words = BasicTokenizer.of(do_lower_case, options.of_characters)
         self._pieces = WordpieceTokenizer(vocab, UNKNOWN)
         self._replacement_of = _Memo(lambda code: replacement(chr(code), self._words))
         self._ids_of_part = _Memo(self._encode_part)
@@ -138,7 +151,7 @@ class FastTokenizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # Not the tables: another process may run another Python, with other Unicode tables.
-        return {"vocab": self.vocab, "do_lower_case": self.do_lower_case}
+        return {"vocab": self.vocab, "do_lower_case": self.do_lower_case, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set_up(**state)
@@ -151,6 +164,19 @@ class FastTokenizer:
         """The ids of the pieces of the text: `convert_tokens_to_ids(tokenize(text))`."""
         if not isinstance(text, str):
             text = convert_to_unicode(text)
+        if self._whole is not None:
+            return self._encode_around(text, self._whole)
+        return self._encode_text(text)
+
+    def _encode_around(self, text: str, whole: re.Pattern[str]) -> list[int]:
+        """The ids of a text that may have tokens that are never split."""
+        ids: list[int] = []
+        for number, part in enumerate(whole.split(text)):  # every second one is a token
+            ids += [self.vocab[part]] if number % 2 else self._encode_text(part)
+        return ids
+
+    def _encode_text(self, text: str) -> list[int]:
+        """The ids of a text without such tokens."""
         if len(text) > _SHORT and (self._kernel is not None or self._use_kernel(len(text))):
             ids = self._kernel.encode_text(_utf_32(text), *self._tables)
             if ids is not None:
@@ -175,6 +201,27 @@ class FastTokenizer:
         """
         if isinstance(texts, str | bytes):
             raise TypeError("encode_batch takes a sequence of texts; for a single one there is encode.")
+        return self._encode_texts(texts) if self._whole is None else self._encode_all_around(texts, self._whole)
+
+    def _encode_all_around(self, texts: Sequence[str], whole: re.Pattern[str]) -> Ragged:
+        """`encode_batch` of texts that may have tokens that are never split: the texts around them are a batch, too."""
+        parts: list[str] = []
+        tokens: list[int] = []
+        places: list[int] = []  # the part that each token comes after
+        ends = np.zeros(len(texts) + 1, np.int64)  # parts of the texts up to each
+        counts = np.zeros(len(texts) + 1, np.int64)  # tokens in them
+        for row, text in enumerate(texts):
+            found = whole.split(text)  # every second one is a token
+            places += range(len(parts), len(parts) + len(found) // 2)
+            parts += found[::2]
+            tokens += [self.vocab[token] for token in found[1::2]]
+            ends[row + 1], counts[row + 1] = len(parts), len(tokens)
+        around = self._encode_texts(parts)
+        ids = np.insert(around.values, around.row_splits[np.array(places, np.int64) + 1], np.array(tokens, np.int32))
+        return Ragged(ids, around.row_splits[ends] + counts)
+
+    def _encode_texts(self, texts: Sequence[str]) -> Ragged:
+        """`encode_batch` of texts without such tokens."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         encode = self._encode_by_kernel if self._use_kernel(int(lengths.sum())) else self._encode_by_memory
         ids = [np.empty(0, np.int32)]
@@ -203,7 +250,7 @@ class FastTokenizer:
 
     def _load_kernel(self) -> None:
         loaded = kernel("bert_tf2.tokenization._wordpiece_numba")
-        replacements = load_replacements(self.do_lower_case)
+        replacements = load_replacements(self.do_lower_case, self.options)
         longest = self._pieces.max_input_chars_per_word
         self._tables = loaded.make_tables(self.vocab, replacements, UNKNOWN, longest)
         self._kernel = loaded  # Last, as another thread may ask for it.

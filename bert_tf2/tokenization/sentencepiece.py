@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 from bert_tf2.tokenization.fast_wordpiece import Ragged, ragged
@@ -110,6 +111,7 @@ class SentencePieceTokenizer:
         self.is_continuation[[*special, self._unknown]] = False
 
         self.do_lower_case = do_lower_case
+        self.options = PLAIN
         self._lower = do_lower_case and self._processor.normalize("A") != self._processor.normalize("a")
         self._sampler: Sampler | None = None
         if alpha > 0:

@@ -10,10 +10,12 @@ Shapes: `N` texts, `T` characters of all of them with one blank behind each text
 
 import os
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization.auto import VocabularyFile
 from bert_tf2.tokenization.character_tables import (
@@ -29,7 +31,8 @@ from bert_tf2.tokenization.character_tables import (
     make_tables,
 )
 from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
-from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, UNKNOWN, WordpieceTokenizer, load_vocab
+from bert_tf2.tokenization.vocab_file import SPECIAL_TOKENS, UNKNOWN, check_in_vocab, load_vocab, with_added
+from bert_tf2.tokenization.wordpiece import WordpieceTokenizer
 
 _BLANK = ord(" ")
 _NO_WORD = "\ufffd"  # the rules delete it, so that no text gives a piece that holds it
@@ -46,17 +49,32 @@ class GraphTokenizer(tf.Module):
     Args:
       vocab_file: as in `tokenization.load_vocab`, with its errors.
       do_lower_case: whether to lower the case and strip the accents.
+      options: what to do otherwise than the original.
+      added_tokens: pieces whose ids follow the last one of the file.
 
     Attributes:
       vocab: the id of each piece.
+
+    Raises:
+      InputError: a token that is never split is not in the vocabulary.
     """
 
-    def __init__(self, vocab_file: str | os.PathLike[str], do_lower_case: bool = True) -> None:
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str],
+        do_lower_case: bool = True,
+        options: TokenizerOptions = PLAIN,
+        added_tokens: Sequence[str] = (),
+    ) -> None:
         import tensorflow_text
 
         super().__init__(name="tokenizer")
-        self.vocab = load_vocab(vocab_file)
-        self._tables = _constants(make_tables(do_lower_case))
+        self.vocab = with_added(load_vocab(vocab_file), added_tokens)
+        check_in_vocab(options, self.vocab, os.fspath(vocab_file))
+        self._tables = _constants(make_tables(do_lower_case, options))
+        self._whole = options.pattern()
+        if self._whole is not None:
+            self._whole_ids = _table_of({token: self.vocab[token] for token in options.never_split})
         self._pieces = tensorflow_text.FastWordpieceTokenizer(
             _usable_pieces(self.vocab),
             max_bytes_per_word=_MOST_BYTES,
@@ -68,7 +86,16 @@ class GraphTokenizer(tf.Module):
     @tf.function(input_signature=_TEXTS, autograph=False)
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """`FullTokenizer`'s ids: `texts string [N] -> int32 [N, (pieces)]`."""
-        words = self.words(texts)
+        if self._whole is None:
+            return self._encode(texts)
+        parts, ids = self._parts(texts)
+        around = self._encode(tf.where(ids < 0, parts.values, ""))  # [P, (pieces)], P parts
+        tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(ids, ids >= 0), tf.cast(ids >= 0, tf.int64))
+        return parts.with_values(tf.concat([around, tokens], axis=1)).merge_dims(1, 2)
+
+    def _encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """`tokenize` of texts without tokens that are never split."""
+        words = self._words(texts)
         is_long = tf.strings.length(words.values, unit="UTF8_CHAR") > _LONGEST_WORD
         pieces = self._pieces.tokenize(tf.where(is_long, _NO_WORD, words.values))  # [W, (pieces)]
         return words.with_values(pieces).merge_dims(1, 2)
@@ -76,6 +103,21 @@ class GraphTokenizer(tf.Module):
     @tf.function(input_signature=_TEXTS, autograph=False)
     def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """`BasicTokenizer`'s words: `texts string [N] -> string [N, (words)]`."""
+        if self._whole is None:
+            return self._words(texts)
+        parts, ids = self._parts(texts)
+        around = self._words(tf.where(ids < 0, parts.values, ""))
+        is_token = tf.cast(ids >= 0, tf.int64)
+        tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(parts.values, ids >= 0), is_token)
+        return parts.with_values(tf.concat([around, tokens], axis=1)).merge_dims(1, 2)
+
+    def _parts(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """Texts split at tokens that are never split: string `[N, (parts)]`; and the ids of these, -1 for the rest."""
+        parts = whole_parts(texts, str(self._whole))
+        return parts, self._whole_ids.lookup(parts.values)
+
+    def _words(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """`words` of texts without tokens that are never split."""
         codes, rows = decoded(texts)
         tables = self._tables
         if tables.case is not None:
@@ -138,6 +180,20 @@ def _usable_pieces(vocab: dict[str, int]) -> list[str]:
         if text and not any(char.isspace() or unicodedata.category(char) == "Cc" for char in text):
             pieces[index] = piece
     return pieces
+
+
+def whole_parts(texts: tf.Tensor, pattern: str) -> tf.RaggedTensor:
+    """Texts split before and after each match of `TokenizerOptions.pattern`: `string [N] -> string [N, (parts)]`."""
+    import tensorflow_text
+
+    valid = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")  # the expression sees no other bytes
+    valid = tf.strings.regex_replace(valid, r"\x00", "\ufffd")  # either goes; for the library, NUL ends the text
+    return tensorflow_text.regex_split(valid, pattern, pattern).with_row_splits_dtype(tf.int64)
+
+
+def _table_of(ids: dict[str, int]) -> tf.lookup.StaticHashTable:
+    keys, values = tf.constant(list(ids), tf.string), tf.constant(list(ids.values()), tf.int32)
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default_value=-1)
 
 
 def _constants(tables: CharacterTables) -> CharacterTables:
@@ -220,4 +276,4 @@ def make(vocabulary: VocabularyFile, do_lower_case: bool) -> Tokenizer:
     """`vocabulary.tokenizer(do_lower_case)`, for a graph."""
     if vocabulary.is_sentencepiece:
         return GraphSentencePieceTokenizer(vocabulary.path, do_lower_case)
-    return GraphTokenizer(vocabulary.path, do_lower_case)
+    return GraphTokenizer(vocabulary.path, do_lower_case, vocabulary.options, vocabulary.added_tokens)

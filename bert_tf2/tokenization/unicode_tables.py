@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.io.atomic import replacing
 from bert_tf2.tokenization import wordpiece
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
@@ -54,17 +55,21 @@ def replacement(char: str, rules: BasicTokenizer) -> str:
     return CONTEXT if _needs_context(char, between_letters, rules) else between_letters
 
 
-def load_replacements(do_lower_case: bool) -> Replacements:
+def load_replacements(do_lower_case: bool, options: TokenizerOptions = PLAIN) -> Replacements:
     """The replacements of all code points, from the user's cache or, some seconds slower, from the rules.
 
     The cache is the folder `bert_tf2` in `$XDG_CACHE_HOME` or `~/.cache`. The file's name holds the version of Python's
     Unicode tables and a digest of the rules' source, so that neither a new Python nor a change of the rules finds an
     old table. A file that is damaged is made again; where none can be written, the table is made each time.
+
+    Args:
+      do_lower_case: whether the text is lower-cased.
+      options: of the tokenizer; `never_split` has no part in this.
     """
-    path = _cache_file(do_lower_case)
+    path = _cache_file(do_lower_case, options)
     found = _read(path) if path else None
     if found is None:
-        found = make_replacements(BasicTokenizer(do_lower_case))
+        found = make_replacements(BasicTokenizer.of(do_lower_case, options.of_characters))
         if path:
             _write(path, found)
     return found
@@ -106,12 +111,12 @@ def _needs_context(char: str, between_letters: str, rules: BasicTokenizer) -> bo
     `str.lower` looks at them for capital sigma. NFD sorts runs of characters whose combining class is not 0; that shows
     where one of them is left, as some marks are not nonspacing and so not stripped.
     """
-    if not rules.do_lower_case:
-        return False
-    return f"a{char}".lower() + "b" != f"a{char}b".lower() or any(map(unicodedata.combining, between_letters))
+    if rules.do_lower_case and f"a{char}".lower() + "b" != f"a{char}b".lower():
+        return True
+    return rules.strips_accents and any(map(unicodedata.combining, between_letters))
 
 
-def _cache_file(do_lower_case: bool) -> Path | None:
+def _cache_file(do_lower_case: bool, options: TokenizerOptions) -> Path | None:
     """Where the table is kept; None where the user has no home, or the rules no source that tells their version."""
     try:
         rules = inspect.getsource(wordpiece) + inspect.getsource(sys.modules[__name__])
@@ -119,7 +124,12 @@ def _cache_file(do_lower_case: bool) -> Path | None:
     except (OSError, RuntimeError):
         return None
     version = f"{unicodedata.unidata_version}-{hashlib.sha256(rules.encode()).hexdigest()[:16]}"
-    return folder / f"unicode-{version}-{'lower' if do_lower_case else 'cased'}"
+    name = "lower" if do_lower_case else "cased"
+    if options.strips_accents(do_lower_case) != do_lower_case:
+        name += "-accents" if do_lower_case else "-no-accents"
+    if not options.tokenize_chinese_chars:
+        name += "-joined-chinese"
+    return folder / f"unicode-{version}-{name}"
 
 
 # The file: the SHA-256 of what follows; the number of changed code points; the three arrays. Little-endian int32.

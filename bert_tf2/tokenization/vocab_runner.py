@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
 from bert_tf2.configs.text_input import TextInput
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.tokenization import vocab_training
 from bert_tf2.tokenization.vocab_case import warn_of_case
-from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, BasicTokenizer, WordpieceTokenizer, load_vocab
+from bert_tf2.tokenization.wordpiece import BasicTokenizer, WordpieceTokenizer, load_vocab, vocab_of_lines
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class VocabularyConfig(TextInput):
         "learning.",
     )
     max_new: int | None = setting(None, help="With --extend: most words to add; by default all slots.", at_least=1)
+    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
 
     def __post_init__(self) -> None:
         check(self)
@@ -102,6 +104,12 @@ class VocabularyConfig(TextInput):
                 f"--output_file={self.output_file}: a SentencePiece model is to be named *.model; the list of its "
                 "pieces is written beside it as *.vocab."
             )
+        check_has_effect(
+            self.tokenizer,
+            tuple(field.name for field in dataclasses.fields(TokenizerConfig)),
+            self.type == "wordpiece",
+            "needs --type=wordpiece: a SentencePiece model says itself how text is treated; omit it",
+        )
         sources = {file_system.realpath(path): "--input_file" for path in self.inputs}
         if self.extend:
             sources[file_system.realpath(self.extend)] = "--extend"
@@ -125,6 +133,11 @@ class VocabularyConfig(TextInput):
         if self.type == "wordpiece":
             return [self.output_file]
         return [self.output_file, self.output_file.removesuffix(".model") + ".vocab"]
+
+    @property
+    def options(self) -> TokenizerOptions:
+        """What the flags say of the tokenizer, case aside."""
+        return self.tokenizer.over(PLAIN)
 
     @property
     def least_count(self) -> int:
@@ -151,7 +164,7 @@ def build_vocabulary(config: VocabularyConfig) -> None:
 def _learn_wordpiece(config: VocabularyConfig) -> None:
     # Opened first, so that an output that cannot be written is known before the work is done.
     with atomic.replacing(config.output_file) as file:
-        words = _count(config, BasicTokenizer(config.do_lower_case).tokenize)
+        words = _count(config, BasicTokenizer.of(config.do_lower_case, config.options).tokenize)
         with _Stopwatch("Learned the pieces"):
             pieces = vocab_training.learn_wordpiece(
                 words,
@@ -159,12 +172,13 @@ def _learn_wordpiece(config: VocabularyConfig) -> None:
                 num_unused=config.num_unused,
                 limit_alphabet=config.limit_alphabet,
                 min_count=config.least_count,
+                options=config.options,
             )
         file.writelines(f"{piece}\n" for piece in pieces)
     known = frozenset(pieces)
     _report_rare_characters(words, known)
-    characters = sum(len(piece.removeprefix("##")) == 1 for piece in pieces)
-    reserved = len(SPECIAL_TOKENS) + config.num_unused
+    reserved = len(vocab_training.head(config.num_unused, config.options.never_split))
+    characters = sum(len(piece.removeprefix("##")) == 1 for piece in pieces[reserved:])
     logger.info(
         "Wrote %s: %s pieces, of which %s special tokens and unused slots, %s characters, %s longer pieces",
         config.output_file,
@@ -178,9 +192,10 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
     old = load_vocab(old_file)
     warn_of_case(old, config.do_lower_case, old_file)
     with atomic.replacing(config.output_file) as file:
-        words = _count(config, BasicTokenizer(config.do_lower_case).tokenize)
+        lines = _with_tokens(list(files.read_lines(old_file)), old, config.options.never_split)
+        words = _count(config, BasicTokenizer.of(config.do_lower_case, config.options).tokenize)
         lines, additions = vocab_training.extend(
-            list(files.read_lines(old_file)), old, words, min_count=config.least_count, max_new=config.max_new
+            lines, vocab_of_lines(lines, old_file), words, min_count=config.least_count, max_new=config.max_new
         )
         file.writelines(f"{line}\n" for line in lines)
     new = load_vocab(config.output_file)
@@ -195,6 +210,22 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
     )
     for what, pieces in (("before", old), ("after", new)):
         logger.info("On this text, %s: %s", what, vocab_training.measure(words, WordpieceTokenizer(pieces).tokenize))
+
+
+def _with_tokens(lines: list[str], vocab: Mapping[str, int], tokens: Iterable[str]) -> list[str]:
+    """The lines of a vocabulary with the tokens that it lacks in its first slots."""
+    lacking = [token for token in tokens if token not in vocab]
+    slots = [index for index, line in enumerate(lines) if vocab_training.UNUSED.fullmatch(line)]
+    if len(lacking) > len(slots):
+        raise InputError(
+            f"--never_split has {len(lacking):,} tokens that the vocabulary of --extend lacks, and its [unusedN] slots "
+            f"are only {len(slots):,}; give fewer tokens."
+        )
+    filled = list(lines)
+    for index, token in zip(slots, lacking, strict=False):
+        filled[index] = lines[index].replace(lines[index].strip(), token)
+        logger.info("  %s, which is never split, is id %d", token, index)
+    return filled
 
 
 def _learn_sentencepiece(config: VocabularyConfig) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization.wordpiece import BasicTokenizer, WordpieceTokenizer
 
@@ -104,27 +105,28 @@ def choose_alphabet(counts: Mapping[str, int], limit: int | None = None) -> list
 # --- WordPiece -------------------------------------------------------------------------------------------------------
 
 _UNUSED_BEFORE_UNK = 99  # so that, given as many, [UNK] [CLS] [SEP] [MASK] are 100 to 103 as in Google's vocabularies
-_UNUSED = re.compile(r"\s*(\[unused\d+\])\s*")
+UNUSED = re.compile(r"\s*(\[unused\d+\])\s*")
 _SURPLUS = 1.3  # candidates for a slot; with more, words get whole at the cost of pieces that many words share
 _KEPT_A_ROUND = 0.9
 _PRUNING_WORDS = 200_000
 _RESERVED = frozenset("▁\u2585")  # stand for the blank and the unknown character in sentencepiece
 
 
-def head(num_unused: int) -> list[str]:
-    """The special tokens and unused slots that a vocabulary begins with, in the order of Google's."""
+def head(num_unused: int, never_split: Iterable[str] = ()) -> list[str]:
+    """What a vocabulary begins with: special tokens and unused slots, in Google's order, and tokens never split."""
     unused = [f"[unused{number}]" for number in range(num_unused)]
     first, rest = unused[:_UNUSED_BEFORE_UNK], unused[_UNUSED_BEFORE_UNK:]
-    return ["[PAD]", *first, "[UNK]", "[CLS]", "[SEP]", "[MASK]", *rest]
+    pieces = ["[PAD]", *first, "[UNK]", "[CLS]", "[SEP]", "[MASK]", *rest]
+    return list(dict.fromkeys([*pieces, *never_split]))
 
 
-def character_pieces(alphabet: Iterable[str]) -> list[str]:
+def character_pieces(alphabet: Iterable[str], options: TokenizerOptions = PLAIN) -> list[str]:
     """Each character as a word, then each as the continuation of one, `##c`.
 
     Punctuation and Chinese characters are words of their own wherever they stand, so that their `##c` would be of no
     use and is left out. Any word of the alphabet's characters can be cut into these pieces.
     """
-    rules = BasicTokenizer(do_lower_case=False)
+    rules = BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=options.tokenize_chinese_chars)
     alphabet = list(alphabet)
     return [*alphabet, *(f"##{char}" for char in alphabet if len(rules.tokenize(f"a{char}")) == 1)]
 
@@ -136,6 +138,7 @@ def learn_wordpiece(
     num_unused: int = 100,
     limit_alphabet: int | None = None,
     min_count: int = 1,
+    options: TokenizerOptions = PLAIN,
 ) -> list[str]:
     """A WordPiece vocabulary.
 
@@ -145,17 +148,20 @@ def learn_wordpiece(
       num_unused: how many of them are `[unusedN]`, for words that are to be added one day.
       limit_alphabet: how many characters, see `choose_alphabet`.
       min_count: words that occur less often do not teach.
+      options: of the tokenizer that cut the words; those that are never split teach nothing.
 
     Returns:
-      Special tokens and unused slots, characters, `##` characters, longer pieces in the order of their merges. Fewer
-      than `vocab_size` where each word is one piece already.
+      Special tokens, unused slots and tokens that are never split, characters, `##` characters, longer pieces in the
+      order of their merges. Fewer than `vocab_size` where each word is one piece already.
 
     Raises:
       InputError: the alphabet does not fit.
     """
+    if options.never_split:
+        words = {word: count for word, count in words.items() if word not in options.never_split}
     alphabet = choose_alphabet(count_characters(words), limit_alphabet)
-    beginning = head(num_unused)
-    characters = character_pieces(alphabet)
+    beginning = head(num_unused, options.never_split)
+    characters = [piece for piece in character_pieces(alphabet, options) if piece not in options.never_split]
     slots = vocab_size - len(beginning) - len(characters)
     if slots < 0:
         raise InputError(
@@ -267,7 +273,7 @@ def extend(
     Raises:
       InputError: there is no slot, or no word to add.
     """
-    slots = [(index, match[1]) for index, line in enumerate(lines) if (match := _UNUSED.fullmatch(line))]
+    slots = [(index, match[1]) for index, line in enumerate(lines) if (match := UNUSED.fullmatch(line))]
     if not slots:
         raise InputError(
             f"--extend: none of the {len(vocab):,} pieces is an [unusedN] slot, so nothing can be added without moving "

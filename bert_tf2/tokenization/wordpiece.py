@@ -11,19 +11,19 @@ import functools
 import importlib
 import logging
 import os
+import re
 import string
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
+from bert_tf2.configs.tokenizer import TokenizerOptions, unique
 from bert_tf2.errors import InputError
-from bert_tf2.io.files import read_lines
-
-UNKNOWN = "[UNK]"
-"""The piece that a word becomes that cannot be split into pieces, or is too long."""
-
-SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
-"""The pieces that every vocabulary must have."""
+from bert_tf2.tokenization.vocab_file import SPECIAL_TOKENS as SPECIAL_TOKENS
+from bert_tf2.tokenization.vocab_file import UNKNOWN as UNKNOWN
+from bert_tf2.tokenization.vocab_file import check_in_vocab, with_added
+from bert_tf2.tokenization.vocab_file import load_vocab as load_vocab
+from bert_tf2.tokenization.vocab_file import vocab_of_lines as vocab_of_lines
 
 SPECIAL_IN_TEXT = 2
 """Special tokens of `[CLS] a [SEP]`."""
@@ -116,67 +116,6 @@ def whitespace_tokenize(text: str) -> list[str]:
 
 # --- Vocabulary ------------------------------------------------------------------------------------------------------
 
-_BLANKS = " \t\r"
-
-
-def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
-    r"""Reads a vocabulary file: one piece a line, the id of a piece is the number of its line, from 0.
-
-    Lines end at `\n`; white space around a piece (and so the `\r` of `\r\n`) is no part of it. All of this is the
-    original's reading, and so is what follows from it: a line that is nothing but white space is the piece `""`, as
-    id 343 of Google's Chinese vocabulary is, whose line holds U+2028. No text produces that piece, but it takes an
-    id, and code that draws pieces at random can draw it. Of several such lines, each with a character of its own, the
-    last gives `""` its id, and no piece has the ids of the others; the same goes for `##` and white space.
-
-    Blank lines at the end of the file are no pieces. (The original made `""` of them too, with an id beyond the
-    embedding table of the model.)
-
-    Args:
-      vocab_file: a UTF-8 file such as the `vocab.txt` of a checkpoint.
-
-    Returns:
-      The pieces and their ids, in the order of the file.
-
-    Raises:
-      InputError: the file cannot be read, is not UTF-8, is empty, has a piece twice, or lacks one of `SPECIAL_TOKENS`.
-    """
-    return vocab_of_lines(list(read_lines(vocab_file)), os.fspath(vocab_file))
-
-
-def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
-    """What `load_vocab` makes of the lines of a file, with its errors, which call the file `path`."""
-    lines = list(lines)
-    while lines and not lines[-1].strip(_BLANKS):
-        lines.pop()
-    if not lines:
-        raise InputError(
-            f"The vocabulary {path} is empty; it should hold one piece a line, as a checkpoint's vocab.txt."
-        )
-
-    vocab: dict[str, int] = {}
-    seen: dict[str, int] = {}
-    for index, line in enumerate(lines):
-        piece = line.strip()
-        # Pieces made of different white-space characters come out equal, but none of them was written twice.
-        written = line.strip(_BLANKS) if piece in ("", "##") else piece
-        if written in seen:
-            raise InputError(
-                f"The vocabulary {path} has the piece {piece!r} on line {seen[written] + 1} and again on line "
-                f"{index + 1}; each must be there once. Use the checkpoint's own vocab.txt, or rename the first of the "
-                "two (the original used the last; to delete a line would move the ids after it)."
-            )
-        seen[written] = index
-        vocab[piece] = index
-
-    missing = [token for token in SPECIAL_TOKENS if token not in vocab]
-    if missing:
-        raise InputError(
-            f"The vocabulary {path} lacks {', '.join(missing)}; BERT needs {', '.join(SPECIAL_TOKENS)}, each on a line "
-            f"of its own. Found {len(lines)} lines, the first is {lines[0][:40]!r}. Use the checkpoint's own "
-            "vocab.txt, or put what is missing in the place of unused pieces."
-        )
-    return vocab
-
 
 def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> list[_Value]:
     """Looks up each item: ids for tokens, or tokens for ids, as the vocabulary goes.
@@ -216,39 +155,64 @@ class FullTokenizer:
       vocab_file: where the vocabulary was read.
       vocab: the id of each piece.
       inv_vocab: the piece of each id.
+      added_tokens: those of its pieces that the file does not have.
       basic_tokenizer: the `BasicTokenizer` that text goes through first.
       wordpiece_tokenizer: the `WordpieceTokenizer` that its words go through.
     """
 
-    def __init__(self, vocab_file: str | os.PathLike[str], do_lower_case: bool = True):
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str],
+        do_lower_case: bool = True,
+        *,
+        strip_accents: bool | None = None,
+        tokenize_chinese_chars: bool = True,
+        never_split: Iterable[str] = (),
+        added_tokens: Iterable[str] = (),
+    ):
         """Reads the vocabulary.
 
         Args:
           vocab_file: as in `load_vocab`, with its errors.
           do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
+          strip_accents, tokenize_chinese_chars, never_split: as of `BasicTokenizer`; the original has none of them.
+            Tokens of `never_split` must be in the vocabulary.
+          added_tokens: pieces whose ids follow the last one of the file.
+
+        Raises:
+          InputError: a token of `never_split` is not in the vocabulary.
         """
         self.vocab_file = os.fspath(vocab_file)
-        self.vocab = load_vocab(vocab_file)
+        self.added_tokens = tuple(added_tokens)
+        self.vocab = with_added(load_vocab(vocab_file), self.added_tokens)
         self.inv_vocab = {index: piece for piece, index in self.vocab.items()}
-        self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
+        self.basic_tokenizer = BasicTokenizer(
+            do_lower_case=do_lower_case,
+            strip_accents=strip_accents,
+            tokenize_chinese_chars=tokenize_chinese_chars,
+            never_split=never_split,
+        )
+        check_in_vocab(self.basic_tokenizer.options, self.vocab, self.vocab_file)
         self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
         self._fast: Any = None  # the same tokens for batches, made when the first one comes
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike[str], do_lower_case: bool | None = None) -> Self:
+    def from_pretrained(cls, path: str | os.PathLike[str], do_lower_case: bool | None = None, **options: Any) -> Self:
         """The tokenizer of a model.
 
         Args:
           path: what `--init_checkpoint` takes: a checkpoint, a directory of Google's, of a training here, or of
             Hugging Face's, or the name of a public model, which is downloaded as a whole.
           do_lower_case: as in the constructor; None: what the directory says, else True, as in the scripts.
+          **options: `strip_accents`, `tokenize_chinese_chars`, `never_split` as in the constructor; by default what the
+            directory says.
 
         Raises:
           InputError: there is no vocabulary, it cannot be read, it is a SentencePiece model, or the case is certainly
             wrong.
         """
         found = importlib.import_module("bert_tf2.pretrained_models")
-        return found.load_tokenizer(cls, os.fspath(path), do_lower_case)
+        return found.load_tokenizer(cls, os.fspath(path), do_lower_case, options)
 
     def __call__(
         self,
@@ -269,7 +233,8 @@ class FullTokenizer:
         if parts != (FullTokenizer.tokenize, BasicTokenizer, WordpieceTokenizer):
             return fast_wordpiece.ragged([self.convert_tokens_to_ids(self.tokenize(text)) for text in texts])
         if self._fast is None:
-            self._fast = fast_wordpiece.FastTokenizer.of_vocab(self.vocab, self.basic_tokenizer.do_lower_case)
+            basic = self.basic_tokenizer
+            self._fast = fast_wordpiece.FastTokenizer.of_vocab(self.vocab, basic.do_lower_case, basic.options)
         return self._fast.encode_batch(texts)
 
     def tokenize(self, text: str | bytes) -> list[str]:
@@ -296,19 +261,69 @@ class BasicTokenizer:
        loses its nonspacing marks (Mn). Without it, words keep case and accents.
     4. Each punctuation mark (Unicode's P, or an ASCII character that is no letter, digit or control) becomes a word.
 
-    Each step is a method with the original's name, for subclasses that override one of them.
+    Each step is a method with the original's name, for subclasses that override one of them. What the original has not
+    are the keyword arguments, which are those of Hugging Face's `BasicTokenizer`.
+
+    Args:
+      do_lower_case: whether words are lowered.
+      strip_accents: whether they are decomposed and lose their nonspacing marks; None: where they are lowered.
+      tokenize_chinese_chars: whether a Chinese character becomes a word of its own.
+      never_split: tokens that are words of their own wherever the text has them, and pass none of the steps. What is
+        before and after such a token is treated as a text of its own.
+
+    Raises:
+      InputError: a token of `never_split` cannot be one; see `TokenizerOptions`.
     """
 
-    def __init__(self, do_lower_case: bool = True):
+    def __init__(
+        self,
+        do_lower_case: bool = True,
+        *,
+        strip_accents: bool | None = None,
+        tokenize_chinese_chars: bool = True,
+        never_split: Iterable[str] = (),
+    ):
         self.do_lower_case = do_lower_case
+        self.options = TokenizerOptions(strip_accents, tokenize_chinese_chars, unique(never_split))
+        pattern = self.options.pattern()
+        self._whole = re.compile(pattern) if pattern else None
+
+    @classmethod
+    def of(cls, do_lower_case: bool, options: TokenizerOptions) -> Self:
+        """A tokenizer with all options in one object."""
+        return cls(
+            do_lower_case,
+            strip_accents=options.strip_accents,
+            tokenize_chinese_chars=options.tokenize_chinese_chars,
+            never_split=options.never_split,
+        )
+
+    @property
+    def strips_accents(self) -> bool:
+        """Whether words lose their accents."""
+        return self.options.strips_accents(self.do_lower_case)
 
     def tokenize(self, text: str | bytes) -> list[str]:
         """The words of the text, none of them empty. Bytes are UTF-8, checked as in `convert_to_unicode`."""
-        text = self._tokenize_chinese_chars(self._clean_text(convert_to_unicode(text)))
+        text = convert_to_unicode(text)
+        if self._whole is None:
+            return self._words(text)
+        output: list[str] = []
+        for number, part in enumerate(self._whole.split(text)):  # every second one is a token
+            output += [part] if number % 2 else self._words(part)
+        return output
+
+    def _words(self, text: str) -> list[str]:
+        text = self._clean_text(text)
+        if self.options.tokenize_chinese_chars:
+            text = self._tokenize_chinese_chars(text)
+        strips_accents = self.strips_accents
         output: list[str] = []
         for word in whitespace_tokenize(text):
             if self.do_lower_case:
-                word = self._run_strip_accents(word.lower())
+                word = word.lower()
+            if strips_accents:
+                word = self._run_strip_accents(word)
             output += self._run_split_on_punc(word)
         return whitespace_tokenize(" ".join(output))
 

@@ -12,6 +12,7 @@ from bert_tf2.checkpoints.huggingface_config import (
     tokenizer_config,
 )
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 
 
@@ -125,10 +126,12 @@ def test_tokenizer_settings(tmp_path):
     assert TokenizerSettings.read(tmp_path) == TokenizerSettings()
     normalizer = {"type": "BertNormalizer", "lowercase": False, "handle_chinese_chars": True, "strip_accents": True}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"normalizer": normalizer}))
-    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(False, ("strip_accents is True",))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(False, options=TokenizerOptions(strip_accents=True))
     settings = {"do_lower_case": True, "tokenize_chinese_chars": False, "strip_accents": None}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
-    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(True, ("tokenize_chinese_chars is False",))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(
+        True, options=TokenizerOptions(tokenize_chinese_chars=False)
+    )
     settings = {"do_lower_case": True, "tokenizer_class": "BertJapaneseTokenizer"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
     assert TokenizerSettings.read(tmp_path).differences == ("tokenizer_class is BertJapaneseTokenizer",)
@@ -153,12 +156,12 @@ BERT_NORMALIZER = {"type": "BertNormalizer", "lowercase": True, "handle_chinese_
         (
             {"normalizer": {"type": "Sequence", "normalizers": [{"type": name} for name in ("NFD", "Lowercase")]}},
             True,
-            ("tokenize_chinese_chars is False", "clean_text is False", "strip_accents is False", "no BertNormalizer"),
+            ("clean_text is False", "no BertNormalizer"),
         ),
         (
             {"normalizer": None},
             False,
-            ("tokenize_chinese_chars is False", "clean_text is False", "no BertNormalizer"),
+            ("clean_text is False", "no BertNormalizer"),
         ),
         (
             {
@@ -172,31 +175,61 @@ BERT_NORMALIZER = {"type": "BertNormalizer", "lowercase": True, "handle_chinese_
 )
 def test_normalizers(tmp_path, tokenizer, lower, differences):
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(lower, differences)
+    found = TokenizerSettings.read(tmp_path)
+    assert (found.do_lower_case, found.differences) == (lower, differences)
+    of_bert = "no BertNormalizer" not in differences
+    assert found.options == (PLAIN if of_bert else TokenizerOptions(False if lower else None, False))
 
 
 def test_added_and_special_tokens(tmp_path):
     """All three places that transformers writes them into, in its versions."""
     (tmp_path / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
-    expected = TokenizerSettings(None, ("[E2], [E1] stay whole in text",), (("[E1]", 12), ("[E2]", 13)))
+    options = TokenizerOptions(never_split=("[E2]", "[E1]"))
+    expected = TokenizerSettings(
+        None, ("[E2], [E1] stay whole in upper or lower case",), (("[E1]", 12), ("[E2]", 13)), options
+    )
     assert TokenizerSettings.read(tmp_path) == expected
     (tmp_path / "added_tokens.json").unlink()
+    first = {"content": "[E1]", "id": 12, "normalized": False}
     five = [{"content": piece, "id": index, "special": True} for index, piece in enumerate(PIECES[:5])]
-    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [*five, {"content": "[E1]", "id": 12}]}))
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [*five, first]}))
     decoder = {"0": {"content": "[PAD]"}, "13": {"content": "[E2]", "special": False}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
-    expected = TokenizerSettings(None, ("[E1], [E2] stay whole in text",), (("[E1]", 12), ("[E2]", 13)))
+    options = TokenizerOptions(never_split=("[E1]", "[E2]"))
+    expected = TokenizerSettings(
+        None, ("[E2] stay whole in upper or lower case",), (("[E1]", 12), ("[E2]", 13)), options
+    )
     assert TokenizerSettings.read(tmp_path) == expected
     for path in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / path).unlink()
     special = {
         "cls_token": {"content": "<s>"},
         "sep_token": "[SEP]",
-        "additional_special_tokens": ["a", "b", "c", "d", "e"],
+        "additional_special_tokens": ["a", "b", "a b", "[MASK]", {"content": "c"}],
     }
     (tmp_path / "special_tokens_map.json").write_text(json.dumps(special))
-    expected = TokenizerSettings(None, ("cls_token is <s>", "a, b, c, d and more stay whole in text"))
+    options = TokenizerOptions(never_split=("a", "b", "c"))
+    expected = TokenizerSettings(None, ("cls_token is <s>", "a b stay whole in text"), options=options)
     assert TokenizerSettings.read(tmp_path) == expected
+    (tmp_path / "special_tokens_map.json").unlink()
+    entries = [
+        {"content": token, "id": 12 + index, "single_word": token == "alone", "normalized": token != "[x]"}
+        for index, token in enumerate(["covid", "Covid", "covid-19", "[x]", "alone"])
+    ]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": entries}))
+    found = TokenizerSettings.read(tmp_path)
+    assert found.differences == ("alone stay whole in text", "Covid, covid-19 stay whole in upper or lower case")
+    assert found.options.never_split == ("covid", "Covid", "covid-19", "[x]")
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "never_split": ["y"]}')
+    found = TokenizerSettings.read(tmp_path)
+    assert (found.differences, found.options.never_split[-1]) == (("alone stay whole in text",), "y")
+
+
+def test_written_for_transformers(tmp_path):
+    options = TokenizerOptions(strip_accents=False, tokenize_chinese_chars=False, never_split=("[E1]", "a"))
+    text = tokenizer_config(BertConfig(9), True, options, {"[E1]": 12, "a": 9})
+    (tmp_path / "tokenizer_config.json").write_text(text)
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings(True, (), (("a", 9), ("[E1]", 12)), options)
 
 
 def test_vocabulary_of_tokenizer_json(tmp_path):

@@ -1,5 +1,6 @@
 """Where a model starts from: all kinds of --init_checkpoint, config, vocabulary and case of the folder."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -13,6 +14,8 @@ from helpers.tiny_huggingface import CONFIG, ENCODER, PIECES, POOLER, arrays_of,
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.encoder import BertModel
 from bert_tf2.modeling.layers import ACTIVATIONS
@@ -180,7 +183,7 @@ def test_the_case_that_is_given_wins_and_differences_are_said_all_the_same(tmp_p
     folder = write_folder(tmp_path, "BertModel")
     (folder / "added_tokens.json").write_text('{"[ENT]": 12}')
     assert pretrained.find_do_lower_case(str(folder), given=False) is False
-    assert "([ENT] stay whole in text there)" in caplog.text
+    assert "([ENT] stay whole in upper or lower case there)" in caplog.text
     assert pretrained.find_do_lower_case(None, given=True) is True
 
 
@@ -190,9 +193,9 @@ def test_case_of_the_folder(tmp_path, caplog):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     assert pretrained.find_do_lower_case(str(folder)) is False
     assert caplog.text == ""
-    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "do_basic_tokenize": false}')
     assert pretrained.find_do_lower_case(str(folder)) is True
-    assert "(strip_accents is False there)" in caplog.text
+    assert "(do_basic_tokenize is False there)" in caplog.text
     assert pretrained.find_do_lower_case(None) is True
 
 
@@ -229,6 +232,44 @@ def test_the_order(places, tmp_path):
     with pytest.raises(InputError, match=r"--vocab_file=.*start/vocab\.txt is not the vocabulary that the model in .*"):
         pretrained.find(start, trained, vocab_file=f"{start}/vocab.txt")
     assert pretrained.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.path == f"{trained}/vocab.txt"
+
+
+def test_rules_of_the_tokenizer(places, tmp_path, caplog):
+    start, trained = places
+    settings = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ["co", "[E9]"]}
+    (tmp_path / "start/tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "start/added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
+    found = pretrained.find(start).vocabulary
+    assert found.added_tokens == ("[E1]", "[E2]")
+    assert found.options == TokenizerOptions(False, False, ("[E2]", "[E1]", "co"))
+    assert "vocab.txt has no [E9], so that this is split like other text." in caplog.text
+    assert found.tokenizer(True).encode("aco[E2]É") == [9, 7, 13, 1]
+    assert pretrained.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.options.never_split == ("co",)
+    flags = TokenizerConfig(strip_accents=True, never_split="a")
+    given = pretrained.find(start, tokenizer=flags).vocabulary
+    assert given.options == TokenizerOptions(True, False, ("a",))
+
+    # What a training keeps goes before what is beside the checkpoint, also where it keeps nothing of the kind.
+    assert pretrained.find(start, trained).vocabulary.options == PLAIN
+    with pytest.raises(InputError, match=r"^--strip_accents=True is not how the model in .*trained was trained; omit"):
+        pretrained.find(start, trained, tokenizer=flags)
+    found.copy_into(trained)
+    kept = pretrained.find(start, trained).vocabulary
+    assert (kept.options, kept.added_tokens) == (found.options, ())
+    assert kept.tokenizer(True).vocab == found.tokenizer(True).vocab
+    again = pretrained.find(
+        start, trained, vocab_file=f"{start}/vocab.txt", tokenizer=TokenizerConfig(never_split="[E2],[E1],co")
+    )
+    assert (again.vocabulary.options, again.vocabulary.added_tokens) == (found.options, found.added_tokens)
+
+
+def test_rules_beside_a_checkpoint_of_googles_format(places, tmp_path):
+    _, trained = places
+    (tmp_path / "trained/tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
+    assert pretrained.find_vocabulary(trained).options == TokenizerOptions(strip_accents=False)
+    assert pretrained.find_do_lower_case(trained) is False  # task.json, which the training wrote, goes first
+    (tmp_path / "trained/task.json").unlink()
+    assert pretrained.find_do_lower_case(trained) is True
 
 
 def test_each_file_is_found_by_itself(places, tmp_path):
@@ -279,3 +320,63 @@ def test_a_case_that_nobody_says(tmp_path, caplog):
     (folder / "task.json").write_text('{"do_lower_case": false}')
     assert pretrained.find_do_lower_case(str(folder), pieces=uncased) is False
     assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages
+
+
+# --- The first layers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output_format", ["google", "huggingface"])
+def test_the_first_layers(tmp_path, model, output_format):
+    folder = write_folder(tmp_path / "hf", "BertModel")
+    if output_format == "google":
+        variables = variables_of(model)
+        pretrained.load(variables, str(folder))
+        folder = tmp_path / "google"
+        checkpoints.save(str(folder), 1, {**variables, "bert/encoder/layer_1/output/dense/bias/adam_m": tf.zeros(4)})
+        (folder / "bert_config.json").write_text(model.config.to_json_string())
+    config = pretrained.find_bert_config(str(folder), num_hidden_layers=1)
+    assert config == dataclasses.replace(model.config, num_hidden_layers=1)
+    lower = BertModel(config)
+    variables = variables_of(lower)
+    report = pretrained.load(variables, str(folder), num_hidden_layers=1)
+    assert report.missing == report.mismatched == ()
+    assert len(report.above) == 16
+    assert all(name.startswith("bert/encoder/layer_1/") for name in report.above)
+    assert "Unused on purpose: 16 variables of the layers above the first 1." in str(report)
+    assert "In the checkpoint but unused" not in str(report)
+    whole = variables_of(model)
+    pretrained.load(whole, str(folder))
+    for name, variable in variables.items():
+        np.testing.assert_array_equal(variable, whole[name], name)
+
+    assert pretrained.find_bert_config(str(folder), num_hidden_layers=2) == model.config
+    assert pretrained.load(whole, str(folder), num_hidden_layers=2).above == ()
+    name = "config.json" if output_format == "huggingface" else "bert_config.json"
+    with pytest.raises(InputError, match=rf"^--num_hidden_layers=3, but .*{name} has 2 layers, of which the first"):
+        pretrained.find_bert_config(str(folder), num_hidden_layers=3)
+    with pytest.raises(InputError, match="only the checkpoint has bert/encoder/layer_1"):
+        pretrained.load(variables, str(folder))
+
+
+def test_the_first_layers_of_a_checkpoint_with_fewer_than_its_config(tmp_path, model):
+    (tmp_path / "bert_config.json").write_text(dataclasses.replace(model.config, num_hidden_layers=12).to_json_string())
+    checkpoints.save(str(tmp_path), 1, variables_of(model))
+    with pytest.raises(InputError, match=r"^--num_hidden_layers=3, but the model in .* has 2 layers; omit it, or"):
+        pretrained.find_bert_config(str(tmp_path), num_hidden_layers=3)
+    assert pretrained.find_bert_config(str(tmp_path), num_hidden_layers=2) == model.config
+
+
+def test_the_first_layers_in_a_directory_of_a_training(tmp_path, model):
+    start, out = write_folder(tmp_path / "start", "BertModel"), tmp_path / "out"
+    found = pretrained.find(str(start), str(out), num_hidden_layers=1)
+    found.keep(str(out))
+    assert BertConfig.from_json_file(out / "bert_config.json").num_hidden_layers == 1
+    checkpoints.save(str(out), 1, variables_of(BertModel(found.bert_config)))
+    for flag in (None, 1):  # which needs not be given again
+        assert pretrained.find(str(start), str(out), num_hidden_layers=flag).bert_config == found.bert_config
+    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layers"):
+        pretrained.find(str(start), str(out), num_hidden_layers=2)
+    (out / "bert_config.json").write_text(model.config.to_json_string())
+    checkpoints.save(str(out), 2, variables_of(model))
+    with pytest.raises(InputError, match=r"^--num_hidden_layers=1, but the model in .*out.* has 2 layers; .* another"):
+        pretrained.find(str(start), str(out), num_hidden_layers=1)

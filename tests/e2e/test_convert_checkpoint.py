@@ -25,7 +25,7 @@ from bert_tf2.modeling.encoder import BertModel
 from bert_tf2.modeling.heads import MaskedLMHead, NextSentenceHead
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.foundation import find_foundation
-from bert_tf2.tokenization.wordpiece import load_vocab
+from bert_tf2.tokenization.wordpiece import FullTokenizer, load_vocab
 
 pytestmark = pytest.mark.numeric
 
@@ -310,7 +310,11 @@ def test_added_tokens_become_pieces(tmp_path, caplog):
     (source / "tokenizer.json").write_text('{"added_tokens": [{"content": "[E1]", "id": 12}]}')
     google = run(source, tmp_path / "google")
     assert (google / "vocab.txt").read_text().split() == [*PIECES, "[E1]", "[E2]"]
-    assert "[E2], a, [E1] stay whole in text there" in caplog.text
+    assert "([E2], [E1] stay whole in upper or lower case there" in caplog.text
+    settings = json.loads((google / "tokenizer_config.json").read_text())
+    assert settings == {"never_split": ["[E2]", "a", "[E1]"], "strip_accents": None, "tokenize_chinese_chars": True}
+    assert FullTokenizer.from_pretrained(google).tokenize("as[E1]") == ["a", "[UNK]", "[E1]"]
+    assert FullTokenizer.from_pretrained(source).tokenize("as[E1]") == ["a", "[UNK]", "[E1]"]
 
     again = run(source, tmp_path / "again", output_format="huggingface")
     for name in ("added_tokens.json", "tokenizer.json", "tokenizer_config.json"):
@@ -324,7 +328,7 @@ def test_added_tokens_become_pieces(tmp_path, caplog):
     (source / "added_tokens.json").write_text('{"[E2]": 13}')
     (source / "tokenizer.json").unlink()
     assert (run(source, tmp_path / "gap") / "vocab.txt").read_text().split() == PIECES
-    assert "([E2], ...) are not written: their ids do not go on from" in caplog.text
+    assert "([E2], ...) are left out: their ids do not go on from" in caplog.text
 
 
 def test_a_masked_lm_decoder_of_its_own(tmp_path):

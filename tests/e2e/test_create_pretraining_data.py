@@ -14,6 +14,7 @@ from helpers.golden_outputs import decoded
 from helpers.repository import REPOSITORY
 from reference.instances import TrainingInstance, instance_features
 
+from bert_tf2.configs.fields import flags_of
 from bert_tf2.errors import InputError
 from bert_tf2.io import locks
 from bert_tf2.pretraining_data import shard
@@ -160,10 +161,13 @@ def test_flags_are_the_originals() -> None:
         "text_column": "text",
         "delimiter": None,
         "encoding": None,
+        "strip_accents": None,
+        "tokenize_chinese_chars": None,
+        "never_split": None,
         "config": None,
         "print_config": False,
     }
-    for field in dataclasses.fields(PretrainingDataConfig):
+    for field, _ in flags_of(PretrainingDataConfig):
         assert flags[field.name] == (None if field.default is dataclasses.MISSING else field.default)
 
 

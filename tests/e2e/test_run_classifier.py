@@ -297,6 +297,7 @@ def test_truncation_is_counted(made: Path, tmp_path: Path, caplog) -> None:
 def test_config_names_every_flag() -> None:
     """What the dataclass asks for, the script has."""
     asked = config(Path("x"), do_eval=True)
-    parts = [asked, asked.optimizer, asked.precision, asked.distribution]
+    parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
     names = {name for part in parts for name in part.__dataclass_fields__}
-    assert names - {"optimizer", "precision", "distribution"} <= set(defaults_of("run_classifier")) | {"optimizer"}
+    names -= {"optimizer", "precision", "distribution", "tokenizer"}
+    assert names <= set(defaults_of("run_classifier"))

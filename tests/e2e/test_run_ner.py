@@ -410,6 +410,6 @@ def test_flags_are_those_of_run_classifier() -> None:
         *("token_column", "tag_column", "context_pieces", "comments", "predict_format")
     }
     asked = config(Path("x"), do_eval=True)
-    parts = [asked, asked.optimizer, asked.precision, asked.distribution]
+    parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
     names = {name for part in parts for name in part.__dataclass_fields__}
-    assert names - {"optimizer", "precision", "distribution"} <= mine.keys()
+    assert names - {"optimizer", "precision", "distribution", "tokenizer"} <= mine.keys()

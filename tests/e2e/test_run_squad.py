@@ -89,9 +89,9 @@ def test_flags_and_defaults_are_the_originals() -> None:
     defaults = defaults_of("run_squad")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
     asked = config(Path("x"), do_eval=True, predict_file="x")
-    parts = [asked, asked.optimizer, asked.precision, asked.distribution]
+    parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
     names = {name for part in parts for name in part.__dataclass_fields__}
-    assert names - {"optimizer", "precision", "distribution"} <= set(defaults) | {"optimizer"}
+    assert names - {"optimizer", "precision", "distribution", "tokenizer"} <= set(defaults) | {"optimizer"}
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

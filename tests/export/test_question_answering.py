@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.squad_windows import document_spans, is_max_context
 
+from bert_tf2.configs.tokenizer import TokenizerConfig, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.export import contexts, question_answering, runner
 from bert_tf2.export.config import ExportConfig
@@ -24,6 +25,7 @@ from bert_tf2.tasks.squad import words
 pytestmark = pytest.mark.numeric
 
 THRESHOLD = -0.3
+OTHER_RULES = TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="den,É,中国,(")
 LETTERS = "ab é\u200b\u3000\u202f \t.,中国\ufffd\u0301\u2028\n"
 
 
@@ -47,12 +49,17 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("language", "version_2"),
-    [*(pytest.param("en", negative, marks=pytest.mark.slow) for negative in (False, True)), ("zh", True)],
+    ("language", "version_2", "rules"),
+    [
+        *(pytest.param("en", negative, TokenizerConfig(), marks=pytest.mark.slow) for negative in (False, True)),
+        ("zh", True, TokenizerConfig()),
+        ("zh", False, OTHER_RULES),
+        pytest.param("en", True, OTHER_RULES, marks=pytest.mark.slow),
+    ],
 )
-def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path: Path):
-    """With random weights, so that answers are all over the place."""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *squad_strategies.PIECES]
+def test_answers_are_those_of_the_task(language: str, version_2: bool, rules: TokenizerConfig, tmp_path: Path):
+    """With random weights, so that answers are all over the place; the rules are those that the model's files say."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *squad_strategies.PIECES, "中国", "##国"]
     tiny.write_model_files(tmp_path, pieces, vocab_size=60)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1, version_2=version_2))
     questions = made_up(seed=version_2)
@@ -67,7 +74,9 @@ def test_answers_are_those_of_the_task(language: str, version_2: bool, tmp_path:
         version_2_with_negative=version_2,
         null_score_diff_threshold=THRESHOLD,
         language=language,
+        tokenizer=rules,
     )
+    assert (tmp_path / "model/tokenizer_config.json").is_file() == (rules == OTHER_RULES)
     threshold = {"null_score_diff_threshold": THRESHOLD} if version_2 else {}
     model = tf.saved_model.load(str(export(tmp_path, **threshold)))
     found = model.signatures["serving_default"](
@@ -132,6 +141,18 @@ def test_words_of_contexts(language: str):
     assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
     assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
     assert [text.decode() for text in found.text.numpy()] == texts
+
+
+def test_words_of_contexts_by_other_rules():
+    tokens = ["[E1]", "[E1]x", "中国", "a\x07"]
+    options = TokenizerOptions(tokenize_chinese_chars=False, never_split=tuple(tokens))
+    rng = random.Random(5)
+    texts = ["".join(rng.choices([*LETTERS, *tokens], k=rng.randint(0, 9))) for _ in range(3000)]
+    found = contexts.split(tf.constant(texts), contexts.character_classes("zh", options), options.pattern())
+    expected = [words.split(text, "zh", options) for text in texts]
+    assert [[word.decode() for word in row] for row in found.words.to_list()] == [one.words for one in expected]
+    assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
+    assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=5), st.integers(1, 25))

@@ -19,6 +19,7 @@ from helpers.repository import REPOSITORY
 from helpers.run_directory import unlisted
 
 from bert_tf2 import records
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, run_files, text_shards
 from bert_tf2.io.progress import Progress
@@ -416,3 +417,20 @@ def test_one_of_vocabulary_and_model(folder, tmp_path):
         dataclasses.replace(config(folder, tmp_path / "a"), vocab_file=None)
     with pytest.raises(InputError, match="--spm_alpha samples the pieces of a SentencePiece model; give"):
         config(folder, tmp_path / "a", spm_alpha=0.1)
+
+
+def test_rules_of_the_tokenizer(tmp_path):
+    """Tokens are whole, accents stay, Chinese characters are joined."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "é", "##a", "a", "[DRUG]", "中国", "e"]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    (tmp_path / "text.txt").write_text("Éa[DRUG] 中国a\n\na é[DRUG]a\n", encoding="utf-8")
+    found = {}
+    for name, flags in (
+        ("plain", TokenizerConfig()),
+        ("other", TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[DRUG]")),
+    ):
+        options = {"input_file": f"{tmp_path}/text.txt", "do_whole_word_mask": True, "masking": "dynamic"}
+        create_pretraining_data(config(tmp_path, tmp_path / name, tokenizer=flags, dupe_factor=1, **options))
+        ids = np.unique(decoded(tmp_path / name, records.pretraining(32, 5, masked=False))["input_ids"])
+        found[name] = {pieces[index] for index in ids} - {"[PAD]", "[CLS]", "[SEP]"}
+    assert found == {"plain": {"##a", "[UNK]", "a", "e"}, "other": {"##a", "[DRUG]", "a", "é", "中国"}}

@@ -14,6 +14,7 @@ from helpers.tiny_sentencepiece import sentencepiece_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization import tf_tokenizer
 from bert_tf2.tokenization.auto import VocabularyFile
@@ -115,6 +116,67 @@ def test_odd_vocabulary(tmp_path: Path):
     expected = [python.convert_tokens_to_ids(python.tokenize(text)) for text in texts]
     assert graph.tokenize(tf.constant(texts)).to_list() == expected
     assert expected[0] == [6, 7, 10]
+
+
+# --- Other rules than the original's ----------------------------------------------------------------------------------
+
+TOKENS = ("[E1]", "[E1]x", "[DRUG]", "É", "Σ.", "中国", "a.b|c", "##")
+RULES = {
+    "lower-accents": (True, TokenizerOptions(False, False)),
+    "lower-accents-tokens": (True, TokenizerOptions(False, False, TOKENS)),
+    "cased-stripped": (False, TokenizerOptions(True)),
+    "tokens": (True, TokenizerOptions(never_split=TOKENS)),
+}
+
+
+@functools.cache
+def with_rules(name: str) -> tuple[GraphTokenizer, FastTokenizer]:
+    lower, options = RULES[name]
+    file = VocabularyFile(str(GOLDEN / "own" / "vocab_cased.txt"), options=options, added_tokens=TOKENS)
+    graph, python = tf_tokenizer.make(file, lower), file.tokenizer(lower)
+    assert isinstance(graph, GraphTokenizer)
+    assert isinstance(python, FastTokenizer)
+    return graph, python
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_other_rules(name: str):
+    rng = random.Random(4)
+    letters = [*SIGMAS, *MARKS, *TOKENS, *"ÉéÅ 中国。İ\0"]
+    texts = [f"a{char}b {char}" for char in [*CHARACTERS[:0x2000], *CHARACTERS[::61]]]
+    texts += ["", "[E1]", " [E1] ", "[E1][E1]x", "a[DRUG]", "[E\0001]", "[E\ufffd1]"]
+    assert_same_rules(name, [*texts, *("".join(rng.choices(letters, k=10)) for _ in range(3000))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_every_code_point_by_other_rules(name: str):
+    assert_same_rules(name, [f"a{char}b {char}" for char in CHARACTERS])
+
+
+def assert_same_rules(name: str, texts: list[str]) -> None:
+    graph, python = with_rules(name)
+    found, expected = graph.tokenize(tf.constant(texts)), python.encode_batch(texts)
+    different = np.flatnonzero(found.row_splits.numpy() != expected.row_splits)
+    assert not len(different), repr(texts[different[0] - 1])
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert (found.dtype, found.row_splits.dtype) == (tf.int32, tf.int64)
+    words = graph.words(tf.constant(texts[-2000:])).to_list()
+    rules = BasicTokenizer.of(*RULES[name])
+    assert [[word.decode() for word in row] for row in words] == [rules.tokenize(text) for text in texts[-2000:]]
+
+
+def test_tokens_among_bytes_that_are_not_text():
+    graph, python = with_rules("tokens")
+    assert graph.tokenize(tf.constant([b"a\xff[E1]b\xc3"])).to_list() == [python.encode("a[E1]b")]
+    assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
+
+
+def test_a_saved_tokenizer_with_other_rules(tmp_path: Path):
+    graph, python = with_rules("lower-accents-tokens")
+    tf.saved_model.save(graph, str(tmp_path / "saved"))
+    text = "Éa[E1] 中国 É"
+    assert tf.saved_model.load(str(tmp_path / "saved")).tokenize(tf.constant([text])).to_list() == [python.encode(text)]
 
 
 # --- SentencePiece ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ import dataclasses
 
 from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, setting
 from bert_tf2.configs.long_texts import LONG_TEXTS, TRUNCATE_TAIL, LongText, check_long_text
+from bert_tf2.configs.model import first_layers
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import DistributionConfig, PrecisionConfig
 from bert_tf2.errors import InputError
 
@@ -49,6 +51,8 @@ class FeatureConfig:
         original=True,
         flag_default=True,
     )
+    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
+    num_hidden_layers: int | None = first_layers()
     layers: str = setting(
         "-1,-2,-3,-4",
         help="Which layers, with commas between: 0 is the lowest, -1 the last one.",

@@ -89,6 +89,8 @@ def _find_foundation(config: FeatureConfig) -> Pretrained:
         vocab_file=config.vocab_file,
         spm_model_file=config.spm_model_file,
         do_lower_case=config.do_lower_case,
+        num_hidden_layers=config.num_hidden_layers,
+        tokenizer=config.tokenizer,
     )
     foundation.check_sequences(config.max_seq_length, segments=1)
     count = foundation.bert_config.num_hidden_layers
@@ -149,7 +151,7 @@ class _Extraction:
         with strategy.scope(), policy(precision):
             model = modeling.BertModel(bert_config)
         variables = checkpoints.tf_variables(model.named_variables())
-        report = pretrained.load(variables, config.init_checkpoint)
+        report = pretrained.load(variables, config.init_checkpoint, num_hidden_layers=config.num_hidden_layers)
         if config.pooling == POOLER and any(name.startswith(_POOLER_WEIGHTS) for name in report.missing):
             raise InputError(f"--pooling=pooler: {report.prefix} has no pooler; give --pooling=mean, max or cls.")
         logger.info("Using the weights of %s.", report.prefix)
@@ -171,13 +173,14 @@ class _Extraction:
         """What the output follows from, beside the lines."""
         config, foundation = self._config, self._foundation
         names = ("layers", "max_seq_length", "long_text", "window_stride", "output_format", "pooling")
-        vocabulary = hashlib.sha256(file_system.path(foundation.vocabulary.path).read_bytes()).hexdigest()
+        vocabulary = hashlib.sha256(foundation.vocabulary.content()).hexdigest()
         weights = next(path for path in (self._weights, f"{self._weights}.index") if file_system.isfile(path))
         return {
             **{name: getattr(config, name) for name in names},
             "precision": self._precision.precision,
             "do_lower_case": foundation.do_lower_case,
             "vocabulary": vocabulary,
+            **dataclasses.asdict(foundation.vocabulary.options),
             "bert_config": foundation.bert_config.to_dict(),
             "weights": [
                 file_system.realpath(weights),

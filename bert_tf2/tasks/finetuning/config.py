@@ -16,6 +16,7 @@ from bert_tf2.configs.fields import (
     setting,
 )
 from bert_tf2.configs.lora import DEFAULT_LAYERS, KERNELS, Lora
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
 
@@ -44,6 +45,7 @@ class FinetuningConfig(RunConfig):
         original=True,
         flag_default=True,
     )
+    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     max_seq_length: int | None = setting(
         None,
         help="Longest sequence in pieces; longer ones are cut.",

@@ -25,6 +25,8 @@ def find_foundation(config: FinetuningConfig) -> Pretrained:
         vocab_file=config.vocab_file,
         spm_model_file=config.spm_model_file,
         do_lower_case=config.do_lower_case,
+        num_hidden_layers=config.num_hidden_layers,
+        tokenizer=config.tokenizer,
     )
 
 

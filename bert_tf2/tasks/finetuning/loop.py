@@ -165,7 +165,7 @@ class Finetuning:
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
         elif config.init_checkpoint:
-            logger.info("%s", pretrained.load(self._variables, config.init_checkpoint))
+            logger.info("%s", self._loaded(config.init_checkpoint))
         else:
             logger.warning("There is no --init_checkpoint: training from random weights (seed %d).", config.seed)
         logger.info(
@@ -295,8 +295,11 @@ class Finetuning:
                 logger.warning("--ema_decay: %s has no moving averages; its weights themselves are used.", prefix)
         return checkpoints.step_of(prefix)
 
+    def _loaded(self, checkpoint: str) -> checkpoints.LoadReport:
+        return pretrained.load(self._variables, checkpoint, num_hidden_layers=self.config.num_hidden_layers)
+
     def _load_whole(self, checkpoint: str) -> None:
-        report = pretrained.load(self._variables, checkpoint)
+        report = self._loaded(checkpoint)
         lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
         if lacking:
             raise InputError(

@@ -17,6 +17,7 @@ from bert_tf2.configs.fields import (
     check_has_effect,
     setting,
 )
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
 from bert_tf2.pretraining_data.instances import InstanceParameters
@@ -88,6 +89,7 @@ class PretrainingConfig(RunConfig):
         None, help="The vocabulary that the records were made with; needed with masking=dynamic.", group=MODEL
     )
     spm_model_file: str | None = setting(None, help="Or the SentencePiece model that they were made with.", group=MODEL)
+    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     masked_lm_prob: float = setting(0.15, help="Share of the tokens that masking=dynamic masks.", group=TASK)
     do_whole_word_mask: bool = setting(
         False, help="Whether masking=dynamic masks all pieces of a word or none.", group=TASK
@@ -146,6 +148,8 @@ class PretrainingConfig(RunConfig):
         )
         check_has_effect(self, ("eval_input_file",), self.do_eval, "needs --do_eval; give both or omit it")
         check_has_effect(self, ("predict_file",), self.do_predict, "needs --do_predict; give both or omit it")
+        names = tuple(field.name for field in dataclasses.fields(self.tokenizer))
+        check_has_effect(self.tokenizer, names, self.do_predict, "needs --do_predict, as records have no text; omit it")
         check_has_effect(
             self,
             ("vocab_file", "spm_model_file"),

@@ -140,13 +140,15 @@ class MaskFiller:
             bert_config_file=config.bert_config_file or None,
             vocab_file=config.vocab_file,
             spm_model_file=config.spm_model_file,
+            num_hidden_layers=config.num_hidden_layers,
+            tokenizer=config.tokenizer,
             guesses_case=True,  # there is no --do_lower_case
         )
         bert_config, tokenizer = pretrained.bert_config, pretrained.tokenizer(pretrained.do_lower_case)
         with policy(resolved(config.precision)):
             model = PretrainingModel(bert_config, with_next_sentence=False)
         variables = checkpoints.tf_variables(model.named_variables)
-        report = initialization.load(variables, checkpoint)
+        report = initialization.load(variables, checkpoint, num_hidden_layers=config.num_hidden_layers)
         if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
             raise InputError(
                 f"--do_predict: {report.prefix} has no masked-LM head (it lacks {lacking[0]}): it was fine-tuned for "

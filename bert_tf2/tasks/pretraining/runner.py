@@ -51,7 +51,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     strategy = make_strategy(config.distribution)
     precision = resolved(config.precision)
     bert_config = pretrained.find_bert_config(
-        config.init_checkpoint, config.bert_config_file or None, config.output_dir
+        config.init_checkpoint, config.bert_config_file or None, config.output_dir, config.num_hidden_layers
     )
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
@@ -151,7 +151,7 @@ class _Job:
             logger.info("Starting from random weights (seed %d).", self.config.seed)
 
     def _initialise(self, checkpoint: str) -> checkpoints.LoadReport:
-        return pretrained.load(self._variables, checkpoint)
+        return pretrained.load(self._variables, checkpoint, num_hidden_layers=self.config.num_hidden_layers)
 
     @property
     def _variables(self) -> dict[str, tf.Variable]:

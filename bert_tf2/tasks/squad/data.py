@@ -107,6 +107,7 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
             training=split == "train",
             version_2_with_negative=description.version_2_with_negative,
             language=description.language,
+            options=foundation.vocabulary.options,
         )
         description = dataclasses.replace(description, language=read[split].language)
         if config.language is None and saved is None:

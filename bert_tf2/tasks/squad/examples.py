@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bert_tf2.configs.choices import LANGUAGES
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import json_files, spreadsheets
 from bert_tf2.tasks.squad import rows, words
@@ -130,7 +131,12 @@ class SquadData:
 
 
 def read(
-    path: str | os.PathLike[str], *, training: bool, version_2_with_negative: bool = False, language: str = "en"
+    path: str | os.PathLike[str],
+    *,
+    training: bool,
+    version_2_with_negative: bool = False,
+    language: str = "en",
+    options: TokenizerOptions = PLAIN,
 ) -> SquadData:
     """Reads a file for training or prediction: of the kind that its ending says, else SQuAD's JSON.
 
@@ -143,6 +149,7 @@ def read(
       training: whether answers are to be trained with, and so checked.
       version_2_with_negative: whether questions may have no answer; matters for training alone.
       language: "en", "zh", or "auto": what `words.detect_language` says about all contexts together.
+      options: of the tokenizer, see `words.split`.
 
     Raises:
       InputError: the file cannot be read, has not the form that it should have, or has no question that can be used.
@@ -164,11 +171,17 @@ def read(
                 training=training,
                 version_2_with_negative=version_2_with_negative,
                 language=language,
+                options=options,
                 content=content,
             )
         found = (Row(f"{where}: [{index}]", str(index + 1), row) for index, row in enumerate(content))
     return read_rows(
-        where, found, training=training, version_2_with_negative=version_2_with_negative, language=language
+        where,
+        found,
+        training=training,
+        version_2_with_negative=version_2_with_negative,
+        language=language,
+        options=options,
     )
 
 
@@ -178,6 +191,7 @@ def read_squad(
     training: bool,
     version_2_with_negative: bool = False,
     language: str = "en",
+    options: TokenizerOptions = PLAIN,
     content: Any = None,
 ) -> SquadData:
     """Reads SQuAD's JSON; see `read`.
@@ -190,6 +204,7 @@ def read_squad(
       training: see `read`.
       version_2_with_negative: see there.
       language: see there.
+      options: see there.
       content: of the file, if it has been parsed.
     """
     where = os.fspath(path)
@@ -206,7 +221,7 @@ def read_squad(
     summary = ReadSummary(paragraphs=len(paragraphs))
     examples = []
     for (place, entry), context in zip(paragraphs, contexts, strict=True):
-        paragraph = words.split(context, language)
+        paragraph = words.split(context, language, options)
         summary.empty_contexts += not paragraph.words
         for k, question in enumerate(_get(entry, "qas", list, place)):
             summary.questions += 1
@@ -220,7 +235,13 @@ def read_squad(
 
 
 def read_rows(
-    path: str, found: Iterable[Row], *, training: bool, version_2_with_negative: bool = False, language: str = "en"
+    path: str,
+    found: Iterable[Row],
+    *,
+    training: bool,
+    version_2_with_negative: bool = False,
+    language: str = "en",
+    options: TokenizerOptions = PLAIN,
 ) -> SquadData:
     """Reads rows that each have a question and its context; see `read` and `rows`.
 
@@ -231,7 +252,7 @@ def read_rows(
     contexts = dict.fromkeys(context for _, context in kept)
     if language == "auto":
         language = words.detect_language(contexts)
-    paragraphs = {context: words.split(context, language) for context in contexts}
+    paragraphs = {context: words.split(context, language, options) for context in contexts}
     summary = ReadSummary(
         paragraphs=len(paragraphs),
         questions=len(kept),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.io.progress import Progress
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.tasks.squad.answers import (
@@ -222,12 +223,12 @@ def _candidates(
 class _BasicWords(dict[str, str]):
     """What `BasicTokenizer` makes of a word, joined by blanks; remembered."""
 
-    def __init__(self, do_lower_case: bool) -> None:
+    def __init__(self, do_lower_case: bool, options: TokenizerOptions) -> None:
         super().__init__()
-        self._rules = BasicTokenizer(do_lower_case)
+        self._rules = BasicTokenizer.of(do_lower_case, options)
 
     def __missing__(self, word: str) -> str:
-        if word.isascii() and word.isalnum():
+        if word.isascii() and word.isalnum() and not self._rules.options.never_split:
             basic = word.lower() if self._rules.do_lower_case else word
         else:
             basic = " ".join(self._rules.tokenize(word))
@@ -247,7 +248,7 @@ class _Texts:
         self._words = tokenized.words
         self._ids = tokenized.documents.values
         self._piece = tokenized.tokenizer.inv_vocab.__getitem__
-        self._basic = _BasicWords(tokenized.tokenizer.do_lower_case)
+        self._basic = _BasicWords(tokenized.tokenizer.do_lower_case, tokenized.tokenizer.options)
         paragraphs = tokenized.paragraphs
         first_word = np.cumsum([0, *(len(paragraph.words) for paragraph in paragraphs)])
         starts = _joined(np.asarray(paragraph.starts) for paragraph in paragraphs)

@@ -16,6 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 WHITE_SPACE = " \t\r\n\u202f"
@@ -27,7 +28,6 @@ _CHINESE_SHARE = 0.25
 
 _WORD = re.compile(f"[^{WHITE_SPACE}]+")
 _CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
-_RULES = BasicTokenizer(do_lower_case=False)
 
 
 class Words(Sequence[str]):
@@ -104,7 +104,7 @@ class Paragraph:
         return self.text[start:end] if self.verbatim else " ".join(_WORD.findall(self.text, start, end))
 
 
-def split(text: str, language: str) -> Paragraph:
+def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragraph:
     """Cuts a context into words.
 
     Args:
@@ -112,6 +112,7 @@ def split(text: str, language: str) -> Paragraph:
       language: `en`: words end at `WHITE_SPACE`, as in the original. `zh`: moreover, words end at all that is white
         space to the tokenizer, and each character that it sets off (Chinese characters and punctuation) is a word; what
         it removes is part of no word, unless it is inside of one.
+      options: of the tokenizer. (For `en` they make no difference.)
     """
     if language == "en":
         words = _WORD.findall(text)
@@ -127,8 +128,19 @@ def split(text: str, language: str) -> Paragraph:
         return Paragraph(text, Words(text, starts, ends), starts, language, has_single_blanks)
     starts, ends = array("i"), array("i")
     inside = False
+    pattern = options.pattern()
+    tokens = {match.start(): match.end() for match in re.finditer(pattern, text)} if pattern else {}
+    after_token = 0
     for place, char in enumerate(text):
-        becomes = _tokenized(char)
+        if place < after_token:
+            continue
+        if place in tokens:
+            after_token = tokens[place]
+            starts.append(place)
+            ends.append(after_token)
+            inside = False
+            continue
+        becomes = _tokenized(char, options.tokenize_chinese_chars)
         if becomes == " ":
             inside = False
         elif becomes:
@@ -151,9 +163,14 @@ def detect_language(texts: Iterable[str]) -> str:
 
 
 @functools.cache
-def _tokenized(char: str) -> str:
+def _tokenized(char: str, tokenize_chinese_chars: bool) -> str:
     """What the tokenizer makes of a character inside a word: itself, nothing, or " " or " <char> ", which end the word.
 
     The tokenizer's rules are asked.
     """
-    return " ".join(_RULES.tokenize(f"a{char}b"))[1:-1]
+    return " ".join(_rules(tokenize_chinese_chars).tokenize(f"a{char}b"))[1:-1]
+
+
+@functools.cache
+def _rules(tokenize_chinese_chars: bool) -> BasicTokenizer:
+    return BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=tokenize_chinese_chars)

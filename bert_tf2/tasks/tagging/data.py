@@ -9,6 +9,7 @@ from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
 from bert_tf2.configs.fields import check_has_effect
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.tasks.finetuning.description import Split, file_of
@@ -57,7 +58,7 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     files = {}
     for split in (split for split in wanted if wanted[split]):
         path = file_of(config, _FLAGS[split], paths[split], "which words are they?")
-        files[split] = _read(split, path, fields, config)
+        files[split] = _read(split, path, fields, config, foundation.vocabulary.options)
     has_columns = not files or any(each.texts is None for each in files.values())
     needed = "is for files with a word on each line, but these have texts; omit it"
     check_has_effect(config, ("token_column", "tag_column", "comments"), has_columns, needed)
@@ -86,7 +87,9 @@ def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences
     return dataclasses.replace(sentences, scheme=scheme)
 
 
-def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig) -> Sentences:
+def _read(
+    split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig, options: TokenizerOptions
+) -> Sentences:
     column, comments = fields["token_column"], cast(conll.Comments, config.comments)
     directory = directory_for_spilling(config.output_dir)
     is_text = split == "test" and config.predict_format == "text"
@@ -95,9 +98,9 @@ def _read(split: Split, path: str, fields: Mapping[str, Any], config: TaggingCon
         if is_text:
             logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
     if span_rows.is_span_file(path) and not (split == "test" and config.predict_format):
-        sentences = span_rows.read(path, with_spans=split != "test", directory=directory)
+        sentences = span_rows.read(path, split != "test", options, directory)
     elif is_text:
-        sentences = plain_text.read(path, directory)
+        sentences = plain_text.read(path, options, directory)
     else:
         sentences = conll.read(path, column, None if split == "test" else fields["tag_column"], comments, directory)
         if split == "test" and config.token_column is None and config.predict_format is None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import files
 from bert_tf2.io.spilled import SpilledSequence
@@ -99,7 +100,7 @@ def looks_like_text(path: str, token_column: int) -> bool:
     return -most_common <= token_column < most_common and _reason(rows, token_column) is not None
 
 
-def read(path: str, directory: str | None = None) -> Sentences:
+def read(path: str, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:
     """Reads plain sentences, one a line, as words to be tagged.
 
     Words are those of the original's `BasicTokenizer` for cased text: between white space, punctuation and Chinese
@@ -107,12 +108,13 @@ def read(path: str, directory: str | None = None) -> Sentences:
 
     Args:
       path: the file.
+      options: of the model's tokenizer, by which Chinese characters may be joined and tokens stay whole.
       directory: for what is large; None: the system's directory for temporary files.
 
     Raises:
       InputError: the file cannot be read, or has no words.
     """
-    texts = Texts(directory)
+    texts = Texts(options, directory)
     for number, line in enumerate(files.read_lines(path), 1):
         text = line.removeprefix("\ufeff").removesuffix("\r") if number == 1 else line.removesuffix("\r")
         texts.add(number, text)
@@ -123,11 +125,12 @@ class Texts:
     """Texts that become sentences, one after the other.
 
     Args:
+      options: of the model's tokenizer, by which Chinese characters may be joined and tokens stay whole.
       directory: for what is large; None: the system's directory for temporary files.
     """
 
-    def __init__(self, directory: str | None) -> None:
-        self._tokenizer = BasicTokenizer(do_lower_case=False)
+    def __init__(self, options: TokenizerOptions, directory: str | None) -> None:
+        self._tokenizer = BasicTokenizer.of(False, dataclasses.replace(options, strip_accents=None))
         self._collected = Collected(directory)
         self._texts = SpilledSequence[str](directory)
         self._offsets, self._numbers = array("q"), array("q")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bert_tf2 import metrics
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, files, json_files, json_rows
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -79,7 +80,7 @@ def is_span_file(path: str) -> bool:
     return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(_ENDINGS)
 
 
-def read(path: str, with_spans: bool, directory: str | None = None) -> Sentences:
+def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:
     """Reads texts, and their spans as tags.
 
     A span that begins or ends within a word is widened to the word; a warning says how many are.
@@ -87,12 +88,13 @@ def read(path: str, with_spans: bool, directory: str | None = None) -> Sentences
     Args:
       path: JSON Lines, or a JSON array of objects; perhaps compressed.
       with_spans: whether to read the spans; else there need not be any.
+      options: of the model's tokenizer; see `plain_text.read`.
       directory: for what is large; None: the system's directory for temporary files.
 
     Raises:
       InputError: the file cannot be read, a row has another form, or spans overlap.
     """
-    texts = Texts(directory)
+    texts = Texts(options, directory)
     names, tags = dict[str, int](), array("i")
     counts = _Counts()
     key = _KEYS[0]

@@ -75,6 +75,17 @@ def read_json(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_the_first_layers(model, text, tmp_path):
+    """The lowest layer is the same whether the model has more or not."""
+    run(config(model, text, tmp_path / "one.json", layers="0", num_hidden_layers=1))
+    run(config(model, text, tmp_path / "all.json", layers="0"))
+    one, both = read_json(tmp_path / "one.json"), read_json(tmp_path / "all.json")
+    values = [[line["features"][0]["layers"][0]["values"] for line in lines] for lines in (one, both)]
+    np.testing.assert_array_equal(*values)
+    with pytest.raises(InputError, match="--layers=1: there is no layer 1; the model has 1"):
+        run(config(model, text, tmp_path / "x", layers="1", num_hidden_layers=1))
+
+
 def test_golden_features(tmp_path):
     """Token for token and key for key what the original wrote; each number as close as float32's rounding allows."""
     run(

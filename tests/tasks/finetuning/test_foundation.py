@@ -12,6 +12,7 @@ from bert_tf2 import checkpoints
 from bert_tf2.checkpoints.model_source import expected_shapes
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.foundation import check_not_inside, find_foundation
@@ -71,6 +72,27 @@ def test_case_of_a_model_of_ours(tmp_path: Path) -> None:
     released = write_model(tmp_path / "released", "a")
     (released / "task.json").write_text(json.dumps({"do_lower_case": False}))
     assert not find(tmp_path, init_checkpoint=released).do_lower_case
+
+
+def test_rules_of_the_tokenizer_are_kept(tmp_path: Path) -> None:
+    released = write_model(tmp_path / "released", "a", "é", "[DRUG]")
+    flags = TokenizerConfig(strip_accents=False, never_split="[DRUG]")
+    found = find(tmp_path, init_checkpoint=released, tokenizer=flags)
+    found.keep(str(tmp_path / "out"))
+    for again in (find(tmp_path), find(tmp_path, init_checkpoint=released), find(tmp_path, tokenizer=flags)):
+        assert again.tokenizer(True).encode("A[DRUG]É") == [5, 7, 6]
+    with pytest.raises(InputError, match=r"--never_split=a is not how the model in .*out was trained"):
+        find(tmp_path, tokenizer=TokenizerConfig(never_split="a"))
+    assert find(tmp_path, init_checkpoint=released, overwrite_output_dir=True).tokenizer(True).encode("É") == [1]
+
+
+def test_added_tokens_of_a_hugging_face_directory_are_kept(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "hf", "BertModel", vocab_size=14)
+    (folder / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
+    vocab_file = folder / "vocab.txt"
+    find(tmp_path, init_checkpoint=folder, vocab_file=vocab_file).keep(str(tmp_path / "out"))
+    for again in (find(tmp_path), find(tmp_path, init_checkpoint=folder, vocab_file=vocab_file)):
+        assert again.tokenizer(True).encode("a[E2]") == [9, 13]
 
 
 def test_another_vocabulary_than_the_trained_one(tmp_path: Path) -> None:

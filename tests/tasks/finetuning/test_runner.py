@@ -16,6 +16,7 @@ from helpers.scripts import Scripts
 from helpers.tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2 import checkpoints
+from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
@@ -125,6 +126,27 @@ def test_init_checkpoint_with_a_head_uses_the_head(whole: Path, made: Path, tmp_
     results = run(made, **{**direct, "train_file": None, "labels_file": str(tmp_path / "labels")})
     assert results["eval_accuracy"] == history(whole)[-1]["eval_accuracy"]
     assert results["global_step"] == 0
+
+
+def test_the_first_layers_of_a_deeper_checkpoint(made: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "deep").mkdir()
+    write_model_files(tmp_path / "deep", num_hidden_layers=2)
+    config_file = str(tmp_path / "deep/bert_config.json")
+    once = {"num_train_epochs": 0.0, "do_eval": False}
+    run(made, **flags(made, tmp_path / "deep/model", bert_config_file=config_file, **once))
+    start = {"init_checkpoint": str(tmp_path / "deep/model"), "bert_config_file": None, "vocab_file": None}
+    run(made, **flags(made, tmp_path / "out", num_hidden_layers=1, **start, **once))
+    assert "Unused on purpose: 16 variables of the layers above the first 1." in caplog.text
+    assert BertConfig.from_json_file(tmp_path / "out").num_hidden_layers == 1
+    found, deep = (weights(checkpoints.latest(tmp_path / name)) for name in ("out", "deep/model"))
+    encoder = [name for name in found if name.startswith("bert/") and name in deep]
+    assert not any("layer_1/" in name for name in encoder)
+    assert all(np.array_equal(found[name], deep[name]) for name in encoder)
+    results = run(made, **flags(made, tmp_path / "out", do_train=False, **start))  # needs no flag
+    assert results is not None
+    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layers"):
+        run(made, **flags(made, tmp_path / "out", num_hidden_layers=2, **start))
 
 
 def test_early_stopping(made: Path, tmp_path: Path, caplog) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.tasks.squad import words
 from bert_tf2.tasks.squad.words import Paragraph, detect_language, split
 
@@ -57,7 +58,7 @@ def test_chinese_words_are_parts_of_the_text_and_tokenize_as_the_original_words(
         word and text.startswith(word, start) for word, start in zip(paragraph.words, paragraph.starts, strict=True)
     )
     assert all(end <= start for end, start in zip(ends, paragraph.starts[1:], strict=False))
-    rules = words._RULES
+    rules = words._rules(True)
     tokens = [token for word in split(text, "en").words for token in rules.tokenize(word)]
     assert [token for word in paragraph.words for token in rules.tokenize(word)] == tokens
     # A word is one token, but for what it may have inside and the tokenizer removes.
@@ -71,6 +72,16 @@ def test_chinese_words():
     assert paragraph.quote(*paragraph.span(2, 5)) == "2015年《NFL"
     assert paragraph.word_at(0) == -1
     assert paragraph.word_at(text.index("\u3000")) == paragraph.words.index("》")
+
+
+def test_words_as_the_tokenizer_has_them():
+    text = "在[E1]\u200b中国，[E1]x a.b"
+    tokens = TokenizerOptions(never_split=("[E1]", "a.b"))
+    assert split(text, "zh", tokens).words == ["在", "[E1]", "中", "国", "，", "[E1]", "x", "a.b"]
+    joined = split(text, "zh", TokenizerOptions(tokenize_chinese_chars=False, never_split=("[E1]",)))
+    assert joined.words == ["在", "[E1]", "中国", "，", "[E1]", "x", "a", ".", "b"]
+    assert all(text.startswith(word, start) for word, start in zip(joined.words, joined.starts, strict=True))
+    assert split(text, "en", tokens).words == text.split()
 
 
 def test_quotes_have_single_blanks_where_words_have_none_of_their_own():

@@ -7,6 +7,7 @@ from helpers.repository import CASES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging import conll, plain_text
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
@@ -80,6 +81,16 @@ def test_words_of_sentences(tmp_path: Path) -> None:
     path.write_text(" \n")
     with pytest.raises(InputError, match=r"new\.txt has no words; expected a sentence on each line"):
         plain_text.read(str(path))
+
+
+def test_words_as_the_tokenizer_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "new.txt"
+    path.write_text("Take [DRUG]在中国.\n", encoding="utf-8")
+    options = TokenizerOptions(strip_accents=True, tokenize_chinese_chars=False, never_split=("[DRUG]",))
+    found = plain_text.read(str(path), options)
+    assert found.words == ["Take", "[DRUG]", "在中国", "."]
+    assert found.offsets is not None
+    assert found.offsets.tolist() == [[0, 4], [5, 11], [11, 14], [14, 15]]
 
 
 @given(st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=("Cs",)), min_size=1))

@@ -1,0 +1,88 @@
+"""How a model's tokenizer treats text, by what flags and the files of its directories say; no TensorFlow."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Container, Mapping
+
+from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig, TokenizerOptions, unique
+from bert_tf2.errors import InputError, some
+from bert_tf2.io import file_system, run_files
+from bert_tf2.tokenization.auto import VocabularyFile
+from bert_tf2.tokenization.vocab_file import load_vocab
+
+logger = logging.getLogger(__name__)
+
+
+def is_trained(output_dir: str, vocabulary: VocabularyFile) -> bool:
+    """Whether a directory keeps the config and such a vocabulary of a model that was trained there."""
+    return all(file_system.isfile(os.path.join(output_dir, name)) for name in (run_files.BERT_CONFIG, vocabulary.name))
+
+
+def with_options(
+    vocabulary: VocabularyFile, flags: TokenizerConfig, beside: str | None, output_dir: str | None
+) -> VocabularyFile:
+    """A vocabulary, what its directory adds to it, and how text is treated.
+
+    Args:
+      vocabulary: the file.
+      flags: what is said of the tokenizer; what they leave open is as a directory of the model says.
+      beside: the directory of the checkpoint that a training starts from, or None.
+      output_dir: the directory of a training, which goes first if it keeps a model; or None.
+
+    Raises:
+      InputError: the flags contradict the training in `output_dir`, or there are some for a SentencePiece model.
+    """
+    if vocabulary.is_sentencepiece:
+        return dataclasses.replace(vocabulary, options=flags.over(PLAIN))
+    own = TokenizerSettings.read(os.path.dirname(vocabulary.path))
+    added = added_tokens(own, load_vocab(vocabulary.path), vocabulary.path) if own.added else ()
+    vocabulary = dataclasses.replace(vocabulary, added_tokens=added)
+    trained = output_dir is not None and is_trained(output_dir, vocabulary)
+    directory = output_dir if trained else beside
+    settings = TokenizerSettings() if directory is None else TokenizerSettings.read(directory)
+    if trained and (flag := flags.contradicted(settings.options)):
+        raise InputError(
+            f"--{flag} is not how the model in {directory} was trained; omit the flag, or give another --output_dir."
+        )
+    known = {*load_vocab(vocabulary.path), *added} if settings.options.never_split else ()
+    return dataclasses.replace(vocabulary, options=options_with(settings, flags, known, vocabulary.path))
+
+
+def options_with(
+    settings: TokenizerSettings, flags: TokenizerConfig, vocab: Container[str], vocab_file: str
+) -> TokenizerOptions:
+    """How text is treated: as flags say, else as a directory of the model does.
+
+    Args:
+      settings: of the directory. Logs a warning if a token that it does not split is not in the vocabulary.
+      flags: the flags.
+      vocab: the vocabulary.
+      vocab_file: its file, for the warning.
+    """
+    options = settings.options
+    lacking = [token for token in options.never_split if token not in vocab]
+    if lacking and flags.never_split is None:
+        logger.warning("%s has no %s, so that this is split like other text.", vocab_file, some(lacking))
+    kept = tuple(token for token in options.never_split if token in vocab)
+    return flags.over(dataclasses.replace(options, never_split=kept))
+
+
+def added_tokens(settings: TokenizerSettings, vocab: Mapping[str, int], vocab_file: str) -> tuple[str, ...]:
+    """The tokens that a tokenizer adds to its vocabulary where their ids go on from its last one.
+
+    Args:
+      settings: of the tokenizer.
+      vocab: its vocabulary.
+      vocab_file: the file of the vocabulary, for the warning about other ones.
+    """
+    added = [(token, index) for token, index in settings.added if token not in vocab]
+    first = max(vocab.values()) + 1
+    if [index for _, index in added] != list(range(first, first + len(added))):
+        logger.warning(
+            "The added tokens of %s (%s, ...) are left out: their ids do not go on from the vocabulary's last one.",
+            *(os.path.dirname(vocab_file) or ".", added[0][0]),
+        )
+        return ()
+    return unique(token for token, _ in added)

@@ -1,0 +1,102 @@
+"""Vocabularies of WordPiece: reading the file, and what it must hold; no TensorFlow."""
+
+import os
+from collections.abc import Container, Mapping, Sequence
+
+from bert_tf2.configs.tokenizer import TokenizerOptions
+from bert_tf2.errors import InputError
+from bert_tf2.io.files import read_lines
+
+UNKNOWN = "[UNK]"
+"""The piece that a word becomes that cannot be split into pieces, or is too long."""
+
+SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+"""The pieces that every vocabulary must have."""
+
+_BLANKS = " \t\r"
+
+
+def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
+    r"""Reads a vocabulary file: one piece a line, the id of a piece is the number of its line, from 0.
+
+    Lines end at `\n`; white space around a piece (and so the `\r` of `\r\n`) is no part of it. All of this is the
+    original's reading, and so is what follows from it: a line that is nothing but white space is the piece `""`, as
+    id 343 of Google's Chinese vocabulary is, whose line holds U+2028. No text produces that piece, but it takes an
+    id, and code that draws pieces at random can draw it. Of several such lines, each with a character of its own, the
+    last gives `""` its id, and no piece has the ids of the others; the same goes for `##` and white space.
+
+    Blank lines at the end of the file are no pieces. (The original made `""` of them too, with an id beyond the
+    embedding table of the model.)
+
+    Args:
+      vocab_file: a UTF-8 file such as the `vocab.txt` of a checkpoint.
+
+    Returns:
+      The pieces and their ids, in the order of the file.
+
+    Raises:
+      InputError: the file cannot be read, is not UTF-8, is empty, has a piece twice, or lacks one of `SPECIAL_TOKENS`.
+    """
+    return vocab_of_lines(list(read_lines(vocab_file)), os.fspath(vocab_file))
+
+
+def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
+    """What `load_vocab` makes of the lines of a file, with its errors, which call the file `path`."""
+    lines = list(lines)
+    while lines and not lines[-1].strip(_BLANKS):
+        lines.pop()
+    if not lines:
+        raise InputError(
+            f"The vocabulary {path} is empty; it should hold one piece a line, as a checkpoint's vocab.txt."
+        )
+
+    vocab: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    for index, line in enumerate(lines):
+        piece = line.strip()
+        # Pieces made of different white-space characters come out equal, but none of them was written twice.
+        written = line.strip(_BLANKS) if piece in ("", "##") else piece
+        if written in seen:
+            raise InputError(
+                f"The vocabulary {path} has the piece {piece!r} on line {seen[written] + 1} and again on line "
+                f"{index + 1}; each must be there once. Use the checkpoint's own vocab.txt, or rename the first of the "
+                "two (the original used the last; to delete a line would move the ids after it)."
+            )
+        seen[written] = index
+        vocab[piece] = index
+
+    missing = [token for token in SPECIAL_TOKENS if token not in vocab]
+    if missing:
+        raise InputError(
+            f"The vocabulary {path} lacks {', '.join(missing)}; BERT needs {', '.join(SPECIAL_TOKENS)}, each on a line "
+            f"of its own. Found {len(lines)} lines, the first is {lines[0][:40]!r}. Use the checkpoint's own "
+            "vocab.txt, or put what is missing in the place of unused pieces."
+        )
+    return vocab
+
+
+def with_added(vocab: Mapping[str, int], tokens: Sequence[str]) -> dict[str, int]:
+    """A vocabulary and further pieces, whose ids follow its last one."""
+    first = max(vocab.values()) + 1
+    return {**vocab, **{token: first + number for number, token in enumerate(tokens)}}
+
+
+def with_lines(content: bytes, tokens: Sequence[str]) -> bytes:
+    """The content of a vocabulary's file and further pieces: what `load_vocab` reads as `with_added`."""
+    if not tokens:
+        return content
+    return content.rstrip(b" \t\r\n") + b"".join(f"\n{token}".encode() for token in tokens) + b"\n"
+
+
+def check_in_vocab(options: TokenizerOptions, vocab: Container[str], path: str) -> None:
+    """Checks that tokens that are never split are pieces of a vocabulary.
+
+    Raises:
+      InputError: one is not; names the vocabulary by `path`.
+    """
+    for token in options.never_split:
+        if token not in vocab:
+            raise InputError(
+                f"--never_split: {token!r:.60} is not in the vocabulary {path}; put it there in place of an [unusedN], "
+                "or at the end (convert_checkpoint.py --grow_vocab makes room for it in a model)."
+            )

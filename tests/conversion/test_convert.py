@@ -1,0 +1,93 @@
+"""Conversions to another model: its first layers, more positions, other rules of the tokenizer."""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.tiny_huggingface import P, write_folder
+
+from bert_tf2.checkpoints.safetensors import open_safetensors
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig
+from bert_tf2.conversion.convert import ConversionConfig, convert
+from bert_tf2.errors import InputError
+from bert_tf2.tokenization.wordpiece import FullTokenizer
+
+FORMATS = pytest.mark.parametrize("output_format", ["google", "huggingface"])
+POSITIONS = "bert/embeddings/position_embeddings"
+
+
+def run(source: Path, output: Path, **options: Any) -> Path:
+    convert(ConversionConfig(str(source), str(output), **options))
+    return output
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One model in both formats."""
+    folder = tmp_path_factory.mktemp("source")
+    there = write_folder(folder / "huggingface", "BertForPreTraining")
+    return {"huggingface": there, "google": run(there, folder / "google")}
+
+
+def arrays_in(folder: Path) -> dict[str, Any]:
+    reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+@FORMATS
+@pytest.mark.parametrize("from_format", ["google", "huggingface"])
+def test_more_positions(sources: dict[str, Path], from_format: str, output_format: str, tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    count = 2 * P + 3
+    given = {} if from_format == output_format else {"output_format": output_format}  # by default the model's own
+    out = run(sources[from_format], tmp_path / "out", max_position_embeddings=count, **given)
+    assert f"{count} positions, it had {P}; the new ones are copies of these, in turn." in caplog.text
+    assert BertConfig.from_json_file(out).max_position_embeddings == count
+    if output_format == "huggingface":
+        table = open_safetensors(out / "model.safetensors")["bert.embeddings.position_embeddings.weight"].read()
+        assert json.loads((out / "tokenizer_config.json").read_text())["model_max_length"] == count
+    else:
+        found, before = arrays_in(out), arrays_in(sources["google"])
+        table = found.pop(POSITIONS)
+        assert found.keys() == before.keys() - {POSITIONS}
+        assert all(found[name].tobytes() == before[name].tobytes() for name in found)
+    old = arrays_in(sources["google"])[POSITIONS]
+    assert table.tobytes() == np.concatenate([old, old, old[:3]]).tobytes()
+
+
+def test_as_many_or_fewer_positions(sources: dict[str, Path], tmp_path: Path) -> None:
+    for count in (P, P - 1):
+        with pytest.raises(InputError, match=rf"^--max_position_embeddings={count}, but .* has {P} positions; give"):
+            run(sources["google"], tmp_path / "x", max_position_embeddings=count)
+    assert not (tmp_path / "x").exists()
+
+
+@FORMATS
+def test_the_first_layers(sources: dict[str, Path], output_format: str, tmp_path: Path, capsys) -> None:
+    out = run(sources[output_format], tmp_path / "out", num_hidden_layers=1)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(r"bert.encoder.layer.1.\S+ and 15 more .*left out: above the first 1 layers", last)
+    assert BertConfig.from_json_file(out).num_hidden_layers == 1
+    found = arrays_in(out if output_format == "google" else run(out, tmp_path / "again"))
+    expected = {name: value for name, value in arrays_in(sources["google"]).items() if "layer_1/" not in name}
+    assert found.keys() == expected.keys()
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
+    with pytest.raises(InputError, match=r"^--num_hidden_layers=3, but .*config\.json has 2 layers"):
+        run(sources[output_format], tmp_path / "x", num_hidden_layers=3)
+
+
+@FORMATS
+def test_rules_of_the_tokenizer(sources: dict[str, Path], output_format: str, tmp_path: Path) -> None:
+    flags = TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[unused1],a,[MASK]")
+    out = run(sources["google"], tmp_path / "out", output_format=output_format, tokenizer=flags)
+    assert FullTokenizer.from_pretrained(out).basic_tokenizer.options == flags.over(PLAIN)
+    there = run(out, tmp_path / "there")  # the other format; what is not said stays
+    assert FullTokenizer.from_pretrained(there).basic_tokenizer.options == flags.over(PLAIN)
+    with pytest.raises(InputError, match=r"--never_split: '\[E1\]' is not in the vocabulary .*vocab\.txt"):
+        run(sources["google"], tmp_path / "x", tokenizer=TokenizerConfig(never_split="[E1]"))
