@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.io import files, json_files, run_files
 
 _ACTIVATIONS_THERE = {
@@ -121,7 +121,6 @@ _BERT_NORMALIZER = {
     "clean_text": "clean_text",
 }
 _NO_BERT_NORMALIZER = "no BertNormalizer"
-_TOKENS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,8 +165,7 @@ class TokenizerSettings:
         listed = told.get("additional_special_tokens")
         whole = list(dict.fromkeys([*added, *map(_name_of, listed if isinstance(listed, list) else [])]))
         if whole:
-            shown = ", ".join(map(str, whole[:_TOKENS_SHOWN])) + (" and more" if len(whole) > _TOKENS_SHOWN else "")
-            differences.append(f"{shown} stay whole in text")
+            differences.append(f"{some(map(str, whole))} stay whole in text")
         by_id = sorted(added.items(), key=lambda item: item[1])
         return cls(lower, (*differences, *steps), tuple(by_id))
 

@@ -18,7 +18,7 @@ from bert_tf2.checkpoints.google import hugging_face_folder as hugging_face_fold
 from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.io import atomic, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
@@ -312,13 +312,19 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
 
 def _check_exists(init_checkpoint: str) -> None:
     """Refuses what is nothing on this machine, a model's name on a hub for example."""
+    if glob.glob(f"{glob.escape(init_checkpoint)}*"):
+        return
     folder = os.path.dirname(init_checkpoint)
-    beside = glob.glob(f"{glob.escape(init_checkpoint)}*")
-    if not beside and not (folder and os.path.isdir(folder)):
+    if folder and os.path.isdir(folder):
+        prefixes = sorted(path.removesuffix(".index") for path in glob.glob(f"{glob.escape(folder)}/*.index"))
         raise InputError(
-            f"There is no {init_checkpoint}: the directory of a model on this machine, or a checkpoint in it "
-            "(DIRECTORY/bert_model.ckpt), was expected; models are not downloaded."
+            f"There is no {init_checkpoint}: {folder} has no directory and no checkpoint of that name"
+            f"{f', but {some(prefixes)}' if prefixes else ''}."
         )
+    raise InputError(
+        f"There is no {init_checkpoint}: the directory of a model on this machine, or a checkpoint in it "
+        "(DIRECTORY/bert_model.ckpt), was expected; models are not downloaded."
+    )
 
 
 # --- Case ------------------------------------------------------------------------------------------------------------

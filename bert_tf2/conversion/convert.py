@@ -3,6 +3,7 @@
 import dataclasses
 import fnmatch
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from bert_tf2.conversion import output as conversion_output
 from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
 from bert_tf2.errors import InputError, some
-from bert_tf2.tokenization.auto import check_vocab_size
+from bert_tf2.tokenization.auto import SENTENCEPIECE_FILE, check_vocab_size
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def convert(config: ConversionConfig) -> None:
     keeps_tokenizer = source.format == target and not (config.grow_vocab or config.vocab_file)
     tokenizer_folder = source.folder if keeps_tokenizer and config.do_lower_case is None else None
     output = conversion_output.Output(
-        target, folder_config, variables, vocab_file, do_lower_case, source.folder, more_pieces, tokenizer_folder
+        *(target, folder_config, variables, vocab_file, do_lower_case, source.folder, more_pieces, tokenizer_folder),
+        spm_model_file=_spm_model_file(config, source),
     )
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))
@@ -160,7 +162,10 @@ def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, l
     """The vocabulary's file, and the added tokens that go on from its last piece."""
     vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
     if vocab_file is None:
-        logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
+        if not _spm_model_file(config, source):
+            logger.warning(
+                "%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder
+            )
         return None, []
     more = _added_pieces(source, vocab_file)
     pieces = max(conversion_output.vocabulary(vocab_file).values()) + 1 + len(more)
@@ -171,6 +176,13 @@ def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, l
             "vocabulary; convert it without --grow_vocab first, then grow the vocab.txt that this writes."
         )
     return vocab_file, more
+
+
+def _spm_model_file(config: ConversionConfig, source: Source) -> str | None:
+    """The SentencePiece model of a model that has no WordPiece vocabulary."""
+    path = os.path.join(source.folder, SENTENCEPIECE_FILE)
+    is_used = not config.vocab_file and not pretrained.vocabulary_to_convert(source.folder)
+    return path if is_used and os.path.isfile(path) else None
 
 
 def _added_pieces(source: Source, vocab_file: str) -> list[str]:

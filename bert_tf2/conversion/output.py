@@ -1,6 +1,7 @@
 """A converted model as a folder, in Google's format or in Hugging Face's."""
 
 import dataclasses
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,10 @@ from bert_tf2.io import atomic, files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
+from bert_tf2.tokenization.auto import VocabularyFile
 from bert_tf2.tokenization.wordpiece import load_vocab, vocab_of_lines
+
+logger = logging.getLogger(__name__)
 
 Description = MultipleChoiceDescription | TaggingDescription | TaskDescription
 
@@ -41,6 +45,7 @@ class Output:
       source: what errors call the model that it was.
       more_pieces: added tokens, whose ids follow those of the vocabulary; they are written behind it.
       tokenizer_folder: a Hugging Face folder whose tokenizer's settings are kept as they are, for the same format.
+      spm_model_file: the SentencePiece model to copy, of a model without a WordPiece vocabulary.
     """
 
     format: str
@@ -51,6 +56,7 @@ class Output:
     source: str
     more_pieces: Sequence[str] = ()
     tokenizer_folder: str | None = None
+    spm_model_file: str | None = None
 
 
 def vocabulary(vocab_file: str) -> dict[str, int]:
@@ -109,6 +115,10 @@ def write(output_dir: str, output: Output) -> list[str]:
         if output.vocab_file:
             _copy_vocabulary(output.vocab_file, unfinished / pretrained.VOCAB_FILE)
             _append(unfinished / pretrained.VOCAB_FILE, output.more_pieces)
+        if output.spm_model_file:
+            if output.format == "huggingface":
+                logger.warning("transformers' BERT cannot read %s, which is copied as it is.", output.spm_model_file)
+            VocabularyFile(output.spm_model_file, is_sentencepiece=True).copy_into(os.fspath(unfinished))
         _check_reading(unfinished, output, description)
     return sorted(os.listdir(output_dir))
 

@@ -14,10 +14,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, training
-from bert_tf2.checkpoints import pretrained
+from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.input_pipeline import example_batches
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
@@ -75,6 +75,7 @@ class Finetuning:
       dispensable: names of variables that evaluation and prediction do without.
     """
 
+      head: see `model_source.load`.
     config: FinetuningConfig
     foundation: Pretrained
     model: Task
@@ -84,6 +85,7 @@ class Finetuning:
     dispensable: Collection[str] = ()
 
     @classmethod
+    head: str | None = None
     def create(
         cls,
         config: FinetuningConfig,
@@ -94,6 +96,7 @@ class Finetuning:
         dispensable: Collection[str] = (),
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed.
+        head: str | None = None,
 
         Args:
           config: the flags.
@@ -104,6 +107,7 @@ class Finetuning:
           dispensable: names of variables that evaluation and prediction do without.
 
         Raises:
+          head: see `model_source.load`.
           InputError: padding cannot be left out, though that is asked for.
         """
         precision = resolved(config.precision)
@@ -117,7 +121,7 @@ class Finetuning:
         with strategy.scope(), policy(precision):
             model = make_model(skip_padding)
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
-        return cls(config, foundation, model, strategy, precision, files, dispensable)
+        return cls(config, foundation, model, strategy, precision, files, dispensable, head)
 
     @property
     def is_chief(self) -> bool:
@@ -156,7 +160,7 @@ class Finetuning:
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
         elif config.init_checkpoint:
-            logger.info("%s", pretrained.load(self._variables, config.init_checkpoint))
+            logger.info("%s", model_source.load(self._variables, config.init_checkpoint, self.head))
         else:
             logger.warning("There is no --init_checkpoint: training from random weights (seed %d).", config.seed)
         logger.info(
@@ -287,12 +291,12 @@ class Finetuning:
         return checkpoints.step_of(prefix)
 
     def _load_whole(self, checkpoint: str) -> None:
-        report = pretrained.load(self._variables, checkpoint)
+        report = model_source.load(self._variables, checkpoint, self.head)
         lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
         if lacking:
             raise InputError(
-                f"{checkpoint} is no model of this task: it lacks {', '.join(lacking[:4])}"
-                f"{' and more' if len(lacking) > 4 else ''}, or has it in another shape; train it first (--do_train)."
+                f"{checkpoint} is not a model of this task: it lacks {some(lacking)}, or has it in another shape; "
+                "train it first (--do_train)."
             )
         logger.info("Using the weights of %s.", checkpoint)
         if not self.config.optimizer.ema_decay and any(name.endswith(_AVERAGE) for name in report.unused):
