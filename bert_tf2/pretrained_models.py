@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import model_source, pretrained
+from bert_tf2.checkpoints import huggingface, model_source, pretrained
 from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES, Source
 from bert_tf2.configs.tokenizer import PLAIN
@@ -22,7 +22,6 @@ from bert_tf2.io import file_system
 from bert_tf2.modeling.classifier import BertClassifier
 from bert_tf2.modeling.keras_model import BertBase
 from bert_tf2.modeling.lora import merged_variables
-from bert_tf2.modeling.tagger import BertTagger
 from bert_tf2.modeling.with_head import BertWithLabels
 from bert_tf2.tokenization.auto import check_vocab_size
 from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint, warn_of_case
@@ -34,7 +33,6 @@ Model = TypeVar("Model", bound=BertBase)
 TokenizerClass = TypeVar("TokenizerClass", bound=FullTokenizer)
 
 _FORMATS = ("google", "huggingface")
-_LABEL_HEAD = ("output_weights", "output_bias")
 
 
 def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Model:
@@ -43,12 +41,12 @@ def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Mode
     options = dict(options)
     count = options.pop("num_hidden_layers", None)
     source = model_source.open_source(path, num_hidden_layers=count)
-    has_labels = _is_of(source, kind)
-    model = kind(source.config, **(_with_labels(source, kind, options, has_labels)))
+    head = huggingface.head_of_one_name(kind.ARCHITECTURE)
+    has_head = "output_bias" in source.own_names and source.classifier in (None, head)
+    model = kind(source.config, **(_with_labels(source, kind, options, has_head)))
     variables = checkpoints.tf_variables(model.named_variables())
-    loaded = {name: variables[name] for name in variables if has_labels or name not in _LABEL_HEAD}
-    report = pretrained.load(loaded, path, num_hidden_layers=count)
-    fresh = [*report.missing, *report.mismatched, *(name for name in variables if name not in loaded)]
+    report = model_source.load(variables, path, head, count)
+    fresh = [name for name in variables if name in report.missing or name in report.mismatched]
     fresh = [name for name in fresh if kind.TRAINS_POOLER or not name.startswith("bert/pooler/")]
     if fresh:
         logger.warning("%s has no weights for %s, which start at random.", report.prefix, some(fresh))
@@ -57,25 +55,19 @@ def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Mode
     return model
 
 
-def _is_of(source: Source, kind: type[BertBase]) -> bool:
-    """Whether the source's `output_weights` are those of such a model; what its files do not say may be either."""
-    other = {BertClassifier: "tagger", BertTagger: "classifier"}.get(kind)
-    return _LABEL_HEAD[1] in source.own_names and (source.classifier is None or source.classifier != other)
-
-
-def _with_labels(source: Source, kind: type[BertBase], given: Mapping[str, Any], has_labels: bool) -> dict[str, Any]:
+def _with_labels(source: Source, kind: type[BertBase], given: Mapping[str, Any], has_head: bool) -> dict[str, Any]:
     """Arguments of a model, with the labels and the kind of problem that the source has where none were given."""
     options = dict(given)
     if not issubclass(kind, BertWithLabels):
         return options
     if "labels" not in options:
-        if not has_labels:
+        if not has_head:
             raise InputError(
                 f"{source.weights} has no head of a {kind.__name__}; give labels=, their names or how many they are."
             )
-        count = source.shapes[_LABEL_HEAD[1]][0]
+        count = source.shapes["output_bias"][0]
         options["labels"] = source.labels if len(source.labels) == count else count
-    if kind is BertClassifier and has_labels and "problem_type" not in options:
+    if kind is BertClassifier and has_head and "problem_type" not in options:
         count = options["labels"] if isinstance(options["labels"], int) else len(options["labels"])
         options["problem_type"] = source.problem_type or ("regression" if count == 1 else "single_label")
     return options

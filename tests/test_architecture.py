@@ -71,6 +71,7 @@ def test_exported_names() -> None:
         "BasicTokenizer",
         "BertClassifier",
         "BertConfig",
+        "BertForMultipleChoice",
         "BertForPreTraining",
         "BertForQuestionAnswering",
         "BertMaskedLM",

@@ -10,6 +10,7 @@ from helpers.repository import GOLDEN
 
 from bert_tf2 import (
     BertClassifier,
+    BertForMultipleChoice,
     BertForPreTraining,
     BertForQuestionAnswering,
     BertMaskedLM,
@@ -27,6 +28,7 @@ MODELS = {
     BertModel: {},
     BertClassifier: {"labels": LABELS},
     BertTagger: {"labels": LABELS},
+    BertForMultipleChoice: {},
     BertForQuestionAnswering: {},
     BertMaskedLM: {},
     BertForPreTraining: {},
@@ -46,6 +48,8 @@ def batch(tokenizer):
 def assert_same(model, other, batch) -> None:
     for name, variable in model.named_variables().items():
         np.testing.assert_array_equal(variable, other.named_variables()[name], name)
+    if isinstance(model, BertForMultipleChoice):  # the texts as two choices of one question
+        batch = {name: array[None] for name, array in batch.items()}
     found, expected = (one.predict(batch, verbose=0) for one in (other, model))
     if isinstance(model, BertModel):
         found, expected = found.pooled_output, expected.pooled_output
@@ -103,6 +107,26 @@ def test_a_head_of_another_task_is_not_taken(tmp_path: Path, caplog) -> None:
     classifier = BertClassifier.from_pretrained(tmp_path / "tagger", labels=3)
     assert "which start at random" in caplog.text
     assert np.abs(classifier.get_weights()[-2] - tagger.get_weights()[-2]).max() > 0
+
+
+@pytest.mark.parametrize("output_format", ["google", "huggingface"])
+def test_a_head_of_the_same_shape_is_another_tasks(output_format: str, tmp_path: Path, caplog) -> None:
+    """Regression and multiple choice both have one output."""
+    value = BertClassifier.from_pretrained(TINY, labels=1, problem_type="regression")
+    value.save_pretrained(tmp_path / "value", output_format)
+    choice = BertForMultipleChoice.from_pretrained(TINY)
+    choice.save_pretrained(tmp_path / "choice", output_format)
+    with caplog.at_level("INFO"):
+        other = BertForMultipleChoice.from_pretrained(tmp_path / "value")
+        assert "is that of a classifier, not of multiple choice: it is not loaded" in caplog.text
+        caplog.clear()
+        one = BertClassifier.from_pretrained(tmp_path / "choice", labels=1)
+        assert "is that of multiple choice, not of a classifier: it is not loaded" in caplog.text
+        assert "has no weights for output_weights, output_bias, which start at random" in caplog.text
+    for new, taken in ((other.choice, value.classifier), (one.classifier, choice.choice)):
+        assert np.abs(np.asarray(new.output_weights) - np.asarray(taken.output_weights)).max() > 0
+    with pytest.raises(InputError, match="has no head of a BertClassifier; give labels="):
+        BertClassifier.from_pretrained(tmp_path / "choice")
 
 
 def test_a_cased_tokenizer_stays_cased(tokenizer, tmp_path: Path) -> None:

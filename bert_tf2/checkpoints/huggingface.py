@@ -23,7 +23,7 @@ from bert_tf2.checkpoints.huggingface_config import (
 from bert_tf2.checkpoints.keras_h5 import open_h5
 from bert_tf2.checkpoints.torch_pickle import open_pytorch
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system, run_files
 
 CONFIG_FILE, WEIGHTS_FILE = run_files.HF_CONFIG, run_files.HF_WEIGHTS
@@ -100,6 +100,13 @@ ARCHITECTURES = {
     "BertForQuestionAnswering": frozenset({"span"}),
     "BertForMultipleChoice": frozenset({"multiple_choice"}),
 }
+
+
+def head_of_one_name(architecture: str | None) -> str | None:
+    """Which of `OF_ONE_NAME` a class of transformers has; None if it has none, or is not known."""
+    heads = ARCHITECTURES.get(architecture or "", frozenset())
+    return next((head for head in OF_ONE_NAME if head in heads), None)
+
 
 _TO_HUGGINGFACE = {**_ENCODER, **{name: place for head in HEADS.values() for name, place in head.items()}}
 _TO_GOOGLE = {place.name: Place(name, place.transposed) for name, place in _TO_HUGGINGFACE.items()}
@@ -258,8 +265,8 @@ class Folder:
         foreign = [name for name in self.unplaced if is_of_encoder(name)]
         if foreign:
             raise InputError(
-                f"{self.weights_file} holds {', '.join(foreign[:4])}{' and more' if len(foreign) > 4 else ''}, for "
-                "which BERT's encoder has no place: this is another kind of model."
+                f"{self.weights_file} holds {some(foreign)}, for which BERT's encoder has no place: this is another "
+                "kind of model."
             )
         if self.untied and any(name in HEADS["masked_lm"] for name in names):
             original = {_TIED_WEIGHTS: _WORD_EMBEDDINGS, _TIED_BIAS: _OUTPUT_BIAS}[self.untied[0]]
@@ -267,12 +274,6 @@ class Folder:
                 f"{self.untied[0]} in {self.weights_file} differs from {self.there[original]}; in BERT they are one "
                 "variable, so the masked-LM head of this model cannot be read; all else can."
             )
-
-    @property
-    def classifier(self) -> str:
-        """What `classifier` in this folder is, one of `OF_ONE_NAME`."""
-        heads = ARCHITECTURES.get(str(self.config.architecture), frozenset())
-        return next((head for head in OF_ONE_NAME if head in heads), "classifier")
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """Shapes by Google's names; by the folder's own names where there is no place for a variable."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions, unique, why_not_whole
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system, files, json_files, run_files
 
 _ACTIVATIONS_THERE = {
@@ -122,7 +122,6 @@ _BERT_NORMALIZER = {
     "clean_text": "clean_text",
 }
 _NO_BERT_NORMALIZER = "no BertNormalizer"
-_TOKENS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,8 +281,7 @@ def _other_matches(whole: Mapping[str, _AddedToken], never_split: Sequence[str],
         ),
     ):
         if tokens:
-            shown = ", ".join(tokens[:_TOKENS_SHOWN]) + (" and more" if len(tokens) > _TOKENS_SHOWN else "")
-            said.append(f"{shown} {what}")
+            said.append(f"{some(tokens)} {what}")
     return said
 
 

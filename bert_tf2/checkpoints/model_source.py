@@ -4,22 +4,26 @@ Shapes: `V` vocabulary, `H` hidden, `I` intermediate, `L` labels.
 """
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, huggingface, listing, pretrained, task_metadata
-from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
+from bert_tf2.checkpoints.huggingface_config import FolderConfig, TokenizerSettings
 from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
+
+logger = logging.getLogger(__name__)
 
 Format = Literal["google", "huggingface"]
 # Kinds of a classifier's problem: those of transformers -> ours.
@@ -28,7 +32,9 @@ PROBLEM_TYPES = {
     "multi_label_classification": "multi_label",
     "regression": "regression",
 }
-_HEADS_OF_TASKS = {TAGGING: "tagger", MULTIPLE_CHOICE: "multiple_choice"}
+_HEADS = {**dict.fromkeys(PROBLEM_TYPES.values(), "classifier"), TAGGING: "tagger", MULTIPLE_CHOICE: "multiple_choice"}
+_HEAD_NAMES = {"classifier": "a classifier", "tagger": "a tagger", "multiple_choice": "multiple choice"}
+_OF_HEAD = ("output_weights", "output_bias")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +120,7 @@ def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
         read=folder.get_tensor,
         left_out={**folder.ignored, **dict.fromkeys(folder.untied, "a masked-LM decoder that BERT does not have")},
         unplaced=tuple(name for name in folder.unplaced if name not in folder.untied),
-        classifier=folder.classifier,
+        classifier=head_of(path),
         labels=config.labels,
         problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
         tokenizer=folder.tokenizer,
@@ -140,7 +146,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         read=lambda name: _as_float32(checkpoints.read(reader, name, prefix), name, prefix),
         left_out=left_out,
         unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
-        classifier=None if kind is None else _HEADS_OF_TASKS.get(kind, "classifier"),
+        classifier=head_of(prefix),
         labels=read_labels(labels_file) if file_system.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
         tokenizer=TokenizerSettings.read(folder),
@@ -235,3 +241,46 @@ def expected_shapes(config: BertConfig) -> dict[str, tuple[int | None, ...]]:
     dense("cls/predictions/transform/dense")
     norm("cls/predictions/transform/LayerNorm")
     return shapes
+
+
+def load(
+    variables: Mapping[str, tf.Variable],
+    init_checkpoint: str,
+    head: str | None = None,
+    num_hidden_layers: int | None = None,
+) -> checkpoints.LoadReport:
+    """Initialises a model from a checkpoint, by name; see `pretrained.load`.
+
+    Args:
+      variables: the model's, by Google's names.
+      init_checkpoint: a Hugging Face directory, or anything `checkpoints.find` understands.
+      head: what `output_weights` is in the model, one of `huggingface.OF_ONE_NAME`. Where the checkpoint's files say
+        that there it is the head of another kind of task, it is not loaded, whatever its shape, and counts as missing.
+      num_hidden_layers: see `pretrained.load`.
+
+    Raises:
+      InputError: there are no such weights, or they do not match the model.
+    """
+    found = head_of(init_checkpoint) if head and _OF_HEAD[0] in variables else None
+    if found is None or head is None or found == head:
+        return pretrained.load(variables, init_checkpoint, num_hidden_layers=num_hidden_layers)
+    others = {name: variable for name, variable in variables.items() if name not in _OF_HEAD}
+    report = pretrained.load(others, init_checkpoint, num_hidden_layers=num_hidden_layers)
+    kinds = _HEAD_NAMES[found], _HEAD_NAMES[head]
+    logger.info("The head of %s is that of %s, not of %s: it is not loaded.", report.prefix, *kinds)
+    return dataclasses.replace(report, missing=(*report.missing, *(name for name in _OF_HEAD if name in variables)))
+
+
+def head_of(init_checkpoint: str) -> str | None:
+    """Which of `huggingface.OF_ONE_NAME` a checkpoint's `output_weights` are, by its `config.json` or `task.json`.
+
+    None where these do not say it.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    directory = pretrained.hugging_face_folder(init_checkpoint)
+    if directory is None:
+        return _HEADS.get(task_metadata.setting(pretrained.folder_of(init_checkpoint), "problem_type", str) or "")
+    config = FolderConfig.read(os.path.join(directory, huggingface.CONFIG_FILE))
+    return huggingface.head_of_one_name(config.architecture)

@@ -27,7 +27,7 @@ from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
@@ -389,10 +389,16 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
 
 def _check_exists(init_checkpoint: str) -> None:
     """Refuses what is nothing on this machine."""
+    if file_system.glob(f"{glob.escape(init_checkpoint)}*"):
+        return
     folder = os.path.dirname(init_checkpoint)
-    beside = file_system.glob(f"{glob.escape(init_checkpoint)}*")
-    if not beside and not (folder and file_system.isdir(folder)):
-        raise by_name.unknown(init_checkpoint)
+    if folder and file_system.isdir(folder):
+        prefixes = sorted(path.removesuffix(".index") for path in file_system.glob(f"{glob.escape(folder)}/*.index"))
+        raise InputError(
+            f"There is no {init_checkpoint}: {folder} has no directory and no checkpoint of that name"
+            f"{f', but {some(prefixes)}' if prefixes else ''}."
+        )
+    raise by_name.unknown(init_checkpoint)
 
 
 # --- Case ------------------------------------------------------------------------------------------------------------

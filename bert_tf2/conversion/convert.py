@@ -3,6 +3,7 @@
 import dataclasses
 import fnmatch
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from bert_tf2.conversion import output as conversion_output
 from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
 from bert_tf2.errors import InputError, some
-from bert_tf2.tokenization.auto import check_vocab_size
+from bert_tf2.io import file_system
+from bert_tf2.tokenization.auto import SENTENCEPIECE_FILE, check_vocab_size
 from bert_tf2.tokenization.vocab_file import check_in_vocab
 
 logger = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ def convert(config: ConversionConfig) -> None:
         tokenizer_folder=source.folder if keeps_tokenizer and is_as_before else None,
         options=_options(config, source, vocab_file, more_pieces),
         new_positions=config.max_position_embeddings,
+        spm_model_file=_spm_model_file(config, source),
     )
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))
@@ -194,7 +197,10 @@ def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, t
     """The vocabulary's file, and the added tokens that go on from its last piece."""
     vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
     if vocab_file is None:
-        logger.warning("%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder)
+        if not _spm_model_file(config, source):
+            logger.warning(
+                "%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder
+            )
         return None, ()
     vocab = conversion_output.vocabulary(vocab_file)
     more = tokenizer_options.added_tokens(source.tokenizer, vocab, vocab_file)
@@ -216,6 +222,13 @@ def _options(
     options = tokenizer_options.options_with(source.tokenizer, config.tokenizer, vocab, vocab_file or source.folder)
     check_in_vocab(options, vocab, vocab_file or source.folder)
     return options
+
+
+def _spm_model_file(config: ConversionConfig, source: Source) -> str | None:
+    """The SentencePiece model of a model that has no WordPiece vocabulary."""
+    path = os.path.join(source.folder, SENTENCEPIECE_FILE)
+    is_used = not config.vocab_file and not pretrained.vocabulary_to_convert(source.folder)
+    return path if is_used and file_system.isfile(path) else None
 
 
 def _grown(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ from bert_tf2.io import atomic, file_system, files, json_files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
-from bert_tf2.tokenization.auto import write_options
+from bert_tf2.tokenization.auto import VocabularyFile, write_options
 from bert_tf2.tokenization.vocab_file import load_vocab, vocab_of_lines, with_added, with_lines
+
+logger = logging.getLogger(__name__)
 
 Description = MultipleChoiceDescription | TaggingDescription | TaskDescription
 
@@ -45,6 +48,7 @@ class Output:
       tokenizer_folder: a Hugging Face folder whose tokenizer's settings are kept as they are, for the same format.
       options: how the tokenizer treats text besides.
       new_positions: the positions of the model where they have been changed, which those settings do not know.
+      spm_model_file: the SentencePiece model to copy, of a model without a WordPiece vocabulary.
     """
 
     format: str
@@ -57,6 +61,7 @@ class Output:
     tokenizer_folder: str | None = None
     options: TokenizerOptions = PLAIN
     new_positions: int | None = None
+    spm_model_file: str | None = None
 
     @property
     def vocab(self) -> dict[str, int] | None:
@@ -120,6 +125,10 @@ def write(output_dir: str, output: Output) -> list[str]:
         if output.vocab_file:
             content = with_lines(_content(output.vocab_file), output.more_pieces)
             (unfinished / pretrained.VOCAB_FILE).write_bytes(content)
+        if output.spm_model_file:
+            if output.format == "huggingface":
+                logger.warning("transformers' BERT cannot read %s, which is copied as it is.", output.spm_model_file)
+            VocabularyFile(output.spm_model_file, is_sentencepiece=True).copy_into(os.fspath(unfinished))
         _check_reading(unfinished, output, description)
     return sorted(file_system.listdir(output_dir))
 

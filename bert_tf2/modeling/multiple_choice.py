@@ -8,13 +8,17 @@ all pairs of the longest question.
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import encoder, heads
+from bert_tf2.errors import InputError
+from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling.keras_model import INPUT_IDS, INPUT_MASK, features
 from bert_tf2.modeling.task_model import Batch, Weighted
+from bert_tf2.modeling.with_head import BertWithHead
 
 LABELS = "label_ids"
 """In a batch: the right choice of each question, from 0; int32 `[B]`."""
@@ -25,8 +29,65 @@ CHOICE_LENGTHS = "choice_lengths"
 _NO_CHOICE = -1e9  # the score of what is no choice; softmax makes 0 of it
 
 
+@keras.saving.register_keras_serializable("bert_tf2")
+class BertForMultipleChoice(BertWithHead):
+    """A score for each choice of a question, from the first position of its pair: a Keras model.
+
+    Called on `keras_model.features` with a row for each choice, each `[B, C, S]`, it returns logits, float32 `[B, C]`:
+    compile it with a loss that has `from_logits=True`. A choice without tokens (its `input_mask` is 0) is none, and
+    gets -1e9.
+
+        tokenized = tokenizer(contexts, choices, max_length=128)  # C of each question, one after the other
+        inputs = {name: array.reshape(-1, C, array.shape[1]) for name, array in tokenized.items()}
+        model.fit(inputs, labels)  # the number of the right choice of each question
+
+    Args:
+      config: the encoder's sizes.
+      recompute: see `encoder.BertModel`.
+      **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+    """
+
+    ARCHITECTURE = "BertForMultipleChoice"
+
+    def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
+        super().__init__(config, recompute, **options)
+        self.choice = heads.ClassifierHead(config, 1, name="choice", dtype=self.dtype_policy)
+        self._complete()
+
+    def _heads(self) -> list[Any]:
+        return [self.choice]
+
+    def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """`keras_model.features [B, C, S] -> float32 [B, C]`; for `dropout_seed` see `encoder.BertModel.call`.
+
+        Raises:
+          InputError: the inputs have no axis of choices.
+        """
+        batch = features(inputs)
+        shape = batch[INPUT_IDS].shape
+        if shape.rank != 3:
+            raise InputError(f"The inputs are of shape {shape}; a row for each choice, [B, C, S], was expected.")
+        length = shape[2] or tf.shape(batch[INPUT_IDS])[2]
+        pairs = {name: tf.reshape(values, [-1, length]) for name, values in batch.items()}  # [B*C, S]
+        scores = self.scores(pairs, layers.seed_of_call(training, dropout_seed))
+        return _of_choices(scores, tf.reduce_any(tf.cast(batch[INPUT_MASK], tf.bool), axis=2))
+
+    def scores(self, pairs: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False) -> tf.Tensor:
+        """The score of each pair of `input_ids`, `input_mask` and `segment_ids`, int32 `[R, S]`: float32 `[R]`."""
+        outputs = self.bert(
+            pairs["input_ids"],
+            pairs["input_mask"],
+            pairs["segment_ids"],
+            training=dropout_seed is not None,
+            dropout_seed=dropout_seed,
+            output_positions=tf.zeros_like(pairs["input_ids"][:, :1]),
+            skip_padding=skip_padding,
+        )
+        return self.choice(outputs.pooled_output, dropout_seed)[:, 0]
+
+
 class MultipleChoiceModel:
-    """The encoder with a score for each choice on it: a `task_model.Task`.
+    """A model for multiple choice and its loss: a `task_model.Task`.
 
     Its loss is the mean over questions of the cross-entropy of the choices.
 
@@ -39,14 +100,14 @@ class MultipleChoiceModel:
     metric_names = ("accuracy",)
 
     def __init__(self, config: BertConfig, recompute: bool = False, skip_padding: bool = False) -> None:
-        self.bert = encoder.BertModel(config, recompute)
-        self.choice = heads.ClassifierHead(config, 1, name="choice")
+        self.network = BertForMultipleChoice(config, recompute)
+        self.bert, self.choice = self.network.bert, self.network.choice
         self._skip_padding = skip_padding
 
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
         """All variables, by Google's names; the head's are a classifier's with one output."""
-        return {**self.bert.named_variables(), **self.choice.named_variables()}
+        return self.network.named_variables()
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """The score of each choice, -1e9 for what is none: float32 `[B, C]`.
@@ -56,23 +117,11 @@ class MultipleChoiceModel:
             other, and `CHOICE_LENGTHS`.
           dropout_seed: int64 `[2]`; None switches dropout off.
         """
-        is_choice = batch[CHOICE_LENGTHS] > 0
-        scores = tf.reshape(self.scores(choices_apart(batch), dropout_seed), tf.shape(is_choice))
-        scores = tf.ensure_shape(scores, is_choice.shape)
-        return tf.where(is_choice, scores, tf.constant(_NO_CHOICE, scores.dtype))
+        return _of_choices(self.scores(choices_apart(batch), dropout_seed), batch[CHOICE_LENGTHS] > 0)
 
     def scores(self, pairs: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """The score of each pair of `input_ids`, `input_mask` and `segment_ids`, int32 `[R, S]`: float32 `[R]`."""
-        outputs = self.bert(
-            pairs["input_ids"],
-            pairs["input_mask"],
-            pairs["segment_ids"],
-            training=dropout_seed is not None,
-            dropout_seed=dropout_seed,
-            output_positions=tf.zeros_like(pairs["input_ids"][:, :1]),
-            skip_padding=self._skip_padding,
-        )
-        return self.choice(outputs.pooled_output, dropout_seed)[:, 0]
+        """See `BertForMultipleChoice.scores`."""
+        return self.network.scores(pairs, dropout_seed, self._skip_padding)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """How many questions count."""
@@ -86,6 +135,12 @@ class MultipleChoiceModel:
         loss = tf.reduce_sum(heads.cross_entropy(logits, labels) * weights) / loss_weights["questions"]
         right = tf.reduce_sum(heads.correct(logits, labels) * weights)
         return loss, {"accuracy": (right, tf.reduce_sum(weights))}
+
+
+def _of_choices(scores: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
+    """`scores float32 [B*C], is_choice bool [B, C] -> float32 [B, C]`."""
+    scores = tf.ensure_shape(tf.reshape(scores, tf.shape(is_choice)), is_choice.shape)
+    return tf.where(is_choice, scores, tf.constant(_NO_CHOICE, scores.dtype))
 
 
 def choices_apart(batch: Batch) -> Batch:

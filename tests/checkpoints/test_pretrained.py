@@ -167,6 +167,12 @@ def test_a_folder_from_before_model_type_has_the_exact_gelu(tmp_path):
 def test_what_is_nowhere_has_to_be_given(tmp_path):
     with pytest.raises(InputError, match=r"^Give --bert_config_file"):
         pretrained.find_bert_config(None)
+    for find in (pretrained.find_bert_config, pretrained.find_vocabulary):
+        with pytest.raises(InputError, match=rf"^There is no {tmp_path}/x: {tmp_path} has no directory and no checkpo"):
+            find(f"{tmp_path}/x")
+    (tmp_path / "x.ckpt.index").touch()
+    with pytest.raises(InputError, match=rf"of that name, but {tmp_path}/x\.ckpt\.$"):
+        pretrained.find_vocabulary(f"{tmp_path}/y.ckpt")
     with pytest.raises(InputError, match=rf"^{tmp_path} has no bert_config\.json; give --bert_config_file"):
         pretrained.find_bert_config(f"{tmp_path}/x.ckpt")
     with pytest.raises(InputError, match=r"^Give --vocab_file"):

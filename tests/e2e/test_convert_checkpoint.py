@@ -259,6 +259,22 @@ def test_vocabularies(tmp_path, caplog):
         run(source, tmp_path / "x", vocab_file=str(tmp_path / "vocab.txt"))
 
 
+def test_a_sentencepiece_model_goes_along(tmp_path, caplog):
+    source = write_folder(tmp_path / "in", "BertModel")
+    (source / "vocab.txt").unlink()
+    (source / "spm.model").write_bytes(b"pieces")
+    google = run(source, tmp_path / "google")
+    assert "vocabulary" not in caplog.text
+    back = run(google, tmp_path / "back")
+    assert f"transformers' BERT cannot read {google}/spm.model, which is copied as it is" in caplog.text
+    for folder in (google, back):
+        assert (folder / "spm.model").read_bytes() == b"pieces"
+        assert not (folder / "vocab.txt").exists()
+    (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+    given = run(source, tmp_path / "given", vocab_file=str(tmp_path / "vocab.txt"))
+    assert not (given / "spm.model").exists()
+
+
 @pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "BertForTokenClassification"])
 @pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85"])
 def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import tiny_classification
 from helpers.rounding import assert_close, forward
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
@@ -114,6 +115,25 @@ def test_to_transformers_and_back(made: Path, trained: Path, tmp_path: Path) -> 
     for number, model in enumerate((there, back)):
         results = run(made, output_dir=str(tmp_path / f"out{number}"), init_checkpoint=str(model), **flags)
         assert results["eval_accuracy"] == run(made, output_dir=str(trained), **flags)["eval_accuracy"]
+
+
+def test_a_regression_does_not_start_from_a_score_of_choices(made: Path, trained: Path, tmp_path: Path, caplog) -> None:
+    """Both heads have one output and one name."""
+    convert(ConversionConfig(str(trained), str(tmp_path / "there")))
+    path = tmp_path / "values.csv"
+    path.write_text("text,label\n" + "".join(f"w{number % 9},{number}.5\n" for number in range(16)))
+    for source in (trained, tmp_path / "there"):
+        caplog.clear()
+        output_dir = tmp_path / f"from-{source.name}"
+        flags = {"problem_type": "regression", "init_checkpoint": str(source), "output_dir": str(output_dir)}
+        with caplog.at_level("INFO"):
+            tiny_classification.run(made, **flags, train_file=str(path), do_train=True, num_train_epochs=0.0)
+        assert "is that of multiple choice, not of a classifier: it is not loaded" in caplog.text
+        readers = [tf.train.load_checkpoint(checkpoints.latest(one)) for one in (output_dir, trained)]
+        new, old = (reader.get_tensor("output_weights") for reader in readers)
+        assert np.abs(new - old).max() > 1e-3
+        for name in ("bert/pooler/dense/kernel", "bert/embeddings/word_embeddings"):
+            np.testing.assert_array_equal(*(reader.get_tensor(name) for reader in readers))
 
 
 def test_dry_run_and_errors(made: Path, trained: Path, tmp_path: Path) -> None:

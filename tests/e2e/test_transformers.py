@@ -21,6 +21,7 @@ from bert_tf2.configs.model import BertConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.modeling.encoder import BertModel
 from bert_tf2.modeling.heads import MaskedLMHead, NextSentenceHead
+from bert_tf2.modeling.multiple_choice import BertForMultipleChoice
 from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 pytestmark = [
@@ -36,7 +37,8 @@ CASES = [(name, activation) for name in MODELS for activation in ("gelu", "gelu_
 
 def run(folder, jobs):
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    command = [sys.executable, REPOSITORY / "tests/helpers/transformers_process.py", folder / "jobs.json"]
+    # -P: modules beside the program (`kernels`) would stand in for packages of these names that transformers asks for.
+    command = [sys.executable, "-P", REPOSITORY / "tests/helpers/transformers_process.py", folder / "jobs.json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -152,6 +154,8 @@ def test_every_model_both_ways(made, architecture, activation):
             assert_near(ours.scores(pooled, ""), expected["logits"])
         if architecture == "BertForMultipleChoice":
             assert_near(ours.scores(pooled, "")[:, 0], expected["logits"][0])
+            inputs = [part[None] for part in batch]  # all rows are choices of one question
+            assert_near(BertForMultipleChoice.from_pretrained(folder / kind)(inputs), expected["logits"])
         if architecture == "BertForTokenClassification":
             assert_near(ours.scores(tokens, ""), expected["logits"], mask)
         if architecture == "BertForQuestionAnswering":

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import tiny_choices, tiny_tagging
 from helpers import tiny_classification as tiny
-from helpers import tiny_tagging
 from helpers.rounding import assert_close, forward
 from helpers.run_directory import unlisted
+from scipy import special
 
 from bert_tf2.errors import InputError
 from bert_tf2.export import onnx, runner
 from bert_tf2.export.config import ExportConfig
 from bert_tf2.io import run_files
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 pytestmark = pytest.mark.numeric
 
@@ -87,6 +89,34 @@ def test_a_tagger(tmp_path: Path):
     assert (export(tmp_path, "onnx") / "model.onnx").exists()
     with pytest.raises(InputError, match="measured for classifiers only"):
         export(tmp_path, "other", quantize="int8", dev_file=train)
+
+
+def test_multiple_choice(tmp_path: Path):
+    """The scores of the pairs; their softmax is what run_multiple_choice.py says."""
+    tiny_choices.write_model_files(tmp_path)
+    asked = tiny_choices.questions(12, seed=2)
+    files = {
+        name: tiny_choices.write_json_lines(tmp_path / f"{name}.jsonl", questions)
+        for name, questions in (("train_file", tiny_choices.questions(80, seed=1)), ("predict_file", asked))
+    }
+    tiny_choices.run(tmp_path, **files, do_train=True, do_predict=True, num_train_epochs=2.0)
+    exported = export(tmp_path, "onnx")
+    assert {path.name for path in exported.iterdir()} == {"model.onnx", "settings.json", "vocab.txt"}
+    assert unlisted(exported, run_files.ONNX_EXPORT) == []
+    assert json.loads((exported / "settings.json").read_text())["problem_type"] == "multiple_choice"
+    session = onnxruntime.InferenceSession(str(exported / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert [(value.name, value.shape) for value in session.get_outputs()] == [("score", ["batch"])]
+    tokenizer = FullTokenizer(tmp_path / "vocab.txt")
+    lines = (tmp_path / "model/predictions.jsonl").read_text().splitlines()
+    for question, line in zip(asked, map(json.loads, lines), strict=True):
+        pairs = [f"{question['question']} {ending}" for ending in question["endings"]]
+        arrays = tokenizer([question["context"]] * len(pairs), pairs, max_length=16)
+        scores = session.run(None, dict(arrays))[0]
+        assert_close(special.softmax(scores), line["probabilities"], forward(1), scale=10)
+    small = export(tmp_path, "int8", quantize="int8")
+    assert (small / "model.int8.onnx").stat().st_size > 0
+    with pytest.raises(InputError, match="measured for classifiers only"):
+        export(tmp_path, "other", quantize="int8", dev_file=files["train_file"])
 
 
 def test_what_goes_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -4,10 +4,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from bert_tf2.configs.model import BertConfig
 from bert_tf2.tasks.classification import runner
 from bert_tf2.tasks.classification.config import ClassificationConfig
-from helpers.repository import TINY_CONFIG
+from helpers import tiny_model
 
 WORDS = [f"w{index}" for index in range(30)]
 SIGNS = {"good": "happy", "bad": "sad"}
@@ -16,11 +15,7 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *SIGNS.values()]
 
 def write_model_files(folder: Path, **changes: Any) -> dict[str, str]:
     """A vocabulary and a config; the flags that name them."""
-    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config = {**TINY_CONFIG, "num_hidden_layers": 1, "initializer_range": 0.2, **no_dropout}
-    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-    (folder / "bert_config.json").write_text(BertConfig(**{**config, **changes}).to_json_string())
-    return {"vocab_file": str(folder / "vocab.txt"), "bert_config_file": str(folder / "bert_config.json")}
+    return tiny_model.write_model_files(folder, PIECES, **changes)
 
 
 def rows(count: int, seed: int, good: float = 0.5) -> list[tuple[str, str]]:
@@ -42,18 +37,7 @@ def write_csv(path: Path, made: list[tuple[str, str]]) -> str:
 
 def config(folder: Path, **flags: Any) -> ClassificationConfig:
     """A training that learns the rows in a few seconds; `folder` has what `write_model_files` and `write_csv` wrote."""
-    given = {
-        "output_dir": str(folder / "model"),
-        "vocab_file": str(folder / "vocab.txt"),
-        "bert_config_file": str(folder / "bert_config.json"),
-        "max_seq_length": 16,
-        "learning_rate": 5e-3,
-        "train_batch_size": 16,
-        "eval_batch_size": 16,
-        "predict_batch_size": 16,
-        **flags,
-    }
-    return ClassificationConfig(**given)
+    return ClassificationConfig(**tiny_model.training_flags(folder, **flags))
 
 
 def run(folder: Path, **flags: Any) -> dict[str, float] | None:

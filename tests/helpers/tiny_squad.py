@@ -5,13 +5,13 @@ A context is some words of which two are a name, the answer. On 2.0 some context
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf2.configs.model import BertConfig
 from bert_tf2.tasks.squad import runner
 from bert_tf2.tasks.squad.config import SquadConfig
-from helpers.repository import TINY_CONFIG
+from helpers import tiny_model
 
 WORDS = [f"w{index}" for index in range(20)]
 FIRST_NAMES, LAST_NAMES = ["ada", "bob"], ["stone", "hill"]
@@ -20,13 +20,9 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *FIRST_NAMES, *L
 SIZES = {"max_seq_length": 24, "doc_stride": 8, "max_query_length": 4}
 
 
-def write_model_files(folder: Path, pieces: list[str] = PIECES, **changes: Any) -> dict[str, str]:
+def write_model_files(folder: Path, pieces: Sequence[str] = PIECES, **changes: Any) -> dict[str, str]:
     """A vocabulary and a config; the flags that name them."""
-    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config = {**TINY_CONFIG, "num_hidden_layers": 1, "initializer_range": 0.2, **no_dropout}
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-    (folder / "bert_config.json").write_text(BertConfig(**{**config, **changes}).to_json_string())
-    return {"vocab_file": str(folder / "vocab.txt"), "bert_config_file": str(folder / "bert_config.json")}
+    return tiny_model.write_model_files(folder, pieces, **changes)
 
 
 def squad(articles: int, seed: int, version_2: bool = False, longest: int = 30) -> dict[str, Any]:
@@ -60,17 +56,8 @@ def write_json(path: Path, content: Any) -> str:
 
 def config(folder: Path, **flags: Any) -> SquadConfig:
     """A training that learns the questions in a few seconds; `folder` has what `write_model_files` wrote."""
-    given = {
-        "output_dir": str(folder / "model"),
-        "vocab_file": str(folder / "vocab.txt"),
-        "bert_config_file": str(folder / "bert_config.json"),
-        **SIZES,
-        "learning_rate": 1e-2,
-        "train_batch_size": 16,
-        "num_train_epochs": 6.0,
-        **flags,
-    }
-    return SquadConfig(**given)
+    given = {**SIZES, "learning_rate": 1e-2, "num_train_epochs": 6.0, "eval_batch_size": 8, "predict_batch_size": 8}
+    return SquadConfig(**tiny_model.training_flags(folder, **{**given, **flags}))
 
 
 def run(folder: Path, **flags: Any) -> dict[str, float] | None:

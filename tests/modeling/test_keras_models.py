@@ -16,6 +16,7 @@ from bert_tf2.modeling import heads, layers
 from bert_tf2.modeling.classifier import BertClassifier, ClassificationModel
 from bert_tf2.modeling.encoder import BertModel, EncoderLayer
 from bert_tf2.modeling.keras_model import BertBase
+from bert_tf2.modeling.multiple_choice import BertForMultipleChoice
 from bert_tf2.modeling.pretraining import BertForPreTraining, BertMaskedLM
 from bert_tf2.modeling.question_answering import BertForQuestionAnswering, SpanHead
 from bert_tf2.modeling.tagger import BertTagger, TaggingModel
@@ -30,6 +31,8 @@ SEGMENTS = (MASK * (np.arange(LENGTH) > 3)).astype(np.int32)
 INPUTS = {"input_ids": IDS, "input_mask": MASK, "segment_ids": SEGMENTS}
 POSITIONS = np.sort(RANDOM.permuted(np.tile(np.arange(LENGTH), (ROWS, 1)), axis=1)[:, :MASKED]).astype(np.int32)
 MASKED_INPUTS = {**INPUTS, "masked_lm_positions": POSITIONS}
+# Two choices of each question; those of the second differ from question to question.
+CHOICES = {name: np.stack([array, array[::-1]], axis=1) for name, array in INPUTS.items()}
 
 
 def cross_entropy() -> keras.Loss:
@@ -40,6 +43,7 @@ def cross_entropy() -> keras.Loss:
 CASES = {
     "classifier": (lambda **options: BertClassifier(CONFIG, ["no", "yes"], **options), INPUTS, IDS[:, 0] % 2),
     "tagger": (lambda **options: BertTagger(CONFIG, 3, **options), INPUTS, IDS % 3),
+    "choices": (lambda **options: BertForMultipleChoice(CONFIG, **options), CHOICES, IDS[:, 0] % 2),
     "answers": (
         lambda **options: BertForQuestionAnswering(CONFIG, **options),
         INPUTS,
@@ -94,7 +98,7 @@ def test_tuples_and_datasets_are_as_good_as_dictionaries(make, inputs, labels) -
     model = compiled(make(), labels)
     arrays = tuple(inputs.values())
     assert_same(model(arrays), model(inputs))
-    others = {"input_ids": IDS, "attention_mask": MASK, "token_type_ids": SEGMENTS}
+    others = dict(zip(("input_ids", "attention_mask", "token_type_ids"), inputs.values(), strict=False))
     assert_same(model({**others, **dict(list(inputs.items())[3:])}), model(inputs))
     expected = model.evaluate(inputs, labels, batch_size=2, verbose=0)
     for given in (inputs, arrays):

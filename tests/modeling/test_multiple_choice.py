@@ -8,6 +8,7 @@ from helpers.repository import TINY_CONFIG
 from helpers.rounding import assert_close, forward
 
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import example_batches
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
@@ -85,3 +86,23 @@ def test_variables_are_those_of_a_classifier_with_one_output() -> None:
     named = make_model().named_variables
     assert tuple(named["output_weights"].shape) == (1, CONFIG.hidden_size)
     assert tuple(named["output_bias"].shape) == (1,)
+
+
+def test_the_keras_model_has_an_axis_of_choices() -> None:
+    model = make_model()
+    expected = one_by_one(model)
+    arrays = examples()
+    shape = (*LENGTHS.shape, LONGEST)
+    inputs = {name: np.zeros(shape, np.int32) for name in ("input_ids", "input_mask", "segment_ids")}
+    begin = 0
+    for (question, choice), length in np.ndenumerate(LENGTHS):
+        inputs["input_ids"][question, choice, :length] = arrays.tokens["input_ids"][begin : begin + length]
+        inputs["input_mask"][question, choice, :length] = 1
+        begin += length
+    inputs["segment_ids"] = inputs["input_ids"] % 2
+    is_choice = LENGTHS > 0
+    for logits in (model.network(inputs).numpy(), model.network.predict(inputs, batch_size=3, verbose=0)):
+        assert_close(logits[is_choice], expected[is_choice], DEPTH, float(np.nanmax(np.abs(expected))))
+        assert (logits[~is_choice] == -1e9).all()
+    with pytest.raises(InputError, match=r"of shape \(3, 8\); a row for each choice, \[B, C, S\], was expected"):
+        model.network(inputs["input_ids"][0])

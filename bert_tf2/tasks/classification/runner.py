@@ -80,6 +80,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
     """Labels texts, or gives them values; see `FinetuningTask`. Its model says logits, float32 [N, L]."""
 
     files = run_files.CLASSIFICATION
+    head = "classifier"
 
     description: TaskDescription
 

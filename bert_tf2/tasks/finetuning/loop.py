@@ -14,10 +14,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, training
-from bert_tf2.checkpoints import pretrained
+from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.input_pipeline import example_batches
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
@@ -75,6 +75,7 @@ class Finetuning:
       precision: resolved.
       files: what the task writes into `output_dir`, for `--overwrite_output_dir`.
       dispensable: names of variables that evaluation and prediction do without.
+      head: see `model_source.load`.
     """
 
     config: FinetuningConfig
@@ -84,6 +85,7 @@ class Finetuning:
     precision: PrecisionConfig
     files: run_files.Files
     dispensable: Collection[str] = ()
+    head: str | None = None
 
     @classmethod
     def create(
@@ -94,6 +96,7 @@ class Finetuning:
         strategy: tf.distribute.Strategy,
         files: run_files.Files = (),
         dispensable: Collection[str] = (),
+        head: str | None = None,
     ) -> "Finetuning":
         """With a fresh model, whose weights follow from the seed.
 
@@ -104,6 +107,7 @@ class Finetuning:
           strategy: where it runs.
           files: what the task writes into `output_dir`.
           dispensable: names of variables that evaluation and prediction do without.
+          head: see `model_source.load`.
 
         Raises:
           InputError: padding cannot be left out, though that is asked for; or LoRA is, and the model has no place for
@@ -123,7 +127,7 @@ class Finetuning:
         if lora is not None:
             _freeze_for_lora(model, dispensable)
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
-        return cls(config, foundation, model, strategy, precision, files, dispensable)
+        return cls(config, foundation, model, strategy, precision, files, dispensable, head)
 
     @property
     def is_chief(self) -> bool:
@@ -296,15 +300,15 @@ class Finetuning:
         return checkpoints.step_of(prefix)
 
     def _loaded(self, checkpoint: str) -> checkpoints.LoadReport:
-        return pretrained.load(self._variables, checkpoint, num_hidden_layers=self.config.num_hidden_layers)
+        return model_source.load(self._variables, checkpoint, self.head, self.config.num_hidden_layers)
 
     def _load_whole(self, checkpoint: str) -> None:
         report = self._loaded(checkpoint)
         lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
         if lacking:
             raise InputError(
-                f"{checkpoint} is no model of this task: it lacks {', '.join(lacking[:4])}"
-                f"{' and more' if len(lacking) > 4 else ''}, or has it in another shape; train it first (--do_train)."
+                f"{checkpoint} is not a model of this task: it lacks {some(lacking)}, or has it in another shape; "
+                "train it first (--do_train)."
             )
         logger.info("Using the weights of %s.", checkpoint)
         if not self.config.optimizer.ema_decay and any(name.endswith(_AVERAGE) for name in report.unused):

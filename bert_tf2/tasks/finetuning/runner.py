@@ -53,7 +53,9 @@ def _run(
     task = make_task(config, foundation)
     foundation.check_sequences(task.description.max_seq_length, segments=task.segments)
     task.tokenizer = foundation.tokenizer(task.description.do_lower_case)
-    finetuning = Finetuning.create(config, foundation, task.make_model, strategy, task.files, task.dispensable)
+    finetuning = Finetuning.create(
+        config, foundation, task.make_model, strategy, task.files, task.dispensable, task.head
+    )
     task.model = finetuning.model
     return _TaskRun(task, finetuning).run()
 

@@ -102,6 +102,8 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
     Attributes:
       files: what it writes into `output_dir`.
       dispensable: names of variables that evaluation and prediction do without.
+      head: what `output_weights` is in the model, if it is a `classifier`, `tagger` or `multiple_choice`; the head of
+        another of these is not taken from `--init_checkpoint`.
       prediction_file: the name of a file of predictions beside which outputs are kept while they are computed, if
         `gather` does that; see `OutputBatches.output_file`.
       segments: how many segments a sequence has.
@@ -114,6 +116,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
 
     files: ClassVar[run_files.Files]
     dispensable: ClassVar[Collection[str]] = ()
+    head: ClassVar[str | None] = None
     prediction_file: ClassVar[str | None] = None
 
     segments: int = 1

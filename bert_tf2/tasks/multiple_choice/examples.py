@@ -113,6 +113,8 @@ def _example(place: str, row: Mapping[str, Any], number: int, with_labels: bool)
     keys = next((keys for keys in _FORMS if keys[0] in row), None)
     if keys is None:
         raise InputError(f"{place} has {some(map(repr, row), 6) or 'nothing'}; {_EXPECTED}.")
+    if row[keys[0]] is None:
+        raise InputError(f"{place} has no {keys[0]}; {_EXPECTED}.")
     context, question = _text(place, row, keys[0]), _text(place, row, keys[1])
     choices = _choices(place, row)
     pairs = tuple(_pair(question, choice) for choice in choices)

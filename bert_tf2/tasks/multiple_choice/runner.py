@@ -47,6 +47,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
     """Chooses among endings; see `FinetuningTask`. Its model says logits, float32 [N, C]."""
 
     files = run_files.MULTIPLE_CHOICE
+    head = "multiple_choice"
     best_metric = "accuracy"
     segments = 2
 

@@ -64,6 +64,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
     """Tags words; see `FinetuningTask`."""
 
     files = run_files.TAGGING
+    head = "tagger"
     dispensable = POOLER_VARIABLES
     best_metric = "f1"
 

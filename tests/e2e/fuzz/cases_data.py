@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable
 
-from e2e.fuzz.fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, squad, with_values
+from e2e.fuzz.fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, choices, squad, with_values
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000
@@ -163,6 +163,64 @@ for name, content, says in (
     ("empty", "", "q.jsonl"),
 ):
     CASES[f"questions, lines: {name}"] = Case("squad_predict", says, {"q.jsonl": content}, {"predict_file": "q.jsonl"})
+
+# --- Questions with choices ------------------------------------------------------------------------------------------
+
+_GOOD = choices()
+_LABEL = "must be a number from 0 to 1 or a letter from A to B"
+for name, content, says in (
+    ("no JSON", "{\n", "choices.jsonl, line 1 is not JSON"),
+    ("cut", _GOOD + _GOOD[:20], "choices.jsonl, line 2 is not JSON"),
+    ("a list", "[1]\n", "line 1 holds a list"),
+    ("nested", DEEP + "\n", "nested too deeply"),
+    ("nested inside", '{"context": "a", "endings": ' + DEEP + "\n", "nested too deeply"),
+    ("a long number", f'{{"context": "a", "label": {LONG}}}\n', "digits"),
+    ("NaN", '{"context": "a", "label": NaN}\n', "NaN is not a number"),
+    ("empty", "", "choices.jsonl"),
+    ("no context", _GOOD + choices(context=...), "line 2 has 'question', 'endings', 'label'; expected context"),
+    ("a context that is a number", choices(context=1), "line 1: context"),
+    ("a context that is null", choices(context=None), "line 1 has no context"),
+    ("a question that is a list", choices(question=["w1"]), "line 1: question"),
+    ("half a character", choices(context="\ud800"), "not valid Unicode|half of a"),
+    ("no choices", choices(endings=...), "line 1 has 0 choices; there must be at least 2"),
+    ("one choice", _GOOD + choices(endings=["w4"]), "line 2 has 1 choices"),
+    ("choices that are text", choices(endings="w4 w5"), "line 1: endings"),
+    ("choices that are an object", choices(endings={"a": "w4"}), "line 1: endings"),
+    ("a choice that is a number", choices(endings=["w4", 5]), "the choice 5; each must be a text"),
+    ("a choice that is blank", choices(endings=["w4", "  "]), "the choice '  '; each must be a text"),
+    ("a choice that is a list", choices(endings=["w4", ["w5"]]), "each must be a text"),
+    ("no label", choices(label=...), _LABEL),
+    ("a label beyond", choices(label=2), f"has 2 as label of 2 choices; it {_LABEL}"),
+    ("a label below", choices(label=-1), f"has -1 as label of 2 choices; it {_LABEL}"),
+    ("a label of 30 digits", choices(label=10**30), _LABEL),
+    ("a label of digits as text", choices(label="9" * 30), _LABEL),
+    ("a label that is a fraction", choices(label=0.5), _LABEL),
+    ("a label that is true", choices(label=True), _LABEL),
+    ("a label that is a word", choices(label="w4"), _LABEL),
+    ("a letter beyond", choices(label="C"), _LABEL),
+    ("a label that is a list", choices(label=[0]), _LABEL),
+    ("GBK", json.dumps({"context": CHINESE * 9}, ensure_ascii=False).encode("gb18030"), "looks like GB18030"),
+):
+    CASES[f"choices: {name}"] = Case("choose", says, {"choices.jsonl": content})
+_RACE = {"article": "w1", "questions": ["w2"], "options": [["w3", "w4"]], "answers": ["A"]}
+for name, file, content, says in (
+    ("a table of texts", "t.csv", "text,label\nw1,0\n", "line 2 has 'text', 'label'; expected context and question"),
+    ("a ragged table", "t.csv", "context,ending0,ending1,label\nw1,w2,w3,0\nw1,w2,w3,0,1\n", "line 3"),
+    ("a header alone", "t.csv", "context,ending0,ending1,label\n", "nothing below it"),
+    ("an unknown ending", "t.docx", "PK", "unknown kind of file"),
+    ("a missing file", "no.csv", None, "No such file|there is no|no file"),
+    ("RACE, no JSON", "r.txt", "{", "r.txt is not JSON"),
+    ("RACE, a list", "r.txt", "[1]", "r.txt"),
+    ("RACE, nested", "r.txt", DEEP, "nested too deeply"),
+    ("RACE, fewer answers", "r.txt", json.dumps({**_RACE, "answers": []}), "1 questions, 1 options and 0 answers"),
+    ("RACE, questions of text", "r.txt", json.dumps({**_RACE, "questions": "w2"}), "r.txt: questions"),
+    ("RACE, options of text", "r.txt", json.dumps({**_RACE, "options": ["w3"]}), "r.txt: options"),
+    ("RACE, no article", "r.txt", json.dumps({**_RACE, "article": None}), "r.txt has no article"),
+    ("RACE, a directory without articles", "r", "", "r is a directory without .txt files"),
+):
+    files = {} if content is None else {f"{file}/a.json" if file == "r" else file: content}
+    CASES[f"choices: {name}"] = Case("choose", says, files, {"train_file": file})
+CASES["choices: longer than the model"] = Case("choose", "--max_seq_length=512", flags={"max_seq_length": 512})
 
 # --- Words and tags --------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ for command, name in (
     ("classify_predict", "predict_file"),
     *(("squad", name) for name in ("train_file", "output_dir", "init_checkpoint")),
     ("squad_predict", "predict_file"),
+    *(("choose", name) for name in ("train_file", "output_dir", "init_checkpoint")),
+    ("choose_predict", "predict_file"),
     *(("tag", name) for name in ("train_file", "output_dir")),
     *(("features", name) for name in ("input_file", "output_file", "init_checkpoint")),
     *(("convert", name) for name in ("init_checkpoint", "output_dir", "grow_vocab")),
@@ -29,7 +31,7 @@ CASES["create --output_file=' '"] = Case("create", "--output_file is empty", fla
 
 # --- Flags that are not there, or not what they should be ------------------------------------------------------------
 
-for command in ("create", "vocab", "pretrain", "classify", "squad", "tag", "features", "convert", "export"):
+for command in ("create", "vocab", "pretrain", "classify", "squad", "tag", "choose", "features", "convert", "export"):
     CASES[f"{command} --no_such_flag"] = Case(command, "no_such_flag.*--help", flags={"no_such_flag": 1})
 for command, name in (("create", "output_file"), ("vocab", "input_file"), ("features", "init_checkpoint")):
     CASES[f"{command} without {name}"] = Case(command, f"--{name} is missing; --help", flags={name: None})
@@ -54,6 +56,7 @@ for command, names in {
     "pretrain": ("max_seq_length", "max_predictions_per_seq", "num_train_steps", "train_batch_size", "seed"),
     "classify": ("max_seq_length", "train_batch_size", "seed", "save_checkpoints_steps", "iterations_per_loop"),
     "squad": ("max_seq_length", "doc_stride", "max_query_length", "n_best_size", "max_answer_length"),
+    "choose": ("max_seq_length", "train_batch_size", "seed"),
     "tag": ("max_seq_length", "keep_checkpoints", "gradient_accumulation_steps"),
     "features": ("max_seq_length", "batch_size"),
     "export": ("max_seq_length", "version"),
@@ -70,6 +73,7 @@ for command, name, value in (
     ("pretrain", "seed", 1 << 32),
     ("classify", "seed", -1),
     ("classify", "max_seq_length", 2),
+    ("choose", "max_seq_length", 4),
     ("classify", "train_batch_size", 0),
     ("squad", "doc_stride", 0),
     ("create", "dupe_factor", 0),

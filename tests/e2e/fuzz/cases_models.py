@@ -125,6 +125,21 @@ CASES |= {
     ),
     "squad: a classifier": Case("squad_predict", "classif|single_label", flags={"output_dir": "classifier"}),
     "tag: a classifier": Case("tag_predict", "classif|single_label", flags={"output_dir": "classifier"}),
+    "choose: a classifier": Case(
+        "choose_predict", "single_label, not for multiple", flags={"output_dir": "classifier"}
+    ),
+    "classify: multiple choice": Case("classify_predict", "multiple_choice", flags={"output_dir": "chooser"}),
+    "choose: a model without a head": Case("choose_predict", "task|model", flags={"output_dir": "pretrained"}),
+    "choose: a Hugging Face classifier": Case(
+        "choose_predict",
+        "is not a model of this task: it lacks output_weights",
+        flags={"output_dir": "none", "init_checkpoint": "hf", "max_seq_length": 16},
+    ),
+    "classify: a checkpoint that is not there": Case(
+        "classify",
+        r"There is no pretrained/none: pretrained has no directory and no checkpoint of that name, but \S*ckpt-1",
+        flags={**_START, "init_checkpoint": "pretrained/none", "vocab_file": None, "bert_config_file": None},
+    ),
     "classify: a tagger": Case("classify_predict", "tagging", flags={"output_dir": "tagger"}),
 }
 

@@ -80,6 +80,14 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
         {"train_file": "train.conll", "do_train": True, "num_train_epochs": 0.5, **_MODEL, **_TRAINING, **_LENGTH},
     ),
     "tag_predict": ("run_ner", {"output_dir": "tagger", "predict_file": "train.conll", "do_predict": True}),
+    "choose": (
+        "run_multiple_choice",
+        {"train_file": "choices.jsonl", "do_train": True, "num_train_epochs": 0.5, **_MODEL, **_TRAINING, **_LENGTH},
+    ),
+    "choose_predict": (
+        "run_multiple_choice",
+        {"output_dir": "chooser", "predict_file": "choices.jsonl", "do_predict": True},
+    ),
     "features": (
         "extract_features",
         {
@@ -156,6 +164,7 @@ def make_world(directory: Path, server: Server) -> None:
         "train.csv": "text,label\n" + "".join(f"w{n} w3,{'good' if n % 2 else 'bad'}\n" for n in range(8)),
         "train.conll": "".join(f"w{n} O\nw2 B-x\nw3 I-x\n\n" for n in range(6)),
         "squad.json": json.dumps(squad()),
+        "choices.jsonl": "".join(choices(label=n % 2) for n in range(4)),
     }
     for name, text in write.items():
         (directory / name).write_text(text, encoding="utf-8")
@@ -165,12 +174,19 @@ def make_world(directory: Path, server: Server) -> None:
         ("classify", {"output_dir": "classifier"}),
         ("squad", {"output_dir": "answerer"}),
         ("tag", {"output_dir": "tagger"}),
+        ("choose", {"output_dir": "chooser"}),
         ("convert_classifier", {"output_dir": "hf"}),
     ):
         status, printed = server.call(directory, command, flags)
         assert status == 0, printed
     for events in directory.rglob("runs"):
         shutil.rmtree(events)
+
+
+def choices(**changes: Any) -> str:
+    """A line with a question and two choices; `...` removes a key."""
+    question = {"context": "w1 w2", "question": "w3", "endings": ["w4", "w5 w6"], "label": 0, **changes}
+    return json.dumps({key: value for key, value in question.items() if value is not ...}) + "\n"
 
 
 def squad() -> dict[str, Any]:

@@ -85,6 +85,7 @@ def test_own_data(tmp_path: Path) -> None:
         ({"endings": ["a", 3]}, "line 1 has the choice 3; each must be a text"),
         ({"endings": ["a", " "]}, "line 1 has the choice ' '; each must be a text"),
         ({"context": 3}, "line 1: context is a whole number"),
+        ({"context": None}, "line 1 has no context; expected context and question"),
         ({"question": "\ud800"}, "line 1: question is not valid Unicode"),
     ],
 )

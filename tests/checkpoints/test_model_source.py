@@ -1,0 +1,62 @@
+"""Heads of one name: a checkpoint's is loaded if it is of the same kind of task, not if it has the same shape."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.tiny_huggingface import arrays_of, write_folder
+
+from bert_tf2 import checkpoints
+from bert_tf2.checkpoints import model_source, pretrained
+from bert_tf2.modeling.encoder import BertModel
+
+HEADS = {
+    "BertForSequenceClassification": "classifier",
+    "BertForTokenClassification": "tagger",
+    "BertForMultipleChoice": "multiple_choice",
+}
+
+
+@pytest.mark.parametrize("head", [*HEADS.values(), None])
+@pytest.mark.parametrize("architecture", HEADS)
+def test_the_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: str, head: str | None) -> None:
+    arrays = arrays_of(architecture)
+    path = str(write_folder(tmp_path, architecture, arrays))
+    encoder = checkpoints.tf_variables(BertModel(pretrained.find_bert_config(path)).named_variables())
+    weights, bias = (tf.Variable(tf.zeros(arrays[f"classifier.{part}"].shape)) for part in ("weight", "bias"))
+    assert model_source.head_of(path) == HEADS[architecture]
+    with caplog.at_level(logging.INFO):
+        report = model_source.load({**encoder, "output_weights": weights, "output_bias": bias}, path, head)
+    is_same = head in (HEADS[architecture], None)
+    expected = arrays["classifier.weight"] if is_same else np.zeros_like(arrays["classifier.weight"])
+    np.testing.assert_array_equal(weights, expected)
+    assert {"output_weights", "output_bias"} <= set(report.loaded if is_same else report.missing)
+    assert ("it is not loaded" in caplog.text) == (not is_same)
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "head"),
+    [
+        ("single_label", "classifier"),
+        ("regression", "classifier"),
+        ("tagging", "tagger"),
+        ("multiple_choice", "multiple_choice"),
+        ("of one's own", None),
+        (None, None),
+    ],
+)
+def test_the_head_by_task_json(tmp_path, problem_type: str | None, head: str | None) -> None:
+    (tmp_path / "task.json").write_text(json.dumps({"problem_type": problem_type}))
+    assert model_source.head_of(str(tmp_path)) == head
+    assert model_source.head_of(str(tmp_path / "model.ckpt-3")) == head
+
+
+def test_classes_that_are_not_known_say_nothing(tmp_path) -> None:
+    path = write_folder(tmp_path, "BertForSequenceClassification")
+    config = json.loads((path / "config.json").read_text())
+    for architectures in (["BertForRanking"], None):
+        (path / "config.json").write_text(json.dumps({**config, "architectures": architectures}))
+        assert model_source.head_of(str(path)) is None
+    assert model_source.head_of(str(tmp_path / "none")) is None
