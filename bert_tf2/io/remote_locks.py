@@ -1,7 +1,7 @@
-"""Locks in remote directories, where no file system keeps them: a file that says who has the lock, and that he lives.
+"""Locks in remote directories, where no file system keeps them: a file says which process has the lock and is alive.
 
-An object store cannot compare and write in one step, so this is a strong help, not a proof: of two processes that begin
-in the same half second both could go on; the first one then says so in its log.
+An object store cannot compare and write in one step, so this is a strong help, not a proof: two processes that begin in
+the same half second could both go on; the one that wrote first then says so in its log.
 """
 
 import json
