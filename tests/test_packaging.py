@@ -48,8 +48,14 @@ def test_versions_agree() -> None:
     major, minor = map(int, tensorflows[-1].split("."))
     allowed = f">={tensorflows[0]},<{major}.{minor + 1}"
     assert {f"tensorflow{allowed}", f"tensorflow-text{allowed}"} <= set(PROJECT["dependencies"])
-    oldest = (REPOSITORY / ".ci/oldest.txt").read_text(encoding="utf-8").split()
-    assert oldest == [f"{name}=={tensorflows[0]}.*" for name in ("tensorflow", "tensorflow-text")]
+    # Of the newest Python, the oldest TensorFlow is the second one.
+    oldest = (REPOSITORY / ".ci/oldest.txt").read_text(encoding="utf-8").splitlines()
+    conditions = [f'python_version {sign} "{pythons[-1]}"' for sign in ("<", ">=")]
+    assert oldest == [
+        f"{name}=={tensorflow}.*; {condition}"
+        for tensorflow, condition in zip(tensorflows, conditions, strict=False)
+        for name in ("tensorflow", "tensorflow-text")
+    ]
     table = (REPOSITORY / "docs/versions.md").read_text(encoding="utf-8")
     assert set(tensorflows) <= set(re.findall(r"^\| 3[.]\d+ \| (2[.]\d+)", table, re.MULTILINE))
 
