@@ -55,11 +55,15 @@ _OTHERS = {
     **_parts("cls/predictions/transform/LayerNorm", "transform/LayerNorm", "gamma", "beta"),
     "output_bias/bias": _MASKED_LM_BIAS,
 }
+_QUERY, _INTERMEDIATE = (
+    "bert/encoder/layer_0/attention/self/query/kernel",
+    "bert/encoder/layer_0/intermediate/dense/bias",
+)
 _NUMBERED = re.compile(r"(?<=/position_embedding)_\d+/")  # a layer without a name of its own, until 2020
 _LAYER_NAME = re.compile(r"(?:^|/)(?:transformer|encoder)/layer_(\d{1,9})/(.+)$")
 _SCORES = re.compile(r"(?:^|/)([^/]+)/logits/(kernel|bias)$")
 _SCORE_NAMES = {"kernel": "output_weights", "bias": "output_bias"}
-_POOLER_OF_HEAD = re.compile(r"(?:^|/)pooler_dense/")
+_POOLER_OF_HEAD, _POOLER_OF_ENCODER = re.compile(r"(?:^|/)pooler_dense/"), re.compile(r"(?:^|/)pooler_transform/")
 
 
 class _Variable(NamedTuple):
@@ -86,7 +90,7 @@ class Renamed:
         """
         self._reader, self._keys, self._transposed = reader, keys, transposed
         self._shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
-        query = self._shapes[keys.get("bert/encoder/layer_0/attention/self/query/kernel", next(iter(keys)))]
+        query = self._shapes.get(keys.get(_QUERY, ""), [])
         self.num_attention_heads: int | None = query[1] if len(query) == 3 else None
 
     def has_tensor(self, name: str) -> bool:
@@ -120,28 +124,35 @@ def sizes(reader: Any) -> dict[str, int] | None:
     """The sizes of a model by its open checkpoint, as `BertConfig` has them; None if its heads are not to be seen."""
     shapes = reader.get_variable_to_shape_map()
     heads = getattr(reader, "num_attention_heads", None)
-    if heads is None:
+    words, positions, types = (f"{_EMBEDDINGS}/{kind}_embeddings" for kind in ("word", "position", "token_type"))
+    if heads is None or not shapes.keys() >= {words, positions, types, _INTERMEDIATE}:
         return None
     layers = {match[1] for name in shapes if (match := re.match(r"bert/encoder/layer_(\d+)/", name))}
-    vocab_size, hidden_size = shapes[f"{_EMBEDDINGS}/word_embeddings"]
     return {
-        "vocab_size": vocab_size,
-        "hidden_size": hidden_size,
+        "vocab_size": shapes[words][0],
+        "hidden_size": shapes[words][1],
         "num_hidden_layers": len(layers),
         "num_attention_heads": heads,
-        "intermediate_size": shapes["bert/encoder/layer_0/intermediate/dense/bias"][0],
-        "max_position_embeddings": shapes[f"{_EMBEDDINGS}/position_embeddings"][0],
-        "type_vocab_size": shapes[f"{_EMBEDDINGS}/token_type_embeddings"][0],
+        "intermediate_size": shapes[_INTERMEDIATE][0],
+        "max_position_embeddings": shapes[positions][0],
+        "type_vocab_size": shapes[types][0],
     }
 
 
 def understood(reader: Any) -> Any:
-    """An open checkpoint under Google's names, whatever names it has: those of Google stay as they are."""
+    """An open checkpoint under Google's names, whatever names it has: those of Google stay as they are.
+
+    Raises:
+      ValueError: it has two encoders, or its graph of objects is damaged.
+    """
     shapes: Mapping[str, list[int]] = reader.get_variable_to_shape_map()
     if _GRAPH in shapes:
         return _of_objects(reader, shapes)
     if any(map(_MODULE.match, shapes)):
-        return Renamed(reader, {_MODULE.sub("", name): name for name in shapes})
+        keys: dict[str, str] = {}
+        for name in shapes:
+            _add(keys, _MODULE.sub("", name), name)
+        return Renamed(reader, keys)
     return reader
 
 
@@ -153,7 +164,7 @@ def _of_objects(reader: Any, shapes: Mapping[str, list[int]]) -> Any:
         return reader  # of another model, which errors are about to say by its own names
     # Not by the word embeddings, which a masked-LM head has, too.
     encoder = places[f"{_EMBEDDINGS}/position_embeddings"].removesuffix(_VALUE).rsplit("/", 2)[0]
-    known = {key for key, variable in keys.items() if _google_name(variable)}  # a pooler not in use included
+    known = {*places.values(), *(key for key, variable in keys.items() if _POOLER_OF_ENCODER.search(variable.name))}
     others = {
         f"bert/{variable.name}" if key.startswith(f"{encoder}/") else key.removesuffix(_VALUE): key
         for key, variable in keys.items()
@@ -195,18 +206,29 @@ def _variables(graph: bytes) -> dict[str, _Variable]:
 
 
 def _is_of_model(key: str) -> bool:
-    return key.endswith(_VALUE) and _SLOT not in key and not key.startswith("optimizer/")
+    return key.endswith(_VALUE) and _SLOT not in key and "optimizer" not in key.split("/")
 
 
 def _places(variables: Mapping[str, _Variable]) -> dict[str, str]:
-    """The key of each of Google's names that there is."""
+    """The key of each of Google's names that there is; of several heads of a name, that of the first."""
     places: dict[str, str] = {}
+    uses_pooler = not any(_POOLER_OF_HEAD.search(variable.name) for variable in variables.values())
     has_masked_lm = any(_google_name(variable) == _MASKED_LM_BIAS for variable in variables.values())
     for key, variable in variables.items():
         name = _google_name(variable, has_masked_lm)
-        if name is not None and (name not in places or _POOLER_OF_HEAD.search(variable.name)):
-            places[name] = key
+        if name is None or (_POOLER_OF_ENCODER.search(variable.name) and not uses_pooler):
+            continue
+        if name.startswith("bert/") and not _POOLER_OF_HEAD.search(variable.name):
+            _add(places, name, key)
+        else:
+            places.setdefault(name, key)
     return places
+
+
+def _add(places: dict[str, str], name: str, key: str) -> None:
+    if name in places:
+        raise ValueError(f"{places[name]} and {key} are the same variable of BERT, so it holds several models")
+    places[name] = key
 
 
 def _google_name(variable: _Variable, has_masked_lm: bool = False) -> str | None:

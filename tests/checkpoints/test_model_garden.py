@@ -107,7 +107,8 @@ def test_a_fine_tuned_model(tmp_path, arrays, kind):
 def test_the_state_of_a_training_is_left_out(tmp_path, arrays):
     encoder = Garden(some(arrays, "bert/"), 2).encoder()
     slot = {"m": tf.Variable(np.zeros([12, 8], np.float32), name="Adam/word_embeddings/embeddings/m")}
-    prefix = save(tmp_path / "ckpt", encoder=encoder, optimizer={"_variables": slot, "iter": tf.Variable(7)})
+    optimizer = {"_variables": slot, "iter": tf.Variable(7)}
+    prefix = save(tmp_path / "ckpt", encoder=encoder, model={"optimizer": dict(optimizer)}, optimizer=optimizer)
     assert_holds(prefix, some(arrays, "bert/"))
     assert checkpoints.training_state(google.open_reader(prefix).get_variable_to_shape_map()) == {"save_counter"}
 
@@ -144,6 +145,21 @@ def test_another_model_is_refused_by_its_own_names(tmp_path):
     prefix = save(tmp_path / "ckpt", model={"dense": {"kernel": tf.Variable([[1.0]], name="dense/kernel")}})
     with pytest.raises(InputError, match=r"has no variable named bert/\.\.\.; it holds .*model/dense/kernel"):
         pretrained.load({"bert/embeddings/word_embeddings": tf.Variable([[1.0]])}, prefix)
+
+
+def test_two_encoders_are_refused(tmp_path, arrays):
+    prefix = save(tmp_path / "ckpt", one=Garden(arrays, 2).encoder(), other=Garden(arrays, 2).encoder())
+    with pytest.raises(InputError, match=r"are the same variable of BERT, so it holds several models"):
+        google.open_reader(prefix)
+
+
+def test_the_second_of_two_heads_is_reported(tmp_path, arrays):
+    garden = Garden(arrays, 2)
+    heads = {name: {"out_proj": garden.scores("", f"{name}/logits")} for name in ("first", "second")}
+    prefix = save(tmp_path / "ckpt", model={"network": garden.encoder(), **heads})
+    source = model_source.open_source(prefix)
+    assert len(source.unplaced) == 2
+    assert {name.split("/")[1] for name in source.unplaced} < {"first", "second"}
 
 
 def test_a_damaged_graph(tmp_path):

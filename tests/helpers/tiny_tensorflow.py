@@ -50,10 +50,8 @@ def write(path: Path, model: str, arrays: dict[str, np.ndarray], *, heads_apart:
             elif heads_apart and pytorch.endswith("attention.output.dense.weight"):
                 array = array.reshape(HEADS, size, -1)
             file[name] = array
-        if "cls.predictions.bias" in arrays:  # which keeps the embeddings once more
-            file[f"mlm___cls/{model}/bert/embeddings/word_embeddings/weight:0"] = arrays[
-                "bert.embeddings.word_embeddings.weight"
-            ]
+            if "cls.predictions.bias" in arrays and pytorch.startswith("bert.embeddings."):  # kept by the head, too
+                file[name.replace("bert/", "mlm___cls/", 1)] = array
         file.create_group("dropout_37")
 
 
