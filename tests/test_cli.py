@@ -212,6 +212,7 @@ CONFIGS = {
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 OF_ALL_SCRIPTS = {"config", "print_config", "help", "verbosity"}
 OF_OTHER_PROGRAMS = {
+    "local",  # --local-dir of Hugging Face's hf
     "logdir",  # TensorBoard's
     *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's
 }

@@ -114,7 +114,11 @@ for name, content, says in (
     ("no end in UTF-8", b"text,label\na,\xe2\x82", "is not UTF-8"),
 ):
     CASES[f"CSV: {name}"] = Case("classify", says, {"train.csv": content})
-CASES["table: unknown ending"] = Case("classify", "unknown kind of file", {"t.xlsx": "PK"}, {"train_file": "t.xlsx"})
+CASES["table: unknown ending"] = Case("classify", "unknown kind of file", {"t.docx": "PK"}, {"train_file": "t.docx"})
+CASES["table: no workbook"] = Case("classify", "Cannot read t.xlsx", {"t.xlsx": "PK"}, {"train_file": "t.xlsx"})
+CASES["spans: overlapping"] = Case(
+    "tag", "overlap", {"t.jsonl": '{"text": "a b", "label": [[0, 3, "x"], [2, 3, "y"]]}'}, {"train_file": "t.jsonl"}
+)
 CASES["labels: twice"] = Case("classify", "again", {"l.txt": "a\na\n"}, {"labels_file": "l.txt"})
 CASES["labels: others than the data's"] = Case(
     "classify", "unknown label", {"l.txt": "a\nb\n"}, {"labels_file": "l.txt"}, leaves=RUN_DIRECTORY

@@ -1,5 +1,6 @@
 """Training, evaluation and prediction with windows; tests/e2e/test_run_classifier.py has everything else."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import pytest
 from helpers import tiny_classification as tiny
 
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification import runner
+from bert_tf2.tasks.classification.features import Features
 from bert_tf2.tasks.classification.scores import row_losses
+from bert_tf2.tokenization.fast_wordpiece import Ragged
 
 pytestmark = pytest.mark.numeric
 
@@ -46,6 +50,16 @@ def test_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     losses = row_losses(np.log(probabilities), np.array([label == "good" for label in labels], int), "single_label")
     assert results["eval_loss"] == pytest.approx(losses.mean(), abs=1e-4)
     assert tiny.run(tmp_path, dev_file=dev, do_eval=True) == pytest.approx(results)  # as the training remembers it
+
+
+def test_windows_of_a_text_weigh_as_one() -> None:
+    splits, ids = np.array([0, 3, 6, 9]), np.full(9, 5, np.int32)
+    features = Features(Ragged(ids, splits), np.full(3, 3), np.array([1, 1, 0]), 16, 0, 9, np.array([0, 2, 3]))
+    arrays = runner._Rows(None, features.labels, features, None).arrays  # type: ignore[arg-type]
+    assert np.asarray(arrays.columns["example_weights"]).tolist() == [0.5, 0.5, 1]
+    features = dataclasses.replace(features, window_splits=None)
+    arrays = runner._Rows(None, features.labels, features, None).arrays  # type: ignore[arg-type]
+    assert list(arrays.columns) == ["label_ids"]
 
 
 def test_flags_of_windows_need_windows(tmp_path: Path) -> None:

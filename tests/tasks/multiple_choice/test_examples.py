@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.multiple_choice.examples import Example, read
@@ -26,6 +28,12 @@ def test_swag(tmp_path: Path) -> None:
     pairs = ("He sits.", "He stands.", "He runs.", "He sleeps, deeply.")
     choices = tuple(pair.removeprefix("He ") for pair in pairs)
     assert read(path, with_labels=True) == [Example(0, "Students, lowering their eyes.", pairs, choices, 3)]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.Table.from_pylist([OWN]), tmp_path / "a.parquet")
+    (expected,) = read(write(tmp_path / "a.jsonl", OWN), with_labels=True)
+    assert read(str(tmp_path / "a.parquet"), with_labels=True) == [expected]
 
 
 def test_hellaswag(tmp_path: Path) -> None:
