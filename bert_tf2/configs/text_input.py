@@ -1,4 +1,4 @@
-"""How text is read that is in a column of a table, by all commands that read large text; no TensorFlow."""
+"""How text in a column of a table is read, for all commands that read large text; no TensorFlow."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ class TextInput:
     )
     delimiter: str | None = setting(
         None,
-        help="What stands between the columns of .csv files: a character, or tab; if omitted, told by the file.",
+        help="What stands between the columns of .csv files: a character, or tab; if omitted, recognized.",
         group=FILES,
     )
     encoding: str | None = setting(
         None,
-        help="Encoding of tables: utf-8, utf-16, cp1252, gb18030 or another that Python knows; if omitted, told by the "
-        "file. Plain text is UTF-8.",
+        help="Encoding of tables: utf-8, utf-16, cp1252, gb18030 or another that Python knows; if omitted, it is "
+        "recognized. Plain text is UTF-8.",
         group=FILES,
     )
 

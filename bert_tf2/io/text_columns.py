@@ -1,4 +1,4 @@
-"""Texts in a column of a table, told by the ending of its name: CSV, TSV, JSON Lines, JSON and Parquet; no TensorFlow.
+"""Texts in a column of a table: CSV, TSV, JSON Lines, JSON and Parquet, recognized by the file's name; no TensorFlow.
 
 A table is read in parts, each from a byte up to another one, so that many processes can work on one of any size. Of a
 Parquet file the bytes are those of its row groups, one after the other.
@@ -56,12 +56,12 @@ class TextColumn:
 
     @property
     def is_utf8(self) -> bool:
-        """Whether it is UTF-8; what nobody knows is taken for it."""
+        """Whether it is UTF-8; an encoding that is not known is taken for it."""
         return self.form.encoding is None or codecs.lookup(self.form.encoding).name in ("utf-8", "utf-8-sig")
 
 
 def kind_of(path: str) -> str | None:
-    """What a table is by the ending of its name; None: no table."""
+    """The kind of a table, by the ending of its name; None: it is not a table."""
     name = os.path.basename(path).lower()
     for packed in _PACKED:
         name = name.removesuffix(packed)
@@ -81,7 +81,8 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
     """
     kind = kind_of(path)
     if kind == "parquet":
-        _find_in_parquet(path, name)
+        with _open_parquet(path) as file:
+            _index(path, name, list(file.schema_arrow.names))
         return TextColumn(name, kind)
     has_header = not _is_number(name)
     is_csv = kind == "csv"
@@ -146,9 +147,9 @@ def read(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[
       InputError: the file cannot be read, or a row is not as it should be; the message names the row.
     """
     try:
-        yield from _blocks(path, start, end, column, 1)
+        yield from _blocks(path, start, end, column, 1 if start == 0 else 2)
     except InputError:
-        if start and column.kind != "parquet":  # say again which line it is, as the whole file has them
+        if start and column.kind != "parquet":  # raise it again, with the number that the line has in the whole file
             for _ in _blocks(path, start, end, column, 1 + _lines_before(path, start)):
                 pass
         raise
@@ -312,13 +313,6 @@ def _open_parquet(path: str) -> Any:
 
 def _unreadable(path: str, error: Exception) -> InputError:
     return InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.")
-
-
-def _find_in_parquet(path: str, name: str) -> None:
-    with _open_parquet(path) as file:
-        names = list(file.schema_arrow.names)
-    if names.count(name) != 1:
-        _index(path, name, names)
 
 
 def _row_groups(path: str, name: str) -> list[tuple[int, int, int]]:

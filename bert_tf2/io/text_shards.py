@@ -1,6 +1,6 @@
 """Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input.
 
-Text is plain, a sentence a line and a blank line between documents, or in a column of a table, a document a row.
+Text is plain, a sentence a line and an empty line between documents, or in a column of a table, a document a row.
 """
 
 import dataclasses
@@ -127,7 +127,7 @@ def _behind_blank_line(path: str, position: int) -> int:
 def read_lines(group: Group, whole_rows: bool = False) -> Iterator[tuple[list[str], int]]:
     r"""The lines of a group, some hundred at a time, without their `\n`; and the bytes on disk that they take.
 
-    A row of a table is a document: its lines that are not blank, with a blank line before and after them.
+    A row of a table is a document: its lines that are not empty, with an empty line before and after them.
     The bytes are an estimate where a file is compressed or a table, never more than the file has.
 
     Args:

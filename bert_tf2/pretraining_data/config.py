@@ -89,8 +89,8 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
     )
     eval_fraction: float = setting(
         0.0,
-        help="Fraction of the documents (with line_by_line, of the lines) that goes into eval_output_file, without "
-        "copies, instead of output_file; which ones depends on random_seed and their text.",
+        help="Fraction of the documents (with line_by_line, of the lines) that is held out: their records go into "
+        "eval_output_file, one of each. Which documents depends on random_seed and their text.",
         group=TASK,
         at_least=0,
         below=1,

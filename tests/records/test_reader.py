@@ -107,3 +107,15 @@ def test_a_flipped_bit(tmp_path: Path, number: int) -> None:
     path.write_bytes(content)
     assert reader.count_records([path]) == 1300
     assert f"{path} is damaged or cut short at record {number:,};" in str(reader.locate_damage([path]))
+
+
+def test_features_that_only_some_files_have(tmp_path: Path) -> None:
+    """The files of one training have to be alike."""
+    schema = records.pretraining(8, 2, marks_words=True)
+    marked = schema.encode({feature.name: [0] * feature.size for feature in schema.features})
+    paths = [write(tmp_path / "a", [pretraining_record()]), write(tmp_path / "b", [marked]), write(tmp_path / "c", [])]
+    assert reader.has_feature(paths, "continues_word")
+    assert not reader.has_feature([paths[0], paths[2]], "continues_word")
+    reader.check_lengths(paths, records.pretraining(8, 2))
+    with pytest.raises(InputError, match=r"/a lacks continues_word\. Other files say which characters make a word"):
+        reader.check_lengths(paths, schema)
