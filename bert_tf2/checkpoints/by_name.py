@@ -32,7 +32,7 @@ def local(init_checkpoint: str) -> str:
         certain one.
 
     Raises:
-      InputError: the name is of a model that cannot be downloaded.
+      InputError: the name is of a model that cannot be downloaded, or is like that of a model.
       OSError: what is downloaded cannot be written.
     """
     return _downloaded(init_checkpoint) if is_name(init_checkpoint) else init_checkpoint
@@ -61,17 +61,26 @@ def _downloaded(name: str) -> str:
     known, revision = match["name"], match["revision"]
     if known in _SHORT_NAMES:
         known = f"{_OWNER}/{known}"
-    return hub.fetch(known, revision) if "/" in known else name
+    if "/" in known:
+        return hub.fetch(known, revision)
+    if _close(name):
+        raise unknown(name)
+    return name
 
 
 def unknown(init_checkpoint: str) -> InputError:
     """The error for what is neither on this machine nor the name of a model."""
-    from bert_tf2.checkpoints import google_archives
-
-    close = difflib.get_close_matches(init_checkpoint, (*_SHORT_NAMES, *google_archives.NAMES), 1)
-    hint = f"; did you mean {close[0]}?" if close else "."
+    close = _close(init_checkpoint)
+    hint = f"; did you mean {close}?" if close else "."
     return InputError(
         f"There is no {init_checkpoint}: the directory of a model on this machine, a checkpoint in it "
         "(DIRECTORY/bert_model.ckpt), or the name of a public model (uncased_L-12_H-768_A-12, bert-base-uncased, "
         f"OWNER/NAME of the Hugging Face Hub) was expected{hint}"
     )
+
+
+def _close(name: str) -> str | None:
+    """The name of a public model that is like another text; None if there is none."""
+    from bert_tf2.checkpoints import google_archives
+
+    return next(iter(difflib.get_close_matches(name, (*_SHORT_NAMES, *google_archives.NAMES), 1)), None)

@@ -56,9 +56,9 @@ def test_paths(fetched, tmp_path, path):
 def test_what_is_neither(fetched):
     assert by_name.local("my_model") == "my_model"  # there is no such thing, which is said where it is sought
     assert fetched == []
-    error = by_name.unknown("bert-base-uncasd")
-    assert isinstance(error, InputError)
-    assert str(error) == (
+    with pytest.raises(InputError) as caught:
+        by_name.local("bert-base-uncasd")
+    assert str(caught.value) == (
         "There is no bert-base-uncasd: the directory of a model on this machine, a checkpoint in it "
         "(DIRECTORY/bert_model.ckpt), or the name of a public model (uncased_L-12_H-768_A-12, bert-base-uncased, "
         "OWNER/NAME of the Hugging Face Hub) was expected; did you mean bert-base-uncased?"
