@@ -11,14 +11,15 @@ A question with a blank (`_`) has the choice in its place, as RACE's have it.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bert_tf2.errors import InputError, some
-from bert_tf2.io import file_system, files, json_files
-from bert_tf2.tasks.classification.tables import open_table
+from bert_tf2.io import file_kinds, file_system, files, json_files
+from bert_tf2.io.tables import find_form, open_table
 
 _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("context", "question"))
 _LISTS = ("endings", "choices", "options")
@@ -80,14 +81,11 @@ def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for one in found:
             yield os.fspath(one), json_files.read_object(one, _EXPECTED)
         return
-    if path.endswith(".txt"):
+    if file_kinds.kind_of(path) == "text":
         yield path, json_files.read_object(path, _EXPECTED)
         return
-    table = open_table(path, header=True)
-    for block in table.blocks:
-        for line, row in zip(block.lines, block.rows, strict=True):
-            named = row if table.width is None else dict(zip(table.names or (), row, strict=True))
-            yield f"{path}, {table.unit} {line}", named
+    columns = [*itertools.chain(*_FORMS), *_LABELS]
+    yield from open_table(path, header=True, form=find_form(path, columns, header=True)).named_rows()
 
 
 def _questions(place: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

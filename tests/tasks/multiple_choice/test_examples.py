@@ -36,6 +36,13 @@ def test_parquet(tmp_path: Path) -> None:
     assert read(str(tmp_path / "a.parquet"), with_labels=True) == [expected]
 
 
+def test_delimiter_and_encoding_are_recognized(tmp_path: Path) -> None:
+    text = "context;question;ending0;ending1;label\nIl a gelé, déjà.;Elle;chante;rit, fâchée;1\n"
+    (tmp_path / "a.csv").write_bytes(text.encode("cp1252"))
+    (example,) = read(str(tmp_path / "a.csv"), with_labels=True)
+    assert (example.context, example.choices, example.label) == ("Il a gelé, déjà.", ("chante", "rit, fâchée"), 1)
+
+
 def test_hellaswag(tmp_path: Path) -> None:
     rows = [
         {"ind": 24, "ctx_a": "A man is on a roof.", "ctx_b": "he", "ctx": "x", "label": "1", "endings": ["a", "b"]},
