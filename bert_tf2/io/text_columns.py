@@ -13,6 +13,7 @@ from typing import Any
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.io import delimited, file_kinds, file_system, files, json_rows, parquet_files, text_lines
 from bert_tf2.io.delimited import Form
+from bert_tf2.io.file_kinds import Kind
 
 UNPACKED = 3.5
 """How much larger compressed text is when it is unpacked, about; for planning only."""
@@ -50,7 +51,7 @@ class TextColumn:
         return self.form.encoding is None or codecs.lookup(self.form.encoding).name in ("utf-8", "utf-8-sig")
 
 
-def kind_of(path: str) -> str | None:
+def kind_of(path: str) -> Kind | None:
     """The kind of a table, by the ending of its name; None: it is not a table."""
     kind = file_kinds.kind_of(path)
     return kind if kind in _KINDS else None

@@ -180,10 +180,8 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     kinds = {kind_of(path) for path in paths}
     is_table = not paths or bool(kinds & _WITH_HEADER)
     check_has_effect(config, ("header",), is_table, "is for CSV, TSV and Excel files; others have no header; omit it")
-    check_has_effect(config, ("delimiter",), not paths or "csv" in kinds, "is for .csv files; omit it")
-    check_has_effect(
-        config, ("encoding",), not paths or bool(kinds - {"parquet", "xlsx"}), "is for text files; omit it"
-    )
+    if paths:
+        config.check_form(kinds, ("csv", "tsv", "json lines", "json", "text"), "is for text files; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     asked = tuple(name for name in _PATHS if getattr(config, name) is not None)

@@ -15,6 +15,7 @@ from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_kinds, json_files
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.squad import rows, words
 from bert_tf2.tasks.squad.rows import Row
 from bert_tf2.tasks.squad.words import Paragraph
@@ -135,6 +136,7 @@ def read(
     version_2_with_negative: bool = False,
     language: str = "en",
     options: TokenizerOptions = PLAIN,
+    given: Form | None = None,
 ) -> SquadData:
     """Reads a file for training or prediction: of the kind that its ending says, else SQuAD's JSON.
 
@@ -148,6 +150,7 @@ def read(
       version_2_with_negative: whether questions may have no answer; matters for training alone.
       language: "en", "zh", or "auto": what `words.detect_language` says about all contexts together.
       options: of the tokenizer, see `words.split`.
+      given: what flags say of the delimiter and the encoding of CSV and TSV; what is empty there is found.
 
     Raises:
       InputError: the file cannot be read, has not the form that it should have, or has no question that can be used.
@@ -161,7 +164,7 @@ def read(
     if kind == "json lines":
         found = rows.read_json_lines(where)
     elif kind in ("csv", "tsv", "parquet", "xlsx"):
-        found = rows.read_table(where)
+        found = rows.read_table(where, given)
     else:
         content = _load(where)
         if not isinstance(content, list):

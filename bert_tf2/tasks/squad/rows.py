@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.io import files, json_files, tables
+from bert_tf2.io.delimited import Form
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +48,17 @@ def read_json_lines(path: str) -> Iterator[Row]:
             yield Row(where, str(number), json_files.parse(line, where, FORM))
 
 
-def read_table(path: str) -> Iterator[Row]:
+def read_table(path: str, given: Form | None = None) -> Iterator[Row]:
     """The rows of a CSV, TSV, Parquet or Excel file below the header, called by their number.
+
+    Args:
+      path: the file.
+      given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
       InputError: the file cannot be read, has not the columns `question` and `context`, or a row does not fit.
     """
-    table = tables.open_table(path, header=True, form=tables.find_form(path, COLUMNS, header=True))
+    table = tables.open_table(path, header=True, form=tables.find_form(path, COLUMNS, True, given))
     names = table.names or []
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) < len(names):

@@ -11,6 +11,7 @@ from helpers.repository import CASES
 from pyarrow import parquet
 
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.squad.examples import Answer, Example, SquadData, read
 
 CONTEXT = "Jim Henson, a puppeteer, was born in Greenville. Jim moved."
@@ -143,6 +144,13 @@ def test_prediction_needs_no_answers(tmp_path: Path) -> None:
 def test_mistakes(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read(write(tmp_path / name, content), training=True)
+
+
+def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("question^context\nWer?^Jürgen\n".encode("utf-16"))
+    (example,) = read(path, training=False, given=Form("utf-16", "^")).examples
+    assert (example.question, example.paragraph.text) == ("Wer?", "Jürgen")
 
 
 def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
