@@ -23,3 +23,8 @@ def some(names: Iterable[str], most: int = 4) -> str:
     names = list(names)
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def counted(count: int, what: str) -> str:
+    """A number and what it counts, for a message: `1 row`, `2,000 rows`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -20,7 +20,7 @@ from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system
 
 logger = logging.getLogger(__name__)
@@ -183,11 +183,11 @@ def check_complete(source: Source, names: Collection[str]) -> None:
     surplus = [name for name in names if name not in expected]
     if missing:
         raise InputError(
-            f"{source.weights} lacks {missing[0]}{_more(missing)}: it is not a whole model, or not one of that config."
+            f"{source.weights} lacks {some(missing, 1)}: it is not a whole model, or not one of that config."
         )
     if surplus:
         raise InputError(
-            f"{source.weights} has {surplus[0]}{_more(surplus)}, for which its config has not enough layers; give the "
+            f"{source.weights} has {some(surplus, 1)}, for which its config has not enough layers; give the "
             "config that belongs to it."
         )
     for name in names:
@@ -200,10 +200,6 @@ def check_complete(source: Source, names: Collection[str]) -> None:
                 f"{name} in {source.weights} is {list(found)}, by its config it would be {shown}; give the config that "
                 "belongs to it."
             )
-
-
-def _more(names: list[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def expected_shapes(config: BertConfig) -> dict[str, tuple[int | None, ...]]:

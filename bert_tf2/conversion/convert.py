@@ -147,8 +147,7 @@ def _table(source: Source, target: str, destinations: Mapping[str, str], allowed
     for name, why in source.left_out.items():
         reasons.setdefault(why, []).append(name)
     for why, names in reasons.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        rows.append((f"{names[0]}{more}", "", f"left out: {why}"))
+        rows.append((some(names, 1), "", f"left out: {why}"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {there}" for name, shape, there in rows)
 

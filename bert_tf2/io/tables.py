@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn
 
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.io import delimited, file_kinds, json_rows, parquet_files, spreadsheets, text_lines
 from bert_tf2.io.delimited import Form
 
@@ -114,7 +114,7 @@ class Table:
             return int(column)
         there = "no header" if self.names is None else f"the columns {_listed(self.names)}"
         raise InputError(
-            f"{self.path} has no column {column!r} ({flag}); it has {there}, and {width} column{'s' * (width > 1)}, "
+            f"{self.path} has no column {column!r} ({flag}); it has {there}, and {counted(width, 'column')}, "
             f"which can be given by number from 0 to {width - 1}."
         )
 
@@ -290,8 +290,7 @@ def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[in
     }[kind]
     unit = "row" if kind == "xlsx" else "line"
     raise InputError(
-        f"{path}, {unit} {found[0]} has {found[1]} column{'s' * (found[1] != 1)}, but {unit} {first[0]} has "
-        f"{first[1]}; {advice}"
+        f"{path}, {unit} {found[0]} has {counted(found[1], 'column')}, but {unit} {first[0]} has {first[1]}; {advice}"
     )
 
 

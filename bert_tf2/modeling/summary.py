@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.errors import counted
 from bert_tf2.modeling.lora import is_lora
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
         ),
         (f"  token_type_embeddings [{config.type_vocab_size}, {hidden}]", count("bert/embeddings/token")),
         ("  LayerNorm", count("bert/embeddings/LayerNorm")),
-        (f"encoder, {layers} layer{'s' * (layers > 1)}", count("bert/encoder/")),
+        (f"encoder, {counted(layers, 'layer')}", count("bert/encoder/")),
         ("  one layer", count(f"{first}/")),
         ("    query, key, value", count(f"{first}/attention/self/")),
         ("    attention output, LayerNorm", count(f"{first}/attention/output/")),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.sparse_rows import SparseRows
@@ -211,7 +211,7 @@ def featurize(
     lengths, first_lengths, whole_lengths = map(np.concatenate, zip(*blocks, strict=True))
     empty = int((lengths == SPECIAL_IN_TEXT).sum())
     if empty:
-        logger.warning("%s: %s row%s without any token.", examples.path, f"{empty:,}", "s" * (empty > 1))
+        logger.warning("%s: %s without any token.", examples.path, counted(empty, "row"))
     features = Features(
         input_ids=Ragged(values.finish(), np.concatenate([[0], np.cumsum(lengths)])),
         first_lengths=first_lengths,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from bert_tf2.configs.choices import ProblemType
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io.delimited import read_tsv
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.tasks.classification.examples import Collected, Examples
@@ -273,7 +273,7 @@ def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
         if len(cells) < enough:
             if not layout.skip_short:
                 raise InputError(
-                    f"{path}, line {line} has {len(cells)} column{'s' * (len(cells) > 1)}, expected at least {enough}, "
+                    f"{path}, line {line} has {counted(len(cells), 'column')}, expected at least {enough}, "
                     f"with tabs between them; the line begins with {cells[0][:40]!r}."
                 )
             short.append(line)
@@ -281,8 +281,8 @@ def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
             yield line, [cells[index] for index in indexes]
     if short:
         logger.warning(
-            "%s: left out %d row%s with too few columns, the first in line %d.",
-            *(path, len(short), "s" * (len(short) > 1), short[0]),
+            "%s: left out %s with too few columns, the first in line %d.",
+            *(path, counted(len(short), "row"), short[0]),
         )
 
 

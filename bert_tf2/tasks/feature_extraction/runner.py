@@ -20,7 +20,7 @@ from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.configs.training import PrecisionConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
@@ -60,7 +60,7 @@ def run(config: FeatureConfig) -> int:
         names = outputs.names_of(config.output_format, config.of_tokens)
         output = opened.enter_context(UnfinishedOutput(config.output_file, names, extraction.settings()))
         lines = extraction.run(extraction.file(output), output)
-    logger.info("Wrote %s: the vectors of %s line%s.", config.output_file, f"{lines:,}", "s" * (lines != 1))
+    logger.info("Wrote %s: the vectors of %s.", config.output_file, counted(lines, "line"))
     return lines
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, files, json_files, run_files
 from bert_tf2.training.tensorboard import write_scalars
 
@@ -176,7 +176,7 @@ class EvaluationHook:
         if not self._patience or len(since) < self._patience:
             return None
         where = f"since step {best['step']} ({best[self._best.name]:.4g})" if best else "at all"
-        times = f"{self._patience} evaluation{'s' * (self._patience > 1)}"
+        times = counted(self._patience, "evaluation")
         return f"{self._best.name} has not become better {where}, --early_stopping_patience is {times}"
 
     def _write_history(self) -> None:

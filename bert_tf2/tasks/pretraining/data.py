@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bert_tf2 import records
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.input_pipeline import dynamic_masking, record_batches, sequence_packing
 from bert_tf2.io import file_system, files
 from bert_tf2.pretraining_data.chinese_words import chinese_pieces
@@ -142,7 +142,7 @@ def log_input(data: PretrainingData) -> None:
 
 
 def _log_files(name: str, config: PretrainingConfig, paths: list[str], source: RecordSource, trains: bool) -> None:
-    where = f"{len(paths)} file{'s' * (len(paths) > 1)}"
+    where = counted(len(paths), "file")
     size = sum(file_system.getsize(path) for path in paths)
     known = [source.index.of(path).records for path in paths]
     if all(count is not None for count in known) or size <= _MOST_BYTES_COUNTED:

@@ -7,13 +7,13 @@ names the place, and what a file holds is counted.
 import logging
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_kinds, json_files
 from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.squad import rows, words
@@ -87,18 +87,18 @@ class ReadSummary:
 
     def lines(self) -> list[str]:
         """The summary for people; what did not occur is left out."""
-        lines = [f"{_number(self.questions, 'question')} on {_number(self.paragraphs, 'context')}"]
+        lines = [f"{counted(self.questions, 'question')} on {counted(self.paragraphs, 'context')}"]
         if self.impossible:
-            lines.append(f"{_number(self.impossible, 'question')} without an answer")
+            lines.append(f"{counted(self.impossible, 'question')} without an answer")
         if self.several_answers:
-            lines.append(f"{_number(self.several_answers, 'question')} with several answers, trained with the first")
+            lines.append(f"{counted(self.several_answers, 'question')} with several answers, trained with the first")
         if self.not_found:
-            left_out = _number(len(self.not_found), "question")
-            lines.append(f"{left_out} left out, as the answer is not in the context: {_some(self.not_found)}")
+            left_out = counted(len(self.not_found), "question")
+            lines.append(f"{left_out} left out, as the answer is not in the context: {some(self.not_found, 3)}")
         if self.empty_contexts:
-            lines.append(_number(self.empty_contexts, "empty context"))
+            lines.append(counted(self.empty_contexts, "empty context"))
         if self.repeated_ids:
-            lines.append(f"{_number(len(self.repeated_ids), 'id')} of several questions: {_some(self.repeated_ids)}")
+            lines.append(f"{counted(len(self.repeated_ids), 'id')} of several questions: {some(self.repeated_ids, 3)}")
         return lines
 
 
@@ -376,7 +376,7 @@ def _checked(data: SquadData, path: str, training: bool) -> SquadData:
     if repeated and not training:
         logger.warning(
             "%s in %s: only the last one's prediction will be kept (%s).",
-            *(f"{_number(len(repeated), 'id')} of several questions", path, _some(summary.repeated_ids)),
+            *(f"{counted(len(repeated), 'id')} of several questions", path, some(summary.repeated_ids, 3)),
         )
     return data
 
@@ -406,11 +406,3 @@ def _id(holder: Any, where: str) -> str:
 
 def _kind(value: Any) -> str:
     return "null" if value is None else _NAMES.get(type(value), "a number")
-
-
-def _some(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

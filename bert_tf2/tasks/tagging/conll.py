@@ -22,7 +22,7 @@ from typing import Literal, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import files
 from bert_tf2.io.spilled import SpilledSequence, row_ranges
 from bert_tf2.tasks.tagging import schemes
@@ -313,12 +313,12 @@ def _check_columns(path: str, number: int, columns: int, token_column: int, tag_
     for flag, column in (("token_column", token_column), ("tag_column", tag_column)):
         if column is not None and not -columns <= column < columns:
             raise InputError(
-                f"{path}, line {number + 1} has {_columns(columns)}, so that there is no --{flag}={column}; they are "
-                f"numbered from 0 to {columns - 1}, or from the end from -1 to -{columns}."
+                f"{path}, line {number + 1} has {counted(columns, 'column')}, so that there is no --{flag}={column}; "
+                f"they are numbered from 0 to {columns - 1}, or from the end from -1 to -{columns}."
             )
     if tag_column is not None and token_column % columns == tag_column % columns:
         raise InputError(
-            f"{path}, line {number + 1} has {_columns(columns)}: --token_column={token_column} and "
+            f"{path}, line {number + 1} has {counted(columns, 'column')}: --token_column={token_column} and "
             f"--tag_column={tag_column} are the same one; expected a word and its tag, between them a tab or blanks."
         )
 
@@ -330,7 +330,7 @@ def _refuse_ragged(path: str, found: tuple[int, str], first: tuple[int, str]) ->
     if not any("\t" in line for _, line in (found, first)) and not looks_like_tag(cells[-1]):
         advice = f"If these are plain sentences: expected {ONE_WORD_A_LINE}. {advice}"
     raise InputError(
-        f"{path}, line {number + 1} has {_columns(len(cells))}, but line {first[0] + 1} has "
+        f"{path}, line {number + 1} has {counted(len(cells), 'column')}, but line {first[0] + 1} has "
         f"{len(cells_of(first[1]))}; expected the same number for every word. {advice}"
     )
 
@@ -341,7 +341,3 @@ def _refuse_tag(path: str, number: int, tag: str) -> NoReturn:
         f"{path}, line {number + 1} has {found}; expected O, B-type or I-type (or the tags of "
         "IOBES or BILOU), with a hyphen or an underscore. Is --tag_column right?"
     )
-
-
-def _columns(count: int) -> str:
-    return f"{count} column{'s' * (count != 1)}"
