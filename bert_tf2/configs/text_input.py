@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from bert_tf2.configs.fields import FILES, check_has_effect, setting
 from bert_tf2.configs.table_form import TableForm
-from bert_tf2.io import text_columns
+from bert_tf2.errors import InputError
+from bert_tf2.io import file_kinds, text_columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,12 @@ class TextInput(TableForm):
         """Checks that the flags make sense for files.
 
         Raises:
-          InputError: a flag has an impossible value, or is about tables that are not among the files.
+          InputError: a flag has an impossible value, or is about tables that are not among the files; or one of them is
+            a workbook.
         """
+        for path in paths:
+            if file_kinds.kind_of(path) == "xlsx":
+                raise InputError(f"{path}: workbooks of Excel are not read as text to train on; save the sheet as CSV.")
         kinds = {text_columns.kind_of(path) for path in paths} - {None} if self.text_column else set()
         needed = "is for tables (.csv, .jsonl, ...); omit it"
         check_has_effect(self, ("text_column",), bool(kinds) or not self.text_column, needed)

@@ -25,6 +25,11 @@ def test_flags_that_fit(changes: dict[str, Any], paths: list[str]) -> None:
     ("changes", "paths", "sentence"),
     [
         ({"text_column": "x"}, ["a.txt"], "--text_column is for tables"),
+        (
+            {},
+            ["a.csv", "b.xlsx"],
+            "^b.xlsx: workbooks of Excel are not read as text to train on; save",
+        ),
         ({"delimiter": ";"}, ["a.txt", "a.jsonl"], "--delimiter is for .csv files; omit it"),
         ({"delimiter": ";", "text_column": ""}, ["a.csv"], "--delimiter is for .csv files"),
         (
