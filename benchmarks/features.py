@@ -69,9 +69,11 @@ def ours(folder: str) -> Vectors:
 
     from bert_tf2 import checkpoints, modeling
     from bert_tf2.checkpoints import pretrained
+    from bert_tf2.configs.training import DistributionConfig
     from bert_tf2.tasks.feature_extraction import data, encoder
+    from bert_tf2.training import concurrency
 
-    encoder.use_a_core_a_batch()
+    concurrency.use_a_core_a_batch(DistributionConfig())
     model = modeling.BertModel(pretrained.find_bert_config(folder))
     pretrained.load(checkpoints.tf_variables(model.named_variables()), folder)
     tokenizer = tokenizer_of(folder)
@@ -104,9 +106,11 @@ def matmuls(folder: str) -> Vectors:
     import tensorflow as tf
 
     from bert_tf2.checkpoints import pretrained
-    from bert_tf2.tasks.feature_extraction import data, encoder
+    from bert_tf2.configs.training import DistributionConfig
+    from bert_tf2.tasks.feature_extraction import data
+    from bert_tf2.training import concurrency
 
-    encoder.use_a_core_a_batch()
+    concurrency.use_a_core_a_batch(DistributionConfig())
     config = pretrained.find_bert_config(folder)
     hidden, inner = config.hidden_size, config.intermediate_size
     tokenizer = tokenizer_of(folder)

@@ -28,7 +28,7 @@ from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError, some
-from bert_tf2.io import atomic, file_system, files, run_files
+from bert_tf2.io import atomic, file_system, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
 from bert_tf2.tokenization.vocab_case import looks_cased, validate_case_matches_checkpoint, warn_of_case
@@ -321,7 +321,7 @@ def find_vocabulary(
     beside = folder_of(init_checkpoint) if init_checkpoint else None
     vocabulary = tokenizer_options.with_options(vocabulary, tokenizer or TokenizerConfig(), beside, output_dir)
     if output_dir is not None and (vocab_file or spm_model_file):
-        _check_kept(output_dir, vocabulary)
+        tokenizer_options.check_kept(output_dir, vocabulary)
     return vocabulary
 
 
@@ -359,20 +359,6 @@ def _no_vocabulary(init_checkpoint: str | None, output_dir: str | None) -> Input
         _check_exists(init_checkpoint)
     advice = "give --vocab_file, the vocabulary of the model."
     return _missing(init_checkpoint, output_dir, VOCAB_FILE, advice)
-
-
-def _check_kept(output_dir: str, given: VocabularyFile) -> None:
-    """Refuses another vocabulary than that of the model that has been trained in a directory."""
-    kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
-    if not (tokenizer_options.is_trained(output_dir, given) and file_system.isfile(given.path)):
-        return
-    with files.open_bytes(kept) as file:
-        content = file.read()
-    if content != given.content():
-        raise InputError(
-            f"--{flag}={given.path} is not the vocabulary that the model in {output_dir} was trained with ({kept}); "
-            "omit the flag, or give another --output_dir."
-        )
 
 
 def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, advice: str) -> InputError:

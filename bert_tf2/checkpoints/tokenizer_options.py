@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig, TokenizerOptions, unique
 from bert_tf2.errors import InputError, some
-from bert_tf2.io import file_system, run_files
+from bert_tf2.io import file_system, files, run_files
 from bert_tf2.tokenization.auto import VocabularyFile
 from bert_tf2.tokenization.vocab_file import load_vocab
 
@@ -18,6 +18,20 @@ logger = logging.getLogger(__name__)
 def is_trained(output_dir: str, vocabulary: VocabularyFile) -> bool:
     """Whether a directory keeps the config and such a vocabulary of a model that was trained there."""
     return all(file_system.isfile(os.path.join(output_dir, name)) for name in (run_files.BERT_CONFIG, vocabulary.name))
+
+
+def check_kept(output_dir: str, given: VocabularyFile) -> None:
+    """Refuses another vocabulary than that of the model that has been trained in a directory."""
+    kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
+    if not (is_trained(output_dir, given) and file_system.isfile(given.path)):
+        return
+    with files.open_bytes(kept) as file:
+        content = file.read()
+    if content != given.content():
+        raise InputError(
+            f"--{flag}={given.path} is not the vocabulary that the model in {output_dir} was trained with ({kept}); "
+            "omit the flag, or give another --output_dir."
+        )
 
 
 def with_options(

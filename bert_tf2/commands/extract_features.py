@@ -7,9 +7,10 @@ from bert_tf2.tasks.feature_extraction.config import FeatureConfig
 def run(config: FeatureConfig) -> None:
     """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
     cli.import_tensorflow()
-    from bert_tf2.tasks.feature_extraction import encoder, runner
+    from bert_tf2.tasks.feature_extraction import runner
+    from bert_tf2.training import concurrency
 
-    encoder.use_a_core_a_batch()  # here, for it holds for the whole process
+    concurrency.use_a_core_a_batch(config.distribution)  # here, for it holds for the whole process
     runner.run(config)
 
 

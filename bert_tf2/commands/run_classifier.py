@@ -8,7 +8,10 @@ def run(config: ClassificationConfig) -> None:
     """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
     cli.import_tensorflow()
     from bert_tf2.tasks.classification import runner
+    from bert_tf2.training import concurrency
 
+    if not config.do_train:
+        concurrency.use_a_core_a_batch(config.distribution)  # here, for it holds for the whole process
     runner.run(config)
 
 

@@ -186,32 +186,42 @@ def training(
 
 
 def evaluation(
-    examples: ExampleArrays, batch_size: int, share: Share = _WHOLE, fixed_shapes: bool = False
+    examples: ExampleArrays,
+    batch_size: int,
+    share: Share = _WHOLE,
+    fixed_shapes: bool = False,
+    splits: NDArray[np.int64] | None = None,
 ) -> tf.data.Dataset:
-    """Each example once, the longest first, in batches of `batch_size` rows with `example_weights` and `ROW` added.
-
-    Rows without tokens and with weight 0 fill up the last batch.
+    """Each example once, the longest first, in batches with `example_weights` and `ROW` added.
 
     Args:
       examples: at least one.
-      batch_size: rows of a batch, over all processes and devices.
+      batch_size: rows of a batch, over all processes and devices. Rows without tokens and with weight 0 fill up the
+        last batch.
       share: which part of each batch to make.
       fixed_shapes: see `ExampleArrays.gather`.
+      splits: int64 [batches + 1]; given, batch `i` has the examples from number `i` of this to number `i + 1`, counted
+        from the longest one, and there is a single share.
     """
     order = np.argsort(-examples.lengths, kind="stable")
-    filled = np.full(number_of_batches(examples, batch_size) * batch_size, -1)
-    filled[: len(order)] = order
-    rows = tf.data.Dataset.from_tensor_slices(filled.reshape(-1, batch_size))
     gather = examples.gather(fixed_shapes)
 
     def batch(rows: tf.Tensor) -> Batch:
         return {**gather(rows), ROW: rows, EXAMPLE_WEIGHTS: tf.cast(rows >= 0, tf.float32)}
 
+    if splits is not None:
+        with tf.device("CPU:0"):
+            longest_first = tf.constant(order)
+        ends = tf.data.Dataset.from_tensor_slices((splits[:-1], splits[1:]))
+        return _gathered(ends.map(lambda first, end: longest_first[first:end]), batch)
+    filled = np.full(number_of_batches(examples, batch_size) * batch_size, -1)
+    filled[: len(order)] = order
+    rows = tf.data.Dataset.from_tensor_slices(filled.reshape(-1, batch_size))
     return _gathered(share.of(rows, batch_size), batch)
 
 
 def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
-    """How many batches `evaluation` makes."""
+    """How many batches `evaluation` makes of one size."""
     return -(-len(examples) // batch_size)
 
 

@@ -17,6 +17,13 @@ import tensorflow as tf
 
 LAYER_NORM_EPSILON = 1e-12
 
+_uses = 0
+
+
+def uses() -> int:
+    """How often a fused function has become a part of something in this process: of what XLA will compile."""
+    return _uses
+
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the argument `fuse` to a function: whether XLA compiles it, forward and backward.
@@ -46,6 +53,8 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, fuse: bool = False) -> Any:
         if not fuse:
             return function(*arguments)
+        global _uses
+        _uses += 1
         count = sum(hasattr(argument, "dtype") for argument in arguments)
         constants = arguments[count:]
 

@@ -8,6 +8,7 @@ which its mask hides. (Zeng et al., arXiv:2208.08124, call it unpadding.)
 Shapes: `B` batch, `S` sequence, `T` rows without padding, `C` columns.
 """
 
+import bisect
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -23,6 +24,11 @@ _SIZES = sorted(
     }
 )
 """Allowed numbers of rows where XLA compiles for each: eight between a power of two and the next one."""
+
+
+def rounded(tokens: int) -> int:
+    """The number of rows that `find` gives so many tokens where there are to be few different ones."""
+    return _SIZES[bisect.bisect_left(_SIZES, max(tokens, 1))]
 
 
 class Places(NamedTuple):

@@ -51,6 +51,11 @@ class FileIndex:
         """As many records there are at least."""
         return self.places[-1][0] if self.places else 0
 
+    @property
+    def knowledge(self) -> tuple[bool, int]:
+        """The greater, the more is known."""
+        return self.records is not None, self.reach
+
     def before(self, record: int) -> tuple[int, int, int]:
         """The last known place that is not behind a record: its number, its byte, and damaged records before it."""
         number = bisect.bisect_right(self.places, record, key=lambda place: place[0])
@@ -118,7 +123,7 @@ class RecordIndex:
         known = {file_system.absolute(path): found for path, found in self._files.items()}
         for path, other in self._read().items():
             own = known.get(path)
-            if own is None or (own.records is None and own.is_same_file(other) and other.reach > own.reach):
+            if own is None or (own.is_same_file(other) and other.knowledge > own.knowledge):
                 known[path] = other
         return known
 

@@ -1,6 +1,7 @@
 """A task's metrics and outputs over a dataset, dropout off, on any strategy; knows no task."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,12 +13,17 @@ from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS, Share, distr
 from bert_tf2.io.progress import Progress
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.modeling.task_model import Batch, Task, Weighted
+from bert_tf2.training.concurrency import ONE_BY_ONE, Concurrency
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def evaluate(
-    task: Task, strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset], steps: int | None
+    task: Task,
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[Share], tf.data.Dataset],
+    steps: int | None,
+    concurrency: Concurrency = ONE_BY_ONE,
 ) -> dict[str, float]:
     """The task's metrics over a dataset.
 
@@ -26,6 +32,7 @@ def evaluate(
       strategy: where it runs.
       batches: makes a process's share of the batches; rows with `example_weights` 0 do not count.
       steps: how many batches there are, for the progress shown; None where nobody knows.
+      concurrency: how many are computed at a time; they stay as they are.
 
     Returns:
       Each metric: sums and weights added over all batches, divided once; and `loss`, the mean of the batches' losses
@@ -48,10 +55,15 @@ def evaluate(
         per_replica = strategy.run(replica, args=(batch,))
         return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], per_replica)
 
+    def sums(batch: Any) -> Arrays:
+        return {name: np.array(values) for name, values in evaluate_batch(batch).items()}  # [2] each
+
     totals: dict[str, tuple[float, float]] = {}
+    iterator = iter(distribute(batches, strategy))
+    # By the first batch, in this thread, it is traced.
+    results = itertools.chain(map(sums, itertools.islice(iterator, 1)), concurrency.map(sums, iterator))
     with Progress("Evaluating", steps, unit="batch") as progress:
-        for batch in distribute(batches, strategy):
-            found = {name: np.array(values) for name, values in evaluate_batch(batch).items()}  # [2] each
+        for found in results:
             check_finite({"loss and metrics": np.array(list(found.values()))})
             for name, (total, weight) in found.items():
                 before = totals.get(name, (0.0, 0.0))
@@ -66,6 +78,7 @@ def predict_batches(
     batches: Callable[[Share], tf.data.Dataset],
     steps: int | None,
     done: int = 0,
+    concurrency: Concurrency = ONE_BY_ONE,
 ) -> Iterator[Arrays]:
     """What a model says of each example of a dataset, batch by batch.
 
@@ -75,9 +88,10 @@ def predict_batches(
       batches: makes a process's share of the batches; rows with `example_weights` 0 are left out.
       steps: how many batches there are, for the progress shown; None where nobody knows.
       done: how many of them an earlier run has done, which `batches` does not make.
+      concurrency: how many are computed at a time.
 
     Yields:
-      For each output an array `[B, ...]`, the same on all workers.
+      For each output an array `[B, ...]`, the same on all workers; in the order of the batches.
 
     Raises:
       InputError: one is not finite.
@@ -93,9 +107,13 @@ def predict_batches(
         per_replica = strategy.run(replica, args=(batch,))
         return {name: strategy.gather(value, axis=0) for name, value in per_replica.items()}
 
+    predict_batch.get_concrete_function()  # traced here, not in the threads of the batches
+
+    def arrays(batch: Any) -> Arrays:
+        return {name: value.numpy() for name, value in predict_batch(batch).items()}
+
     with Progress("Predicting", steps, unit="batch", initial=done) as progress:
-        for batch in dataset:
-            found = {name: value.numpy() for name, value in predict_batch(batch).items()}
+        for found in concurrency.map(arrays, dataset):
             is_example = found.pop(EXAMPLE_WEIGHTS) > 0
             found = {name: value[is_example] for name, value in found.items()}
             check_finite(found)

@@ -31,6 +31,8 @@ class Totals(NamedTuple):
       skipped: int64, steps whose loss or gradients were not finite.
       in_a_row: int64, how many of the latest ones in a row; those that only lowered float16's loss scale do not count.
       agreed: float32 `[2]`, see `TrainStep.run`.
+      shapes: int32 `[taken, 2 + parts]`, of each step's batch on the first device of this process: rows and positions
+        of a part, and the tokens of each part; 0 where they are not known.
     """
 
     sums: tf.Tensor
@@ -39,6 +41,7 @@ class Totals(NamedTuple):
     skipped: tf.Tensor
     in_a_row: tf.Tensor
     agreed: tf.Tensor
+    shapes: tf.Tensor
 
 
 class _Gradients(NamedTuple):
@@ -102,6 +105,7 @@ class TrainStep:
         replica_step = tf.autograph.experimental.do_not_convert(self._replica_step)
         if self.compiles and self.is_whole:
             replica_step = tf.function(self._replica_step, jit_compile=True, autograph=False)
+        shape_of = tf.autograph.experimental.do_not_convert(self._shape_of)
         several_workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
         @tf.function
@@ -109,9 +113,12 @@ class TrainStep:
             zero = tf.constant(0, tf.int64)
             sums = last = tf.zeros([len(self.value_names)])
             taken, skipped = zero, zero
+            shapes = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[2 + self.parts])
             while taken < count and in_a_row < self.most_skipped:
                 scale = self.loss_scale.value()
-                arguments = (next(iterator), self.global_step.value(), self.skipped_steps.value(), scale)
+                batch = next(iterator)
+                shapes = shapes.write(tf.cast(taken, tf.int32), shape_of(batch))
+                arguments = (batch, self.global_step.value(), self.skipped_steps.value(), scale)
                 per_replica = self.strategy.run(replica_step, args=arguments)
                 last, is_finite, position = self.strategy.experimental_local_results(per_replica)[0]
                 sums = tf.where(is_finite, sums + last, sums)
@@ -125,9 +132,18 @@ class TrainStep:
             agreed = mine
             if several_workers:
                 agreed = self.strategy.experimental_local_results(self.strategy.run(_all_largest, args=(mine,)))[0]
-            return Totals(sums, last, taken, skipped, in_a_row, agreed)
+            return Totals(sums, last, taken, skipped, in_a_row, agreed, shapes.stack())
 
         return run
+
+    def _shape_of(self, batch: Batch) -> tf.Tensor:
+        """See `Totals.shapes`, int32 `[2 + parts]`."""
+        if "input_mask" not in batch or isinstance(self.strategy, tf.distribute.TPUStrategy):  # its shapes are fixed
+            return tf.zeros([2 + self.parts], tf.int32)
+        mask = self.strategy.experimental_local_results(batch["input_mask"])[0]  # [B, S]
+        rows, columns = tf.unstack(tf.shape(mask))
+        tokens = tf.reduce_sum(tf.cast(tf.reshape(mask, [self.parts, -1]) > 0, tf.int32), axis=1)
+        return tf.concat([[rows // self.parts, columns], tokens], axis=0)
 
     def _replica_step(
         self, batch: Batch, step: tf.Tensor, skipped: tf.Tensor, scale: tf.Tensor

@@ -18,6 +18,7 @@ from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share, distri
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.io.signals import StopRequest, stop_request
 from bert_tf2.modeling.task_model import Batch, Task, Weighted
+from bert_tf2.training.compilations import Compilations
 from bert_tf2.training.distribution import Workers
 from bert_tf2.training.optimizers import Optimizer, make_optimizer
 from bert_tf2.training.precision import LossScale
@@ -258,7 +259,7 @@ class Trainer:
     def _loop(self, data: Data, hooks: Sequence[Hook], stop: StopRequest) -> None:
         config, step = self.config, self.global_step
         iterator = self._iterator(data)
-        means = _Means(self.step.value_names, config.batch_size, step)
+        means, compilations = _Means(self.step.value_names, config.batch_size, step), Compilations(self.step.compiles)
         seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
         profiled_since, is_chief = None, self._workers.is_chief
         events = tf.summary.create_file_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
@@ -272,7 +273,10 @@ class Trainer:
                 totals = self.step.run(iterator, tf.constant(count, tf.int64), in_a_row, mine)
                 in_a_row, taken = totals.in_a_row, int(totals.taken)
                 wants_stop, others_seconds = totals.agreed.numpy().tolist()
-                seconds_per_step = max((time.monotonic() - call_start) / taken, 1e-9)
+                seconds = time.monotonic() - call_start
+                if is_chief:
+                    compilations.after(step, totals.shapes.numpy(), seconds)
+                seconds_per_step = max(seconds / taken, 1e-9)
                 if self._workers.count > 1:  # what all know, so that all take as many steps in the next call
                     seconds_per_step = others_seconds or math.inf
                 step += taken

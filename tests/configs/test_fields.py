@@ -213,5 +213,6 @@ def test_flags_of_vocabularies_that_would_be_ignored(flags, sentence: str) -> No
 
 def test_defaults_are_never_refused() -> None:
     config = VocabularyConfig(input_file=__file__, output_file="v.txt")
-    names = tuple(field.name for field in dataclasses.fields(config) if not is_required(field))
-    check_has_effect(config, names, False, "is refused")
+    for part in (config, config.tokenizer):
+        fields = [field for field in dataclasses.fields(part) if not dataclasses.is_dataclass(field.type)]
+        check_has_effect(part, tuple(field.name for field in fields if not is_required(field)), False, "is refused")

@@ -37,7 +37,7 @@ CASES = [(name, activation) for name in MODELS for activation in ("gelu", "gelu_
 
 def run(folder, jobs):
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    # -P: modules beside the program (`kernels`) would stand in for packages of these names that transformers asks for.
+    # -P, for `kernels` beside the program would stand in for a package of that name that transformers asks for.
     command = [sys.executable, "-P", REPOSITORY / "tests/helpers/transformers_process.py", folder / "jobs.json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -169,3 +169,19 @@ def test_evaluation_takes_like_lengths_together_and_restores_the_order(lengths, 
     assert taken == sorted(taken, reverse=True)
     rows = np.concatenate(outputs["row"])
     assert np.concatenate(outputs["first"]).tolist() == (100 * rows + 1).tolist()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_evaluation_in_batches_of_any_size(large, monkeypatch):
+    examples = made(LENGTHS)
+    monkeypatch.setattr(example_batches, "MOST_IN_GRAPH", 0 if large else 1 << 30)
+    splits = np.array([0, 1, 4, 6, 11])
+    found = list(example_batches.evaluation(examples, 99, splits=splits))
+    assert [len(batch["row"]) for batch in found] == [1, 3, 2, 5]
+    whole = next(iter(example_batches.evaluation(examples, len(LENGTHS))))
+    assert np.concatenate([batch["row"] for batch in found]).tolist() == whole["row"].numpy().tolist()
+    for batch in found:
+        check_rows(batch, examples)
+        assert (batch["example_weights"].numpy() == 1).all()
+    later = example_batches.evaluation(examples, 99, splits=splits[2:])
+    assert [batch["row"].numpy().tolist() for batch in later] == [batch["row"].numpy().tolist() for batch in found[2:]]

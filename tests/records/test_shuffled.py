@@ -152,6 +152,8 @@ def test_what_other_processes_learned_is_kept(tmp_path, several):
     """Each reads files of its own and writes the same index."""
     index = str(tmp_path / "index")
     sources = [RecordSource(index), RecordSource(index)]
+    for source in sources:
+        assert all(source.index.of(path).records is None for path in several)
     for number, source in enumerate(sources):
         for path in several[number::2]:
             source.count(path)

@@ -14,7 +14,7 @@ from bert_tf2.tasks.tagging import conll, plain_text, span_rows
 TEXT = (REPOSITORY / "docs" / "own_data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 CSV, TSV, JSON_LINES, WORDS, SENTENCES, QUESTIONS, QUESTION_TABLE = [text for kind, text in BLOCKS if not kind]
-(LABEL_COLUMNS,), (SPANS,) = ([text for kind, text in BLOCKS if kind == wanted] for wanted in ("csv", "json"))
+(LABEL_COLUMNS,), (SPANS, DOCUMENTS) = ([text for kind, text in BLOCKS if kind == wanted] for wanted in ("csv", "json"))
 
 
 def write(folder: Path, name: str, content: str) -> str:
@@ -50,7 +50,7 @@ def test_the_first_ten_minutes(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     table = REPOSITORY / "examples" / "tickets.csv"
     config = DataConfig(str(tmp_path), train_file=str(table), validation_split=0.2)
     assert len(open_data(config, training=True).examples("train")) == 48
-    shown, said, _ = [text for kind, text in BLOCKS if kind == "text"]
+    shown, said, *_ = [text for kind, text in BLOCKS if kind == "text"]
     assert table.read_text(encoding="utf-8").startswith(shown)
     assert [message.replace(f"{REPOSITORY}/", "") for message in caplog.messages] == said.splitlines()[:2]
 

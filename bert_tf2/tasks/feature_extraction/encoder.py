@@ -4,11 +4,9 @@ Shapes: `N` sequences, `T` tokens of all of them, `B` rows of a batch, `S` its c
 vector: its layers one after the other.
 """
 
-import contextlib
+import itertools
 import math
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -17,14 +15,13 @@ from bert_tf2 import modeling
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.tasks.feature_extraction.config import CLS, MAX, POOLER, TOKENS
 from bert_tf2.tasks.feature_extraction.data import Array, Sequences
+from bert_tf2.training.concurrency import Concurrency
 
 Features = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 # Compiled by XLA, each number of columns is a program of its own; so there are this many different ones at most.
 _MOST_COMPILED_LENGTHS = 8
-_MOST_WHOLE_BATCHES = 8  # side by side, for their memory
-# Of a batch on a core: enough for matmuls at their full rate, and few enough that no core has the last one for long.
-_TOKENS_ON_A_CORE = 384
+_MOST_ON_ACCELERATOR = 8  # batches side by side, for their memory
 
 
 def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str) -> Features:
@@ -50,19 +47,6 @@ def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str
         return tf.concat([_pooled(layer, input_mask, pooling) for layer in found], -1)  # [B, D]
 
     return features
-
-
-def use_a_core_a_batch() -> None:
-    """Gives each of the batches that an `Encoder` computes side by side on a CPU a core of its own.
-
-    Threads that share a matmul wait for each other after each, and that is long where matmuls are short. To be called
-    before TensorFlow starts its devices; later it has no effect, nor where the number of threads is set already.
-    """
-    if tf.config.list_physical_devices("GPU") or tf.config.threading.get_intra_op_parallelism_threads():
-        return
-    # TensorFlow runs already, with threads of its own choice: then batches share them.
-    with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _pooled(layer: tf.Tensor, input_mask: tf.Tensor, pooling: str) -> tf.Tensor:
@@ -104,10 +88,7 @@ class Encoder:
         self._size, self._of_tokens, self._max_seq_length, self._compiles = size, of_tokens, max_seq_length, compiles
         self._rows = -(-batch_size // replicas) * replicas
         self._fills_up = compiles or replicas > 1
-        self._divides = not self._fills_up and not tf.config.list_physical_devices("GPU")
-        cores = os.cpu_count() or 1  # see `use_a_core_a_batch`
-        most = cores if self._divides else min(cores, _MOST_WHOLE_BATCHES)
-        self._side_by_side = 1 if replicas > 1 else most
+        self._concurrency = Concurrency.of(strategy, compiles, _MOST_ON_ACCELERATOR)
         compiled = tf.function(features, jit_compile=compiles or None)
 
         def replica(*batch: tf.Tensor) -> tf.Tensor:
@@ -133,25 +114,11 @@ class Encoder:
         """
         found = np.empty((len(sequences.input_ids) if self._of_tokens else len(sequences), self._size), np.float32)
         order = np.argsort(-sequences.lengths, kind="stable")  # like with like, so that next to nothing is padding
-        pool = ThreadPoolExecutor(self._side_by_side)
-        try:
-            for rows in pool.map(lambda rows: self._put(sequences, rows, found), self._batches(sequences, order)):
-                report(len(rows))
-        finally:
-            pool.shutdown(cancel_futures=True)
+        splits = self._concurrency.divide(sequences.lengths[order], self._rows)
+        batches = (order[first:end] for first, end in itertools.pairwise(splits))
+        for rows in self._concurrency.map(lambda rows: self._put(sequences, rows, found), batches):
+            report(len(rows))
         return found
-
-    def _batches(self, sequences: Sequences, order: Array) -> Iterator[Array]:
-        """Parts of `order`, which has the longest sequence first."""
-        lengths = sequences.lengths[order]
-        first = 0
-        while first < len(order):
-            rows = self._rows
-            if self._divides:
-                of_few = -(-len(order) // self._side_by_side)  # so that no core is left without some
-                rows = max(1, min(rows, of_few, _TOKENS_ON_A_CORE // int(lengths[first])))
-            yield order[first : first + rows]
-            first += rows
 
     def _put(self, sequences: Sequences, rows: Array, found: Array) -> Array:
         """Puts the vectors of some sequences where they belong; returns `rows`."""

@@ -57,7 +57,7 @@ class FinetuningConfig(RunConfig):
     )
     predict_batch_size: int = setting(
         8,
-        help="Examples in a batch of a prediction, over all devices.",
+        help="Examples in a batch of a prediction at most, over all devices; on a CPU, fewer where they are long.",
         group=TRAINING,
         original=True,
         at_least=1,

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from bert_tf2 import checkpoints, training
@@ -30,6 +31,7 @@ from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, EvaluationHook
 from bert_tf2.tasks.finetuning.foundation import check_not_inside
 from bert_tf2.tasks.finetuning.lora import find_lora
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
+from bert_tf2.training.concurrency import Concurrency
 from bert_tf2.training.distribution import Workers
 from bert_tf2.training.evaluation import Arrays, predict_batches
 from bert_tf2.training.precision import policy, resolved
@@ -330,7 +332,8 @@ class Finetuning:
         Args:
           outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
           examples: the examples.
-          batch_size: rows of a batch, over all devices; one that does not divide by their number is rounded up.
+          batch_size: rows of a batch at most, over all devices; one that does not divide by their number is rounded
+            up. On a CPU batches of long rows have fewer, see `Concurrency`.
           directory: see `OutputBatches`.
           output_file: see there.
         """
@@ -340,6 +343,7 @@ class Finetuning:
             "max_seq_length": examples.max_length,
             "batch_size": batch_size,
             "with_padding": self.config.predicts_at_full_length,
+            "concurrency": dataclasses.asdict(self._concurrency),
         }
         compute = functools.partial(self.predict_batches, outputs, examples, batch_size)
         return OutputBatches(examples, compute, self.model, settings, directory, output_file)
@@ -357,17 +361,28 @@ class Finetuning:
         """
         replicas = self.strategy.num_replicas_in_sync
         size = -(-batch_size // replicas) * replicas
+        fixed = self.precision.compiles or self.config.predicts_at_full_length
+        splits = None
+        if self._concurrency.most_tokens is not None:
+            lengths = np.full(len(examples), examples.max_length) if fixed else -np.sort(-examples.lengths)
+            splits = self._concurrency.divide(lengths, size)[done:]
 
         def with_rows(batch: Batch) -> dict[str, tf.Tensor]:
             return {**outputs(batch), example_batches.ROW: batch[example_batches.ROW]}
 
         def batches(share: Share) -> tf.data.Dataset:
-            fixed = self.precision.compiles or self.config.predicts_at_full_length
+            if splits is not None:
+                return example_batches.evaluation(examples, size, share, fixed, splits)
             # A device's piece of a batch is an element of its own.
             return example_batches.evaluation(examples, size, share, fixed).skip(done * share.devices)
 
-        steps = example_batches.number_of_batches(examples, size)
-        return predict_batches(with_rows, self.strategy, batches, steps, done)
+        steps = example_batches.number_of_batches(examples, size) if splits is None else done + len(splits) - 1
+        return predict_batches(with_rows, self.strategy, batches, steps, done, self._concurrency)
+
+    @property
+    def _concurrency(self) -> Concurrency:
+        """How batches of evaluation and prediction are computed."""
+        return Concurrency.of(self.strategy, self.precision.compiles)
 
     def compiled(self, outputs: Outputs) -> Outputs:
         """`outputs` for the method `outputs`, traced once however often it is used."""

@@ -26,6 +26,7 @@ from bert_tf2.tasks.finetuning import evaluation_files
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tasks.pretraining.data import PretrainingData, explained, log_input, vocabulary_for
 from bert_tf2.training import evaluation
+from bert_tf2.training.concurrency import Concurrency
 from bert_tf2.training.distribution import Workers, make_strategy
 from bert_tf2.training.precision import policy, resolved
 from bert_tf2.training.schedules import make_schedule
@@ -198,8 +199,9 @@ class _Job:
         """Evaluates the weights as they are, and writes the results down."""
         config = self.config
         steps = config.max_eval_steps or None
+        concurrency = Concurrency.of(self.strategy, self.precision.compiles)
         results = evaluation.evaluate(
-            self.model, self.strategy, lambda share: self.data.evaluation(steps, share), steps
+            self.model, self.strategy, lambda share: self.data.evaluation(steps, share), steps, concurrency
         )
         results["perplexity"] = perplexity(results["masked_lm_loss"])
         if self.workers.is_chief:

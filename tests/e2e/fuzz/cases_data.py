@@ -48,11 +48,14 @@ CASES |= {
 # --- Files that are missing, empty, directories or cut gzip ----------------------------------------------------------
 
 _CUT = gzip.compress(b"text,label\n" + b"w1 w2,a\n" * 1000)[:50]
+_CUT_WORDS = gzip.compress(b"w1\tO\n" * 1000)[:-1]
 for command, (name, flag) in {**_READERS, "squad": ("squad.json", "train_file")}.items():
     CASES[f"{command}: no {name}"] = Case(command, "none|No such file|no file matches", flags={flag: "none.csv"})
     CASES[f"{command}: {name} is a directory"] = Case(command, "directory|folder", {name: None, f"{name}/a": "b"})
     CASES[f"{command}: {name} is empty"] = Case(command, name.replace(".", r"\.") + "|empty|no text", {name: ""})
-    CASES[f"{command}: {name} is gzip, cut"] = Case(command, "damaged|cut short|truncated", {name: _CUT})
+    CASES[f"{command}: {name} is gzip, cut"] = Case(
+        command, "damaged|cut short|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
+    )
 del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # of nothing, nothing
 
 # --- Vocabularies ----------------------------------------------------------------------------------------------------

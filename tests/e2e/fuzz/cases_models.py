@@ -137,7 +137,7 @@ CASES |= {
     ),
     "classify: a checkpoint that is not there": Case(
         "classify",
-        r"There is no pretrained/none: pretrained has no directory and no checkpoint of that name, but \S*ckpt-1",
+        r"There is no pretrained/none: pretrained has no directory and no checkpoint of that name, but .*ckpt-1",
         flags={**_START, "init_checkpoint": "pretrained/none", "vocab_file": None, "bert_config_file": None},
     ),
     "classify: a tagger": Case("classify_predict", "tagging", flags={"output_dir": "tagger"}),

@@ -6,29 +6,19 @@ import tensorflow as tf
 
 from bert_tf2.tasks.feature_extraction import encoder as feature_encoder
 from bert_tf2.tasks.feature_extraction.data import Sequences
-
-
-@pytest.mark.parametrize(("gpus", "already", "threads"), [([], 0, [1]), (["GPU"], 0, []), ([], 3, [])])
-def test_a_core_a_batch(monkeypatch, gpus, already, threads):
-    found = []
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: already)
-    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", found.append)
-    feature_encoder.use_a_core_a_batch()
-    assert found == threads
+from bert_tf2.training.concurrency import ONE_BY_ONE, Concurrency
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "tokens", "rows"), [(32, 99, [2, 2, 2, 1]), (1, 99, [1] * 7), (32, 8, [1, 1, 2, 2, 1])]
+    ("concurrency", "rows"), [(Concurrency(4, 99), [2, 2, 2, 1]), (Concurrency(4), [4, 3]), (ONE_BY_ONE, [4, 3])]
 )
-def test_sequences_are_divided_among_cores(monkeypatch, batch_size, tokens, rows):
-    monkeypatch.setattr(feature_encoder.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(feature_encoder, "_TOKENS_ON_A_CORE", tokens)
+def test_sequences_are_divided_among_cores(monkeypatch, concurrency, rows):
+    monkeypatch.setattr(feature_encoder.Concurrency, "of", lambda *_: concurrency)
     encoder = feature_encoder.Encoder(
         lambda input_ids, input_mask, segment_ids: tf.cast(input_ids, tf.float32)[..., None],
         1,
         of_tokens=True,
-        batch_size=batch_size,
+        batch_size=4,
         max_seq_length=8,
         strategy=tf.distribute.get_strategy(),
         compiles=False,

@@ -21,6 +21,8 @@ from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
 from bert_tf2.modeling.encoder import BertModel
+from bert_tf2.tasks.finetuning import loop
+from bert_tf2.training.concurrency import Concurrency
 
 pytestmark = pytest.mark.numeric
 
@@ -86,6 +88,31 @@ def test_evaluations_and_the_best(whole: Path, made: Path) -> None:
     assert_close(results["eval_loss"], best["eval_loss"], forward(1), scale=1)
     assert results["global_step"] == best["step"]
     assert list((whole / "eval").glob("events.out.tfevents.*"))
+
+
+def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, monkeypatch) -> None:
+    asked = {"output_dir": str(whole), "dev_file": str(made / "dev.csv"), "predict_file": str(made / "dev.csv")}
+
+    def scores() -> tuple[dict[str, float], np.ndarray]:
+        results = run(made, **asked, do_eval=True, do_predict=True)
+        return results, np.loadtxt(whole / "test_results.tsv")
+
+    expected, probabilities = scores()
+    monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, most_tokens=20))
+    sizes = []
+    plain = loop.predict_batches
+
+    def counting(*arguments):
+        for batch in plain(*arguments):
+            sizes.append(len(batch["row"]))
+            yield batch
+
+    monkeypatch.setattr(loop, "predict_batches", counting)
+    found, others = scores()
+    assert_results_close(found, expected, forward(1))
+    assert_close(others, probabilities, forward(1), scale=1)
+    assert sum(sizes) in (40, 80)  # where evaluation and prediction read one file, it is computed once
+    assert max(sizes) < 16
 
 
 def test_a_killed_training_ends_with_the_same_bits(whole: Path, made: Path, tmp_path: Path, scripts: Scripts) -> None:

@@ -24,12 +24,13 @@ from bert_tf2.io import run_files, spilled
 from bert_tf2.metrics import squad as scoring
 from bert_tf2.modeling.question_answering import SpanModel
 from bert_tf2.tasks.finetuning import loop
-from bert_tf2.tasks.squad import examples, runner, tokenized_examples
+from bert_tf2.tasks.squad import examples, logits, runner, tokenized_examples
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.window_parameters import FeatureParameters
 from bert_tf2.tasks.squad.windows import make_windows
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 from bert_tf2.tokenization.wordpiece import FullTokenizer
+from bert_tf2.training.concurrency import Concurrency
 
 pytestmark = pytest.mark.numeric
 
@@ -273,6 +274,35 @@ def test_a_prediction_goes_on_after_a_kill(made: Path, trained: Path, tmp_path: 
         run(made, **{**asked, **changes}, predict_batch_size=4)
         records = tf.data.TFRecordDataset(str(folder / "eval.tf_record"))
         assert sum(batches[5:]) == sum(1 for _ in records)
+
+
+def test_a_core_a_batch_predicts_the_same_after_a_kill(made: Path, trained: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("bert_tf2.io.resumable_output._SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, most_tokens=40))
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    asked = {"output_dir": str(folder), "predict_file": str(made / "dev2.json"), "do_predict": True}
+    sizes, ends = [], itertools.count()
+    plain = logits.OutputBatches.batches
+
+    def counting(self, done=0):
+        for batch in plain(self, done):
+            sizes.append(len(batch["row"]))
+            if next(ends) == 5:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(logits.OutputBatches, "batches", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run(made, **asked, predict_batch_size=4)
+    del sizes[5:]
+    run(made, **asked, predict_batch_size=4)
+    assert sum(sizes) == read_json(folder, "predict_summary.json")["windows"]["windows"]
+    assert sizes[:-1] == sorted(sizes[:-1])  # the longest first: 24 tokens, of which 40 have one row
+    assert sizes[0] == 1 < sizes[-2] <= 4
+    assert_odds_close(read_json(folder, "null_odds.json"), trained)
+    for name in ("predictions.json", "predictions.jsonl"):
+        assert len((folder / name).read_text()) > 100
 
 
 def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tmp_path: Path, scripts: Scripts) -> None:

@@ -13,6 +13,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging import outputs, span_rows
 from bert_tf2.tasks.tagging.data import open_data
 from bert_tf2.tasks.tagging.tags import encode
+from bert_tf2.tokenization.auto import VocabularyFile
 
 TEXT = "Jim Henson, of  São Paulo."
 WORDS = ["Jim", "Henson", ",", "of", "São", "Paulo", "."]
@@ -164,6 +165,7 @@ class Foundation:
     """What `open_data` asks of the model."""
 
     do_lower_case = True
+    vocabulary = VocabularyFile("vocab.txt", is_sentencepiece=False)
 
 
 def test_the_files_of_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,85 @@
+"""Says in the log when XLA has compiled for batches of a new shape, and what that took: steps that are slow for once.
+
+TensorFlow does not tell when XLA compiles. But it compiles when a shape occurs for the first time, and the step takes
+longer then; so a step is reported that has both.
+"""
+
+import logging
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.io.progress import duration
+from bert_tf2.modeling import fused_ops, unpadded
+
+logger = logging.getLogger(__name__)
+
+_MOST_LINES = 12
+_LEAST_SECONDS = 0.2  # less is not worth a line
+_LEAST_PART = 0.5  # of the time that the steps usually take; less may be the machine's doing
+
+Shape = tuple[int, int, int]
+
+
+class Compilations:
+    """The shapes that a training has met, and how long its steps usually take.
+
+    Make it before the step is traced.
+
+    Args:
+      compiles: whether XLA compiles the whole step; else only what `fused_ops` fuses.
+    """
+
+    def __init__(self, compiles: bool) -> None:
+        self._compiles = compiles
+        self._uses = fused_ops.uses()
+        self._known: set[Shape] = set()
+        self._usual = math.inf  # seconds of a step
+        self._lines = 0
+
+    def after(self, step: int, shapes: NDArray[np.int32], seconds: float) -> None:
+        """Takes in what some steps have done, and says what is worth saying.
+
+        Args:
+          step: the number of steps before them.
+          shapes: of their batches, see `step.Totals.shapes`.
+          seconds: what they took.
+        """
+        met = [
+            (rows, columns, 0 if self._compiles else unpadded.rounded(tokens))
+            for rows, columns, *parts in shapes.tolist()
+            for tokens in parts
+        ]
+        new = [shape for shape in dict.fromkeys(met) if shape not in self._known]
+        is_first = not self._known
+        self._known.update(new)
+        steps = f"step {step + 1}" if len(shapes) == 1 else f"steps {step + 1} to {step + len(shapes)}"
+        if new and (self._compiles or fused_ops.uses() > self._uses):
+            usual = len(shapes) * self._usual
+            if is_first:
+                what = "the whole step" if self._compiles else "what stands between its matmuls"
+                self._say(
+                    f"The first step took {_shown_seconds(seconds)}: it was traced, and XLA compiled {what} for "
+                    f"{_shown(new)}. That is expected; for a new shape XLA compiles again."
+                )
+            elif seconds - usual >= max(_LEAST_SECONDS, _LEAST_PART * usual):
+                self._say(f"XLA compiled for {_shown(new)}: {steps} took {_shown_seconds(seconds - usual)} longer.")
+        if not is_first:
+            self._usual = min(self._usual, seconds / len(shapes))
+
+    def _say(self, text: str) -> None:
+        self._lines += 1
+        if self._lines <= _MOST_LINES:
+            logger.info("%s%s", text, " Further shapes are not logged." if self._lines == _MOST_LINES else "")
+
+
+def _shown(shapes: list[Shape]) -> str:
+    return "; ".join(
+        f"{rows} rows of {columns} positions" + (f", up to {tokens:,} tokens" if tokens else "")
+        for rows, columns, tokens in shapes
+    )
+
+
+def _shown_seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)

@@ -1,0 +1,86 @@
+"""What the log says of XLA: new shapes whose step took longer, few lines, nothing where nothing is compiled."""
+
+import collections
+import logging
+
+import numpy as np
+import pytest
+
+from bert_tf2.modeling import fused_ops, unpadded
+from bert_tf2.training.compilations import Compilations
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog):
+    caplog.set_level(logging.INFO)
+
+
+def shapes(*rows):
+    return np.array(rows, np.int32)
+
+
+def fusing(monkeypatch, compiles=False) -> Compilations:
+    made = Compilations(compiles)
+    monkeypatch.setattr(fused_ops, "_uses", fused_ops.uses() + 1)
+    return made
+
+
+def test_new_shapes_that_took_longer(monkeypatch, caplog) -> None:
+    made = fusing(monkeypatch)
+    made.after(0, shapes([32, 48, 420]), 8.25)
+    assert caplog.messages == [
+        "The first step took 8.2 s: it was traced, and XLA compiled what stands between its matmuls for 32 rows of 48 "
+        "positions, up to 448 tokens. That is expected; for a new shape XLA compiles again."
+    ]
+    made.after(1, shapes([32, 48, 440]), 0.3)
+    made.after(2, shapes([32, 48, 440], [32, 48, 430]), 2.0)  # the same shape, for whatever reason
+    made.after(4, shapes([32, 48, 460]), 0.4)  # a new one, but it was there already
+    assert len(caplog.messages) == 1
+    made.after(5, shapes([32, 48, 440], [32, 56, 440], [32, 56, 500]), 0.9 + 1.2)
+    assert caplog.messages[1:] == [
+        "XLA compiled for 32 rows of 56 positions, up to 448 tokens; 32 rows of 56 positions, up to 512 tokens: "
+        "steps 6 to 8 took 1.2 s longer."
+    ]
+    made.after(8, shapes([32, 64, 440]), 1.3)
+    assert caplog.messages[2:] == [
+        "XLA compiled for 32 rows of 64 positions, up to 448 tokens: step 9 took 1.0 s longer."
+    ]
+
+
+def test_a_dozen_lines_at_most(monkeypatch, caplog) -> None:
+    made = fusing(monkeypatch)
+    made.after(0, shapes([1, 1, 1]), 9.0)
+    made.after(1, shapes([1, 1, 1]), 0.1)
+    for number in range(50):
+        made.after(number, shapes([1, number + 2, 1]), 1.0)
+    assert len(caplog.messages) == 12
+    assert [" Further shapes are not logged." in message for message in caplog.messages] == [False] * 11 + [True]
+
+
+def test_the_whole_step(monkeypatch, caplog) -> None:
+    made = Compilations(compiles=True)
+    for step in range(5):
+        made.after(step, shapes([32, 128, 420 + 99 * step]), 40.0 if step == 0 else 0.1)
+    assert caplog.messages == [
+        "The first step took 40 s: it was traced, and XLA compiled the whole step for 32 rows of 128 positions. That "
+        "is expected; for a new shape XLA compiles again."
+    ]
+
+
+def test_models_that_nothing_is_compiled_for(caplog) -> None:
+    made = Compilations(compiles=False)
+    for step in range(9):
+        made.after(step, shapes([32, 8 * step, 99, 98]), 9.0 if step % 2 else 0.1)
+    assert caplog.messages == []
+
+
+def test_how_many_shapes_a_training_meets() -> None:
+    """Batches of 32 texts as SST-2 has them: phrases of 3 to 66 tokens, most of them short."""
+    rng = np.random.default_rng(0)
+    lengths = np.clip(np.round(rng.lognormal(2.3, 0.6, [2000, 32])), 3, 66).astype(int)
+    columns = {-(-longest // 8) * 8 for longest in lengths.max(axis=1)}
+    rows = {unpadded.rounded(tokens) for tokens in lengths.sum(axis=1).tolist()}
+    assert len(columns) <= 8
+    assert len(rows) <= 10
+    common = collections.Counter(unpadded.rounded(tokens) for tokens in lengths.sum(axis=1).tolist()).most_common(6)
+    assert sum(count for _, count in common) > 0.95 * len(lengths)
