@@ -35,12 +35,12 @@ class Form:
     encoding: str | None = "utf-8"
     delimiter: str = ","
 
-    def describe(self, path: str, is_csv: bool) -> None:
-        """Logs what differs from UTF-8 with commas."""
+    def describe(self, path: str, is_csv: bool, given: "Form | None" = None) -> None:
+        """Logs what was recognized, not `given` by flags, if it differs from UTF-8 with commas."""
         said = {}
-        if is_csv and self.delimiter != ",":
+        if is_csv and self.delimiter != "," and not (given and given.delimiter):
             said["--delimiter"] = f"{DELIMITERS.get(self.delimiter, repr(self.delimiter))} between the columns"
-        if self.encoding not in (None, "utf-8"):
+        if self.encoding not in (None, "utf-8") and not (given and given.encoding):
             said["--encoding"] = f"encoding {self.encoding}"
         if said:
             parts = path, ", ".join(said.values()), " and ".join(said)
@@ -67,6 +67,13 @@ def delimiter_named(given: str) -> str:
     return delimiter
 
 
+def delimiter_hint(column: str, names: Sequence[str]) -> str:
+    """The end of an error about a missing column: where a header was perhaps not split, how to say what splits it."""
+    if len(names) != 1 or column not in names[0]:
+        return ""
+    return " If another character stands between the columns of a .csv file, give it as --delimiter."
+
+
 def find_form(
     path: str, columns: Sequence[str], header: bool, is_csv: bool, given: Form | None = None, is_logged: bool = True
 ) -> Form:
@@ -78,7 +85,7 @@ def find_form(
       header: whether the first row names the columns.
       is_csv: whether cells stand between delimiters.
       given: what flags say; what is empty there is found.
-      is_logged: whether to log what differs from UTF-8 with commas.
+      is_logged: whether to log what was recognized, if it differs from UTF-8 with commas.
 
     Raises:
       InputError: the file cannot be read, or several delimiters make columns of it.
@@ -89,7 +96,7 @@ def find_form(
         delimiter = _find_delimiter(path, encoding, columns, header)
     form = Form(encoding, delimiter)
     if is_logged:
-        form.describe(path, is_csv)
+        form.describe(path, is_csv, given)
     return form
 
 

@@ -115,7 +115,7 @@ class Table:
         there = "no header" if self.names is None else f"the columns {_listed(self.names)}"
         raise InputError(
             f"{self.path} has no column {column!r} ({flag}); it has {there}, and {counted(width, 'column')}, "
-            f"which can be given by number from 0 to {width - 1}."
+            f"which can be given by number from 0 to {width - 1}.{delimited.delimiter_hint(column, self.names or ())}"
         )
 
 

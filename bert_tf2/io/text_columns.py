@@ -202,7 +202,7 @@ def _index(path: str, name: str, names: list[str]) -> int:
         what = f"{names.count(name)} columns {name!r}" if name in names else f"no column {name!r}"
         raise InputError(
             f"{path} has {what} ({_FLAG}); it has {some(map(repr, names), MOST_NAMED)}. Give the name of one, or "
-            f"{_FLAG}= if this is plain text."
+            f"{_FLAG}= if this is plain text.{delimited.delimiter_hint(name, names)}"
         )
     return names.index(name)
 

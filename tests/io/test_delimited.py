@@ -100,6 +100,22 @@ def test_encodings_that_could_be_several_are_asked_for(tmp_path: Path, text: str
         rows(path, given=Form("ascii", ""))
 
 
+def test_only_what_was_recognized_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text;label\ntrès bien;y\n".encode("cp1252"))
+    for given, parts in (
+        (Form("cp1252", ";"), None),
+        (Form("cp1252", ""), ("semicolons between the columns", "--delimiter")),
+        (Form(None, ";"), ("encoding cp1252", "--encoding")),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            assert rows(path, given=given)[-1] == ["très bien", "y"]
+        assert caplog.messages == (
+            [f"{path}: read with {parts[0]}; if that is wrong, give {parts[1]}."] if parts else []
+        )
+
+
 def test_names_of_delimiters() -> None:
     assert list(map(delimiter_named, ("tab", "\\t", "\t", ";", "Pipe", "x"))) == ["\t", "\t", "\t", ";", "|", "x"]
     for wrong in ("", ";;", '"', "\n"):

@@ -207,6 +207,16 @@ def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str
         table.column(column, "--text_column")
 
 
+def test_a_header_that_was_not_split(tmp_path: Path) -> None:
+    table = open_table(write(tmp_path / "a.csv", "text^label\na^1\n"), header=True)
+    with pytest.raises(
+        InputError, match=r"has no column 'text' .*\. If another character .* give it as --delimiter\.$"
+    ):
+        table.column("text", "--text_column")
+    with pytest.raises(InputError, match=r"by number from 0 to 0\.$"):
+        table.column("body", "--text_column")
+
+
 def test_names_without_a_header(tmp_path: Path) -> None:
     table = open_table(write(tmp_path / "a.csv", "a,1\n"), header=False)
     with pytest.raises(InputError, match=r"has no column 'text' \(--text_column\); it has no header, and 2 columns"):

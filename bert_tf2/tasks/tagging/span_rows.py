@@ -198,7 +198,7 @@ def _key(row: Mapping[str, Any], where: str) -> str:
 
 
 def _spans(found: Any, text: str, where: str) -> list[Span]:
-    """The spans of a row in their order, without the spaces at their ends, each once."""
+    """The spans of a row in their order, without the spaces at their ends unless they are nothing else, each once."""
     if not isinstance(found, list):
         raise InputError(f"{where} has {found!r:.60} instead of a list of spans; {EXPECTED}.")
     spans = set()
@@ -210,6 +210,9 @@ def _spans(found: Any, text: str, where: str) -> list[Span]:
                 "them from 0, and a span ends after it begins."
             )
         inside = text[start:end]
+        if not inside.strip():
+            spans.add(Span(start, end, label))
+            continue
         spans.add(Span(start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip()), label))
     ordered = sorted(spans)
     for one, other in itertools.pairwise(ordered):

@@ -120,6 +120,8 @@ def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pyte
     assert one(tmp_path, "東京へ行く", [[0, 2, "LOC"], [0, 2, "LOC"]]) == ["B-LOC", "I-LOC", "O", "O", "O"]
     assert one(tmp_path, "a b", [[0, 2, "X"], [2, 3, "X"]]) == ["B-X", "B-X"]
     assert not caplog.messages
+    assert one(tmp_path, "Jim ran", [[3, 4, "X"]]) == ["O", "O"]
+    assert "The first is [3, 4, 'X'] of " in caplog.text  # the offsets of the file
 
 
 @pytest.mark.parametrize(
