@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import files, json_files, tables
+from bert_tf2.io import delimited, files, json_files, tables
 from bert_tf2.io.delimited import Form
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def read_table(path: str, given: Form | None = None) -> Iterator[Row]:
         raise InputError(
             f"{path} has {what}, but {some(map(repr, names), MOST_NAMED)}; the first row must name the columns: "
             "question, context, and perhaps id, answer, answer_start, is_impossible."
+            + delimited.delimiter_hint(COLUMNS[0], names)
         )
     has_types = tables.kind_of(path) == "parquet"
     for number, (where, row) in enumerate(table.named_rows(), 1):

@@ -160,6 +160,7 @@ def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
         ("", r"a\.csv is empty; expected a header and a row"),
         ("question,context\n", r"a\.csv has a header \('question', 'context'\) and nothing below it"),
         ("question,context,context\na,b,c\n", r"a\.csv has columns of the same name"),
+        ("question^context\na^b\n", r"has no column 'question', but 'question\^context'; .* give it as --delimiter"),
     ):
         path.write_text(content)
         with pytest.raises(InputError, match=sentence):
