@@ -29,6 +29,23 @@ QUICK = (
 )
 
 
+# What asks the operating system itself is blind to gs:// and other schemes; `io.file_system` has the same.
+OF_THE_SYSTEM = re.compile(
+    r"((io|gzip|os)\.)?open|glob\.i?glob|(pathlib\.)?Path|shutil\.(copy(2|file|tree)?|move|rmtree)|"
+    r"os\.(access|link|listdir|lstat|makedirs|mkdir|readlink|remove|rename|replace|rmdir|scandir|stat|symlink|"
+    r"truncate|unlink|walk)|"
+    r"os\.path\.(abspath|exists|get[acm]time|getsize|isdir|isfile|islink|lexists|realpath|samefile)"
+)
+LOCAL = {
+    "bert_tf2/checkpoints/google_archives.py": "the cache of downloads is of this machine",
+    "bert_tf2/checkpoints/hub.py": "the cache of huggingface_hub is of this machine",
+    "bert_tf2/modeling/keras_backend.py": "Keras's settings are of this machine",
+    "bert_tf2/tasks/feature_extraction/runner.py": "/dev/null",
+    "bert_tf2/tokenization/unicode_tables.py": "the cache of tables is of this machine",
+    "bert_tf2/training/precision.py": "/proc/cpuinfo",
+}
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
@@ -48,6 +65,17 @@ def test_no_function_is_too_long(path: Path) -> None:
             assert start is not None
             assert node.end_lineno is not None
             assert node.end_lineno - start <= MOST_LINES_OF_A_FUNCTION, f"{node.name} of {path.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_are_those_of_any_file_system(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    local = [f"{ast.unparse(call.func)} in line {call.lineno}" for call in calls]
+    local = [each for each in local if OF_THE_SYSTEM.fullmatch(each.split()[0])]
+    if name_of(path) in LOCAL:
+        assert local, "an exception that is not needed any more"
+    elif path.parent.name != "io":
+        assert not local, f"use bert_tf2.io.file_system: {', '.join(local)}"
 
 
 @pytest.mark.parametrize("path", TESTS, ids=name_of)

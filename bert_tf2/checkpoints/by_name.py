@@ -6,6 +6,7 @@ import os
 import re
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_system
 
 # Models that had a short name on the Hugging Face Hub before they moved to this owner.
 _OWNER = "google-bert"
@@ -40,14 +41,15 @@ def local(init_checkpoint: str) -> str:
 
 def is_name(text: str) -> bool:
     """Whether a text can only be the name of a public model, not a path; see `local`."""
+    if not _ON_THE_HUB.fullmatch(text) or _OF_A_FILE.search(text):
+        return False
     directory = os.path.dirname(text)
-    is_path = _exists(text) or bool(_OF_A_FILE.search(text)) or bool(directory and _exists(directory))
-    return not is_path and bool(_ON_THE_HUB.fullmatch(text))
+    return not (_exists(text) or (directory and _exists(directory)))
 
 
 def _exists(path: str) -> bool:
     """Whether something has that path, or a checkpoint has that prefix."""
-    return os.path.lexists(path) or os.path.lexists(f"{path}.index")
+    return any(file_system.exists(each) or file_system.islink(each) for each in (path, f"{path}.index"))
 
 
 @functools.cache  # a process looks once, and stays with what was there then

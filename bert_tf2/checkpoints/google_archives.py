@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, download, json_files, run_files
+from bert_tf2.io import atomic, download, file_system, json_files, run_files
 from bert_tf2.io.files import open_regular
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def do_lower_case(directory: str) -> bool | None:
       InputError: what this module has written there is damaged.
     """
     path = os.path.join(directory, _SOURCE_FILE)
-    return json_files.get(json_files.read_object(path), _LOWER_CASE, bool, path) if os.path.isfile(path) else None
+    return json_files.get(json_files.read_object(path), _LOWER_CASE, bool, path) if file_system.isfile(path) else None
 
 
 def _download(place: str, directory: Path) -> None:
@@ -192,7 +192,7 @@ def _unpack(archive: Path, directory: Path, source: Mapping[str, object], publis
 def _extract(contents: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
     """Writes a member of an archive, whose checksum `zipfile` compares; returns its SHA-256."""
     sha256 = hashlib.sha256()
-    with contents.open(member) as packed, atomic.naming(path), open(path, "xb") as file:
+    with contents.open(member) as packed, atomic.naming(path), file_system.open(path, "xb") as file:
         while block := packed.read(_BLOCK):
             sha256.update(block)
             file.write(block)

@@ -7,7 +7,6 @@ the transformers library, whose dense layers keep `[outputs, inputs]` where Goog
 import os
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -322,7 +321,7 @@ def write_folder(
     Raises:
       OSError: it cannot be written.
     """
-    folder = Path(path)
+    folder = file_system.path(path)
     folder.mkdir(parents=True, exist_ok=True)
     names = names_there(variables, str(config.architecture))
     arrays = {

@@ -63,7 +63,7 @@ def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
     path = os.fspath(path)
     try:
         local = file_system.local_copy(path)
-        with open(local, "rb") as file:
+        with file_system.open(local, "rb") as file:
             start = file.read(len(_POINTER_OF_GIT_LFS))
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
@@ -83,7 +83,7 @@ def _opened(path: str, local: str) -> Iterator[Any]:
     except (safetensors.SafetensorError, OSError) as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
         raise InputError(
-            f"{path} is not a safetensors file, or a damaged or truncated one ({os.path.getsize(local):,} bytes; "
+            f"{path} is not a safetensors file, or a damaged or truncated one ({file_system.getsize(local):,} bytes; "
             f"{reason:.200}); get it again from where it came from."
         ) from None
 

@@ -130,7 +130,7 @@ def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
 
 
 def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
-    with open(path, "rb") as file:
+    with file_system.open(path, "rb") as file:
         if _Unpickler(file).load() != _LEGACY_MAGIC:
             raise pickle.UnpicklingError("it is no file of torch.save")
         _Unpickler(file).load()  # version
@@ -146,9 +146,9 @@ def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
             file.seek(elements * widths[key], os.SEEK_CUR)
 
     def content_of(storage: _Storage) -> bytes:
-        with open(path, "rb") as file:
+        with file_system.open(path, "rb") as file:
             begin, size = places[storage.key], storage.elements * storage.width
-            if begin + size > os.path.getsize(path):
+            if begin + size > file_system.getsize(path):
                 return b""
             file.seek(begin)
             return file.read(size)

@@ -159,7 +159,7 @@ def _difference(found: Arrays, expected: Arrays) -> float:
 
 
 def _size(path: str) -> str:
-    return f"{os.path.getsize(path) / 1e6:,.1f} MB"
+    return f"{file_system.getsize(path) / 1e6:,.1f} MB"
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------------

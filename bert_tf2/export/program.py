@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, write_labels
 from bert_tf2.export.sequences import TOKEN_IDS
 from bert_tf2.export.source import ModelSource
-from bert_tf2.io import run_files
+from bert_tf2.io import file_system, run_files
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.tokenization import tf_tokenizer
 
@@ -126,7 +125,7 @@ def write_assets(folder: str, source: ModelSource, program: Program) -> list[str
       OSError: they cannot be written.
     """
     paths = [os.path.join(folder, run_files.SETTINGS)]
-    Path(paths[0]).write_text(
+    file_system.path(paths[0]).write_text(
         json.dumps({**program.settings, "labels": list(program.labels)}, indent=2, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )

@@ -1,4 +1,4 @@
-"""CSV as people have it: which delimiter, which encoding, and the rows; no TensorFlow.
+"""CSV as people have it, which delimiter, which encoding, and the rows; and TSV. No TensorFlow.
 
 A cell with delimiters, quotes or line ends stands in quotes, with the quotes in it doubled (RFC 4180).
 """
@@ -45,6 +45,11 @@ class Form:
         if said:
             parts = path, ", ".join(said.values()), " and ".join(said)
             logger.info("%s: read with %s; if that is wrong, give %s.", *parts)
+
+
+def is_number(column: str) -> bool:
+    """Whether a column is given by number, from 0, or from the end if negative."""
+    return column.removeprefix("-").isdecimal() and column.isascii()
 
 
 def delimiter_named(given: str) -> str:
@@ -121,6 +126,26 @@ def read_csv(
     yield from _rows(path, lines, form.delimiter, begin)
 
 
+def read_tsv(
+    path: str, encoding: str | None = "utf-8", lines: Iterator[str] | None = None, begin: int = 1
+) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each line of TSV that is not blank; quotes are plain characters.
+
+    Args:
+      path: the file.
+      encoding: see `text_lines.read_decoded`.
+      lines: those of a part of the file; all by default.
+      begin: the number of the first of them.
+
+    Raises:
+      InputError: the file cannot be read or is not in this encoding.
+    """
+    lines = text_lines.read_decoded(path, encoding) if lines is None else lines
+    for number, line in enumerate(lines, begin):
+        if line := line.rstrip("\r"):
+            yield number, line.split("\t")
+
+
 def _rows(path: str, lines: Iterable[str], delimiter: str, begin: int = 1) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), sys.maxsize))  # a cell of any length; it never harms others
     reader = csv.reader((f"{line}\n" for line in lines), strict=True, delimiter=delimiter)
@@ -150,7 +175,7 @@ def _find_delimiter(path: str, encoding: str | None, columns: Sequence[str], hea
     if lines and (named := _delimiter_line(lines[0])):
         return named
     rows = {delimiter: _complete_rows(lines, delimiter, is_whole) for delimiter in DELIMITERS}
-    names = [column for column in columns if not column.removeprefix("-").isdecimal()]
+    names = [column for column in columns if not is_number(column)]
     if header and names:
         present = {
             delimiter: len(set(names) & {name.strip() for name in found[0]}) if found else 0
@@ -177,10 +202,9 @@ def _find_delimiter(path: str, encoding: str | None, columns: Sequence[str], hea
 
 
 def _width_for(column: str) -> int:
-    number = column.removeprefix("-")
-    if not number.isdecimal():
+    if not is_number(column):
         return 1
-    return int(number) if column.startswith("-") else int(number) + 1
+    return -int(column) if column.startswith("-") else int(column) + 1
 
 
 def _first_lines(path: str, encoding: str | None) -> tuple[list[str], bool]:

@@ -1,16 +1,14 @@
 """Objects of a JSON file, one after the other: a line each, or the elements of one array; no TensorFlow."""
 
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import json_files, text_lines
+from bert_tf2.io import file_kinds, json_files, text_lines
 
 _CHARACTERS_AT_ONCE = 1 << 16
-_LINES = re.compile(r"\.(jsonl|ndjson)\b", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -41,7 +39,7 @@ def read(
     else:
         return
     lines = itertools.chain([first], lines)
-    if first.lstrip().startswith("[") and not _LINES.search(os.path.basename(path)):
+    if first.lstrip().startswith("[") and file_kinds.kind_of(path) != "json lines":
         yield from _Array(path, lines, begin + blank, expected).objects()
         return
     for number, line in enumerate(lines, begin + blank):

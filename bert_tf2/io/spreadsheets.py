@@ -9,7 +9,6 @@ import datetime
 import functools
 import importlib.util
 import logging
-import os
 import re
 import warnings
 import zipfile
@@ -40,8 +39,8 @@ class Workbook(NamedTuple):
     @classmethod
     def of(cls, path: str) -> "Workbook | None":
         """The workbook of `reviews.xlsx` or `reviews.xlsx#Sheet2`; None for another kind of file."""
-        match = None if os.path.exists(path) else _WITH_SHEET.fullmatch(path)
-        if match:
+        match = _WITH_SHEET.fullmatch(path)
+        if match and not file_system.exists(path):
             return cls(match[1], match[2])
         return cls(path) if path.lower().endswith(".xlsx") else None
 

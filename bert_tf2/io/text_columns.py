@@ -7,27 +7,18 @@ Parquet file the bytes are those of its row groups, one after the other.
 import codecs
 import dataclasses
 import functools
-import importlib.util
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, file_system, files, json_rows, text_lines
+from bert_tf2.io import delimited, file_kinds, file_system, files, json_rows, parquet_files, text_lines
 from bert_tf2.io.delimited import Form
+from bert_tf2.io.file_kinds import Kind
 
 UNPACKED = 3.5
 """How much larger compressed text is when it is unpacked, about; for planning only."""
 
-_KINDS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "json lines",
-    ".ndjson": "json lines",
-    ".json": "json",
-    ".parquet": "parquet",
-}
-_PACKED = (".gz", ".zst")
+_KINDS = {"csv", "tsv", "json lines", "json", "parquet"}
 _FLAG = "--text_column"
 _ROWS_AT_ONCE = 1024
 _CHARACTERS_AT_ONCE = 1 << 18
@@ -60,12 +51,10 @@ class TextColumn:
         return self.form.encoding is None or codecs.lookup(self.form.encoding).name in ("utf-8", "utf-8-sig")
 
 
-def kind_of(path: str) -> str | None:
+def kind_of(path: str) -> Kind | None:
     """The kind of a table, by the ending of its name; None: it is not a table."""
-    name = os.path.basename(path).lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    return _KINDS.get(os.path.splitext(name)[1])
+    kind = file_kinds.kind_of(path)
+    return kind if kind in _KINDS else None
 
 
 def find(path: str, name: str, given: Form | None = None) -> TextColumn:
@@ -81,10 +70,10 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
     """
     kind = kind_of(path)
     if kind == "parquet":
-        with _open_parquet(path) as file:
+        with parquet_files.open_file(path) as file:
             _index(path, name, list(file.schema_arrow.names))
         return TextColumn(name, kind)
-    has_header = not _is_number(name)
+    has_header = not delimited.is_number(name)
     is_csv = kind == "csv"
     form = delimited.find_form(path, [name] if is_csv else [], has_header, is_csv, given)
     column = TextColumn(name, str(kind), has_header=has_header, form=form)
@@ -205,13 +194,7 @@ def _cells(path: str, column: TextColumn, lines: Iterator[str], first_line: int)
     if column.kind == "csv":
         yield from delimited.read_csv(path, column.form, lines, first_line)
         return
-    for number, line in enumerate(lines, first_line):
-        if line := line.rstrip("\r"):
-            yield number, line.split("\t")
-
-
-def _is_number(name: str) -> bool:
-    return name.removeprefix("-").isdecimal() and name.isascii()
+    yield from delimited.read_tsv(path, lines=lines, begin=first_line)
 
 
 def _index(path: str, name: str, names: list[str]) -> int:
@@ -297,24 +280,6 @@ def _after_csv_rows(path: str, column: TextColumn, start: int, least: int) -> in
 # --- Parquet ---------------------------------------------------------------------------------------------------------
 
 
-def _open_parquet(path: str) -> Any:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError(
-            f"{path}: Parquet needs pyarrow, which is not installed: python -m pip install 'bert-tf2[features]'."
-        )
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        return parquet.ParquetFile(file_system.local_copy(path))
-    except (OSError, pyarrow.ArrowException) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: str, error: Exception) -> InputError:
-    return InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.")
-
-
 def _row_groups(path: str, name: str) -> list[tuple[int, int, int]]:
     """Of each row group: where it begins, the bytes of the column when unpacked, and how many rows are before it."""
     return _row_groups_of(path, name, file_system.stat(path).st_mtime_ns)
@@ -323,7 +288,7 @@ def _row_groups(path: str, name: str) -> list[tuple[int, int, int]]:
 @functools.lru_cache(maxsize=8)  # asked for each part of a file
 def _row_groups_of(path: str, name: str, _: int) -> list[tuple[int, int, int]]:
     found, begin, rows = [], 0, 0
-    with _open_parquet(path) as file:
+    with parquet_files.open_file(path) as file:
         for index in range(file.metadata.num_row_groups):
             group = file.metadata.row_group(index)
             columns = [group.column(number) for number in range(group.num_columns)]
@@ -335,21 +300,16 @@ def _row_groups_of(path: str, name: str, _: int) -> list[tuple[int, int, int]]:
 
 
 def _parquet_texts(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[list[str], int]]:
-    import pyarrow
-
     groups = _row_groups(path, column.name)
     ends = [*(begin for begin, _, _ in groups[1:]), file_system.getsize(path)]
-    with _open_parquet(path) as file:
+    with parquet_files.open_file(path) as file:
         for index, (begin, _, number) in enumerate(groups):
             if not start <= begin < end:
                 continue
             left, rows_left = ends[index] - begin, file.metadata.row_group(index).num_rows
-            try:
-                for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[index], columns=[column.name]):
-                    size = left * batch.num_rows // rows_left
-                    left, rows_left = left - size, rows_left - batch.num_rows
-                    values = batch.column(0).to_pylist()
-                    yield [_text(value, path, f"row {number + n}", column) for n, value in enumerate(values, 1)], size
-                    number += batch.num_rows
-            except (OSError, pyarrow.ArrowException) as error:
-                raise _unreadable(path, error) from None
+            for batch in parquet_files.batches(path, file, [column.name], [index]):
+                size = left * batch.num_rows // rows_left
+                left, rows_left = left - size, rows_left - batch.num_rows
+                values = batch.column(0).to_pylist()
+                yield [_text(value, path, f"row {number + n}", column) for n, value in enumerate(values, 1)], size
+                number += batch.num_rows

@@ -9,7 +9,6 @@ by a list of words, the longest word of the list that begins where the one befor
 """
 
 import functools
-import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import files
+from bert_tf2.io import file_system, files
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer, Ragged
 from bert_tf2.tokenization.longest_words import LongestWords
 from bert_tf2.tokenization.unicode_tables import CODE_POINTS, code_points
@@ -35,7 +34,7 @@ def read_word_list(path: str) -> LongestWords:
       InputError: the file cannot be read, or has no word of at least two Chinese characters.
     """
     try:
-        return _read_word_list(path, os.stat(path).st_mtime_ns)
+        return _read_word_list(path, file_system.stat(path).st_mtime_ns)
     except OSError as error:
         raise files.cannot_read(path, error) from None
 

@@ -37,7 +37,7 @@ def has_feature(paths: Iterable[str], name: str) -> bool:
     Raises:
       InputError: a file has no record that can be read.
     """
-    return any(name in _first_record(path) for path in paths if os.path.getsize(path))
+    return any(name in _first_record(path) for path in paths if file_system.getsize(path))
 
 
 def _check_file(path: str, schema: Schema) -> None:

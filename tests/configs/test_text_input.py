@@ -6,12 +6,6 @@ import pytest
 
 from bert_tf2.configs.text_input import TextInput
 from bert_tf2.errors import InputError
-from bert_tf2.io.delimited import Form
-
-
-def test_form() -> None:
-    assert TextInput().form == Form(None, "")
-    assert TextInput(delimiter="tab", encoding="cp1250").form == Form("cp1250", "\t")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import spreadsheets
-from bert_tf2.tasks.classification.tables import open_table
+from bert_tf2.io.tables import open_table
 from bert_tf2.tasks.multiple_choice import examples as choices
 from bert_tf2.tasks.squad import examples as questions
 

@@ -6,15 +6,16 @@ from typing import Any
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
 from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, LongText, WindowPooling
+from bert_tf2.configs.table_form import TableForm
 from bert_tf2.errors import InputError
-from bert_tf2.io import delimited, text_lines
-from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """The flags about data. None is "not given": the training's choice, or the default that the flag's help says.
+class DataConfig(TableForm):
+    """The flags about data, those of `TableForm` included.
+
+    None is "not given": the training's choice, or the default that the flag's help says.
 
     Attributes:
       output_dir: the model's folder, where the training's choices are remembered.
@@ -75,17 +76,6 @@ class DataConfig:
     )
     header: bool | None = setting(
         None, help="Whether the first row names the columns; yes, unless columns are given by number.", group=TASK
-    )
-    delimiter: str | None = setting(
-        None,
-        help="What stands between the columns of .csv files: a character, or tab; if omitted, told by the file.",
-        group=TASK,
-    )
-    encoding: str | None = setting(
-        None,
-        help="Encoding of text files: utf-8, utf-16, cp1252, gb18030 or another that Python knows; if omitted, told by "
-        "the file.",
-        group=TASK,
     )
     labels_file: str | None = setting(
         None, help="The labels, one a line; if not given, those of train_file.", group=TASK
@@ -153,13 +143,6 @@ class DataConfig:
         ):
             if excluded:
                 raise InputError(f"--label_columns and {flag} exclude each other: they say where a row's labels stand.")
-
-    @property
-    def form(self) -> Form:
-        """What flags say of how files are written; empty where they say nothing."""
-        if self.encoding:
-            text_lines.check_encoding(self.encoding)
-        return Form(self.encoding, delimited.delimiter_named(self.delimiter) if self.delimiter else "")
 
     @property
     def files(self) -> dict[str, str]:

@@ -18,9 +18,10 @@ from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.io import file_system, files, text_lines
-from bert_tf2.io.delimited import Form
+from bert_tf2.io.delimited import Form, is_number
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
+from bert_tf2.io.tables import kind_of
 from bert_tf2.metrics.classification import DEFAULT_METRICS
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
@@ -28,7 +29,6 @@ from bert_tf2.tasks.classification.config import DataConfig
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask, Split
 from bert_tf2.tasks.classification.own_data import find_label_columns, read_own
-from bert_tf2.tasks.classification.tables import is_number, kind_of
 from bert_tf2.tasks.classification.task_description import TaskDescription, join_columns, split_columns
 from bert_tf2.tasks.classification.validation_split import ValidationSplit
 
@@ -180,10 +180,8 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     kinds = {kind_of(path) for path in paths}
     is_table = not paths or bool(kinds & _WITH_HEADER)
     check_has_effect(config, ("header",), is_table, "is for CSV, TSV and Excel files; others have no header; omit it")
-    check_has_effect(config, ("delimiter",), not paths or "csv" in kinds, "is for .csv files; omit it")
-    check_has_effect(
-        config, ("encoding",), not paths or bool(kinds - {"parquet", "xlsx"}), "is for text files; omit it"
-    )
+    if paths:
+        config.check_form(kinds, ("csv", "tsv", "json lines", "json", "text"), "is for text files; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
     asked = tuple(name for name in _PATHS if getattr(config, name) is not None)

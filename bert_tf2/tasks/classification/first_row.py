@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Self
 
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import is_number
+from bert_tf2.io.tables import Block, Table
 from bert_tf2.tasks.classification import labels as label_lists
-from bert_tf2.tasks.classification.tables import Block, Table, is_number
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 _LEAST_OTHERS = 2

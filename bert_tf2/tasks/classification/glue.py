@@ -14,9 +14,9 @@ from typing import Literal
 
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import read_tsv
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.tasks.classification.examples import Collected, Examples
-from bert_tf2.tasks.classification.tables import read_tsv
 
 logger = logging.getLogger(__name__)
 

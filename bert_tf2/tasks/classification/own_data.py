@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import delimited
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.spilled import SpilledSequence
+from bert_tf2.io.tables import Block, Table, find_form, kind_of, open_table
 from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel
 from bert_tf2.tasks.classification.first_row import FirstRow
-from bert_tf2.tasks.classification.tables import Block, Table, kind_of, open_table
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 Cell = TypeVar("Cell")
@@ -50,7 +49,7 @@ def read_own(
             task, text_column="0", text_pair_column=task.text_pair_column and "1", id_column=None
         )
     columns = list(_columns(task, with_labels))
-    table = open_table(path, task.header, _form(path, columns, task, given), columns)
+    table = open_table(path, task.header, find_form(path, columns, task.header, given), columns)
     texts = _Column(table, str(task.text_column), "--text_column", _text)
     pairs = _Column(table, task.text_pair_column, "--text_pair_column", _text) if task.text_pair_column else None
     labels: _Column[RawLabel] | _LabelColumns | None = None
@@ -93,7 +92,7 @@ def find_label_columns(path: str, task: TaskDescription, given: Form | None = No
     """
     if not task.header or kind_of(path) == "text":
         return ()
-    form = _form(path, list(_columns(task, with_labels=False)), task, given, is_logged=False)
+    form = find_form(path, list(_columns(task, with_labels=False)), True, given, is_logged=False)
     table = open_table(path, True, form)
     if table.may_have(str(task.label_column)):
         return ()
@@ -107,13 +106,6 @@ def find_label_columns(path: str, task: TaskDescription, given: Form | None = No
 
     found = tuple(name for name in names if name and all(_is_truth(cell) for cell in cells(name)))
     return found if len(found) > 1 and any(_truth(cell) for name in found for cell in cells(name)) else ()
-
-
-def _form(path: str, columns: list[str], task: TaskDescription, given: Form | None, is_logged: bool = True) -> Form:
-    kind = kind_of(path)
-    if kind in ("parquet", "xlsx"):
-        return Form()
-    return delimited.find_form(path, columns, task.header, kind == "csv", given, is_logged)
 
 
 def _columns(task: TaskDescription, with_labels: bool) -> Iterator[str]:

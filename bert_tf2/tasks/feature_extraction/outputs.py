@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic
+from bert_tf2.io import atomic, file_system
 from bert_tf2.io.json_floats import rows_as_text
 from bert_tf2.io.resumable_output import UnfinishedOutput
 from bert_tf2.tasks.feature_extraction.data import Array, Sequences
@@ -211,7 +211,10 @@ class ArrayFile:
                 with archive.open(name, "w") as member:
                     np.save(member, array)
             for name in self._names:
-                with open(self._path(name), "rb") as source, archive.open(name, "w", force_zip64=True) as member:
+                with (
+                    file_system.open(self._path(name), "rb") as source,
+                    archive.open(name, "w", force_zip64=True) as member,
+                ):
                     shutil.copyfileobj(source, member, 1 << 20)
 
     def _write_parquet(self, file: IO[bytes]) -> None:
@@ -250,10 +253,10 @@ def names_of(output_format: str, of_tokens: bool) -> tuple[str, ...]:
 
 def _write_header(path: str, dtype: np.dtype[Any], columns: tuple[int, ...]) -> None:
     """Makes a whole npy file of a growing one (format 1.0 of numpy.lib.format)."""
-    rows = (os.path.getsize(path) - _HEADER_BYTES) // (dtype.itemsize * int(np.prod(columns, dtype=np.int64)))
+    rows = (file_system.getsize(path) - _HEADER_BYTES) // (dtype.itemsize * int(np.prod(columns, dtype=np.int64)))
     described = repr({"descr": dtype.str, "fortran_order": False, "shape": (rows, *columns)})
     start = b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
-    with open(path, "r+b") as file:
+    with file_system.open(path, "r+b") as file:
         file.write(start + described.encode().ljust(_HEADER_BYTES - 11) + b"\n")
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, setting
+from bert_tf2.configs.table_form import TableForm
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MultipleChoiceConfig(FinetuningConfig):
-    """The flags of `run_multiple_choice.py`: those of `FinetuningConfig`, and the files.
+class MultipleChoiceConfig(FinetuningConfig, TableForm):
+    """The flags of `run_multiple_choice.py`: those of `FinetuningConfig` and `TableForm`, and the files.
 
     Raises:
       InputError: a value is impossible, flags exclude each other, or nothing is to be done.

@@ -11,14 +11,16 @@ A question with a blank (`_`) has the choice in its place, as RACE's have it.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bert_tf2.errors import InputError, some
-from bert_tf2.io import file_system, files, json_files
-from bert_tf2.tasks.classification.tables import open_table
+from bert_tf2.io import file_kinds, file_system, files, json_files
+from bert_tf2.io.delimited import Form
+from bert_tf2.io.tables import find_form, open_table
 
 _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("context", "question"))
 _LISTS = ("endings", "choices", "options")
@@ -52,18 +54,19 @@ class Example:
     label: int | None
 
 
-def read(path: str, with_labels: bool) -> list[Example]:
+def read(path: str, with_labels: bool, given: Form | None = None) -> list[Example]:
     """The questions of a file.
 
     Args:
       path: a CSV, TSV, Excel or JSON Lines file, perhaps compressed; or a .txt file of RACE, or a directory of such.
       with_labels: whether the right choices are read.
+      given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
       InputError: the file cannot be read, has no questions, or one of them is not what it has to be.
     """
     examples: list[Example] = []
-    for place, row in _rows(path):
+    for place, row in _rows(path, given):
         for one in _questions(place, row):
             examples.append(_example(place, one, len(examples), with_labels))
     if not examples:
@@ -71,7 +74,7 @@ def read(path: str, with_labels: bool) -> list[Example]:
     return examples
 
 
-def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _rows(path: str, given: Form | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each row stands, for errors, and what it has."""
     if file_system.isdir(path):
         found = sorted(file_system.path(path).rglob("*.txt"))
@@ -80,14 +83,11 @@ def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for one in found:
             yield os.fspath(one), json_files.read_object(one, _EXPECTED)
         return
-    if path.endswith(".txt"):
+    if file_kinds.kind_of(path) == "text":
         yield path, json_files.read_object(path, _EXPECTED)
         return
-    table = open_table(path, header=True)
-    for block in table.blocks:
-        for line, row in zip(block.lines, block.rows, strict=True):
-            named = row if table.width is None else dict(zip(table.names or (), row, strict=True))
-            yield f"{path}, {table.unit} {line}", named
+    columns = [*itertools.chain(*_FORMS), *_LABELS]
+    yield from open_table(path, header=True, form=find_form(path, columns, True, given)).named_rows()
 
 
 def _questions(place: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from scipy import special
 
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.io import atomic, json_files, run_files
+from bert_tf2.io import atomic, file_kinds, json_files, run_files
 from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
 from bert_tf2.modeling.task_model import Batch
 from bert_tf2.tasks.finetuning import runner
@@ -68,7 +68,9 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
             for split, (is_wanted, flag, path) in files.items()
             if is_wanted
         }
-        self.examples = {split: examples.read(path, split != "test") for split, path in self.paths.items()}
+        config.check_form(map(file_kinds.kind_of, self.paths.values()))
+        read, form = examples.read, config.form
+        self.examples = {split: read(path, split != "test", form) for split, path in self.paths.items()}
 
     @property
     def train_count(self) -> int:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
+from bert_tf2.configs.table_form import TableForm
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SquadConfig(FinetuningConfig):
-    """The flags of `run_squad.py`: those of `FinetuningConfig`, and those of the task.
+class SquadConfig(FinetuningConfig, TableForm):
+    """The flags of `run_squad.py`: those of `FinetuningConfig` and `TableForm`, and those of the task.
 
     None is "not given": what the model was trained with, or the original's default, which `--help` shows.
 

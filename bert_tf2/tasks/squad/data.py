@@ -11,7 +11,7 @@ from bert_tf2.checkpoints import pretrained, task_metadata
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.io import atomic, file_system, json_files
+from bert_tf2.io import atomic, file_kinds, file_system, json_files
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.modeling.question_answering import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.finetuning.description import Split
@@ -97,7 +97,10 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
     read: dict[Split, SquadData] = {}
     paths = files_of(config)
     wanted: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
-    for split in (split for split, is_wanted in wanted.items() if is_wanted):
+    splits = [split for split, is_wanted in wanted.items() if is_wanted]
+    kinds = (file_kinds.kind_of(str(paths[split])) for split in splits)
+    config.check_form(kinds, ("csv", "tsv"), "is for .csv and .tsv files, and others must be UTF-8; omit it")
+    for split in splits:
         path = str(paths[split])
         if split == "test" and "dev" in read and file_system.realpath(path) == file_system.realpath(str(paths["dev"])):
             read[split] = read["dev"]
@@ -108,6 +111,7 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
             version_2_with_negative=description.version_2_with_negative,
             language=description.language,
             options=foundation.vocabulary.options,
+            given=config.form,
         )
         description = dataclasses.replace(description, language=read[split].language)
         if config.language is None and saved is None:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
-from bert_tf2.io import json_files, spreadsheets
+from bert_tf2.io import file_kinds, json_files
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.squad import rows, words
 from bert_tf2.tasks.squad.rows import Row
 from bert_tf2.tasks.squad.words import Paragraph
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 TRAINING_SEED = 12345
 """The original's, for the order of its training records; independent of other randomness."""
 
-_JSON_LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
-_CSV = (".csv", ".csv.gz", ".csv.zst")
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
 
 
@@ -137,10 +136,11 @@ def read(
     version_2_with_negative: bool = False,
     language: str = "en",
     options: TokenizerOptions = PLAIN,
+    given: Form | None = None,
 ) -> SquadData:
     """Reads a file for training or prediction: of the kind that its ending says, else SQuAD's JSON.
 
-    `.jsonl` is JSON Lines, `.csv` and `.xlsx`, perhaps with # and a sheet, are tables.
+    `.jsonl` is JSON Lines; `.csv`, `.tsv`, `.parquet` and `.xlsx`, perhaps with # and a sheet, are tables.
 
     JSON may also be an array of what the lines of JSON Lines are. All may be compressed with gzip or Zstandard.
 
@@ -150,6 +150,7 @@ def read(
       version_2_with_negative: whether questions may have no answer; matters for training alone.
       language: "en", "zh", or "auto": what `words.detect_language` says about all contexts together.
       options: of the tokenizer, see `words.split`.
+      given: what flags say of the delimiter and the encoding of CSV and TSV; what is empty there is found.
 
     Raises:
       InputError: the file cannot be read, has not the form that it should have, or has no question that can be used.
@@ -159,10 +160,11 @@ def read(
     where = os.fspath(path)
     content: Any = None
     found: Iterable[Row]
-    if where.lower().endswith(_JSON_LINES):
+    kind = file_kinds.kind_of(where)
+    if kind == "json lines":
         found = rows.read_json_lines(where)
-    elif where.lower().endswith(_CSV) or spreadsheets.Workbook.of(where):
-        found = rows.read_table(where)
+    elif kind in ("csv", "tsv", "parquet", "xlsx"):
+        found = rows.read_table(where, given)
     else:
         content = _load(where)
         if not isinstance(content, list):

@@ -1,4 +1,4 @@
-"""Questions in rows, each with its own context: JSON Lines, an array of objects, CSV, Excel; no TensorFlow.
+"""Questions in rows, each with its own context: JSON Lines, an array of objects, or a table; no TensorFlow.
 
     {"question": "Who?", "context": "Jim was here.", "answer": "Jim", "answer_start": 0}
 
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, files, json_files, spreadsheets
+from bert_tf2.io import files, json_files, tables
+from bert_tf2.io.delimited import Form
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Row(NamedTuple):
     Attributes:
       where: its place, for errors.
       name: its number, from 1.
-      content: what `json` makes of it; of CSV and Excel the cells that are not empty, and an empty `answer`.
+      content: what `json` makes of it; of tables the cells that are not empty, and an empty `answer`.
     """
 
     where: str
@@ -47,46 +48,47 @@ def read_json_lines(path: str) -> Iterator[Row]:
             yield Row(where, str(number), json_files.parse(line, where, FORM))
 
 
-def read_table(path: str) -> Iterator[Row]:
-    """The rows of a CSV or Excel file below the header, called by their number.
+def read_table(path: str, given: Form | None = None) -> Iterator[Row]:
+    """The rows of a CSV, TSV, Parquet or Excel file below the header, called by their number.
+
+    Args:
+      path: the file.
+      given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
       InputError: the file cannot be read, has not the columns `question` and `context`, or a row does not fit.
     """
-    is_workbook = spreadsheets.Workbook.of(path) is not None
-    if is_workbook:
-        rows = spreadsheets.read(path)
-    else:
-        rows = delimited.read_csv(path, delimited.find_form(path, COLUMNS, header=True, is_csv=True))
-    _, header = next(rows, (1, []))
-    names = [name.strip() for name in header]
+    table = tables.open_table(path, header=True, form=tables.find_form(path, COLUMNS, True, given))
+    names = table.names or []
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) < len(names):
-        found = some(map(repr, names), MOST_NAMED) if names else "nothing"
         what = f"no column {missing[0]!r}" if missing else "columns of the same name"
         raise InputError(
-            f"{path} has {what}, but {found}; the first row must name the columns: question, context, and perhaps id, "
-            "answer, answer_start, is_impossible."
+            f"{path} has {what}, but {some(map(repr, names), MOST_NAMED)}; the first row must name the columns: "
+            "question, context, and perhaps id, answer, answer_start, is_impossible."
         )
-    for number, (line, cells) in enumerate(rows, 1):
-        where = f"{path}, {'row' if is_workbook else 'line'} {line}"
-        if len(cells) != len(names):
-            count = f"{len(cells)} column{'s' * (len(cells) != 1)}"
-            raise InputError(
-                f"{where} has {count}, but the header {len(names)}; a cell that holds a delimiter or a line end must "
-                'stand in quotes (").'
-            )
-        row = dict(zip(names, cells, strict=True))
-        content: dict[str, Any] = {name: row[name] for name in (*COLUMNS, "answer") if name in row}
-        if row.get("id", "").strip():
-            content["id"] = row["id"].strip()
-        if start := row.get("answer_start", "").strip():
-            if not (start.isascii() and start.isdecimal()):
-                raise InputError(f"{where}: answer_start is {start!r:.60}; it must be a whole number, from 0.")
-            content["answer_start"] = int(start)
-        if "is_impossible" in row:
-            content["is_impossible"] = _truth(row["is_impossible"], where)
-        yield Row(where, str(number), content)
+    has_types = tables.kind_of(path) == "parquet"
+    for number, (where, row) in enumerate(table.named_rows(), 1):
+        yield Row(where, str(number), _typed(row) if has_types else _of_cells(row, where))
+
+
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    """The content of a row as JSON has it: what is null is left out, but an answer that is null is none."""
+    return {name: value for name, value in row.items() if value is not None or name == "answer"}
+
+
+def _of_cells(row: dict[str, str], where: str) -> dict[str, Any]:
+    """The content of a row whose cells are texts."""
+    content: dict[str, Any] = {name: row[name] for name in (*COLUMNS, "answer") if name in row}
+    if row.get("id", "").strip():
+        content["id"] = row["id"].strip()
+    if start := row.get("answer_start", "").strip():
+        if not (start.isascii() and start.isdecimal()):
+            raise InputError(f"{where}: answer_start is {start!r:.60}; it must be a whole number, from 0.")
+        content["answer_start"] = int(start)
+    if "is_impossible" in row:
+        content["is_impossible"] = _truth(row["is_impossible"], where)
+    return content
 
 
 def _truth(cell: str, where: str) -> bool:

@@ -11,6 +11,7 @@ from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
+from bert_tf2.io import file_kinds
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.tasks.finetuning.description import Split, file_of
 from bert_tf2.tasks.tagging import conll, plain_text, schemes, span_rows, tags
@@ -93,7 +94,12 @@ def _read(
     column, comments = fields["token_column"], cast(conll.Comments, config.comments)
     directory = directory_for_spilling(config.output_dir)
     is_text = split == "test" and config.predict_format == "text"
-    if split == "test" and not config.predict_format and config.token_column is None and _is_txt(path):
+    if (
+        split == "test"
+        and not config.predict_format
+        and config.token_column is None
+        and file_kinds.kind_of(path) == "text"
+    ):
         is_text = plain_text.looks_like_text(path, column)
         if is_text:
             logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
@@ -119,10 +125,6 @@ def _read(
         if sentences.scheme != schemes.BIO:
             logger.info("%s: the tags are in the scheme %s and were converted to BIO.", path, sentences.scheme)
     return sentences
-
-
-def _is_txt(path: str) -> bool:
-    return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(".txt")
 
 
 def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sentences | None) -> tuple[str, ...]:

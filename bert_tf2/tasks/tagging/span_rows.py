@@ -20,7 +20,7 @@ import numpy as np
 from bert_tf2 import metrics
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
-from bert_tf2.io import atomic, files, json_files, json_rows
+from bert_tf2.io import atomic, file_kinds, files, json_files, json_rows
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.plain_text import Texts
 from bert_tf2.tasks.tagging.tag_sequence import TagSequence
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 EXPECTED = 'expected an object on each line: {"text": "Peter ran.", "label": [[0, 5, "PER"]]}'
 
-_ENDINGS = (".jsonl", ".ndjson", ".json")
 _TEXT = "text"
 _KEYS = ("spans", "entities", "labels", "label")
 _OF_SPAN = (
@@ -77,7 +76,7 @@ class _Counts:
 
 def is_span_file(path: str) -> bool:
     """Whether a file is of objects, by its ending."""
-    return path.lower().removesuffix(".gz").removesuffix(".zst").endswith(_ENDINGS)
+    return file_kinds.kind_of(path) in ("json lines", "json")
 
 
 def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import read_tsv
 from bert_tf2.metrics import classification
-from bert_tf2.tasks.classification import glue, tables
+from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import TASKS, GlueTask, Split
 
@@ -52,7 +53,7 @@ def test_lines_are_split_as_the_original_split_them(line: str) -> None:
 
 def test_carriage_returns_before_the_line_feed_go_as_in_the_original(tmp_path: Path) -> None:
     write(tmp_path, "a.tsv", "a\tb", "c\t", end="\r\n")
-    assert list(tables.read_tsv(str(tmp_path / "a.tsv"))) == [(1, ["a", "b"]), (2, ["c", ""])]
+    assert list(read_tsv(str(tmp_path / "a.tsv"))) == [(1, ["a", "b"]), (2, ["c", ""])]
     assert list(csv.reader(["a\tb\r\n", "c\t\r\n"], delimiter="\t", quotechar=None)) == [["a", "b"], ["c", ""]]
 
 

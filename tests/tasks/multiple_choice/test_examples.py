@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.multiple_choice.examples import Example, read
 
 OWN = {"context": "It rains.", "question": "She", "endings": ["sings.", "takes an umbrella."], "label": 1}
@@ -34,6 +35,20 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist([OWN]), tmp_path / "a.parquet")
     (expected,) = read(write(tmp_path / "a.jsonl", OWN), with_labels=True)
     assert read(str(tmp_path / "a.parquet"), with_labels=True) == [expected]
+
+
+def test_delimiter_and_encoding_are_recognized(tmp_path: Path) -> None:
+    text = "context;question;ending0;ending1;label\nIl a gelé, déjà.;Elle;chante;rit, fâchée;1\n"
+    (tmp_path / "a.csv").write_bytes(text.encode("cp1252"))
+    (example,) = read(str(tmp_path / "a.csv"), with_labels=True)
+    assert (example.context, example.choices, example.label) == ("Il a gelé, déjà.", ("chante", "rit, fâchée"), 1)
+
+
+def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
+    text = "context^question^ending0^ending1\nÉté^?^a^b\n"
+    (tmp_path / "a.csv").write_bytes(text.encode("cp850"))
+    (example,) = read(str(tmp_path / "a.csv"), with_labels=False, given=Form("cp850", "^"))
+    assert (example.context, example.choices) == ("Été", ("a", "b"))
 
 
 def test_hellaswag(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from helpers.repository import CASES
+from pyarrow import parquet
 
 from bert_tf2.errors import InputError
+from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.squad.examples import Answer, Example, SquadData, read
 
 CONTEXT = "Jim Henson, a puppeteer, was born in Greenville. Jim moved."
@@ -42,9 +45,13 @@ AS_DATA_SETS_HAVE_THEM = [
 
 
 def write(path: Path, content: Any, delimiter: str = ",") -> Path:
-    """JSON, JSON Lines or CSV by the ending."""
+    """JSON, JSON Lines, CSV, TSV or Parquet by the ending."""
+    if path.suffix == ".parquet":
+        names = dict.fromkeys(name for row in content for name in row)
+        parquet.write_table(pyarrow.table({name: [row.get(name) for row in content] for name in names}), path)
+        return path
     with path.open("w", encoding="utf-8", newline="") as file:
-        if path.suffix == ".csv":
+        if path.suffix in (".csv", ".tsv"):
             names = list(dict.fromkeys(name for row in content for name in row))
             writer = csv.DictWriter(file, names, delimiter=delimiter)
             writer.writeheader()
@@ -74,6 +81,9 @@ def shown(data: SquadData) -> list[tuple[str, str, str, tuple[str, ...] | None, 
         ("a.csv", ROWS, ","),
         ("a.csv", ROWS, ";"),
         ("a.csv", [{"id": index, **row} for index, row in enumerate(ROWS, 1)], "\t"),
+        ("a.tsv", ROWS, "\t"),
+        ("a.parquet", ROWS, ""),
+        ("a.parquet", AS_DATA_SETS_HAVE_THEM, ""),
     ],
 )
 def test_rows_are_what_squad_has(tmp_path: Path, name: str, content: Any, delimiter: str, training: bool) -> None:
@@ -136,12 +146,19 @@ def test_mistakes(tmp_path: Path, name: str, content: Any, sentence: str) -> Non
         read(write(tmp_path / name, content), training=True)
 
 
+def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("question^context\nWer?^Jürgen\n".encode("utf-16"))
+    (example,) = read(path, training=False, given=Form("utf-16", "^")).examples
+    assert (example.question, example.paragraph.text) == ("Wer?", "Jürgen")
+
+
 def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content, sentence in (
-        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but the header 2"),
-        ("", r"a\.csv has no column 'question', but nothing"),
-        ("question,context\n", r"a\.csv has no questions"),
+        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but line 1 has 2; a cell that holds"),
+        ("", r"a\.csv is empty; expected a header and a row"),
+        ("question,context\n", r"a\.csv has a header \('question', 'context'\) and nothing below it"),
         ("question,context,context\na,b,c\n", r"a\.csv has columns of the same name"),
     ):
         path.write_text(content)

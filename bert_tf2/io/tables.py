@@ -11,28 +11,15 @@ Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwi
 """
 
 import dataclasses
-import importlib.util
 import itertools
-import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, file_system, json_rows, spreadsheets, text_lines
+from bert_tf2.io import delimited, file_kinds, json_rows, parquet_files, spreadsheets, text_lines
 from bert_tf2.io.delimited import Form
 
-_KINDS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".xlsx": "xlsx",
-    ".txt": "text",
-}
 _OTHER_SPREADSHEETS = (".xls", ".xlsb", ".xlsm", ".ods")
-_PACKED = (".gz", ".zst")
 _ROWS_AT_ONCE = 1024
 _CHARACTERS_AT_ONCE = 1 << 20
 _EXPECTED = 'expected an object on each line, for example {"text": "...", "label": "..."}'
@@ -72,6 +59,13 @@ class Table:
     def may_have(self, column: str) -> bool:
         """Whether there is a column of this name; in JSON Lines, whether the first row has the key."""
         return self.names is not None and column in self.names
+
+    def named_rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Where each row stands, for errors, and its cells by the names of their columns."""
+        for block in self.blocks:
+            for line, row in zip(block.lines, block.rows, strict=True):
+                named = row if self.width is None else dict(zip(self.names or (), row, strict=True))
+                yield f"{self.path}, {self.unit} {line}", named
 
     def column(self, column: str, flag: str) -> Callable[[Block], list[Any]]:
         """Chooses one column.
@@ -116,7 +110,7 @@ class Table:
                 raise InputError(
                     f"{self.path} has {count} columns {column!r}; give {flag} the number of the one, from 0."
                 )
-        if is_number(column) and -width <= int(column) < width:
+        if delimited.is_number(column) and -width <= int(column) < width:
             return int(column)
         there = "no header" if self.names is None else f"the columns {_listed(self.names)}"
         raise InputError(
@@ -125,9 +119,18 @@ class Table:
         )
 
 
-def is_number(column: str) -> bool:
-    """Whether a column is given by number."""
-    return column.removeprefix("-").isdecimal() and column.isascii()
+def find_form(
+    path: str, columns: Sequence[str], header: bool, given: Form | None = None, is_logged: bool = True
+) -> Form:
+    """How a table is written, whatever its kind; see `delimited.find_form`.
+
+    Raises:
+      InputError: the file has an unknown ending or cannot be read, or several delimiters make columns of it.
+    """
+    kind = kind_of(path)
+    if kind in ("parquet", "xlsx"):
+        return Form()
+    return delimited.find_form(path, columns, header, kind == "csv", given, is_logged)
 
 
 def open_table(path: str, header: bool, form: Form | None = None, columns: Collection[str] = ()) -> Table:
@@ -151,12 +154,12 @@ def open_table(path: str, header: bool, form: Form | None = None, columns: Colle
         return _open_parquet(path, columns)
     if kind == "text":
         return open_texts(path, form.encoding, len(columns))
-    if kind == "json":
+    if kind in ("json", "json lines"):
         return _open_json(path, form.encoding)
     if kind == "xlsx":
         rows = spreadsheets.read(path)
     else:
-        rows = delimited.read_csv(path, form) if kind == "csv" else read_tsv(path, form.encoding)
+        rows = delimited.read_csv(path, form) if kind == "csv" else delimited.read_tsv(path, form.encoding)
     unit = "row" if kind == "xlsx" else "line"
     first = next(rows, None)
     if first is None:
@@ -213,34 +216,22 @@ def _text_rows(path: str, lines: Iterator[str], texts: int) -> Iterator[tuple[in
 
 
 def _open_parquet(path: str, columns: Collection[str]) -> Table:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError(
-            f"{path}: Parquet needs pyarrow, which is not installed: python -m pip install 'bert-tf2[features]'."
-        )
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(file_system.local_copy(path))
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.") from None
+    file = parquet_files.open_file(path)
     names = list(file.schema_arrow.names)
     if not file.metadata.num_rows:
         raise InputError(f"{path} has no rows; expected a row for each text.")
-    by_number = {int(column) % len(names) for column in columns if is_number(column) and column not in names}
-    wanted = [name for index, name in enumerate(names) if name in (*columns, "id") or index in by_number or not columns]
+    by_number = {int(column) % len(names) for column in columns if delimited.is_number(column) and column not in names}
+    read = [name for index, name in enumerate(names) if name in (*columns, "id") or index in by_number or not columns]
 
     def rows() -> Iterator[tuple[int, tuple[Any, ...]]]:
         number = 0
-        try:
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+        with file:
+            for batch in parquet_files.batches(path, file, read):
                 cells = dict(zip(batch.schema.names, (column.to_pylist() for column in batch.columns), strict=True))
                 nothing = [None] * batch.num_rows
                 for row in zip(*(cells.get(name, nothing) for name in names), strict=True):
                     number += 1
                     yield number, row
-        except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.") from None
 
     return Table(path, names, len(names), _blocks(rows()), "row")
 
@@ -275,38 +266,20 @@ def _size(row: tuple[Any, ...] | dict[str, Any]) -> int:
     return sum(len(value) for value in values if isinstance(value, str | list))
 
 
-def kind_of(path: str) -> str:
-    """What a file is by its ending: "csv", "tsv", "json", "parquet", "xlsx" or "text".
+def kind_of(path: str) -> file_kinds.Kind:
+    """What a file is by its ending; standard input is text.
 
     Raises:
       InputError: another ending.
     """
-    if spreadsheets.Workbook.of(path):
-        return "xlsx"
-    name = os.path.basename(path).lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    ending = os.path.splitext(name)[1]
-    kind = _KINDS.get(ending)
-    if path == text_lines.STANDARD_INPUT:
-        return "text"
+    kind: file_kinds.Kind | None = "text" if path == text_lines.STANDARD_INPUT else file_kinds.kind_of(path)
     if kind is None:
+        is_other = file_kinds.ending(path) in _OTHER_SPREADSHEETS
         raise InputError(
-            f"{path}: unknown kind of file; expected a name that ends in {', '.join(_KINDS)} or one of these and "
-            f"{' or '.join(_PACKED)}.{' Save the table as .xlsx or .csv.' if ending in _OTHER_SPREADSHEETS else ''}"
+            f"{path}: unknown kind of file; expected a name that ends in {', '.join(file_kinds.ENDINGS)} or one of "
+            f"these and {' or '.join(file_kinds.PACKED)}.{' Save the table as .xlsx or .csv.' if is_other else ''}"
         )
     return kind
-
-
-def read_tsv(path: str, encoding: str | None = "utf-8") -> Iterator[tuple[int, list[str]]]:
-    """The number and the cells of each line that is not blank; quotes are plain characters.
-
-    Raises:
-      InputError: the file cannot be read or is not in this encoding.
-    """
-    for number, line in enumerate(text_lines.read_decoded(path, encoding), 1):
-        if line := line.rstrip("\r"):
-            yield number, line.split("\t")
 
 
 def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:
