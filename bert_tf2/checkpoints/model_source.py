@@ -89,6 +89,8 @@ def open_source(
     """
     init_checkpoint = by_name.local(init_checkpoint)
     folder = pretrained.hugging_face_folder(init_checkpoint)
+    if not folder:
+        pretrained.check_exists(init_checkpoint)
     prefix = None if folder else checkpoints.find(init_checkpoint)
     bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file, num_hidden_layers=num_hidden_layers)
     source = _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)

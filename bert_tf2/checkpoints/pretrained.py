@@ -177,7 +177,7 @@ def find_bert_config(
     beside = _config_beside(init_checkpoint, output_dir)
     if bert_config_file is None and beside is None:
         if init_checkpoint:
-            _check_exists(init_checkpoint)
+            check_exists(init_checkpoint)
             if config := _config_of_weights(init_checkpoint):
                 return config
         advice = "give --bert_config_file, the JSON file with the sizes of the model."
@@ -210,7 +210,7 @@ def check_config(
     if hugging_face_folder(checkpoint):
         return
     if is_needed:
-        _check_exists(checkpoint)
+        check_exists(checkpoint)
     try:
         prefix = listing.find(checkpoint)
         reader = google.open_reader(prefix)
@@ -356,7 +356,7 @@ def _no_vocabulary(init_checkpoint: str | None, output_dir: str | None) -> Input
                 f"with convert_checkpoint.py --init_checkpoint={directory} --output_dir=NEW, and give "
                 "--init_checkpoint=NEW."
             )
-        _check_exists(init_checkpoint)
+        check_exists(init_checkpoint)
     advice = "give --vocab_file, the vocabulary of the model."
     return _missing(init_checkpoint, output_dir, VOCAB_FILE, advice)
 
@@ -373,8 +373,12 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
     return InputError(f"Neither {places[0]} nor {places[1]} has a {name}; {advice}")
 
 
-def _check_exists(init_checkpoint: str) -> None:
-    """Refuses what is nothing on this machine."""
+def check_exists(init_checkpoint: str) -> None:
+    """Checks that a path names something.
+
+    Raises:
+      InputError: it does not; the message says what could be given, and what is like it.
+    """
     if file_system.glob(f"{glob.escape(init_checkpoint)}*"):
         return
     folder = os.path.dirname(init_checkpoint)

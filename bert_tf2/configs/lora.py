@@ -19,6 +19,11 @@ DEFAULT_LAYERS = ("query", "value")
 """Those of Hu et al."""
 
 
+def layer_names(names: str) -> tuple[str, ...]:
+    """The names in a list with commas, as `--lora_layers` has it: `"query,value"`."""
+    return tuple(filter(None, map(str.strip, names.split(","))))
+
+
 @dataclasses.dataclass(frozen=True)
 class Lora:
     """Changes of a low rank to frozen kernels, `W + alpha / rank · A B` (Hu et al. 2021, arXiv:2106.09685).

@@ -110,6 +110,28 @@ class TokenizerConfig:
         return None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextTokenizerConfig(TokenizerConfig):
+    """The same flags of the commands that prepare text without a model, whose defaults are the original's."""
+
+    strip_accents: bool | None = setting(
+        None,
+        help="Whether to strip accents; if omitted, where the text is lower-cased.",
+        group=MODEL,
+    )
+    tokenize_chinese_chars: bool | None = setting(
+        None,
+        help="Whether each Chinese character is a word of its own; if omitted, true.",
+        group=MODEL,
+    )
+    never_split: str | None = setting(
+        None,
+        help="Tokens of the vocabulary, separated by commas, that are kept as they are wherever the text has them: "
+        "[unused1],[DRUG]. If omitted, none.",
+        group=MODEL,
+    )
+
+
 def unique(tokens: Iterable[str]) -> tuple[str, ...]:
     """The tokens in their order, each once."""
     return tuple(dict.fromkeys(tokens))

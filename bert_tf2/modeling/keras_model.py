@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import keras
 import tensorflow as tf
 
-from bert_tf2.configs.lora import DEFAULT_LAYERS, Lora
+from bert_tf2.configs.lora import DEFAULT_LAYERS, Lora, layer_names
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.layers import refuse_quantization
@@ -79,7 +79,8 @@ class BertBase(keras.Model):
         Args:
           rank: of the changes.
           alpha: by default the rank.
-          layers: which kernels of each layer: "query", "key", "value", "attention_output", "intermediate", "output".
+          layers: which kernels of each layer: "query", "key", "value", "attention_output", "intermediate", "output";
+            a sequence of names, or one string with commas between them.
 
         Raises:
           InputError: a value is impossible, or the model has LoRA already.
@@ -90,7 +91,9 @@ class BertBase(keras.Model):
           >>> model.lora
           Lora(rank=8, alpha=8.0, layers=('query', 'value'))
         """
-        self._encoder()._add_lora(Lora(rank, alpha, tuple(layers)), self)
+        self._encoder()._add_lora(
+            Lora(rank, alpha, layer_names(layers) if isinstance(layers, str) else tuple(layers)), self
+        )
         self._encoder().pooler.trainable = self.TRAINS_POOLER
         self._forget_programs()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bert_tf2.configs.choices import COMPRESSIONS, MASKINGS, Compression
 from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, TASK, check_has_effect, setting
 from bert_tf2.configs.text_input import TextInput
-from bert_tf2.configs.tokenizer import TokenizerConfig
+from bert_tf2.configs.tokenizer import TextTokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, files, run_files
 from bert_tf2.io.text_shards import GROUP_BYTES
@@ -56,7 +56,7 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
         group=MODEL,
         original=True,
     )
-    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
+    tokenizer: TextTokenizerConfig = dataclasses.field(default_factory=TextTokenizerConfig)
     random_seed: int = setting(
         12345,
         help="The same seed, input and flags give the same records.",

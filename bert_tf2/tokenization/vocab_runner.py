@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
 from bert_tf2.configs.text_input import TextInput
-from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig, TokenizerOptions
+from bert_tf2.configs.tokenizer import PLAIN, TextTokenizerConfig, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, files, text_shards
 from bert_tf2.io.progress import Progress, duration
@@ -78,7 +78,7 @@ class VocabularyConfig(TextInput):
         "learning.",
     )
     max_new: int | None = setting(None, help="With --extend: most words to add; by default all slots.", at_least=1)
-    tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
+    tokenizer: TextTokenizerConfig = dataclasses.field(default_factory=TextTokenizerConfig)
 
     def __post_init__(self) -> None:
         check(self)
@@ -106,7 +106,7 @@ class VocabularyConfig(TextInput):
             )
         check_has_effect(
             self.tokenizer,
-            tuple(field.name for field in dataclasses.fields(TokenizerConfig)),
+            tuple(field.name for field in dataclasses.fields(TextTokenizerConfig)),
             self.type == "wordpiece",
             "needs --type=wordpiece: a SentencePiece model says itself how text is treated; omit it",
         )

@@ -10,6 +10,7 @@ from helpers.tiny_huggingface import arrays_of, write_folder
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import model_source, pretrained
+from bert_tf2.errors import InputError
 from bert_tf2.modeling.encoder import BertModel
 
 HEADS = {
@@ -34,6 +35,15 @@ def test_the_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: st
     np.testing.assert_array_equal(weights, expected)
     assert {"output_weights", "output_bias"} <= set(report.loaded if is_same else report.missing)
     assert ("it is not loaded" in caplog.text) == (not is_same)
+
+
+def test_what_is_nowhere(tmp_path) -> None:
+    with pytest.raises(
+        InputError, match=r"^There is no nope: the directory of a model on this machine, .* was expected"
+    ):
+        model_source.open_source("nope")
+    with pytest.raises(InputError, match=rf"^There is no {tmp_path}/x: {tmp_path} has no directory and no checkpoint"):
+        model_source.open_source(f"{tmp_path}/x")
 
 
 @pytest.mark.parametrize(

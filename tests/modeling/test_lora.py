@@ -285,6 +285,8 @@ def test_what_is_refused() -> None:
     with pytest.raises(InputError, match="A rank of 17 for LoRA, but the kernels of this model have a rank of 16"):
         model.add_lora(17)
     assert len(model.trainable_variables) == len(model.variables)
-    model.add_lora(16)
+    with pytest.raises(InputError, match="Unknown layer for LoRA, 'foo'"):
+        model.add_lora(2, layers="query,foo")
+    model.add_lora(16, layers="value, query")
     with pytest.raises(InputError, match=r"has LoRA of rank 16 \(alpha 16\) on query, value already; call merge_lora"):
         model.add_lora(2)

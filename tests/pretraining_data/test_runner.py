@@ -19,7 +19,7 @@ from helpers.repository import REPOSITORY
 from helpers.run_directory import unlisted
 
 from bert_tf2 import records
-from bert_tf2.configs.tokenizer import TokenizerConfig
+from bert_tf2.configs.tokenizer import TextTokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, run_files, text_shards
 from bert_tf2.io.progress import Progress
@@ -426,8 +426,8 @@ def test_rules_of_the_tokenizer(tmp_path):
     (tmp_path / "text.txt").write_text("Éa[DRUG] 中国a\n\na é[DRUG]a\n", encoding="utf-8")
     found = {}
     for name, flags in (
-        ("plain", TokenizerConfig()),
-        ("other", TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[DRUG]")),
+        ("plain", TextTokenizerConfig()),
+        ("other", TextTokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[DRUG]")),
     ):
         options = {"input_file": f"{tmp_path}/text.txt", "do_whole_word_mask": True, "masking": "dynamic"}
         create_pretraining_data(config(tmp_path, tmp_path / name, tokenizer=flags, dupe_factor=1, **options))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bert_tf2.configs.tokenizer import TokenizerConfig
+from bert_tf2.configs.tokenizer import TextTokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.tokenization.vocab_runner import VocabularyConfig, build_vocabulary
 from bert_tf2.tokenization.wordpiece import SPECIAL_TOKENS, FullTokenizer
@@ -24,7 +24,7 @@ def build(text: Path, name: str, **changes: Any) -> list[str]:
 
 
 def test_a_new_vocabulary(text: Path) -> None:
-    rules = TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[DRUG],[E1]")
+    rules = TextTokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[DRUG],[E1]")
     pieces = build(text, "v.txt", num_unused=2, tokenizer=rules)
     assert pieces[:9] == ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DRUG]", "[E1]"]
     assert {"##国", "über", "在中国"} <= set(pieces)
@@ -37,10 +37,10 @@ def test_tokens_go_into_the_first_slots(text: Path) -> None:
     old = text.with_name("old.txt")
     lines = [*SPECIAL_TOKENS, "[unused1]\r", " [unused2]", "[unused3]", "[E0]"]
     old.write_bytes("".join(f"{line}\n" for line in lines).encode())
-    rules = TokenizerConfig(never_split="[E0],[E1],[DRUG]")
+    rules = TextTokenizerConfig(never_split="[E0],[E1],[DRUG]")
     extended = build(text, "x.txt", extend=str(old), min_count=1, max_new=1, tokenizer=rules)
     assert extended[5:] == ["[E1]\r", " [DRUG]", "uber", "[E0]"]
-    rules = TokenizerConfig(never_split="[A],[B],[C],[D]")
+    rules = TextTokenizerConfig(never_split="[A],[B],[C],[D]")
     with pytest.raises(InputError, match=r"--never_split has 4 tokens .* slots are only 3; give fewer tokens"):
         build(text, "y.txt", extend=str(old), tokenizer=rules)
     assert not text.with_name("y.txt").exists()
@@ -48,4 +48,4 @@ def test_tokens_go_into_the_first_slots(text: Path) -> None:
 
 def test_a_sentencepiece_model_has_its_own_rules(text: Path) -> None:
     with pytest.raises(InputError, match=r"--never_split needs --type=wordpiece"):
-        build(text, "y.model", type="sentencepiece", tokenizer=TokenizerConfig(never_split="[A]"))
+        build(text, "y.model", type="sentencepiece", tokenizer=TextTokenizerConfig(never_split="[A]"))

@@ -15,7 +15,7 @@ from bert_tf2.configs.fields import (
     check_has_effect,
     setting,
 )
-from bert_tf2.configs.lora import DEFAULT_LAYERS, KERNELS, Lora
+from bert_tf2.configs.lora import DEFAULT_LAYERS, KERNELS, Lora, layer_names
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
@@ -140,7 +140,7 @@ class FinetuningConfig(RunConfig):
         """What the flags say of LoRA; None without it."""
         if not self.lora_rank:
             return None
-        names = tuple(filter(None, map(str.strip, self.lora_layers.split(","))))
+        names = layer_names(self.lora_layers)
         return Lora(self.lora_rank, self.lora_alpha, names)
 
     @property
