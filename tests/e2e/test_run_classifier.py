@@ -275,9 +275,7 @@ def test_a_checkpoint_without_a_head_is_not_evaluated(tmp_path: Path) -> None:
         "vocab_file": None,
         "bert_config_file": None,
     }
-    with pytest.raises(
-        InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"
-    ):
+    with pytest.raises(InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"):
         run(tmp_path, **asked, **tiny)
 
 

@@ -388,9 +388,7 @@ def test_a_checkpoint_without_a_head_is_not_evaluated(made: Path, tmp_path: Path
     with pytest.raises(InputError, match=r"has no task\.json, so that nobody knows the labels"):
         run(made, **asked, **tiny)
     (tmp_path / "labels").write_text("\n".join(LABELS))
-    with pytest.raises(
-        InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"
-    ):
+    with pytest.raises(InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"):
         run(made, **asked, **tiny, labels_file=str(tmp_path / "labels"))
 
 

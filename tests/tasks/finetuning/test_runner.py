@@ -90,12 +90,13 @@ def test_evaluations_and_the_best(whole: Path, made: Path) -> None:
     assert list((whole / "eval").glob("events.out.tfevents.*"))
 
 
-def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, monkeypatch) -> None:
-    asked = {"output_dir": str(whole), "dev_file": str(made / "dev.csv"), "predict_file": str(made / "dev.csv")}
+def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, tmp_path: Path, monkeypatch) -> None:
+    folder = shutil.copytree(whole, tmp_path / "model")  # whose results are written again
+    asked = {"output_dir": str(folder), "dev_file": str(made / "dev.csv"), "predict_file": str(made / "dev.csv")}
 
     def scores() -> tuple[dict[str, float], np.ndarray]:
         results = run(made, **asked, do_eval=True, do_predict=True)
-        return results, np.loadtxt(whole / "test_results.tsv")
+        return results, np.loadtxt(folder / "test_results.tsv")
 
     expected, probabilities = scores()
     monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, most_tokens=20))
