@@ -92,7 +92,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
     from bert_tf2.configs.training import OptimizerConfig
     from bert_tf2.tasks.classification import runner
 
-    sides.use_threads(options.threads)
+    sides.use_threads(options.threads, predicts=options.what == "prediction")
     is_timed = options.what != "score"
     with tempfile.TemporaryDirectory() as directory:
         config = runner.ClassificationConfig(

@@ -8,8 +8,8 @@ one of three that stand elsewhere. The same questions, model, learning rate and 
 warm-up of a tenth of the steps), the same batch, in questions, and seeds. Ours (adamw with transformers' rule as in
 `benchmarks/classification.py`) leaves padding out; transformers pads to the longest row of a batch as
 `DataCollatorForMultipleChoice` does, or to `max_seq_length`, its eager model in float32. Each runs in a process of its
-own with the same threads, PyTorch with glibc told to keep its memory. Speed: questions per second after `--warm_up`
-steps, over `--steps` steps, the sides one after the other in `--repetitions` rounds, medians. Scores: accuracy on
+own with the same threads, PyTorch with glibc told to keep its memory. Speed: questions per second after some steps to
+warm up (`--warm_up` of ours), the sides one after the other in `--repetitions` rounds, medians. Scores: accuracy on
 `--dev` questions after `--epochs` epochs, for each of the seeds; means and deviations, times 100.
 
 `--peer` is a Python with torch and transformers; the same one if omitted.
@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import random
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -62,19 +61,19 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
             output_dir=directory,
             init_checkpoint=options.model,
             train_file=os.path.join(options.data, "train.jsonl"),
-            dev_file=None if options.timed else os.path.join(options.data, "dev.jsonl"),
+            dev_file=None if options.what == "training" else os.path.join(options.data, "dev.jsonl"),
             max_seq_length=options.max_seq_length,
             train_batch_size=options.batch_size,
             eval_batch_size=8,
             learning_rate=options.learning_rate,
             num_train_epochs=options.epochs,
             do_train=True,
-            do_eval=not options.timed,
-            eval_every_steps=0 if options.timed else 1_000_000,
+            do_eval=options.what == "score",
+            eval_every_steps=0 if options.what == "training" else 1_000_000,
             seed=options.seed,
             optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )
-        if options.timed:
+        if options.what == "training":
             # The loop saves at the end; that is not timed, and all else is left to the second mark.
             timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
             return {"questions_per_second": sides.time_training(options, lambda: runner.run(timed))}
@@ -117,9 +116,9 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         wanted = torch.tensor([labels[row] for row in chosen])
         return model(**inputs_of([rows[row] for row in chosen], pad_to), labels=wanted).loss
 
-    taken = min(steps, options.warm_up + options.steps) if options.timed else steps
+    taken = min(steps, options.warm_up + options.steps) if options.what == "training" else steps
     speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
-    if options.timed:
+    if options.what == "training":
         return {"questions_per_second": speed}
     rows, labels = read("dev")
     model.eval()
@@ -134,42 +133,31 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
-    for name, side in (("ours", "ours"), ("transformers", "peer")):
-        scores = [100 * sides.start(__file__, options, side, seed=seed)["score"] for seed in seeds]
-        sides.show_scores(f"{name:30} dev accuracy", scores)
+    scores: dict[str, list[float]] = {"ours": [], "transformers": []}
+    for seed in seeds:
+        for name, side in (("ours", "ours"), ("transformers", "peer")):
+            scores[name].append(100 * sides.start(__file__, options, side, what="score", seed=seed)["score"])
+    sides.show_scores(options, "multiple choice, dev accuracy", scores)
 
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = sides.options_parser(__doc__)
+    parser.set_defaults(batch_size=16, warm_up=30, steps=30)  # questions
     parser.add_argument("--text", help="a sentence or paragraph a line")
-    parser.add_argument("--model", help="Hugging Face directory")
-    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
     parser.add_argument("--questions", type=int, default=2000, help="to learn")
     parser.add_argument("--dev", type=int, default=500, help="questions to score")
     parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--batch_size", type=int, default=16, help="questions")
-    parser.add_argument("--learning_rate", type=float, default=5e-5)
-    parser.add_argument("--optimizer", default="adamw", choices=["adamw", "bert"], help="of ours")
-    parser.add_argument("--max_seq_length", type=int, default=128)
-    parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--warm_up", type=int, default=4, help="steps before the timed ones")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--speed_only", action="store_true")
-    parser.add_argument("--scores_only", action="store_true")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"timed": False, "full_padding": False, "seed": 1, **json.loads(options.worker)})
+        values = argparse.Namespace(**{"full_padding": False, "seed": 1, **json.loads(options.worker)})
         print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
         return
     with tempfile.TemporaryDirectory() as directory:
         write_questions(options, directory)
         options = argparse.Namespace(**{**vars(options), "data": directory})
         if not options.scores_only:
-            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "")
+            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "multiple choice, training ")
         if not options.speed_only:
             measure_scores(options, list(map(int, options.seeds.split(","))))
 

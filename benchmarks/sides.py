@@ -98,10 +98,16 @@ def measure_speed(program: str, options: argparse.Namespace, ways: Mapping[str, 
             print(f"{shown}  ours is {medians[first] / medians[name]:.2f}x  ({each})", flush=True)
 
 
-def use_threads(threads: int) -> None:
-    """Lets TensorFlow use so many."""
+def use_threads(threads: int, predicts: bool = False) -> None:
+    """Lets TensorFlow use so many; a process that only predicts uses them as the commands do, a core a batch."""
     import tensorflow as tf
 
+    if predicts and threads == os.cpu_count():
+        from bert_tf2.configs.training import DistributionConfig
+        from bert_tf2.training import concurrency
+
+        concurrency.use_a_core_a_batch(DistributionConfig())
+        return
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 

@@ -55,7 +55,7 @@ def ours(options: argparse.Namespace) -> dict:
     from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
     from bert_tf2.tasks.squad import runner
 
-    sides.use_threads(options.threads)
+    sides.use_threads(options.threads, predicts=options.what == "prediction")
     with tempfile.TemporaryDirectory() as folder:
         config = runner.SquadConfig(
             output_dir=folder,
