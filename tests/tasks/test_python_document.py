@@ -50,10 +50,7 @@ def test_every_task_has_its_program_and_the_function_of_its_script() -> None:
         home = run_function.__module__.rpartition(".")[2]
         assert f"{home}.run(config)" in command
         assert f"cli.command({config.__name__}, run)" in command
-    assert {path.name for path in Path(tasks.__path__[0]).iterdir() if path.is_dir()} - {"__pycache__"} == {
-        *PACKAGES,
-        "finetuning",
-    }
+    assert {path.parent.name for path in Path(tasks.__path__[0]).glob("*/__init__.py")} == {*PACKAGES, "finetuning"}
 
 
 @pytest.mark.slow

@@ -206,7 +206,8 @@ for name, content, says in (
     ("a label that is a word", choices(label="w4"), _LABEL),
     ("a letter beyond", choices(label="C"), _LABEL),
     ("a label that is a list", choices(label=[0]), _LABEL),
-    ("GBK", json.dumps({"context": CHINESE * 9}, ensure_ascii=False).encode("gb18030"), "looks like GB18030"),
+    # It is read in the encoding that it shows.
+    ("GBK", json.dumps({"context": CHINESE * 9}, ensure_ascii=False).encode("gb18030"), "has 0 choices"),
 ):
     CASES[f"choices: {name}"] = Case("choose", says, {"choices.jsonl": content})
 _RACE = {"article": "w1", "questions": ["w2"], "options": [["w3", "w4"]], "answers": ["A"]}
