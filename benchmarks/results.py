@@ -103,7 +103,7 @@ def _number(value: float) -> str:
 
 
 def table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of medians, each run in parentheses, and the ratio of the first side to each other one."""
+    """A Markdown table of medians, each run in parentheses, and of speeds the ratio of the first side to each other one."""
     lines = ["| | | median (each run) | this project is |", "|---|---|---|---|"]
     for entry in entries:
         medians = {side: statistics.median(runs) for side, runs in entry["values"].items()}
@@ -111,7 +111,7 @@ def table(entries: Sequence[Mapping[str, Any]]) -> str:
         for number, (side, runs) in enumerate(entry["values"].items()):
             title = f"{entry['title']}, {entry['unit']}" if not number else ""
             each = ", ".join(map(_number, runs))
-            ratio = f"{first / medians[side]:.2f}x" if number else ""
+            ratio = f"{first / medians[side]:.2f}x" if number and entry["unit"].endswith("/second") else ""
             lines.append(f"| {title} | {side} | {_number(medians[side])} ({each}) | {ratio} |")
     return "\n".join([*lines, "", *_origins(entries)]) + "\n"
 
