@@ -103,7 +103,7 @@ def _number(value: float) -> str:
 
 
 def table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of medians, each run in parentheses, and of speeds the ratio of the first side to each other one."""
+    """A Markdown table of medians, each run in parentheses; of speeds, also the ratio of the first side to others."""
     lines = ["| | | median (each run) | this project is |", "|---|---|---|---|"]
     for entry in entries:
         medians = {side: statistics.median(runs) for side, runs in entry["values"].items()}
