@@ -1,7 +1,8 @@
 """What becomes of texts that are longer than the model: which part it reads, or all in windows; no TensorFlow."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from bert_tf2.configs.fields import TASK, setting
 from bert_tf2.errors import InputError
 
 LongText = Literal["truncate_tail", "truncate_head", "head_tail", "windows"]
@@ -18,6 +19,34 @@ WINDOW_POOLINGS: tuple[WindowPooling, ...] = ("mean", "max")
 
 _LEAST = 5
 _SPECIAL = 2  # tokens of a window that are not of its text
+
+
+def long_text(default: LongText | None, texts: str, more: str = "") -> Any:
+    """The setting `long_text`.
+
+    Args:
+      default: what is done if it is omitted.
+      texts: what is read, for `--help`.
+      more: sentences for `--help`.
+    """
+    return setting(
+        default,
+        help=f"Of {texts} longer than max_seq_length: truncate_tail drops their end, truncate_head their beginning, "
+        "head_tail what is between the first quarter of what fits and the rest of it; windows reads all of it in parts "
+        f"that overlap.{more}",
+        group=TASK,
+        choices=LONG_TEXTS,
+    )
+
+
+def window_stride() -> Any:
+    """The setting `window_stride`."""
+    return setting(
+        None,
+        help="With windows: tokens from the beginning of one to that of the next; half a window if omitted.",
+        group=TASK,
+        at_least=1,
+    )
 
 
 def check_long_text(long_text: str, window_stride: int | None, max_seq_length: int) -> None:

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any
 
+from bert_tf2.configs import long_texts
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
-from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, LongText, WindowPooling
+from bert_tf2.configs.long_texts import WINDOW_POOLINGS, LongText, WindowPooling
 from bert_tf2.configs.table_form import TableForm
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
@@ -89,20 +90,8 @@ class DataConfig(TableForm):
     threshold: float | None = setting(
         None, help="With several labels a row: from which probability a label is given; 0.5.", group=TASK
     )
-    long_text: LongText | None = setting(
-        None,
-        help="Of texts longer than max_seq_length: truncate_tail drops their end, truncate_head their beginning, "
-        "head_tail what is between the first quarter of what fits and the rest of it; windows reads all of it in parts "
-        "that overlap. As in the training; there, truncate_tail.",
-        group=TASK,
-        choices=LONG_TEXTS,
-    )
-    window_stride: int | None = setting(
-        None,
-        help="With windows: tokens from the beginning of one to that of the next; half a window if omitted.",
-        group=TASK,
-        at_least=1,
-    )
+    long_text: LongText | None = long_texts.long_text(None, "texts", " As in the training; there, truncate_tail.")
+    window_stride: int | None = long_texts.window_stride()
     window_pooling: WindowPooling | None = setting(
         None,
         help="With windows: whether the logits of a text are the mean of those of its windows or the maximum; mean.",

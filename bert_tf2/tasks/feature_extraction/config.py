@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from bert_tf2.configs import long_texts
 from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, setting
-from bert_tf2.configs.long_texts import LONG_TEXTS, TRUNCATE_TAIL, LongText, check_long_text
+from bert_tf2.configs.long_texts import TRUNCATE_TAIL, LongText, check_long_text
 from bert_tf2.configs.model import first_layers
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import DistributionConfig, PrecisionConfig
@@ -67,20 +68,8 @@ class FeatureConfig:
         at_least=3,
         at_most=MOST_LENGTH,
     )
-    long_text: LongText = setting(
-        TRUNCATE_TAIL,
-        help="Of lines longer than max_seq_length: truncate_tail drops their end, truncate_head their beginning, "
-        "head_tail what is between the first quarter of what fits and the rest of it; windows reads all of it in parts "
-        "that overlap.",
-        group=TASK,
-        choices=LONG_TEXTS,
-    )
-    window_stride: int | None = setting(
-        None,
-        help="With windows: tokens from the beginning of one to that of the next; half a window if omitted.",
-        group=TASK,
-        at_least=1,
-    )
+    long_text: LongText = long_texts.long_text(TRUNCATE_TAIL, "lines")
+    window_stride: int | None = long_texts.window_stride()
     batch_size: int = setting(
         32,
         help="Sequences in a batch at most, over all devices; on a CPU, fewer where they are long.",
