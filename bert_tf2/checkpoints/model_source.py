@@ -277,6 +277,7 @@ def head_of(init_checkpoint: str) -> str | None:
     Raises:
       InputError: the file cannot be read.
     """
+    init_checkpoint = by_name.local(init_checkpoint)
     directory = pretrained.hugging_face_folder(init_checkpoint)
     if directory is None:
         return _HEADS.get(task_metadata.setting(pretrained.folder_of(init_checkpoint), "problem_type", str) or "")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from helpers.tiny_huggingface import arrays_of, write_folder
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import model_source, pretrained
+from bert_tf2.checkpoints import by_name, model_source, pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.encoder import BertModel
 
@@ -35,6 +35,12 @@ def test_the_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: st
     np.testing.assert_array_equal(weights, expected)
     assert {"output_weights", "output_bias"} <= set(report.loaded if is_same else report.missing)
     assert ("it is not loaded" in caplog.text) == (not is_same)
+
+
+def test_the_head_of_a_model_by_its_name(tmp_path, monkeypatch) -> None:
+    path = str(write_folder(tmp_path, "BertForMultipleChoice", arrays_of("BertForMultipleChoice")))
+    monkeypatch.setattr(by_name, "_downloaded", {"owner/name": path}.__getitem__)
+    assert model_source.head_of("owner/name") == "multiple_choice"
 
 
 def test_what_is_nowhere(tmp_path) -> None:

@@ -1,7 +1,7 @@
 """Which LoRA the model of a fine-tuning has."""
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import lora, pretrained
+from bert_tf2.checkpoints import by_name, lora, pretrained
 from bert_tf2.configs.lora import Lora
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
@@ -16,7 +16,7 @@ def find_lora(config: FinetuningConfig) -> Lora | None:
     """
     if config.do_train:
         return config.lora
-    path = str(checkpoints.latest(config.output_dir) or config.init_checkpoint)
+    path = str(checkpoints.latest(config.output_dir) or by_name.local(str(config.init_checkpoint)))
     kept = None
     if not pretrained.hugging_face_folder(path):
         path = checkpoints.find(path)

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_choices, tiny_squad, tiny_tagging
+from helpers.repository import REPOSITORY
 from helpers.rounding import assert_close, assert_results_close, assert_trained_close, backward, forward
 from helpers.scripts import Scripts
 from helpers.tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import listing
+from bert_tf2.checkpoints import by_name, listing
 from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
 from bert_tf2.conversion.config import ConversionConfig
 from bert_tf2.conversion.convert import convert
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import heads, lora
+from bert_tf2.tasks.finetuning.lora import find_lora
 
 pytestmark = pytest.mark.numeric
 
@@ -194,6 +196,14 @@ def test_two_devices_give_the_numbers_of_one(made: Path, tmp_path: Path, scripts
     for name in found["off"].keys() - trained:
         if name.startswith("bert/") and "adam" not in name:
             np.testing.assert_array_equal(found["mirrored"][name], found["off"][name], err_msg=name)
+
+
+def test_a_model_by_its_name_is_looked_at_where_it_was_downloaded(made: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        by_name, "_downloaded", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__
+    )
+    asked = {"do_train": False, "do_eval": True, "init_checkpoint": "owner/name", "dev_file": str(made / "dev.csv")}
+    assert find_lora(config(made, output_dir=str(tmp_path / "new"), **asked)) is None
 
 
 # --- The other tasks -------------------------------------------------------------------------------------------------
