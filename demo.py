@@ -25,7 +25,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.io.atomic import replacing
 from bert_tf2.io.progress import duration
 
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Folder for everything that the demo makes.")
+OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Directory for everything that the demo makes.")
 TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")
 NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 7000, "Training steps.")
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
@@ -81,7 +81,7 @@ def sentences(docstring: str) -> list[str]:
 
 
 def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
-    """Writes `train.txt` and `held_out.txt`: a sentence a line, a blank line between documents."""
+    """Writes `train.txt` and `held_out.txt`: a sentence a line, an empty line between documents."""
     documents = {text: None for docstring in docstrings() if len(text := tuple(sentences(docstring))) >= 3}
     shuffled = list(documents)  # each document once, however often it was found
     random.Random(12345).shuffle(shuffled)

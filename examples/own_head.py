@@ -1,4 +1,4 @@
-"""A functional Keras model with a head of one's own on the encoder: how alike are two texts, from 0 to 1?
+"""A functional Keras model with a custom head on the encoder: how alike are two texts, from 0 to 1?
 
 python examples/own_head.py uncased_L-4_H-256_A-4/bert_model.ckpt pairs.csv my_model.keras
 

@@ -1,4 +1,4 @@
-"""Public models by name: what `--init_checkpoint` names that is no path on this machine; no TensorFlow."""
+"""Public models by name: what `--init_checkpoint` names that is not a path on this machine; no TensorFlow."""
 
 import difflib
 import functools

@@ -2,8 +2,8 @@
 
 A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It holds each variable under its name in
 google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), what the optimizer keeps for it as
-`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a folder
-names the newest ones.
+`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a
+directory names the newest ones.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 GLOBAL_STEP = "global_step"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
-AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
+AVERAGE = "ExponentialMovingAverage"  # of a variable, after its name; TF1's word
 Reader = Any  # what NewCheckpointReader returns; its class has no public name
 
 
@@ -74,18 +74,18 @@ def step_of(prefix: str) -> int:
     step = read(reader, GLOBAL_STEP, prefix)
     if np.shape(step) or not isinstance(step, np.integer | np.floating | int) or not 0 <= step < 1 << 63:
         raise InputError(
-            f"{GLOBAL_STEP} in {prefix} is {step!r:.60}; the number of finished steps was expected, so use another one."
+            f"{GLOBAL_STEP} in {prefix} is {step!r:.60}; expected the number of finished steps; use another checkpoint."
         )
     return int(step)
 
 
 def open_reader(prefix: str) -> Reader:
-    """Opens a checkpoint; raises `InputError` where it is damaged or no checkpoint."""
+    """Opens a checkpoint; raises `InputError` if it is corrupt or not a checkpoint."""
     try:
         return model_garden.understood(tf.compat.v1.train.NewCheckpointReader(prefix))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise DamagedCheckpointError(
-            f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}); use another one."
+            f"{prefix} is not a readable TensorFlow checkpoint ({_first_line(error)}); use another one."
         ) from None
 
 
@@ -113,9 +113,9 @@ class LoadReport:
 
     def __str__(self) -> str:
         others = [name for name in self.unused if name not in (*self.state, *self.above)]
-        lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
+        lines = [f"Initialized from {self.prefix}: {len(self.loaded)} variables loaded."]
         if self.missing:
-            lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
+            lines.append(f"  Missing there, so newly initialized ({len(self.missing)}): {', '.join(self.missing)}")
         if self.mismatched:
             lines.append(
                 "  Of another shape there (a head for another number of labels), so freshly initialised "
@@ -125,10 +125,10 @@ class LoadReport:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
         if self.above:
             first = min(map(huggingface.layer_of, self.above))
-            lines.append(f"  Unused on purpose: {len(self.above)} variables of the layers above the first {first}.")
+            lines.append(f"  Not needed: {len(self.above)} variables of the layers above the first {first}.")
         if self.state:
             lines.append(
-                f"  Also unused: {len(self.state)} values of the optimizer (a new training starts with new ones)."
+                f"  Also unused: {len(self.state)} values of the optimizer, which a new run initializes itself."
             )
         if not (self.missing or self.unused or self.mismatched):
             lines.append("  Nothing missing, nothing unused.")
@@ -219,7 +219,7 @@ def load_from(
     for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
         if names:
             raise InputError(
-                f"The encoder in {prefix} is not the one of the BERT config: {where} {some(names)}; "
+                f"The encoder in {prefix} does not match the BERT config: {where} {some(names)}; "
                 "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
             )
     loaded = [name for name in variables if name in shapes and name not in mismatched]
@@ -274,7 +274,7 @@ def restore(
     if missing:
         raise InputError(
             f"{prefix} cannot be resumed: it lacks {some(missing)}. It is of another model or holds no optimizer "
-            "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
+            "state; give another --output_dir, and this one as --init_checkpoint to start from its weights."
         )
     surplus = sorted(set(shapes) - set(variables) - training_state(shapes, variables))
     if surplus:
@@ -293,11 +293,11 @@ def resume(
     optional: Collection[str] = (),
     foreign: Collection[str] = (),
 ) -> tuple[str, list[str]] | None:
-    """Restores the newest checkpoint of a folder that is whole, and warns where it is not the newest of all.
+    """Restores the newest checkpoint of a directory that is whole, and warns where it is not the newest of all.
 
     Args:
       variables, optional, foreign: see `restore`.
-      output_dir: the folder.
+      output_dir: the directory.
 
     Returns:
       The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.
@@ -311,17 +311,17 @@ def resume(
     for prefix in listing.newest_first(output_dir):
         try:
             if not listing.exists(prefix):
-                raise DamagedCheckpointError(f"{prefix} is not whole: its .index or .data file is missing.")
+                raise DamagedCheckpointError(f"{prefix} is incomplete: its .index or .data file is missing.")
             lacking = restore(variables, prefix, optional, foreign)
         except DamagedCheckpointError as error:
             reasons.append(str(error))
             continue
         for reason in reasons:
-            logger.warning("%s The one before it is used: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
+            logger.warning("%s Using the one before it: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
         return prefix, lacking
     raise InputError(
-        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the folder to start "
-        "anew, or restore its files."
+        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the directory to "
+        "start anew, or restore its files."
     )
 
 
@@ -380,18 +380,18 @@ def read(reader: Reader, name: str, prefix: str) -> Any:
         if isinstance(error, InputError):
             raise
         raise DamagedCheckpointError(
-            f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint."
+            f"{name} in {prefix} is corrupt ({_first_line(error)}); use another checkpoint."
         ) from None
 
 
 def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:
-    """Writes `model.ckpt-<step>` and makes it the newest of its folder.
+    """Writes `model.ckpt-<step>` and makes it the newest of its directory.
 
-    The files are written into a folder beside, synced and renamed; only then does `checkpoint` name them. A process
+    The files are written into a directory beside, synced and renamed; only then does `checkpoint` name them. A process
     killed at any moment leaves `checkpoint` naming a whole one.
 
     Args:
-      output_dir: the folder; made where missing.
+      output_dir: the directory; made where missing.
       step: number of finished steps.
       variables: what to write, by name.
       keep: how many of the newest checkpoints to keep; older ones that `checkpoint` listed are removed.
@@ -417,8 +417,8 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
         listing.write_state(folder, kept)
     except tf.errors.OpError as error:
         raise OSError(
-            f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; make room and give the same "
-            "command again to go on from the last one."
+            f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; free some space and run the "
+            "same command again to continue from the last one."
         ) from None
     for path in earlier:
         if path not in kept:
@@ -430,7 +430,7 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
     """Writes the files of a checkpoint, and nothing else.
 
     Args:
-      prefix: of the files; its folder exists.
+      prefix: of the files; its directory exists.
       variables: variables or arrays by name.
 
     Raises:

@@ -185,7 +185,7 @@ def _unpack(archive: Path, directory: Path, source: Mapping[str, object], publis
             (unfinished / _SOURCE_FILE).write_text(text, encoding="utf-8")
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, download.DownloadError) as error:
         archive.unlink()
-        reason = str(error) if isinstance(error, download.DownloadError) else f"the archive is damaged ({error})"
+        reason = str(error) if isinstance(error, download.DownloadError) else f"the archive is corrupt ({error})"
         raise download.DownloadError(reason) from None
 
 

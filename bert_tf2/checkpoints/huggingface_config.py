@@ -1,4 +1,4 @@
-"""The settings of Hugging Face folders: `config.json` <-> `BertConfig`, and the tokenizer's files; no TensorFlow.
+"""The settings of Hugging Face directories: `config.json` <-> `BertConfig`, and the tokenizer's files; no TensorFlow.
 
 Hugging Face's names follow `BertConfig` and `BertTokenizer` of the transformers library.
 """
@@ -93,7 +93,7 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
         by_id = {}
     labels = tuple(by_id[index] for index in sorted(by_id))
     if not by_id or sorted(by_id) != list(range(len(id2label))) or not all(map(files.is_unicode, labels)):
-        raise InputError(f"{where}: id2label is {id2label!r:.200}; names for the numbers from 0 on were expected.")
+        raise InputError(f"{where}: id2label is {id2label!r:.200}; expected names for the numbers 0, 1, 2 and so on.")
     return () if labels == default_labels(len(labels)) else labels
 
 
@@ -111,7 +111,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 _TOKENIZER_FILE, _TOKENIZER_CONFIG_FILE = run_files.HF_TOKENIZER, run_files.HF_TOKENIZER_CONFIG
 _ADDED_TOKENS_FILE, _SPECIAL_TOKENS_FILE = run_files.HF_ADDED_TOKENS, run_files.HF_SPECIAL_TOKENS
-# What the tokenizer of a folder is, beside its vocabulary.
+# What the tokenizer of a directory is, beside its vocabulary.
 TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
 _TOKENIZER_ONLY = {"do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
 _TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast", None)
@@ -129,7 +129,7 @@ class TokenizerSettings:
     """How a folder's tokenizer treats text.
 
     Attributes:
-      do_lower_case: whether it lower-cases; None where the folder does not say.
+      do_lower_case: whether it lower-cases; None where the directory does not say.
       differences: what it does that the tokenizer here does not, as `key is value`.
       added: tokens, beside the five special ones, that it takes from text as they are, and their ids.
       options: what it does besides.
@@ -348,7 +348,7 @@ def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
         if not all(type(index) is int and files.is_unicode(piece) for piece, index in pieces.items()):
             raise TypeError
     except (TypeError, KeyError, AttributeError):
-        raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; get it again.") from None
+        raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; download it again.") from None
     by_id = {index: piece for piece, index in pieces.items()}
     if sorted(by_id) != list(range(len(by_id))):
         raise InputError(f"{os.fspath(path)}: the ids of its {len(by_id):,} pieces are not 0, 1, 2 and so on.")

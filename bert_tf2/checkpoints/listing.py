@@ -36,11 +36,13 @@ def latest(directory: str | os.PathLike[str]) -> str | None:
     state_file = file_system.path(directory) / STATE_FILE
     listed = read_state(directory)
     if listed is None:
-        raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
+        raise InputError(
+            f'{state_file} does not name a checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.'
+        )
     if not exists(listed[-1]):
         raise InputError(
-            f"{state_file} names {listed[-1]}, which is not there (its .index and .data files); restore them, or name "
-            "another checkpoint of the directory in that file."
+            f"{state_file} names {listed[-1]}, which does not exist (its .index and .data files); restore them, or "
+            "name another checkpoint of the directory in that file."
         )
     return listed[-1]
 

@@ -42,7 +42,9 @@ def _described(shapes: Mapping[str, Sequence[int]], value: Callable[[str], Any],
         return None
     unknown = [name for name, path in paths.items() if path not in _NAMES or len(shapes[name]) != 2]
     if unknown:
-        raise InputError(f"{where} has {unknown[0]}, which is not LoRA of a kernel of BERT; use another checkpoint.")
+        raise InputError(
+            f"{where} has {unknown[0]}, which is not a LoRA weight of a BERT kernel; use another checkpoint."
+        )
     first = min(paths)
     rank = int(shapes[first][1])
     alpha = float(value(f"{first.removesuffix(lora.A)}{lora.SCALE}")) * rank

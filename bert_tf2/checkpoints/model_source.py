@@ -49,8 +49,8 @@ class Source:
       own_names: its own name of each variable.
       shapes: of each variable.
       read: gives a variable.
-      left_out: its own names of what is no weight, and why.
-      unplaced: its own names of what is no part of BERT as far as known.
+      left_out: its own names of what is not a weight, and why.
+      unplaced: its own names of what is not part of BERT as far as known.
       classifier: one of `huggingface.OF_ONE_NAME` where its files say what `output_weights` is, else None.
       labels: of that head; empty where its files do not say.
       problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
@@ -81,7 +81,7 @@ def open_source(
 
     Args:
       init_checkpoint: as in `pretrained.load`.
-      bert_config_file: instead of the config in its folder.
+      bert_config_file: instead of the config in its directory.
       num_hidden_layers: how many of its layers, the first ones, are taken; None: all.
 
     Raises:
@@ -184,13 +184,11 @@ def check_complete(source: Source, names: Collection[str]) -> None:
     missing = [name for group in groups for name in group if name not in names]
     surplus = [name for name in names if name not in expected]
     if missing:
-        raise InputError(
-            f"{source.weights} lacks {some(missing, 1)}: it is not a whole model, or not one of that config."
-        )
+        raise InputError(f"{source.weights} lacks {some(missing, 1)}: the model is incomplete, or has another config.")
     if surplus:
         raise InputError(
-            f"{source.weights} has {some(surplus, 1)}, for which its config has not enough layers; give the "
-            "config that belongs to it."
+            f"{source.weights} has {some(surplus, 1)}, but its config has too few layers; give the config "
+            "that belongs to it."
         )
     for name in names:
         wanted, found = expected[name], source.shapes[name]

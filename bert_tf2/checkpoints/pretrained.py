@@ -72,7 +72,7 @@ class Pretrained:
         # Nothing fails where a vocabulary is hardly the model's, but results are worthless.
         if vocab_size - pieces >= _ROUNDED_UP:
             logger.warning(
-                "%s has %s pieces, the model's vocab_size is %s: is it the vocabulary of this model?",
+                "%s has %s pieces, the model's vocab_size is %s: is this the model's vocabulary?",
                 *(path, f"{pieces:,}", f"{vocab_size:,}"),
             )
         if not self.vocabulary.is_sentencepiece:
@@ -89,7 +89,7 @@ class Pretrained:
         if max_seq_length > positions:
             raise InputError(
                 f"--max_seq_length={max_seq_length}, but the model has only {positions} positions "
-                f"(max_position_embeddings); give --max_seq_length={positions} or less, or make more of them with "
+                f"(max_position_embeddings); give --max_seq_length={positions} or less, or add positions with "
                 "convert_checkpoint.py --max_position_embeddings."
             )
         if segments > types:
@@ -180,7 +180,7 @@ def find_bert_config(
             check_exists(init_checkpoint)
             if config := _config_of_weights(init_checkpoint):
                 return config
-        advice = "give --bert_config_file, the JSON file with the sizes of the model."
+        advice = "give --bert_config_file, the JSON file with the model config."
         raise _missing(init_checkpoint, output_dir, CONFIG_FILE, advice)
     config = BertConfig.from_json_file(str(bert_config_file or beside))
     if bert_config_file is not None and beside is not None and not file_system.samefile(beside, bert_config_file):
@@ -201,7 +201,7 @@ def check_config(
     Args:
       config: of the model to be made.
       checkpoint: as `init_checkpoint` in `load`.
-      is_needed: whether there has to be such a checkpoint; else loading it says what is wrong with it, if it matters.
+      is_needed: whether there must be such a checkpoint; else loading it says what is wrong with it, if it matters.
       num_hidden_layers: the flag; where it is given, a checkpoint to start from may have more layers than the config.
 
     Raises:
@@ -237,7 +237,7 @@ def check_config(
     if num_hidden_layers is None or not layers:
         if layers and len(layers) != config.num_hidden_layers:
             raise InputError(
-                f"The encoder in {prefix} is not the one of the BERT config: it has {len(layers)} layers, the config "
+                f"The encoder in {prefix} does not match the BERT config: it has {len(layers)} layers, the config "
                 f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the "
                 "checkpoint."
             )
@@ -258,7 +258,7 @@ def _config_of_weights(checkpoint: str) -> BertConfig | None:
         return None
     if sizes is None:
         return None
-    logger.info("There is no %s beside %s; the model's sizes are those of its weights.", CONFIG_FILE, prefix)
+    logger.info("There is no %s next to %s; inferring the model config from the weights.", CONFIG_FILE, prefix)
     return BertConfig.from_dict(sizes)
 
 
@@ -432,7 +432,7 @@ def find_do_lower_case(
             found = _case_of_saved_model(init_checkpoint)
     if found is not None:
         if not found:
-            logger.info("The text keeps its case (--do_lower_case=false), as %s says.", directory or ".")
+            logger.info("Keeping the case of the text (--do_lower_case=false), according to %s.", directory or ".")
         return bool(found)
     return _DEFAULT_CASE if pieces is None else not looks_cased(pieces)
 
@@ -453,7 +453,7 @@ def _tokenizer_settings(init_checkpoint: str | None) -> TokenizerSettings:
     settings = TokenizerSettings.read(directory)
     if settings.differences:
         logger.warning(
-            "The tokenizer of %s is not quite the one here (%s there): some text will be split differently.",
+            "The tokenizer of %s differs from this one (%s there): some text will be split differently.",
             directory,
             ", ".join(settings.differences),
         )

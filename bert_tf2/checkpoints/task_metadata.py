@@ -28,21 +28,21 @@ MAY_BE_MISSING = "may_be_missing"
 
 
 def read_labels(path: str) -> tuple[str, ...]:
-    """A file of labels, one a line in the order of their ids; blank lines at its end are none.
+    """A file of labels, one a line in the order of their ids; empty lines at its end are none.
 
     Raises:
-      InputError: it cannot be read, is empty, or has a blank line or a label twice.
+      InputError: it cannot be read, is empty, or has an empty line or a label twice.
     """
     labels = list(map(_as_read, files.read_lines(path)))
     while labels and not labels[-1]:
         labels.pop()
     if not labels:
-        raise InputError(f"{path} is empty; expected a label a line.")
+        raise InputError(f"{path} is empty; expected one label per line.")
     seen = set()
     for number, label in enumerate(labels, 1):
         if not label or label in seen:
-            what = f"has the label {label!r} again" if label else "is blank"
-            raise InputError(f"{path}, line {number} {what}; expected each label once, one a line.")
+            what = f"repeats the label {label!r}" if label else "is empty"
+            raise InputError(f"{path}, line {number} {what}; expected each label once, one per line.")
         seen.add(label)
     return tuple(labels)
 
@@ -67,18 +67,18 @@ def check_labels(labels: Sequence[str], where: str) -> None:
         if not label:
             problem = "is empty"
         elif "\n" in label or "\r" in label:
-            problem = "has a line break in it"
+            problem = "contains a line break"
         elif _as_read(label) != label:
             problem = "begins or ends with whitespace or U+FEFF"
         elif not files.is_unicode(label):
-            problem = "is not valid Unicode (it has half of a surrogate pair)"
+            problem = "is not valid Unicode (it contains an unpaired surrogate)"
         elif ids.setdefault(label, index) != index:
             problem = f"is also label {ids[label]}"
         else:
             continue
         raise InputError(
-            f"{where}: label {index}, {label!r:.60}, {problem}; {LABELS_FILE} has one label a line, each different and "
-            "without whitespace around it. Rename it."
+            f"{where}: label {index}, {label!r:.60}, {problem}; {LABELS_FILE} has one label per line, all different, "
+            "without surrounding whitespace. Rename it."
         )
 
 
@@ -117,7 +117,7 @@ def load(
     problem_types: Collection[str],
     types: Mapping[str, tuple[type, ...]],
 ) -> dict[str, Any] | None:
-    """Reads what `save` wrote; None where the folder has no `task.json`.
+    """Reads what `save` wrote; None where the directory has no `task.json`.
 
     Args:
       folder: of the model.
@@ -140,7 +140,7 @@ def load(
     if isinstance(kind, str) and kind not in problem_types:
         raise InputError(
             f"{folder} holds a model for {kind}, not for {task} ({TASK_FILE}); give another --output_dir, or "
-            "--overwrite_output_dir to start anew."
+            "--overwrite_output_dir to start over."
         )
     fields = _checked(path, content, description, types)
     labels = fields["labels"]
@@ -149,7 +149,7 @@ def load(
         if found != labels:
             raise InputError(
                 f"{os.path.join(folder, LABELS_FILE)} has the labels {_listed(found, labels)}, but {path} has "
-                f"{_listed(labels, found)}; the model knows them by number, so put back what was there."
+                f"{_listed(labels, found)}; the model knows them by number, so restore the original file."
             )
     return fields
 
@@ -183,7 +183,7 @@ def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> N
         if here != there:
             raise InputError(
                 f"{folder} holds a model for {what} {_listed(there, here)}, where this command has "
-                f"{_listed(here, there)}; give another --output_dir, or --overwrite_output_dir to start anew."
+                f"{_listed(here, there)}; give another --output_dir, or --overwrite_output_dir to start over."
             )
 
 
@@ -204,7 +204,7 @@ def check_may_read(folder: str, flag: str, path: str) -> None:
       path: what `task.json` names.
 
     Raises:
-      InputError: it has to be asked for.
+      InputError: it must be asked for.
     """
     if not may_read(folder, path):
         raise InputError(

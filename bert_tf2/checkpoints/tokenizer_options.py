@@ -78,7 +78,7 @@ def options_with(
     options = settings.options
     lacking = [token for token in options.never_split if token not in vocab]
     if lacking and flags.never_split is None:
-        logger.warning("%s has no %s, so that this is split like other text.", vocab_file, some(lacking))
+        logger.warning("%s has no %s, so these tokens are split like other text.", vocab_file, some(lacking))
     kept = tuple(token for token in options.never_split if token in vocab)
     return flags.over(dataclasses.replace(options, never_split=kept))
 
@@ -95,7 +95,7 @@ def added_tokens(settings: TokenizerSettings, vocab: Mapping[str, int], vocab_fi
     first = max(vocab.values()) + 1
     if [index for _, index in added] != list(range(first, first + len(added))):
         logger.warning(
-            "The added tokens of %s (%s, ...) are left out: their ids do not go on from the vocabulary's last one.",
+            "The added tokens of %s (%s, ...) are left out: their ids do not continue those of the vocabulary.",
             *(os.path.dirname(vocab_file) or ".", added[0][0]),
         )
         return ()

@@ -79,13 +79,13 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no weight")
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not a weight")
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage, key, _location, elements, *view = pid
         if kind != "storage" or any(view):
-            raise pickle.UnpicklingError("it refers to something else than a storage")
+            raise pickle.UnpicklingError("it refers to something other than a storage")
         return _Storage(*_STORAGES[storage], str(key), int(elements))
 
 
@@ -107,7 +107,7 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     except Exception as error:  # a damaged pickle can fail in any way
         raise InputError(
-            f"{path} cannot be read ({error}). If it is whole, load it with PyTorch and save it again with "
+            f"{path} cannot be read ({error}). If it is intact, load it with PyTorch and save it again with "
             "save_pretrained, which writes model.safetensors."
         ) from None
 
@@ -132,7 +132,7 @@ def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
 def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     with file_system.open(path, "rb") as file:
         if _Unpickler(file).load() != _LEGACY_MAGIC:
-            raise pickle.UnpicklingError("it is no file of torch.save")
+            raise pickle.UnpicklingError("it was not written by torch.save")
         _Unpickler(file).load()  # version
         if not _Unpickler(file).load().get("little_endian", True):
             raise pickle.UnpicklingError("it was written on a big-endian machine")
@@ -165,7 +165,7 @@ def _stored(path: str, name: str, tensor: _Tensor, content_of: Callable[[_Storag
         except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
             content = b""
         if len(content) != storage.elements * storage.width:
-            raise InputError(f"{path} is damaged or cut short at {name}; get it again from where it came from.")
+            raise InputError(f"{path} is corrupt or truncated at {name}; download or copy it again.")
         flat = _floats(content, storage.dtype, f"{name} ({storage.dtype}) in {path}")
         strides = [stride * flat.itemsize for stride in tensor.strides]
         if math.prod(tensor.shape) == 0:

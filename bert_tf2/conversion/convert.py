@@ -34,12 +34,12 @@ _NEW_PIECES_SHOWN = 10
 def convert(config: ConversionConfig) -> None:
     """Reads a model, writes it in the other format (or with a larger vocabulary), and prints what went where.
 
-    The same model gives the same bytes. The folder appears when it is complete.
+    The same model gives the same bytes. The directory appears when it is complete.
 
     Raises:
       InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
         the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
-      OSError: the folder cannot be written.
+      OSError: the directory cannot be written.
     """
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
     target = config.output_format or _default_format(source, config)
@@ -56,7 +56,7 @@ def convert(config: ConversionConfig) -> None:
 
     vocab_file, more_pieces = _vocabulary(config, source)
     if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in source.left_out):
-        logger.warning("%s keeps moving averages, too; the weights themselves are converted.", source.weights)
+        logger.warning("%s also has moving averages; converting the weights themselves.", source.weights)
     variables = {name: source.read(name) for name in names}
     sizes = source.config
     if config.grow_vocab:
@@ -110,13 +110,13 @@ def _allowed(source: Source, patterns: str) -> set[str]:
     for pattern in filter(None, map(str.strip, patterns.split(","))):
         matches = fnmatch.filter(candidates, pattern)
         if not matches:
-            logger.warning("--allow_unused: nothing in %s is called %s.", source.weights, pattern)
+            logger.warning("--allow_unused: no weight in %s matches %s.", source.weights, pattern)
         allowed.update(matches)
     left = [name for name in source.unplaced if name not in allowed]
     if left:
         raise InputError(
-            f"{source.weights} holds {some(left, 5)}, for which BERT has no place; if the model is to go without, name "
-            f"them: --allow_unused='{','.join(left[:5])}' (* stands for anything)."
+            f"{source.weights} holds {some(left, 5)}, for which BERT has no place; to drop them, give "
+            f"--allow_unused='{','.join(left[:5])}' (* matches anything)."
         )
     return allowed
 
@@ -128,8 +128,8 @@ def _architecture(source: Source, heads: frozenset[str]) -> str:
             return name
     patterns = {head: sorted(huggingface.HEADS[head]) for head in sorted(heads)}
     raise InputError(
-        f"{source.weights} has the heads {', '.join(sorted(heads))}, which no model of transformers has together; "
-        f"leave all but one out, for example by --allow_unused='{','.join(next(iter(patterns.values())))}'."
+        f"{source.weights} has the heads {', '.join(sorted(heads))}, which no transformers model has together; "
+        f"drop all but one, for example with --allow_unused='{','.join(next(iter(patterns.values())))}'."
     )
 
 
@@ -142,7 +142,7 @@ def _table(source: Source, target: str, destinations: Mapping[str, str], allowed
         shape = source.shapes[name][::-1] if transposed and source.format == "huggingface" else source.shapes[name]
         note = ", transposed" if transposed and target != source.format else ""
         rows.append((source.own_names[name], str(list(shape)), f"{destination}{note}"))
-    rows += [(name, "", "left out, as allowed") for name in sorted(allowed)]
+    rows += [(name, "", "dropped, as allowed") for name in sorted(allowed)]
     reasons: dict[str, list[str]] = {}
     for name, why in source.left_out.items():
         reasons.setdefault(why, []).append(name)
@@ -163,7 +163,7 @@ def _labels(
     if len(labels) != count:
         raise InputError(
             f"{source.folder} names {len(labels)} labels, but the head in {source.weights} has {count} outputs; "
-            "labels.txt (or id2label) has to have a name for each."
+            "labels.txt (or id2label) must have a name for each."
         )
     there = {here: name for name, here in model_source.PROBLEM_TYPES.items()}
     kind = source.problem_type or ("regression" if count == 1 else "single_label")
@@ -180,11 +180,15 @@ def _with_positions(
     known = sizes.max_position_embeddings
     if count <= known:
         raise InputError(
-            f"--max_position_embeddings={count}, but {weights} has {known:,} positions; give more, or omit it: shorter "
-            "sequences need no other model (--max_seq_length)."
+            f"--max_position_embeddings={count}, but {weights} has {known:,} positions; give more, or omit it: "
+            "shorter sequences only need --max_seq_length."
         )
     table = variables[_POSITIONS]
-    logger.info("%s positions, it had %s; the new ones are copies of these, in turn.", f"{count:,}", f"{known:,}")
+    logger.info(
+        "%s positions instead of %s; the new ones are copies of the old ones, repeated in order.",
+        f"{count:,}",
+        f"{known:,}",
+    )
     more = {**variables, _POSITIONS: table[np.arange(count) % known]}
     return more, dataclasses.replace(sizes, max_position_embeddings=count)
 
@@ -197,9 +201,7 @@ def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, t
     vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
     if vocab_file is None:
         if not _spm_model_file(config, source):
-            logger.warning(
-                "%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder
-            )
+            logger.warning("%s has no vocabulary, so none is written; give --vocab_file to add one.", source.folder)
         return None, ()
     vocab = conversion_output.vocabulary(vocab_file)
     more = tokenizer_options.added_tokens(source.tokenizer, vocab, vocab_file)
@@ -244,9 +246,9 @@ def _grown(
         for name, variable in variables.items()
     }
     for new in new_pieces[:_NEW_PIECES_SHOWN]:
-        logger.info("  %s, id %d, starts as the mean of %s", new.piece, new.index, " ".join(new.pieces))
+        logger.info("  %s, id %d, initialized to the mean of %s", new.piece, new.index, " ".join(new.pieces))
     logger.info(
-        "%s new pieces, of which %s in slots; vocab_size is %s, it was %s.",
+        "%s new pieces, %s of them in unused slots; vocab_size is now %s, was %s.",
         f"{len(new_pieces):,}",
         f"{sum(new.index < sizes.vocab_size for new in new_pieces):,}",
         f"{rows:,}",

@@ -60,7 +60,7 @@ def build(
     if pairs and description.max_seq_length < _LEAST_OF_PAIRS:
         raise InputError(
             f"--max_seq_length={description.max_seq_length} has no room for a token of each text and the special "
-            f"tokens; it has to be at least {_LEAST_OF_PAIRS}."
+            f"tokens; it must be at least {_LEAST_OF_PAIRS}."
         )
     functions = _Classifier(model, description, tokenizer)
     return Program(

@@ -60,7 +60,7 @@ def split(context: tf.Tensor, classes: Blocks, pattern: str | None = None) -> Co
       classes: `character_classes`.
       pattern: `TokenizerOptions.pattern`, of tokens that are words of their own.
     """
-    codes, rows = decoded(context)  # with a blank behind each
+    codes, rows = decoded(context)  # with a space after each
     count = tf.size(context, tf.int64)
     whole = tf.RaggedTensor.from_value_rowids(codes, rows, nrows=count, validate=False)
     text = tf.strings.unicode_encode(whole[:, :-1], "UTF-8")
@@ -91,7 +91,7 @@ def split(context: tf.Tensor, classes: Blocks, pattern: str | None = None) -> Co
 
 
 def _parts(text: tf.Tensor, pattern: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of each character of texts, string `[B]`, and the blank behind each text.
+    """Of each character of texts, string `[B]`, and the space after each text.
 
     Returns:
       part_of: int64 `[T]`, the number of the part that it is of: a token that is never split, or what is between two.

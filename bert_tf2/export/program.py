@@ -59,7 +59,7 @@ def tokenizer_of(source: ModelSource) -> tf_tokenizer.Tokenizer:
 def needed(tokenizer: tf_tokenizer.Tokenizer | None) -> tf_tokenizer.Tokenizer:
     """The tokenizer; `ValueError` where a program was made for token ids only."""
     if tokenizer is None:
-        raise ValueError("There is no tokenizer for texts.")
+        raise ValueError("This program has no tokenizer for texts.")
     return tokenizer
 
 
@@ -119,7 +119,7 @@ def _never_empty(of_texts: Callable[..., Outputs]) -> Callable[..., Outputs]:
 
 
 def write_assets(folder: str, source: ModelSource, program: Program) -> list[str]:
-    """Writes settings, labels and the vocabulary into a folder; returns the paths.
+    """Writes settings, labels and the vocabulary into a directory; returns the paths.
 
     Raises:
       OSError: they cannot be written.

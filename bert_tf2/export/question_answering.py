@@ -187,7 +187,7 @@ def build(
       config: how to choose answers.
 
     Returns:
-      Of `question` and `context`: `answer`, "" where there is none, its first character and the one behind its last in
+      Of `question` and `context`: `answer`, "" where there is none, its first character and the one after its last in
       the context, `start` and `end` (-1), and the sum of its logits, `score`; on 2.0 moreover `null_odds`, by how much
       the score of "no answer" exceeds that of the best answer. Of token ids: `start_logits` and `end_logits`, `[B, S]`.
 
@@ -195,7 +195,7 @@ def build(
       InputError: weights are missing, or the tokenizer is not WordPiece's.
     """
     if source.foundation.vocabulary.is_sentencepiece:
-        raise InputError("Answers are found in the text by WordPiece's pieces; give a model with a vocab.txt.")
+        raise InputError("Question answering needs a WordPiece tokenizer; give a model with a vocab.txt.")
     source.foundation.check_sequences(description.max_seq_length, segments=2)
     model = SpanModel(source.foundation.bert_config)
     variables = source.load(model.named_variables, config.use_averages, POOLER_VARIABLES)
@@ -265,7 +265,7 @@ class _Answerer:
     def of_texts(self, question: tf.Tensor, context: tf.Tensor) -> Outputs:
         tokenizer, description = self.tokenizer, self.description
         if not isinstance(tokenizer, GraphTokenizer):
-            raise ValueError("There is no tokenizer for texts.")
+            raise ValueError("This program has no tokenizer for texts.")
         query = tokenizer.tokenize(beginning(question, description.max_query_length))
         query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
         cut = contexts.split(context, self.classes, self.pattern)
@@ -325,7 +325,7 @@ def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> f
         return config.null_score_diff_threshold or 0.0
     found, weights = prediction_files.read_threshold(path)
     if weights != fingerprint(model):
-        logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
+        logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
         return 0.0
-    logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)
+    logger.info("Using --null_score_diff_threshold=%g, from %s.", found, path)
     return found

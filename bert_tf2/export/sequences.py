@@ -133,7 +133,7 @@ def windows(
 
 
 def padded(input_ids: tf.RaggedTensor, first_lengths: tf.Tensor) -> Batch:
-    """Rows with zeros behind them: int32 `[B, S]` each.
+    """Rows with zeros after them: int32 `[B, S]` each.
 
     Args:
       input_ids: int32 `[B, (tokens)]`.

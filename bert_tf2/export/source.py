@@ -104,9 +104,9 @@ class ModelSource:
             averages = checkpoints.load_averages(variables, report.prefix)
             if not averages:
                 raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
-            logger.info("Of %d variables, the moving averages.", averages)
+            logger.info("Exporting the moving averages of %d variables.", averages)
         elif any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
-            logger.warning("%s has moving averages, too; --use_averages exports these.", report.prefix)
+            logger.warning("%s also has moving averages; --use_averages exports them.", report.prefix)
         return list(variables.values())
 
 
@@ -124,7 +124,7 @@ def open_source(config: ExportConfig) -> ModelSource:
     found = model_source.open_source(config.model, config.bert_config_file)
     best = os.path.join(config.model, run_files.BEST)
     if config.output_dir and file_system.isdir(best):
-        logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
+        logger.info("Exporting the latest weights; for the best ones of the run, give --output_dir=%s.", best)
     output_dir = found.folder if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
         config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer

@@ -20,7 +20,7 @@ Parse = Callable[[tf.Tensor], Batch]
 _RECORDS_AT_ONCE = 1024  # handed from the reader to TensorFlow
 
 EXAMPLE_WEIGHTS = "example_weights"
-# int64 [B], the same in all rows: where the data goes on behind a batch, for data that cannot tell it from the number
+# int64 [B], the same in all rows: where the data goes on after a batch, for data that cannot tell it from the number
 # of examples. The loop keeps it in checkpoints and hands it back.
 INPUT_POSITION = "input_position"
 
@@ -104,7 +104,7 @@ def training(
       source: reads the files, and keeps what ended that; a new one by default.
 
     Raises:
-      InputError: some files are compressed and some are not, or the first one is no TFRecord file.
+      InputError: some files are compressed and some are not, or the first one is not a TFRecord file.
     """
     record_reader(paths)
     source = source or RecordSource()

@@ -44,7 +44,7 @@ class Form:
             said["--encoding"] = f"encoding {self.encoding}"
         if said:
             parts = path, ", ".join(said.values()), " and ".join(said)
-            logger.info("%s: read with %s; if that is wrong, give %s.", *parts)
+            logger.info("%s: read with %s; if this is wrong, give %s.", *parts)
 
 
 def is_number(column: str) -> bool:
@@ -71,7 +71,7 @@ def delimiter_hint(column: str, names: Sequence[str]) -> str:
     """The end of an error about a missing column: where a header was perhaps not split, how to say what splits it."""
     if len(names) != 1 or column not in names[0]:
         return ""
-    return " If another character stands between the columns of a .csv file, give it as --delimiter."
+    return " If a .csv file has another delimiter, give it as --delimiter."
 
 
 def find_form(
@@ -159,7 +159,7 @@ def _rows(path: str, lines: Iterable[str], delimiter: str, begin: int = 1) -> It
         what = str(error).partition(" - ")[0]  # the rest is advice to programmers
         between = DELIMITERS.get(delimiter, f"the character {delimiter!r}")
         raise InputError(
-            f"{path}, row from line {begin}: this is not CSV ({what}); a cell that holds {between}, quotes or line "
+            f"{path}, row from line {begin}: invalid CSV ({what}); a cell that holds {between}, quotes or line "
             'ends must stand in quotes ("), with each quote inside doubled ("").'
         ) from None
 

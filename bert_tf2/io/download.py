@@ -79,8 +79,8 @@ def fetch(url: str, path: Path, what: str) -> Digest:
             breaks += 1
             if breaks == _ATTEMPTS:
                 raise DownloadError(
-                    f"the connection broke after {size:,} of {announced.size:,} bytes (the same command continues from "
-                    "there)"
+                    f"the connection was lost after {size:,} of {announced.size:,} bytes (the same command continues "
+                    "from there)"
                 )
             continue
         digest = _digest(path)
@@ -88,7 +88,9 @@ def fetch(url: str, path: Path, what: str) -> Digest:
             return digest
         path.unlink()
         if not was_left:
-            raise DownloadError(f"what arrived ({digest.size:,} bytes, MD5 {digest.md5}) is not what the server has")
+            raise DownloadError(
+                f"what arrived ({digest.size:,} bytes, MD5 {digest.md5}) does not match the file on the server"
+            )
         was_left = False
 
 

@@ -25,13 +25,13 @@ _NAMES = {
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError(f"{text:.40} is beyond the range of numbers")
+        raise ValueError(f"{text:.40} is out of range")
     return value
 
 

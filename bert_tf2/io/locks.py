@@ -53,7 +53,7 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | re
             if error.errno not in _UNSUPPORTED:
                 file.close()
                 raise
-            logger.warning("%s: files cannot be locked there; take care that only one process writes.", path)
+            logger.warning("%s: the file system does not support locks; make sure that only one process writes.", path)
         if _is_at(file, path) or attempt == _MOST_ATTEMPTS:
             break
         file.close()  # the process that had it before has removed it

@@ -1,7 +1,7 @@
 """An output file that is written over a long time, and goes on after a kill with what was written before.
 
-Until it is whole it is a folder beside its place, `.<name>.unfinished`, with the growing files and `state.json`, which
-says how far they are good. A process that is killed leaves it there; the next one with the same settings goes on.
+Until it is whole it is a directory beside its place, `.<name>.unfinished`, with the growing files and `state.json`,
+which says how far they are good. A process that is killed leaves it there; the next one with the same settings goes on.
 
 The files of a remote output grow in a temporary directory of this machine, and what is added to them is kept there.
 """
@@ -96,7 +96,7 @@ class UnfinishedOutput:
         grown = {name: self.folder / name for name in names if (self.folder / name).is_file()}
         is_whole = is_whole and all(name in grown and grown[name].stat().st_size >= sizes[name] for name in names)
         if not is_whole or settings != self._settings:
-            logger.info("%s was begun with other settings; starting anew.", self.output_file)
+            logger.info("%s was started with other settings; starting over.", self.output_file)
             return {}, {}
         return done, sizes
 
@@ -141,7 +141,7 @@ class UnfinishedOutput:
         self._last_commit = time.monotonic()
 
     def finish(self, name: str) -> None:
-        """Makes a file of the folder the output, and removes the folder.
+        """Makes a file of the directory the output, and removes the directory.
 
         Raises:
           OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""An output folder belongs to one training at a time, and says what was done in it; no TensorFlow."""
+"""An output directory belongs to one training at a time, and says what was done in it; no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
 
 @contextlib.contextmanager
 def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
-    """Keeps other processes from training in the folder; the lock ends with the process, however that ends.
+    """Keeps other processes from training in the directory; the lock ends with the process, however that ends.
 
     Raises:
       InputError: another process trains there.
@@ -37,7 +37,7 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     `--config` takes such a file to run the same again.
 
     Args:
-      output_dir: the folder.
+      output_dir: the directory.
       config: a dataclass whose fields, and those of the dataclasses in it, are flags.
     """
     started = datetime.datetime.now().astimezone()

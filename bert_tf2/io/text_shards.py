@@ -57,7 +57,7 @@ def plan(paths: Sequence[str], group_bytes: int, column: str = "", form: Form | 
     """Divides files into groups of about `group_bytes` of text, in order.
 
     Input that fits into one group is one group. A file goes into one group whole, unless it is larger than a group by
-    itself and not compressed: then it is divided at blank lines, so that no document is cut; a table between rows, as
+    itself and not compressed: then it is divided at empty lines, so that no document is cut; a table between rows, as
     far as `text_columns.boundary` can.
 
     Args:
@@ -114,7 +114,7 @@ def _table_parts(path: str, group_bytes: int, name: str, form: Form | None) -> I
 
 
 def _behind_blank_line(path: str, position: int) -> int:
-    """Where the first blank line that begins behind `position` ends; the end of the file where there is none."""
+    """Where the first empty line that begins after `position` ends; the end of the file where there is none."""
     with file_system.open(path, "rb") as file:
         file.seek(position)
         file.readline()  # the rest of a line

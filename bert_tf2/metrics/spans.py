@@ -55,7 +55,7 @@ def _parts(tag: str) -> tuple[str, str]:
         return "O", ""
     prefix, hyphen, kind = tag[:1], tag[1:2], tag[2:]
     if prefix not in ("B", "I", "E", "S") or hyphen not in ("", "-"):
-        raise ValueError(f"{tag!r} is no tag; expected O, or one of B-, I-, E- and S- with a type behind it.")
+        raise ValueError(f"{tag!r} is not a tag; expected O, or one of B-, I-, E- and S- with a type after it.")
     return prefix, kind or "_"
 
 
@@ -70,12 +70,12 @@ def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]
       Scores; `macro` is the plain mean over types, all 0 where there are none.
 
     Raises:
-      ValueError: numbers of sentences or tags differ, or a tag is no tag.
+      ValueError: numbers of sentences or tags differ, or a tag is not a tag.
     """
     expected, found, right = Counter[str](), Counter[str](), Counter[str]()
     for true_tags, predicted_tags in itertools.zip_longest(true, predicted):
         if true_tags is None or predicted_tags is None or len(true_tags) != len(predicted_tags):
-            raise ValueError("There have to be as many predicted tags as true ones in each sentence.")
+            raise ValueError("Each sentence must have as many predicted tags as true ones.")
         true_spans, predicted_spans = set(spans(true_tags)), set(spans(predicted_tags))
         expected.update(span.type for span in true_spans)
         found.update(span.type for span in predicted_spans)

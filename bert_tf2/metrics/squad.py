@@ -55,13 +55,11 @@ def evaluate(
         raise InputError("There are no questions to score.")
     missing = [identity for identity in gold if identity not in predictions]
     if missing:
-        logger.warning("Questions without a prediction, which score 0: %d, %s for one.", len(missing), missing[0])
+        logger.warning("Questions without a prediction, which score 0: %d, for example %s.", len(missing), missing[0])
     if not version_2_with_negative:
         without = next((identity for identity, answers in gold.items() if not answers), None)
         if without is not None:
-            raise InputError(
-                f"Question {without} has no right answer: this is SQuAD 2.0; give --version_2_with_negative."
-            )
+            raise InputError(f"Question {without} has no answer: this is SQuAD 2.0; give --version_2_with_negative.")
         exact, f1 = _scores(gold, predictions, _CHINESE_1 if language == "zh" else _SQUAD_1)
         return {"exact_match": _percent(exact.values()), "f1": _percent(f1.values())}
 
@@ -128,7 +126,7 @@ def best_threshold(
 
 
 def normalized(text: str) -> str:
-    """Lower case, without ASCII punctuation and English articles, single blanks between words."""
+    """Lower case, without ASCII punctuation and English articles, single spaces between words."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 

@@ -55,7 +55,7 @@ class BertOutputs(NamedTuple):
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class EncoderLayer(ConfiguredLayer):
-    """One Transformer layer: self-attention and feed-forward, each with a residual and a LayerNorm behind it.
+    """One Transformer layer: self-attention and feed-forward, each with a residual and a LayerNorm after it.
 
     Args:
       config: the model's.
@@ -274,7 +274,7 @@ class BertModel(BertBase):
           input_mask: int or bool `[B, S]`, 0 at padding; all ones by default.
           token_type_ids: int `[B, S]`, segment of each position; all zeros by default.
           training: whether to apply dropout.
-          dropout_seed: int64 `[2]` that all of this call's dropout masks follow from; drawn anew where it is None.
+          dropout_seed: int64 `[2]` that all of this call's dropout masks follow from; drawn at random where it is None.
           position_ids: int `[B, S]`; 0, 1, ... by default.
           sequence_ids: int `[B, S]`, for rows of several sequences: 1, 2, ..., 0 at padding. A position attends to its
             own sequence alone, and `input_mask` has no say.
@@ -336,7 +336,7 @@ class BertModel(BertBase):
         if length is not None and length > longest:
             raise InputError(
                 f"The sequences have {length} positions but the model's max_position_embeddings is "
-                f"{longest}; use shorter sequences or a config (and checkpoint) with more positions."
+                f"{longest}; use shorter sequences, or a config and checkpoint with more positions."
             )
 
     def _embed(

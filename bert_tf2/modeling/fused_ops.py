@@ -33,7 +33,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     faster than XLA's, in bfloat16 twice as fast. XLA compiles once for each set of shapes.
 
     Args:
-      function: of tensors and, behind them, hashable Python values; returns tensors. Gradients reach the float tensors
+      function: of tensors and, after them, hashable Python values; returns tensors. Gradients reach the float tensors
         among the arguments.
     """
 

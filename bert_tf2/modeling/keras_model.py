@@ -80,7 +80,7 @@ class BertBase(keras.Model):
           rank: of the changes.
           alpha: by default the rank.
           layers: which kernels of each layer: "query", "key", "value", "attention_output", "intermediate", "output";
-            a sequence of names, or one string with commas between them.
+            a sequence of names, or one comma-separated string.
 
         Raises:
           InputError: a value is impossible, or the model has LoRA already.

@@ -53,7 +53,7 @@ def refuse_quantization() -> NoReturn:
 
 
 def seed_of_call(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
-    """What all dropout masks of a model's call follow from, int64 `[2]`: `seed`, or drawn anew if it is None.
+    """What all dropout masks of a model's call follow from, int64 `[2]`: `seed`, or drawn at random if it is None.
 
     None if the model is not in training.
     """
@@ -215,7 +215,7 @@ class Embeddings(ConfiguredLayer):
             positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
         else:
             positions = tf.gather(self.position_embeddings, position_ids)  # [B, S, H]
-        # A matmul with a handful of rows is faster than a gather, whose gradient has to be scattered.
+        # A matmul with a handful of rows is faster than a gather, whose gradient must be scattered.
         types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
         segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
         normalised = fused_ops.layer_norm(

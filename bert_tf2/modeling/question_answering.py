@@ -20,7 +20,7 @@ START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
 
 NO_CANDIDATE_LOGIT = -1e30
-"""Of a position that is no candidate for an answer: below all others, and finite, as the model's own logits must be."""
+"""The logit of a position that cannot be in an answer: below all others, but finite, as a model's logits must be."""
 
 
 @keras.saving.register_keras_serializable("bert_tf2")

@@ -341,7 +341,7 @@ def _mask_candidates(tokens: Array, length: int, roles: Array, words: Array) -> 
 
 @inlined
 def _word_end(tokens: Array, start: int, length: int, roles: Array) -> tuple[int, int]:
-    """Where a word ends, special tokens in and behind it included, and how many others it has."""
+    """Where a word ends, special tokens in and after it included, and how many others it has."""
     pieces = 1
     end = start + 1
     while end < length and roles[tokens[end]] != BEGINS:

@@ -58,7 +58,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
                 finished(job_of[future], future.result())
     except concurrent.futures.process.BrokenProcessPool:
         raise InputError(
-            "A worker process died, perhaps for want of memory; go on with --resume, fewer --num_workers or both."
+            "A worker process died, perhaps out of memory; continue with --resume, fewer --num_workers or both."
         ) from None
     finally:
         ours.close()  # ends the workers, whatever they are at

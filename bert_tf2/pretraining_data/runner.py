@@ -44,7 +44,7 @@ Runner = Callable[[list[Job], Finished], None]
 def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None = None) -> Summary:
     """Reads text, makes masked and paired instances, writes them as records.
 
-    The output files that were named appear together, at the end; part files of a folder one by one, each when it is
+    The output files that were named appear together, at the end; part files of a directory one by one, each when it is
     whole.
 
     Args:
@@ -92,7 +92,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     _check_folder(config, jobs)
     if config.resume and (summary := _made_before(config, jobs)) is not None:
         _remove_groups(config)
-        logger.info("Nothing to do: an earlier run of the same command has finished %s.", config.output_file)
+        logger.info("Nothing to do: an earlier run of the same command finished %s.", config.output_file)
         return summary
     done = {job.group.index: summary for job in jobs if config.resume and (summary := job.finished()) is not None}
     left = [job for job in jobs if job.group.index not in done]
@@ -103,7 +103,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
             _make(config, jobs, done, runner)
     except BaseException:
         if kept := sum(job.finished() is not None for job in jobs):
-            logger.info("%d of %d groups are done; the same command with --resume goes on.", kept, len(jobs))
+            logger.info("%d of %d shards are done; run the same command with --resume to continue.", kept, len(jobs))
         raise
     finally:
         _remove_unfinished(config, left)
@@ -131,9 +131,9 @@ def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summar
     """Makes the jobs that are not in `done`, where their summaries go, and the outputs of all."""
     left = [job for job in jobs if job.group.index not in done]
     if done:
-        logger.info("%d of %d groups are there from an earlier run.", len(done), len(jobs))
+        logger.info("%d of %d shards exist from an earlier run.", len(done), len(jobs))
     elif len(jobs) > 1:
-        logger.info("%d groups of about %.3g MB, each made by itself.", len(jobs), config.group_bytes / 1e6)
+        logger.info("Processing %d shards of about %.3g MB each.", len(jobs), config.group_bytes / 1e6)
     size, size_left = (sum(job.group.size for job in some) for some in (jobs, left))
     shown = len(jobs) > 1 and runner is None
     with (
@@ -177,7 +177,7 @@ def _nothing_made(config: PretrainingDataConfig, summary: Summary) -> str | None
     """The sentence for records that would be none at all."""
     if not summary.documents:
         return (
-            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank "
+            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence per line and an empty "
             "line between documents."
         )
     if config.eval_output and summary.eval_documents in (0, summary.documents):
@@ -283,7 +283,7 @@ def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
         others = [path.name for path in sorted(folder.glob("part-*-of-*")) if path.name not in ours]
         if others:
             raise InputError(
-                f"--output_file: {folder} has {others[0]} of another run; remove it or name another folder."
+                f"--output_file: {folder} has {others[0]} of another run; remove it or give another directory."
             )
 
 
@@ -306,7 +306,7 @@ def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
         _warn_of_chinese(summary, config)
     if summary.unknown_tokens > _UNKNOWN_SHARE * summary.tokens:
         logger.warning(
-            "%.1f %% of the tokens are [UNK]; the vocabulary does not fit the text (another language, or its case?).",
+            "%.1f %% of the tokens are [UNK]; does the vocabulary match the language and case of the text?",
             100 * summary.unknown_tokens / summary.tokens,
         )
 
@@ -346,13 +346,13 @@ def _warn_of_long_lines(summary: Summary, config: PretrainingDataConfig) -> None
 def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
     if summary.documents == 1:
         logger.warning(
-            "The input has no blank line and so is a single document: random second sentences come from it, too; put a "
-            "blank line between documents."
+            "The input has no empty lines and so is a single document: random second sentences come from it, too; put "
+            "an empty line between documents."
         )
     elif summary.one_sentence_documents == summary.documents:
         logger.warning(
-            "Every document is a single line, so that every second sentence is a random one; put each sentence on a "
-            "line of its own, and blank lines only between documents."
+            "Every document is a single line, so every second sentence is a random one; put each sentence on a "
+            "line of its own, and empty lines only between documents."
         )
     if summary.very_long_sentences:
         logger.warning(
@@ -373,7 +373,7 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
     _warn_of_text(summary, config)
     outputs = _outputs(config, jobs)
     if summary.instances < len(outputs):
-        logger.warning("There are fewer instances than output files: some files are empty.")
+        logger.warning("There are fewer instances than output files; some files are empty.")
     shares = {
         "unknown_rate": summary.unknown_tokens / summary.tokens,
         "padding_share": summary.padding / summary.positions,

@@ -252,7 +252,7 @@ def _stage(
 def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
     """The documents of a group as token ids.
 
-    A line is a sentence, a blank line ends a document, the end of a file does not. Where each line is an instance, it
+    A line is a sentence, an empty line ends a document, the end of a file does not. Where each line is an instance, it
     is a document, too.
     """
     ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
@@ -315,10 +315,10 @@ def _ends_document(lines: list[str], layout: Layout) -> NDArray[np.bool_]:
 def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
     """Documents of lines, of which we know the lengths and which are blank.
 
-    Blank lines divide them; lines without a token and documents without a line are dropped.
+    Empty lines divide them; lines without a token and documents without a line are dropped.
     """
     is_segment = lengths > 0
-    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where blank lines follow each other
+    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where empty lines follow each other
     first = np.flatnonzero(np.diff(document, prepend=-1))
     return Corpus(
         token_ids=token_ids,

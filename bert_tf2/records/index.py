@@ -57,7 +57,7 @@ class FileIndex:
         return self.records is not None, self.reach
 
     def before(self, record: int) -> tuple[int, int, int]:
-        """The last known place that is not behind a record: its number, its byte, and damaged records before it."""
+        """The last known place that is not after a record: its number, its byte, and damaged records before it."""
         number = bisect.bisect_right(self.places, record, key=lambda place: place[0])
         return self.places[number - 1] if number else (0, 0, 0)
 
@@ -115,7 +115,7 @@ class RecordIndex:
             with atomic.replacing(self._path) as file:
                 json.dump({"format": _FORMAT, "files": known}, file)
         except OSError as error:
-            logger.warning("%s cannot be written (%s); the training goes on without it.", self._path, error.strerror)
+            logger.warning("%s cannot be written (%s); training continues without it.", self._path, error.strerror)
         self._changed, self._written = False, time.monotonic()
 
     def _merged(self) -> dict[str, FileIndex]:

@@ -1,7 +1,7 @@
 """Records of files in shuffled epochs, in an order that can be entered anywhere without reading what comes before.
 
 An epoch takes the files in an order of its own. Up to 16 are open at a time, and a *segment* takes a run of records
-from each in turn; what a segment holds is shuffled as a whole. So all that has to be known of the records before a
+from each in turn; what a segment holds is shuffled as a whole. So all that must be known of the records before a
 segment is how many each file has. Segments are small enough for memory, by number and by bytes.
 
 No TensorFlow.
@@ -66,7 +66,7 @@ class RecordSource:
         if total > self._most_damaged:
             where = ", ".join(f"{path} ({count})" for path, count in self._damaged.items() if count)
             raise InputError(
-                f"{total} damaged records in {where}, more than --skip_bad_records={self._most_damaged}; make the "
+                f"{total} corrupt records in {where}, more than --skip_bad_records={self._most_damaged}; make the "
                 "files again, copy them again from where they are whole, or raise the number."
             )
 
@@ -74,7 +74,7 @@ class RecordSource:
         """Warns, once, of what was left out of a file."""
         if self._damaged.get(path) and path not in self._reported:
             self._reported.add(path)
-            logger.warning("Skipping %d damaged records: %s.", self._damaged[path], path)
+            logger.warning("Skipping corrupt records (%d): %s.", self._damaged[path], path)
 
     def count(self, path: str) -> int:
         """How many records a file has; it is read as far as that is not known.

@@ -38,8 +38,8 @@ class VocabularyFile:
     def __post_init__(self) -> None:
         if self.is_sentencepiece and self.options != PLAIN:
             raise InputError(
-                "--strip_accents, --tokenize_chinese_chars and --never_split are for vocabularies of WordPiece, and "
-                f"{self.path} is a SentencePiece model, which says itself how text is treated; omit them."
+                "--strip_accents, --tokenize_chinese_chars and --never_split are for WordPiece vocabularies, but "
+                f"{self.path} is a SentencePiece model, which itself defines how text is treated; omit them."
             )
 
     @classmethod

@@ -200,7 +200,7 @@ class FastTokenizer:
           TypeError: `texts` is a single text, or holds something else than `str`.
         """
         if isinstance(texts, str | bytes):
-            raise TypeError("encode_batch takes a sequence of texts; for a single one there is encode.")
+            raise TypeError("encode_batch takes a sequence of texts; for a single one, use encode.")
         return self._encode_texts(texts) if self._whole is None else self._encode_all_around(texts, self._whole)
 
     def _encode_all_around(self, texts: Sequence[str], whole: re.Pattern[str]) -> Ragged:
@@ -279,13 +279,13 @@ class FastTokenizer:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = []
         remembered = self._ids_of_part
-        # At blanks alone: `str.split()` also splits at control characters, which the rules delete.
+        # At spaces alone: `str.split()` also splits at control characters, which the rules delete.
         for part in text.split(" "):
             ids += remembered[part] if len(part) <= _SHORT else self._encode_part(part)
         return ids
 
     def _encode_part(self, part: str) -> tuple[int, ...]:
-        """The ids of a text that stands between blanks."""
+        """The ids of a text that stands between spaces."""
         cleaned = part.translate(self._replacement_of)
         words = self._words.tokenize(part) if CONTEXT in cleaned else cleaned.split()
         return tuple(index for word in words for index in self._ids_of_word[word])

@@ -184,12 +184,12 @@ def make_batch(
     """
     first, second = _list_of(texts, "texts"), None if pairs is None else _list_of(pairs, "pairs")
     if second is not None and len(first) != len(second):
-        raise InputError(f"There are {len(first)} texts and {len(second)} pairs; expected as many of both.")
+        raise InputError(f"There are {len(first)} texts and {len(second)} pairs; expected the same number of both.")
     least = SPECIAL_IN_TEXT + 1 if second is None else SPECIAL_IN_PAIR + 2
     if max_length is not None and max_length < least:
         raise InputError(f"max_length={max_length}; a token of each text and the special tokens need at least {least}.")
     if max_length is None and pad_to_max_length:
-        raise InputError("pad_to_max_length=True needs max_length; give it, too.")
+        raise InputError("pad_to_max_length=True needs max_length; give both.")
     limit = np.iinfo(np.int32).max if max_length is None else max_length
     encoded = None if second is None else encode_batch(second)
     ids, first_lengths, _ = join_rows(encode_batch(first), encoded, limit, vocab[CLS], vocab[SEP])

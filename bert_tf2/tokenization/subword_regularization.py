@@ -103,7 +103,7 @@ def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
             start, index, _ = row[-1]  # also where rounding leaves the sum below the draw
             if len(row) > 1:
                 draw = rng.random()
-                for start, index, reached in row:  # noqa: B007 (used behind the loop)
+                for start, index, reached in row:  # noqa: B007 (used after the loop)
                     if draw < reached:
                         break
             ids.append(index)

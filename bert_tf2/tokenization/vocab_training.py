@@ -38,8 +38,8 @@ def count_words(
 
     Args:
       lines: the text.
-      split: a text without blanks to its words, such as `BasicTokenizer.tokenize`. It is asked once for each of the
-        different texts between blanks in some megabytes.
+      split: a text without spaces to its words, such as `BasicTokenizer.tokenize`. It is asked once for each of the
+        different texts between spaces in some megabytes.
       most_words: how many different words are kept.
     """
     counts: Counter[str] = Counter()
@@ -58,7 +58,7 @@ def count_words(
             counts = Counter(dict(kept))
 
     for line in lines:
-        parts.update(line.split(" "))  # U+0020 alone; what other white space does is for `split` to say
+        parts.update(line.split(" "))  # U+0020 alone; what other whitespace does is for `split` to say
         size += len(line)
         if size >= _FLUSH_CHARACTERS:
             flush()
@@ -109,7 +109,7 @@ UNUSED = re.compile(r"\s*(\[unused\d+\])\s*")
 _SURPLUS = 1.3  # candidates for a slot; with more, words get whole at the cost of pieces that many words share
 _KEPT_A_ROUND = 0.9
 _PRUNING_WORDS = 200_000
-_RESERVED = frozenset("▁\u2585")  # stand for the blank and the unknown character in sentencepiece
+_RESERVED = frozenset("▁\u2585")  # stand for the space and the unknown character in sentencepiece
 
 
 def head(num_unused: int, never_split: Iterable[str] = ()) -> list[str]:
@@ -276,8 +276,8 @@ def extend(
     slots = [(index, match[1]) for index, line in enumerate(lines) if (match := UNUSED.fullmatch(line))]
     if not slots:
         raise InputError(
-            f"--extend: none of the {len(vocab):,} pieces is an [unusedN] slot, so nothing can be added without moving "
-            "the ids of a trained model; learn a vocabulary of your own (without --extend), or use one that has slots."
+            f"--extend: none of the {len(vocab):,} pieces is an [unusedN] slot, so nothing can be added without "
+            "changing the ids of a trained model; learn a new vocabulary (without --extend), or use one that has slots."
         )
     cut = WordpieceTokenizer(vocab).tokenize
     worth: dict[str, int] = {}
@@ -288,8 +288,8 @@ def extend(
             worth[word] = count * (len(word) if pieces[word] == ["[UNK]"] else len(pieces[word]) - 1)
     if not worth:
         raise InputError(
-            f"--extend: each word that occurs at least {min_count} times (--min_count) is one piece already; there is "
-            "nothing to add. Lower --min_count, or give more text of the new domain."
+            f"--extend: each word that occurs at least {min_count} times (--min_count) is already a single piece; "
+            "there is nothing to add. Lower --min_count, or give more text of the new domain."
         )
     additions = []
     extended = list(lines)
@@ -348,7 +348,7 @@ _LONGEST_PART = 1000  # the trainer leaves out what has more than 4192 bytes
 
 
 def split_parts(text: str) -> Iterator[str]:
-    """The words between any white space; longer ones in parts. What SentencePiece's trainer is given."""
+    """The words between any whitespace; longer ones in parts. What SentencePiece's trainer is given."""
     for word in text.split():
         for start in range(0, len(word), _LONGEST_PART):
             yield word[start : start + _LONGEST_PART]

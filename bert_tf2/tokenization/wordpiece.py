@@ -96,7 +96,7 @@ def convert_to_unicode(text: str | bytes) -> str:
         around = text[max(0, error.start - 20) : error.start + 20]
         raise InputError(
             f"Byte {error.start + 1} of the text (0x{text[error.start]:02x}, in {around!r}) is not UTF-8; convert the "
-            "text to UTF-8 first, or decode it with the encoding that it has."
+            "text to UTF-8 first, or decode it with its actual encoding."
         ) from None
 
 
@@ -110,7 +110,7 @@ def printable_text(text: str | bytes) -> str:
 
 
 def whitespace_tokenize(text: str) -> list[str]:
-    """The words between white space, as `str.split` sees it: line and paragraph separators count too."""
+    """The words between whitespace, as `str.split` sees it: line and paragraph separators count too."""
     return text.split()
 
 
@@ -129,7 +129,7 @@ def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> lis
             what = "token" if isinstance(item, str) else "id"
             raise InputError(
                 f"The {what} {item!r} is not in the vocabulary of {len(vocab)} pieces; use the vocabulary file that "
-                f"the {what}s were made with."
+                f"the {what}s were created with."
             )
         output.append(vocab[item])
     return output
@@ -255,11 +255,11 @@ class BasicTokenizer:
     """Cuts text into words, punctuation marks and Chinese characters.
 
     1. NUL, U+FFFD, control and format characters (Unicode's Cc and Cf) go, which joins what they stood between. Tab,
-       line feed, carriage return and the spaces (Zs) become blanks. A Chinese character becomes a word of its own.
-    2. The text is split at white space.
+       line feed, carriage return and the spaces (Zs) become spaces. A Chinese character becomes a word of its own.
+    2. The text is split at whitespace.
     3. With `do_lower_case`, each word is lowered (Greek capital sigma by its place in the word), decomposed (NFD), and
        loses its nonspacing marks (Mn). Without it, words keep case and accents.
-    4. Each punctuation mark (Unicode's P, or an ASCII character that is no letter, digit or control) becomes a word.
+    4. Each punctuation mark (Unicode's P, or an ASCII character that is not a letter, digit or control) becomes a word.
 
     Each step is a method with the original's name, for subclasses that override one of them. What the original has not
     are the keyword arguments, which are those of Hugging Face's `BasicTokenizer`.

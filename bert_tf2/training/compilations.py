@@ -58,10 +58,10 @@ class Compilations:
         if new and (self._compiles or fused_ops.uses() > self._uses):
             usual = len(shapes) * self._usual
             if is_first:
-                what = "the whole step" if self._compiles else "what stands between its matmuls"
+                what = "the whole step" if self._compiles else "everything between its matmuls"
                 self._say(
                     f"The first step took {_shown_seconds(seconds)}: it was traced, and XLA compiled {what} for "
-                    f"{_shown(new)}. That is expected; for a new shape XLA compiles again."
+                    f"{_shown(new)}. This is expected; XLA compiles again for each new shape."
                 )
             elif seconds - usual >= max(_LEAST_SECONDS, _LEAST_PART * usual):
                 self._say(f"XLA compiled for {_shown(new)}: {steps} took {_shown_seconds(seconds - usual)} longer.")

@@ -385,7 +385,7 @@ def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerCon
     """
     trained = [name for name in trained_names(list(variables), config) if variables[name].trainable]
     if not trained:
-        raise InputError("Everything is frozen; lower --num_frozen_layers, or set trainable=True on some layer.")
+        raise InputError("All weights are frozen; lower --num_frozen_layers, or set trainable=True on some layer.")
     return OPTIMIZERS[config.optimizer](
         {name: variables[name] for name in trained},
         weight_decay=config.weight_decay,

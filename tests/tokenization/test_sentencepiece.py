@@ -385,7 +385,7 @@ def test_the_names_of_padding_and_unknown(tmp_path: Path):
 def test_not_a_model(content: bytes, tmp_path: Path):
     path = tmp_path / "x.model"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x.model is no SentencePiece model; expected the .model file"):
+    with pytest.raises(InputError, match=r"x.model is not a SentencePiece model; expected the .model file"):
         SentencePieceTokenizer(path)
 
 

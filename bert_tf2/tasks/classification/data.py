@@ -1,4 +1,4 @@
-"""Which task it is, and its rows: a GLUE task in its folder, or files of the user's own.
+"""Which task it is, and its rows: a GLUE task in its directory, or files of the user's own.
 
 data = open_data(DataConfig(output_dir="model", train_file="train.csv"), training=True)
 data.description, data.examples("train")
@@ -48,7 +48,7 @@ class Data:
     Attributes:
       description: of the task; `save(output_dir)` belongs before the training.
       task: where it is one of GLUE.
-      train_file: rows to learn, of data of one's own.
+      train_file: rows to learn, of custom data.
       train: its rows where they have been read.
       folder: the model's, whose `task.json` says what no flag says.
       asked: names of the flags that say where data is.
@@ -99,7 +99,7 @@ class Data:
             split
         ]
         if path is None:
-            raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
+            raise InputError(f"{_FLAGS[split]} is missing; which rows?")
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
         return self._read(path, split)
@@ -150,7 +150,7 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
 
     Args:
       config: the flags.
-      training: whether there will be training: then a task of one's own is described by its training data, else by the
+      training: whether there will be training: then a custom task is described by its training data, else by the
         `task.json` of `output_dir`.
       overwrite: whether `output_dir` will be emptied: what it holds does not matter.
 
@@ -161,7 +161,7 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     name = config.task_name or (saved.name if saved else None)
     if name is None and not config.files:
         raise InputError(
-            "Which task is it? Give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
+            "No task is given: give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
             f"an --output_dir that holds the {TASK_FILE} of a training."
         )
     if config.files or (saved and name == saved.name and not glue.is_known(saved.name)):
@@ -194,10 +194,10 @@ def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
     task = glue.task_named(name)
     if config.for_own_data:
         flag = next(iter(config.for_own_data))
-        raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; leave it away.")
+        raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; omit it.")
     given = _given(config, saved, *_LENGTHS, "do_lower_case", "data_dir")
     if "data_dir" not in given:
-        raise InputError(f"--task_name={task.name} needs --data_dir, the folder of its files.")
+        raise InputError(f"--task_name={task.name} needs --data_dir, the directory of its files.")
     return Data(TaskDescription(task.trained_as, task.problem_type, task.labels, **given), task)
 
 
@@ -236,7 +236,7 @@ def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDe
     return (config.text,) if config.text_pair is None else (config.text, config.text_pair)
 
 
-# --- Data of one's own -----------------------------------------------------------------------------------------------
+# --- Custom data -----------------------------------------------------------------------------------------------
 
 
 def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
@@ -244,7 +244,7 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     kind, labels = (saved.problem_type, saved.labels) if saved else ("single_label", ())
     if saved is None and config.labels_file is None and config.problem_type != "regression":
         raise InputError(
-            f"{config.output_dir} has no {TASK_FILE}, so that nobody knows the labels: train first, give the folder "
+            f"{config.output_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
     if config.labels_file:
@@ -254,7 +254,7 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     if config.validation_split is not None and (split is None or split.fraction != config.validation_split):
         raise InputError(
             f"--validation_split={config.validation_split:g}: the training of {config.output_dir} held out "
-            f"{'no rows' if split is None else f'a share of {split.fraction:g}'}; give --dev_file, or omit the flag."
+            f"{'no rows' if split is None else f'a fraction of {split.fraction:g}'}; give --dev_file, or omit the flag."
         )
     description = TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved))
     return Data(description, train_file=config.train_file, split=split)
@@ -263,7 +263,7 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
 def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
     """For training: problem and labels are those of the training data, unless they were given."""
     if config.train_file is None:
-        raise InputError(f"{_FLAGS['train']} is missing: which rows are they?")
+        raise InputError(f"{_FLAGS['train']} is missing; which rows?")
     own = saved if saved and not glue.is_known(saved.name) else None
     fields = _own_fields(config, own)
     name = config.task_name or (own.name if own else _NO_NAME)
@@ -306,7 +306,7 @@ def _with_label_columns(path: str, description: TaskDescription, form: Form) -> 
     if not found:
         return description
     logger.info(
-        "%s: there is no column %r, and the columns of 0 and 1 are taken as labels: %s. If they are not, "
+        "%s: there is no column %r, so the columns of 0 and 1 are taken as labels: %s. If they are not, "
         "--label_column names the column of the labels, or --label_columns others.",
         *(path, description.label_column, some(found, MOST_NAMED)),
     )
@@ -319,9 +319,10 @@ def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool
     split = ValidationSplit.load(folder) if has_trained else None
     if has_trained and fraction != (split and split.fraction) and (fraction is not None or config.dev_file):
         raise InputError(
-            f"The training of {folder} has {f'held out a share of {split.fraction:g}' if split else 'learned all rows'}"
-            f"; {'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
-            "--overwrite_output_dir to start anew."
+            f"The training of {folder} has "
+            f"{f'held out a fraction of {split.fraction:g}' if split else 'learned all rows'}; "
+            f"{'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
+            "--overwrite_output_dir to start over."
         )
     if split or fraction is None:
         return split
@@ -354,7 +355,7 @@ def _say_header(path: str, description: TaskDescription) -> None:
         return
     taken, other = ("a header", "false") if description.header else ("a row", "true")
     logger.info(
-        "%s: the first line is taken as %s, as in the training; if it is not one, give --header=%s.", path, taken, other
+        "%s: the first line is taken as %s, as in training; if that is wrong, give --header=%s.", path, taken, other
     )
 
 
@@ -363,7 +364,7 @@ def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: boo
         _say_numbers(examples.path, kind, labels)
     logger.info(
         "%s: %s rows, %s%s%s.",
-        *(examples.path, f"{len(examples):,}", kind, ", as the labels look" if told else ""),
+        *(examples.path, f"{len(examples):,}", kind, ", judging by the labels" if told else ""),
         f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
     )
 

@@ -83,7 +83,7 @@ class LabelReport:
         parts = [table([["label", "precision", "recall", "F1", "rows"], *self._rows_of_scores()])]
         if len(self.labels) > _MOST_LABELS_SHOWN:
             parts[0] += (
-                f"\n({_MOST_LABELS_SHOWN} of {len(self.labels):,} labels, those of most rows; "
+                f"\n({_MOST_LABELS_SHOWN} of {len(self.labels):,} labels, the most frequent ones; "
                 f"{run_files.LABEL_REPORT} has all)"
             )
         if self.confusions is not None and len(self.labels) <= _MOST_LABELS_IN_MATRIX:
@@ -142,12 +142,12 @@ class LabelReport:
     def _draw(self, path: str) -> bool:
         """Whether there was something to draw with, and not too much to draw."""
         if len(self.labels) > _MOST_LABELS_SHOWN:
-            logger.info("%s was not drawn: there are more than %d labels.", path, _MOST_LABELS_SHOWN)
+            logger.info("%s was not drawn, as there are more than %d labels.", path, _MOST_LABELS_SHOWN)
             return False
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            logger.info("%s was not drawn: that needs matplotlib (pip install matplotlib).", path)
+            logger.info("%s was not drawn, as matplotlib is not installed (pip install matplotlib).", path)
             return False
         matrix = self.matrix
         size = min(4 + 0.4 * len(self.labels), 20)
@@ -169,7 +169,7 @@ def _draw_matrix(axes: Any, labels: Sequence[str], matrix: NDArray[np.int64]) ->
     names = list(map(_drawn, labels))
     axes.set_xticks(range(len(labels)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), names)
-    axes.set(xlabel="predicted", ylabel="true", title="rows (colour: share of the true label)")
+    axes.set(xlabel="predicted", ylabel="true", title="rows (colour: fraction of the true label)")
     if len(labels) <= _MOST_LABELS_IN_MATRIX:
         for (row, column), count in np.ndenumerate(matrix):
             colour = "white" if shares[row, column] > 0.5 else "black"

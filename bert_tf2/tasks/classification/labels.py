@@ -74,7 +74,7 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
       separator: what stands between several labels in a cell.
 
     Raises:
-      InputError: a label is missing, is no text or cannot be a line of a file, or all rows have the same one.
+      InputError: a label is missing, is not a text or cannot be a line of a file, or all rows have the same one.
     """
     if problem_type == "regression":
         return ()
@@ -84,7 +84,7 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
     found = {label for row in _split(examples, problem_type, separator) for label in row}
     if problem_type == "single_label" and len(found) < 2:
         raise InputError(
-            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; there have to be two "
+            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; there must be two "
             "different ones at least. Is --label_column right?"
         )
     if not found:
@@ -128,7 +128,7 @@ def encode(
       Single label: int32 [N]. Several: sparse [N, L], 1 for those that apply. Regression: float32 [N].
 
     Raises:
-      InputError: a label is missing, is not among `labels`, or is no number; names file and line.
+      InputError: a label is missing, is not among `labels`, or is not a number; names file and line.
     """
     rows = len(examples)
     if problem_type == "regression":
@@ -165,7 +165,7 @@ def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArr
     if missing:
         raise InputError(
             f"--class_weights=balanced: no row of the training data has the label {missing[0]!r}; take it off the list "
-            "of labels, or leave the flag away."
+            "of labels, or omit the flag."
         )
     return (len(encoded) / (len(labels) * counts)).astype(np.float32)
 
@@ -186,7 +186,7 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
             if len(label) != 1:
                 raise InputError(
                     f"{examples.place(row)} has 1 in {len(label)} columns of labels{': ' * bool(label)}"
-                    f"{some(label, MOST_NAMED)}; a single label is in just one. Correct the row, or give "
+                    f"{some(label, MOST_NAMED)}; expected exactly one. Correct the row, or give "
                     "--problem_type=multi_label."
                 )
             yield label
@@ -195,7 +195,7 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
                 f"{examples.place(row)} has a list of labels; give --problem_type=multi_label, or one label a row."
             )
         elif not label.strip():
-            raise InputError(f"{examples.place(row)} has no label; every row that is learned or scored needs one.")
+            raise InputError(f"{examples.place(row)} has no label; every row for training or evaluation needs one.")
         else:
             yield (label.strip(),)
 
@@ -213,7 +213,7 @@ def _check_commas(examples: Examples) -> None:
             with_point = row if with_point is None else with_point
     if with_comma is not None and (with_point is not None or not is_decimal):
         label = _shown(_labels_of(examples)[with_comma])
-        why = "other labels have points" if with_point is not None else "the comma may stand before thousands"
+        why = "other labels have decimal points" if with_point is not None else "the comma may be a thousands separator"
         raise InputError(
             f"{examples.place(with_comma)}: is {label} a number? {why[0].upper()}{why[1:]}; write all numbers with a "
             "decimal point, or give --problem_type=single_label if these are names of classes."
@@ -227,22 +227,22 @@ def _values(examples: Examples) -> Iterator[float]:
             label = label.strip().replace(",", ".")
         if isinstance(label, tuple) or not _NUMBER.fullmatch(label.strip()) or abs(float(label)) > _LARGEST:
             raise InputError(
-                f"{examples.place(row)}: {_shown(label)} is no number; regression needs one in every row. For classes "
-                "give --problem_type=single_label."
+                f"{examples.place(row)}: {_shown(label)} is not a number; regression needs one in every row. For "
+                "classes give --problem_type=single_label."
             )
         yield float(label)
 
 
 def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:
     raise InputError(
-        f"{examples.place(row)} has the unknown label {_shown(name)}; known are {some(map(repr, labels), MOST_NAMED)}. "
+        f"{examples.place(row)} has the unknown label {_shown(name)}; expected {some(map(repr, labels), MOST_NAMED)}. "
         "Correct the row, or the list of labels."
     )
 
 
 def _check_name(label: str, path: str) -> None:
     if "\n" in label or "\r" in label:
-        raise InputError(f"{path}: the label {_shown(label)} goes over several lines; is --label_column right?")
+        raise InputError(f"{path}: the label {_shown(label)} spans several lines; is --label_column right?")
 
 
 def _shown(label: RawLabel) -> str:

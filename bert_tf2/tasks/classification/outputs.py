@@ -66,7 +66,7 @@ def write_predictions(
       ValueError: there is not one row of probabilities for each example.
     """
     if probabilities.shape != (len(examples), description.outputs):
-        raise ValueError(f"{probabilities.shape} are no probabilities of {len(examples)} rows.")
+        raise ValueError(f"{probabilities.shape} are not probabilities of {len(examples)} rows.")
     paths = [os.path.join(folder, name) for name in (run_files.TEST_RESULTS, run_files.PREDICTION_LINES)]
     write_test_results(paths[0], probabilities)
     write_prediction_lines(paths[1], description, examples, probabilities)

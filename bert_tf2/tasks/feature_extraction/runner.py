@@ -70,7 +70,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
     folder = os.path.dirname(config.output_file) or "."
     atomic.check_writable(folder)
     if file_system.isdir(config.output_file):
-        raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
+        raise InputError(f"--output_file={config.output_file} is a directory; give the name of a file.")
     atomic.check_output(config.output_file)
     for path in paths:
         if (
@@ -207,7 +207,7 @@ class _Extraction:
         try:
             return self.run(stream, None)
         except BrokenPipeError:
-            logger.info("Whatever read standard output has gone; nothing is left to do.")
+            logger.info("The reader of standard output is gone; stopping.")
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
             return 0
 
@@ -272,8 +272,8 @@ class _Extraction:
     def _other_lines(self, done: int) -> InputError:
         config = self._config
         return InputError(
-            f"{config.output_file} was begun by an earlier run with other input: lines 1 to {done:,} of "
-            f"--input_file={config.input_file} are not the same. To start anew, remove the folder "
+            f"{config.output_file} was started by an earlier run with other input: lines 1 to {done:,} of "
+            f"--input_file={config.input_file} differ. To start over, remove the directory "
             f"{unfinished_folder(config.output_file)}."
         )
 

@@ -120,7 +120,7 @@ def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) ->
       config: the flags.
       flag: its name.
       path: of the file.
-      what: asks for it in the error: "which words are they?".
+      what: asks for it in the error: "which words?".
 
     Raises:
       InputError: there is none, or it is remembered and lies outside the model's directory.

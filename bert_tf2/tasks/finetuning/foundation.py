@@ -34,7 +34,7 @@ def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:
     """Refuses to remove what is about to be read.
 
     Args:
-      output_dir: the folder that is going to be emptied.
+      output_dir: the directory that is going to be emptied.
       paths: what is read; None is nothing.
 
     Raises:

@@ -115,7 +115,7 @@ class _TaskRun:
             self._encode("dev")
         if self.config.do_predict:
             self._encode("test")
-        logger.info("Dry run: all is well, and nothing was written.")
+        logger.info("Dry run: all checks passed; nothing was written.")
 
     # --- Training ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The same training with several seeds, each in a folder of its own, and what their results have in common."""
+"""The same training with several seeds, each in a directory of its own, and what their results have in common."""
 
 import dataclasses
 import json

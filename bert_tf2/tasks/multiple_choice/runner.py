@@ -64,7 +64,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
             "test": (config.do_predict, "predict_file", description.predict_file),
         }
         self.paths = {
-            split: file_of(config, flag, path, "which questions are they?")
+            split: file_of(config, flag, path, "which questions?")
             for split, (is_wanted, flag, path) in files.items()
             if is_wanted
         }

@@ -71,7 +71,7 @@ class PretrainingData:
         return reader.has_feature([*self.paths, *self.eval_paths], CONTINUES_WORD)
 
     def training(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
-        """Endless; goes on after that many examples, or behind the packed batch of that `INPUT_POSITION`."""
+        """Endless; goes on after that many examples, or after the packed batch of that `INPUT_POSITION`."""
         config, share = self.config, dataclasses.replace(share, by_files=self.config.shard_input == "files")
         if config.pack_sequences:
             return self._packed(position, share)
@@ -161,14 +161,14 @@ def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exce
     message = str(error.message)
     if dynamic_masking.OTHER_VOCABULARY in message:
         return InputError(
-            "A record does not begin with the [CLS] of --vocab_file: the records were made with another vocabulary; "
+            "A record does not begin with the [CLS] of --vocab_file: the records were created with another vocabulary; "
             "give that one."
         )
     if "is not in [0, " in message:
         return InputError(
-            "A record holds a number that is out of range for the model (piece ids have to be below vocab_size="
-            f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were made with another "
-            "vocabulary than the one of the model's config."
+            "A record holds a number that is out of range for the model (piece ids must be below vocab_size="
+            f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were created with another "
+            "vocabulary than that of the model's config."
         )
     if "parse" in message and "example" in message.lower():
         return InputError(

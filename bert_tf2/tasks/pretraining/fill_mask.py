@@ -107,7 +107,7 @@ class MaskFiller:
 
     def __init__(self, model: PretrainingModel, tokenizer: Tokenizer, max_seq_length: int, source: str) -> None:
         self._tokenizer, self._max_seq_length, self._source = tokenizer, max_seq_length, source
-        # A model may have more rows than there are pieces; what has no name is no candidate.
+        # A model may have more rows than there are pieces; what has no name is not a candidate.
         pieces = np.zeros(model.bert.config.vocab_size, bool)
         pieces[list(tokenizer.inv_vocab)] = True
         names = tf.constant(pieces)
@@ -152,7 +152,7 @@ class MaskFiller:
         if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
             raise InputError(
                 f"--do_predict: {report.prefix} has no masked-LM head (it lacks {lacking[0]}): it was fine-tuned for "
-                "something else, or never had one."
+                "another task, or never had one."
             )
         logger.info("Filling masks with %s.", report.prefix)
         length = min(config.max_seq_length, bert_config.max_position_embeddings)
@@ -177,7 +177,7 @@ class MaskFiller:
         first, second = map(self._tokens, split_line(text))
         tokens, segments = join_pair(first, second or None)
         if MASK not in tokens:
-            logger.warning("%s, line %d has no %s: nothing to fill in.", self._source, number, MASK)
+            logger.warning("%s, line %d has no %s to fill.", self._source, number, MASK)
         if len(tokens) > self._max_seq_length:
             raise InputError(
                 f"{self._source}, line {number}: {len(tokens)} tokens with [CLS] and [SEP], but at most "

@@ -170,7 +170,7 @@ class _Job:
             if not config.do_train:
                 self._load_for_evaluation()
             next(iter(self.data.evaluation(config.max_eval_steps or None, record_batches.Share())))
-        logger.info("Dry run: all is well, and nothing was written.")
+        logger.info("Dry run: all checks passed; nothing was written.")
 
     def _load_for_evaluation(self) -> int:
         """Loads the newest checkpoint of `output_dir`, or `init_checkpoint` where it has none; returns its step."""

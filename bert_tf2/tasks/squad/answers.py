@@ -49,7 +49,7 @@ class NBestEntry(NamedTuple):
       start_logit: of its first token.
       end_logit: of its last token.
       start: character of the context where it begins, None where it is no span.
-      end: character behind its end, likewise. `context[start:end]` is the text, but that the text has single blanks
+      end: character after its end, likewise. `context[start:end]` is the text, but that the text has single spaces
         between words where the paragraph is not verbatim.
     """
 
@@ -81,7 +81,7 @@ class Prediction:
 
 
 Candidate: TypeAlias = tuple[str, float, float, int | None, int | None]
-"""What becomes an `NBestEntry`: text, start and end logit, first character and the one behind the end."""
+"""What becomes an `NBestEntry`: text, start and end logit, first character and the one after the end."""
 
 
 def decide(
@@ -130,5 +130,5 @@ def n_best_of(candidates: Sequence[Candidate]) -> list[NBestEntry]:
 
 
 def detokenized(tokens: Sequence[str]) -> str:
-    """Pieces put together to words, and words with single blanks between them."""
+    """Pieces put together to words, and words with single spaces between them."""
     return " ".join(" ".join(tokens).replace(" ##", "").replace("##", "").split())

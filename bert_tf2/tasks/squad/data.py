@@ -152,19 +152,19 @@ def encode(
     """
     if not isinstance(tokenizer, FastTokenizer):
         raise InputError(
-            "The model has a SentencePiece vocabulary, but answers are found in the text by WordPiece's pieces; give a "
+            "The model has a SentencePiece vocabulary, but question answering needs a WordPiece tokenizer; give a "
             "model with a vocab.txt."
         )
     chosen = examples.training_order(data.examples) if training else data.examples
     tokens = tokenized_examples.tokenize(chosen, tokenizer, directory=directory)
     windows = fast_features.make_windows(tokens, description.windows, training)
     if training and not len(windows):
-        raise InputError(f"{path}: no context has any text, so there is nothing to learn.")
+        raise InputError(f"{path}: no context has any text to learn from.")
     return Questions(path, data, windows, directory)
 
 
 def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
-    """What an earlier training has written, and the folder where it is sought."""
+    """What an earlier training has written, and the directory where it is sought."""
     if config.overwrite_output_dir:
         return None, config.output_dir
     saved = TaskDescription.load(config.output_dir)
@@ -186,7 +186,7 @@ def _warn_of_chinese(path: str, data: SquadData) -> None:
     contexts = {id(example.paragraph): example.paragraph.text for example in data.examples}
     if words.detect_language(contexts.values()) == "zh":
         logger.warning(
-            "The contexts of %s look Chinese, where white space does not make words: give --language=zh, or answers "
-            "will be whole sentences.",
+            "The contexts of %s look Chinese, where words are not separated by whitespace: give --language=zh, or "
+            "answers will be whole sentences.",
             path,
         )

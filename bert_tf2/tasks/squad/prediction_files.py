@@ -78,7 +78,7 @@ def write_json_lines(
     """Writes a line for each question: what was asked, the answer, its probability and place.
 
     A line is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
-    white space between its words. Where there is no answer, it is "" and its place is null.
+    whitespace between its words. Where there is no answer, it is "" and its place is null.
 
     Raises:
       OSError: the file cannot be written.

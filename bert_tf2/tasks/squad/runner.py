@@ -177,9 +177,9 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)
         if weights != fingerprint(self.model):
-            logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
+            logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
             return 0.0
-        logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)
+        logger.info("Using --null_score_diff_threshold=%g, from %s.", found, path)
         return found
 
     def _evaluate(

@@ -1,4 +1,4 @@
-"""What a model for question answering was trained with: `task.json` in its folder."""
+"""What a model for question answering was trained with: `task.json` in its directory."""
 
 import dataclasses
 from typing import Any, ClassVar

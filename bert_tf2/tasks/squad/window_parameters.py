@@ -35,6 +35,6 @@ class FeatureParameters:
         check(self)
         if self.max_seq_length <= self.max_query_length + SPECIAL_IN_PAIR:
             raise InputError(
-                f"--max_seq_length={self.max_seq_length} has to be greater than --max_query_length="
+                f"--max_seq_length={self.max_seq_length} must be greater than --max_query_length="
                 f"{self.max_query_length} + {SPECIAL_IN_PAIR}, or a long question leaves no room for the context."
             )

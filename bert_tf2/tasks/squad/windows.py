@@ -57,8 +57,8 @@ class FeatureSummary:
         if training:
             lines[0] += f", {self.windows_with_answer:,} with the answer"
         counts = {
-            "answers that no window has as a whole": self.without_answer,
-            "questions longer than max_query_length, which were cut": self.cut_questions,
+            "answers that no window contains completely": self.without_answer,
+            "questions longer than max_query_length, which were truncated": self.cut_questions,
             "questions whose context has no token": self.without_windows,
         }
         lines += [f"{what}: {count:,}" for what, count in counts.items() if count]
@@ -114,7 +114,7 @@ class Windows:
 
     @cached_property
     def offset(self) -> Ints:
-        """Where in a window the context begins, `[F]`: behind [CLS], question and [SEP]."""
+        """Where in a window the context begins, `[F]`: after [CLS], question and [SEP]."""
         return self.question_lengths[self.example] + 2
 
     @cached_property

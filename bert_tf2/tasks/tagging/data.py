@@ -42,7 +42,7 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     """Reads the files that the flags ask for.
 
     What the flags leave open is as in the training of `output_dir`. The labels are those of `--labels_file`, else of
-    the training data, else of the training, else of the folder of `--init_checkpoint`.
+    the training data, else of the training, else of the directory of `--init_checkpoint`.
 
     Raises:
       InputError: a file cannot be read, nobody says which it is or which the labels are, or it is not the task of
@@ -58,7 +58,7 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     }
     files = {}
     for split in (split for split in wanted if wanted[split]):
-        path = file_of(config, _FLAGS[split], paths[split], "which words are they?")
+        path = file_of(config, _FLAGS[split], paths[split], "which words?")
         files[split] = _read(split, path, fields, config, foundation.vocabulary.options)
     has_columns = not files or any(each.texts is None for each in files.values())
     needed = "is for files with a word on each line, but these have texts; omit it"
@@ -102,7 +102,9 @@ def _read(
     ):
         is_text = plain_text.looks_like_text(path, column)
         if is_text:
-            logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
+            logger.info(
+                "%s: read as plain sentences, one per line; if that is wrong, give --predict_format=columns.", path
+            )
     if span_rows.is_span_file(path) and not (split == "test" and config.predict_format):
         sentences = span_rows.read(path, split != "test", options, directory)
     elif is_text:
@@ -138,14 +140,14 @@ def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sent
     labels = saved.labels if saved else _labels_of_checkpoint(config)
     if not labels:
         raise InputError(
-            f"{config.output_dir} has no {TASK_FILE}, so that nobody knows the labels: train first, give the folder "
+            f"{config.output_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
     return tags.checked(labels, config.output_dir if saved else str(config.init_checkpoint))
 
 
 def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:
-    """Those of a tagger in the folder of `--init_checkpoint`; none where there is none."""
+    """Those of a tagger in the directory of `--init_checkpoint`; none where there is none."""
     if not config.init_checkpoint:
         return ()
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file)

@@ -54,7 +54,7 @@ def check(sentences: Sentences, token_column: int) -> None:
     if reason:
         raise InputError(
             f"{where} has {len(rows[0])} words between spaces, {lines[0]!r:.60}, which looks like a sentence; expected "
-            f"{ONE_WORD_A_LINE}. If they are sentences: --predict_format=text. If they are columns, say which one has "
+            f"{ONE_WORD_A_LINE}. If they are sentences: --predict_format=text. If they are columns, name the one with "
             f"the words: --token_column={token_column}."
         )
 
@@ -103,8 +103,8 @@ def looks_like_text(path: str, token_column: int) -> bool:
 def read(path: str, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:
     """Reads plain sentences, one a line, as words to be tagged.
 
-    Words are those of the original's `BasicTokenizer` for cased text: between white space, punctuation and Chinese
-    characters each a word. `lines` are made of them: a word a line, a blank line behind each sentence.
+    Words are those of the original's `BasicTokenizer` for cased text: between whitespace, punctuation and Chinese
+    characters each a word. `lines` are made of them: a word a line, an empty line after each sentence.
 
     Args:
       path: the file.

@@ -28,7 +28,7 @@ def infer_labels(sentences: Sentences) -> tuple[str, ...]:
     kinds = sorted({tag[1:] for tag in set(_tags_of(sentences)) - {OUTSIDE}})
     if not kinds:
         raise InputError(
-            f"{sentences.path}: all {len(sentences.words):,} words have the tag O; nothing can be learned from that. "
+            f"{sentences.path}: all {len(sentences.words):,} words have the tag O, so there is nothing to learn. "
             "Is --tag_column right?"
         )
     labels = (OUTSIDE, *(f"{prefix}{kind}" for kind in kinds for prefix in "BI"))
@@ -44,7 +44,7 @@ def checked(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
       where: where they come from, for the error.
 
     Raises:
-      InputError: one is no tag, or O is missing, or all others.
+      InputError: one is not a tag, or O is missing, or all others.
     """
     wrong = [label for label in labels if not is_tag(label)]
     if wrong or OUTSIDE not in labels or len(labels) < 2:
@@ -104,7 +104,7 @@ def describe(sentences: Sentences) -> None:
     if unusual:
         logger.warning(
             "%s: %s of %s spans begin with I- instead of B- (as in the older scheme IOB1). They count as spans, as "
-            "with seqeval and conlleval, and the model learns the tags as they are.",
+            "in seqeval and conlleval, and the model learns the tags unchanged.",
             *(sentences.path, f"{unusual:,}", f"{found.total():,}"),
         )
 

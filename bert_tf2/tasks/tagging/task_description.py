@@ -1,4 +1,4 @@
-"""What a tagger was trained for: `task.json` and `labels.txt` in its folder."""
+"""What a tagger was trained for: `task.json` and `labels.txt` in its directory."""
 
 import dataclasses
 import re
@@ -55,8 +55,8 @@ class TaggingDescription(Description):
             raise InputError(f"--max_seq_length={self.max_seq_length}; [CLS], one piece and [SEP] need at least 3.")
         if not 0 <= 2 * self.context < self.room:
             raise InputError(
-                f"--context_pieces={self.context_pieces} has to be from 0 to {(self.room - 1) // 2}: twice that, and a "
-                f"piece between, have to fit into --max_seq_length={self.max_seq_length} with [CLS] and [SEP]."
+                f"--context_pieces={self.context_pieces} must be from 0 to {(self.room - 1) // 2}: twice that, and a "
+                f"piece between, must fit into --max_seq_length={self.max_seq_length} with [CLS] and [SEP]."
             )
 
     @property

@@ -138,7 +138,7 @@ def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pyte
             {"text": "a b", "label": [[0, "1", "X"]]},
             r"""has the span \[0, '1', 'X'\]; expected \[start, end, "label"\]""",
         ),
-        ({"text": "a b", "label": [[0, 1, " "]]}, "without a label; name what it is"),
+        ({"text": "a b", "label": [[0, 1, " "]]}, "without a label; expected a label"),
         ({"text": "a b", "spans": [{"start": 0, "label": "X"}]}, "has the span .*; expected"),
         ({"text": "a b", "label": "X"}, "has 'X' instead of a list of spans"),
         ({"text": "a b"}, "has no spans .*A text without any has an empty list"),
@@ -156,7 +156,7 @@ def test_mistakes(tmp_path: Path, row: Any, sentence: str) -> None:
 def test_a_file_that_changes(tmp_path: Path) -> None:
     sentences = span_rows.read(write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "b"}), with_spans=False)
     write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "c"})
-    with pytest.raises(InputError, match="has changed while it was predicted; run the prediction again"):
+    with pytest.raises(InputError, match="changed during the prediction; run it again"):
         span_rows.write(str(tmp_path / "b.jsonl"), sentences, ["O", "O"])
     assert not (tmp_path / "b.jsonl").exists()
 
