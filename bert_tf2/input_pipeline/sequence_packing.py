@@ -1,7 +1,6 @@
 """Several short sequences in one row, so that next to nothing of a batch is padding: pre-training rows, packed.
 
-Sequences of a row do not see each other: attention is block-diagonal, positions start from 0 again with each, and each
-  has a
+Sequences of a row do not see each other: attention is block-diagonal, each has positions from 0 and a
 next-sentence output of its own. So the losses are those of the same sequences in rows of their own. The idea, without
 its histogram, is that of Krell et al., arXiv:2107.02027. All shapes are fixed, as XLA and TPUs want them.
 

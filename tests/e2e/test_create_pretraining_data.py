@@ -259,7 +259,7 @@ def test_inputs_and_values_are_checked_at_once(tmp_path: Path, vocab: str) -> No
 
 def test_input_without_text(tmp_path: Path, vocab: str) -> None:
     (tmp_path / "blank").write_text("\n \n\n\x00\n")
-    with pytest.raises(InputError, match=r"--input_file: no text in .*/blank; give text with one sentence a line"):
+    with pytest.raises(InputError, match=r"--input_file: no text in .*/blank; give text with one sentence per line"):
         create_pretraining_data(config(f"{tmp_path}/blank", vocab, tmp_path / "out" / "a"))
     assert os.listdir(tmp_path / "out") == []
 

@@ -151,8 +151,8 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(whole_run, tmp_path, c
 def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path):
     trainer = new_trainer(tmp_path, 10, save_checkpoints_steps=3, max_skipped_steps=3)
     message = (
-        r"Step 8: loss nan, gradient norm nan at learning rate 0\.00416667; --max_skipped_steps=3 steps in a row were "
-        r"like that, were skipped, and training stopped\. The last good checkpoint is .*model\.ckpt-6\. Lower "
+        r"Step 8: loss nan, gradient norm nan at learning rate 0\.00416667; --max_skipped_steps=3 consecutive steps "
+        r"were like this and were skipped, and training stopped\. The last good checkpoint is .*model\.ckpt-6\. Lower "
     )
     with pytest.raises(InputError, match=message):
         trainer.train(poisoned(2, 3, 6, 7, 8))
