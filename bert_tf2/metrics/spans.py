@@ -17,7 +17,7 @@ class Span(NamedTuple):
 
 
 class SpanScores(NamedTuple):
-    """Scores of spans: over all of them, averaged over types, and for each type that is there or predicted."""
+    """Scores of spans: over all of them, averaged over types, and for each type that occurs or is predicted."""
 
     micro: Score
     macro: Score
@@ -28,7 +28,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     """The spans that a sentence's tags describe, read as `conlleval` and seqeval's default mode do: leniently.
 
     A span begins at `B-` or `S-`, after `E-` or `S-`, and also at an `I-` or `E-` whose type is not that of the tag
-    before it; it goes on to the next `O` or the next beginning.
+    before it; it extends to the next `O` or the next beginning.
 
     Args:
       tags: `"O"`, or one of B, I, E and S, a hyphen and a type (`B-PER`). Without a type it is `"_"`.
@@ -60,7 +60,7 @@ def _parts(tag: str) -> tuple[str, str]:
 
 
 def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanScores:
-    """Precision, recall and F1 of spans: right is what has the true type, begin and end (seqeval, default mode).
+    """Precision, recall and F1 of spans: correct ones have the true type, begin and end (seqeval, default mode).
 
     Args:
       true: tags of each sentence; see `spans`.

@@ -1,7 +1,7 @@
-"""Exact match and F1 as SQuAD's official evaluation scripts count them, 1.1 and 2.0; no TensorFlow.
+"""Exact match and F1 as in SQuAD's official evaluation scripts, 1.1 and 2.0; no TensorFlow.
 
-An answer is as good as the best of its comparisons with the right answers. Both are compared in lower case, without
-punctuation and without `a`, `an` and `the`. Chinese is compared as `squad_chinese` says.
+The score of an answer is the best of its comparisons with the gold answers. Both are compared in lower case, without
+punctuation and without `a`, `an` and `the`. For Chinese, see `squad_chinese`.
 """
 
 import logging
@@ -32,14 +32,14 @@ def evaluate(
     """Compares predictions with the right answers.
 
     Args:
-      gold: the right answers of each question, by id; none where there is no answer.
-      predictions: what was predicted, "" for no answer. A question that is not there scores 0.
+      gold: the gold answers of each question, by id; empty if there is no answer.
+      predictions: the predicted answers, "" for no answer. A missing question scores 0.
       version_2_with_negative: count as for 2.0.
       language: "zh" compares as CMRC 2018 does.
       null_odds: for each question by how much "no answer" scores above the best answer. With these, the threshold is
         sought above which "" should have been predicted; 2.0 alone.
-      best_texts: the best answer to each question that is not ""; the threshold is sought with these. Without, with
-        `predictions`, as the official script does: where they have "", any threshold leaves it.
+      best_texts: the best nonempty answer to each question, with which the threshold is sought. If omitted,
+        `predictions`, as in the official script: where they are "", no threshold changes that.
 
     Returns:
       1.1: `exact_match` and `f1`, in percent.
@@ -49,7 +49,7 @@ def evaluate(
       odds above 1 for "".
 
     Raises:
-      InputError: there is no question, or on 1.1 one without a right answer.
+      InputError: there are no questions, or on 1.1 one without a gold answer.
     """
     if not gold:
         raise InputError("There are no questions to score.")
@@ -131,12 +131,12 @@ def normalized(text: str) -> str:
 
 
 def exact(gold: str, predicted: str) -> float:
-    """1 where the two are the same answer, else 0."""
+    """1 if both are the same answer, else 0."""
     return float(normalized(gold) == normalized(predicted))
 
 
 def f1_of_1(gold: str, predicted: str) -> float:
-    """The harmonic mean of how much of either is in the other, counted in words, as for 1.1."""
+    """The F1 of the words that both share, as for 1.1."""
     gold_words, words = normalized(gold).split(), normalized(predicted).split()
     same = (Counter(words) & Counter(gold_words)).total()
     if not same:

@@ -1,4 +1,4 @@
-"""Where a model runs: the `tf.distribute` strategy for the devices at hand."""
+"""The `tf.distribute` strategy for the available devices."""
 
 import dataclasses
 import logging
@@ -18,10 +18,10 @@ _SECONDS_TO_CONNECT = 20.0
 
 
 def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
-    """The strategy of this process; make one, not several, and before anything is computed.
+    """Creates the strategy of this process; call it once, before anything is computed.
 
     Raises:
-      InputError: a TPU was asked for and cannot be reached; TF_CONFIG is missing or makes no sense.
+      InputError: a TPU was asked for and cannot be reached; TF_CONFIG is missing or invalid.
     """
     if config.use_tpu or config.distribution_strategy == "tpu":
         return _tpu(config)
@@ -61,7 +61,7 @@ class Workers:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what one process has to write."""
+        """Whether this process is the one that writes output."""
         return self.index == 0
 
 
@@ -117,7 +117,7 @@ def _is_address(address: object) -> bool:
 
 
 def _check_listens(target: str) -> None:
-    """Refuses the address of a TPU where nobody answers; TensorFlow would wait for it without end."""
+    """Rejects the address of a TPU that does not respond; TensorFlow would wait for it forever."""
     address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,5})/?", target)
     if address:
         try:

@@ -1,4 +1,4 @@
-"""The one loop: trains any task on any `tf.distribute` strategy, saves, resumes, stops when asked; knows no task."""
+"""The training loop: any task, any `tf.distribute` strategy; saves, resumes, stops when asked; independent of tasks."""
 
 import dataclasses
 import functools
@@ -46,7 +46,7 @@ _LOST_CONNECTION = (
 
 
 class Hook(Protocol):
-    """What is to be done between steps, evaluation for example."""
+    """Work to do between steps, for example evaluation."""
 
     def next_after(self, step: int) -> int:
         """The first step after `step` at which `run` has something to do."""
@@ -55,7 +55,7 @@ class Hook(Protocol):
         """Called at that step, and once at the start; does nothing where an earlier run has done it.
 
         Returns:
-          Why training has to end here; None where it goes on.
+          Why training must end here; None if it continues.
         """
 
 
@@ -85,7 +85,7 @@ class Trainer:
         optimizer: OptimizerConfig | None = None,
         precision: PrecisionConfig | None = None,
     ) -> "Trainer":
-        """A trainer with fresh slots and step 0.
+        """Creates a trainer with new slots, at step 0.
 
         Args:
           task: model and losses, made inside the scope of `strategy` and with the policy of `precision`.
@@ -96,7 +96,7 @@ class Trainer:
           precision: resolved; float32 without XLA where it is None.
 
         Raises:
-          InputError: the batch does not divide by the devices and parts, or all is frozen.
+          InputError: the batch is not divisible by devices and microbatches, or everything is frozen.
         """
         pieces = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
         if config.batch_size % pieces:
@@ -151,7 +151,7 @@ class Trainer:
 
     @property
     def _optional_state(self) -> dict[str, tf.Variable]:
-        """What the original's checkpoints lack."""
+        """Variables that the original's checkpoints lack."""
         extra = {SKIPPED_STEPS: self.step.skipped_steps, INPUT_POSITION: self.step.input_position}
         return {**self.optimizer.named_averages(), **self.step.loss_scale.variables, **extra}
 
@@ -196,7 +196,7 @@ class Trainer:
             )
 
     def check(self, data: Data) -> None:
-        """Reads a batch and traces a step without taking it: errors in shapes and records come out."""
+        """Reads a batch and traces a step without taking it, to detect errors in shapes and records."""
         iterator = self._iterator(data)
         zero = tf.constant(0, tf.int64)
         self.step.run.get_concrete_function(iterator, zero, zero, tf.zeros([2]))

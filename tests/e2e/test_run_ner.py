@@ -308,7 +308,7 @@ def test_a_classifier_is_not_taken_for_a_tagger(made: Path, tmp_path: Path) -> N
 
 
 def test_to_hugging_face_and_back(made: Path, trained: Path, tmp_path: Path) -> None:
-    """The head is converted, too, and the result can be evaluated directly; also without a pooler, as is usual there."""
+    """The head is converted, too, and the result can be evaluated directly; also without a pooler, as usual there."""
     convert(ConversionConfig(str(trained), str(tmp_path / "there")))
     content = json.loads((tmp_path / "there/config.json").read_text())
     assert content["architectures"] == ["BertForTokenClassification"]

@@ -49,7 +49,7 @@ class TaskDescription(Description):
       labels: in the order of their ids; none for regression.
       max_seq_length: tokens of a sequence at most.
       do_lower_case: whether case and accents were stripped.
-      threshold: of several labels, those with at least this probability are predicted.
+      threshold: minimum probability of a predicted label, with several labels.
       text_column: name or number; this and what follows is for data of the user's own.
       text_pair_column: of the second text, None where there is one.
       label_column: of the label; None where there are columns of labels.
