@@ -22,10 +22,10 @@ _ATTENTION_OUTPUT = ".attention.output."
 
 
 def open_h5(path: str | os.PathLike[str]) -> Arrays:
-    """The arrays of a `tf_model.h5` by their names in PyTorch, in PyTorch's shapes; each is read when it is asked for.
+    """The arrays of a `tf_model.h5` by their names in PyTorch, in PyTorch's shapes; each is read on demand.
 
     Raises:
-      InputError: the file cannot be read, is damaged, refers to another one, or has two different arrays of one name.
+      InputError: the file cannot be read, is corrupt, links to another one, or has two different arrays of one name.
     """
     import h5py
 

@@ -1,9 +1,9 @@
-"""A model that is there, from any `--init_checkpoint` or `output_dir`: config, vocabulary, case, tokenizer, weights.
+"""Existing models, from any `--init_checkpoint` or `output_dir`: config, vocabulary, case, tokenizer, weights.
 
 It is a checkpoint of the original BERT, a directory of this project's, or a Hugging Face directory. The last two (and
-Google's releases) have the model's config and vocabulary beside the weights, so that they need not be given. What a
-flag says comes first, then the directory of an earlier training, then what is beside the checkpoint. The name of a
-public model stands for the directory into which it is downloaded (`by_name`).
+Google's releases) have the model's config and vocabulary next to the weights, so they need not be given. Flags take
+precedence, then the directory of an earlier run, then the files next to the checkpoint. The name of a public model
+stands for the directory into which it is downloaded (`by_name`).
 """
 
 import dataclasses
@@ -48,10 +48,10 @@ class Pretrained:
     """Config, vocabulary and case of a model, and its weights.
 
     Attributes:
-      bert_config: the encoder's sizes.
+      bert_config: the encoder's config.
       vocabulary: its vocabulary.
-      do_lower_case: whether case and accents are stripped, unless a task's description says otherwise.
-      checkpoint: what `load` takes; None if the model has random weights.
+      do_lower_case: whether to lower-case the text and strip accents, unless a task's description says otherwise.
+      checkpoint: the argument of `load`; None if the model has random weights.
     """
 
     bert_config: BertConfig
@@ -80,7 +80,7 @@ class Pretrained:
         return tokenizer
 
     def check_sequences(self, max_seq_length: int, segments: int) -> None:
-        """Checks that the model has positions and segment types enough.
+        """Checks that the model has enough positions and segment types.
 
         Raises:
           InputError: it has not; with the numbers.
@@ -119,7 +119,7 @@ def find(
     tokenizer: TokenizerConfig | None = None,
     guesses_case: bool = False,
 ) -> Pretrained:
-    """A model by what the flags of a script say.
+    """The model that a script's flags specify.
 
     Args:
       init_checkpoint: as in `load`, or None.
@@ -160,9 +160,9 @@ def find_bert_config(
     output_dir: str | None = None,
     num_hidden_layers: int | None = None,
 ) -> BertConfig:
-    """The model's config: the given file, else that of an earlier training, else the one beside the checkpoint.
+    """The model's config: the given file, else that of an earlier run, else the one next to the checkpoint.
 
-    It is compared with the checkpoint that a training resumes from or starts from.
+    It is compared with the checkpoint from which the run resumes or starts.
 
     Args:
       init_checkpoint: as in `load`, or None.
@@ -196,7 +196,7 @@ def find_bert_config(
 def check_config(
     config: BertConfig, checkpoint: str, is_needed: bool = False, num_hidden_layers: int | None = None
 ) -> None:
-    """Checks a config against the shapes in a checkpoint, before a model is made that could be of any size.
+    """Checks a config against the shapes in a checkpoint, before a model of possibly any size is created.
 
     Args:
       config: of the model to be made.
@@ -263,7 +263,7 @@ def _config_of_weights(checkpoint: str) -> BertConfig | None:
 
 
 def _config_beside(init_checkpoint: str | None, output_dir: str | None) -> str | None:
-    """The config of an earlier training, else the one beside a checkpoint; None if there is none."""
+    """The config of an earlier run, else the one next to a checkpoint; None if there is none."""
     paths = [os.path.join(output_dir, CONFIG_FILE)] if output_dir is not None else []
     if init_checkpoint:
         name = huggingface.CONFIG_FILE if hugging_face_folder(init_checkpoint) else CONFIG_FILE
@@ -303,9 +303,9 @@ def find_vocabulary(
     output_dir: str | None = None,
     tokenizer: TokenizerConfig | None = None,
 ) -> VocabularyFile:
-    """The vocabulary: the given file, else that of an earlier training, else the one beside the checkpoint.
+    """The vocabulary: the given file, else that of an earlier run, else the one next to the checkpoint.
 
-    How text is treated, too, is as the flags say, else as in an earlier training, else as beside the checkpoint.
+    Tokenizer options, too, come from the flags, else from an earlier run, else from the checkpoint's directory.
 
     Args:
       init_checkpoint: as in `load`, or None.
@@ -400,7 +400,7 @@ def find_do_lower_case(
     output_dir: str | None = None,
     pieces: Iterable[str] | None = None,
 ) -> bool:
-    """Whether the tokenizer lower-cases: what was given, else what a directory of the model says, else the default.
+    """Whether the tokenizer lower-cases: as given, else as a directory of the model says, else the default.
 
     Logs a warning if a Hugging Face directory's tokenizer does something that the one here does not.
 
@@ -438,7 +438,7 @@ def find_do_lower_case(
 
 
 def _case_of_saved_model(init_checkpoint: str) -> bool | None:
-    """What a SavedModel of TF-Hub says of its case; None where it says nothing, or it is something else."""
+    """The case of a TF-Hub SavedModel; None if it does not say, or is something else."""
     if not (file_system.isdir(init_checkpoint) and listing.is_saved_model(init_checkpoint)):
         return None
     reader = google.open_reader(listing.find(init_checkpoint))

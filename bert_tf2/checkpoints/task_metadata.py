@@ -1,4 +1,4 @@
-"""What a model was fine-tuned for, in its folder: `task.json` and `labels.txt`, whatever the task is.
+"""The description of a fine-tuned model in its directory, for any task: `task.json` and `labels.txt`.
 
 A task describes itself by a frozen dataclass, whose fields are the keys of `task.json`. One of them is `problem_type`,
 by which scripts know whose model it is, one is `labels`.
@@ -28,7 +28,7 @@ MAY_BE_MISSING = "may_be_missing"
 
 
 def read_labels(path: str) -> tuple[str, ...]:
-    """A file of labels, one a line in the order of their ids; empty lines at its end are none.
+    """Reads a file of labels, one per line in the order of their ids; empty lines at its end are ignored.
 
     Raises:
       InputError: it cannot be read, is empty, or has an empty line or a label twice.
@@ -155,7 +155,7 @@ def load(
 
 
 def setting(folder: str | os.PathLike[str], key: str, kind: type) -> Any:
-    """A value of a folder's `task.json`, for who does not know yet whose model it is; None where there is none.
+    """A value of a directory's `task.json`, for code that does not know the task yet; None if there is none.
 
     Args:
       folder: of the model.
@@ -170,14 +170,14 @@ def setting(folder: str | os.PathLike[str], key: str, kind: type) -> Any:
 
 
 def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> None:
-    """Checks that a folder's model is one of the task at hand.
+    """Checks that the model in a directory belongs to the given task.
 
     Args:
       folder: for the error.
-      compared: what it is, its value here, and the folder's.
+      compared: what is compared, its value here, and in the directory.
 
     Raises:
-      InputError: the values differ; says where first.
+      InputError: the values differ; names the first difference.
     """
     for what, here, there in compared:
         if here != there:
@@ -238,7 +238,7 @@ def _checked(
 
 
 def _listed(value: Any, other: Any) -> str:
-    """A value as it stands in an error beside another one: long lists only by where they part."""
+    """A value as shown in an error next to another one: of long lists, only where they differ."""
     if not isinstance(value, tuple):
         return repr(value)
     if max(len(value), len(other)) <= MOST_NAMED:

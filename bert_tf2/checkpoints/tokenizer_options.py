@@ -1,4 +1,4 @@
-"""How a model's tokenizer treats text, by what flags and the files of its directories say; no TensorFlow."""
+"""The options of a model's tokenizer, from flags and the files of its directories; no TensorFlow."""
 
 import dataclasses
 import logging
@@ -21,7 +21,7 @@ def is_trained(output_dir: str, vocabulary: VocabularyFile) -> bool:
 
 
 def check_kept(output_dir: str, given: VocabularyFile) -> None:
-    """Refuses another vocabulary than that of the model that has been trained in a directory."""
+    """Rejects a vocabulary other than that of the model trained in a directory."""
     kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
     if not (is_trained(output_dir, given) and file_system.isfile(given.path)):
         return

@@ -1,6 +1,6 @@
-"""Reads the weights that PyTorch's `torch.save` wrote, without PyTorch and without running what a pickle asks for.
+"""Reads weights written by PyTorch's `torch.save`, without PyTorch and without executing code in the pickle.
 
-Only what a dictionary of tensors needs is understood; anything else in the file is refused by name. Two layouts: a
+Only what a dictionary of tensors needs is supported; anything else in the file is an error. There are two layouts: a
 zip archive with `data.pkl` and a file for each storage (since PyTorch 1.6), and five pickles with the storages behind
 them.
 """
@@ -75,7 +75,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries, numbers, strings and `_Tensor`, and nothing else."""
+    """Builds only dictionaries, numbers, strings and `_Tensor`."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -90,10 +90,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
-    """The tensors of a `pytorch_model.bin`: a dictionary by name. Each is read when it is asked for.
+    """The tensors of a `pytorch_model.bin`: a dictionary by name. Each is read on demand.
 
     Raises:
-      InputError: the file cannot be read, is damaged, or holds something else than tensors.
+      InputError: the file cannot be read, is corrupt, or holds something other than tensors.
     """
     path = os.fspath(path)
     try:
@@ -105,7 +105,7 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
         return {name: _stored(path, name, tensor, content_of) for name, tensor in named.items()}
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
-    except Exception as error:  # a damaged pickle can fail in any way
+    except Exception as error:  # a corrupt pickle can fail in any way
         raise InputError(
             f"{path} cannot be read ({error}). If it is intact, load it with PyTorch and save it again with "
             "save_pretrained, which writes model.safetensors."
@@ -123,7 +123,7 @@ def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     def content_of(storage: _Storage) -> bytes:
         with zipfile.ZipFile(path) as archive:
             name = f"{folder}data/{storage.key}"
-            # A damaged file can claim anything; what it does not have is not asked for.
+            # A corrupt file can claim anything; data beyond its end is not requested.
             return archive.read(name) if archive.getinfo(name).file_size == storage.elements * storage.width else b""
 
     return tensors, content_of

@@ -113,7 +113,7 @@ def windows(
     Args:
       first: int32 `[B, (pieces)]`.
       second: likewise; None where there is none.
-      max_seq_length: tokens of a window at most.
+      max_seq_length: maximum tokens per window.
       special: ids.
       stride: see `tokenization.sequences.window_sizes`.
     """

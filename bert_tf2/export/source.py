@@ -39,7 +39,7 @@ class EncoderDescription:
 
     Attributes:
       max_seq_length: tokens of a sequence at most.
-      do_lower_case: whether case and accents are stripped.
+      do_lower_case: whether to lower-case the text and strip accents.
 
     Raises:
       InputError: a value is impossible.

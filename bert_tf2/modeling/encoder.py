@@ -66,8 +66,8 @@ class EncoderLayer(ConfiguredLayer):
         super().__init__(config, **{"autocast": False, **options})  # the score bias stays float32; the sublayers cast
         self.site = site
         hidden, stddev = config.hidden_size, config.initializer_range
-        # Named, for else Keras would number the layers of a process, and the order in which TensorFlow adds gradients
-        # depends on names: a second model would differ from the first in the last bit.
+        # Named, as otherwise Keras would number the layers of a process, and the order in which TensorFlow adds
+        # gradients depends on names: a second model would differ from the first in the last bit.
         inner: dict[str, Any] = {"dtype": self.dtype_policy}
         self.query = Dense(hidden, hidden, stddev, name="query", **inner)
         self.key = Dense(hidden, hidden, stddev, name="key", **inner)

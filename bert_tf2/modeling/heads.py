@@ -24,7 +24,7 @@ from bert_tf2.modeling.layers import (
     truncated_normal,
 )
 
-# The original's rate, whatever the encoder's is.
+# The original's rate, regardless of the encoder's.
 _CLASSIFIER_DROPOUT = 0.1
 
 

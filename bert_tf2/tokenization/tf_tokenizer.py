@@ -49,7 +49,7 @@ class GraphTokenizer(tf.Module):
     Args:
       vocab_file: as in `tokenization.load_vocab`, with its errors.
       do_lower_case: whether to lower the case and strip the accents.
-      options: what to do otherwise than the original.
+      options: options that differ from the original.
       added_tokens: pieces whose ids follow the last one of the file.
 
     Attributes:

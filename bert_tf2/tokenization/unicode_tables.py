@@ -1,8 +1,8 @@
-"""What each code point becomes under the rules of `wordpiece.BasicTokenizer`, as a table; no TensorFlow.
+"""The rules of `wordpiece.BasicTokenizer` as a table of replacements for each code point; no TensorFlow.
 
 For almost every character the rules do the same wherever it stands: it stays, goes, becomes a space, stands between
 spaces, or is lowered and decomposed. So the words of a text are those of its characters' replacements, one after the
-other. What the replacement of a character is, the rules themselves are asked.
+other. The replacements are computed by the rules themselves.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Replacements(NamedTuple):
-    """The code points that do not stand for themselves, and what they become.
+    """The code points that are replaced, and their replacements.
 
     Attributes:
       changed: int32 `[C]`, the code points, ascending.
@@ -60,7 +60,7 @@ def load_replacements(do_lower_case: bool, options: TokenizerOptions = PLAIN) ->
 
     The cache is the directory `bert_tf2` in `$XDG_CACHE_HOME` or `~/.cache`. The file's name holds the version of
     Python's Unicode tables and a digest of the rules' source, so that neither a new Python nor a change of the rules
-    finds an old table. A file that is damaged is made again; where none can be written, the table is made each time.
+    finds an old table. A corrupt file is replaced; if none can be written, the table is computed each time.
 
     Args:
       do_lower_case: whether the text is lower-cased.

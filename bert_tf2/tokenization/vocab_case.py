@@ -1,4 +1,4 @@
-"""Whether a vocabulary or a released checkpoint is cased, and warnings where text is treated otherwise."""
+"""Whether a vocabulary or a released checkpoint is cased, and warnings about a mismatch with the text."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ def looks_cased(pieces: Iterable[str]) -> bool:
 
 
 def warn_of_case(pieces: Iterable[str], do_lower_case: bool, path: str) -> None:
-    """Logs a warning where a vocabulary and `--do_lower_case` do not fit: nothing fails then, results are worse.
+    """Warns if a vocabulary and `--do_lower_case` do not match, which otherwise shows only in worse results.
 
     Args:
       pieces: the vocabulary.
@@ -59,7 +59,7 @@ _CASE_WORD = re.compile(r"uncased|(?<![a-z])cased", re.IGNORECASE)
 
 
 def validate_case_matches_checkpoint(do_lower_case: bool, init_checkpoint: str | os.PathLike[str] | None) -> None:
-    """Checks that the text is treated as the checkpoint's training text was; all there is to go by is the path.
+    """Checks that the case of the text matches the checkpoint's training, judging by the checkpoint's path.
 
     `<directory>/bert_model.ckpt` under the name of one of Google's released models is certain. Otherwise the last name
     in the path that is one of these, or holds "cased" or "uncased", is a hint: against it there is only a warning.

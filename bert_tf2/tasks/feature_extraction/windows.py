@@ -32,7 +32,7 @@ def vectors(
     Args:
       encoder: makes the vectors of windows.
       sequences: at least one; made for windows.
-      max_seq_length: tokens of a window at most.
+      max_seq_length: maximum tokens per window.
       stride: see `sequences.window_sizes`.
       pooling: as the encoder's.
       most: how many vectors of windows are held at a time, if they are not those of a single one.
