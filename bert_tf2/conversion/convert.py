@@ -1,4 +1,4 @@
-"""From one format of weights to another: the work of convert_checkpoint.py."""
+"""Converts weights between formats, for convert_checkpoint.py."""
 
 import dataclasses
 import fnmatch
@@ -32,13 +32,13 @@ _NEW_PIECES_SHOWN = 10
 
 
 def convert(config: ConversionConfig) -> None:
-    """Reads a model, writes it in the other format (or with a larger vocabulary), and prints what went where.
+    """Reads a model, writes it in another format (or with a larger vocabulary), and prints a table of names.
 
     The same model gives the same bytes. The directory appears when it is complete.
 
     Raises:
-      InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
-        the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
+      InputError: the model cannot be read or is incomplete, a variable has no counterpart and may not be dropped, the
+        vocabularies do not match, or labels or pieces cannot be stored one per line.
       OSError: the directory cannot be written.
     """
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
@@ -104,7 +104,7 @@ def _default_format(source: Source, config: ConversionConfig) -> str:
 
 
 def _allowed(source: Source, patterns: str) -> set[str]:
-    """The source's own names of what is left out as the user allows; refuses what has no place otherwise."""
+    """The source's own names of weights that the user allows to drop; any other without a counterpart is an error."""
     candidates = [*source.own_names.values(), *source.unplaced]
     allowed: set[str] = set()
     for pattern in filter(None, map(str.strip, patterns.split(","))):
@@ -134,7 +134,7 @@ def _architecture(source: Source, heads: frozenset[str]) -> str:
 
 
 def _table(source: Source, target: str, destinations: Mapping[str, str], allowed: set[str]) -> str:
-    """What went where: name in the source, shape there, name in the output."""
+    """The table of names: name in the source, shape there, name in the output."""
     rows = [("name", "shape", "name there")]
     for name, destination in destinations.items():
         place = huggingface.to_huggingface(name)
@@ -173,7 +173,7 @@ def _labels(
 def _with_positions(
     count: int, variables: Mapping[str, NDArray[Any]], sizes: BertConfig, weights: str
 ) -> tuple[dict[str, NDArray[Any]], BertConfig]:
-    """The model with more positions: those that it has, then copies of them in turn, as Longformer starts with.
+    """The model with more positions: its own, then copies of them repeated in order, as in Longformer.
 
     Beltagy et al. 2020, arXiv:2004.05150, section 5.
     """
@@ -197,7 +197,7 @@ def _with_positions(
 
 
 def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, tuple[str, ...]]:
-    """The vocabulary's file, and the added tokens that go on from its last piece."""
+    """The vocabulary's file, and the added tokens whose ids follow its last one."""
     vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
     if vocab_file is None:
         if not _spm_model_file(config, source):

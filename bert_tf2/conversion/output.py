@@ -35,7 +35,7 @@ _MAX_SEQ_LENGTH = 128
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What is to be written.
+    """A model to write.
 
     Attributes:
       format: "google" or "huggingface".
@@ -43,11 +43,11 @@ class Output:
       variables: by Google's names.
       vocab_file: the vocabulary to copy, or a `tokenizer.json` to take it from; None where there is none.
       do_lower_case: of the tokenizer.
-      source: what errors call the model that it was.
+      source: the source model's name in error messages.
       more_pieces: added tokens, whose ids follow those of the vocabulary; they are written after it.
-      tokenizer_folder: a Hugging Face directory whose tokenizer's settings are kept as they are, for the same format.
-      options: how the tokenizer treats text besides.
-      new_positions: the positions of the model where they have been changed, which those settings do not know.
+      tokenizer_folder: a Hugging Face directory whose tokenizer settings are copied, for the same format.
+      options: the tokenizer's other options.
+      new_positions: the number of positions, if it was changed and so differs from those settings.
       spm_model_file: the SentencePiece model to copy, of a model without a WordPiece vocabulary.
     """
 
@@ -101,7 +101,7 @@ def _lines_of_tokenizer_json(path: str) -> Sequence[str]:
 
 
 def write(output_dir: str, output: Output) -> list[str]:
-    """Writes the directory of a model. It appears under its name when everything is in it.
+    """Writes the directory of a model, which appears when it is complete.
 
     Args:
       output_dir: a path that is free, or an empty directory.
@@ -111,7 +111,7 @@ def write(output_dir: str, output: Output) -> list[str]:
       The names of the files.
 
     Raises:
-      InputError: labels or pieces cannot be kept in files of one a line; nothing has been written then.
+      InputError: labels or pieces cannot be stored one per line; then nothing has been written.
       OSError: the disk is full, or the like.
     """
     description = _description(output)
@@ -204,7 +204,7 @@ def _description(output: Output) -> Description | None:
 
 
 def _check_reading(folder: Path, output: Output, description: Description | None) -> None:
-    """Reads what was written, the weights excepted, and compares it with what was to be written."""
+    """Reads the output back, except for weights, and compares it with what was to be written."""
     compared: list[tuple[object, object]] = []
     if output.format == "huggingface":
         compared.append((FolderConfig.read(folder / huggingface.CONFIG_FILE).bert, output.config.bert))

@@ -1,7 +1,7 @@
-"""A trained model under a larger vocabulary: which rows are new, and what they start from; no TensorFlow.
+"""Growing the vocabulary of a trained model: which rows are new, and how they are initialized; no TensorFlow.
 
-The start of a new piece is the mean of the old pieces that the old vocabulary cuts it into, as in FVT (Gee et al. 2022,
-arXiv:2402.09977).
+A new piece is initialized to the mean of the pieces into which the old vocabulary splits it, as in FVT (Gee et al.
+2022, arXiv:2402.09977).
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class NewPiece:
     Attributes:
       index: its id, the row of the embedding table.
       piece: the piece.
-      pieces: what the old vocabulary cuts it into.
+      pieces: the pieces into which the old vocabulary splits it.
       rows: the ids of those.
     """
 

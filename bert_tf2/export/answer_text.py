@@ -38,7 +38,7 @@ def find(
     exists: tf.Tensor,
     language: str,
 ) -> Answers:
-    """The answers that spans of pieces stand for.
+    """The text of answers given as spans of pieces.
 
     Args:
       tokenizer: that made the pieces.

@@ -1,4 +1,4 @@
-"""Contexts of questions cut into words inside a graph, as `squad.words.split` does.
+"""Splits contexts of questions into words inside a graph, like `squad.words.split`.
 
 Shapes: `B` contexts, `W` words of all of them.
 """
@@ -15,7 +15,7 @@ from bert_tf2.tokenization.character_tables import Blocks, blocks
 from bert_tf2.tokenization.tf_tokenizer import decoded, look_up, whole_parts
 from bert_tf2.tokenization.unicode_tables import BLANK, CODE_POINTS, load_replacements
 
-# What a character is in a word: a part of it, its end, nothing, or a word of its own.
+# The role of a character: part of a word, a word's end, nothing, or a word of its own.
 _PART, _BLANK, _REMOVED, _ALONE = range(4)
 
 
@@ -53,7 +53,7 @@ def character_classes(language: str, options: TokenizerOptions = PLAIN) -> Block
 
 
 def split(context: tf.Tensor, classes: Blocks, pattern: str | None = None) -> Contexts:
-    """Cuts contexts into words.
+    """Splits contexts into words.
 
     Args:
       context: string `[B]`.

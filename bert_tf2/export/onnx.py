@@ -1,4 +1,4 @@
-"""A model as ONNX, for token ids, checked and measured in onnxruntime.
+"""Exports a model to ONNX, for token ids, and verifies it in onnxruntime.
 
 Shapes: `B` rows, `S` tokens.
 """
@@ -43,7 +43,7 @@ Run = Callable[[Arrays], Arrays]
 
 
 def check_installed(config: ExportConfig) -> None:
-    """Raises `InputError` where a package is missing that the export needs."""
+    """Raises `InputError` if a package that the export needs is missing."""
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"--format={config.format} needs {', '.join(missing)}; install with pip install '.[onnx]'.")
@@ -59,8 +59,8 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
       made: its functions.
 
     Raises:
-      InputError: the model is too large, what it says is not finite, onnxruntime does not compute what TensorFlow does,
-        or `--dev_file` cannot be read.
+      InputError: the model is too large, its outputs are not finite, onnxruntime's results differ from TensorFlow's, or
+        `--dev_file` cannot be read.
       OSError: a file cannot be written.
     """
     size = sum(4 * variable.shape.num_elements() for variable in made.variables)
@@ -168,7 +168,7 @@ def _size(path: str) -> str:
 
 
 def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
-    """The rows on which the loss by quantization is measured; None where nobody has named any."""
+    """The rows on which the loss of accuracy by quantization is measured; None if none are given."""
     if config.quantize != INT8:
         return None
     description = source.description

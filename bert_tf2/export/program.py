@@ -1,4 +1,4 @@
-"""What is written as a SavedModel: functions, the weights that they use, and files beside them."""
+"""Writing SavedModels: functions, their weights, and additional files."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ class Program:
       texts: these names.
       of_token_ids: arguments are those of `sequences.TOKEN_IDS`.
       variables: all weights.
-      settings: what a client may want to know.
+      settings: information for clients.
       labels: names of outputs, if they have any.
     """
 
@@ -64,7 +64,7 @@ def needed(tokenizer: tf_tokenizer.Tokenizer | None) -> tf_tokenizer.Tokenizer:
 
 
 def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
-    """Random token ids in rows of different lengths, for checks of what a model says."""
+    """Random token ids in rows of different lengths, for checking a model's outputs."""
     config, rng = source.foundation.bert_config, np.random.default_rng(0)
     rows, tokens = _SAMPLE[0], min(_SAMPLE[1], config.max_position_embeddings)
     lengths = np.linspace(max(1, tokens // 4), tokens, rows).astype(int)
@@ -84,7 +84,7 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: tf_token
       tokenizer: that `program` uses.
 
     Raises:
-      InputError: what the model says is not finite.
+      InputError: the model's outputs are not finite.
       OSError: the disk is full, or the like.
     """
     module = tf.Module()

@@ -44,7 +44,7 @@ _INFINITY = float("inf")
 
 
 class Windows(NamedTuple):
-    """Contexts divided as `squad.fast_features` divides them; but each has a window, even without a piece.
+    """Contexts split like in `squad.windows`; but each has a window, even without a piece.
 
     Attributes:
       row: int64 `[M]`, the question of each window, ascending.
@@ -86,7 +86,7 @@ class Spans(NamedTuple):
 
 
 def divide(pieces: tf.Tensor, room: tf.Tensor, doc_stride: int) -> Windows:
-    """Divides contexts of so many pieces into windows with room for so many, both int64 `[B]`."""
+    """Splits contexts of `pieces` pieces into windows with room for `room`, both int64 `[B]`."""
     stride = tf.minimum(room, doc_stride)
     counts = 1 + tf.maximum(-((room - pieces) // stride), 0)
     row = tf.repeat(tf.range(tf.size(pieces, tf.int64)), counts)
@@ -236,7 +236,7 @@ def _settings(description: TaskDescription, parameters: AnswerParameters) -> dic
 
 
 class _Scored(NamedTuple):
-    """What the model says of windows.
+    """The model's outputs for windows.
 
     Attributes:
       start_logits: float32 `[M, S]`, minus infinity at padding.
@@ -319,7 +319,7 @@ def _batch(
 
 
 def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
-    """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
+    """The given threshold, else the one found by an evaluation with the same weights, else 0."""
     path = os.path.join(source.folder, prediction_files.THRESHOLD)
     if config.null_score_diff_threshold is not None or not file_system.exists(path):
         return config.null_score_diff_threshold or 0.0

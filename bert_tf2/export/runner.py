@@ -1,4 +1,4 @@
-"""A model out of its directory into another form: the work of `export_model.py`."""
+"""Exports a model, for `export_model.py`."""
 
 import logging
 import os
@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: ExportConfig) -> str:
-    """Writes what the config asks for. It appears under its name when it is whole.
+    """Writes the export, which appears when it is complete.
 
     Returns:
-      The directory that is new.
+      The new directory.
 
     Raises:
       InputError: the model cannot be read or exported, the directory is not free, or a package is missing.
@@ -71,7 +71,7 @@ def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.
 
 
 def _encoder(config: ExportConfig, source: ModelSource) -> str:
-    """A SavedModel, and beside it all that `--init_checkpoint` needs."""
+    """Writes a SavedModel, together with all that `--init_checkpoint` needs."""
     tokenizer = program.tokenizer_of(source)
     made, model = encoder.build(source, source.description, tokenizer, config.use_averages)
     with atomic.directory(_free_folder(config.export_dir)) as folder:

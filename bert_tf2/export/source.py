@@ -1,4 +1,4 @@
-"""The model to export: where its weights are, what it is for, and what it is built on."""
+"""The model to export: its weights, task, config and vocabulary."""
 
 import dataclasses
 import logging
@@ -35,10 +35,10 @@ _OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 
 @dataclasses.dataclass(frozen=True)
 class EncoderDescription:
-    """Of a model without a head that is known.
+    """The description of a model without a known head.
 
     Attributes:
-      max_seq_length: tokens of a sequence at most.
+      max_seq_length: maximum tokens per sequence.
       do_lower_case: whether to lower-case the text and strip accents.
 
     Raises:
@@ -111,10 +111,10 @@ class ModelSource:
 
 
 def open_source(config: ExportConfig) -> ModelSource:
-    """Finds all that belongs to a model.
+    """Finds everything that belongs to a model.
 
     Raises:
-      InputError: there is no such model, a file of it is missing or damaged, or flags do not fit it.
+      InputError: there is no such model, a file of it is missing or corrupt, or flags do not match it.
     """
     if config.output_dir and by_name.is_name(config.output_dir):
         raise InputError(
@@ -154,7 +154,7 @@ def _with_flags_of_answers(description: Description, config: ExportConfig) -> De
 
 
 def _description(found: model_source.Source, do_lower_case: bool) -> Description:
-    """What the model is for: as its `task.json` says, else by its head; with the case of its tokenizer."""
+    """The model's description: from its `task.json`, else by its head; with the case of its tokenizer."""
     kind = task_metadata.setting(found.folder, "problem_type", str)
     loaded: Description | None = None
     if kind in PROBLEM_TYPES:

@@ -18,7 +18,7 @@ from bert_tf2.tokenization import tf_tokenizer
 
 
 class Windows(NamedTuple):
-    """Sentences divided as `tagging.windows.divide` divides them; but each has a window, even without any piece.
+    """Sentences split like in `tagging.windows.divide`; but each has a window, even without any piece.
 
     Attributes:
       first: int64 `[M]`, the first word of each window.
@@ -32,7 +32,7 @@ class Windows(NamedTuple):
 
 
 def divide(places: tf.Tensor, row_splits: tf.Tensor, room: int, context: int) -> Windows:
-    """Divides sentences into windows, the next window of all of them at a time.
+    """Splits sentences into windows, the next window of all of them at a time.
 
     Args:
       places: int64 `[W + 1]`, the pieces before each word; no word has more than `room`.

@@ -1,8 +1,8 @@
-"""Several short sequences in one row, so that next to nothing of a batch is padding: pre-training rows, packed.
+"""Packs several short sequences into each row, so that batches have hardly any padding, for pre-training.
 
-Sequences of a row do not see each other: attention is block-diagonal, each has positions from 0 and a
-next-sentence output of its own. So the losses are those of the same sequences in rows of their own. The idea, without
-its histogram, is that of Krell et al., arXiv:2107.02027. All shapes are fixed, as XLA and TPUs want them.
+Sequences of a row do not see each other: attention is block-diagonal, and each has positions from 0 and its own
+next-sentence output. So the losses are those of the same sequences in separate rows. The idea, without its histogram,
+is from Krell et al., arXiv:2107.02027. All shapes are fixed, as XLA and TPUs require.
 
 Shapes: `B` rows, `S` positions of a row, `P` predictions of a sequence, `Q` most sequences of a row, and `P + Q` most
 predictions of a row.

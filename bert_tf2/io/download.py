@@ -1,4 +1,4 @@
-"""Downloads a file by HTTP: continues where an earlier attempt stopped, and checks what has arrived; no TensorFlow."""
+"""Downloads files over HTTP: resumes earlier attempts, and verifies checksums; no TensorFlow."""
 
 import base64
 import dataclasses
@@ -39,7 +39,7 @@ class Digest:
 
 @dataclasses.dataclass(frozen=True)
 class _Announced:
-    """What a server says of a file: its bytes and its MD5 checksum; None where it does not say."""
+    """The size in bytes and the MD5 checksum of a file as announced by the server; None if it does not say."""
 
     size: int | None
     md5: str | None
@@ -60,8 +60,8 @@ def fetch(url: str, path: Path, what: str) -> Digest:
       The size and checksums of the file, which are those that the server names.
 
     Raises:
-      DownloadError: the server cannot be reached or refuses, the connection breaks, or what arrived is not what the
-        server has.
+      DownloadError: the server cannot be reached or refuses, the connection is lost, or the download does not match the
+        server's file.
       OSError: the file cannot be written; names it.
     """
     breaks = 0

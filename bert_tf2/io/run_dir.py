@@ -1,4 +1,4 @@
-"""An output directory belongs to one training at a time, and says what was done in it; no TensorFlow."""
+"""Output directories: one run at a time, with a record of each run; no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -32,9 +32,9 @@ def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
-    """Writes what is being run into `runs/` of the folder: command, configuration, versions; returns the file.
+    """Writes a description of the run into `runs/`: command, configuration, versions; returns the file.
 
-    `--config` takes such a file to run the same again.
+    `--config` accepts such a file to repeat the run.
 
     Args:
       output_dir: the directory.

@@ -1,6 +1,6 @@
-"""What is made part by part and may be larger than memory: kept in memory while it is small, then in a file.
+"""Growing data that may exceed memory: kept in memory while it is small, then in a file.
 
-The file has no name: nothing is left of it when the process ends, however it ends.
+The file is unnamed, so nothing is left of it when the process ends, however it ends.
 """
 
 import itertools

@@ -1,8 +1,8 @@
-"""Excel's workbooks (.xlsx), whose rows become what CSV would have; no TensorFlow.
+"""Excel workbooks (.xlsx), read as rows like those of CSV; no TensorFlow.
 
     for number, cells in spreadsheets.read("reviews.xlsx#Sheet2"): ...
 
-Read by openpyxl, a row at a time. Of formulas the value that Excel has saved with them counts.
+Read with openpyxl, row by row. Formulas have the values that Excel saved.
 """
 
 import datetime

@@ -1,11 +1,11 @@
-r"""Tables: CSV, TSV, JSON Lines, JSON, Parquet and Excel, told by the ending; gzip and Zstandard are unpacked.
+r"""Tables: CSV, TSV, JSON Lines, JSON, Parquet and Excel, by extension; gzip and Zstandard are decompressed.
 
-* TSV: a row a line, cells split at tabs. Quotes are plain characters, as in GLUE's files.
+* TSV: one row per line, cells split at tabs. Quotes are ordinary characters, as in GLUE's files.
 * CSV: see `io.delimited`.
-* JSON Lines: an object a line. `.json` may also be one array of objects.
+* JSON Lines: one object per line. `.json` may also be an array of objects.
 * Parquet: by pyarrow, only the columns that are asked for.
 * Excel: see `io.spreadsheets`.
-* Text: a text a line; where two are asked for, with a tab between them.
+* Text: one text per line, or two separated by a tab.
 
 Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwise. Empty lines are not rows.
 """
@@ -122,7 +122,7 @@ class Table:
 def find_form(
     path: str, columns: Sequence[str], header: bool, given: Form | None = None, is_logged: bool = True
 ) -> Form:
-    """How a table is written, whatever its kind; see `delimited.find_form`.
+    """The format of a table of any kind; see `delimited.find_form`.
 
     Raises:
       InputError: the file has an unknown ending or cannot be read, or several delimiters make columns of it.
@@ -259,7 +259,7 @@ def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[Block]:
 
 
 def _size(row: tuple[Any, ...] | dict[str, Any]) -> int:
-    """About how many characters a row has whose cells need not be texts."""
+    """The approximate number of characters of a row whose cells need not be texts."""
     values = row.values() if isinstance(row, dict) else row
     return sum(len(value) for value in values if isinstance(value, str | list))
 

@@ -1,4 +1,4 @@
-"""Which encoding a text has, or one that is not UTF-8 probably has, and the command that converts it; no TensorFlow."""
+"""Detects the encoding of text, and suggests a command that converts it to UTF-8; no TensorFlow."""
 
 import codecs
 

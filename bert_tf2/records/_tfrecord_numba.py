@@ -1,4 +1,5 @@
-"""Rows of numbers to TFRecords of `tf.train.Example`, compiled: what protobuf and TensorFlow make of them, in one pass.
+"""Compiled code that encodes rows of numbers as TFRecords of `tf.train.Example` in one pass, like protobuf and
+TensorFlow.
 
 A file is a row of records: length (8 bytes), its checksum (4), the example, its checksum (4); all little-endian. An
 example is nested messages, and each stands after its length, so that lengths are added up from the inside:

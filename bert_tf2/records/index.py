@@ -1,6 +1,6 @@
-"""What a training has learned of its record files while it read them: how many records there are, and where.
+"""An index of record files, built while training reads them: how many records there are, and where.
 
-So a training that goes on jumps over whole files, and into the middle of others, without reading what comes before.
+With it, a resumed run skips whole files, and jumps into the middle of others, without reading what comes before.
 """
 
 import bisect
@@ -29,7 +29,7 @@ class FileIndex:
     Attributes:
       size: of the file, in bytes.
       modified: when it was changed, in nanoseconds.
-      skips: whether damaged records were left out, and are not counted.
+      skips: whether corrupt records were skipped, and are not counted.
       damaged: how many were, in what has been read.
       records: how many there are; None where its end has not been read.
       places: numbers of records and the bytes where they begin, ascending; none of compressed files.

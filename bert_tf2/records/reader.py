@@ -1,4 +1,4 @@
-"""Record files: their records as a dataset, and what is wrong with them; gzip is undone on the way."""
+"""Record files: their records as a dataset, and diagnosis of errors; gzip is decompressed."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ _MOST_BYTES = 2**31  # of a record; a length above is no length
 
 
 def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> None:
-    """Compares the first record of every file with what a task expects.
+    """Checks the first record of every file against the features that a task expects.
 
     Empty files are let pass beside others that are not: dealing few records over many files leaves some empty.
 
@@ -80,7 +80,7 @@ def record_dataset(paths: Sequence[str]) -> Any:
     """A `tf.data.TFRecordDataset` of files, all of them plain or all of them gzip.
 
     Raises:
-      InputError: some are compressed and some are not, or by something else.
+      InputError: some are compressed and some are not, or in another format.
     """
     return record_reader(paths)(list(paths))
 
@@ -105,18 +105,18 @@ def count_records(paths: Iterable[str | os.PathLike[str]]) -> int:
     """How many records the files hold together; follows their length headers and checks no checksums.
 
     Raises:
-      InputError: a file is missing, no TFRecord file or cut short; names file and record.
+      InputError: a file is missing, not a TFRecord file, or truncated; names file and record.
     """
     return sum(map(_count, paths))
 
 
 def locate_damage(paths: Iterable[str | os.PathLike[str]]) -> str | None:
-    """Reads files through, checksums and all, to say where the first damage is.
+    """Reads files completely, with checksums, to find the first corrupt record.
 
     For use after TensorFlow ended with `DataLossError`, whose message does not name the file.
 
     Returns:
-      A sentence that names file and record (counted from 1); None where all files are whole.
+      A sentence that names file and record (counted from 1); None if all files are intact.
     """
     for path in paths:
         number = _unreadable_record(path)
@@ -145,7 +145,7 @@ def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
 
 
 def damage(path: str | os.PathLike[str], number: int) -> str:
-    """The sentence for a damaged record, counted from 1."""
+    """The message for a corrupt record, counted from 1."""
     return (
         f"{os.fspath(path)} is corrupt or truncated at record {number:,}; make it again, or copy it again from where "
         "it is whole."

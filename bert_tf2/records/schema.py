@@ -1,4 +1,4 @@
-"""The one place that knows what is in a TFRecord file: names, shapes and types of the features, both ways.
+"""The content of TFRecord files: names, shapes and types of the features, for writing and parsing.
 
 TensorFlow is imported where it is used: writing records in bulk (`writer`) does without its seconds of start-up.
 
@@ -36,7 +36,7 @@ class Feature:
       shape: without the batch; every dimension is fixed.
       kind: `"int"` is int64 in the file and int32 in memory, `"float"` is float32 in both.
       flag: the flag that sets its length, named in errors.
-      without: what errors advise where records do not have it, a sentence.
+      without: advice for records that lack it, a sentence for the error message.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Schema:
     """All features of one task's records; writes and parses them.
 
     Attributes:
-      task: how errors call the records, for example `"pre-training"`.
+      task: the name of the records in errors, for example `"pre-training"`.
       features: in any order.
-      unwanted: features that the records may not have, each with what errors advise where they do, a sentence.
+      unwanted: features that records may not have, each with advice for the error message, a sentence.
     """
 
     task: str
@@ -260,10 +260,10 @@ def classification(
 
 
 class RecordWriter:
-    """Deals records round-robin over files that appear, all of them, when the `with` block has ended well.
+    """Distributes records round-robin over files, which all appear when the `with` block ends without an exception.
 
-    Until then each is written beside its place. After an exception the unfinished files are removed and what stood
-    under the final names before is untouched. Missing directories are made.
+    Until then each is written to a temporary path. After an exception the unfinished files are removed, and existing
+    files are untouched. Missing directories are created.
 
     Args:
       paths: the files, no two the same.

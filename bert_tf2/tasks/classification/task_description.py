@@ -47,7 +47,7 @@ class TaskDescription(Description):
       name: of the task: GLUE's, or what the user called it.
       problem_type: see `metrics.PROBLEM_TYPES`.
       labels: in the order of their ids; none for regression.
-      max_seq_length: tokens of a sequence at most.
+      max_seq_length: maximum tokens per sequence.
       do_lower_case: whether case and accents were stripped.
       threshold: minimum probability of a predicted label, with several labels.
       text_column: name or number; this and what follows is for data of the user's own.

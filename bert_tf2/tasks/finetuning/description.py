@@ -31,7 +31,7 @@ class Description:
       SAME_MODEL: fields that cannot change while a model stays what it is, and what errors call them.
       problem_type: tells other scripts whose model it is.
       labels: in the order of their ids.
-      max_seq_length: tokens of a sequence at most.
+      max_seq_length: maximum tokens per sequence.
       do_lower_case: whether case and accents were stripped.
     """
 

@@ -170,7 +170,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         return f"{len(found):,} answers", paths
 
     def _find_threshold(self) -> float:
-        """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
+        """The given threshold, else the one found by an evaluation with the same weights, else 0."""
         given = self.config.null_score_diff_threshold
         path = os.path.join(self.config.output_dir, prediction_files.THRESHOLD)
         if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
