@@ -56,7 +56,7 @@ def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Mode
 
 
 def _with_labels(source: Source, kind: type[BertBase], given: Mapping[str, Any], has_head: bool) -> dict[str, Any]:
-    """Arguments of a model, with the labels and the kind of problem that the source has where none were given."""
+    """Arguments of a model, with the source's labels and problem type unless they are given."""
     options = dict(given)
     if not issubclass(kind, BertWithLabels):
         return options

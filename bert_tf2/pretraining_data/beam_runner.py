@@ -1,4 +1,4 @@
-"""The groups of create_pretraining_data.py on Apache Beam: the same files, made by many machines."""
+"""Processes the shards of create_pretraining_data.py on Apache Beam: the same files, from many machines."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list[str]) -> None:
-    """Makes jobs in a pipeline; what they write is what `make` writes anywhere.
+    """Runs jobs in a pipeline; the output does not depend on where `make` runs.
 
     Input, vocabulary and output must be under the same paths on all workers (a shared file system).
 

@@ -1,4 +1,4 @@
-"""Groups of create_pretraining_data.py in several processes of one machine."""
+"""Processes the shards of create_pretraining_data.py in several local processes."""
 
 import concurrent.futures
 import concurrent.futures.process
@@ -24,7 +24,7 @@ _worked: Any = None
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Advance, workers: int) -> None:
-    """Makes jobs, `workers` at a time.
+    """Runs jobs, `workers` at a time.
 
     However this ends, by an exception, by Ctrl-C or by the death of this process, the workers end with it.
 

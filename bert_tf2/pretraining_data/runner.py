@@ -1,4 +1,4 @@
-"""Text files to files of pre-training records, as create_pretraining_data.py of google-research/bert made them.
+"""Creates files of pre-training records from text files, like create_pretraining_data.py of google-research/bert.
 
 Input of any size: it is taken in groups (`text_shards`), each made as if it were the whole input, by one process or
 several. What comes out depends on the input, the flags and the size of the groups alone.
@@ -42,7 +42,7 @@ Runner = Callable[[list[Job], Finished], None]
 
 
 def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None = None) -> Summary:
-    """Reads text, makes masked and paired instances, writes them as records.
+    """Reads text, creates masked and paired instances, and writes them as records.
 
     The output files that were named appear together, at the end; part files of a directory one by one, each when it is
     whole.
@@ -72,7 +72,7 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
 
 @contextlib.contextmanager
 def _locked(config: PretrainingDataConfig) -> Iterator[None]:
-    """Inside, the outputs are this process's alone to write."""
+    """Inside, no other process can write the outputs."""
     locks_of = {output: _lock_of(output) for output in sorted(config.joined)}
     if folder := config.output_folder:
         locks_of = {config.outputs[0]: folder / run_files.LOCK, **locks_of}
@@ -115,7 +115,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
 
 @contextlib.contextmanager
 def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[None]:
-    """Errors name the outputs as the user does, not the groups' hidden files."""
+    """Makes errors name the outputs rather than the shards' hidden files."""
     try:
         yield
     except OSError as error:
@@ -128,7 +128,7 @@ def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[
 
 
 def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summary], runner: Runner | None) -> None:
-    """Makes the jobs that are not in `done`, where their summaries go, and the outputs of all."""
+    """Runs the jobs that are not in `done`, adds their summaries to it, and creates all outputs."""
     left = [job for job in jobs if job.group.index not in done]
     if done:
         logger.info("%d of %d shards exist from an earlier run.", len(done), len(jobs))
@@ -174,7 +174,7 @@ def _parts(config: PretrainingDataConfig, job: Job) -> tuple[str, ...]:
 
 
 def _nothing_made(config: PretrainingDataConfig, summary: Summary) -> str | None:
-    """The sentence for records that would be none at all."""
+    """The error message if there would be no records at all."""
     if not summary.documents:
         return (
             f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence per line and an empty "
@@ -194,7 +194,7 @@ def _units(config: PretrainingDataConfig) -> str:
 
 
 def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
-    """The summary of an earlier run, if it had the same input and flags and all that it wrote is there."""
+    """The summary of an earlier run, if it had the same input and flags and all its output exists."""
     try:
         left = json_files.read(config.summary_file)
         if left["fingerprint"] != _fingerprint(jobs) or left["sizes"] != _sizes(_outputs(config, jobs)):
@@ -219,13 +219,13 @@ def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
 
 
 def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
-    """Removes what a run that was stopped has left of the outputs, half-written."""
+    """Removes half-written outputs of an interrupted run."""
     paths = [path for job in jobs for path in (*job.files, job.marker)]
     remove(left for path in (*paths, *config.joined) for left in atomic.unfinished(path))
 
 
 def _remove_groups(config: PretrainingDataConfig) -> None:
-    """Removes what is of use only until all groups are made, also what runs with other groups may have left."""
+    """Removes the files that are only needed until all shards are finished, also those of runs with other shards."""
     if folder := config.output_folder:
         remove(folder.glob(".part-*-of-*.json"))
     for path in map(file_system.path, config.joined):
@@ -267,7 +267,7 @@ def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -
 
 
 def _of_group(path: str, part: str) -> Path:
-    """Where a group's part of a file is until all are put together."""
+    """The path of a shard's part of a file until all are concatenated."""
     final = file_system.path(path)
     return final.with_name(f".{final.name}.group-{part}")
 
@@ -277,7 +277,7 @@ def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
 
 
 def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
-    """Part files of another number of parts would be read together with the new ones."""
+    """Rejects part files of another number of parts, which would be read together with the new ones."""
     if folder := config.output_folder:
         ours = {os.path.basename(job.outputs[0]) for job in jobs}
         others = [path.name for path in sorted(folder.glob("part-*-of-*")) if path.name not in ours]
@@ -288,7 +288,7 @@ def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
 
 
 def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
-    """A cased vocabulary with lower-casing on, or the other way round, makes pieces that are never used."""
+    """Warns of a cased vocabulary with lower-casing, or vice versa, which leaves pieces unused."""
     vocabulary = _vocabulary(config)
     if vocabulary.is_sentencepiece:
         return
@@ -297,7 +297,7 @@ def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
 
 
 def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
-    """Says what a form of the input that was probably not meant does to the instances."""
+    """Warns of input whose format is probably unintended, and of its effect on the instances."""
     if config.layout == "lines":
         _warn_of_long_lines(summary, config)
     else:
@@ -312,7 +312,7 @@ def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
 
 
 def _warn_of_chinese(summary: Summary, config: PretrainingDataConfig) -> None:
-    """Whole-word masking knows no Chinese words by itself."""
+    """Warns that whole-word masking does not know Chinese words by default."""
     tokens, words = summary.chinese_tokens, summary.chinese_words
     if config.segmented_text and tokens > _LONG_WORDS * words:
         logger.warning(
@@ -369,7 +369,7 @@ def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
 
 
 def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, seconds: float) -> None:
-    """Warns, logs what was made and written, and writes the summary file."""
+    """Logs warnings and a summary of the output, and writes the summary file."""
     _warn_of_text(summary, config)
     outputs = _outputs(config, jobs)
     if summary.instances < len(outputs):

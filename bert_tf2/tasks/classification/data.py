@@ -1,4 +1,4 @@
-"""Which task it is, and its rows: a GLUE task in its directory, or files of the user's own.
+"""The task and its rows: a GLUE task in its directory, or custom files.
 
 data = open_data(DataConfig(output_dir="model", train_file="train.csv"), training=True)
 data.description, data.examples("train")
@@ -105,7 +105,7 @@ class Data:
         return self._read(path, split)
 
     def save(self, folder: str) -> None:
-        """Writes what evaluation and prediction have to know: `task.json`, `labels.txt`, `validation_split.json`.
+        """Writes what evaluation and prediction need: `task.json`, `labels.txt`, `validation_split.json`.
 
         Raises:
           OSError: they cannot be written.
@@ -146,7 +146,7 @@ class Data:
 
 
 def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Data:
-    """Finds out which task it is.
+    """Determines the task.
 
     Args:
       config: the flags.
@@ -261,7 +261,7 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
 
 
 def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
-    """For training: problem and labels are those of the training data, unless they were given."""
+    """For training: problem type and labels come from the training data, unless they are given."""
     if config.train_file is None:
         raise InputError(f"{_FLAGS['train']} is missing; which rows?")
     own = saved if saved and not glue.is_known(saved.name) else None
@@ -314,7 +314,7 @@ def _with_label_columns(path: str, description: TaskDescription, form: Form) -> 
 
 
 def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool) -> ValidationSplit | None:
-    """Which rows are held out: as the training of `output_dir` has it, or as the flag asks for."""
+    """Which rows are held out: as in the run of `output_dir`, or according to the flag."""
     fraction, folder = config.validation_split, config.output_dir
     split = ValidationSplit.load(folder) if has_trained else None
     if has_trained and fraction != (split and split.fraction) and (fraction is not None or config.dev_file):
@@ -370,7 +370,7 @@ def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: boo
 
 
 def _say_numbers(path: str, kind: ProblemType, labels: Sequence[str]) -> None:
-    """Logs what labels that are numbers were taken for, and how to have them otherwise."""
+    """Logs how numeric labels were interpreted, and how to change that."""
     if kind == "regression":
         what, other, flag = "amounts, as not all are whole numbers", "classes", "single_label"
     elif kind == "single_label" and len(labels) > 2 and label_lists.are_numbers(labels):

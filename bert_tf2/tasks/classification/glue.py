@@ -1,4 +1,4 @@
-"""The tasks of GLUE, and XNLI: file layouts, labels, metrics, and the names that GLUE's server knows.
+"""The tasks of GLUE, and XNLI: file layouts, labels, metrics, and the file names for GLUE's server.
 
 cola, mnli, mrpc and xnli are read as run_classifier.py of google-research/bert (commit eedf571) read them: columns by
 number, whatever the header says. The others have a header and are read by the names in it. Quotes are plain characters
@@ -28,7 +28,7 @@ Column = int | str
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where things stand in one file.
+    """The layout of a file.
 
     Attributes:
       file: its path inside `data_dir`.

@@ -1,4 +1,4 @@
-"""Labels: what kind of problem they make, their order, their numbers, their weights."""
+"""Labels: the problem type they imply, their order, ids and weights."""
 
 import itertools
 import logging
@@ -19,7 +19,7 @@ from bert_tf2.tasks.classification.examples import Examples, RawLabel
 logger = logging.getLogger(__name__)
 
 SEPARATOR = "|"
-"""What stands between several labels in a cell, unless something else is asked for."""
+"""The default separator of several labels in a cell."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
@@ -29,7 +29,7 @@ _MOST_SEEN = 100_000  # different labels that are remembered, so that none of th
 
 
 def infer_problem_type(examples: Examples, separator: str | None = None) -> ProblemType:
-    """What labels ask for.
+    """The problem type inferred from labels.
 
     * Several labels a row: where there is a list in JSON Lines, or a `|` in a cell, or a separator was asked for.
     * Regression: where all labels are numbers and not all of them are whole (2.0 is whole). They may
@@ -61,12 +61,12 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
 
 
 def infer_from_columns(examples: Examples) -> ProblemType:
-    """What labels in columns of their own ask for: a single label where each row has just one of them, else several."""
+    """The problem type inferred from label columns: a single label if every row has exactly one, else several."""
     return "single_label" if all(len(label) == 1 for label in _labels_of(examples)) else "multi_label"
 
 
 def infer_labels(examples: Examples, problem_type: ProblemType, separator: str = SEPARATOR) -> tuple[str, ...]:
-    """The different labels of the training data, sorted, numbers by their value; or the columns that are labels.
+    """The distinct labels of the training data, sorted, numbers by value; or the label columns.
 
     Args:
       examples: with labels.
@@ -148,7 +148,7 @@ def encode(
 
 
 def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.float32]:
-    """Weights with which every label counts the same in all: rows / (labels * rows of the label).
+    """Weights that give every label the same total weight: rows / (labels * rows of the label).
 
     Args:
       encoded: int [N], the labels of the training data.
@@ -201,7 +201,7 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
 
 
 def _check_commas(examples: Examples) -> None:
-    """Refuses numbers with commas that may be decimal ones or those of thousands, and points beside commas."""
+    """Rejects numbers whose commas may be decimal commas or thousands separators, and mixed points and commas."""
     with_point = with_comma = None
     is_decimal = False
     for row, label in enumerate(_labels_of(examples)):

@@ -171,7 +171,7 @@ class _LabelColumns:
 
 
 class _Ids:
-    """What rows are called: the cells of a column; without one, `id` if every row has it, else their numbers."""
+    """The ids of rows: the cells of a column; without one, `id` if every row has it, else their numbers."""
 
     def __init__(self, table: Table, column: str | None, directory: str | None) -> None:
         self._is_optional = column is None and table.width is None

@@ -1,4 +1,4 @@
-"""What a model was fine-tuned for: `task.json` and `labels.txt` in its directory."""
+"""The description of a classifier's task: `task.json` and `labels.txt` in its directory."""
 
 import csv
 import dataclasses
@@ -41,7 +41,7 @@ _ADDED = {task_metadata.MAY_BE_MISSING: True}
 
 @dataclasses.dataclass(frozen=True)
 class TaskDescription(Description):
-    """What an evaluation or a prediction has to know of the training.
+    """The settings of the training run that evaluation and prediction need.
 
     Attributes:
       name: of the task: GLUE's, or what the user called it.
@@ -123,5 +123,5 @@ class TaskDescription(Description):
 
     @property
     def outputs(self) -> int:
-        """How many numbers the classifier gives for a row."""
+        """The number of outputs of the classifier per row."""
         return len(self.labels) or 1

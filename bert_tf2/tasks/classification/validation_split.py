@@ -1,4 +1,4 @@
-"""Rows of the training file that are held out to evaluate with (`--validation_split`); no TensorFlow."""
+"""Rows of the training file that are held out for evaluation (`--validation_split`); no TensorFlow."""
 
 import dataclasses
 import json
@@ -71,7 +71,7 @@ class ValidationSplit:
         return cls(file_system.absolute(examples.path), fraction, len(examples), tuple(found.tolist()))
 
     def divide(self, examples: Examples) -> tuple[Examples, Examples]:
-        """The rows to learn and those held out.
+        """The training rows and those held out.
 
         Raises:
           InputError: the file has another number of rows than when it was divided.

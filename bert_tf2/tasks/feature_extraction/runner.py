@@ -1,4 +1,4 @@
-"""Vectors of a model for lines of text: lines -> ids -> encoder -> file.
+"""Extracts a model's vectors for lines of text: lines -> ids -> encoder -> file.
 
 Follows google-research/bert `extract_features.py`.
 """
@@ -82,7 +82,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
 
 
 def _find_foundation(config: FeatureConfig) -> Pretrained:
-    """Config and vocabulary: the flags, else what is beside the checkpoint."""
+    """Config and vocabulary: from the flags, else from the checkpoint's directory."""
     foundation = pretrained.find(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,
@@ -170,7 +170,7 @@ class _Extraction:
         )
 
     def settings(self) -> dict[str, Any]:
-        """What the output follows from, beside the lines."""
+        """The settings that determine the output, besides the lines."""
         config, foundation = self._config, self._foundation
         names = ("layers", "max_seq_length", "long_text", "window_stride", "output_format", "pooling")
         vocabulary = hashlib.sha256(foundation.vocabulary.content()).hexdigest()
@@ -202,7 +202,7 @@ class _Extraction:
         return outputs.ArrayFile(config.output_format, output, self._size, pieces, config.layer_numbers)
 
     def run_to_standard_output(self) -> int:
-        """Writes to standard output until the input ends or nobody reads any more; returns the number of lines."""
+        """Writes to standard output until the input ends or the reader is gone; returns the number of lines."""
         stream = outputs.JsonStream(self._json_lines(), sys.stdout.buffer)
         try:
             return self.run(stream, None)

@@ -1,4 +1,4 @@
-"""Vectors of lines that are longer than the model, from those of windows that overlap.
+"""Vectors of lines that are longer than the model, from those of overlapping windows.
 
 Shapes: `N` lines, `M` windows, `T` tokens of all lines, `D` numbers of a vector.
 """

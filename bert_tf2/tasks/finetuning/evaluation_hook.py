@@ -1,4 +1,4 @@
-"""Evaluating while a model is fine-tuned: the history, the best weights kept apart, and when to stop early."""
+"""Evaluation during fine-tuning: the history, keeping the best weights, and early stopping."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ Results = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSteps:
-    """When to evaluate: every so many steps, or after each epoch; and at the end.
+    """When to evaluate: at fixed intervals of steps, or after each epoch; and at the end.
 
     Attributes:
       num_train_steps: steps in all.

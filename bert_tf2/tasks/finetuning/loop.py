@@ -1,4 +1,4 @@
-"""A model that is fine-tuned, on its devices: start or resume, train with evaluations in between, keep the best, load.
+"""The fine-tuning loop: start or resume, train with evaluations in between, keep the best weights, load.
 
 It knows no task; `runner` tells it what to train on and how to evaluate.
 """
@@ -46,7 +46,7 @@ _AVERAGE = f"/{checkpoints.AVERAGE}"
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What is learned, and how it is evaluated in between.
+    """The training data, and how to evaluate during training.
 
     Attributes:
       examples: the examples.
@@ -100,7 +100,7 @@ class Finetuning:
         dispensable: Collection[str] = (),
         head: str | None = None,
     ) -> "Finetuning":
-        """With a fresh model, whose weights follow from the seed.
+        """Creates it with a new model, whose initial weights are determined by the seed.
 
         Args:
           config: the flags.
@@ -143,7 +143,7 @@ class Finetuning:
     # --- Training ----------------------------------------------------------------------------------------------------
 
     def trainer(self, examples: int) -> training.Trainer:
-        """A trainer for so many examples, resumed or started from `init_checkpoint`.
+        """A trainer for this many examples, resumed or started from `init_checkpoint`.
 
         Call it inside `locked_folder`, and `start_anew` before anything is written.
 
@@ -185,7 +185,7 @@ class Finetuning:
 
     @contextlib.contextmanager
     def locked_folder(self) -> Iterator[None]:
-        """Inside, `output_dir` is this process's alone to train in.
+        """Inside, no other process can train in `output_dir`.
 
         Raises:
           InputError: another process trains there.
@@ -197,7 +197,7 @@ class Finetuning:
             yield
 
     def start_anew(self) -> None:
-        """Removes what an earlier training left, if that is asked for; `trainer` has checked that it can go."""
+        """Removes the files of an earlier run if requested; `trainer` has checked that they can be removed."""
         if self.config.overwrite_output_dir and self.is_chief:
             run_files.remove_run(self.config.output_dir, self.files)
 
@@ -327,7 +327,7 @@ class Finetuning:
         directory: str | None = None,
         output_file: str | None = None,
     ) -> OutputBatches:
-        """What the model says of each example.
+        """The model's outputs for each example.
 
         Args:
           outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
@@ -391,7 +391,7 @@ class Finetuning:
 
 
 def _freeze_for_lora(model: Task, dispensable: Collection[str]) -> None:
-    """Freezes what evaluation and prediction do without, as LoRA has frozen the rest of the encoder.
+    """Freezes variables that evaluation and prediction do not use, as LoRA has frozen the rest of the encoder.
 
     Raises:
       InputError: the model has no encoder of ours, and so no LoRA.

@@ -1,4 +1,4 @@
-r"""Questions with their choices, as SWAG, HellaSwag, RACE or the user's own files have them; no TensorFlow.
+r"""Questions with their choices, from SWAG, HellaSwag, RACE or custom files; no TensorFlow.
 
 | | context | what stands before each choice | choices | right one |
 |---|---|---|---|---|

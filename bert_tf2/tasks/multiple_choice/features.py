@@ -1,4 +1,5 @@
-"""Questions to token ids: each choice a pair, `[CLS] context [SEP] question and choice [SEP]`; no TensorFlow.
+"""Converts questions to token ids: each choice is a pair, `[CLS] context [SEP] question and choice [SEP]`; no
+TensorFlow.
 
 Shapes: `N` questions, `C` choices of the one that has most, `P` pairs.
 """
@@ -22,7 +23,7 @@ _QUESTIONS_AT_ONCE = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Questions as a model takes them, without padding; the pairs of a question stand one after the other.
+    """Questions as model inputs, without padding; the pairs of a question follow each other.
 
     Attributes:
       row_splits: int64 [N + 1], the tokens of each question.

@@ -32,19 +32,19 @@ Floats = NDArray[np.float32]
 
 
 def run(config: MultipleChoiceConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(MultipleChoiceTask, config)
 
 
 class _Questions(NamedTuple):
-    """A file as the model takes it."""
+    """A file as model inputs."""
 
     examples: list[Example]
     arrays: ExampleArrays
 
 
 class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats]):
-    """Chooses among endings; see `FinetuningTask`. Its model says logits, float32 [N, C]."""
+    """Chooses among endings; see `FinetuningTask`. Its model outputs logits, float32 [N, C]."""
 
     files = run_files.MULTIPLE_CHOICE
     head = "multiple_choice"
@@ -94,7 +94,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         return _Questions(questions, arrays)
 
     def make_model(self, skip_padding: bool) -> MultipleChoiceModel:
-        """The encoder with a score for each choice on it."""
+        """The encoder with a score for each choice."""
         return MultipleChoiceModel(self.foundation.bert_config, self.config.recompute, skip_padding)
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:

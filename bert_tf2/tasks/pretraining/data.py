@@ -1,4 +1,4 @@
-"""The records of pre-training as batches, and what can be wrong with them.
+"""Batches of pre-training records, and error messages for invalid ones.
 
 Shapes: `B` batch, `S` sequence, `P` predictions.
 """
@@ -32,7 +32,7 @@ _FRAME = 16  # bytes around a record in a file
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingData:
-    """The records as batches, masked on the way where they are not masked already.
+    """The records as batches, masked on the fly unless they are already masked.
 
     Attributes:
       config: the flags.
@@ -134,7 +134,7 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: li
 
 
 def log_input(data: PretrainingData) -> None:
-    """Says how much data there is, by its size where it is large; small files are looked through for damage."""
+    """Logs the amount of data, by its size if it is large; small files are checked for corruption."""
     if data.paths:
         _log_files("Input", data.config, data.paths, data.source, data.config.do_train)
     if data.eval_paths:

@@ -1,4 +1,4 @@
-"""What a pre-trained model puts in the place of `[MASK]`: the quickest way to look into it.
+"""Fills `[MASK]` with a pre-trained model: the quickest way to inspect it.
 
 Shapes: `B` batch, `S` sequence, `P` masks of a line at most, `V` vocabulary.
 """
@@ -32,7 +32,7 @@ _HEAD = "cls/predictions/"
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A piece, and how probable the model holds it."""
+    """A piece, and its probability."""
 
     token: str
     probability: float
@@ -40,7 +40,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Filled:
-    """A line, and what the model puts in.
+    """A line, and its predictions.
 
     Attributes:
       line: its number in the input, from 1.
@@ -159,7 +159,7 @@ class MaskFiller:
         return cls(model, tokenizer, length, "standard input" if config.predict_file == "-" else config.predict_file)
 
     def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[Filled]:
-        """The lines with what belongs into them, in their order.
+        """The lines with their predictions, in order.
 
         Args:
           lines: number and text of each.

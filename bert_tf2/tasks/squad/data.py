@@ -1,4 +1,4 @@
-"""Which questions, and how they are cut: files and flags -> description of the task -> windows -> arrays."""
+"""The data of question answering: files and flags -> description of the task -> windows -> arrays."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ _BLOCK = 2048  # of windows whose padding is held at a time
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """A file's questions as the model takes them.
+    """A file's questions as model inputs.
 
     Attributes:
       path: of the file.
@@ -68,7 +68,7 @@ class Questions:
         )
 
     def save_summary(self, path: str) -> None:
-        """Writes what was read, left out, cut and made, as JSON.
+        """Writes statistics of what was read, left out, truncated and created, as JSON.
 
         Raises:
           OSError: it cannot be written.
@@ -84,7 +84,7 @@ class Questions:
 
 
 def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescription, dict[Split, SquadData]]:
-    """Reads all files that the flags ask for.
+    """Reads all files given by the flags.
 
     Where a flag is not given, the description is that of the model of `output_dir`, else, without training, that of
     the model of `init_checkpoint`, else the original's default. A file that is evaluated and predicted is read once.
@@ -137,7 +137,7 @@ def encode(
     training: bool = False,
     directory: str | None = None,
 ) -> Questions:
-    """Cuts questions into windows.
+    """Splits questions into windows.
 
     Args:
       data: the questions, read for training if `training` is set.

@@ -65,7 +65,7 @@ class Example:
 
 @dataclass
 class ReadSummary:
-    """What was read.
+    """Statistics of what was read.
 
     Attributes:
       paragraphs: contexts, equal ones of JSON Lines counted once.
@@ -86,7 +86,7 @@ class ReadSummary:
     repeated_ids: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The summary for people; what did not occur is left out."""
+        """The summary as text; counts of 0 are omitted."""
         lines = [f"{counted(self.questions, 'question')} on {counted(self.paragraphs, 'context')}"]
         if self.impossible:
             lines.append(f"{counted(self.impossible, 'question')} without an answer")
@@ -355,7 +355,7 @@ def _answer(entry: Any, paragraph: Paragraph, where: str) -> Answer | None:
 
 
 def _checked(data: SquadData, path: str, training: bool) -> SquadData:
-    """The data; counts repeated ids, and refuses what leaves nothing to do."""
+    """The data; counts repeated ids, and rejects files without anything to do."""
     summary = data.summary
     if not summary.questions:
         raise InputError(f"{path} has no questions.")

@@ -38,7 +38,7 @@ _CHARACTERS_AT_ONCE = 1 << 22  # of contexts whose answers are chosen together
 
 
 def run(config: SquadConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(SquadTask, config)
 
 
@@ -61,7 +61,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     @property
     def train_count(self) -> int:
-        """Questions, of which there may be more windows; steps are counted by these."""
+        """The number of questions, which determines the number of steps; there may be more windows."""
         return len(self.read["train"].examples)
 
     def encode(self, split: Split) -> Questions:
@@ -92,7 +92,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         encoded.save_summary(os.path.join(folder, run_files.summary_of(_SUMMARIES[split])))
 
     def make_model(self, skip_padding: bool) -> SpanModel:
-        """The encoder with scores of first and last tokens on it."""
+        """The encoder with scores of first and last tokens."""
         return SpanModel(
             self.foundation.bert_config,
             recompute=self.config.recompute,
@@ -134,7 +134,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         return "best_f1" if self.description.version_2_with_negative else "f1"
 
     def result_names(self) -> list[str]:
-        """What an evaluation comes to, by name; also checks that the file can be scored at all."""
+        """The names of the results; also checks that the file can be scored at all."""
         gold = self.read["dev"].gold
         nothing = dict.fromkeys(gold, "")
         return list(self._evaluate(nothing, dict.fromkeys(gold, 0.0), nothing))
@@ -157,7 +157,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         self._keep_threshold(self.config.output_dir)
 
     def before_prediction(self) -> None:
-        """Finds the threshold; a damaged file is to be known before the work is done."""
+        """Finds the threshold, so that a corrupt file is reported before the work is done."""
         self._threshold = self._find_threshold()
 
     def write_predictions(self, encoded: Questions, found: Answers) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Logits turned into answers, for all questions; no TensorFlow.
+"""Converts logits to answers, for all questions; no TensorFlow.
 
 Follows `write_predictions` of google-research/bert `run_squad.py`. Arrays find the best spans of all windows of a block
 at once, without sorting whole rows, and where they stand in the text. What is left to do for each span is to cut the
@@ -221,7 +221,7 @@ def _candidates(
 
 
 class _BasicWords(dict[str, str]):
-    """What `BasicTokenizer` makes of a word, joined by spaces; remembered."""
+    """The output of `BasicTokenizer` for a word, joined by spaces; cached."""
 
     def __init__(self, do_lower_case: bool, options: TokenizerOptions) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How questions are cut into windows that fit the model; no TensorFlow.
+"""How questions are split into windows that fit the model; no TensorFlow.
 
 A window is `[CLS] question [SEP] part of the context [SEP]`. A long context is cut into parts that overlap, each
 `doc_stride` tokens after the one before.
@@ -16,7 +16,7 @@ FIRST_UNIQUE_ID = 1_000_000_000
 
 @dataclass(frozen=True)
 class FeatureParameters:
-    """How questions are cut into windows; names and defaults are the original's flags.
+    """How questions are split into windows; names and defaults are the original's flags.
 
     Attributes:
       max_seq_length: tokens of a window, padding included.

@@ -1,4 +1,4 @@
-"""Questions cut into windows that fit the model, all of them at once; no TensorFlow.
+"""Splits questions into windows that fit the model, all of them at once; no TensorFlow.
 
 Follows `convert_examples_to_features` of google-research/bert `run_squad.py`.
 
@@ -33,7 +33,7 @@ _BLOCK = 2048
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """What was made.
+    """Statistics of the windows.
 
     Attributes:
       questions: examples.
@@ -52,7 +52,7 @@ class FeatureSummary:
     without_answer: int
 
     def lines(self, training: bool) -> list[str]:
-        """The summary for people; what did not occur is left out."""
+        """The summary as text; counts of 0 are omitted."""
         lines = [f"{self.windows:,} windows of {self.questions:,} questions"]
         if training:
             lines[0] += f", {self.windows_with_answer:,} with the answer"
@@ -281,7 +281,7 @@ def write_records(windows: Windows, path: str) -> None:
 
 
 def _spans(tokens: Ints, most: Ints, doc_stride: int) -> tuple[Ints, Ints, Ints]:
-    """The parts into which documents are cut: the document, start and length of each.
+    """The parts into which documents are split: the document, start and length of each.
 
     A stride is never longer than a part, so that no token is left out.
 

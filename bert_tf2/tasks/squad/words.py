@@ -1,4 +1,4 @@
-"""Contexts cut into words, the unit in which answers are aligned with the text; no TensorFlow.
+"""Splits contexts into words, the units in which answers are aligned with the text; no TensorFlow.
 
 The original cuts at whitespace alone. That makes one word of a whole Chinese sentence, so there is a second way, `zh`.
 """
@@ -105,7 +105,7 @@ class Paragraph:
 
 
 def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragraph:
-    """Cuts a context into words.
+    """Splits a context into words.
 
     Args:
       text: the context.
@@ -164,7 +164,7 @@ def detect_language(texts: Iterable[str]) -> str:
 
 @functools.cache
 def _tokenized(char: str, tokenize_chinese_chars: bool) -> str:
-    """What the tokenizer makes of a character inside a word: itself, nothing, or " " or " <char> ", which end the word.
+    """The tokenizer's output for a character inside a word: itself, nothing, or " " or " <char> ", which end the word.
 
     The tokenizer's rules are asked.
     """

@@ -1,4 +1,4 @@
-"""CoNLL-style files: a word a line with its tag in another column, an empty line after each sentence.
+"""CoNLL-style files: one word per line with its tag in another column, an empty line after each sentence.
 
     The     O
     Empire  B-location
@@ -36,7 +36,7 @@ DOCUMENT = "-DOCSTART-"
 ONE_WORD_A_LINE = "one word per line, and an empty line after each sentence"
 
 Comments = Literal["auto", "yes", "no"]
-"""Which lines that begin with `#` are comments: those that look like it, all before a sentence, none."""
+"""Which lines that begin with `#` are comments: those that look like comments, all before a sentence, or none."""
 
 Value = TypeVar("Value")
 
@@ -240,7 +240,7 @@ def scheme_of_column(sentences: Sentences, tag_column: int, token_column: int) -
 
 @dataclasses.dataclass(frozen=True)
 class _Comments:
-    """What tells comments from words that begin with `#`, which texts of social media are full of.
+    """Distinguishes comments from words that begin with `#`, which are frequent in social media.
 
     Attributes:
       columns: how many a line has that does not look like a comment; 0: there is none.
@@ -324,7 +324,7 @@ def _check_columns(path: str, number: int, columns: int, token_column: int, tag_
 
 
 def _refuse_ragged(path: str, found: tuple[int, str], first: tuple[int, str]) -> NoReturn:
-    """Refuses a line of other columns than the first one; of both the number, from 0, and the text."""
+    """Rejects a line whose number of columns differs from the first; takes the number, from 0, and text of both."""
     number, cells = found[0], cells_of(found[1])
     advice = "Words that contain spaces need tabs between the columns."
     if not any("\t" in line for _, line in (found, first)) and not looks_like_tag(cells[-1]):

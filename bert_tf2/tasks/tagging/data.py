@@ -1,4 +1,4 @@
-"""The files of a command, and what its model is for: flags, an earlier training and the data put together."""
+"""The files of a command and the description of its model, from flags, an earlier run and the data."""
 
 import dataclasses
 import logging
@@ -39,7 +39,7 @@ class Data:
 
 
 def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
-    """Reads the files that the flags ask for.
+    """Reads the files given by the flags.
 
     What the flags leave open is as in the training of `output_dir`. The labels are those of `--labels_file`, else of
     the training data, else of the training, else of the directory of `--init_checkpoint`.

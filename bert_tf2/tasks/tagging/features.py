@@ -1,4 +1,4 @@
-"""Words to pieces to windows, all of a file at once; no TensorFlow.
+"""Converts words to pieces and windows, a whole file at once; no TensorFlow.
 
 The tag of a word stands at its first piece; all other pieces, and words that another window decides, have none.
 
@@ -27,7 +27,7 @@ _NO_WORD = -1
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Windows as a model takes them, without padding.
+    """Windows as model inputs, without padding.
 
     Attributes:
       row_splits: int64 [M + 1]; the pieces of window `i` are `row_splits[i]` to `row_splits[i + 1]`.
@@ -98,7 +98,7 @@ class Features:
 def featurize(
     sentences: Sentences, tokenizer: Tokenizer, description: TaggingDescription, directory: str | None = None
 ) -> Features:
-    """Tokenizes the words of a file, each by itself, and divides its sentences into windows.
+    """Tokenizes each word of a file on its own, and splits its sentences into windows.
 
     Args:
       sentences: the file.

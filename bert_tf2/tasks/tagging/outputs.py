@@ -1,4 +1,4 @@
-"""The files that a prediction writes; no TensorFlow.
+"""The output files of predictions; no TensorFlow.
 
 Shapes: `W` words.
 """

@@ -34,12 +34,12 @@ _LABELS, _PROBABILITIES, _LOSSES = "labels", "probabilities", "losses"
 
 
 def run(config: TaggingConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(TaggingTask, config)
 
 
 class _Windows(NamedTuple):
-    """A file as the model takes it."""
+    """A file as model inputs."""
 
     sentences: Sentences
     features: Features
@@ -47,7 +47,7 @@ class _Windows(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What the model says of W words; of those without pieces that they are O, and NaN.
+    """The model's outputs for W words; for those without pieces, the tag O and NaN.
 
     Attributes:
       tags: W of them.
@@ -90,7 +90,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         return _Windows(sentences, features, arrays)
 
     def make_model(self, skip_padding: bool) -> TaggingModel:
-        """The encoder with a tagger on it."""
+        """The encoder with a tagger."""
         config, weights = self.foundation.bert_config, _class_weights(self.config, self.data)
         return TaggingModel(config, len(self.description.labels), weights, self.config.recompute, skip_padding)
 

@@ -1,4 +1,4 @@
-"""Texts with labelled spans, an object a line, as annotators export them; no TensorFlow.
+"""Texts with labelled spans, one object per line, as exported by annotation tools; no TensorFlow.
 
     {"text": "Peter ran.", "label": [[0, 5, "PER"]]}                              Doccano
     {"text": "Peter ran.", "entities": [[0, 5, "PER"]]}                           spaCy
@@ -57,7 +57,7 @@ class Span(NamedTuple):
 
 @dataclasses.dataclass
 class _Counts:
-    """What has become of spans."""
+    """Statistics of converting spans to tags."""
 
     spans: int = 0
     widened: int = 0
@@ -148,7 +148,7 @@ def _spans_of_tags(sentences: Sentences, tags: Sequence[str]) -> Iterator[list[S
 
 
 class _Form(NamedTuple):
-    """How a file has its spans.
+    """The format of a file's spans.
 
     Attributes:
       key: of the list.

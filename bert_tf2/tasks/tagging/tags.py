@@ -1,4 +1,4 @@
-"""Tags: their list, their numbers, their weights; no TensorFlow.
+"""Tags: their list, ids and weights; no TensorFlow.
 
 Shapes: `W` words, `L` labels.
 """
@@ -73,7 +73,7 @@ def encode(sentences: Sentences, labels: Sequence[str]) -> NDArray[np.int32]:
 
 
 def balanced_weights(encoded: NDArray[np.int32], count: int) -> NDArray[np.float32]:
-    """Weights with which every label that occurs counts the same in all: words / (labels * words of the label).
+    """Weights that give every label that occurs the same total weight: words / (labels * words of the label).
 
     Args:
       encoded: int [W], the tags that are learned.

@@ -1,4 +1,4 @@
-"""Sentences cut into windows that fit into the model, each word decided in exactly one of them; no TensorFlow.
+"""Splits sentences into windows that fit into the model, with each word decided in exactly one of them; no TensorFlow.
 
 A sentence that fits is one window. A longer one becomes several that overlap: where one ends, the next begins twice the
 context before. A word in several windows is decided where it has most context, as many pieces as there are on the side
@@ -38,7 +38,7 @@ class Windows:
 
 
 def divide(pieces: Ints, row_splits: Ints, room: int, context: int) -> Windows:
-    """Divides sentences.
+    """Splits sentences into windows.
 
     Args:
       pieces: int [W], of each word; at most `room`. A word without any is in no window, or in one by chance.
