@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bert_tf2.configs.tokenizer import PLAIN
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.pretraining_data import shard
@@ -312,7 +312,7 @@ def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
 
 
 def _warn_of_chinese(summary: Summary, config: PretrainingDataConfig) -> None:
-    """Warns that whole-word masking does not know Chinese words by default."""
+    """Warns if whole-word masking does not have the intended effect on Chinese text."""
     tokens, words = summary.chinese_tokens, summary.chinese_words
     if config.segmented_text and tokens > _LONG_WORDS * words:
         logger.warning(
@@ -356,9 +356,9 @@ def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
         )
     if summary.very_long_sentences:
         logger.warning(
-            "%s lines have more than %s tokens, which looks like whole documents on a line; put each sentence on a "
+            "Lines with more than %s tokens: %s. They look like whole documents on a line; put each sentence on a "
             "line of its own.",
-            *(f"{summary.very_long_sentences:,}", f"{shard.LONG_LINE:,}"),
+            *(f"{shard.LONG_LINE:,}", f"{summary.very_long_sentences:,}"),
         )
     elif summary.truncated_sentences * 10 > summary.sentences:
         logger.warning(
@@ -391,7 +391,7 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
     lines = [
         f"Read {_read(summary, config)}, {summary.tokens:,} tokens ({shares['unknown_rate']:.2%} unknown, "
         f"{summary.truncated_sentences:,} {_long(config)}).",
-        f"Made {summary.instances:,} instances: {pairs}{shares['masked_tokens_per_instance']:.1f} masked tokens each, "
+        f"Made {counted(summary.instances, 'instance')}: {pairs}{shares['masked_tokens_per_instance']:.1f} masked tokens each, "
         f"{shares['padding_share']:.1%} padding.",
         f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
         f"{summary.bytes / seconds / 1e6:.3g} MB of text/s.",
@@ -406,8 +406,8 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
 def _read(summary: Summary, config: PretrainingDataConfig) -> str:
     """What was read, in words."""
     if config.layout == "lines":
-        return f"{summary.sentences:,} lines"
-    return f"{summary.documents:,} documents, {summary.sentences:,} sentences"
+        return counted(summary.sentences, "line")
+    return f"{counted(summary.documents, 'document')}, {counted(summary.sentences, 'sentence')}"
 
 
 def _held_out(summary: Summary, config: PretrainingDataConfig) -> str:

@@ -291,7 +291,7 @@ def test_truncation_is_counted(made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True)
     run(made, **flags, max_seq_length=5)
-    assert "were cut to max_seq_length=5; the longest had 10 tokens" in caplog.text
+    assert "were truncated to max_seq_length=5; the longest had 10 tokens" in caplog.text
 
 
 def test_config_names_every_flag() -> None:

@@ -16,7 +16,7 @@ from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_l
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.io import file_system, files, text_lines
 from bert_tf2.io.delimited import Form, is_number
 from bert_tf2.io.sparse_rows import SparseRows
@@ -363,8 +363,8 @@ def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: boo
     if told:
         _say_numbers(examples.path, kind, labels)
     logger.info(
-        "%s: %s rows, %s%s%s.",
-        *(examples.path, f"{len(examples):,}", kind, ", judging by the labels" if told else ""),
+        "%s: %s, %s%s%s.",
+        *(examples.path, counted(len(examples), "row"), kind, ", judging by the labels" if told else ""),
         f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
     )
 

@@ -151,13 +151,13 @@ class Features:
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
         share = f"{self.cut:,} of {len(self):,} rows ({100 * self.cut / len(self):.2g} %)"
-        return f"{share} were cut to {limit}; the longest had {self.longest:,} tokens."
+        return f"{share} were truncated to {limit}; the longest had {self.longest:,} tokens."
 
     def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
         divided = int(np.count_nonzero(counts > 1))
         text = (
             f"{divided:,} of {len(counts):,} rows ({100 * divided / len(counts):.2g} %) did not fit into {limit} and "
-            f"were divided; {len(self):,} windows in all. The longest row has {self.longest:,} tokens."
+            f"were split into {len(self):,} windows in total. The longest row has {self.longest:,} tokens."
         )
         if self.cut:
             text += f" Of {self.cut:,} rows the second text was truncated, to leave half of each window to the first."

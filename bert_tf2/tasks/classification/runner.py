@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.io import run_files
@@ -172,7 +172,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task)
         if self.config.text is not None or self.config.predict_file == "-":
             outputs.print_lines(paths[1])
-        return f"{len(rows):,} rows", paths
+        return counted(len(rows), "row"), paths
 
 
 def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:

@@ -128,7 +128,7 @@ class _LongLines:
         share = f"{self.long:,} of {self.lines:,} lines ({100 * self.long / self.lines:.2g} %)"
         if config.long_text != WINDOWS:
             return f"{share} were truncated to {limit} ({config.long_text}); the longest had {self.longest:,} tokens."
-        text = f"{share} did not fit into {limit} and were divided; the longest has {self.longest:,} tokens."
+        text = f"{share} did not fit into {limit} and were split; the longest has {self.longest:,} tokens."
         if self.truncated:
             text += f" Of {self.truncated:,} the second text was truncated, to leave half of each window to the first."
         return text

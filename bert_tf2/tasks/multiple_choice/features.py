@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.tasks.multiple_choice.examples import Example
@@ -44,7 +45,10 @@ class Features:
     def summary(self, max_seq_length: int) -> str:
         """What there is and how much was truncated, as a sentence."""
         pairs = int(np.count_nonzero(self.lengths))
-        what = f"{len(self.lengths):,} questions with {pairs:,} choices; the longest pair has {self.longest:,} tokens"
+        what = (
+            f"{counted(len(self.lengths), 'question')} with {counted(pairs, 'choice')}; the longest pair has "
+            f"{counted(self.longest, 'token')}"
+        )
         limit = f"max_seq_length={max_seq_length}"
         return f"{what}, {self.cut:,} were truncated to {limit}." if self.cut else f"{what}, all fit into {limit}."
 

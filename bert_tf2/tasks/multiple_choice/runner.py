@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.io import atomic, file_kinds, json_files, run_files
 from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
@@ -125,4 +126,4 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
                 probabilities = special.softmax(scores[: len(one.choices)]).astype(str).astype(float).tolist()
                 line = {"id": one.id, "label": label, "choice": one.choices[label], "probabilities": probabilities}
                 file.write(json_files.line(line))
-        return f"{len(encoded.examples):,} questions", [path]
+        return counted(len(encoded.examples), "question"), [path]

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained as initialization
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, run_files, text_lines
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.modeling.pretraining import PretrainingModel
@@ -91,7 +91,7 @@ def run(config: PretrainingConfig) -> list[Filled]:
                 print(filled.to_table(), flush=True)
                 file.write(f"{filled.to_json()}\n")
                 found.append(filled)
-    logger.info("Wrote %s, %d lines.", path, len(found))
+    logger.info("Wrote %s, %s.", path, counted(len(found), "line"))
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.io import file_system, run_files
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.metrics import squad
@@ -167,7 +168,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         paths.append(os.path.join(folder, prediction_files.JSON_LINES))
         decided = (with_threshold(prediction, self._threshold) for prediction in found)
         prediction_files.write_json_lines(paths[-1], encoded.data.examples, decided)
-        return f"{len(found):,} answers", paths
+        return counted(len(found), "answer"), paths
 
     def _find_threshold(self) -> float:
         """The given threshold, else the one found by an evaluation with the same weights, else 0."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import records
+from bert_tf2.errors import counted
 from bert_tf2.io.progress import Progress
 from bert_tf2.records.writer import BlockWriter
 from bert_tf2.tasks.squad.tokenized_examples import Ints, TokenizedExamples
@@ -53,7 +54,7 @@ class FeatureSummary:
 
     def lines(self, training: bool) -> list[str]:
         """The summary as text; counts of 0 are omitted."""
-        lines = [f"{self.windows:,} windows of {self.questions:,} questions"]
+        lines = [f"{counted(self.windows, 'window')} of {counted(self.questions, 'question')}"]
         if training:
             lines[0] += f", {self.windows_with_answer:,} with the answer"
         counts = {

@@ -10,7 +10,7 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.tokenizer import TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_kinds
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.tasks.finetuning.description import Split, file_of
@@ -120,8 +120,8 @@ def _read(
             *(path, f"{len(sentences.comments):,}", first + 1, sentences.lines[first]),
         )
     if sentences.tags is None:
-        counts = f"{len(sentences):,}", f"{len(sentences.words):,}"
-        logger.info("%s: %s sentences, %s words.", path, *counts)
+        counts = counted(len(sentences), "sentence"), counted(len(sentences.words), "word")
+        logger.info("%s: %s, %s.", path, *counts)
     else:
         tags.describe(sentences)
         if sentences.scheme != schemes.BIO:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -82,10 +83,13 @@ class Features:
     def summary(self, description: TaggingDescription) -> str:
         """How sentences became windows, as a sentence or more."""
         limit = f"max_seq_length={description.max_seq_length}"
-        text = f"{self.sentences:,} sentences in {len(self):,} windows; the longest has {self.longest:,} pieces"
+        text = (
+            f"{counted(self.sentences, 'sentence')} in {counted(len(self), 'window')}; the longest has "
+            f"{counted(self.longest, 'piece')}"
+        )
         if self.divided:
             shared = 2 * description.context
-            text += f", {self.divided:,} did not fit into {limit} and were divided, with {shared} pieces in common."
+            text += f", {self.divided:,} did not fit into {limit} and were split, with {shared} pieces in common."
         else:
             text += f", all fit into {limit}."
         if self.cut:

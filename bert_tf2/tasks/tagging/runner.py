@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
 from bert_tf2.io import run_files
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
@@ -140,7 +141,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         """See `outputs.write_predictions`."""
         sentences = encoded.sentences
         paths = outputs.write_predictions(self.config.output_dir, sentences, found.tags, found.probabilities)
-        return f"{len(sentences.words):,} words", paths
+        return counted(len(sentences.words), "word"), paths
 
 
 def _class_weights(config: TaggingConfig, data: Data) -> list[float] | None:

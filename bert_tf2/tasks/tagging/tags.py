@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.checkpoints.task_metadata import check_labels
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
 
@@ -97,8 +97,9 @@ def describe(sentences: Sentences) -> None:
         found.update(span.type for span in spans)
         unusual += sum(sentence[span.begin].startswith("I") for span in spans)
     logger.info(
-        "%s: %s sentences, %s words, %s spans%s.",
-        *(sentences.path, f"{len(sentences):,}", f"{len(sentences.words):,}", f"{found.total():,}"),
+        "%s: %s, %s, %s%s.",
+        *(sentences.path, counted(len(sentences), "sentence"), counted(len(sentences.words), "word")),
+        counted(found.total(), "span"),
         f" ({', '.join(f'{kind} {count:,}' for kind, count in found.most_common(MOST_NAMED))})" if found else "",
     )
     if unusual:

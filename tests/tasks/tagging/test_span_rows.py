@@ -176,7 +176,7 @@ def test_the_files_of_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture
     data: Any = open_data(tiny.config(tmp_path, **given), Foundation())  # type: ignore[arg-type]
     assert data.description.labels == ("O", "B-person", "I-person", "B-place", "I-place")
     assert data.files["test"].tags is None
-    assert f"{train}: 1 sentences, 7 words, 2 spans (person 1, place 1)." in caplog.messages
+    assert f"{train}: 1 sentence, 7 words, 2 spans (person 1, place 1)." in caplog.messages
     with pytest.raises(InputError, match=r"a\.jsonl, line 2 has the tag 'B-place', which the model does not know"):
         encode(data.files["train"], ("O", "B-person", "I-person"))
     for flag in ({"tag_column": 1}, {"token_column": 1}, {"comments": "yes"}):
