@@ -44,7 +44,7 @@ class Form:
             said["--encoding"] = f"encoding {self.encoding}"
         if said:
             parts = path, ", ".join(said.values()), " and ".join(said)
-            logger.info("%s: read with %s; if this is wrong, give %s.", *parts)
+            logger.info("%s: read with %s; if that is wrong, give %s.", *parts)
 
 
 def is_number(column: str) -> bool:

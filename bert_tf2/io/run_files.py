@@ -82,7 +82,7 @@ _TRAINING: Files = (
     RunFile((BERT_CONFIG,), "the model config", "training"),
     RunFile(
         (f"{RUNS}/",),
-        "command, flags and versions of each run; `--config=model/runs/….json` repeats it",
+        "command, flags and versions of each run; `--config=model/runs/….json` runs it again",
         "training",
     ),
     RunFile(

@@ -391,8 +391,8 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
     lines = [
         f"Read {_read(summary, config)}, {summary.tokens:,} tokens ({shares['unknown_rate']:.2%} unknown, "
         f"{summary.truncated_sentences:,} {_long(config)}).",
-        f"Made {counted(summary.instances, 'instance')}: {pairs}{shares['masked_tokens_per_instance']:.1f} masked tokens "
-        f"each, {shares['padding_share']:.1%} padding.",
+        f"Made {counted(summary.instances, 'instance')}: {pairs}{shares['masked_tokens_per_instance']:.1f} masked "
+        f"tokens each, {shares['padding_share']:.1%} padding.",
         f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
         f"{summary.bytes / seconds / 1e6:.3g} MB of text/s.",
         *(f"Wrote {output}" for output in outputs[:_OUTPUTS_SHOWN]),

@@ -262,7 +262,7 @@ def test_resume_takes_the_newest(tmp_path, encoder):
         (lambda folder: flip(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
         (lambda folder: cut(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
         (lambda folder: (folder / "model.ckpt-3.index").unlink(), r"ckpt-3 is incomplete: its \.index or \.data file"),
-        (lambda folder: (folder / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is not whole"),
+        (lambda folder: (folder / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is incomplete"),
     ],
 )
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path, caplog, harm, reason):

@@ -183,11 +183,11 @@ BOTH = "needs --do_train and --do_eval, as it controls evaluation during trainin
         (
             PretrainingConfig,
             {"vocab_file": "vocab.txt"},
-            "--vocab_file has no effect on records that are masked",
+            "--vocab_file has no effect on records that are already masked",
         ),
-        (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are masked"),
+        (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are already masked"),
         (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
-        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for this machine's"),
+        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for local processes"),
         (ExportConfig, {"batch_size": 8}, "--batch_size is for the measurement of --quantize=int8"),
         (ExportConfig, {"format": "encoder", "text_pairs": True}, "--text_pairs is for classifiers"),
     ],
@@ -201,7 +201,7 @@ def test_flags_that_would_be_ignored(config, flags, sentence: str) -> None:
     ("flags", "sentence"),
     [
         ({"spm_model_type": "bpe"}, "--spm_model_type needs --type=sentencepiece"),
-        ({"extend": __file__, "vocab_size": 99}, "--vocab_size is for a new vocabulary: --extend keeps all pieces"),
+        ({"extend": __file__, "vocab_size": 99}, "--vocab_size is for a new vocabulary; --extend keeps all pieces"),
         ({"extend": __file__, "num_unused": 0}, "--num_unused is for a new vocabulary"),
         ({"extend": __file__, "limit_alphabet": 9}, "--limit_alphabet is for a new vocabulary"),
     ],

@@ -255,7 +255,7 @@ def test_extend_keeps_line_ends(text: Path, old: Path, tmp_path: Path):
 
 
 def test_extend_without_slot_or_word(text: Path, old: Path, tmp_path: Path):
-    with pytest.raises(InputError, match=r"occurs at least 5 times .* is one piece already"):
+    with pytest.raises(InputError, match=r"occurs at least 5 times .* is already a single piece"):
         build(Path(write(text, "lower\n" * 4)), tmp_path / "new.txt", extend=str(old))
     assert not (tmp_path / "new.txt").exists()
     old.write_text(old.read_text().replace("unused", "used"))

@@ -342,7 +342,7 @@ def test_damaged_records_can_be_left_out(made, tmp_path, caplog):
     with pytest.raises(InputError, match=r"1 corrupt records in .*, more than --skip_bad_records=0|harmed"):
         run(made, tmp_path / "out", do_train=True, input_file=str(harmed))
     run(made, tmp_path / "out", do_train=True, input_file=str(harmed), skip_bad_records=1)
-    assert f"Skipping 1 damaged records: {harmed}." in caplog.text
+    assert f"Skipping corrupt records (1): {harmed}." in caplog.text
 
 
 def test_moving_averages_are_evaluated(made, tmp_path, caplog):

@@ -206,7 +206,7 @@ def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentenc
         ("3", r"has no column '3' .* which can be given by number from 0 to 2\."),
         ("-4", "has no column '-4'"),
         ("²", "has no column '²'"),
-        ("label", r"has 2 columns 'label'; give --text_column the number of the one, from 0\."),
+        ("label", r"has 2 columns 'label'; give --text_column the number of one of them, from 0\."),
     ],
 )
 def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str, sentence: str) -> None:

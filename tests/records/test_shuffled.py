@@ -219,7 +219,7 @@ def test_a_flipped_bit_costs_one_record(whole, tmp_path, caplog, monkeypatch, pl
     monkeypatch.setattr(shuffled, "_CHUNK", chunk)
     path = harmed(whole, tmp_path, flip=[start_of(5) + place if place >= 0 else start_of(6) - 1])
     assert read([path, path], most_damaged=1) == (RECORDS[:5] + RECORDS[6:]) * 2
-    assert caplog.messages == [f"Skipping 1 damaged records: {path}."]
+    assert caplog.messages == [f"Skipping corrupt records (1): {path}."]
     with pytest.raises(InputError, match=r"harmed.tfrecord is corrupt or truncated at record 6;"):
         read([path])
 

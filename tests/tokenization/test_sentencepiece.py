@@ -396,5 +396,5 @@ def test_no_such_model(tmp_path: Path):
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.5, float("nan")])
 def test_alpha_is_a_share(alpha: float, tmp_path: Path):
-    with pytest.raises(InputError, match=r"--spm_alpha=.* is not from 0 to 1; 0 does not sample"):
+    with pytest.raises(InputError, match=r"--spm_alpha=.* must be between 0 and 1; 0 does not sample"):
         SentencePieceTokenizer(trained(tmp_path), alpha=alpha)

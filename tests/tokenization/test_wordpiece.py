@@ -288,7 +288,7 @@ SPECIAL_LINES = "\n".join(SPECIAL) + "\n"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", ["is empty", "one piece a line"]),
+        ("", ["is empty", "one piece per line"]),
         ("\n \r\n", ["is empty"]),
         (SPECIAL_LINES + "a\nb\na\n", ["'a'", "line 6 and again on line 8", "must occur once", "rename"]),
         (SPECIAL_LINES + "a\na\u3000\n", ["'a'", "line 6 and again on line 7"]),

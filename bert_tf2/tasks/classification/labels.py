@@ -84,8 +84,8 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
     found = {label for row in _split(examples, problem_type, separator) for label in row}
     if problem_type == "single_label" and len(found) < 2:
         raise InputError(
-            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; there must be two "
-            "different ones at least. Is --label_column right?"
+            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; expected at least "
+            "two different ones. Is --label_column right?"
         )
     if not found:
         raise InputError(f"{examples.path}: no row has a label. Is --label_column right?")

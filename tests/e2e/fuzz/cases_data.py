@@ -54,7 +54,7 @@ for command, (name, flag) in {**_READERS, "squad": ("squad.json", "train_file")}
     CASES[f"{command}: {name} is a directory"] = Case(command, "directory|folder", {name: None, f"{name}/a": "b"})
     CASES[f"{command}: {name} is empty"] = Case(command, name.replace(".", r"\.") + "|empty|no text", {name: ""})
     CASES[f"{command}: {name} is gzip, cut"] = Case(
-        command, "damaged|cut short|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
+        command, "corrupt|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
     )
 del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # of nothing, nothing
 
@@ -89,7 +89,7 @@ for name, content, says in (
     ("nested", DEEP + "\n", "nested too deeply"),
     ("nested inside", '{"text": "a", "label": ' + DEEP + "\n", "nested too deeply"),
     ("a long number", f'{{"text": "a", "label": {LONG}}}\n', "digits"),
-    ("NaN", '{"text": "a", "label": NaN}\n', "NaN is not a number"),
+    ("NaN", '{"text": "a", "label": NaN}\n', "NaN is not a JSON number"),
     ("beyond float64", '{"text": "a", "label": 1e999}\n', "beyond the range"),
     ("a number as text", '{"text": 1, "label": "a"}\n', "line 1"),
     ("null as text", '{"text": null, "label": "a"}\n', "line 1"),
@@ -182,13 +182,13 @@ for name, content, says in (
     ("nested", DEEP + "\n", "nested too deeply"),
     ("nested inside", '{"context": "a", "endings": ' + DEEP + "\n", "nested too deeply"),
     ("a long number", f'{{"context": "a", "label": {LONG}}}\n', "digits"),
-    ("NaN", '{"context": "a", "label": NaN}\n', "NaN is not a number"),
+    ("NaN", '{"context": "a", "label": NaN}\n', "NaN is not a JSON number"),
     ("empty", "", "choices.jsonl"),
     ("no context", _GOOD + choices(context=...), "line 2 has 'question', 'endings', 'label'; expected context"),
     ("a context that is a number", choices(context=1), "line 1: context"),
     ("a context that is null", choices(context=None), "line 1 has no context"),
     ("a question that is a list", choices(question=["w1"]), "line 1: question"),
-    ("half a character", choices(context="\ud800"), "not valid Unicode|half of a"),
+    ("half a character", choices(context="\ud800"), "not valid Unicode|unpaired surrogate"),
     ("no choices", choices(endings=...), "line 1 has 0 choices; there must be at least 2"),
     ("one choice", _GOOD + choices(endings=["w4"]), "line 2 has 1 choices"),
     ("choices that are text", choices(endings="w4 w5"), "line 1: endings"),

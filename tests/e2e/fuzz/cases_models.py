@@ -27,7 +27,7 @@ _BAD_JSON: tuple[tuple[str, Change, str], ...] = (
     ("nested", DEEP, "nested too deeply"),
     ("nested inside", '{"a": ' + DEEP, "nested too deeply"),
     ("a long number", f'{{"vocab_size": {LONG}}}', "digits"),
-    ("NaN", '{"vocab_size": NaN}', "NaN is not a number"),
+    ("NaN", '{"vocab_size": NaN}', "NaN is not a JSON number"),
     ("infinity", '{"vocab_size": -Infinity}', "-Infinity is not a number"),
     ("beyond float64", '{"vocab_size": 1e999}', "beyond the range"),
     ("Latin-1", b'{"a": "\xe9"}', "is not UTF-8"),

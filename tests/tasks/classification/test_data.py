@@ -340,7 +340,7 @@ def test_tasks_that_share_a_training(tmp_path: Path) -> None:
 def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
     write(tmp_path, "dev.tsv", "gj04\t1\t\tOne.\ngj04\t2\t\tTwo.\n")
     data = open_data(DataConfig("model", task_name="cola", data_dir=str(tmp_path)), training=False)
-    with pytest.raises(InputError, match=r"dev\.tsv, line 2 has the unknown label '2'; known are '0', '1'"):
+    with pytest.raises(InputError, match=r"dev\.tsv, line 2 has the unknown label '2'; expected '0', '1'"):
         data.labels(data.examples("dev"))
 
 
@@ -353,11 +353,11 @@ def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
         ({}, r"No task is given: give --task_name and --data_dir .* --train_file .* --output_dir that holds"),
         ({"task_name": "mrcp", "data_dir": "x"}, "Unknown task 'mrcp'; choose one of cola, mnli"),
         ({"task_name": "cola"}, "--task_name=cola needs --data_dir"),
-        ({"task_name": "cola", "train_file": "a.csv"}, "--task_name=cola is read from --data_dir and --train_file is"),
+        ({"task_name": "cola", "train_file": "a.csv"}, "--task_name=cola is read from --data_dir, but --train_file is"),
         ({"data_dir": "x", "dev_file": "a.csv"}, "--data_dir is for the tasks of GLUE; omit it with --dev_file"),
         ({"task_name": "cola", "data_dir": "x", "text_column": "a"}, "--text_column has no effect on the task cola"),
         ({"task_name": "cola", "data_dir": "x", "header": False}, "--header has no effect on the task cola"),
-        ({"dev_file": "a.csv"}, "--train_file is missing: which rows are they"),
+        ({"dev_file": "a.csv"}, "--train_file is missing; which rows"),
         ({"train_file": "a.csv", "label_separator": ""}, "--label_separator is empty"),
         ({"train_file": "a.csv", "max_seq_length": 1}, "--max_seq_length=1"),
         ({"train_file": "a.txt"}, "a.txt has only texts, without labels"),

@@ -126,7 +126,7 @@ def test_rows_without_labels_are_zeros(kind: Any, shape: tuple[int, ...]) -> Non
 @pytest.mark.parametrize(
     ("found", "kind", "sentence"),
     [
-        (["a", "c"], "single_label", "a.csv, line 3 has the unknown label 'c'; known are 'a', 'b'. Correct the row"),
+        (["a", "c"], "single_label", "a.csv, line 3 has the unknown label 'c'; expected 'a', 'b'. Correct the row"),
         (["a|c"], "multi_label", "a.csv, line 2 has the unknown label 'c'"),
         (["a", ""], "single_label", "a.csv, line 3 has no label"),
         (["1", "one"], "regression", "a.csv, line 3: 'one' is not a number; regression needs one in every row"),
@@ -142,7 +142,7 @@ def test_labels_that_do_not_fit(found: list[Any], kind: Any, sentence: str) -> N
 
 
 def test_many_known_labels_are_cut() -> None:
-    with pytest.raises(InputError, match=r"known are '0', .*, '19' and 80 more"):
+    with pytest.raises(InputError, match=r"expected '0', .*, '19' and 80 more"):
         labels.encode(examples("x" * 1000), "single_label", tuple(map(str, range(100))))
 
 

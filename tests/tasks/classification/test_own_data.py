@@ -73,8 +73,8 @@ def test_decimal_commas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        (("1,250", "12,500"), r"line 2: is '1,250' a number\? The comma may stand before thousands"),
-        (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have points"),
+        (("1,250", "12,500"), r"line 2: is '1,250' a number\? The comma may be a thousands separator"),
+        (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have decimal points"),
     ],
 )
 def test_commas_that_may_be_something_else(tmp_path: Path, labels: tuple[str, ...], sentence: str) -> None:

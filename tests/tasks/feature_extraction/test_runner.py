@@ -340,7 +340,7 @@ def test_the_batch_size_may_change(model, text, stopped, monkeypatch):
 def test_other_lines_are_refused(model, text, stopped, content):
     text.write_text(content)
     with pytest.raises(
-        InputError, match=r"lines 1 to 2 of .*text\.txt are not the same\. .* remove the directory .*\.out\.unfinished"
+        InputError, match=r"lines 1 to 2 of .*text\.txt differ\. .* remove the directory .*\.out\.unfinished"
     ):
         run(config(model, text, stopped))
     shutil.rmtree(stopped.with_name(".out.unfinished"))

@@ -179,7 +179,7 @@ def test_empty_contexts_and_repeated_ids(write, caplog):
     data = read(write(content), training=False)
     assert data.summary.empty_contexts == 1
     assert data.summary.repeated_ids == ["a"]
-    assert "only the last one's prediction will be kept" in caplog.text
+    assert "only the last prediction of each will be kept" in caplog.text
 
 
 V1, V2 = {"training": True}, {"training": True, "version_2_with_negative": True}

@@ -160,7 +160,7 @@ def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
 def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content, sentence in (
-        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but line 1 has 2; a cell that holds"),
+        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but line 1 has 2; a cell that contains"),
         ("", r"a\.csv is empty; expected a header and a row"),
         ("question,context\n", r"a\.csv has a header \('question', 'context'\) but no rows"),
         ("question,context,context\na,b,c\n", r"a\.csv has columns of the same name"),

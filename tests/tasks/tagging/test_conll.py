@@ -151,7 +151,7 @@ def test_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "a.conll has no words; expected one word a line"),
+        ("", "a.conll has no words; expected one word per line"),
         ("\n-DOCSTART- O\n \t\n", "a.conll has no words"),
         ("a O\nb\n", "a.conll, line 2 has 1 column, but line 1 has 2; expected the same number for every word"),
         ("\na O\nb c O\n", "line 3 has 3 columns, but line 2 has 2; .* need tabs"),

@@ -40,7 +40,7 @@ def test_sentences(tmp_path: Path, content: str, found: str) -> None:
 
 
 def test_sentences_of_several_lengths(tmp_path: Path) -> None:
-    sentence = r"line 2 has 7 columns, but line 1 has 4; .* If these are plain sentences: expected one word a line"
+    sentence = r"line 2 has 7 columns, but line 1 has 4; .* If these are plain sentences: expected one word per line"
     with pytest.raises(InputError, match=sentence):
         plain_text.check(conll.read(str(CASES / "raw_sentences.txt"), 0, None), 0)
 
