@@ -185,7 +185,11 @@ BOTH = "needs --do_train and --do_eval, as it controls evaluation during trainin
             {"vocab_file": "vocab.txt"},
             "--vocab_file has no effect on records that are already masked",
         ),
-        (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are already masked"),
+        (
+            PretrainingConfig,
+            {"spm_model_file": "m"},
+            "--spm_model_file has no effect on records that are already masked",
+        ),
         (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
         (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for local processes"),
         (ExportConfig, {"batch_size": 8}, "--batch_size is for the measurement of --quantize=int8"),

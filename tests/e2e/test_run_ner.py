@@ -343,7 +343,7 @@ def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, train
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"train_file": None}, "--train_file is missing: which words are they"),
+        ({"train_file": None}, "--train_file is missing; which words"),
         ({"dev_file": None}, "--dev_file is missing"),
         ({"do_predict": True}, "--predict_file is missing"),
         ({"train_file": "none.conll"}, r"Cannot read none\.conll"),

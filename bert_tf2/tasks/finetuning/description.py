@@ -126,7 +126,7 @@ def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) ->
       InputError: there is none, or it is remembered and lies outside the model's directory.
     """
     if path is None:
-        raise InputError(f"--{flag} is missing: {what}")
+        raise InputError(f"--{flag} is missing; {what}")
     if getattr(config, flag) is None:
         task_metadata.check_may_read(config.output_dir, flag, path)
     return path
