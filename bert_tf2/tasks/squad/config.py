@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
-from bert_tf2.configs.table_form import TableForm
+from bert_tf2.configs.table_form import TABLES, TableForm
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
@@ -26,7 +26,8 @@ class SquadConfig(FinetuningConfig, TableForm):
 
     train_file: str | None = setting(
         None,
-        help="Training questions: SQuAD JSON, or .jsonl or .csv with question, context, answer and answer_start.",
+        help=f"Training questions: SQuAD JSON; or {TABLES} with the columns question, context, answer and "
+        "answer_start.",
         group=FILES,
         original=True,
     )
@@ -35,7 +36,7 @@ class SquadConfig(FinetuningConfig, TableForm):
     )
     predict_file: str | None = setting(
         None,
-        help='Questions to answer: SQuAD JSON, .jsonl with {"question": ..., "context": ...} on each line, or .csv.',
+        help=f"Questions to answer: SQuAD JSON; or {TABLES} with the columns question and context.",
         group=FILES,
         original=True,
     )
@@ -109,9 +110,9 @@ class SquadConfig(FinetuningConfig, TableForm):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.do_train and not self.train_file:
-            raise InputError("--do_train needs --train_file, questions with answers: SQuAD JSON, .jsonl or .csv.")
+            raise InputError("--do_train needs --train_file, questions with answers: SQuAD JSON, or a table.")
         if self.do_predict and not self.predict_file:
-            raise InputError("--do_predict needs --predict_file, questions: SQuAD JSON, .jsonl or .csv.")
+            raise InputError("--do_predict needs --predict_file, questions: SQuAD JSON, or a table.")
         if self.do_eval and not self.evaluated_file:
             raise InputError("--do_eval needs --dev_file (or --predict_file), questions with their answers.")
         if self.spm_model_file:
