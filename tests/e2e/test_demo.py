@@ -1,6 +1,5 @@
 """The demo's parts, and all of it on a little text with a few steps."""
 
-import itertools
 import subprocess
 import sys
 import types
@@ -54,12 +53,12 @@ def test_demo_on_a_part_of_the_docstrings(tmp_path, monkeypatch, capsys, scripts
     import demo
 
     folder, called = tmp_path / "demo", demo.subprocess.run
-    some = list(itertools.islice(demo.source_files(), 60))
+    some = demo.source_files()[::20]
 
-    def run(command, check):
+    def run(command, **options):
+        if not any(str(part).endswith("run_pretraining.py") for part in command):
+            return called(command, **options)
         _, path, *arguments = command
-        if not path.endswith("run_pretraining.py"):
-            return called(command, check=check)
         done = scripts.run(path, arguments)
         assert done.returncode == 0, done.stderr
         print(done.stdout)
