@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bert_tf2.io import file_system, locks, run_files
+from bert_tf2.errors import InputError
+from bert_tf2.io import file_system, json_files, locks, run_files
 from bert_tf2.io.atomic import replacing
 
 _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
@@ -43,9 +44,9 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     started = datetime.datetime.now().astimezone()
     described = {
         "started": started.isoformat(timespec="seconds"),
-        "command": _command(),
+        "command": command(),
         "folder": os.getcwd(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "config": _flat(config),
     }
     path = file_system.path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
@@ -55,7 +56,15 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     return path
 
 
-def _command() -> str:
+def latest(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What `describe` wrote last; None where there is nothing that can be read."""
+    for path in sorted((file_system.path(output_dir) / run_files.RUNS).glob("*.json"), reverse=True):
+        with contextlib.suppress(InputError):
+            return json_files.read_object(path)
+    return None
+
+
+def command() -> str:
     """The command line of this process, to be given again."""
     module = sys.modules["__main__"].__spec__  # None of a script
     program = sys.argv[:1] if module is None else ["-m", module.name.removesuffix(".__main__")]
@@ -70,8 +79,9 @@ def _flat(config: Any) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Those of Python, of this project, and of the packages that decide its numbers."""
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)

@@ -29,7 +29,8 @@ EVAL_RESULTS, EVAL_HISTORY, SEED_RESULTS, SEED_PREFIX = (
     "seed-",
 )
 TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
-FILLED_MASKS, PREDICTION_LINES = "fill_mask.jsonl", "predictions.jsonl"
+FILLED_MASKS, PREDICTION_LINES, PREDICTION_TABLE = "fill_mask.jsonl", "predictions.jsonl", "predictions.csv"
+REPORT, EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE = "report.html", "eval_predictions.jsonl", "eval_predictions.csv"
 VALIDATION_SPLIT = "validation_split.json"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
@@ -112,6 +113,10 @@ FINETUNING: Files = (
     RunFile((HF_TOKENIZER_CONFIG,), "how text becomes words, if not as in the original", "training"),
     RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
     RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
+    RunFile((REPORT,), "scores, learning curves, what was confused, the worst errors: a page to look at", "evaluation"),
+    RunFile(
+        (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE), "each evaluated row: truth, prediction, loss", "evaluation"
+    ),
 )
 """Of all fine-tuning, in `--output_dir`; a task adds its own."""
 
@@ -125,7 +130,9 @@ CLASSIFICATION: Files = (
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
     RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
-    RunFile((PREDICTION_LINES, TEST_RESULTS), "label and probabilities of each row", "prediction"),
+    RunFile(
+        (PREDICTION_LINES, PREDICTION_TABLE, TEST_RESULTS), "text, label and probabilities of each row", "prediction"
+    ),
     RunFile(GLUE_SUBMISSIONS, "predictions for GLUE's server", "prediction"),
     RunFile((TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS), "the rows as records, as the original writes them"),
 )

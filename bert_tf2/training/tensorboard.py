@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from bert_tf2.io import file_system
+
 
 def write_scalars(step: int, values: Mapping[str, float]) -> None:
     """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed)."""
@@ -11,3 +13,23 @@ def write_scalars(step: int, values: Mapping[str, float]) -> None:
     metadata.plugin_data.plugin_name = "scalars"
     for name, value in values.items():
         tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
+
+
+def read_scalars(directory: str) -> dict[str, dict[int, float]]:
+    """The scalars in the event files of a directory: by name, value by step, in the order of the steps.
+
+    Of a step that a resumed training has taken again, the latest value counts. A file that ends in the middle of an
+    event, as a killed process leaves it, is read up to there.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for path in sorted(file_system.path(directory).glob("events.out.tfevents.*")):
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
+                for value in event.summary.value:
+                    is_tensor = value.WhichOneof("value") == "tensor"
+                    scalar = tf.make_ndarray(value.tensor) if is_tensor else value.simple_value
+                    values.setdefault(value.tag, {})[event.step] = float(scalar)
+        except tf.errors.DataLossError:
+            continue
+    return {name: dict(sorted(of_name.items())) for name, of_name in values.items()}

@@ -110,6 +110,11 @@ class FinetuningConfig(RunConfig):
     metric_for_best: str | None = setting(
         None, help="Which number of the evaluation decides which weights are kept in best/; or loss.", group=EVALUATION
     )
+    report: bool = setting(
+        True,
+        help="Whether an evaluation ends with report.html, a page to look at; needs matplotlib and jinja2.",
+        group=EVALUATION,
+    )
     overwrite_output_dir: bool = setting(
         False, help="Remove what an earlier training left in output_dir, and start anew.", group=ACTIONS
     )

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -94,6 +94,14 @@ class BestMetric:
         lower_is_better = self.name.removeprefix("eval_") in _LOWER_IS_BETTER
         return value < than if lower_is_better else value > than
 
+    def best_of(self, history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The best of some evaluations, the first of equal ones; None where there is none."""
+        best = None
+        for entry in history:
+            if self.is_better(entry.get(self.name, math.nan), best[self.name] if best else None):
+                best = entry
+        return best
+
 
 class EvaluationHook:
     """Evaluates when it is due; a `training.Hook`.
@@ -158,12 +166,8 @@ class EvaluationHook:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The best evaluation so far, the first of equal ones; None where there is none."""
-        best = None
-        for entry in self.history:
-            if self._best.is_better(entry.get(self._best.name, math.nan), best[self._best.name] if best else None):
-                best = entry
-        return best
+        """The best evaluation so far; see `BestMetric.best_of`."""
+        return self._best.best_of(self.history)
 
     @functools.cached_property
     def _events(self) -> Any:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from bert_tf2 import training
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.io import atomic, file_system, run_files
-from bert_tf2.tasks.finetuning import evaluation_files, outputs
+from bert_tf2.tasks.finetuning import evaluation_files, outputs, report
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
 from bert_tf2.tasks.finetuning.foundation import find_foundation
@@ -161,14 +161,16 @@ class _TaskRun:
 
     def evaluate(self, step: int) -> Results:
         """Evaluates the weights that are loaded, of a step; writes and returns the results."""
-        self._encode("dev")
+        encoded = self._encode("dev")
         self._write_encoded("dev")
         evaluation = self._evaluation(step, self._kept_beside(run_files.EVAL_RESULTS))
+        found = self._found(encoded, step, self.config.eval_batch_size, None)  # is known
         results: Results = {"global_step": step, **evaluation.results}
         if self.finetuning.is_chief:
             folder, with_events = self.config.output_dir, not self.config.do_train
             evaluation_files.report(folder, results, with_events)
             self.task.write_evaluation(evaluation)
+            report.write(self.task, encoded, found, evaluation, step)
             self._discard(run_files.EVAL_RESULTS)
         return results
 

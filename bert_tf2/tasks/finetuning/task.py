@@ -11,7 +11,7 @@ turns into numbers; what is to be written is written by the methods that begin w
 
 import abc
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.io import run_files
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.modeling.task_model import Batch, Task
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.description import Description, Split
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
@@ -106,6 +107,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         another of these is not taken from `--init_checkpoint`.
       prediction_file: the name of a file of predictions beside which outputs are kept while they are computed, if
         `gather` does that; see `OutputBatches.output_file`.
+      scores_are_percentages: whether F1 and the like are between 0 and 100 in its results, instead of 0 and 1.
       segments: how many segments a sequence has.
       config: the flags.
       foundation: model config, vocabulary and case.
@@ -118,6 +120,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
     dispensable: ClassVar[Collection[str]] = ()
     head: ClassVar[str | None] = None
     prediction_file: ClassVar[str | None] = None
+    scores_are_percentages: ClassVar[bool] = False
 
     segments: int = 1
     description: Description
@@ -196,6 +199,23 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """Writes what an evaluation came to beside `eval_results.txt`; by default nothing."""
+
+    def evaluation_rows(self, encoded: EncodedT, found: FoundT) -> Iterable[Mapping[str, Any]] | None:
+        """What `eval_predictions.jsonl` and `.csv` say of each example, in the order of the file; see `write_rows`.
+
+        By default None: the files are not written.
+        """
+
+    def score_intervals(self, encoded: EncodedT, found: FoundT) -> Mapping[str, tuple[float, float]]:
+        """Intervals of 95 % by names of results, low and high, for `report.html`; by default of none."""
+        return {}
+
+    def report_sections(self, encoded: EncodedT, found: FoundT, evaluation: Evaluation) -> Sequence[Section]:
+        """Sections of `report.html` that other tasks do not have, between learning curves and lengths."""
+        return ()
+
+    def length_section(self, encoded: EncodedT, found: FoundT) -> Section | None:
+        """What `report.html` says of lengths; by default None: how long the sequences are that the model takes."""
 
     def before_prediction(self) -> None:
         """Reads and checks what a prediction needs, before the work is done; by default nothing."""

@@ -48,6 +48,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
     files = run_files.SQUAD
     dispensable = POOLER_VARIABLES
     prediction_file = prediction_files.PREDICTIONS
+    scores_are_percentages = True
     segments = 2
 
     description: TaskDescription

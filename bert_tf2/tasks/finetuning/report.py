@@ -1,0 +1,180 @@
+"""What an evaluation leaves for people: each row with truth and prediction, and `report.html`, a page to look at.
+
+The page has what all tasks have (scores with intervals, learning curves, lengths, the command and the files beside it)
+and the sections of the task.
+"""
+
+import datetime
+import logging
+import math
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.io import atomic, file_system, run_dir, run_files
+from bert_tf2.reports import page
+from bert_tf2.reports.page import (
+    Block,
+    Code,
+    Figures,
+    Links,
+    Picture,
+    Report,
+    Section,
+    Table,
+    Text,
+    shown_as_number,
+    shown_as_percent,
+)
+from bert_tf2.tasks.finetuning import learning_curves
+from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
+from bert_tf2.tasks.finetuning.row_files import write_rows
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask
+
+logger = logging.getLogger(__name__)
+
+_NAMES = {
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "micro_f1": "micro F1",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+_FRACTIONS = ("accuracy", "exact_match", "f1", "macro_f1", "micro_f1", "precision", "recall")
+
+
+def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int) -> None:
+    """Writes `eval_predictions.jsonl`, `eval_predictions.csv` and `report.html`.
+
+    Where what draws is not installed, the log says what to install, and there is no page.
+
+    Args:
+      task: what was evaluated.
+      encoded: its examples.
+      found: what the model says of them.
+      evaluation: what that came to.
+      step: of the weights.
+
+    Raises:
+      OSError: a file cannot be written.
+    """
+    folder, paths = task.config.output_dir, []
+    rows = task.evaluation_rows(encoded, found)
+    if rows is not None:
+        names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
+        paths = [os.path.join(folder, name) for name in names]
+        write_rows(*paths, rows)
+    report = os.path.join(folder, run_files.REPORT)
+    missing = page.missing_packages()
+    if task.config.report and missing:
+        logger.info(
+            "%s was not written: that needs %s (python -m pip install 'bert-tf2[report]').%s",
+            *(report, " and ".join(missing)),
+            " The one that is there is of an earlier evaluation." if file_system.exists(report) else "",
+        )
+    elif task.config.report:
+        content = page.render(_report(task, encoded, found, evaluation, step))
+        with atomic.replacing(report, errors="backslashreplace") as file:
+            file.write(content)
+        paths.append(report)
+    if paths:
+        logger.info("Wrote %s.", ", ".join(paths))
+
+
+def _report(
+    task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int
+) -> Report:
+    folder = task.config.output_dir
+    best = BestMetric.named(task.config.metric_for_best or task.best_metric, list(evaluation.results))
+    lengths = task.length_section(encoded, found) or _lengths(encoded.arrays.lengths, encoded.arrays.max_length)
+    sections = [
+        _scores(task, evaluation, task.score_intervals(encoded, found)),
+        learning_curves.section(folder, best, called),
+        *task.report_sections(encoded, found, evaluation),
+        lengths,
+        _command(folder),
+        _files(folder),
+    ]
+    name = os.path.basename(os.path.normpath(folder))
+    now = datetime.datetime.now().astimezone()
+    what = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
+    return Report(f"Evaluation of {name}", what, [section for section in sections if section])
+
+
+def called(name: str) -> str:
+    """What a result of an evaluation is called in a report: `eval_macro_f1` is "macro F1"."""
+    name = name.removeprefix("eval_")
+    return _NAMES.get(name, name.replace("_", " "))
+
+
+def _scores(
+    task: "FinetuningTask[Any, Any, Any]", evaluation: "Evaluation", intervals: Mapping[str, tuple[float, float]]
+) -> Section:
+    results = evaluation.results
+    tiles = []
+    for name, value in results.items():
+        if name == "loss" and "eval_loss" in results:  # the original's, a mean of means of batches
+            continue
+        is_fraction = name.removeprefix("eval_") in _FRACTIONS and not task.scores_are_percentages
+        show = shown_as_percent if is_fraction else shown_as_number
+        small = ""
+        if name in intervals and not any(map(math.isnan, intervals[name])):
+            low, high = (show(bound).removesuffix(" %") for bound in intervals[name])
+            small = f"95 % interval {low} to {high}"
+        tiles.append((called(name), show(value), small))
+    blocks: list[Block] = [Figures(tiles)]
+    if intervals:
+        blocks.append(
+            Text(
+                "The intervals say how far a score may be off because only so many examples were scored: fractions by "
+                "Wilson's formula, other scores by the bootstrap. They say nothing of other seeds or other data."
+            )
+        )
+    return Section("Scores", blocks)
+
+
+def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
+    """How long examples are as the model takes them."""
+    from bert_tf2.reports import pictures
+
+    svg = pictures.histogram(lengths, "tokens", "examples")
+    full = int(np.count_nonzero(lengths >= limit))
+    figures = [
+        ("examples", f"{len(lengths):,}", ""),
+        ("tokens on average", f"{lengths.mean():.1f}", ""),
+        ("longest", f"{lengths.max():,}", f"of at most {limit:,}"),
+        ("as long as can be", f"{full:,}", "what is longer was truncated or divided"),
+    ]
+    picture = Picture(svg, "How many examples have how many tokens", "Tokens of an example, special ones included")
+    return Section("Length", [Figures(figures), picture] if len(lengths) else [Text("There are no examples.")])
+
+
+def _command(folder: str) -> Section:
+    """What was run, with what."""
+    blocks: list[Block] = [Code(run_dir.command())]
+    training = run_dir.latest(folder)
+    if training and training.get("command") != run_dir.command():
+        blocks += [Text(f"The latest training in this directory, begun {training.get('started')}:")]
+        blocks += [Code(str(training.get("command")))]
+    versions = [(name, version) for name, version in run_dir.versions().items()]
+    return Section("Command and versions", [*blocks, Table(("package", "version"), versions)])
+
+
+def _files(folder: str) -> Section:
+    """Links to the files of this evaluation."""
+    files = (
+        (run_files.EVAL_RESULTS, "the scores as the original writes them"),
+        (run_files.EVAL_HISTORY, "the scores of all evaluations of the training"),
+        (run_files.EVAL_PREDICTION_TABLE, "each evaluated example with truth and prediction, as a table"),
+        (run_files.EVAL_PREDICTION_LINES, "the same as JSON Lines"),
+        (run_files.LABEL_REPORT, "precision, recall and F1 of each label"),
+        (run_files.SPAN_REPORT, "precision, recall and F1 of spans"),
+    )
+    present = [(name, what) for name, what in files if file_system.exists(os.path.join(folder, name))]
+    return Section("Files beside this page", [Links(present)])
