@@ -163,6 +163,13 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     class_weights: str = setting(
         "none", help="balanced: rare labels count as much as others.", group=TRAINING, choices=CLASS_WEIGHTS
     )
+    min_confidence: float = setting(
+        0.0,
+        help="A predicted label of a lower probability is null in predictions.jsonl, and empty in predictions.csv.",
+        group=TASK,
+        at_least=0,
+        at_most=1,
+    )
 
     def __post_init__(self) -> None:
         if self.text is not None:  # which is there to be predicted
@@ -171,6 +178,8 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         check_class_weights(self)
         needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
+        needed = "needs --do_predict: it is about what a prediction writes; give both or omit it"
+        check_has_effect(self, ("min_confidence",), self.do_predict, needed)
         DataConfig.__post_init__(self)
 
     @property
