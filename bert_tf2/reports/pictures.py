@@ -238,6 +238,7 @@ def _drawing(width: float = _WIDTH, height: float = _HEIGHT) -> Iterator[_Drawin
         file = io.StringIO()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # the page has fonts for what matplotlib's lacks
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")  # with names that are too long
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     drawing.svg = _for_page(file.getvalue(), width, height)
 

@@ -19,6 +19,7 @@ from bert_tf2.tasks.finetuning.row_files import write_rows
 
 VALUES_AT_ONCE = 1 << 18
 """Probabilities that are written together; as text each takes 128 bytes."""
+_TEXTS_AT_ONCE = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +133,11 @@ def prediction_rows(
 def rows_of_texts(examples: Examples, begin: int, end: int) -> Iterator[dict[str, Any]]:
     """What rows `begin` to `end` are called, their texts, and their truths where a file that is predicted has them."""
     columns = {"id": examples.ids, "text": examples.texts, "text_pair": examples.pairs, "truth": examples.truths}
-    present = {name: values[begin:end] for name, values in columns.items() if values is not None}
-    return (dict(zip(present, row, strict=True)) for row in zip(*present.values(), strict=True))
+    present: dict[str, Sequence[Any]] = {name: values for name, values in columns.items() if values is not None}
+    for first in range(begin, end, _TEXTS_AT_ONCE):
+        last = min(first + _TEXTS_AT_ONCE, end)
+        for row in zip(*(values[first:last] for values in present.values()), strict=True):
+            yield dict(zip(present, row, strict=True))
 
 
 def printed(values: NDArray[np.float32]) -> list[Any]:
