@@ -60,3 +60,21 @@ def bootstrap(values: NDArray[Any], statistic: Callable[[NDArray[Any]], float], 
         return low, high
     centre, scale = float(np.mean(statistics)), math.sqrt(drawn / len(values))
     return centre + scale * (low - centre), centre + scale * (high - centre)
+
+
+def f1_interval(right: int, predicted: int, true: int) -> tuple[float, float]:
+    """The interval of an F1: low and high; NaN where nothing is predicted or true.
+
+    It follows from Wilson's interval of J, the fraction that is right of all that is predicted or true (Jaccard's
+    index), as F1 is 2 J / (1 + J).
+
+    Args:
+      right: predicted ones that are true.
+      predicted: all of these.
+      true: all that are to be predicted.
+
+    Example:
+      `f1_interval(90, 100, 110)` is `(0.7992, 0.9004)`, rounded; the F1 is 0.8571.
+    """
+    low, high = wilson(right, predicted + true - right)
+    return 2 * low / (1 + low), 2 * high / (1 + high)

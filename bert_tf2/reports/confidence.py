@@ -1,0 +1,83 @@
+"""What a report says of confidences: whether they mean what they say, and what is left without uncertain predictions.
+
+Shapes: `N` predictions.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.metrics.calibration import Reliability
+from bert_tf2.reports import pictures
+from bert_tf2.reports.intervals import wilson
+from bert_tf2.reports.page import Block, Figures, Picture, Table, shown_as_percent
+
+_LEAST = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_SURE_ENOUGH = 0.01  # a difference of confidence and accuracy that is not worth a word
+
+
+def blocks(
+    confidences: NDArray[np.float32], is_right: NDArray[np.bool_], unit: str, right: str = "accuracy", note: str = ""
+) -> Iterator[Block]:
+    """Mean confidence, the expected calibration error, their curve, and what `--min_confidence` would leave.
+
+    Args:
+      confidences: [N], the probabilities of what was predicted.
+      is_right: [N], whether it is right.
+      unit: what the predictions are of: "rows".
+      right: what the fraction of right ones is called.
+      note: what `--min_confidence` does.
+    """
+    reliability = Reliability()
+    reliability.add(confidences, is_right)
+    yield Figures([calibration_error(reliability), *_means(reliability, is_right, right)])
+    yield calibration(reliability, "confidence", "fraction that is right")
+    svg = pictures.histogram(confidences, "confidence", unit)
+    yield Picture(svg, f"How many {unit} have which confidence", "Confidence: the probability of what was predicted")
+    yield _least_confidences(confidences, is_right, unit, right, note)
+
+
+def calibration_error(reliability: Reliability) -> tuple[str, str, str]:
+    """The expected calibration error as `Figures` has it."""
+    return "expected calibration error", shown_as_percent(reliability.error), "0 % would be perfect"
+
+
+def calibration(reliability: Reliability, what: str, true: str) -> Picture:
+    """The calibration curve.
+
+    Args:
+      reliability: of predictions.
+      what: what was said.
+      true: how often it came true.
+    """
+    said, came_true = reliability.curve()
+    svg = pictures.lines({"model": (said.tolist(), came_true.tolist())}, what, true, diagonal=True)
+    return Picture(svg, f"{true} by {what}", "Calibration: on the dashed line, probabilities mean what they say")
+
+
+def _means(reliability: Reliability, is_right: NDArray[np.bool_], right: str) -> Iterator[tuple[str, str, str]]:
+    fraction = float(is_right.mean())
+    difference = reliability.mean - fraction
+    verdict = "surer than it is right" if difference > 0 else "less sure than it is right"
+    verdict = "about as sure as it is right" if abs(difference) < _SURE_ENOUGH else verdict
+    yield "mean confidence", shown_as_percent(reliability.mean), verdict
+    yield right, shown_as_percent(fraction), ""
+
+
+def _least_confidences(
+    confidences: NDArray[np.float32], is_right: NDArray[np.bool_], unit: str, right: str, note: str
+) -> Table:
+    rows: list[tuple[str | int | float, ...]] = []
+    for least in _LEAST:
+        is_kept = confidences >= np.float32(least)
+        kept, correct = int(is_kept.sum()), int((is_kept & is_right).sum())
+        if rows and kept == rows[-1][1]:
+            continue
+        low, high = wilson(correct, kept)
+        interval = f"{100 * low:.1f} to {100 * high:.1f}" if kept else ""
+        fraction = shown_as_percent(correct / kept if kept else math.nan)
+        rows.append((f"{least:g}", kept, shown_as_percent(kept / len(is_kept)), fraction, interval))
+    headers = ("min_confidence", f"{unit} kept", "of all", f"{right} of these", "95 % interval")
+    return Table(headers, rows, "What is left if uncertain predictions are left out", note)

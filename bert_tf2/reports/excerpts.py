@@ -1,0 +1,53 @@
+"""Long texts shortened to what a reader has to see: the parts around their marks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bert_tf2.reports.page import Mark
+
+ELLIPSIS = " … "
+"""Stands where something was left out."""
+
+
+def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int = 200) -> tuple[str, list[Mark]]:
+    """The parts of a text around its marks, or its beginning.
+
+        excerpt("a long text", [Mark(2, 6, "person", "right")], most=8, around=0)
+        # (" … long … ", [Mark(3, 7, "person", "right")])
+
+    Args:
+      text: the text; if it has `most` characters or fewer, it is returned as it is.
+      marks: in it; what would be beyond `most` characters is left out.
+      most: characters that are taken from the text.
+      around: characters on both sides of each mark.
+
+    Returns:
+      The excerpt, and the marks in it.
+    """
+    if len(text) <= most:
+        return text, list(marks)
+    shortened, kept = "", list[Mark]()
+    end = 0
+    for begin, end in _parts(len(text), marks, most, around):
+        shortened += ELLIPSIS if begin else ""
+        for mark in marks:
+            first, last = max(mark.begin, begin), min(mark.end, end)
+            if first < last:
+                kept.append(replace(mark, begin=first - begin + len(shortened), end=last - begin + len(shortened)))
+        shortened += text[begin:end]
+    return shortened + (ELLIPSIS if end < len(text) else ""), kept
+
+
+def _parts(length: int, marks: Sequence[Mark], most: int, around: int) -> Iterator[tuple[int, int]]:
+    """Where the parts begin and end, which neither overlap nor touch; `most` characters in all."""
+    merged: list[tuple[int, int]] = []
+    for mark in sorted(marks, key=lambda mark: mark.begin):
+        begin, end = max(0, mark.begin - around), min(length, mark.end + around)
+        if merged and begin <= merged[-1][1] + len(ELLIPSIS):
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((begin, end))
+    for begin, end in merged or [(0, most)]:
+        if most > 0:
+            yield begin, min(end, begin + most)
+        most -= end - begin
