@@ -146,7 +146,7 @@ SQUAD: Files = (
         "evaluation",
     ),
     RunFile((PREDICTIONS, N_BEST, NULL_ODDS), "as the original writes them", "prediction"),
-    RunFile((PREDICTION_LINES,), "answers with probability and place in the context", "prediction"),
+    RunFile((PREDICTION_LINES, PREDICTION_TABLE), "answers with probability and place in the context", "prediction"),
     RunFile(
         (NULL_THRESHOLD,),
         'by how much "no answer" must score higher, as found by `--do_eval`; predictions use it',
@@ -170,6 +170,7 @@ TAGGING: Files = (
     ),
     RunFile((TAGGED,), "the file that was given, with the predicted tag as one more column", "prediction"),
     RunFile((PREDICTION_LINES,), "words, tags, probabilities and spans of each sentence", "prediction"),
+    RunFile((PREDICTION_TABLE,), "the predicted spans, one in each row, with their probabilities", "prediction"),
     RunFile((TAGGED_SPANS,), "of texts with labelled spans: these rows with the predicted spans", "prediction"),
 )
 """Of `run_ner.py`, in `--output_dir`."""
@@ -177,7 +178,11 @@ TAGGING: Files = (
 MULTIPLE_CHOICE: Files = (
     *FINETUNING,
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "accuracy and loss, and their history", "evaluation"),
-    RunFile((PREDICTION_LINES,), "the choice for each question, and the probability of every choice", "prediction"),
+    RunFile(
+        (PREDICTION_LINES, PREDICTION_TABLE),
+        "the choice for each question, and the probability of every choice",
+        "prediction",
+    ),
 )
 """Of `run_multiple_choice.py`, in `--output_dir`."""
 

@@ -9,7 +9,13 @@ from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, set
 from bert_tf2.configs.long_texts import WINDOW_POOLINGS, LongText, WindowPooling
 from bert_tf2.configs.table_form import TableForm
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
+from bert_tf2.tasks.finetuning.config import (
+    CLASS_WEIGHTS,
+    FinetuningConfig,
+    MinConfidence,
+    check_class_weights,
+    check_min_confidence,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +159,7 @@ class DataConfig(TableForm):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationConfig(FinetuningConfig, DataConfig):
+class ClassificationConfig(FinetuningConfig, DataConfig, MinConfidence):
     """The flags of `run_classifier.py`: those of `FinetuningConfig`, those of `DataConfig`, and the weights of classes.
 
     Raises:
@@ -163,13 +169,6 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     class_weights: str = setting(
         "none", help="balanced: rare labels count as much as others.", group=TRAINING, choices=CLASS_WEIGHTS
     )
-    min_confidence: float = setting(
-        0.0,
-        help="A predicted label of a lower probability is null in predictions.jsonl, and empty in predictions.csv.",
-        group=TASK,
-        at_least=0,
-        at_most=1,
-    )
 
     def __post_init__(self) -> None:
         if self.text is not None:  # which is there to be predicted
@@ -178,8 +177,7 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         check_class_weights(self)
         needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
-        needed = "needs --do_predict: it is about what a prediction writes; give both or omit it"
-        check_has_effect(self, ("min_confidence",), self.do_predict, needed)
+        check_min_confidence(self)
         DataConfig.__post_init__(self)
 
     @property

@@ -11,6 +11,7 @@ from bert_tf2.configs.fields import (
     MOST_LENGTH,
     MOST_SEED,
     OPTIMIZER,
+    TASK,
     TRAINING,
     check_has_effect,
     setting,
@@ -179,6 +180,30 @@ class FinetuningConfig(RunConfig):
     def num_warmup_steps(self, examples: int) -> int:
         """Those of them in which the learning rate rises."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinConfidence:
+    """A flag of tasks whose predictions have a probability."""
+
+    min_confidence: float = setting(
+        0.0,
+        help="Predictions of a lower probability are left out: null in predictions.jsonl, empty in predictions.csv; "
+        "spans of tags become O.",
+        group=TASK,
+        at_least=0,
+        at_most=1,
+    )
+
+
+def check_min_confidence(config: FinetuningConfig) -> None:
+    """Checks `--min_confidence`, which tasks with `MinConfidence` have.
+
+    Raises:
+      InputError: nothing is predicted, so that it has no effect.
+    """
+    needed = "needs --do_predict: it is about what a prediction writes; give both or omit it"
+    check_has_effect(config, ("min_confidence",), config.do_predict, needed)
 
 
 def check_class_weights(config: FinetuningConfig) -> None:

@@ -1,0 +1,304 @@
+"""What `report.html` says of an evaluation: spans by type, errors by kind, lengths, the worst sentences; no TensorFlow.
+
+Shapes: `N` sentences.
+"""
+
+import heapq
+import operator
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.metrics.classification import score_of_counts
+from bert_tf2.metrics.span_errors import (
+    ERRORS,
+    MISSED,
+    RIGHT,
+    SPURIOUS,
+    WRONG_BOTH,
+    WRONG_BOUNDARY,
+    WRONG_TYPE,
+    Outcome,
+    SpanErrors,
+)
+from bert_tf2.metrics.spans import Span
+from bert_tf2.reports import confidence, pictures
+from bert_tf2.reports.excerpts import excerpt
+from bert_tf2.reports.groups import LengthGroups, figure, interval
+from bert_tf2.reports.intervals import f1_interval, wilson
+from bert_tf2.reports.page import Block, Example, Examples, Figures, Mark, Picture, Section, Table, Text
+from bert_tf2.tasks.tagging.evaluated import EvaluatedSentence
+from bert_tf2.tasks.tagging.features import Features
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
+
+_WORST = 30
+_MOST_TYPES = 100  # of a table
+_MOST_IN_MATRIX = 20
+_MOST_NAMED = 12  # spans of a sentence that are listed below it
+_NO_SPAN, _OTHERS, _SEVERAL = "no span", "other types", "several kinds of errors"
+
+_NOTE = "The probability of a span is the product of those of its tags. --min_confidence makes less certain ones O."
+
+_MEANINGS = {
+    MISSED: "a true span of which no word was predicted",
+    SPURIOUS: "a predicted span where there is none",
+    WRONG_TYPE: "the words of a true span, with another type",
+    WRONG_BOUNDARY: "some of the words of a true span, with its type",
+    WRONG_BOTH: "some of the words of a true span, with another type",
+}
+
+Counts = tuple[int, int, int]
+"""Spans that are right, predicted and true."""
+
+
+@dataclass
+class Collected:
+    """What a report keeps of sentences while they pass by.
+
+    Attributes:
+      lengths: groups of sentences by words.
+      errors: of all.
+      by_length: of each group.
+      sentences: how many there are.
+      without_errors: those with all spans right.
+      words: how many there are.
+      right_words: those with the right tag.
+      confidences: the probability of each predicted span.
+      are_right: whether each of these is right, 0 or 1.
+      worst: sentences with most errors, of these the ones with the highest loss.
+    """
+
+    lengths: LengthGroups
+    errors: SpanErrors = field(default_factory=SpanErrors)
+    by_length: list[SpanErrors] = field(default_factory=list)
+    sentences: int = 0
+    without_errors: int = 0
+    words: int = 0
+    right_words: int = 0
+    confidences: "array[float]" = field(default_factory=lambda: array("f"))
+    are_right: "array[int]" = field(default_factory=lambda: array("b"))
+    worst: list[EvaluatedSentence] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, sentences: Iterable[EvaluatedSentence], words: NDArray[np.int64]) -> "Collected":
+        """Of the sentences of a file.
+
+        Args:
+          sentences: in their order; each is held for a moment only.
+          words: [N], how many words each has.
+        """
+        lengths = LengthGroups.of(words)
+        collected = cls(lengths, by_length=[SpanErrors() for _ in lengths.bounds])
+        groups = zip(lengths.of_row.tolist(), sentences, strict=True)
+        wrong = (sentence for group, sentence in groups if not collected._add(sentence, group))
+        # Of equal ones the first, so that the page is always the same.
+        collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda one: (-len(one.errors), -(one.loss or 0), one.line))
+        return collected
+
+    def _add(self, sentence: EvaluatedSentence, group: int) -> bool:
+        """Adds a sentence; returns whether all its spans are right."""
+        self.errors.add(sentence.outcomes)
+        self.by_length[group].add(sentence.outcomes)
+        for outcome in sentence.outcomes:
+            if outcome.predicted is not None:
+                self.confidences.append(sentence.probability(outcome.predicted))
+                self.are_right.append(outcome.kind == RIGHT)
+        is_right = not sentence.errors
+        self.sentences += 1
+        self.without_errors += is_right
+        self.words += len(sentence.words)
+        self.right_words += sum(map(operator.eq, sentence.true, sentence.predicted))
+        return is_right
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % intervals of results."""
+        right, predicted, true = counts = self.errors.counts()
+        return {
+            "eval_f1": f1_interval(*counts),
+            "eval_precision": wilson(right, predicted),
+            "eval_recall": wilson(right, true),
+            "eval_accuracy": wilson(self.right_words, self.words),
+        }
+
+
+def sections(collected: Collected) -> list[Section]:
+    """The sections of a report that other tasks do not have."""
+    errors, right = collected.errors, collected.without_errors
+    sentences = figure("sentences without errors", right / collected.sentences, wilson(right, collected.sentences))
+    if not errors.pairs:
+        return [Section("Spans", [Text("There are no spans, neither true nor predicted ones.")])]
+    worst = [_example(one) for one in collected.worst]
+    sure = np.array(collected.confidences, np.float32), np.array(collected.are_right, np.bool_)
+    calibration = list(confidence.blocks(*sure, "spans", "precision", _NOTE)) if len(sure[0]) else []
+    return [
+        Section("Spans", [Figures([sentences]), _by_type(errors)]),
+        Section("Errors by kind", _kinds(errors)),
+        Section("Types taken for each other", [_confusions(errors)]),
+        *([Section("Calibration", calibration)] if calibration else []),
+        Section("Scores by length", [_by_length(collected)]),
+        Section("Worst sentences", [Examples(worst) if worst else Text("All spans are right.")]),
+    ]
+
+
+# --- Scores ----------------------------------------------------------------------------------------------------------
+
+
+def _score_cells(counts: Counts) -> list[str | int | float]:
+    right, predicted, true = counts
+    score = score_of_counts(*counts)
+    return [
+        *(score.precision, interval(*wilson(right, predicted)), score.recall, interval(*wilson(right, true))),
+        *(score.f1, interval(*f1_interval(*counts)), true, predicted),
+    ]
+
+
+_SCORE_HEADERS = (
+    *("precision", "95 % interval", "recall", "95 % interval", "F1", "95 % interval"),
+    *("true spans", "predicted spans"),
+)
+
+
+def _by_type(errors: SpanErrors) -> Table:
+    counts = {kind: errors.counts(kind) for kind in errors.types}
+    shown = sorted(counts, key=lambda kind: (-counts[kind][2], -counts[kind][1], kind))[:_MOST_TYPES]
+    rows = [["all", *_score_cells(errors.counts())], *([kind, *_score_cells(counts[kind])] for kind in shown)]
+    left_out = len(counts) - len(shown)
+    note = f"The {_MOST_TYPES} most frequent types; span_report.json has all {len(counts):,}." if left_out else ""
+    return Table(["type", *_SCORE_HEADERS], rows, "Spans by type", note)
+
+
+def _by_length(collected: Collected) -> Table:
+    sentences = np.bincount(collected.lengths.of_row).tolist()
+    parts = zip(collected.lengths.names, sentences, collected.by_length, strict=True)
+    rows = [[name, count, *_score_cells(errors.counts())] for name, count, errors in parts]
+    return Table(["words", "sentences", *_SCORE_HEADERS], rows)
+
+
+# --- Errors ----------------------------------------------------------------------------------------------------------
+
+
+def _kinds(errors: SpanErrors) -> list[Block]:
+    counts, total = errors.kinds, errors.kinds.total() - errors.kinds[RIGHT]
+    rows = [[kind, counts[kind], counts[kind] / (total or 1), _MEANINGS[kind]] for kind in ERRORS]
+    by_kind = Table(["kind", "spans", "fraction", "what it is"], rows, f"{total:,} errors")
+    types = sorted(errors.by_type, key=lambda one: (-_errors_of(errors.by_type[one]), one))[:_MOST_TYPES]
+    by_type = Table(
+        ["type", *ERRORS, "right"],
+        [[one, *(errors.by_type[one][kind] for kind in (*ERRORS, RIGHT))] for one in types],
+        "Errors by type",
+        "The type of the true span; of a spurious span the predicted type.",
+    )
+    picture = pictures.bars(ERRORS, [counts[kind] for kind in ERRORS], "spans")
+    described = ", ".join(f"{kind} {counts[kind]:,}" for kind in ERRORS)
+    return [by_kind, Picture(picture, f"Errors by kind: {described}"), by_type]
+
+
+def _errors_of(counts: Counter[str]) -> int:
+    return counts.total() - counts[RIGHT]
+
+
+def _confusions(errors: SpanErrors) -> Picture:
+    """True types against predicted ones; the less frequent types are one."""
+    totals = Counter[str]()
+    for pair, count in errors.pairs.items():
+        totals.update({kind: count for kind in pair if kind is not None})
+    frequent = sorted(sorted(totals), key=lambda kind: -totals[kind])
+    named = frequent if len(frequent) <= _MOST_IN_MATRIX else frequent[: _MOST_IN_MATRIX - 1]
+    names = [*named, *([_OTHERS] if len(named) < len(frequent) else []), _NO_SPAN]
+    numbers = {kind: min(number, len(named)) for number, kind in enumerate(frequent)}
+    counts = np.zeros((len(names), len(names)), np.int64)
+    for (true, predicted), count in errors.pairs.items():
+        cell = tuple(len(names) - 1 if kind is None else numbers[kind] for kind in (true, predicted))
+        counts[cell] += count
+    return Picture(
+        pictures.matrix(names, names, counts, "true type", "predicted type"),
+        "How often spans of each true type were predicted with each type",
+        "Spans that have a word in common are compared, whether their boundaries are right or not.",
+    )
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+
+def _example(sentence: EvaluatedSentence) -> Example:
+    text, marks = excerpt(sentence.text, _marks(sentence))
+    confidence, loss = sentence.confidence, sentence.loss
+    kinds = Counter(one.kind for one in sentence.errors)
+    facts = [
+        ("line", f"{sentence.line:,}"),
+        ("errors", ", ".join(f"{kind} {kinds[kind]:,}" for kind in ERRORS if kinds[kind])),
+        ("true", _listed(sentence, [one.true for one in sentence.errors])),
+        ("predicted", _listed(sentence, [one.predicted for one in sentence.errors])),
+        ("loss", "" if loss is None else f"{loss:.3f}"),
+        ("lowest probability", "" if confidence is None else f"{confidence:.3f}"),
+    ]
+    return Example(next(iter(kinds)) if len(kinds) == 1 else _SEVERAL, text, facts, marks)
+
+
+def _listed(sentence: EvaluatedSentence, spans: Sequence[Span | None]) -> str:
+    """Spans of a sentence as a reader finds them: `Jim Henson (person), Rome (place)`."""
+    there = [span for span in spans if span is not None]
+    shown = []
+    for span in there[:_MOST_NAMED]:
+        begin, end = sentence.characters(span)
+        shown.append(f"{sentence.text[begin:end]:.80} ({span.type})")
+    if len(there) > _MOST_NAMED:
+        shown.append(f"and {len(there) - _MOST_NAMED:,} more")
+    return ", ".join(shown) or "no span"
+
+
+def _marks(sentence: EvaluatedSentence) -> list[Mark]:
+    """What is highlighted of a sentence: its predicted spans, and the words of true spans that no predicted one has."""
+    marks = []
+    predicted = {word for one in sentence.outcomes if one.predicted for word in _words(one.predicted)}
+    for outcome in sentence.outcomes:
+        if outcome.predicted is not None:
+            kind: Literal["right", "wrong"] = "right" if outcome.kind == RIGHT else "wrong"
+            marks.append(Mark(*sentence.characters(outcome.predicted), _label(outcome), kind))
+        if outcome.true is not None:
+            for begin, end in _runs([word for word in _words(outcome.true) if word not in predicted]):
+                characters = sentence.characters(Span(outcome.true.type, begin, end))
+                marks.append(Mark(*characters, outcome.true.type, "missed"))
+    return sorted(marks, key=lambda mark: mark.begin)
+
+
+def _words(span: Span) -> range:
+    return range(span.begin, span.end + 1)
+
+
+def _label(outcome: Outcome) -> str:
+    """Of a predicted span: its type, and the true one where that is another."""
+    predicted, true = outcome.predicted, outcome.true
+    if predicted is None or true is None or predicted.type == true.type:
+        return predicted.type if predicted else ""
+    return f"{predicted.type}, not {true.type}"
+
+
+def _runs(words: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and the last of numbers that follow each other."""
+    runs: list[tuple[int, int]] = []
+    for word in words:
+        if runs and runs[-1][1] == word - 1:
+            runs[-1] = runs[-1][0], word
+        else:
+            runs.append((word, word))
+    return runs
+
+
+def windows(features: Features, description: TaggingDescription) -> Table:
+    """How sentences became windows, and what was truncated."""
+    size, context = description.max_seq_length, 2 * description.context
+    rows: list[list[str | int | float]] = [
+        ["sentences", features.sentences, ""],
+        ["windows", len(features), f"of max_seq_length={size:,} pieces at most"],
+        ["longest sentence", features.longest, "pieces"],
+        ["divided sentences", features.divided, f"into windows that have {context:,} pieces in common"],
+        ["truncated words", features.cut, "longer than a window, and read up to its end"],
+        ["words without pieces", features.without_pieces, "all of whose characters the tokenizer deletes: tagged O"],
+    ]
+    return Table(["", "number", "what it is"], rows)
