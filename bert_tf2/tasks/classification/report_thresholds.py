@@ -34,7 +34,7 @@ def blocks(evaluated: Evaluated) -> Iterator[Block]:
     yield from _certainty(reliability, scores)
     yield from _calibration(reliability, "confidence", "fraction that is right")
     svg = pictures.histogram(scores.confidences, "confidence", "rows")
-    yield Picture(svg, "How many rows have which confidence", "Confidence: the probability of the predicted label")
+    yield Picture(svg, "How many rows have which confidence", "Confidence, the probability of the label")
     yield _least_confidences(scores)
     if len(evaluated.description.labels) == 2:
         thresholds = ThresholdScores(1)
@@ -77,7 +77,7 @@ def _certainty(reliability: Reliability, scores: RowScores) -> Iterator[Block]:
 def _calibration(reliability: Reliability, what: str, true: str) -> Iterator[Block]:
     said, came_true = reliability.curve()
     svg = pictures.lines({"model": (said.tolist(), came_true.tolist())}, what, true, diagonal=True)
-    yield Picture(svg, f"{true} by {what}", "Calibration: on the dashed line, probabilities mean what they say")
+    yield Picture(svg, f"{true} by {what}", "Calibration (dashed: perfect)")
 
 
 def _least_confidences(scores: RowScores) -> Table:
@@ -109,5 +109,5 @@ def _table(
         best, score = thresholds.best(label)
         before = thresholds.scores(label)[place]
         rows.append((name, score.support, before.f1, score.f1, best, score.precision, score.recall))
-    headers = ("label", "rows", f"F1 at {present:g}", "best F1", "at", "precision", "recall")
+    headers = ("label", "rows", f"F1 at {present:g}", "best F1", "at threshold", "precision", "recall")
     return Table(headers, rows, title, _CHOSEN_HERE)
