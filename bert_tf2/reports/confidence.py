@@ -35,7 +35,7 @@ def blocks(
     yield Figures([calibration_error(reliability), *_means(reliability, is_right, right)])
     yield calibration(reliability, "confidence", "fraction that is right")
     svg = pictures.histogram(confidences, "confidence", unit)
-    yield Picture(svg, f"How many {unit} have which confidence", "Confidence: the probability of what was predicted")
+    yield Picture(svg, f"How many {unit} have which confidence", "Confidence, the probability of a prediction")
     yield _least_confidences(confidences, is_right, unit, right, note)
 
 
@@ -54,7 +54,7 @@ def calibration(reliability: Reliability, what: str, true: str) -> Picture:
     """
     said, came_true = reliability.curve()
     svg = pictures.lines({"model": (said.tolist(), came_true.tolist())}, what, true, diagonal=True)
-    return Picture(svg, f"{true} by {what}", "Calibration: on the dashed line, probabilities mean what they say")
+    return Picture(svg, f"{true} by {what}", "Calibration (dashed: perfect)")
 
 
 def _means(reliability: Reliability, is_right: NDArray[np.bool_], right: str) -> Iterator[tuple[str, str, str]]:

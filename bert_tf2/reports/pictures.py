@@ -31,7 +31,7 @@ _VARIABLES = {
     _ON_SERIES: "--on-series",
     **{colour: f"--series-{number}" for number, colour in enumerate(_SERIES, 1)},
 }
-_WIDTH, _HEIGHT = 440, 270  # pixels, which are points at 72 a inch
+_WIDTH, _HEIGHT = 400, 260  # pixels, which are points at 72 a inch
 _LONGEST_NAME = 24
 _MOST_BINS = 30
 _MOST_WITH_COUNTS = 8  # labels of a matrix whose cells have room for counts
@@ -247,14 +247,21 @@ def _for_page(text: str, width: float, height: float) -> str:
     """An SVG element in the colours and the font of the page, without names that are used nowhere."""
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     used = set(re.findall(r"[\"'(]#([\w.-]+)[\"')]", text))
-    text = re.sub(r' id="([\w.-]+)"', lambda name: name[0] if name[1] in used else "", text)
-    text = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
-    wide = ' class="wide"' if width > _WIDTH * 1.3 else ""
-    start = rf'<svg \1 width="{width:.0f}" height="{height:.0f}"{wide}>'
+    text = re.sub(r"<[^>]*>", lambda tag: _plainer(tag[0], used), text)
+    wide = 'class="wide"' if width > _WIDTH * 1.3 else f'style="max-width: {1.1 * width:.0f}px"'
+    start = rf'<svg \1 width="{width:.0f}" height="{height:.0f}" {wide}>'
     text = re.sub(r"^<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>", start, text)
     return re.sub(r"\n\s*", "\n", text.strip())
+
+
+def _plainer(tag: str, used: set[str]) -> str:
+    """A tag without the name, the font and the digits that it does not need, and with the colours of the page."""
+    tag = re.sub(r' id="([\w.-]+)"', lambda name: name[0] if name[1] in used else "", tag)
+    tag = re.sub(r" ?font-family: [^;\"]*;?", "", tag)
+    tag = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", tag)
+    tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
+    return re.sub("#0[0-9a-f]{5}", lambda colour: f"var({_VARIABLES[colour[0]]})", tag)
 
 
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple[Any, Any]:

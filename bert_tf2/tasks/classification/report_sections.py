@@ -37,7 +37,7 @@ def _single_labels(evaluated: Evaluated) -> Iterator[Block]:
     scores = metrics.per_label(labels, predicted, count)
     most = max(range(count), key=lambda label: scores[label].support)
     share = shown_as_percent(scores[most].support / len(labels))
-    yield Text(f"{share} of the rows are {names[most]!r}: that often would be right who always said so.")
+    yield Text(f"{share} of the rows are {names[most]!r}, so always predicting it would have this accuracy.")
     yield from _of_labels(names, scores, np.bincount(predicted, minlength=count).tolist())
 
 

