@@ -28,7 +28,7 @@ def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int 
         return text, list(marks)
     shortened, kept = "", list[Mark]()
     end = 0
-    for begin, end in _parts(len(text), marks, most, around):
+    for begin, end in _parts(text, marks, most, around):
         shortened += ELLIPSIS if begin else ""
         for mark in marks:
             first, last = max(mark.begin, begin), min(mark.end, end)
@@ -38,11 +38,11 @@ def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int 
     return shortened + (ELLIPSIS if end < len(text) else ""), kept
 
 
-def _parts(length: int, marks: Sequence[Mark], most: int, around: int) -> Iterator[tuple[int, int]]:
+def _parts(text: str, marks: Sequence[Mark], most: int, around: int) -> Iterator[tuple[int, int]]:
     """Where the parts begin and end, which neither overlap nor touch; `most` characters in all."""
     merged: list[tuple[int, int]] = []
     for mark in sorted(marks, key=lambda mark: mark.begin):
-        begin, end = max(0, mark.begin - around), min(length, mark.end + around)
+        begin, end = _at_words(text, mark, max(0, mark.begin - around), min(len(text), mark.end + around))
         if merged and begin <= merged[-1][1] + len(ELLIPSIS):
             merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
@@ -51,3 +51,12 @@ def _parts(length: int, marks: Sequence[Mark], most: int, around: int) -> Iterat
         if most > 0:
             yield begin, min(end, begin + most)
         most -= end - begin
+
+
+def _at_words(text: str, mark: Mark, begin: int, end: int) -> tuple[int, int]:
+    """The place of a part of the text without words that are cut, if there are spaces."""
+    if begin and (space := text.find(" ", begin - 1, mark.begin)) >= 0:
+        begin = space + 1
+    if end < len(text) and (space := text.rfind(" ", mark.end, end + 1)) >= 0:
+        end = space
+    return begin, end

@@ -78,15 +78,11 @@ def mean_scores(
     """
     counts = np.bincount(of_row, minlength=len(names))
     sums = {name: np.bincount(of_row, values, len(names)) for name, values in scores.items()}
-    headers = [header, counted]
-    for name in scores:
-        headers += [name, "95 % interval"]
+    headers = [header, counted, *scores, *(f"{name}, 95 % interval" for name in scores)]
     rows: list[list[str | int | float]] = []
     for number, name in enumerate(names):
-        if counts[number]:
-            row: list[str | int | float] = [name, int(counts[number])]
-            for total in sums.values():
-                low, high = wilson(float(total[number]), int(counts[number]))
-                row += [float(total[number] / counts[number]), interval(low, high)]
-            rows.append(row)
+        if count := int(counts[number]):
+            totals = [float(total[number]) for total in sums.values()]
+            intervals = [interval(*wilson(total, count)) for total in totals]
+            rows.append([name, count, *(total / count for total in totals), *intervals])
     return Table(headers, rows)

@@ -27,6 +27,12 @@ def test_parts_around_marks() -> None:
     assert [shortened[one.begin : one.end] for one in marks] == ["f", "uv"]
 
 
+def test_words_stay_whole() -> None:
+    shortened, marks = excerpt("one two three four five six", [mark(8, 13)], most=20, around=6)
+    assert shortened == " … two three four … "
+    assert shortened[marks[0].begin : marks[0].end] == "three"
+
+
 def test_parts_that_touch_are_one() -> None:
     assert excerpt(LETTERS, [mark(0, 1), mark(6, 7)], most=12, around=2) == ("abcdefghi … ", [mark(0, 1), mark(6, 7)])
 

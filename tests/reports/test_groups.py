@@ -5,6 +5,8 @@ import pytest
 
 from bert_tf2.reports.groups import LengthGroups, figure, interval, mean_scores
 
+INTERVALS = ("exact, 95 % interval", "F1, 95 % interval")
+
 
 @pytest.mark.parametrize(
     ("lengths", "most", "bounds", "of_row"),
@@ -32,10 +34,10 @@ def test_groups_are_about_as_large() -> None:
 def test_mean_scores() -> None:
     scores = {"exact": np.array([1, 0, 1, 1.0]), "F1": np.array([1, 0.5, 1, 1])}
     table = mean_scores(["who", "what", "why"], np.array([0, 0, 2, 2]), scores, "question word", "questions")
-    assert table.headers == ["question word", "questions", "exact", "95 % interval", "F1", "95 % interval"]
+    assert table.headers == ["question word", "questions", "exact", "F1", *INTERVALS]
     assert table.rows == [
-        ["who", 2, 0.5, "0.095 to 0.905", 0.75, "0.198 to 0.973"],
-        ["why", 2, 1.0, "0.342 to 1.000", 1.0, "0.342 to 1.000"],
+        ["who", 2, 0.5, 0.75, "0.095 to 0.905", "0.198 to 0.973"],
+        ["why", 2, 1.0, 1.0, "0.342 to 1.000", "0.342 to 1.000"],
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.metrics import squad
+from bert_tf2.metrics.classification import score_of_counts
 from bert_tf2.metrics.no_answer import NoAnswer, ThresholdScores
 from bert_tf2.reports import confidence, pictures
 from bert_tf2.reports.excerpts import excerpt
@@ -214,6 +215,7 @@ def _no_answer(collected: Collected, thresholds: Mapping[str, float]) -> list[Bl
         Picture(
             pictures.matrix(["has an answer", "has none"], ["answered", "no answer"], counts, "truth", "prediction"),
             "How many questions with and without an answer were answered",
+            "Answered or not",
         ),
         _curve(no_answer, thresholds["used"]),
         _threshold_table(no_answer, thresholds),
@@ -235,7 +237,7 @@ def _curve(no_answer: NoAnswer, used: float) -> Picture:
     return Picture(
         pictures.lines(series, "null_score_diff_threshold", "score"),
         "Exact match and F1 of all questions by the threshold for predicting no answer",
-        "No answer is predicted where it scores higher than the best answer by more than the threshold.",
+        "Scores by threshold",
     )
 
 
@@ -247,13 +249,17 @@ def _threshold_table(no_answer: NoAnswer, thresholds: Mapping[str, float]) -> Ta
         rows.append(
             [
                 *(name, threshold, scores.exact, scores.f1),
-                *(_ratio(scores.right, scores.predicted), _ratio(scores.right, scores.true)),
+                *score_of_counts(*counts)[:3],
                 interval(*f1_interval(*counts)),
             ]
         )
-    headers = ["threshold", "value", "exact match", "F1", "precision of no answer", "recall of no answer"]
-    note = "--null_score_diff_threshold sets the threshold; if omitted, a prediction uses the best one for F1."
-    return Table([*headers, "F1 of no answer, 95 % interval"], rows, note=note)
+    headers = ["threshold", "value", "exact match", "F1", "no answer: precision", "recall", "F1"]
+    note = (
+        "No answer is predicted where it scores higher than the best answer by more than --null_score_diff_threshold. "
+        "If the flag is omitted, a prediction uses the best threshold for F1; that was chosen on the questions that it "
+        "is scored on here, and gains less on others."
+    )
+    return Table([*headers, "95 % interval"], rows, note=note)
 
 
 # --- Questions -------------------------------------------------------------------------------------------------------

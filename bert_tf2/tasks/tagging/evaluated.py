@@ -119,8 +119,8 @@ def evaluated_sentences(
     """
     if sentences.tags is None:
         raise ValueError(f"{sentences.path} was read without tags.")
-    columns = (sentences.words, sentences.tags, tags, probabilities, losses)
-    for number, parts in enumerate(zip(*map(sentences.split, columns), strict=True)):
+    columns: Sequence[Any] = (sentences.words, sentences.tags, tags, probabilities, losses)
+    for number, parts in enumerate(zip(*(sentences.split(column) for column in columns), strict=True)):
         words, true, predicted, sure_of, lost = parts
         line, text, offsets = sentences.place_of(number, words)
         probability, loss = np.asarray(sure_of).tolist(), np.asarray(lost).tolist()

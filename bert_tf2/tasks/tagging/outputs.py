@@ -74,8 +74,10 @@ def _sure(
 ) -> Sequence[str]:
     """The tags without those of spans that the model is less sure of."""
 
+    values: Any = probabilities  # an array can be split as a sequence can
+
     def of_sentences() -> Iterator[list[str]]:
-        for found, sure_of in zip(sentences.split(tags), sentences.split(probabilities), strict=True):
+        for found, sure_of in zip(sentences.split(tags), sentences.split(values), strict=True):
             kept = list(found)
             for span in metrics.spans(found):
                 words = slice(span.begin, span.end + 1)
@@ -99,7 +101,8 @@ def _rows(
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Each sentence as a row of `predictions.jsonl`, and its spans as rows of `predictions.csv`."""
     truths = itertools.repeat(None) if sentences.truths is None else sentences.split(sentences.truths)
-    parts = zip(*map(sentences.split, (sentences.words, tags, probabilities)), strict=True)
+    columns: Sequence[Any] = (sentences.words, tags, probabilities)
+    parts = zip(*(sentences.split(column) for column in columns), strict=True)
     for number, ((words, found, sure_of), truth) in enumerate(zip(parts, truths, strict=False)):
         described = describe(words, found, np.asarray(sure_of).tolist())
         place = sentences.place_of(number, words)

@@ -138,7 +138,7 @@ def sections(collected: Collected) -> list[Section]:
     return [
         Section("Spans", [Figures([sentences]), _by_type(errors)]),
         Section("Errors by kind", _kinds(errors)),
-        Section("Types taken for each other", [_confusions(errors)]),
+        Section("Types taken for each other", _confusions(errors)),
         *([Section("Calibration", calibration)] if calibration else []),
         Section("Scores by length", [_by_length(collected)]),
         Section("Worst sentences", [Examples(worst) if worst else Text("All spans are right.")]),
@@ -151,15 +151,13 @@ def sections(collected: Collected) -> list[Section]:
 def _score_cells(counts: Counts) -> list[str | int | float]:
     right, predicted, true = counts
     score = score_of_counts(*counts)
-    return [
-        *(score.precision, interval(*wilson(right, predicted)), score.recall, interval(*wilson(right, true))),
-        *(score.f1, interval(*f1_interval(*counts)), true, predicted),
-    ]
+    intervals = wilson(right, predicted), wilson(right, true), f1_interval(*counts)
+    return [true, predicted, *score[:3], *(interval(*bounds) for bounds in intervals)]
 
 
 _SCORE_HEADERS = (
-    *("precision", "95 % interval", "recall", "95 % interval", "F1", "95 % interval"),
-    *("true spans", "predicted spans"),
+    *("true spans", "predicted", "precision", "recall", "F1"),
+    *("95 % interval: precision", "recall", "F1"),
 )
 
 
@@ -175,7 +173,7 @@ def _by_type(errors: SpanErrors) -> Table:
 def _by_length(collected: Collected) -> Table:
     sentences = np.bincount(collected.lengths.of_row).tolist()
     parts = zip(collected.lengths.names, sentences, collected.by_length, strict=True)
-    rows = [[name, count, *_score_cells(errors.counts())] for name, count, errors in parts]
+    rows: list[list[str | int | float]] = [[name, count, *_score_cells(one.counts())] for name, count, one in parts]
     return Table(["words", "sentences", *_SCORE_HEADERS], rows)
 
 
@@ -184,12 +182,14 @@ def _by_length(collected: Collected) -> Table:
 
 def _kinds(errors: SpanErrors) -> list[Block]:
     counts, total = errors.kinds, errors.kinds.total() - errors.kinds[RIGHT]
-    rows = [[kind, counts[kind], counts[kind] / (total or 1), _MEANINGS[kind]] for kind in ERRORS]
+    rows: list[list[str | int | float]] = [
+        [kind, counts[kind], counts[kind] / (total or 1), _MEANINGS[kind]] for kind in ERRORS
+    ]
     by_kind = Table(["kind", "spans", "fraction", "what it is"], rows, f"{total:,} errors")
     types = sorted(errors.by_type, key=lambda one: (-_errors_of(errors.by_type[one]), one))[:_MOST_TYPES]
     by_type = Table(
-        ["type", *ERRORS, "right"],
-        [[one, *(errors.by_type[one][kind] for kind in (*ERRORS, RIGHT))] for one in types],
+        ["type", RIGHT, *ERRORS],
+        [[one, *(errors.by_type[one][kind] for kind in (RIGHT, *ERRORS))] for one in types],
         "Errors by type",
         "The type of the true span; of a spurious span the predicted type.",
     )
@@ -202,7 +202,7 @@ def _errors_of(counts: Counter[str]) -> int:
     return counts.total() - counts[RIGHT]
 
 
-def _confusions(errors: SpanErrors) -> Picture:
+def _confusions(errors: SpanErrors) -> list[Block]:
     """True types against predicted ones; the less frequent types are one."""
     totals = Counter[str]()
     for pair, count in errors.pairs.items():
@@ -215,11 +215,11 @@ def _confusions(errors: SpanErrors) -> Picture:
     for (true, predicted), count in errors.pairs.items():
         cell = tuple(len(names) - 1 if kind is None else numbers[kind] for kind in (true, predicted))
         counts[cell] += count
-    return Picture(
-        pictures.matrix(names, names, counts, "true type", "predicted type"),
-        "How often spans of each true type were predicted with each type",
-        "Spans that have a word in common are compared, whether their boundaries are right or not.",
-    )
+    svg = pictures.matrix(names, names, counts, "true type", "predicted type")
+    return [
+        Text("Spans that have a word in common are compared, whether their boundaries are right or not."),
+        Picture(svg, "How often spans of each true type were predicted with each type"),
+    ]
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------

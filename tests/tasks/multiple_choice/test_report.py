@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import drawings
 
 from bert_tf2.reports.page import Examples, Figures, Report, Section, Table, Text, render
 from bert_tf2.tasks.multiple_choice import report
@@ -20,6 +21,11 @@ RIGHT = [0, 0, 2, 1]
 LENGTHS = np.array([[3, 4, 0], [9, 3, 0], [9, 9, 9], [4, 4, 4]], np.int32)
 EMPTY = np.zeros(0, np.int32)
 FEATURES = Features(np.zeros(5, np.int64), EMPTY, EMPTY, LENGTHS, cut=2, longest=40)
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
+    return drawings.replace(monkeypatch)
 
 
 def collected(right: list[int] = RIGHT) -> Collected:
@@ -49,13 +55,11 @@ def test_by_choices_and_length() -> None:
     assert [row[:3] for row in only(section, Table, 1).rows] == [["4", 2, 1.0], ["9", 2, 0.0]]
 
 
-def test_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = {}
-    monkeypatch.setattr(report.pictures, "matrix", lambda *given: drawn.update(counts=given[2]) or "<svg></svg>")
+def test_positions(drawn: dict[str, tuple[Any, ...]]) -> None:
     rows = only(sections()["Positions"], Table).rows
     assert [row[:4] for row in rows] == [[0, 2, 2, 0.0], [1, 1, 2, 0.25], [2, 1, 0, -0.25]]
     assert [row[4] for row in rows] == [0.5, 1.0, 0.0]
-    assert drawn["counts"].tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert drawn["matrix"][2].tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
     assert math.isnan(only(sections([1, 1, 1, 1])["Positions"], Table).rows[0][4])
 
 

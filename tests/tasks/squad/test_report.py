@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import tiny_squad
+from helpers import drawings, tiny_squad
 
 from bert_tf2.reports.page import Examples, Figures, Mark, Report, Section, Table, Text, render
 from bert_tf2.tasks.squad import report, tokenized_examples
@@ -29,6 +29,11 @@ QUESTIONS = [
     ("w1", SHORT, None, None, 2.0),
     ("when", SHORT, "Ada Hill", None, 1.0),
 ]
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
+    return drawings.replace(monkeypatch)
 
 
 def entry(context: str, text: str | None, probability: float = 0.5) -> NBestEntry:
@@ -107,15 +112,13 @@ def test_by_length(tokenizer: FastTokenizer) -> None:
     assert [row[:2] for row in tables[3].rows] == [["2", 3]]
 
 
-def test_no_answer(tokenizer: FastTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = {}
-    monkeypatch.setattr(report.pictures, "matrix", lambda *given: drawn.update(counts=given[2]) or "<svg></svg>")
+def test_no_answer(tokenizer: FastTokenizer, drawn: dict[str, tuple[Any, ...]]) -> None:
     section = sections(tokenizer)["Questions without an answer"]
     assert [value[:2] for value in only(section, Figures).values] == [
         ("precision of no answer", "50.0 %"),
         ("recall of no answer", "50.0 %"),
     ]
-    assert drawn["counts"] == [[2, 1], [1, 1]]
+    assert drawn["matrix"][2] == [[2, 1], [1, 1]]
     rows = only(section, Table).rows
     assert [row[:2] for row in rows] == [["used", 0.0], ["best exact match", -1.5], ["best F1", -1.0]]
     assert rows[0][2:6] == pytest.approx([0.4, 0.5, 0.5, 0.5])
