@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.io import file_kinds, run_files
 from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
@@ -36,12 +37,12 @@ Floats = NDArray[np.float32]
 
 
 def run(config: MultipleChoiceConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(MultipleChoiceTask, config)
 
 
 class _Questions(NamedTuple):
-    """A file as the model takes it."""
+    """A file as model inputs."""
 
     examples: list[Example]
     features: Features
@@ -49,7 +50,7 @@ class _Questions(NamedTuple):
 
 
 class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats]):
-    """Chooses among endings; see `FinetuningTask`. Its model says logits, float32 [N, C]."""
+    """Chooses among endings; see `FinetuningTask`. Its model outputs logits, float32 [N, C]."""
 
     files = run_files.MULTIPLE_CHOICE
     head = "multiple_choice"
@@ -69,7 +70,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
             "test": (config.do_predict, "predict_file", description.predict_file),
         }
         self.paths = {
-            split: file_of(config, flag, path, "which questions are they?")
+            split: file_of(config, flag, path, "which questions?")
             for split, (is_wanted, flag, path) in files.items()
             if is_wanted
         }
@@ -100,7 +101,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         return _Questions(questions, features, arrays)
 
     def make_model(self, skip_padding: bool) -> MultipleChoiceModel:
-        """The encoder with a score for each choice on it."""
+        """The encoder with a score for each choice."""
         return MultipleChoiceModel(self.foundation.bert_config, self.config.recompute, skip_padding)
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -146,4 +147,4 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         names = (run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
         paths = [os.path.join(self.config.output_dir, name) for name in names]
         write_rows(*paths, outputs.prediction_rows(encoded.examples, found, self.config.min_confidence))
-        return f"{len(encoded.examples):,} questions", paths
+        return counted(len(encoded.examples), "question"), paths

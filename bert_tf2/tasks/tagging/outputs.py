@@ -1,4 +1,4 @@
-"""The files that a prediction writes; no TensorFlow.
+"""The output files of predictions; no TensorFlow.
 
 Shapes: `W` words.
 """
@@ -47,7 +47,7 @@ def write_predictions(
       The paths.
     """
     if len(tags) != len(sentences.words):
-        raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; one list is shorter.")
+        raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; expected one tag for each word.")
 
     if min_confidence > 0:
         tags = _sure(sentences, tags, probabilities, min_confidence)
