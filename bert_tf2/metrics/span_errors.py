@@ -9,7 +9,7 @@
 | missed | `Jim Henson` person | none |
 | spurious | none | `Jim Henson` person |
 
-A span is part of one pair at most. Pairs are made in the order of the table; within a kind, those with more words in
+A span is part of at most one pair. Pairs are formed in the order of the table; within a kind, those with more words in
 common first, then those that begin first. So a true span of which two predicted spans have a word each counts once as
 `wrong boundary`, and the second predicted span is `spurious`.
 """

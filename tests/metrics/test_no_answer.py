@@ -57,8 +57,8 @@ def test_the_best_threshold_scores_what_the_official_search_says(rows: list[tupl
     without = [float(not answers) for answers in gold.values()]
     exact, f1 = (np.array(column) for column in zip(*scored, strict=True))
     has_best, has_answer = np.array(list(map(bool, texts.values()))), np.array(list(map(bool, gold.values())))
-    found = NoAnswer(np.array(list(odds.values())), has_best, has_answer, exact, f1, np.array(without))
-    best = max(found.at(threshold).f1 for threshold in [-9.0, *odds.values()])
+    questions_asked = NoAnswer(np.array(list(odds.values())), has_best, has_answer, exact, f1, np.array(without))
+    best = max(questions_asked.at(threshold).f1 for threshold in [-9.0, *odds.values()])
     # The official search may stop between questions of equal odds, which no threshold can.
     assert 100 * best <= results["best_f1"] + 1e-9
-    assert found.at(np.inf).exact == pytest.approx(results["exact"] / 100)
+    assert questions_asked.at(np.inf).exact == pytest.approx(results["exact"] / 100)

@@ -79,16 +79,16 @@ def test_every_span_counts_once(true: list[str], predicted: list[str]) -> None:
     """Each span is in one outcome, and precision, recall and F1 follow from the counts."""
     size = min(len(true), len(predicted))
     spans = metrics.spans(true[:size]), metrics.spans(predicted[:size])
-    found = outcomes(*spans)
-    assert sorted(one.true for one in found if one.true) == sorted(spans[0])
-    assert sorted(one.predicted for one in found if one.predicted) == sorted(spans[1])
-    assert {one.kind for one in found} <= {RIGHT, *ERRORS}
-    for kind, of_true, of_predicted in found:
+    results = outcomes(*spans)
+    assert sorted(one.true for one in results if one.true) == sorted(spans[0])
+    assert sorted(one.predicted for one in results if one.predicted) == sorted(spans[1])
+    assert {one.kind for one in results} <= {RIGHT, *ERRORS}
+    for kind, of_true, of_predicted in results:
         assert (of_true is None) == (kind == SPURIOUS)
         assert (of_predicted is None) == (kind == MISSED)
         assert (of_true == of_predicted) == (kind == RIGHT)
     errors = SpanErrors()
-    errors.add(found)
+    errors.add(results)
     right, number, of_all = errors.counts()
     scores = metrics.span_scores([true[:size]], [predicted[:size]]).micro
     assert (scores.precision, scores.recall) == (right / number if number else 0, right / of_all if of_all else 0)

@@ -81,8 +81,8 @@ def losses_of(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray
       scores: float32 [N, C].
       labels: int [N], the right choices.
     """
-    found: NDArray[np.float64] = -special.log_softmax(scores.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
-    return found
+    losses: NDArray[np.float64] = -special.log_softmax(scores.astype(np.float64), axis=1)
+    return losses[np.arange(len(labels)), labels]
 
 
 def evaluated_questions(examples: Sequence[Example], scores: NDArray[np.float32]) -> Iterator[EvaluatedQuestion]:

@@ -148,8 +148,8 @@ def _example(question: EvaluatedQuestion) -> Example:
 def _shown_choices(question: EvaluatedQuestion) -> Sequence[int]:
     """The right and the chosen one, and others up to so many, in their order."""
     count = len(question.example.choices)
-    wanted = dict.fromkeys([question.truth, question.prediction, *range(count)])
-    return sorted(list(wanted)[:_MOST_CHOICES])
+    choices = dict.fromkeys([question.truth, question.prediction, *range(count)])
+    return sorted(list(choices)[:_MOST_CHOICES])
 
 
 def truncated(features: Features, max_seq_length: int) -> Table:

@@ -144,7 +144,8 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
 
     def write_predictions(self, encoded: _Questions, found: Floats) -> tuple[str, list[str]]:
         """A row for each question, see `outputs.prediction_rows`."""
-        names = (run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
-        paths = [os.path.join(self.config.output_dir, name) for name in names]
-        write_rows(*paths, outputs.prediction_rows(encoded.examples, found, self.config.min_confidence))
-        return counted(len(encoded.examples), "question"), paths
+        folder, least = self.config.output_dir, self.config.min_confidence
+        lines = os.path.join(folder, run_files.PREDICTION_LINES)
+        table = os.path.join(folder, run_files.PREDICTION_TABLE)
+        write_rows(lines, table, outputs.prediction_rows(encoded.examples, found, least))
+        return counted(len(encoded.examples), "question"), [lines, table]

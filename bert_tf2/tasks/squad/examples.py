@@ -316,8 +316,9 @@ def _example(question: Any, paragraph: Paragraph, where: str) -> Example:
 def _start(answer: dict[str, Any], context: str) -> int:
     """Where an answer stands: where the file says if it is there, else the first place; -1 if there is none."""
     text, start = answer["text"], answer.get("answer_start")
-    is_there = isinstance(start, int) and start >= 0 and context.startswith(text, start)
-    return start if is_there else context.find(text)
+    if isinstance(start, int) and start >= 0 and context.startswith(text, start):
+        return start
+    return context.find(text)
 
 
 def _title(article: Any) -> str:

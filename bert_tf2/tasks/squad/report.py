@@ -125,12 +125,12 @@ class Collected:
         parts = {"": np.ones(len(has), np.bool_)}
         if self.version_2:
             parts |= {"HasAns_": has, "NoAns_": ~has}
-        names, found = ("exact" if self.version_2 else "exact_match", "f1"), {}
+        names, intervals = ("exact" if self.version_2 else "exact_match", "f1"), {}
         for prefix, rows in parts.items():
             for name, scores in zip(names, self.scores.values(), strict=True):
                 low, high = wilson(float(scores[rows].sum()), int(rows.sum()))
-                found[f"{prefix}{name}"] = 100 * low, 100 * high
-        return found
+                intervals[f"{prefix}{name}"] = 100 * low, 100 * high
+        return intervals
 
     @property
     def no_answer(self) -> NoAnswer:
@@ -242,7 +242,7 @@ def _curve(no_answer: NoAnswer, used: float) -> Picture:
 
 
 def _threshold_table(no_answer: NoAnswer, thresholds: Mapping[str, float]) -> Table:
-    rows = []
+    rows: list[list[str | int | float]] = []
     for name, threshold in thresholds.items():
         scores: ThresholdScores = no_answer.at(threshold)
         counts = scores.right, scores.predicted, scores.true

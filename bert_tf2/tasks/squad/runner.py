@@ -199,10 +199,11 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         """The original's files, and `predictions.jsonl` and `.csv`."""
         folder = self.config.output_dir
         paths = list(map(str, prediction_files.write(folder, found, self._threshold)))
-        rows_paths = [os.path.join(folder, name) for name in (run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)]
+        lines = os.path.join(folder, run_files.PREDICTION_LINES)
+        table = os.path.join(folder, run_files.PREDICTION_TABLE)
         decided = (with_threshold(prediction, self._threshold) for prediction in found)
-        write_rows(*rows_paths, prediction_files.rows(encoded.data.examples, decided, self.config.min_confidence))
-        return counted(len(found), "answer"), [*paths, *rows_paths]
+        write_rows(lines, table, prediction_files.rows(encoded.data.examples, decided, self.config.min_confidence))
+        return counted(len(found), "answer"), [*paths, lines, table]
 
     def _find_threshold(self) -> float:
         """The given threshold, else the one found by an evaluation with the same weights, else 0."""

@@ -77,12 +77,12 @@ def _sure(
     values: Any = probabilities  # an array can be split as a sequence can
 
     def of_sentences() -> Iterator[list[str]]:
-        for found, sure_of in zip(sentences.split(tags), sentences.split(values), strict=True):
-            kept = list(found)
-            for span in metrics.spans(found):
+        for of_sentence, sure_of in zip(sentences.split(tags), sentences.split(values), strict=True):
+            kept = list(of_sentence)
+            for span in metrics.spans(of_sentence):
                 words = slice(span.begin, span.end + 1)
                 if math.prod(np.asarray(sure_of[words], np.float64).tolist()) < min_confidence:
-                    kept[words] = [OUTSIDE] * len(found[words])
+                    kept[words] = [OUTSIDE] * len(of_sentence[words])
             yield kept
 
     return TagSequence.of(itertools.chain.from_iterable(of_sentences()))
@@ -103,10 +103,10 @@ def _rows(
     truths = itertools.repeat(None) if sentences.truths is None else sentences.split(sentences.truths)
     columns: Sequence[Any] = (sentences.words, tags, probabilities)
     parts = zip(*(sentences.split(column) for column in columns), strict=True)
-    for number, ((words, found, sure_of), truth) in enumerate(zip(parts, truths, strict=False)):
-        described = describe(words, found, np.asarray(sure_of).tolist())
+    for number, ((words, predicted, sure_of), truth) in enumerate(zip(parts, truths, strict=False)):
+        described = describe(words, predicted, np.asarray(sure_of).tolist())
         place = sentences.place_of(number, words)
-        row = {"line": place.line, **described, "tags": schemes.from_bio(found, sentences.scheme)}
+        row = {"line": place.line, **described, "tags": schemes.from_bio(predicted, sentences.scheme)}
         if truth is not None:
             row["truth"] = schemes.from_bio(truth, sentences.scheme)
         if sentences.texts is not None:

@@ -242,13 +242,13 @@ def _example(sentence: EvaluatedSentence) -> Example:
 
 def _listed(sentence: EvaluatedSentence, spans: Sequence[Span | None]) -> str:
     """Spans of a sentence as a reader finds them: `Jim Henson (person), Rome (place)`."""
-    there = [span for span in spans if span is not None]
+    present = [span for span in spans if span is not None]
     shown = []
-    for span in there[:_MOST_NAMED]:
+    for span in present[:_MOST_NAMED]:
         begin, end = sentence.characters(span)
         shown.append(f"{sentence.text[begin:end]:.80} ({span.type})")
-    if len(there) > _MOST_NAMED:
-        shown.append(f"and {len(there) - _MOST_NAMED:,} more")
+    if len(present) > _MOST_NAMED:
+        shown.append(f"and {len(present) - _MOST_NAMED:,} more")
     return ", ".join(shown) or "no span"
 
 

@@ -60,8 +60,8 @@ def test_no_answer() -> None:
 
 def test_chinese_is_compared_as_chinese() -> None:
     asked = Example("q", "谁", split("王明红", "zh"), ("王明",))
-    (found,) = evaluated((asked, prediction("王明红", 0)), language="zh")
-    assert found.f1 == pytest.approx(0.8)
+    (question,) = evaluated((asked, prediction("王明红", 0)), language="zh")
+    assert question.f1 == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(

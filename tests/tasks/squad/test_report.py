@@ -174,7 +174,7 @@ def test_chinese_question_words_and_characters(tokenizer: FastTokenizer, tmp_pat
     example = Example("a", "谁", split("王明", "zh"), ("王明",), gold_starts=(0,))
     predicted = Prediction("a", entry("王明", "王"), entry("王明", "王"), None, [])
     collected = Collected.of(evaluated_questions([example], [predicted], False, "zh"), False, "zh")
-    found = {one.title: one for one in report.sections(collected, windows(tokenizer, [example]), 0.0, {})}
-    assert only(found["Scores by question word"], Table).rows[0][0] == "谁 (who)"
-    assert only(found["Scores by length"], Table, 3).headers[0] == "answer (characters)"
-    assert not any(isinstance(block, Text) for block in found["Worst questions"].blocks)
+    by_title = {one.title: one for one in report.sections(collected, windows(tokenizer, [example]), 0.0, {})}
+    assert only(by_title["Scores by question word"], Table).rows[0][0] == "谁 (who)"
+    assert only(by_title["Scores by length"], Table, 3).headers[0] == "answer (characters)"
+    assert not any(isinstance(block, Text) for block in by_title["Worst questions"].blocks)

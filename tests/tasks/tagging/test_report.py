@@ -48,8 +48,10 @@ def only(section: Section, kind: type, number: int = 0) -> Any:
 
 
 def test_intervals() -> None:
-    found = {name: [round(bound, 3) for bound in bounds] for name, bounds in collected(SENTENCES).intervals().items()}
-    assert found == {
+    intervals = {
+        name: [round(bound, 3) for bound in bounds] for name, bounds in collected(SENTENCES).intervals().items()
+    }
+    assert intervals == {
         "eval_f1": [0.215, 0.785],
         "eval_precision": [0.188, 0.812],
         "eval_recall": [0.188, 0.812],
