@@ -137,11 +137,12 @@ def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None 
             axes.stairs(counts, edges, fill=True, color=_SERIES[0])
         if mark is not None:
             axes.axvline(mark, color=_SERIES[1], linewidth=1.5)
+            is_left = mark < sum(axes.get_xlim()) / 2
             axes.annotate(
-                *(mark_label, (mark, 1), (-5, -3)),
+                *(mark_label, (mark, 1), (5 if is_left else -5, -3)),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
-                ha="right",
+                ha="left" if is_left else "right",
                 va="top",
                 color=_SERIES[1],
             )

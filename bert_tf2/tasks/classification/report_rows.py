@@ -24,7 +24,7 @@ from bert_tf2.reports.page import (
     shown_as_number,
     shown_as_percent,
 )
-from bert_tf2.tasks.classification.evaluated import Evaluated, RowScores
+from bert_tf2.tasks.classification.evaluated import Evaluated
 from bert_tf2.tasks.classification.features import Features
 
 _MOST_ERRORS = 50
@@ -105,6 +105,13 @@ def _of_value(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
 _OF_KIND = {"single_label": _of_single_label, "multi_label": _of_several_labels, "regression": _of_value}
 
 
+_SCORES = {
+    "single_label": ("accuracy", "95 % interval", "mean loss"),
+    "multi_label": ("all labels right", "95 % interval", "mean loss"),
+    "regression": ("mean absolute error", "root mean squared error"),
+}
+
+
 # --- Lengths ---------------------------------------------------------------------------------------------------------
 
 
@@ -122,14 +129,12 @@ def lengths(evaluated: Evaluated) -> Section:
     svg = pictures.histogram(whole, "tokens", "rows", **mark)
     groups = _groups(whole, limit, _fate(features))
     rows = [(name, int(is_chosen.sum()), *_scores(evaluated, is_chosen)) for name, is_chosen in groups]
-    kind = evaluated.description.problem_type
-    score = {"single_label": "accuracy", "multi_label": "all labels right", "regression": "mean absolute error"}[kind]
     return Section(
         "Length and truncation",
         [
             Figures(figures),
             Picture(svg, "How many rows have how many tokens", "Tokens of a row, special ones included"),
-            Table(("tokens", "rows", score, "95 % interval", "mean loss"), rows, "Scores by length"),
+            Table(("tokens", "rows", *_SCORES[evaluated.description.problem_type]), rows, "Scores by length"),
         ],
     )
 
@@ -149,12 +154,11 @@ def _groups(whole: NDArray[np.int64], limit: int, fate: str) -> Iterator[tuple[s
 
 
 def _scores(evaluated: Evaluated, is_chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
-    """The cells of a group: score, interval and mean loss."""
-    scores: RowScores = evaluated.scores
-    losses = scores.losses[is_chosen].astype(np.float64)
+    """The cells of a group; see `_SCORES`."""
+    losses = evaluated.scores.losses[is_chosen].astype(np.float64)
     if evaluated.description.problem_type == "regression":  # whose loss is the squared error
-        return shown_as_number(float(np.sqrt(losses).mean())), "", float(losses.mean())
-    right = int(scores.is_right[is_chosen].sum())
+        return float(np.sqrt(losses).mean()), float(np.sqrt(losses.mean()))
+    right = int(evaluated.scores.is_right[is_chosen].sum())
     low, high = wilson(right, len(losses))
     interval = f"{100 * low:.1f} to {100 * high:.1f}"
     return shown_as_percent(right / len(losses)), interval, float(losses.mean())

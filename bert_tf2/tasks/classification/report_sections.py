@@ -79,14 +79,14 @@ def _confusions(evaluated: Evaluated) -> Iterator[Block]:
         wrong = np.bincount(ends, np.tile(confusions.rows[is_wrong], 2), count)
         shown = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_LABELS_DRAWN])
         yield Text(f"The picture has the {len(shown)} of {count:,} labels that are confused most.")
-    place = np.full(count, -1)
+    place = np.full(count, len(shown))  # of all others
     place[shown] = np.arange(len(shown))
-    true, predicted = place[confusions.true], place[confusions.predicted]
-    is_shown = (true >= 0) & (predicted >= 0)
-    counts = np.zeros((len(shown), len(shown)), np.int64)
-    counts[true[is_shown], predicted[is_shown]] = confusions.rows[is_shown]
+    counts = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
+    np.add.at(counts, (place[confusions.true], place[confusions.predicted]), confusions.rows)
     chosen = [names[label] for label in shown.tolist()]
-    svg = pictures.matrix(chosen, chosen, counts, "truth", "prediction")
+    has_others = len(shown) < count
+    columns, counts = [*chosen, *["others"] * has_others], counts[:-1, : len(shown) + has_others]
+    svg = pictures.matrix(chosen, columns, counts, "truth", "prediction")
     yield Picture(svg, "Which labels were taken for which", "Of each true label, where its rows went, in percent")
     order = np.flatnonzero(is_wrong)
     order = order[np.argsort(-confusions.rows[order], kind="stable")[:_MOST_CONFUSIONS]]

@@ -1,14 +1,15 @@
 """What a report says of a classifier, and that it stays small whatever the data."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.evaluations import HOSTILE, made_up, of_logits
 
+from bert_tf2.reports import pictures
 from bert_tf2.reports.page import Block, Example, Examples, Figures, Picture, Report, Section, Table, Text, render
 from bert_tf2.tasks.classification import report_rows
-from bert_tf2.tasks.classification.evaluated import Evaluated
 from bert_tf2.tasks.classification.report_sections import sections
 
 THREE = ("bad", "fair", "good")
@@ -35,12 +36,13 @@ def cards(sections: list[Section]) -> list[Example]:
     return list(next(blocks(sections, "Worst errors", Examples)).rows)
 
 
-def size(evaluated: Evaluated) -> int:
-    return len(render(Report("a", "b", [*sections(evaluated), report_rows.lengths(evaluated)])))
+@pytest.fixture(scope="module")
+def of_six() -> list[Section]:
+    return sections(SIX)
 
 
-def test_labels_and_confusions() -> None:
-    found = sections(SIX)
+def test_labels_and_confusions(of_six: list[Section]) -> None:
+    found = of_six
     assert [section.title for section in found] == [
         *("Labels", "Confusions", "Calibration and thresholds", "Worst errors"),
     ]
@@ -57,8 +59,8 @@ def test_labels_and_confusions() -> None:
     ]
 
 
-def test_the_worst_come_first() -> None:
-    first, second = cards(sections(SIX))
+def test_the_worst_come_first(of_six: list[Section]) -> None:
+    first, second = cards(of_six)
     assert (first.title, second.title) == ("good → bad", "bad → fair")
     assert first.text == "text 5"
     assert first.facts == [
@@ -67,8 +69,8 @@ def test_the_worst_come_first() -> None:
     ]
 
 
-def test_calibration_and_what_is_left_of_the_certain() -> None:
-    found = sections(SIX)
+def test_calibration_and_what_is_left_of_the_certain(of_six: list[Section]) -> None:
+    found = of_six
     (figures,) = blocks(found, "Calibration and thresholds", Figures)
     # Groups of a fifteenth: two of 0.7, three of 0.8, one of 0.9.
     error = (2 * abs(0.7 - 0.5) + 3 * abs(0.8 - 1) + abs(0.9 - 0)) / 6
@@ -128,6 +130,21 @@ def test_values() -> None:
     assert first.facts[:3] == [("truth", "3"), ("prediction", "1"), ("loss", "4")]
 
 
+def test_of_many_labels_the_picture_has_those_that_are_confused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Percents stay those of all rows of a label."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(pictures, "matrix", lambda *arguments: drawn.append(arguments) or "<svg></svg>")
+    labels = [*range(25), 3, 3, 3, 24]
+    predicted = [*range(25), 7, 7, 0, 3]
+    found = sections(of_logits("single_label", tuple(map(str, range(25))), labels, np.eye(25)[predicted]))
+    (rows, columns, counts, *_) = drawn[0]
+    assert (len(rows), len(columns), columns[-1]) == (20, 21, "others")
+    assert {"0", "3", "7", "24"} <= set(rows)
+    assert counts[rows.index("3"), columns.index("7")] == 2
+    assert counts[rows.index("3")].sum() == 4
+    assert table(found, "Confusions", "Confused most often")[0] == ("3", "7", 2, 0.5)
+
+
 def test_all_right() -> None:
     found = sections(of_logits("single_label", ("a", "b"), [0, 1], [[9, 0], [0, 9]]))
     assert [text.text for text in blocks(found, "Worst errors", Text)] == ["No row is wrong."]
@@ -136,7 +153,7 @@ def test_all_right() -> None:
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
 def test_a_page_of_many_rows_is_small_and_text_is_text(kind) -> None:
     names = () if kind == "regression" else tuple(f"label {number} <b>" for number in range(30))
-    evaluated = made_up(kind, 20_000, names)
+    evaluated = made_up(kind, 4_000, names)
     page = render(Report("a", "b", [*sections(evaluated), report_rows.lengths(evaluated)]))
     assert len(page.encode()) < 2_000_000
     assert "<script>alert" not in page
