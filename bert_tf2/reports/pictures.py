@@ -185,7 +185,7 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: ArrayLike, row_l
     shares = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1)
     most = max(len(rows), len(columns))
     with_counts = most <= _MOST_WITH_COUNTS
-    size = 58 if with_counts else 40
+    size = 58 if with_counts else 36
     with _drawing(max(340, 150 + size * len(columns)), 110 + size * 0.75 * len(rows)) as drawing:
         _draw_cells(drawing.axes, shares)
         for (row, column), count in np.ndenumerate(numbers):
