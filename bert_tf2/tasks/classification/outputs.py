@@ -1,4 +1,4 @@
-"""The files that a prediction writes; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
+"""The output files of predictions; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
 
 import dataclasses
 import os
@@ -71,7 +71,7 @@ def write_predictions(
       ValueError: there is not one row of probabilities for each example.
     """
     if probabilities.shape != (len(examples), description.outputs):
-        raise ValueError(f"{probabilities.shape} are no probabilities of {len(examples)} rows.")
+        raise ValueError(f"{probabilities.shape} are not probabilities of {len(examples)} rows.")
     names = (run_files.TEST_RESULTS, run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
     paths = [os.path.join(folder, name) for name in names]
     write_test_results(paths[0], probabilities)
@@ -147,13 +147,13 @@ def printed(values: NDArray[np.float32]) -> list[Any]:
 
 
 def print_lines(path: str) -> None:
-    """Prints what was written as JSON Lines to standard output, for who gave texts there and then."""
+    """Prints a file of JSON Lines to standard output, if the texts were given interactively."""
     for line in files.read_lines(path):
         print(line)
 
 
 def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32] | Probabilities) -> None:
-    """What GLUE's server takes: a header, then the number of each row, from 0, and its label or value."""
+    """Writes the format of GLUE's server: a header, then the number of each row, from 0, and its label or value."""
     parts = row_ranges(len(probabilities), probabilities.shape[1])
     predicted = np.concatenate(
         [metrics.predictions(probabilities[begin:end], task.problem_type) for begin, end in parts]
