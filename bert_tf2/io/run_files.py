@@ -113,9 +113,11 @@ FINETUNING: Files = (
     RunFile((HF_TOKENIZER_CONFIG,), "how text becomes words, if not as in the original", "training"),
     RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
     RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
-    RunFile((REPORT,), "scores, learning curves, what was confused, the worst errors: a page to look at", "evaluation"),
+    RunFile((REPORT,), "a page with scores, learning curves, confusions and the worst errors", "evaluation"),
     RunFile(
-        (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE), "each evaluated row: truth, prediction, loss", "evaluation"
+        (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE),
+        "true label, prediction and loss of each evaluated row",
+        "evaluation",
     ),
 )
 """Of all fine-tuning, in `--output_dir`; a task adds its own."""

@@ -1,4 +1,4 @@
-"""What a report says of confidences: whether they mean what they say, and what is left without uncertain predictions.
+"""Confidence in a report: calibration, and the accuracy if uncertain predictions are withheld.
 
 Shapes: `N` predictions.
 """
@@ -15,13 +15,13 @@ from bert_tf2.reports.intervals import wilson
 from bert_tf2.reports.page import Block, Figures, Picture, Table, shown_as_percent
 
 _LEAST = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-_SURE_ENOUGH = 0.01  # a difference of confidence and accuracy that is not worth a word
+_CLOSE = 0.01  # a difference of confidence and accuracy that is not worth mentioning
 
 
 def blocks(
     confidences: NDArray[np.float32], is_right: NDArray[np.bool_], unit: str, right: str = "accuracy", note: str = ""
 ) -> Iterator[Block]:
-    """Mean confidence, the expected calibration error, their curve, and what `--min_confidence` would leave.
+    """Mean confidence, the expected calibration error, the calibration curve, and what `--min_confidence` would keep.
 
     Args:
       confidences: [N], the probabilities of what was predicted.
@@ -35,13 +35,13 @@ def blocks(
     yield Figures([calibration_error(reliability), *_means(reliability, is_right, right)])
     yield calibration(reliability, "confidence", "fraction that is right")
     svg = pictures.histogram(confidences, "confidence", unit)
-    yield Picture(svg, f"How many {unit} have which confidence", "Confidence, the probability of a prediction")
+    yield Picture(svg, f"{unit.capitalize()} by confidence", "Confidence, the probability of the prediction")
     yield _least_confidences(confidences, is_right, unit, right, note)
 
 
 def calibration_error(reliability: Reliability) -> tuple[str, str, str]:
     """The expected calibration error as `Figures` has it."""
-    return "expected calibration error", shown_as_percent(reliability.error), "0 % would be perfect"
+    return "expected calibration error", shown_as_percent(reliability.error), "0 % is perfect"
 
 
 def calibration(reliability: Reliability, what: str, true: str) -> Picture:
@@ -60,8 +60,8 @@ def calibration(reliability: Reliability, what: str, true: str) -> Picture:
 def _means(reliability: Reliability, is_right: NDArray[np.bool_], right: str) -> Iterator[tuple[str, str, str]]:
     fraction = float(is_right.mean())
     difference = reliability.mean - fraction
-    verdict = "surer than it is right" if difference > 0 else "less sure than it is right"
-    verdict = "about as sure as it is right" if abs(difference) < _SURE_ENOUGH else verdict
+    verdict = "overconfident" if difference > 0 else "underconfident"
+    verdict = f"close to the {right}" if abs(difference) < _CLOSE else verdict
     yield "mean confidence", shown_as_percent(reliability.mean), verdict
     yield right, shown_as_percent(fraction), ""
 
@@ -79,5 +79,5 @@ def _least_confidences(
         interval = f"{100 * low:.1f} to {100 * high:.1f}" if kept else ""
         fraction = shown_as_percent(correct / kept if kept else math.nan)
         rows.append((f"{least:g}", kept, shown_as_percent(kept / len(is_kept)), fraction, interval))
-    headers = ("min_confidence", f"{unit} kept", "of all", f"{right} of these", "95 % interval")
-    return Table(headers, rows, "What is left if uncertain predictions are left out", note)
+    headers = ("min_confidence", f"{unit} kept", "fraction kept", f"their {right}", "95 % interval")
+    return Table(headers, rows, f"{right.capitalize()} if uncertain predictions are withheld", note)

@@ -137,11 +137,12 @@ def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None 
             axes.stairs(counts, edges, fill=True, color=_SERIES[0])
         if mark is not None:
             axes.axvline(mark, color=_SERIES[1], linewidth=1.5)
+            is_left = mark < sum(axes.get_xlim()) / 2
             axes.annotate(
-                *(mark_label, (mark, 1), (-5, -3)),
+                *(mark_label, (mark, 1), (5 if is_left else -5, -3)),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
-                ha="right",
+                ha="left" if is_left else "right",
                 va="top",
                 color=_SERIES[1],
             )
@@ -184,7 +185,7 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: ArrayLike, row_l
     shares = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1)
     most = max(len(rows), len(columns))
     with_counts = most <= _MOST_WITH_COUNTS
-    size = 58 if with_counts else 40
+    size = 58 if with_counts else 36
     with _drawing(max(340, 150 + size * len(columns)), 110 + size * 0.75 * len(rows)) as drawing:
         _draw_cells(drawing.axes, shares)
         for (row, column), count in np.ndenumerate(numbers):

@@ -54,7 +54,8 @@ def test_pages_fit_and_ask_for_nothing(
     chromium: Browser, pages: dict[str, Path], kind: str, width: int, scheme: str
 ) -> None:
     chromium.open(pages[kind], width, scheme=scheme)
-    assert chromium.value("document.documentElement.scrollWidth") == width
+    assert chromium.value("innerWidth") == width
+    assert chromium.value("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     rights = "[...document.querySelectorAll('main > section > *')].map((each) => each.getBoundingClientRect().right)"
     assert chromium.value(f"Math.max(...{rights})") <= width
     assert chromium.problems == []

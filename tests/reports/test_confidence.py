@@ -1,4 +1,4 @@
-"""What a report says of confidences."""
+"""Confidence in a report."""
 
 import numpy as np
 
@@ -13,14 +13,14 @@ def test_blocks() -> None:
     figures, curve, histogram, table = confidence.blocks(CONFIDENCES, IS_RIGHT, "questions", "exact match", "Why.")
     assert isinstance(figures, Figures)
     assert list(figures.values) == [
-        ("expected calibration error", "36.0 %", "0 % would be perfect"),
-        ("mean confidence", "74.0 %", "surer than it is right"),
+        ("expected calibration error", "36.0 %", "0 % is perfect"),
+        ("mean confidence", "74.0 %", "overconfident"),
         ("exact match", "60.0 %", ""),
     ]
     assert isinstance(curve, Picture)
     assert isinstance(histogram, Picture)
     assert isinstance(table, Table)
-    assert table.headers == ("min_confidence", "questions kept", "of all", "exact match of these", "95 % interval")
+    assert table.headers == ("min_confidence", "questions kept", "fraction kept", "their exact match", "95 % interval")
     assert table.rows == [
         ("0", 5, "100.0 %", "60.0 %", "23.1 to 88.2"),
         ("0.5", 4, "80.0 %", "75.0 %", "30.1 to 95.4"),
@@ -32,7 +32,7 @@ def test_blocks() -> None:
 
 
 def test_verdicts() -> None:
-    for said, verdict in ((0.5, "about as sure as it is right"), (0.3, "less sure than it is right")):
+    for said, verdict in ((0.5, "close to the accuracy"), (0.3, "underconfident")):
         confidences = np.full(4, said, np.float32)
         figures = next(confidence.blocks(confidences, np.array([True, False] * 2), "rows"))
         assert isinstance(figures, Figures)

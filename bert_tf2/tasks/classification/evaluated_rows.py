@@ -1,4 +1,4 @@
-"""What `eval_predictions.jsonl` says of each row: its text, what is right, what was predicted, how sure, at which loss.
+"""The rows of `eval_predictions.jsonl`: text, truth, prediction, confidence, loss.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -27,7 +27,7 @@ def evaluated_rows(
     * single label: `{"id": "a1", "text": "...", "truth": "good", "prediction": "bad", "right": false,
       "confidence": 0.9, "loss": 2.3, "probabilities": {"bad": 0.9, "good": 0.1}}`
     * several labels: truth and prediction are lists; right where they are the same; the confidence is that of the
-      decision, for or against a label, that is least sure
+      decision, for or against a label, that is least certain
     * regression: `{"id": "a1", "text": "...", "truth": 3.0, "prediction": 3.2, "error": 0.2, "loss": 0.04}`
 
     There are no probabilities where there are more than 20 labels.

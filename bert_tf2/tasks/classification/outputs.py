@@ -95,7 +95,7 @@ def prediction_rows(
     probabilities: NDArray[np.float32] | Probabilities,
     min_confidence: float = 0.0,
 ) -> Iterator[dict[str, Any]]:
-    """What each row is called, its text, what was predicted for it, and what is right where the file says so.
+    """The id, text and prediction of each row, and its truth where the file has it.
 
     * single label: `{"id": "a1", "text": "...", "label": "good", "confidence": 0.9, "probabilities": {"bad": 0.1,
       "good": 0.9}}`
@@ -131,7 +131,7 @@ def prediction_rows(
 
 
 def rows_of_texts(examples: Examples, begin: int, end: int) -> Iterator[dict[str, Any]]:
-    """What rows `begin` to `end` are called, their texts, and their truths where a file that is predicted has them."""
+    """Ids and texts of rows `begin` to `end`, and truths where a file to predict has them."""
     columns = {"id": examples.ids, "text": examples.texts, "text_pair": examples.pairs, "truth": examples.truths}
     present: dict[str, Sequence[Any]] = {name: values for name, values in columns.items() if values is not None}
     for first in range(begin, end, _TEXTS_AT_ONCE):
@@ -147,7 +147,7 @@ def printed(values: NDArray[np.float32]) -> list[Any]:
 
 
 def print_lines(path: str) -> None:
-    """Prints what was written as JSON Lines to standard output, if the texts were given interactively."""
+    """Prints a file of JSON Lines to standard output, if the texts were given interactively."""
     for line in files.read_lines(path):
         print(line)
 

@@ -1,4 +1,4 @@
-"""What `report.html` says of single rows: the worst errors, and scores by length.
+"""The sections of `report.html` about single rows: the worst errors, and scores by length.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -25,7 +25,7 @@ from bert_tf2.reports.page import (
     shown_as_number,
     shown_as_percent,
 )
-from bert_tf2.tasks.classification.evaluated import Evaluated, RowScores
+from bert_tf2.tasks.classification.evaluated import Evaluated
 from bert_tf2.tasks.classification.features import Features
 
 _MOST_ERRORS = 50
@@ -36,17 +36,17 @@ Facts = list[tuple[str, str]]
 
 
 def worst(evaluated: Evaluated) -> Iterator[Block]:
-    """The rows with the greatest losses; where there are labels, only those that are wrong."""
+    """The rows with the largest loss; with labels, only those that are wrong."""
     losses = evaluated.scores.losses
     wrong = np.flatnonzero(~evaluated.scores.is_right)
     rows = wrong[np.argsort(-losses[wrong], kind="stable")[:_MOST_ERRORS]].tolist()
     if not rows:
         yield Text("No row is wrong.")
         return
-    which = f"The {len(rows)} rows with the greatest loss"
+    which = f"The {len(rows)} rows with the largest loss are shown, worst first"
     if evaluated.description.problem_type != "regression":
         which = f"{len(wrong):,} of {len(losses):,} rows are wrong. {which}"
-    yield Text(f"{which}, the worst first; {run_files.EVAL_PREDICTION_TABLE} has all.")
+    yield Text(f"{which}; all rows are in {run_files.EVAL_PREDICTION_TABLE}.")
     yield Examples([_card(evaluated, row) for row in rows])
 
 
@@ -74,7 +74,7 @@ def _of_single_label(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
     of_truth = evaluated.probabilities(row, row + 1)[0, true]
     return f"{names[true]} → {names[int(scores.predicted[row])]}", [
         ("confidence", shown_as_percent(float(scores.confidences[row]))),
-        ("probability of the truth", shown_as_percent(float(of_truth))),
+        ("probability of the true label", shown_as_percent(float(of_truth))),
     ]
 
 
@@ -105,6 +105,13 @@ def _of_value(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
 _OF_KIND = {"single_label": _of_single_label, "multi_label": _of_several_labels, "regression": _of_value}
 
 
+_SCORES = {
+    "single_label": ("accuracy", "95 % interval", "mean loss"),
+    "multi_label": ("exact match", "95 % interval", "mean loss"),
+    "regression": ("mean absolute error", "root mean squared error"),
+}
+
+
 # --- Lengths ---------------------------------------------------------------------------------------------------------
 
 
@@ -115,21 +122,19 @@ def lengths(evaluated: Evaluated) -> Section:
     long = int(np.count_nonzero(whole > limit))
     figures = [
         ("tokens on average", f"{whole.mean():.1f}", ""),
-        ("longest row", f"{int(whole.max()):,}", f"the model takes {limit:,} at once"),
+        ("longest row", f"{int(whole.max()):,}", f"max_seq_length is {limit:,}"),
         (_fate(features), shown_as_percent(long / len(whole)), f"{long:,} of {len(whole):,} rows"),
     ]
     mark = {"mark": limit, "mark_label": f"max_seq_length {limit:,}"} if 2 * whole.max() > limit else {}
     svg = pictures.histogram(whole, "tokens", "rows", **mark)
     groups = _groups(whole, limit, _fate(features))
     rows = [(name, int(is_chosen.sum()), *_scores(evaluated, is_chosen)) for name, is_chosen in groups]
-    kind = evaluated.description.problem_type
-    score = {"single_label": "accuracy", "multi_label": "all labels right", "regression": "mean absolute error"}[kind]
     return Section(
         "Length and truncation",
         [
             Figures(figures),
-            Picture(svg, "How many rows have how many tokens", "Tokens of a row, special ones included"),
-            Table(("tokens", "rows", score, "95 % interval", "mean loss"), rows, "Scores by length"),
+            Picture(svg, "Rows by number of tokens", "Tokens per row, including special tokens"),
+            Table(("tokens", "rows", *_SCORES[evaluated.description.problem_type]), rows, "Scores by length"),
         ],
     )
 
@@ -144,17 +149,16 @@ def _groups(whole: NDArray[np.int64], limit: int, fate: str) -> Iterator[tuple[s
 
 
 def _scores(evaluated: Evaluated, is_chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
-    """The cells of a group: score, interval and mean loss."""
-    scores: RowScores = evaluated.scores
-    losses = scores.losses[is_chosen].astype(np.float64)
+    """The cells of a group; see `_SCORES`."""
+    losses = evaluated.scores.losses[is_chosen].astype(np.float64)
     if evaluated.description.problem_type == "regression":  # whose loss is the squared error
-        return shown_as_number(float(np.sqrt(losses).mean())), "", float(losses.mean())
-    right = int(scores.is_right[is_chosen].sum())
+        return float(np.sqrt(losses).mean()), float(np.sqrt(losses.mean()))
+    right = int(evaluated.scores.is_right[is_chosen].sum())
     low, high = wilson(right, len(losses))
     interval = f"{100 * low:.1f} to {100 * high:.1f}"
     return shown_as_percent(right / len(losses)), interval, float(losses.mean())
 
 
 def _fate(features: Features) -> str:
-    """What becomes of a row that is too long."""
-    return "truncated" if features.window_splits is None else "divided into windows"
+    """What happens to rows that are too long."""
+    return "truncated" if features.window_splits is None else "split into windows"

@@ -1,4 +1,4 @@
-"""What `report.html` says of probabilities: whether they mean what they say, and from which one on to decide.
+"""The section of `report.html` about calibration and thresholds.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -15,10 +15,10 @@ from bert_tf2.tasks.classification.evaluated import Evaluated
 
 _MOST_LABELS = 100  # of several a row, the most frequent ones, for which thresholds are looked for
 _LEFT_OUT = (
-    "--min_confidence leaves the label of less certain predictions empty in predictions.jsonl and predictions.csv."
+    "--min_confidence leaves the label of less confident predictions out of predictions.jsonl and predictions.csv."
 )
 _CHOSEN_HERE = (
-    "These thresholds were chosen on the rows that they are scored on here; on other rows they gain less, so check "
+    "These thresholds were chosen on the same rows that they are scored on, so they gain less on other rows; check "
     "them on another file."
 )
 
@@ -34,7 +34,7 @@ def blocks(evaluated: Evaluated) -> Iterator[Block]:
         for begin, end in row_ranges(*evaluated.logits.shape):
             thresholds.add(evaluated.probabilities(begin, end)[:, 1:], np.asarray(evaluated.labels[begin:end])[:, None])
         name = evaluated.description.labels[1]
-        yield _table([name], thresholds, [0], 0.5, "The threshold with the best F1")
+        yield _table([name], thresholds, [0], 0.5, "Threshold with the best F1")
 
 
 def _of_several(evaluated: Evaluated) -> Iterator[Block]:
@@ -50,7 +50,7 @@ def _of_several(evaluated: Evaluated) -> Iterator[Block]:
     yield Figures([confidence.calibration_error(reliability)])
     yield confidence.calibration(reliability, "probability of a label", "fraction that has it")
     names = [evaluated.description.labels[label] for label in chosen.tolist()]
-    title, places = f"The thresholds with the best F1{which}", [None, *range(len(chosen))]
+    title, places = f"Thresholds with the best F1{which}", [None, *range(len(chosen))]
     yield _table(["all together", *names], thresholds, places, evaluated.description.threshold, title)
 
 
