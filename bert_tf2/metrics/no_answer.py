@@ -1,4 +1,4 @@
-"""Questions that may have no answer: what other thresholds for predicting none would have scored; no TensorFlow.
+"""Scores of questions that may have no answer, by the threshold for predicting none; no TensorFlow.
 
 Shapes: `N` questions.
 """
@@ -13,18 +13,18 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _POINTS = 200
-_TAIL = 0.005  # fraction of the questions on either side whose odds are beyond the curve
+_TAIL = 0.005  # the curve leaves out this fraction of the questions at either end
 
 
 class ThresholdScores(NamedTuple):
-    """What a threshold scores.
+    """The scores with one threshold.
 
     Attributes:
       exact: mean exact match, from 0 to 1.
       f1: mean F1, from 0 to 1.
       right: questions without an answer for which none is predicted.
-      predicted: questions for which no answer is predicted.
-      true: questions without an answer.
+      predicted: all questions for which no answer is predicted.
+      true: all questions without an answer.
     """
 
     exact: float
@@ -36,15 +36,15 @@ class ThresholdScores(NamedTuple):
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Questions as their best answers, and predicting none, would score.
+    """The scores of N questions if their best answers are predicted, or none.
 
     Attributes:
-      null_odds: [N], by how much "no answer" scores above the best answer.
-      has_best: [N], whether there is any other answer to predict than none.
-      has_answer: [N], whether the question has an answer in truth.
+      null_odds: [N], the score of "no answer" minus that of the best answer.
+      has_best: [N], whether the model has a best answer that is not empty.
+      has_answer: [N], whether the question has an answer.
       exact: [N], exact match of the best answer.
       f1: [N], F1 of the best answer.
-      without: [N], exact match and F1 of predicting none.
+      without: [N], exact match, and F1, if no answer is predicted.
     """
 
     null_odds: Floats
@@ -55,7 +55,7 @@ class NoAnswer:
     without: Floats
 
     def at(self, threshold: float) -> ThresholdScores:
-        """The scores where no answer is predicted if `null_odds` is greater than a threshold."""
+        """The scores if no answer is predicted where `null_odds` is greater than the threshold."""
         is_answered = self.has_best & (self.null_odds <= threshold)
         exact, f1 = (np.where(is_answered, scores, self.without) for scores in (self.exact, self.f1))
         right = int(np.count_nonzero(~is_answered & ~self.has_answer))
@@ -63,7 +63,7 @@ class NoAnswer:
         return ThresholdScores(float(exact.mean()), float(f1.mean()), right, int(np.count_nonzero(~is_answered)), true)
 
     def curve(self) -> tuple[Floats, Floats, Floats]:
-        """Thresholds, ascending, with the exact match and F1 of each; 200 of them that leave out the rarest odds."""
+        """At most 200 thresholds, ascending, with exact match and F1 of each."""
         thresholds = np.unique(np.quantile(self.null_odds, np.linspace(_TAIL, 1 - _TAIL, _POINTS)))
         order = np.argsort(self.null_odds, kind="stable")
         answered = np.searchsorted(self.null_odds[order], thresholds, side="right")

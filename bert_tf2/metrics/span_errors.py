@@ -1,4 +1,4 @@
-"""What went wrong with spans: every true and every predicted span belongs to exactly one kind; no TensorFlow.
+"""Errors of predicted spans by kind; every true and every predicted span is of exactly one kind. No TensorFlow.
 
 | kind | the true span | the predicted span |
 |---|---|---|
@@ -6,12 +6,12 @@
 | wrong type | `Jim Henson` person | the same words, another type |
 | wrong boundary | `Jim Henson` person | some of its words, perhaps others, the same type: `Henson` person |
 | wrong type and boundary | `Jim Henson` person | likewise, of another type: `Henson` place |
-| missed | `Jim Henson` person | none |
-| spurious | none | `Jim Henson` person |
+| missed | `Jim Henson` person | no counterpart |
+| spurious | no counterpart | `Jim Henson` person |
 
-A span is part of at most one pair. Pairs are formed in the order of the table; within a kind, those with more words in
-common first, then those that begin first. So a true span of which two predicted spans have a word each counts once as
-`wrong boundary`, and the second predicted span is `spurious`.
+A span has at most one counterpart. Pairs are formed in the order of the table; within a kind, those with more words in
+common first, then those that begin first. So if two predicted spans each have a word of a true span, with its type, one
+of them is `wrong boundary`, and the other is `spurious`.
 """
 
 import itertools
@@ -31,7 +31,7 @@ _PAIRED = (RIGHT, WRONG_TYPE, WRONG_BOUNDARY, WRONG_BOTH)
 
 
 class Outcome(NamedTuple):
-    """What became of a span, or of two that belong together.
+    """A pair of a true and a predicted span, or one of them without a counterpart.
 
     Attributes:
       kind: see the module.
@@ -50,7 +50,7 @@ def outcomes(true: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome]:
         outcomes([Span("person", 0, 1)], [Span("person", 1, 1)])[0].kind == "wrong boundary"
 
     Args:
-      true: in the order of the sentence, no two of which overlap, as `spans` returns them.
+      true: in the order of the sentence, without overlaps, as `spans` returns them.
       predicted: likewise.
 
     Returns:
@@ -75,7 +75,7 @@ def outcomes(true: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome]:
 
 
 def _overlapping(true: Sequence[Span], predicted: Sequence[Span]) -> Iterator[tuple[int, int]]:
-    """Which spans have words in common, by their numbers."""
+    """The indices of true and predicted spans that have a word in common."""
     first = 0
     for number, span in enumerate(true):
         while first < len(predicted) and predicted[first].end < span.begin:
@@ -103,12 +103,11 @@ def _begin(outcome: Outcome) -> tuple[int, bool]:
 
 
 class SpanErrors:
-    """Counts of outcomes, to which those of one sentence after the other are added.
+    """Counts of outcomes, accumulated over sentences.
 
     Attributes:
-      by_type: how many outcomes of each kind each type of span has: the type of the true span, and of a spurious one
-        the predicted type.
-      pairs: how many outcomes have each true and each predicted type; None where there is no span.
+      by_type: the number of outcomes of each kind, by the type of the true span; if spurious, of the predicted span.
+      pairs: the number of outcomes by true and predicted type; None stands for no counterpart.
     """
 
     def __init__(self) -> None:
@@ -124,19 +123,19 @@ class SpanErrors:
 
     @property
     def types(self) -> list[str]:
-        """The types that occur or are predicted, sorted."""
+        """All types of true and predicted spans, sorted."""
         return sorted({kind for pair in self.pairs for kind in pair if kind is not None})
 
     @property
     def kinds(self) -> Counter[str]:
-        """How many outcomes each kind has."""
+        """The number of outcomes of each kind."""
         total = Counter[str]()
         for counts in self.by_type.values():
             total.update(counts)
         return total
 
     def counts(self, kind: str | None = None) -> tuple[int, int, int]:
-        """How many spans are right, predicted and true: of a type, or of all types."""
+        """The numbers of right, predicted and true spans, of one type or of all."""
         is_counted = {one for one in self.types if kind in (None, one)}
         right = sum(counts[RIGHT] for one, counts in self.by_type.items() if one in is_counted)
         predicted = sum(count for (_, one), count in self.pairs.items() if one in is_counted)

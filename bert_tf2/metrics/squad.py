@@ -95,8 +95,8 @@ def answer_scores(
     """Exact match and F1 of one prediction, from 0 to 1, as `evaluate` counts them.
 
     Args:
-      answers: the right ones; none where there is no answer, which is for 2.0 alone.
-      text: what was predicted.
+      answers: the true answers; empty if there is none (SQuAD 2.0 only).
+      text: the predicted answer.
       version_2_with_negative: see `evaluate`.
       language: see there.
     """
@@ -186,12 +186,12 @@ _COMPARISONS = {  # by whether it is Chinese, and 2.0
 
 
 def _not_empty(answers: Sequence[str], compare: _Comparison) -> list[str]:
-    """The right answers as 2.0 compares them: those with any word, or "" alone."""
+    """The true answers as SQuAD 2.0 compares them: those not empty when normalized, or "" if there are none."""
     return [text for text in answers if compare.normalize(text)] or [""]
 
 
 def _best(answers: Sequence[str], text: str, compare: _Comparison) -> tuple[float, float]:
-    """The best comparison with any of the right answers."""
+    """Exact match and F1 with the true answer for which each is highest."""
     return max(compare.exact(answer, text) for answer in answers), max(compare.f1(answer, text) for answer in answers)
 
 

@@ -24,11 +24,11 @@ def blocks(
     """Mean confidence, the expected calibration error, the calibration curve, and what `--min_confidence` would keep.
 
     Args:
-      confidences: [N], the probabilities of what was predicted.
+      confidences: [N], the probability of each prediction.
       is_right: [N], whether it is right.
-      unit: what the predictions are of: "rows".
-      right: what the fraction of right ones is called.
-      note: what `--min_confidence` does.
+      unit: what the predictions are about: "rows".
+      right: the name of the fraction of right predictions.
+      note: what `--min_confidence` does, below its table.
     """
     reliability = Reliability()
     reliability.add(confidences, is_right)
@@ -40,7 +40,7 @@ def blocks(
 
 
 def calibration_error(reliability: Reliability) -> tuple[str, str, str]:
-    """The expected calibration error as `Figures` has it."""
+    """The expected calibration error for `Figures`."""
     return "expected calibration error", shown_as_percent(reliability.error), "0 % is perfect"
 
 
@@ -49,8 +49,8 @@ def calibration(reliability: Reliability, what: str, true: str) -> Picture:
 
     Args:
       reliability: of predictions.
-      what: what was said.
-      true: how often it came true.
+      what: the label of the probabilities.
+      true: the label of the observed frequencies.
     """
     said, came_true = reliability.curve()
     svg = pictures.lines({"model": (said.tolist(), came_true.tolist())}, what, true, diagonal=True)

@@ -1,4 +1,4 @@
-"""Long texts shortened to what a reader has to see: the parts around their marks."""
+"""Long texts shortened to the parts around their marks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from bert_tf2.reports.page import Mark
 
 ELLIPSIS = " … "
-"""Stands where something was left out."""
+"""Marks an omission."""
 
 
 def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int = 200) -> tuple[str, list[Mark]]:
@@ -16,10 +16,10 @@ def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int 
         # (" … long … ", [Mark(3, 7, "person", "right")])
 
     Args:
-      text: the text; if it has `most` characters or fewer, it is returned as it is.
-      marks: in it; what would be beyond `most` characters is left out.
-      most: characters that are taken from the text.
-      around: characters on both sides of each mark.
+      text: the text; if it has at most `most` characters, it is returned unchanged.
+      marks: positions in the text.
+      most: the number of characters to keep, at most; later parts are omitted.
+      around: the number of characters to keep on both sides of each mark, at most.
 
     Returns:
       The excerpt, and the marks in it.
@@ -39,7 +39,7 @@ def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int 
 
 
 def _parts(text: str, marks: Sequence[Mark], most: int, around: int) -> Iterator[tuple[int, int]]:
-    """Where the parts begin and end, which neither overlap nor touch; `most` characters in all."""
+    """The bounds of the parts, which neither overlap nor touch; `most` characters in total."""
     merged: list[tuple[int, int]] = []
     for mark in sorted(marks, key=lambda mark: mark.begin):
         begin, end = _at_words(text, mark, max(0, mark.begin - around), min(len(text), mark.end + around))
@@ -54,7 +54,7 @@ def _parts(text: str, marks: Sequence[Mark], most: int, around: int) -> Iterator
 
 
 def _at_words(text: str, mark: Mark, begin: int, end: int) -> tuple[int, int]:
-    """The place of a part of the text without words that are cut, if there are spaces."""
+    """The bounds of a part of the text, moved to spaces so that no word is split."""
     if begin and (space := text.find(" ", begin - 1, mark.begin)) >= 0:
         begin = space + 1
     if end < len(text) and (space := text.rfind(" ", mark.end, end + 1)) >= 0:

@@ -1,4 +1,4 @@
-"""Scores of groups of rows, by length for example, as tables.
+"""Tables of scores by group: by length, for example.
 
 Shapes: `N` rows, `G` groups.
 """
@@ -17,10 +17,10 @@ Array = NDArray[np.int64]
 
 
 class LengthGroups(NamedTuple):
-    """Rows grouped by their lengths, about as many in each group as the lengths allow.
+    """Rows grouped by length, in groups of about the same size.
 
     Attributes:
-      bounds: G times the least and the greatest length of a group, ascending.
+      bounds: the least and the greatest length in each of the G groups, ascending.
       of_row: int64 [N], the group of each row.
     """
 
@@ -33,7 +33,7 @@ class LengthGroups(NamedTuple):
 
         Args:
           lengths: [N].
-          most: groups at most; rows of one length are never divided.
+          most: the maximum number of groups; rows of the same length are always in the same group.
         """
         values = np.asarray(lengths, np.int64)
         if not len(values):
@@ -46,17 +46,17 @@ class LengthGroups(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What the groups are called: `3 to 5`, or `4` where all are of one length."""
+        """The names of the groups: `3 to 5`, or `4` if all lengths are the same."""
         return [f"{low:,} to {high:,}" if low < high else f"{low:,}" for low, high in self.bounds]
 
 
 def interval(low: float, high: float) -> str:
-    """An interval as a table shows it: `0.899 to 0.925`; a dash where it is not defined."""
+    """An interval in a table: `0.899 to 0.925`; a dash if it is not defined."""
     return "–" if math.isnan(low) or math.isnan(high) else f"{low:.3f} to {high:.3f}"
 
 
 def figure(label: str, fraction: float, bounds: tuple[float, float]) -> tuple[str, str, str]:
-    """A fraction and its 95 % interval as `Figures` has them."""
+    """A fraction and its 95 % interval for `Figures`."""
     low, high = bounds
     small = "" if math.isnan(low) else f"95 % interval {100 * low:.1f} to {100 * high:.1f}"
     return label, shown_as_percent(fraction), small
@@ -65,16 +65,16 @@ def figure(label: str, fraction: float, bounds: tuple[float, float]) -> tuple[st
 def mean_scores(
     names: Sequence[str], of_row: Array, scores: Mapping[str, NDArray[np.float64]], header: str, counted: str
 ) -> Table:
-    """A table with a row for each group: how many rows it has, and the mean of each score with its interval.
+    """A table with a row for each group: its size, and the means of the scores with their intervals.
 
-    The interval is that of a fraction, Wilson's; where scores lie between 0 and 1 it is a little too wide.
+    The intervals are Wilson's for a fraction, which are slightly too wide for scores between 0 and 1.
 
     Args:
-      names: of the G groups; those without rows are left out.
+      names: of the G groups; empty groups are omitted.
       of_row: int64 [N], the group of each row.
-      scores: [N] from 0 to 1 each, by what they are called.
-      header: what the groups are.
-      counted: what the rows are: "questions".
+      scores: by name, [N] each, from 0 to 1.
+      header: the header of the groups' names.
+      counted: the header of their sizes: "questions".
     """
     counts = np.bincount(of_row, minlength=len(names))
     sums = {name: np.bincount(of_row, values, len(names)) for name, values in scores.items()}

@@ -63,15 +63,15 @@ def bootstrap(values: NDArray[Any], statistic: Callable[[NDArray[Any]], float], 
 
 
 def f1_interval(right: int, predicted: int, true: int) -> tuple[float, float]:
-    """The interval of an F1: low and high; NaN where nothing is predicted or true.
+    """The interval of an F1: low and high; NaN if nothing is predicted or true.
 
-    It follows from Wilson's interval of J, the fraction that is right of all that is predicted or true (Jaccard's
-    index), as F1 is 2 J / (1 + J).
+    It follows from Wilson's interval of Jaccard's index J, the fraction of all predicted or true items that are both:
+    F1 is 2 J / (1 + J).
 
     Args:
-      right: predicted ones that are true.
-      predicted: all of these.
-      true: all that are to be predicted.
+      right: the number of predicted items that are true.
+      predicted: the number of predicted items.
+      true: the number of true items.
 
     Example:
       `f1_interval(90, 100, 110)` is `(0.7992, 0.9004)`, rounded; the F1 is 0.8571.

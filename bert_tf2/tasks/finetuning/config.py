@@ -185,12 +185,12 @@ class FinetuningConfig(RunConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MinConfidence:
-    """A flag of tasks whose predictions have a probability."""
+    """The flag of tasks whose predictions have a probability."""
 
     min_confidence: float = setting(
         0.0,
-        help="Predictions of a lower probability are left out: null in predictions.jsonl, empty in predictions.csv; "
-        "spans of tags become O.",
+        help="Predictions with a lower probability become null in predictions.jsonl and empty in predictions.csv; "
+        "words of tagged spans become O.",
         group=TASK,
         at_least=0,
         at_most=1,
@@ -201,9 +201,9 @@ def check_min_confidence(config: FinetuningConfig) -> None:
     """Checks `--min_confidence`, which tasks with `MinConfidence` have.
 
     Raises:
-      InputError: nothing is predicted, so that it has no effect.
+      InputError: there is no prediction, so the flag has no effect.
     """
-    needed = "needs --do_predict: it is about what a prediction writes; give both or omit it"
+    needed = "needs --do_predict, as it only affects predictions; give both or omit it"
     check_has_effect(config, ("min_confidence",), config.do_predict, needed)
 
 

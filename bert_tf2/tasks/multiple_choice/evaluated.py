@@ -1,4 +1,4 @@
-"""Questions with the right choice and the chosen one side by side; no TensorFlow.
+"""Evaluated questions: the right and the chosen choice side by side; no TensorFlow.
 
 Shapes: `N` questions, `C` choices of the one that has most.
 """
@@ -15,11 +15,11 @@ from bert_tf2.tasks.multiple_choice.examples import Example
 
 
 def probabilities_of(scores: NDArray[np.float32], choices: int) -> list[float]:
-    """What the scores of a question say of its choices, as float32 prints itself: 0.1, not 0.10000000149011612.
+    """The probabilities of the choices of a question, as float32 prints them: 0.1, not 0.10000000149011612.
 
     Args:
       scores: float32 [C].
-      choices: how many the question has.
+      choices: the number of choices.
     """
     printed: list[float] = special.softmax(scores[:choices]).astype(str).astype(float).tolist()
     return printed
@@ -27,15 +27,15 @@ def probabilities_of(scores: NDArray[np.float32], choices: int) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedQuestion:
-    """A question that was evaluated.
+    """A question with the right and the chosen choice.
 
     Attributes:
-      number: of the question in the file, from 0.
-      example: the question, which was read with its label.
-      truth: the right choice, from 0.
-      prediction: the chosen one.
-      probabilities: of its choices.
-      loss: the negative logarithm of the probability of the right one.
+      number: the index of the question in the file.
+      example: the question, read with its label.
+      truth: the index of the right choice.
+      prediction: the index of the chosen one.
+      probabilities: of all choices.
+      loss: the cross-entropy.
     """
 
     number: int
@@ -52,11 +52,11 @@ class EvaluatedQuestion:
 
     @property
     def confidence(self) -> float:
-        """The probability of the chosen one."""
+        """The probability of the chosen choice."""
         return self.probabilities[self.prediction]
 
     def row(self) -> dict[str, Any]:
-        """The question as `eval_predictions.jsonl` has it."""
+        """The row of `eval_predictions.jsonl`."""
         one = self.example
         return {
             "id": one.id,
@@ -86,7 +86,7 @@ def losses_of(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray
 
 
 def evaluated_questions(examples: Sequence[Example], scores: NDArray[np.float32]) -> Iterator[EvaluatedQuestion]:
-    """The questions of a file, one after the other.
+    """The questions of a file, in order.
 
     Args:
       examples: N questions, read with labels.

@@ -44,8 +44,8 @@ class Example:
       context: the first text of each pair.
       pairs: the second text of each: what stands before the choice, and the choice.
       choices: as the file has them.
-      label: the right one, from 0; None where the file does not tell.
-      question: what stands before each choice; "" where nothing does.
+      label: the index of the right choice; None if the file has no label.
+      question: the text before each choice; "" if there is none.
     """
 
     id: str | int
@@ -61,7 +61,7 @@ def read(path: str, with_labels: bool, given: Form | None = None) -> list[Exampl
 
     Args:
       path: a CSV, TSV, Excel or JSON Lines file, perhaps compressed; or a .txt file of RACE, or a directory of such.
-      with_labels: whether the right choices have to be there; if not, those that cannot be read are None.
+      with_labels: whether labels are required; if not, missing and invalid ones are None.
       given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:

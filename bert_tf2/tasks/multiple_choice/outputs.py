@@ -1,4 +1,4 @@
-"""The rows that a prediction writes; no TensorFlow.
+"""The rows of a prediction; no TensorFlow.
 
 Shapes: `N` questions, `C` choices of the one that has most.
 """
@@ -16,7 +16,7 @@ from bert_tf2.tasks.multiple_choice.examples import Example
 def prediction_rows(
     examples: Sequence[Example], scores: NDArray[np.float32], min_confidence: float = 0.0
 ) -> Iterator[dict[str, Any]]:
-    """What each question is called, its texts, what was chosen, and what is right where the file says so.
+    """The id and texts of each question, the chosen choice, and the right one if the file has it.
 
         {"id": "q1", "context": "...", "question": "...", "truth": 1, "label": 1, "choice": "...", "confidence": 0.9,
          "probabilities": [0.1, 0.9]}
@@ -24,7 +24,7 @@ def prediction_rows(
     Args:
       examples: N questions.
       scores: float32 [N, C], of their choices.
-      min_confidence: `label` and `choice` are None where the probability is lower.
+      min_confidence: `label` and `choice` become None if the probability is lower.
     """
     has_truths = any(one.label is not None for one in examples)
     for one, of_one in zip(examples, scores, strict=True):

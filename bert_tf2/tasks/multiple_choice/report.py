@@ -1,4 +1,4 @@
-"""What `report.html` says of an evaluation: by number of choices and length, position bias, worst; no TensorFlow.
+"""The sections of `report.html` for multiple choice: choices, lengths, positions, worst questions; no TensorFlow.
 
 Shapes: `N` questions, `C` choices of the one that has most.
 """
@@ -19,23 +19,23 @@ from bert_tf2.tasks.multiple_choice.evaluated import EvaluatedQuestion
 from bert_tf2.tasks.multiple_choice.features import Features
 
 _WORST = 30
-_MOST_CHOICES = 12  # that a card or the matrix of positions shows
+_MOST_CHOICES = 12  # in a card, or in the matrix of positions
 _MOST_CHARACTERS = 400  # of a choice
-_NOTE = "--min_confidence makes less certain choices null in predictions.jsonl, and empty in predictions.csv."
+_NOTE = "--min_confidence leaves less probable choices out of predictions.jsonl and predictions.csv."
 
 Array = NDArray[np.int64]
 
 
 @dataclass
 class Collected:
-    """What a report keeps of questions while they pass by, in lists of N.
+    """What the report needs of the questions, collected in one pass; the lists have N elements.
 
     Attributes:
-      truth: the right choice of each.
-      prediction: the chosen one.
-      choices: how many each has.
+      truth: the index of the right choice.
+      prediction: the index of the chosen one.
+      choices: the number of choices.
       confidence: the probability of the chosen one.
-      worst: those that are wrong, with the highest loss.
+      worst: the wrong ones with the largest loss.
     """
 
     truth: list[int] = field(default_factory=list)
@@ -46,15 +46,15 @@ class Collected:
 
     @classmethod
     def of(cls, questions: Iterable[EvaluatedQuestion]) -> "Collected":
-        """Of the questions of a file, in their order; each is held for a moment only."""
+        """Collects from the questions of a file, in order; they are not kept."""
         collected = cls()
         wrong = (question for question in questions if not collected._add(question))
-        # Of equal ones the first, so that the page is always the same.
+        # Ties go to the first, so that the page is deterministic.
         collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda one: (-one.loss, one.number))
         return collected
 
     def _add(self, question: EvaluatedQuestion) -> bool:
-        """Adds a question; returns whether it is answered rightly."""
+        """Adds a question; returns whether it is right."""
         self.truth.append(question.truth)
         self.prediction.append(question.prediction)
         self.choices.append(len(question.example.choices))
@@ -63,11 +63,11 @@ class Collected:
 
     @property
     def confidences(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The probability of what was chosen, and whether it is right, [N] each."""
+        """The probability of each chosen choice, and whether it is right; [N] each."""
         return np.array(self.confidence, np.float32), self.is_right > 0
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """The 95 % intervals of results."""
+        """The 95 % intervals of the results."""
         return {"eval_accuracy": wilson(float(self.is_right.sum()), len(self.truth))}
 
     @property
@@ -77,11 +77,11 @@ class Collected:
 
 
 def sections(collected: Collected, features: Features) -> list[Section]:
-    """The sections of a report that other tasks do not have.
+    """The sections that are specific to multiple choice.
 
     Args:
-      collected: of the questions.
-      features: of the same.
+      collected: from the questions.
+      features: of the questions.
     """
     scores, worst = {"accuracy": collected.is_right}, [_example(one) for one in collected.worst]
     by_choices = LengthGroups.of(collected.choices, most=10)
@@ -103,11 +103,11 @@ def sections(collected: Collected, features: Features) -> list[Section]:
 
 def _guessing(collected: Collected) -> Figures:
     fraction = float(np.mean(1 / np.array(collected.choices)))
-    return Figures([("accuracy of guessing", shown_as_percent(fraction), "of a random choice for each question")])
+    return Figures([("random guessing", shown_as_percent(fraction), "expected accuracy")])
 
 
 def _positions(truth: Array, prediction: Array) -> list[Block]:
-    """How often each position is right, and how often it is chosen: a model should not prefer one."""
+    """How often each position is right, and how often it is chosen."""
     size = int(max(truth.max(), prediction.max())) + 1
     counts = np.zeros((size, size), np.int64)
     np.add.at(counts, (truth, prediction), 1)
@@ -120,13 +120,16 @@ def _positions(truth: Array, prediction: Array) -> list[Block]:
         ]
         for number in range(size)
     ]
-    headers = ["position", "right here", "chosen", "difference", "accuracy where it is right here"]
-    note = "Positions count from 0. The difference is a fraction of all questions: above 0, the position is preferred."
+    headers = ["position", "right", "chosen", "difference", "accuracy"]
+    note = (
+        "Positions are counted from 0. The difference is a fraction of all questions; if it is above 0, the model "
+        "prefers the position. The accuracy is that of the questions whose right choice is at the position."
+    )
     blocks: list[Block] = [Table(headers, rows, note=note)]
     if size <= _MOST_CHOICES:
         names = list(map(str, range(size)))
         svg = pictures.matrix(names, names, counts, "right position", "chosen position")
-        blocks.insert(0, Picture(svg, "How often each position was chosen for each right one"))
+        blocks.insert(0, Picture(svg, "Confusion matrix of the positions"))
     return blocks
 
 
@@ -146,19 +149,19 @@ def _example(question: EvaluatedQuestion) -> Example:
 
 
 def _shown_choices(question: EvaluatedQuestion) -> Sequence[int]:
-    """The right and the chosen one, and others up to so many, in their order."""
+    """The right and the chosen choice, and others up to `_MOST_CHOICES`, in order."""
     count = len(question.example.choices)
     choices = dict.fromkeys([question.truth, question.prediction, *range(count)])
     return sorted(list(choices)[:_MOST_CHOICES])
 
 
 def truncated(features: Features, max_seq_length: int) -> Table:
-    """How long choices are with their contexts, and what was truncated."""
+    """The numbers of questions and choices, and of what was truncated."""
     pairs = int(np.count_nonzero(features.lengths))
     rows: list[list[str | int | float]] = [
         ["questions", len(features.lengths), ""],
-        ["choices", pairs, "each with its context a sequence"],
-        ["longest sequence", features.longest, "tokens, before anything was truncated"],
+        ["choices", pairs, "one sequence each, with the context"],
+        ["tokens of the longest sequence", features.longest, "before truncation"],
         ["truncated sequences", features.cut, f"to max_seq_length={max_seq_length:,} tokens"],
     ]
-    return Table(["", "number", "what it is"], rows)
+    return Table(["", "number", ""], rows)

@@ -124,26 +124,26 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         return Evaluation({"eval_accuracy": accuracy, "eval_loss": float(losses.mean())})
 
     def evaluation_rows(self, encoded: _Questions, found: Floats) -> Iterator[dict[str, Any]]:
-        """A row for each question, see `EvaluatedQuestion.row`."""
+        """See `EvaluatedQuestion.row`."""
         return (question.row() for question in evaluated_questions(encoded.examples, found))
 
     def score_intervals(self, encoded: _Questions, found: Floats) -> dict[str, tuple[float, float]]:
-        """Of the accuracy."""
+        """See `report.Collected.intervals`."""
         return self._collected(encoded, found).intervals()
 
     def report_sections(self, encoded: _Questions, found: Floats, evaluation: Evaluation) -> list[Section]:
-        """By number of choices and length, position bias, calibration, the worst questions."""
+        """See `report.sections`."""
         return report.sections(self._collected(encoded, found), encoded.features)
 
     def length_section(self, encoded: _Questions, found: Floats) -> Section:
-        """Choices with their contexts."""
+        """See `report.truncated`."""
         return Section("Length", [report.truncated(encoded.features, self.description.max_seq_length)])
 
     def _collected(self, encoded: _Questions, found: Floats) -> report.Collected:
         return self._reported.of(found, lambda: report.Collected.of(evaluated_questions(encoded.examples, found)))
 
     def write_predictions(self, encoded: _Questions, found: Floats) -> tuple[str, list[str]]:
-        """A row for each question, see `outputs.prediction_rows`."""
+        """See `outputs.prediction_rows`."""
         folder, least = self.config.output_dir, self.config.min_confidence
         lines = os.path.join(folder, run_files.PREDICTION_LINES)
         table = os.path.join(folder, run_files.PREDICTION_TABLE)

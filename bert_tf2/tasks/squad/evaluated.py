@@ -1,4 +1,4 @@
-"""Questions with their right and their predicted answers side by side; no TensorFlow."""
+"""Evaluated questions: true and predicted answers side by side; no TensorFlow."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from bert_tf2.tasks.squad.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedQuestion:
-    """A question that was evaluated.
+    """A question with its true and predicted answers.
 
     Attributes:
-      number: of the question in the file, from 0.
-      example: the question with its context and the right answers.
-      prediction: what the model says.
-      context: number of the context among all different ones, from 1.
+      number: the index of the question in the file.
+      example: the question with its context and the true answers.
+      prediction: the predicted answer.
+      context: the number of its context, from 1; questions about the same context have the same number.
       exact: exact match, 0 or 1.
       f1: from 0 to 1.
     """
@@ -31,23 +31,23 @@ class EvaluatedQuestion:
 
     @property
     def answers(self) -> Sequence[str]:
-        """The right answers; none where there is no answer."""
+        """The true answers; empty if there is no answer."""
         return self.example.gold or ()
 
     @property
     def predicted(self) -> str:
-        """The text of the predicted answer; "" for none."""
+        """The text of the predicted answer; "" for no answer."""
         return "" if self.prediction.answer.start is None else self.prediction.answer.text
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """Where the predicted answer begins and ends in the context, in characters."""
+        """The character offsets of the predicted answer in the context; None for no answer."""
         start, end = self.prediction.answer.start, self.prediction.answer.end
         return None if start is None or end is None else (start, end)
 
     @property
     def true_span(self) -> tuple[int, int] | None:
-        """Likewise the right answer; of several the one that has most in common with the predicted one."""
+        """The character offsets of the true answer that overlaps most with the predicted one, or is nearest."""
         spans = [
             (start, start + len(text))
             for start, text in zip(self.example.gold_starts, self.answers, strict=True)
@@ -57,7 +57,7 @@ class EvaluatedQuestion:
         return max(spans, key=lambda span: min(span[1], end) - max(span[0], begin) if end else 0, default=None)
 
     def row(self) -> dict[str, Any]:
-        """The question as `eval_predictions.jsonl` has it."""
+        """The row of `eval_predictions.jsonl`."""
         answer, example = self.prediction.answer, self.example
         return {
             "id": example.id,
@@ -74,24 +74,34 @@ class EvaluatedQuestion:
         }
 
 
-def evaluated_questions(
+def scores_of(
     examples: Sequence[Example], predictions: Iterable[Prediction], version_2_with_negative: bool, language: str
-) -> Iterator[EvaluatedQuestion]:
-    """The questions of a file, one after the other.
+) -> list[tuple[float, float]]:
+    """Exact match and F1 of each question, from 0 to 1.
 
     Args:
-      examples: of a file that tells the right answers.
+      examples: the questions, with true answers.
       predictions: one for each.
-      version_2_with_negative: whether questions may have no answer, see `metrics.squad`.
-      language: how answers are compared, see there.
+      version_2_with_negative: see `metrics.squad.evaluate`.
+      language: see there.
+    """
+    how: Any = {"version_2_with_negative": version_2_with_negative, "language": language}
+    pairs = zip(examples, predictions, strict=True)
+    return [squad.answer_scores(example.gold or (), one.answer.text, **how) for example, one in pairs]
+
+
+def evaluated_questions(
+    examples: Sequence[Example], predictions: Iterable[Prediction], scores: Iterable[tuple[float, float]]
+) -> Iterator[EvaluatedQuestion]:
+    """The questions of a file, in order.
+
+    Args:
+      examples: the questions, with true answers.
+      predictions: one for each.
+      scores: of each, see `scores_of`.
     """
     contexts: dict[int, int] = {}
-    for number, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
+    columns = zip(examples, predictions, scores, strict=True)
+    for number, (example, prediction, (exact, f1)) in enumerate(columns):
         context = contexts.setdefault(id(example.paragraph), len(contexts) + 1)
-        exact, f1 = squad.answer_scores(
-            example.gold or (),
-            prediction.answer.text,
-            version_2_with_negative=version_2_with_negative,
-            language=language,
-        )
         yield EvaluatedQuestion(number, example, prediction, context, exact, f1)

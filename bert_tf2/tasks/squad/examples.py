@@ -53,8 +53,8 @@ class Example:
       gold: texts of the right answers, none where there is no answer; None where the file does not tell.
       answer: what to train with; None for prediction, and where it is impossible.
       is_impossible: there is no answer to train with; always false for prediction.
-      gold_starts: where each text of `gold` begins in the paragraph, in characters, -1 where it is not there; none of
-        questions to train with.
+      gold_starts: the character offset of each text of `gold` in the paragraph, -1 if it is not found; empty for
+        training.
     """
 
     id: str
@@ -314,7 +314,7 @@ def _example(question: Any, paragraph: Paragraph, where: str) -> Example:
 
 
 def _start(answer: dict[str, Any], context: str) -> int:
-    """Where an answer stands: where the file says if it is there, else the first place; -1 if there is none."""
+    """The given character offset of an answer if the text is there, else that of its first occurrence, or -1."""
     text, start = answer["text"], answer.get("answer_start")
     if isinstance(start, int) and start >= 0 and context.startswith(text, start):
         return start
@@ -322,7 +322,7 @@ def _start(answer: dict[str, Any], context: str) -> int:
 
 
 def _title(article: Any) -> str:
-    """What an article is called; files of the user's own need not tell."""
+    """The title of an article, which is optional."""
     title = article.get("title")
     return title if isinstance(title, str) else ""
 

@@ -75,16 +75,16 @@ def write(
 def rows(
     examples: Sequence[Example], predictions: Iterable[Prediction], min_confidence: float = 0.0
 ) -> Iterator[dict[str, Any]]:
-    """A row for each question: what was asked, the answer, its probability and place.
+    """The rows of `predictions.jsonl`: question, answer, its probability and position.
 
     A row is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
-    whitespace between its words. Where there is no answer, it is "" and its place is null. Where the file tells the
-    right answers, they follow the question as `truth`.
+    whitespace between its words. Where there is no answer, it is "" and its position is None. If the file has true
+    answers, they follow the question as `truth`.
 
     Args:
       examples: the questions.
       predictions: one for each.
-      min_confidence: an answer of a lower probability is null, as is its place.
+      min_confidence: an answer with a lower probability becomes None, as does its position.
     """
     has_truths = any(example.gold is not None for example in examples)
     for example, prediction in zip(examples, predictions, strict=True):

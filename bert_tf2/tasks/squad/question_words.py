@@ -1,10 +1,10 @@
-"""What a question asks for, by its question word: who, what, how many; English and Chinese."""
+"""The question word of a question (who, what, how many), in English and Chinese."""
 
 import re
 from collections.abc import Sequence
 
 OTHER = "other"
-"""Of questions without any of the words."""
+"""The name for questions without a question word."""
 
 _ENGLISH = {
     "who": "who|whom|whose",
@@ -17,7 +17,7 @@ _ENGLISH = {
     "how": "how",
 }
 
-# In traditional characters, too.
+# In simplified and traditional characters.
 _CHINESE = {
     "何时 (when)": "什么时候|什麼時候|甚麼時候|何时|何時|几时|幾時|哪年|哪一年|哪天|哪一天",
     "哪里 (where)": "哪里|哪裡|哪裏|哪儿|哪兒|何处|何處|什么地方|什麼地方",
@@ -40,12 +40,12 @@ _NAMES = {"en": (*_ENGLISH, OTHER), "zh": (*_CHINESE, OTHER)}
 
 
 def names(language: str) -> Sequence[str]:
-    """The question words of a language, `en` or `zh`, and `OTHER`."""
+    """The names of the question words in a language (`en` or `zh`), and `OTHER`."""
     return _NAMES[language]
 
 
 def number_of(question: str, language: str) -> int:
-    """Which of `names` a question has; of several, the one that comes first.
+    """The index in `names` of the first question word in a question.
 
         names("en")[number_of("In which year did he, who was ill, die?", "en")]  # "which"
 

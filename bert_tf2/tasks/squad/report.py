@@ -1,4 +1,4 @@
-"""What `report.html` says of an evaluation: by question word and length, no-answer, worst questions; no TensorFlow.
+"""The sections of `report.html` for question answering: question words, lengths, no answer, worst; no TensorFlow.
 
 Shapes: `N` questions.
 """
@@ -24,32 +24,32 @@ from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion
 from bert_tf2.tasks.squad.windows import Windows
 
 _WORST = 30
-_MOST_ANSWERS = 5  # right answers that are listed below a question
+_MOST_ANSWERS = 5  # true answers listed below a question
 
 _RIGHT, _PARTLY, _WRONG = "right", "partly right", "wrong answer"
-_NOT_ANSWERED, _WRONGLY_ANSWERED = "no answer predicted, though there is one", "answered, though there is no answer"
-_NOTE = "--min_confidence makes less certain answers null in predictions.jsonl, and empty in predictions.csv."
+_NOT_ANSWERED, _WRONGLY_ANSWERED = "answerable, but not answered", "unanswerable, but answered"
+_NOTE = "--min_confidence leaves less probable answers out of predictions.jsonl and predictions.csv."
 
 Floats = NDArray[np.float64]
 
 
 @dataclass
 class Collected:
-    """What a report keeps of questions while they pass by, in lists of N.
+    """What the report needs of the questions, collected in one pass; the lists have N elements.
 
     Attributes:
       version_2: whether questions may have no answer.
       language: `en` or `zh`.
-      exact: exact match of each.
-      f1: F1 of each.
-      confidence: the probability of the predicted answer of each.
-      words: which question word each has.
-      answer_lengths: length of the first right answer of each; -1 where there is none.
-      null_odds: on 2.0, see `NoAnswer`; so are the following.
-      has_best: likewise.
-      best: exact match and F1 of the best answer that is not "".
-      without: of predicting none.
-      worst: those with the lowest F1, of these the ones that the model is surest of.
+      exact: exact match.
+      f1: F1.
+      confidence: the probability of the predicted answer.
+      words: the index of the question word.
+      answer_lengths: the length of the first true answer; -1 if there is none.
+      null_odds: SQuAD 2.0 only, see `NoAnswer`; likewise the following.
+      has_best: see `NoAnswer`.
+      best: exact match and F1 of the best answer that is not empty.
+      without: see `NoAnswer`.
+      worst: the questions with the lowest F1, the most confident answers first.
     """
 
     version_2: bool
@@ -67,10 +67,10 @@ class Collected:
 
     @classmethod
     def of(cls, questions: Iterable[EvaluatedQuestion], version_2: bool, language: str) -> "Collected":
-        """Of the questions of a file.
+        """Collects from the questions of a file.
 
         Args:
-          questions: in their order; each is held for a moment only.
+          questions: in order; they are not kept.
           version_2: whether they may have no answer.
           language: `en` or `zh`.
         """
@@ -82,7 +82,7 @@ class Collected:
                 if question.f1 < 1:
                     yield question
 
-        # Of equal ones the first, so that the page is always the same.
+        # Ties go to the first, so that the page is deterministic.
         collected.worst = heapq.nsmallest(
             _WORST, passing(), key=lambda one: (one.f1, -one.prediction.answer.probability, one.number)
         )
@@ -120,7 +120,7 @@ class Collected:
         return np.array(self.answer_lengths) >= 0
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """The 95 % intervals of results, which are percentages."""
+        """The 95 % intervals of the results, in percent."""
         has = self.has_answer
         parts = {"": np.ones(len(has), np.bool_)}
         if self.version_2:
@@ -134,7 +134,7 @@ class Collected:
 
     @property
     def no_answer(self) -> NoAnswer:
-        """All questions, on 2.0."""
+        """The questions by threshold; SQuAD 2.0 only."""
         exact, f1 = np.array(self.best).T
         odds, has_best = np.array(self.null_odds), np.array(self.has_best)
         return NoAnswer(odds, has_best, self.has_answer, exact, f1, np.array(self.without))
@@ -145,11 +145,11 @@ def _length(answer: str, language: str) -> int:
 
 
 def sections(collected: Collected, windows: Windows, threshold: float, results: Mapping[str, float]) -> list[Section]:
-    """The sections of a report that other tasks do not have.
+    """The sections that are specific to question answering.
 
     Args:
-      collected: of the questions.
-      windows: of the same.
+      collected: from the questions.
+      windows: of the questions.
       threshold: the `null_score_diff_threshold` of the evaluation.
       results: of the evaluation, for the best thresholds.
     """
@@ -213,9 +213,11 @@ def _no_answer(collected: Collected, thresholds: Mapping[str, float]) -> list[Bl
     return [
         Figures([figure(name, _ratio(used.right, of), wilson(used.right, of)) for name, of in ratios]),
         Picture(
-            pictures.matrix(["has an answer", "has none"], ["answered", "no answer"], counts, "truth", "prediction"),
-            "How many questions with and without an answer were answered",
-            "Answered or not",
+            pictures.matrix(
+                ["answerable", "unanswerable"], ["answered", "not answered"], counts, "truth", "prediction"
+            ),
+            "Answered questions among those with and without an answer",
+            "Answered questions",
         ),
         _curve(no_answer, thresholds["used"]),
         _threshold_table(no_answer, thresholds),
@@ -256,8 +258,8 @@ def _threshold_table(no_answer: NoAnswer, thresholds: Mapping[str, float]) -> Ta
     headers = ["threshold", "value", "exact match", "F1", "no answer: precision", "recall", "F1"]
     note = (
         "No answer is predicted where it scores higher than the best answer by more than --null_score_diff_threshold. "
-        "If the flag is omitted, a prediction uses the best threshold for F1; that was chosen on the questions that it "
-        "is scored on here, and gains less on others."
+        "If omitted, predictions use the best threshold for F1, which was chosen on the same questions that it is "
+        "scored on, so it gains less on others."
     )
     return Table([*headers, "95 % interval"], rows, note=note)
 
@@ -291,7 +293,7 @@ def _outcome(question: EvaluatedQuestion) -> str:
 
 
 def _marks(question: EvaluatedQuestion) -> list[Mark]:
-    """What is highlighted of a context: what is predicted and true, predicted alone, and true alone."""
+    """The characters that are in both answers, only in the predicted one, and only in the true one."""
     predicted, true = question.span or (0, 0), question.true_span or (0, 0)
     edges = sorted({*predicted, *true})
     marks: list[Mark] = []
@@ -307,22 +309,22 @@ def _marks(question: EvaluatedQuestion) -> list[Mark]:
 
 
 def windows_table(windows: Windows) -> Table:
-    """How contexts became windows, and what was truncated."""
+    """The numbers of questions and windows, and of what was truncated."""
     summary, counts = windows.summary, np.diff(windows.splits)
     size, parameters = f"max_seq_length={windows.parameters.max_seq_length}", windows.parameters
     rows: list[list[str | int | float]] = [
         ["questions", summary.questions, ""],
-        ["windows", summary.windows, f"of {size}, a new one every doc_stride={parameters.doc_stride} tokens"],
+        ["windows", summary.windows, f"of at most {size} tokens, every doc_stride={parameters.doc_stride} tokens"],
         [
-            "contexts in several windows",
+            "questions with several windows",
             int(np.count_nonzero(counts > 1)),
-            "questions whose context is too long for one",
+            "their context does not fit into one",
         ],
         [
             "truncated questions",
             summary.cut_questions,
             f"longer than max_query_length={parameters.max_query_length} tokens",
         ],
-        ["contexts without tokens", summary.without_windows, "questions that no window can answer"],
+        ["questions without windows", summary.without_windows, "their context has no tokens"],
     ]
-    return Table(["", "number", "what it is"], rows)
+    return Table(["", "number", ""], rows)

@@ -28,7 +28,7 @@ from bert_tf2.tasks.squad import logits, prediction_files, report, span_selectio
 from bert_tf2.tasks.squad.answers import Prediction, with_threshold
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.data import Questions, encode, files_of, open_data
-from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion, evaluated_questions
+from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion, evaluated_questions, scores_of
 from bert_tf2.tasks.squad.task_description import TaskDescription
 from bert_tf2.tasks.squad.windows import write_records
 
@@ -65,7 +65,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         self._both: Questions | None = None  # what is evaluated and predicted, where that is one file
         self._best_threshold: tuple[float, str] | None = None  # of the latest evaluation, and what tells the weights
         self._threshold = 0.0  # of the prediction
-        self._reported = Latest[report.Collected]()
+        self._reported, self._scores = Latest[report.Collected](), Latest[list[tuple[float, float]]]()
 
     @property
     def train_count(self) -> int:
@@ -165,20 +165,20 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         self._keep_threshold(self.config.output_dir)
 
     def evaluation_rows(self, encoded: Questions, found: Answers) -> Iterator[dict[str, Any]]:
-        """A row for each question, see `EvaluatedQuestion.row`."""
+        """See `EvaluatedQuestion.row`."""
         return (question.row() for question in self._evaluated(encoded, found))
 
     def score_intervals(self, encoded: Questions, found: Answers) -> dict[str, tuple[float, float]]:
-        """Of exact match and F1."""
+        """See `report.Collected.intervals`."""
         return self._collected(encoded, found).intervals()
 
     def report_sections(self, encoded: Questions, found: Answers, evaluation: Evaluation) -> list[Section]:
-        """By question word and length, questions without an answer, the worst questions."""
+        """See `report.sections`."""
         threshold = self.config.answers(self.description.version_2_with_negative).null_score_diff_threshold
         return report.sections(self._collected(encoded, found), encoded.windows, threshold, evaluation.results)
 
     def length_section(self, encoded: Questions, found: Answers) -> Section:
-        """Contexts and windows."""
+        """See `report.windows_table`."""
         return Section("Length", [report.windows_table(encoded.windows)])
 
     def _collected(self, encoded: Questions, found: Answers) -> report.Collected:
@@ -188,15 +188,16 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         )
 
     def _evaluated(self, encoded: Questions, found: Answers) -> Iterator[EvaluatedQuestion]:
-        data = encoded.data
-        return evaluated_questions(data.examples, found, self.description.version_2_with_negative, data.language)
+        data, version_2 = encoded.data, self.description.version_2_with_negative
+        scores = self._scores.of(found, lambda: scores_of(data.examples, found, version_2, data.language))
+        return evaluated_questions(data.examples, found, scores)
 
     def before_prediction(self) -> None:
         """Finds the threshold, so that a corrupt file is reported before the work is done."""
         self._threshold = self._find_threshold()
 
     def write_predictions(self, encoded: Questions, found: Answers) -> tuple[str, list[str]]:
-        """The original's files, and `predictions.jsonl` and `.csv`."""
+        """Writes the original's files, `predictions.jsonl` and `predictions.csv`."""
         folder = self.config.output_dir
         paths = list(map(str, prediction_files.write(folder, found, self._threshold)))
         lines = os.path.join(folder, run_files.PREDICTION_LINES)

@@ -83,7 +83,7 @@ class Paragraph:
       starts: where in `text` each word begins, `[W]`.
       language: `zh` is quoted as it is, `en` with one space between words.
       verbatim: whether quotes are always what `text` has: it is `zh`, or has single spaces anyway.
-      title: of the article that it is from; "" where the file does not tell.
+      title: of its article; "" if the file has none.
     """
 
     text: str

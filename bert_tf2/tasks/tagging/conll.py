@@ -68,7 +68,7 @@ class Sentences:
       text_lines: the line of the file that each text is, from 1.
       offsets: int64 [W, 2], where each word begins and ends in its text, in characters.
       is_of_spans: whether the texts are of a file of `span_rows`.
-      truths: of a file that is predicted and has tags nevertheless, these in BIO; the model need not know them.
+      truths: the tags that a file to predict has, in BIO, including those unknown to the model; None if it has none.
     """
 
     path: str
@@ -96,11 +96,11 @@ class Sentences:
         return f"{self.path}, line {self.word_lines[word] + 1}"
 
     def place_of(self, number: int, words: Sequence[str]) -> "Place":
-        """Where a sentence stands, and its text: that of the file, or its words with spaces between them.
+        """The position and the text of a sentence; without texts, its words separated by spaces.
 
         Args:
-          number: of the sentence, from 0.
-          words: of it.
+          number: the index of the sentence.
+          words: its words.
         """
         begin = int(self.row_splits[number])
         if self.texts is not None and self.offsets is not None:
@@ -131,12 +131,12 @@ class Sentences:
 
 
 class Place(NamedTuple):
-    """Where a sentence stands.
+    """The position of a sentence in its file, and its text.
 
     Attributes:
-      line: where it begins in the file, from 1.
-      text: of it.
-      offsets: where each of its words begins and ends in the text, in characters.
+      line: the line where it begins, from 1.
+      text: the text.
+      offsets: the character offsets of the beginning and end of each word in the text.
     """
 
     line: int
@@ -254,7 +254,7 @@ def _tagged(sentences: Sentences, tags: TagSequence) -> Sentences:
 
 
 def tagged_by_column(sentences: Sentences, tag_column: int, token_column: int) -> Sentences | None:
-    """A file that was read without tags, with those of a column; None where that does not hold tags, or O alone."""
+    """A file that was read without tags, with the tags of a column; None if that has no tags, or only O."""
     names, tags = dict[str, int](), array("i")
     for line in sentences.lines_of_words():
         cells = cells_of(line)

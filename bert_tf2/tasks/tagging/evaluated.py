@@ -1,4 +1,4 @@
-"""Sentences with their true and their predicted tags side by side; no TensorFlow.
+"""Evaluated sentences: true and predicted tags side by side; no TensorFlow.
 
 Shapes: `W` words of a file.
 """
@@ -22,17 +22,17 @@ from bert_tf2.tasks.tagging.schemes import Scheme
 
 @dataclass(frozen=True)
 class EvaluatedSentence:
-    """A sentence that was evaluated.
+    """A sentence with its true and predicted tags.
 
     Attributes:
-      line: where it begins in the file, from 1.
+      line: the line of the file where it begins, from 1.
       words: of the sentence.
       true: the true tag of each word, in BIO.
       predicted: the predicted ones.
-      probabilities: of the predicted tags; NaN for words without pieces, of which the model says nothing.
+      probabilities: of the predicted tags; NaN for words without pieces, for which the model predicts nothing.
       losses: of the true tags, likewise.
-      text: the words with spaces between them, or the text that the file has.
-      offsets: where each word begins and ends in it, in characters.
+      text: the text in the file, or the words separated by spaces.
+      offsets: the character offsets of the beginning and end of each word in the text.
     """
 
     line: int
@@ -46,38 +46,38 @@ class EvaluatedSentence:
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """What became of its spans, see `metrics.span_errors`."""
+        """Its spans compared, see `metrics.span_errors`."""
         return outcomes(metrics.spans(self.true), metrics.spans(self.predicted))
 
     @property
     def errors(self) -> list[Outcome]:
-        """Those that are not right."""
+        """The outcomes that are errors."""
         return [outcome for outcome in self.outcomes if outcome.kind != RIGHT]
 
     @property
     def confidence(self) -> float | None:
-        """The probability of the tag that the model is least sure of; None where no word has pieces."""
+        """The lowest probability of a predicted tag; None if no word has pieces."""
         return min((value for value in self.probabilities if not math.isnan(value)), default=None)
 
     @property
     def loss(self) -> float | None:
-        """The mean loss of its words; None where no word has pieces."""
+        """The mean loss of its words; None if no word has pieces."""
         values = [value for value in self.losses if not math.isnan(value)]
         return math.fsum(values) / len(values) if values else None
 
     def probability(self, span: Span) -> float:
-        """Of a predicted span: the product of the probabilities of its tags."""
+        """The probability of a predicted span: the product of the probabilities of its tags."""
         return math.prod(self.probabilities[span.begin : span.end + 1])
 
     def characters(self, span: Span) -> tuple[int, int]:
-        """Where a span begins and ends in the text."""
+        """The character offsets of the beginning and end of a span."""
         return self.offsets[span.begin][0], self.offsets[span.end][1]
 
     def row(self, scheme: Scheme) -> dict[str, Any]:
-        """The sentence as `eval_predictions.jsonl` has it.
+        """The row of `eval_predictions.jsonl`.
 
         Args:
-          scheme: in which tags are written.
+          scheme: the tagging scheme to write.
         """
         return {
             "line": self.line,
@@ -109,11 +109,11 @@ def _rounded(value: float | None) -> float | None:
 def evaluated_sentences(
     sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32], losses: NDArray[np.float32]
 ) -> Iterator[EvaluatedSentence]:
-    """The sentences of a file, one after the other.
+    """The sentences of a file, in order.
 
     Args:
-      sentences: the file, which was read with tags.
-      tags: W of them, predicted, in BIO.
+      sentences: the file, read with tags.
+      tags: the W predicted tags, in BIO.
       probabilities: float32 [W], of these tags; NaN for words without pieces.
       losses: float32 [W], of the true tags; likewise.
     """

@@ -41,7 +41,7 @@ def write_predictions(
       sentences: what was predicted.
       tags: W of them, in BIO; they are written in the scheme of the file.
       probabilities: float32 [W], of each tag; NaN for words without pieces, of which the model says nothing.
-      min_confidence: the words of a span become O where its probability, as `describe` has it, is lower.
+      min_confidence: spans with a lower probability (see `describe`) are not predicted: their words become O.
 
     Returns:
       The paths.
@@ -72,7 +72,7 @@ def write_predictions(
 def _sure(
     sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32], min_confidence: float
 ) -> Sequence[str]:
-    """The tags without those of spans that the model is less sure of."""
+    """The tags without the spans whose probability is lower than `min_confidence`."""
 
     values: Any = probabilities  # an array can be split as a sequence can
 
@@ -89,7 +89,7 @@ def _sure(
 
 
 def _printed(probabilities: NDArray[np.float32], folder: str) -> NDArray[np.float64]:
-    """Numbers as float32 prints itself: 0.1, not 0.10000000149011612."""
+    """The values that float32 prints: 0.1, not 0.10000000149011612."""
     values: NDArray[np.float64] = spilled.empty(probabilities.shape, np.float64, folder)
     for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
         values[begin:end] = probabilities[begin:end].astype(str).astype(float)
@@ -99,7 +99,7 @@ def _printed(probabilities: NDArray[np.float32], folder: str) -> NDArray[np.floa
 def _rows(
     sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float64]
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each sentence as a row of `predictions.jsonl`, and its spans as rows of `predictions.csv`."""
+    """The row of `predictions.jsonl` for each sentence, and the rows of `predictions.csv` for its spans."""
     truths = itertools.repeat(None) if sentences.truths is None else sentences.split(sentences.truths)
     columns: Sequence[Any] = (sentences.words, tags, probabilities)
     parts = zip(*(sentences.split(column) for column in columns), strict=True)

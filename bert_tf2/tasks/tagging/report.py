@@ -1,4 +1,4 @@
-"""What `report.html` says of an evaluation: spans by type, errors by kind, lengths, the worst sentences; no TensorFlow.
+"""The sections of `report.html` for tagging: spans by type, errors by kind, lengths, worst sentences; no TensorFlow.
 
 Shapes: `N` sentences.
 """
@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted
 from bert_tf2.metrics.classification import score_of_counts
 from bert_tf2.metrics.span_errors import (
     ERRORS,
@@ -37,40 +38,43 @@ from bert_tf2.tasks.tagging.features import Features
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
 _WORST = 30
-_MOST_TYPES = 100  # of a table
+_MOST_TYPES = 100  # in a table
 _MOST_IN_MATRIX = 20
-_MOST_NAMED = 12  # spans of a sentence that are listed below it
+_MOST_NAMED = 12  # spans listed below a sentence
 _NO_SPAN, _OTHERS, _SEVERAL = "no span", "other types", "several kinds of errors"
 
-_NOTE = "The probability of a span is the product of those of its tags. --min_confidence makes less certain ones O."
+_NOTE = (
+    "The probability of a span is the product of the probabilities of its tags. With --min_confidence, the words of "
+    "less probable spans are tagged O."
+)
 
 _MEANINGS = {
-    MISSED: "a true span of which no word was predicted",
-    SPURIOUS: "a predicted span where there is none",
-    WRONG_TYPE: "the words of a true span, with another type",
-    WRONG_BOUNDARY: "some of the words of a true span, with its type",
-    WRONG_BOTH: "some of the words of a true span, with another type",
+    MISSED: "a true span without a predicted counterpart",
+    SPURIOUS: "a predicted span without a true counterpart",
+    WRONG_TYPE: "same words, another type",
+    WRONG_BOUNDARY: "at least one word in common, same type",
+    WRONG_BOTH: "at least one word in common, another type",
 }
 
 Counts = tuple[int, int, int]
-"""Spans that are right, predicted and true."""
+"""The numbers of right, predicted and true spans."""
 
 
 @dataclass
 class Collected:
-    """What a report keeps of sentences while they pass by.
+    """What the report needs of the sentences, collected in one pass.
 
     Attributes:
-      lengths: groups of sentences by words.
-      errors: of all.
-      by_length: of each group.
-      sentences: how many there are.
-      without_errors: those with all spans right.
-      words: how many there are.
-      right_words: those with the right tag.
+      lengths: sentences grouped by the number of words.
+      errors: outcomes of all sentences.
+      by_length: outcomes of each group.
+      sentences: the number of sentences.
+      without_errors: the number of sentences with all spans right.
+      words: the number of words.
+      right_words: the number of words with the right tag.
       confidences: the probability of each predicted span.
       are_right: whether each of these is right, 0 or 1.
-      worst: sentences with most errors, of these the ones with the highest loss.
+      worst: the sentences with the most errors, then with the highest loss.
     """
 
     lengths: LengthGroups
@@ -86,17 +90,17 @@ class Collected:
 
     @classmethod
     def of(cls, sentences: Iterable[EvaluatedSentence], words: NDArray[np.int64]) -> "Collected":
-        """Of the sentences of a file.
+        """Collects from the sentences of a file.
 
         Args:
-          sentences: in their order; each is held for a moment only.
-          words: [N], how many words each has.
+          sentences: in order; they are not kept.
+          words: [N], the number of words in each.
         """
         lengths = LengthGroups.of(words)
         collected = cls(lengths, by_length=[SpanErrors() for _ in lengths.bounds])
         groups = zip(lengths.of_row.tolist(), sentences, strict=True)
         wrong = (sentence for group, sentence in groups if not collected._add(sentence, group))
-        # Of equal ones the first, so that the page is always the same.
+        # Ties go to the first, so that the page is deterministic.
         collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda one: (-len(one.errors), -(one.loss or 0), one.line))
         return collected
 
@@ -116,7 +120,7 @@ class Collected:
         return is_right
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """The 95 % intervals of results."""
+        """The 95 % intervals of the results."""
         right, predicted, true = counts = self.errors.counts()
         return {
             "eval_f1": f1_interval(*counts),
@@ -127,11 +131,11 @@ class Collected:
 
 
 def sections(collected: Collected) -> list[Section]:
-    """The sections of a report that other tasks do not have."""
+    """The sections that are specific to tagging."""
     errors, right = collected.errors, collected.without_errors
     sentences = figure("sentences without errors", right / collected.sentences, wilson(right, collected.sentences))
     if not errors.pairs:
-        return [Section("Spans", [Text("There are no spans, neither true nor predicted ones.")])]
+        return [Section("Spans", [Text("There are no true and no predicted spans.")])]
     worst = [_example(one) for one in collected.worst]
     sure = np.array(collected.confidences, np.float32), np.array(collected.are_right, np.bool_)
     calibration = list(confidence.blocks(*sure, "spans", "precision", _NOTE)) if len(sure[0]) else []
@@ -166,7 +170,11 @@ def _by_type(errors: SpanErrors) -> Table:
     shown = sorted(counts, key=lambda kind: (-counts[kind][2], -counts[kind][1], kind))[:_MOST_TYPES]
     rows = [["all", *_score_cells(errors.counts())], *([kind, *_score_cells(counts[kind])] for kind in shown)]
     left_out = len(counts) - len(shown)
-    note = f"The {_MOST_TYPES} most frequent types; span_report.json has all {len(counts):,}." if left_out else ""
+    note = (
+        f"The {_MOST_TYPES} most frequent types of {len(counts):,}; span_report.json has all of them."
+        if left_out
+        else ""
+    )
     return Table(["type", *_SCORE_HEADERS], rows, "Spans by type", note)
 
 
@@ -185,13 +193,13 @@ def _kinds(errors: SpanErrors) -> list[Block]:
     rows: list[list[str | int | float]] = [
         [kind, counts[kind], counts[kind] / (total or 1), _MEANINGS[kind]] for kind in ERRORS
     ]
-    by_kind = Table(["kind", "spans", "fraction", "what it is"], rows, f"{total:,} errors")
+    by_kind = Table(["kind", "errors", "fraction", "definition"], rows, counted(total, "error"))
     types = sorted(errors.by_type, key=lambda one: (-_errors_of(errors.by_type[one]), one))[:_MOST_TYPES]
     by_type = Table(
         ["type", RIGHT, *ERRORS],
         [[one, *(errors.by_type[one][kind] for kind in (RIGHT, *ERRORS))] for one in types],
         "Errors by type",
-        "The type of the true span; of a spurious span the predicted type.",
+        "By the type of the true span; if spurious, by the predicted type.",
     )
     picture = pictures.bars(ERRORS, [counts[kind] for kind in ERRORS], "spans")
     described = ", ".join(f"{kind} {counts[kind]:,}" for kind in ERRORS)
@@ -203,7 +211,7 @@ def _errors_of(counts: Counter[str]) -> int:
 
 
 def _confusions(errors: SpanErrors) -> list[Block]:
-    """True types against predicted ones; the less frequent types are one."""
+    """The confusion matrix of types; less frequent types are combined."""
     totals = Counter[str]()
     for pair, count in errors.pairs.items():
         totals.update({kind: count for kind in pair if kind is not None})
@@ -217,8 +225,8 @@ def _confusions(errors: SpanErrors) -> list[Block]:
         counts[cell] += count
     svg = pictures.matrix(names, names, counts, "true type", "predicted type")
     return [
-        Text("Spans that have a word in common are compared, whether their boundaries are right or not."),
-        Picture(svg, "How often spans of each true type were predicted with each type"),
+        Text("Spans that have a word in common are compared, whatever their boundaries."),
+        Picture(svg, "Confusion matrix of the types of spans"),
     ]
 
 
@@ -241,7 +249,7 @@ def _example(sentence: EvaluatedSentence) -> Example:
 
 
 def _listed(sentence: EvaluatedSentence, spans: Sequence[Span | None]) -> str:
-    """Spans of a sentence as a reader finds them: `Jim Henson (person), Rome (place)`."""
+    """A list of spans: `Jim Henson (person), Rome (place)`."""
     present = [span for span in spans if span is not None]
     shown = []
     for span in present[:_MOST_NAMED]:
@@ -253,7 +261,7 @@ def _listed(sentence: EvaluatedSentence, spans: Sequence[Span | None]) -> str:
 
 
 def _marks(sentence: EvaluatedSentence) -> list[Mark]:
-    """What is highlighted of a sentence: its predicted spans, and the words of true spans that no predicted one has."""
+    """The predicted spans of a sentence, and the words of true spans that are in no predicted one."""
     marks = []
     predicted = {word for one in sentence.outcomes if one.predicted for word in _words(one.predicted)}
     for outcome in sentence.outcomes:
@@ -272,7 +280,7 @@ def _words(span: Span) -> range:
 
 
 def _label(outcome: Outcome) -> str:
-    """Of a predicted span: its type, and the true one where that is another."""
+    """The label of a predicted span: its type, and the true type if it is another one."""
     predicted, true = outcome.predicted, outcome.true
     if predicted is None or true is None or predicted.type == true.type:
         return predicted.type if predicted else ""
@@ -280,7 +288,7 @@ def _label(outcome: Outcome) -> str:
 
 
 def _runs(words: Sequence[int]) -> list[tuple[int, int]]:
-    """The first and the last of numbers that follow each other."""
+    """The first and the last number of each run of consecutive numbers."""
     runs: list[tuple[int, int]] = []
     for word in words:
         if runs and runs[-1][1] == word - 1:
@@ -291,14 +299,14 @@ def _runs(words: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def windows(features: Features, description: TaggingDescription) -> Table:
-    """How sentences became windows, and what was truncated."""
+    """The numbers of sentences and windows, and of what was truncated."""
     size, context = description.max_seq_length, 2 * description.context
     rows: list[list[str | int | float]] = [
         ["sentences", features.sentences, ""],
-        ["windows", len(features), f"of max_seq_length={size:,} pieces at most"],
-        ["longest sentence", features.longest, "pieces"],
-        ["divided sentences", features.divided, f"into windows that have {context:,} pieces in common"],
-        ["truncated words", features.cut, "longer than a window, and read up to its end"],
-        ["words without pieces", features.without_pieces, "all of whose characters the tokenizer deletes: tagged O"],
+        ["windows", len(features), f"of at most max_seq_length={size:,} tokens"],
+        ["tokens of the longest sentence", features.longest, ""],
+        ["sentences in several windows", features.divided, f"which overlap by {context:,} tokens"],
+        ["truncated words", features.cut, "longer than a window"],
+        ["words without tokens", features.without_pieces, "consist of characters that the tokenizer removes; tagged O"],
     ]
-    return Table(["", "number", "what it is"], rows)
+    return Table(["", "number", ""], rows)

@@ -143,19 +143,19 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         logger.info("\n%s\n\nWrote %s.", evaluated.text(), evaluated.save(self.config.output_dir))
 
     def evaluation_rows(self, encoded: _Windows, found: _Found) -> Iterator[dict[str, Any]]:
-        """A row for each sentence, see `EvaluatedSentence.row`."""
+        """See `EvaluatedSentence.row`."""
         return (sentence.row(encoded.sentences.scheme) for sentence in _evaluated(encoded, found))
 
     def score_intervals(self, encoded: _Windows, found: _Found) -> dict[str, tuple[float, float]]:
-        """Of spans, and of the accuracy of tags."""
+        """See `report.Collected.intervals`."""
         return self._collected(encoded, found).intervals()
 
     def report_sections(self, encoded: _Windows, found: _Found, evaluation: Evaluation) -> list[Section]:
-        """Spans by type, errors by kind, the worst sentences."""
+        """See `report.sections`."""
         return report.sections(self._collected(encoded, found))
 
     def length_section(self, encoded: _Windows, found: _Found) -> Section:
-        """Sentences and windows."""
+        """See `report.windows`."""
         return Section("Length", [report.windows(encoded.features, self.description)])
 
     def _collected(self, encoded: _Windows, found: _Found) -> report.Collected:

@@ -86,7 +86,7 @@ def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directo
 
     Args:
       path: JSON Lines, or a JSON array of objects; perhaps compressed.
-      with_spans: whether there have to be spans; if not, those that are there become `truths`, if all are right.
+      with_spans: whether spans are required; if not, the spans of a file become `truths` if all of them are valid.
       options: of the model's tokenizer; see `plain_text.read`.
       directory: for what is large; None: the system's directory for temporary files.
 
@@ -119,7 +119,7 @@ def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directo
         sentences = texts.sentences(path, "texts with labelled spans", of_words)
         return dataclasses.replace(sentences, is_of_spans=True)
     sentences = texts.sentences(path, "texts with labelled spans")
-    is_tagged = has_spans and not of_words.different <= {OUTSIDE}  # empty lists may be waiting to be filled
+    is_tagged = has_spans and not of_words.different <= {OUTSIDE}  # empty lists may be placeholders
     return dataclasses.replace(sentences, is_of_spans=True, truths=of_words if is_tagged else None)
 
 

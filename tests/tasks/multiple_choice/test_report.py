@@ -1,4 +1,4 @@
-"""What a report says of choices."""
+"""The sections of a report for multiple choice."""
 
 import dataclasses
 import math
@@ -50,7 +50,7 @@ def test_interval() -> None:
 
 def test_by_choices_and_length() -> None:
     section = sections()["Accuracy by number of choices and length"]
-    assert only(section, Figures).values[0][:2] == ("accuracy of guessing", "41.7 %")
+    assert only(section, Figures).values[0][:2] == ("random guessing", "41.7 %")
     assert [row[:3] for row in only(section, Table).rows] == [["2", 2, 0.5], ["3", 2, 0.5]]
     assert [row[:3] for row in only(section, Table, 1).rows] == [["4", 2, 1.0], ["9", 2, 0.0]]
 
@@ -96,6 +96,6 @@ def test_truncated() -> None:
     assert {row[0]: row[1] for row in report.truncated(FEATURES, 9).rows} == {
         "questions": 4,
         "choices": 10,
-        "longest sequence": 40,
+        "tokens of the longest sequence": 40,
         "truncated sequences": 2,
     }

@@ -1,9 +1,9 @@
-"""Questions with their right and predicted answers."""
+"""Evaluated questions."""
 
 import pytest
 
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
-from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion, evaluated_questions
+from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion, evaluated_questions, scores_of
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.words import split
 
@@ -18,7 +18,8 @@ def prediction(text: str, start: int | None, probability: float = 0.5, null_odds
 
 def evaluated(*pairs: tuple[Example, Prediction], version_2: bool = False, language: str = "en"):
     examples, predictions = zip(*pairs, strict=True)
-    return list(evaluated_questions(examples, predictions, version_2, language))
+    scores = scores_of(examples, predictions, version_2, language)
+    return list(evaluated_questions(examples, predictions, scores))
 
 
 def test_rows() -> None:

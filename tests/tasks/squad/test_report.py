@@ -1,4 +1,4 @@
-"""What a report says of answers."""
+"""The sections of a report for question answering."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from helpers import drawings, tiny_squad
 from bert_tf2.reports.page import Examples, Figures, Mark, Report, Section, Table, Text, render
 from bert_tf2.tasks.squad import report, tokenized_examples
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
-from bert_tf2.tasks.squad.evaluated import evaluated_questions
+from bert_tf2.tasks.squad.evaluated import evaluated_questions, scores_of
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tasks.squad.report import Collected
 from bert_tf2.tasks.squad.window_parameters import FeatureParameters
@@ -43,6 +43,13 @@ def entry(context: str, text: str | None, probability: float = 0.5) -> NBestEntr
     return NBestEntry(text, probability, 0.0, 0.0, start, start + len(text))
 
 
+def collected(
+    examples: list[Example], predictions: list[Prediction], version_2: bool, language: str = "en"
+) -> Collected:
+    scores = scores_of(examples, predictions, version_2, language)
+    return Collected.of(evaluated_questions(examples, predictions, scores), version_2, language)
+
+
 def case(version_2: bool = True) -> tuple[Collected, list[Example]]:
     examples, predictions = [], []
     paragraphs = {context: split(context, "en", title="T") for context in (SHORT, LONG)}
@@ -55,8 +62,7 @@ def case(version_2: bool = True) -> tuple[Collected, list[Example]]:
         best = entry(context, predicted or "w1")
         decided = entry(context, predicted)
         predictions.append(Prediction(str(number), decided, best, odds if version_2 else None, [best]))
-    questions = evaluated_questions(examples, predictions, version_2, "en")
-    return Collected.of(questions, version_2, "en"), examples
+    return collected(examples, predictions, version_2), examples
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +77,9 @@ def windows(tokenizer: FastTokenizer, examples: list[Example]) -> Windows:
 
 
 def sections(tokenizer: FastTokenizer, version_2: bool = True) -> dict[str, Section]:
-    collected, examples = case(version_2)
+    of_all, examples = case(version_2)
     results = {"best_exact_thresh": -1.5, "best_f1_thresh": -1.0}
-    return {one.title: one for one in report.sections(collected, windows(tokenizer, examples), 0.0, results)}
+    return {one.title: one for one in report.sections(of_all, windows(tokenizer, examples), 0.0, results)}
 
 
 def only(section: Section, kind: type, number: int = 0) -> Any:
@@ -81,10 +87,10 @@ def only(section: Section, kind: type, number: int = 0) -> Any:
 
 
 def test_intervals_are_percentages() -> None:
-    collected, _ = case()
+    of_all, _ = case()
     names = ["exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"]
-    assert list(collected.intervals()) == names
-    assert np.round(collected.intervals()["exact"], 1).tolist() == [11.8, 76.9]  # of 2 of 5
+    assert list(of_all.intervals()) == names
+    assert np.round(of_all.intervals()["exact"], 1).tolist() == [11.8, 76.9]  # of 2 of 5
     assert list(case(version_2=False)[0].intervals()) == ["exact_match", "f1"]
 
 
@@ -129,8 +135,8 @@ def test_no_answer(tokenizer: FastTokenizer, drawn: dict[str, tuple[Any, ...]]) 
 def test_worst_questions_first_with_their_marks(tokenizer: FastTokenizer) -> None:
     examples = only(sections(tokenizer)["Worst questions"], Examples).rows
     assert [one.title for one in examples] == [
-        "answered, though there is no answer",
-        "no answer predicted, though there is one",
+        "unanswerable, but answered",
+        "answerable, but not answered",
         "partly right",
     ]
     assert examples[0].marks == [Mark(LONG.index("w3"), LONG.index("w3") + 2, "predicted", "wrong")]
@@ -148,8 +154,7 @@ def test_worst_questions_first_with_their_marks(tokenizer: FastTokenizer) -> Non
 def test_nothing_wrong() -> None:
     example = Example("a", "who", split("Ada", "en"), ("Ada",), gold_starts=(0,))
     right = Prediction("a", entry("Ada", "Ada"), entry("Ada", "Ada"), None, [])
-    collected = Collected.of(evaluated_questions([example], [right], False, "en"), False, "en")
-    assert collected.worst == []
+    assert collected([example], [right], version_2=False).worst == []
 
 
 def test_a_page_is_escaped(tokenizer: FastTokenizer) -> None:
@@ -164,17 +169,17 @@ def test_windows_table(tokenizer: FastTokenizer) -> None:
     assert {row[0]: row[1] for row in table.rows} == {
         "questions": 5,
         "windows": 15,
-        "contexts in several windows": 2,
+        "questions with several windows": 2,
         "truncated questions": 2,
-        "contexts without tokens": 0,
+        "questions without windows": 0,
     }
 
 
 def test_chinese_question_words_and_characters(tokenizer: FastTokenizer, tmp_path: Path) -> None:
     example = Example("a", "谁", split("王明", "zh"), ("王明",), gold_starts=(0,))
     predicted = Prediction("a", entry("王明", "王"), entry("王明", "王"), None, [])
-    collected = Collected.of(evaluated_questions([example], [predicted], False, "zh"), False, "zh")
-    by_title = {one.title: one for one in report.sections(collected, windows(tokenizer, [example]), 0.0, {})}
+    of_one = collected([example], [predicted], False, "zh")
+    by_title = {one.title: one for one in report.sections(of_one, windows(tokenizer, [example]), 0.0, {})}
     assert only(by_title["Scores by question word"], Table).rows[0][0] == "谁 (who)"
     assert only(by_title["Scores by length"], Table, 3).headers[0] == "answer (characters)"
     assert not any(isinstance(block, Text) for block in by_title["Worst questions"].blocks)

@@ -52,7 +52,7 @@ def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     files = {"train_file": str(made / "train2.json"), "predict_file": str(made / "dev2.json")}
     flags = {"do_train": True, "do_eval": True, "do_predict": True, "version_2_with_negative": True}
-    run(made, output_dir=str(folder), **files, **flags, num_train_epochs=3.0, eval_every_steps=11)
+    run(made, output_dir=str(folder), **files, **flags, num_train_epochs=3.0, eval_every_steps=11, report=True)
     return folder
 
 

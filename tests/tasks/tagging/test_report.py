@@ -1,4 +1,4 @@
-"""What a report says of spans."""
+"""The sections of a report for tagging."""
 
 from typing import Any
 
@@ -113,7 +113,10 @@ def test_nothing_wrong_and_no_spans() -> None:
 def test_many_types_are_shown_in_part(drawn: dict[str, tuple[Any, ...]]) -> None:
     many = [sentence(number, "a", f"B-t{number:03}", "O") for number in range(150)]
     assert len(only(sections(many)["Spans"], Table).rows) == 101
-    assert only(sections(many)["Spans"], Table).note == "The 100 most frequent types; span_report.json has all 150."
+    assert (
+        only(sections(many)["Spans"], Table).note
+        == "The 100 most frequent types of 150; span_report.json has all of them."
+    )
     assert drawn["matrix"][0] == [*(f"t{number:03}" for number in range(19)), "other types", "no span"]
 
 
@@ -132,10 +135,10 @@ def test_windows() -> None:
     assert {row[0]: row[1] for row in table.rows} == {
         "sentences": 2,
         "windows": 2,
-        "longest sentence": 17,
-        "divided sentences": 1,
+        "tokens of the longest sentence": 17,
+        "sentences in several windows": 1,
         "truncated words": 3,
-        "words without pieces": 4,
+        "words without tokens": 4,
     }
 
 
