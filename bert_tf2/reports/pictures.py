@@ -87,7 +87,7 @@ def lines(
             axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 4)))
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         for number, (name, points) in enumerate(series.items()):
-            x, y = _thinned(*(np.asarray(values, np.float64) for values in points), MOST_POINTS)
+            x, y = _thinned(np.asarray(points[0], np.float64), np.asarray(points[1], np.float64), MOST_POINTS)
             marker = "o" if len(x) <= _MOST_BINS else ""
             axes.plot(x, y, marker=marker, label=_short(name), color=_SERIES[number % len(_SERIES)])
         if len(series) > 1:

@@ -39,14 +39,16 @@ def evaluated_rows(
       logits: float32 [N, L].
     """
     kind, names = description.problem_type, description.labels
-    for begin, end in row_ranges(*logits.shape, VALUES_AT_ONCE):
+    for begin, end in row_ranges(len(logits), logits.shape[1], VALUES_AT_ONCE):
         part, of_part = logits[begin:end], labels[begin:end]
         scores = block_scores(description, of_part, part)
         rows = rows_of_texts(examples, begin, end)
         losses = printed(scores.losses)
         if kind == "regression":
             errors = printed((scores.predicted - of_part).astype(np.float32))
-            values = zip(rows, printed(of_part), printed(scores.predicted), errors, losses, strict=True)
+            values = zip(
+                rows, printed(np.asarray(of_part, np.float32)), printed(scores.predicted), errors, losses, strict=True
+            )
             for row, truth, prediction, error, loss in values:
                 yield {**row, "truth": truth, "prediction": prediction, "error": error, "loss": loss}
             continue

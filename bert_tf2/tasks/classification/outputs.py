@@ -75,7 +75,7 @@ def write_predictions(
     names = (run_files.TEST_RESULTS, run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
     paths = [os.path.join(folder, name) for name in names]
     write_test_results(paths[0], probabilities)
-    write_rows(*paths[1:], prediction_rows(description, examples, probabilities, min_confidence))
+    write_rows(paths[1], paths[2], prediction_rows(description, examples, probabilities, min_confidence))
     if task and task.submission:
         paths.append(os.path.join(folder, task.submission))
         write_submission(paths[-1], task, probabilities)

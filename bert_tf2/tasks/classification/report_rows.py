@@ -125,8 +125,8 @@ def lengths(evaluated: Evaluated) -> Section:
         ("longest row", f"{int(whole.max()):,}", f"max_seq_length is {limit:,}"),
         (_fate(features), shown_as_percent(long / len(whole)), f"{long:,} of {len(whole):,} rows"),
     ]
-    mark = {"mark": limit, "mark_label": f"max_seq_length {limit:,}"} if 2 * whole.max() > limit else {}
-    svg = pictures.histogram(whole, "tokens", "rows", **mark)
+    is_near = 2 * int(whole.max()) > limit  # else the limit would leave little room for the rows
+    svg = pictures.histogram(whole, "tokens", "rows", limit if is_near else None, f"max_seq_length {limit:,}")
     groups = _groups(whole, limit, _fate(features))
     rows = [(name, int(is_chosen.sum()), *_scores(evaluated, is_chosen)) for name, is_chosen in groups]
     return Section(

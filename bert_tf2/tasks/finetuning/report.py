@@ -81,7 +81,7 @@ def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evalu
     if rows is not None:
         names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
         paths = [os.path.join(folder, name) for name in names]
-        write_rows(*paths, rows)
+        write_rows(paths[0], paths[1], rows)
     report = os.path.join(folder, run_files.REPORT)
     missing = page.missing_packages()
     if task.config.report and missing:
