@@ -161,7 +161,7 @@ def _score_cells(counts: Counts) -> list[str | int | float]:
 
 _SCORE_HEADERS = (
     *("true spans", "predicted", "precision", "recall", "F1"),
-    *("95 % interval: precision", "recall", "F1"),
+    *("precision, 95 %", "recall, 95 %", "F1, 95 %"),
 )
 
 
