@@ -45,18 +45,17 @@ def evaluated_rows(
         rows = rows_of_texts(examples, begin, end)
         losses = printed(scores.losses)
         if kind == "regression":
-            errors = printed((scores.predicted - of_part).astype(np.float32))
-            values = zip(
-                rows, printed(np.asarray(of_part, np.float32)), printed(scores.predicted), errors, losses, strict=True
-            )
-            for row, truth, prediction, error, loss in values:
+            truths = np.asarray(of_part, np.float32)
+            columns = map(printed, (truths, scores.predicted, scores.predicted - truths))
+            for row, truth, prediction, error, loss in zip(rows, *columns, losses, strict=True):
                 yield {**row, "truth": truth, "prediction": prediction, "error": error, "loss": loss}
             continue
         probabilities = Probabilities(part, kind)[:]
         shown = printed(probabilities) if len(names) <= MOST_COLUMNS else [None] * len(part)
         decided = metrics.predictions(probabilities, kind, description.threshold)
-        columns = (rows, of_part, decided, scores.is_right.tolist(), printed(scores.confidences), losses, shown)
-        for row, truth, prediction, is_right, confidence, loss, numbers in zip(*columns, strict=True):
+        certain = printed(scores.confidences)
+        values = zip(rows, of_part, decided, scores.is_right.tolist(), certain, losses, shown, strict=True)
+        for row, truth, prediction, is_right, confidence, loss, numbers in values:
             row |= {"truth": _named(truth, names), "prediction": _named(prediction, names), "right": is_right}
             row |= {"confidence": confidence, "loss": loss}
             if numbers is not None:

@@ -64,13 +64,13 @@ _FRACTIONS = ("accuracy", "exact_match", "f1", "macro_f1", "micro_f1", "precisio
 def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int) -> None:
     """Writes `eval_predictions.jsonl`, `eval_predictions.csv` and `report.html`.
 
-    Where what draws is not installed, the log says what to install, and there is no page.
+    If a package is missing, the log says what to install, and there is no page.
 
     Args:
       task: what was evaluated.
       encoded: its examples.
-      found: what the model says of them.
-      evaluation: what that came to.
+      found: the outputs of the model for them, from `FinetuningTask.gather`.
+      evaluation: their evaluation.
       step: of the weights.
 
     Raises:
@@ -83,8 +83,8 @@ def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evalu
         paths = [os.path.join(folder, name) for name in names]
         write_rows(paths[0], paths[1], rows)
     report = os.path.join(folder, run_files.REPORT)
-    missing = page.missing_packages()
-    if task.config.report and missing:
+    missing = page.missing_packages() if task.config.report else []
+    if missing:
         logger.info(
             "%s was not written: it needs %s (python -m pip install 'bert-tf2[report]').%s",
             *(report, " and ".join(missing)),
@@ -119,7 +119,7 @@ def _report(
 
 
 def _name(folder: str) -> str:
-    """A directory without those around it; of the best weights or of a seed, with the one that they belong to."""
+    """The name of a directory; of the best weights or of a seed, together with that of the directory above."""
     *above, name = os.path.normpath(file_system.absolute(folder)).split(os.sep)
     is_part = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
     return os.path.join(*above[-1:], name) if is_part else name
