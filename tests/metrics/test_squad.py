@@ -91,7 +91,7 @@ def test_several_right_answers():
 
 def test_missing_predictions_score_nothing(caplog):
     assert evaluate({"a": ("x",), "b": ("y",)}, {"b": "y"}) == {"exact_match": 50.0, "f1": 50.0}
-    assert "Questions without a prediction, which score 0: 1, a for one" in caplog.text
+    assert "Questions without a prediction, which score 0: 1, for example a" in caplog.text
     results = evaluate({"a": (), "b": ("y",)}, {"b": "y"}, version_2_with_negative=True)
     assert (results["exact"], results["NoAns_exact"], results["NoAns_total"]) == (50.0, 0.0, 1)
 

@@ -109,7 +109,7 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
         return sum(answer == "" for answer in answers.values()), odds
 
     empty, odds = predicted()
-    assert f"{kept['null_score_diff_threshold']:g}, as " in caplog.text
+    assert f"{kept['null_score_diff_threshold']:g}, from " in caplog.text
     assert empty == sum(value > kept["null_score_diff_threshold"] for value in odds.values())
     for threshold in (-1e9, 0.0, 1e9):
         assert predicted(null_score_diff_threshold=threshold)[0] == sum(value > threshold for value in odds.values())
@@ -123,7 +123,7 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
     )
     caplog.clear()
     run(made, **{**asked, "output_dir": str(trained / "best")}, do_predict=True)
-    assert f"{best['best_f1_thresh']:g}, as " in caplog.text
+    assert f"{best['best_f1_thresh']:g}, from " in caplog.text
 
     # Found with other weights, it says nothing about these.
     path = trained / "null_score_diff_threshold.json"
