@@ -235,7 +235,7 @@ def _confusions(errors: SpanErrors) -> list[Block]:
 
 def _example(sentence: EvaluatedSentence) -> Example:
     text, marks = excerpt(sentence.text, _marks(sentence))
-    confidence, loss = sentence.confidence, sentence.loss
+    least, loss = sentence.confidence, sentence.loss
     kinds = Counter(one.kind for one in sentence.errors)
     facts = [
         ("line", f"{sentence.line:,}"),
@@ -243,7 +243,7 @@ def _example(sentence: EvaluatedSentence) -> Example:
         ("true", _listed(sentence, [one.true for one in sentence.errors])),
         ("predicted", _listed(sentence, [one.predicted for one in sentence.errors])),
         ("loss", "" if loss is None else f"{loss:.3f}"),
-        ("lowest probability", "" if confidence is None else f"{confidence:.3f}"),
+        ("lowest probability", "" if least is None else f"{least:.3f}"),
     ]
     return Example(next(iter(kinds)) if len(kinds) == 1 else _SEVERAL, text, facts, marks)
 
