@@ -15,6 +15,7 @@ COMMANDS = {
     "ner": ("run_ner", "Fine-tune to tag words; predict"),
     "choose": ("run_multiple_choice", "Fine-tune to choose among endings or answers; predict"),
     "features": ("extract_features", "Write the vectors of tokens, or of lines"),
+    "inspect": ("inspect_model", "Show what a model is, and what it does with a text"),
     "convert": ("convert_checkpoint", "Convert between Google's checkpoints and Hugging Face directories"),
     "export": ("export_model", "Export a SavedModel that takes text, an encoder, or ONNX"),
 }
