@@ -261,6 +261,15 @@
     }));
   }
 
+  /** Scrolls the boxes that a piece is in, and not the page, to it. */
+  function reveal(piece) {
+    for (const button of [chips[piece], sides.left[piece]]) {
+      const box = button.closest(".scrolled, .lines");
+      const top = button.getBoundingClientRect().top - box.getBoundingClientRect().top;
+      if (top < 0 || top + ROW > box.clientHeight) box.scrollTop += top - box.clientHeight / 2;
+    }
+  }
+
   function shade(button, weight, isChosen) {
     const level = Math.sqrt(weight);
     button.style.backgroundColor = level > 0.02 ? `rgb(${colour(level).join(" ")})` : "";
@@ -315,7 +324,8 @@
     const label = Math.min(96, Math.ceil(Math.max(...names.map((name) => context.measureText(name).width)))) + 8;
     const hasNames = size <= 128;
     matrix.left = matrix.top = hasNames ? label : 0;
-    matrix.cell = Math.max(hasNames ? 13 : 2, Math.min(30, Math.floor((room - matrix.left) / size)));
+    const fitting = (room - matrix.left) / size;
+    matrix.cell = hasNames ? Math.max(13, Math.min(30, Math.floor(fitting))) : Math.max(1, fitting);
     const width = matrix.left + matrix.cell * size;
     const ratio = Math.min(devicePixelRatio || 1, Math.sqrt(12e6 / (width * width)));
     canvas.width = canvas.height = Math.round(width * ratio);
@@ -342,7 +352,7 @@
     const picture = document.createElement("canvas");
     const level = (i) => (isHidden(i % size) ? 0 : Math.round(LEVELS * Math.sqrt(Math.min(1, weights[i]))));
     paint(picture, size, size, level, colours);
-    context.imageSmoothingEnabled = false;
+    context.imageSmoothingEnabled = !Number.isInteger(matrix.cell);
     context.drawImage(picture, matrix.left, matrix.top, matrix.cell * size, matrix.cell * size);
     context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--edge");
     context.strokeRect(matrix.left + 0.5, matrix.top + 0.5, matrix.cell * size - 1, matrix.cell * size - 1);
@@ -393,6 +403,7 @@
     }
     if ("special" in change) paintThumbnails();
     draw();
+    if (change.piece >= 0) reveal(change.piece);
   }
 
   function draw() {
@@ -446,7 +457,7 @@
       element("p", { className: "quiet model" }, `${data.model}: ${layers} layers of ${heads} heads, ${text.pieces} pieces`),
     ];
     if (data.texts.length > 1) {
-      const names = data.texts.map((each, i) => [i, `${i + 1}: ${each.tokens.slice(0, 40).join(" ")}`]);
+      const names = data.texts.map((each, i) => [i, `${i + 1}: ${each.tokens.filter((_, k) => each.words[k] !== null).slice(0, 40).join(" ")}`]);
       const [label] = choice("", names, state.text, (value) => choose({ text: Number(value), piece: -1 }));
       label.className = "texts";
       label.firstElementChild.setAttribute("aria-label", "Text");
@@ -490,20 +501,22 @@
       onclick: (event) => { const place = placeInMatrix(event); if (place) choose({ piece: place.from, reverse: false }); },
     });
     parts.readout = element("p", { className: "quiet readout" });
-    const all = element("section", { "aria-label": "All heads" },
+    const all = element("section", { className: "all" },
       element("h2", {}, "Layers and heads"), headTable(),
       element("p", { className: "quiet" }, "A row is a layer, a column a head; avg is the mean of a layer's heads. Both are numbered from 0, as in the arrays."),
-      legend(),
-      element("h3", {}, "The chosen head: a row for each piece that attends, a column for each that is attended to"),
+      legend());
+    const whole = element("section", { className: "whole" },
+      element("h2", {}, "The chosen head as a matrix"),
+      element("p", { className: "quiet" }, "A row for each piece that attends, a column for each that is attended to."),
       parts.readout, element("div", { className: "matrix" }, parts.matrix));
-    const one = element("section", { "aria-label": "Chosen head" },
+    const one = element("section", { className: "one" },
       parts.title, controls(), textStrip(), parts.rankTitle, parts.ranks,
       element("h3", {}, "Lines"),
       element("div", { className: "head-of-side" }, element("span", {}, "attends"), element("span", {}, "is attended to")),
       lineView());
     const foot = element("p", { className: "quiet" },
       "Weights are rounded to a byte here; attention.npz, written beside this page, has them as the model computes them.");
-    page.replaceChildren(header(), element("div", { className: "panels" }, all, one), foot);
+    page.replaceChildren(header(), element("div", { className: "panels" }, all, one, whole), foot);
     readMatrix({ clientX: -1, clientY: -1 });
   }
 
@@ -516,6 +529,7 @@
     state.layer = Math.min(state.layer, text.layers - 1);
     build();
     redraw();
+    if (state.piece >= 0) reveal(state.piece);
     document.documentElement.dataset.ready = "true";
   }
 
