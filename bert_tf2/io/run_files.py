@@ -225,7 +225,7 @@ INSPECTION: Files = (
 
 
 def remove_run(directory: str, files: Iterable[RunFile]) -> None:
-    """Removes what an earlier run left in a directory; anything else there stays.
+    """Removes the files of an earlier run from a directory, and nothing else.
 
     Args:
       directory: `--output_dir`.

@@ -1,4 +1,4 @@
-"""What a model is made of, for people; knows no TensorFlow."""
+"""Human-readable summaries of models; no TensorFlow."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -81,7 +81,7 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
 
 
 def _parameters(shapes: Iterable[Sequence[int]]) -> int:
-    """How many numbers variables of these shapes hold; scalars are settings, LoRA's scale, and no parameters."""
+    """The number of parameters of such shapes; scalars, such as LoRA's scale, are settings and do not count."""
     return sum(math.prod(shape) for shape in shapes if len(shape))
 
 
