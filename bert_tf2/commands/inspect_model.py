@@ -1,4 +1,4 @@
-"""Shows what a BERT model is, and what it does with a text.
+"""Inspects a BERT model: what it is, and what it does with a text.
 
     python inspect_model.py --init_checkpoint=bert-base-uncased
 
@@ -9,9 +9,9 @@
 
     python inspect_model.py --init_checkpoint=bert-base-uncased --score --text_file=sentences.txt --output_dir=scored
 
-Without a text: architecture, vocabulary, head, parameters. With one: its pieces, predictions for each [MASK], labels of
-a fine-tuned model; with --output_dir the attention of every layer and head, as a page and as arrays.
-docs/inspecting.md has examples.
+Without a text: architecture, vocabulary, head, parameters. With a text: its pieces, predictions for each [MASK], labels
+of a fine-tuned model; with --output_dir the attention of every layer and head, as a page and as arrays.
+See docs/inspecting.md for examples.
 """
 
 from bert_tf2 import cli

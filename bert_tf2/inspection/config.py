@@ -12,10 +12,10 @@ MOST_CANDIDATES = 1000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectionConfig:
-    """The flags of `inspect_model.py`. None is "as the model's directory says".
+    """The flags of `inspect_model.py`. None means "as the model's directory says".
 
     Raises:
-      InputError: a value is impossible, or flags exclude each other.
+      InputError: a value is invalid, or flags exclude each other.
     """
 
     init_checkpoint: str = setting(
@@ -25,38 +25,38 @@ class InspectionConfig:
     )
     text: str | None = setting(
         None,
-        help="A text to look at: its pieces, predictions for each [MASK], labels of a fine-tuned model, attention.",
+        help="Text to inspect: its pieces, predictions for each [MASK], labels of a fine-tuned model, attention.",
         group=FILES,
     )
-    text_b: str | None = setting(None, help="The second text of a pair.", group=FILES)
+    text_b: str | None = setting(None, help="Second text, of a pair.", group=FILES)
     text_file: str | None = setting(
         None,
-        help="Instead of text, a file with a text a line, `a ||| b` for a pair; empty lines are skipped; - for "
-        "standard input.",
+        help="File with one text per line, `a ||| b` for a pair; empty lines are skipped; - for standard input. "
+        "Instead of text.",
         group=FILES,
     )
     output_dir: str | None = setting(
         None,
-        help="Directory for attention.html, attention.npz and inspection.jsonl, or with score for scores.jsonl.",
+        help="Directory for attention.html, attention.npz and inspection.jsonl, or, with score, for scores.jsonl.",
         group=FILES,
     )
     score: bool = setting(
         False,
-        help="Pseudo-perplexity of the texts: the probability of each piece when it alone is masked.",
+        help="Compute the pseudo-perplexity of the texts: mask each piece in turn and score it.",
         group=ACTIONS,
     )
     nearest: str | None = setting(
-        None, help="A piece or a word: the pieces whose word embeddings are nearest to its own.", group=ACTIONS
+        None, help="Piece or word to find the nearest pieces of, by cosine of the word embeddings.", group=ACTIONS
     )
-    json: bool = setting(False, help="Print JSON, an object a line, instead of tables.", group=ACTIONS)
+    json: bool = setting(False, help="Print JSON, one object per line, instead of tables.", group=ACTIONS)
     top_k: int = setting(
         10,
-        help="How many predictions for each [MASK], or nearest pieces.",
+        help="Number of predictions for each [MASK], and of nearest pieces.",
         group=TASK,
         at_least=1,
         at_most=MOST_CANDIDATES,
     )
-    batch_size: int = setting(32, help="With score, sequences in a batch.", group=TASK, at_least=1, at_most=MOST_BATCH)
+    batch_size: int = setting(32, help="With score, sequences per batch.", group=TASK, at_least=1, at_most=MOST_BATCH)
     bert_config_file: str | None = setting(
         None, help="JSON file with the model config, if not the one beside the checkpoint.", group=MODEL
     )
@@ -65,7 +65,7 @@ class InspectionConfig:
     )
     spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
     do_lower_case: bool | None = setting(
-        None, help="Whether to lower-case the text; by default as the model was trained.", group=MODEL
+        None, help="Whether to lower-case the text; if omitted, as in training.", group=MODEL
     )
     tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     num_hidden_layers: int | None = first_layers()
@@ -86,5 +86,5 @@ class InspectionConfig:
 
     @property
     def has_texts(self) -> bool:
-        """Whether there are texts to look at."""
+        """Whether there are texts to inspect."""
         return self.text is not None or self.text_file is not None

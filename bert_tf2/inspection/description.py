@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections import Counter
 from typing import Any
 
 from bert_tf2 import checkpoints
@@ -23,6 +24,7 @@ NAMES = {
     MULTIPLE_CHOICE: "multiple choice",
     SPAN: "question answering",
 }
+_NOT_BERT = "not known to be part of a BERT model"
 _BYTES_OF_A_NUMBER = 4  # float32, in which weights are loaded
 
 
@@ -44,7 +46,7 @@ class ModelDescription:
       lower_cased: whether text is lower-cased.
       strips_accents: whether accents are stripped.
       blocks: parameters of each block; see `modeling.summary.blocks`.
-      other_variables: how many variables of the checkpoint are not the model's: an optimizer's state, for example.
+      others: what else the checkpoint has, in words, and how many variables of it.
     """
 
     weights: str
@@ -60,7 +62,7 @@ class ModelDescription:
     lower_cased: bool | None
     strips_accents: bool | None
     blocks: tuple[tuple[str, int], ...]
-    other_variables: int
+    others: tuple[tuple[str, int], ...]
 
     @property
     def parameters(self) -> int:
@@ -80,6 +82,7 @@ class ModelDescription:
             "config": self.config.to_dict(),
             "heads": list(self.heads),
             "labels": list(self.labels),
+            "others": dict(self.others),
             "blocks": [{"name": name.strip(), "depth": _depth(name), "parameters": n} for name, n in self.blocks],
             "parameters": self.parameters,
             "bytes": self.bytes,
@@ -111,9 +114,7 @@ class ModelDescription:
             *([("labels", f"{len(self.labels):,}: {some(self.labels, MOST_NAMED)}")] if self.labels else []),
             ("parameters", f"{self.parameters:,}, {self.bytes / 1e6:,.1f} MB in float32"),
         ]
-        if self.other_variables:
-            others = counted(self.other_variables, "variable")
-            rows.append(("also there", f"{others} not of the model, such as an optimizer's state"))
+        rows += [("besides", f"{counted(count, 'variable')}: {what}") for what, count in self.others]
         lines = [f"{name:<15}{text}" for name, text in rows]
         return "\n".join([*lines, "", *summary.table(self.blocks)])
 
@@ -171,12 +172,12 @@ def describe(source: Source, foundation: Pretrained | None) -> ModelDescription:
         lower_cased=lower,
         strips_accents=vocabulary.options.strips_accents(bool(lower)) if vocabulary else None,
         blocks=tuple(summary.blocks(source.config, {name: source.shapes[name] for name in names})),
-        other_variables=len(source.left_out) + len(source.unplaced),
+        others=tuple(Counter([*source.left_out.values(), *(_NOT_BERT for _ in source.unplaced)]).items()),
     )
 
 
 def heads_of(source: Source) -> tuple[str, ...]:
-    """The heads that a model has and that BERT can have; a masked-LM head with a decoder of its own is none.
+    """The heads that a model has and that BERT can have; a masked-LM head with an untied decoder does not count.
 
     Returns:
       Names of `huggingface.HEADS`, in their order there.

@@ -1,4 +1,4 @@
-"""A model to look into: what it is, and what it does with a text.
+"""Opening a model to inspect: what it is, and what it does with a text.
 
 Shapes: `L` layers, `N` heads, `S` pieces of a sequence, `V` vocabulary, `H` hidden.
 """
@@ -47,7 +47,7 @@ Network = PretrainingModel | ClassificationModel | TaggingModel | BertModel
 
 
 class Inspector:
-    """A model from any checkpoint. Its weights are read when something first needs them.
+    """A model from any checkpoint. The weights are loaded on first use.
 
     Example:
       >>> inspector = Inspector.open("bert-base-uncased")
@@ -177,14 +177,14 @@ class Inspector:
             model, head = TaggingModel(config, self.source.shapes["output_bias"][0]), TAGGER
         else:
             model = BertModel(config)
-        named = model.named_variables() if isinstance(model, BertModel) else model.named_variables
+        named = model.named_variables() if isinstance(model, BertModel) else cast(Any, model).named_variables
         variables = checkpoints.tf_variables(named)
         report = model_source.load(variables, self.checkpoint, head, self._num_hidden_layers)
         has_pooler = head == CLASSIFIER or NEXT_SENTENCE in self._heads
         lacking = [n for n in (*report.missing, *report.mismatched) if has_pooler or not n.startswith(_POOLER)]
         if lacking:
             raise InputError(
-                f"{report.prefix} lacks {some(lacking)}, or has it in another shape: it is not a whole model."
+                f"{report.prefix} lacks {some(lacking)}, or has it in another shape; the model is incomplete."
             )
         logger.info("Using the weights of %s.", report.prefix)
         return model
@@ -225,8 +225,8 @@ class Inspector:
           text_b: the second text of a pair, or None.
 
         Returns:
-          Its pieces; with a masked-LM head the predictions for each `[MASK]`; of a pair, with a next-sentence head, how
-          probably the second follows; of a fine-tuned classifier or tagger the labels.
+          Its pieces; with a masked-LM head the predictions for each `[MASK]`; of a pair, with a next-sentence head, the
+          probability that the second follows the first; of a fine-tuned classifier or tagger the labels.
 
         Raises:
           InputError: it is too long, or what the model says is not finite.
@@ -333,7 +333,9 @@ class Inspector:
         split = [self.pieces(text) if isinstance(text, str) else text for text in texts]
         for number, text in enumerate(split, 1):
             if text.masks:
-                raise InputError(f"Text {number} has a {MASK}; scoring masks each piece itself, so give whole texts.")
+                raise InputError(
+                    f"Text {number} has a {MASK}; scoring masks each piece itself; give the text without it."
+                )
         return self._scorer.score(split, batch_size, report)
 
     @functools.cached_property

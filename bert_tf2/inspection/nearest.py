@@ -1,4 +1,4 @@
-"""The pieces whose word embeddings are nearest to one; no TensorFlow.
+"""Nearest neighbors in the table of word embeddings; no TensorFlow.
 
 Shapes: `V` vocabulary, `H` hidden.
 """

@@ -31,7 +31,7 @@ class MaskPrediction:
 
 @dataclasses.dataclass(frozen=True)
 class LabelProbability:
-    """How probable a label is to a classifier.
+    """The probability of a label.
 
     Attributes:
       label: its name.
@@ -64,7 +64,7 @@ class Inspection:
     Attributes:
       pieces: the text.
       masks: predictions for each `[MASK]`.
-      follows: of a pair, how probably the second text follows the first.
+      follows: of a pair, the probability that the second text follows the first.
       labels: of a classifier, all labels in the order of their ids.
       value: of a regression.
       tags: of a tagger, one for each word.

@@ -51,7 +51,9 @@ def run(config: InspectionConfig) -> None:
 def _open(config: InspectionConfig) -> Inspector:
     best = os.path.join(config.init_checkpoint, run_files.BEST)
     if not by_name.is_name(config.init_checkpoint) and file_system.isdir(best):
-        logger.info("These are the latest weights; the best ones of the training: --init_checkpoint=%s.", best)
+        logger.info(
+            "Inspecting the latest weights; for the best ones of the training, give --init_checkpoint=%s.", best
+        )
     return Inspector.open(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,
@@ -84,7 +86,7 @@ def _of_line(number: int | None, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _output(config: InspectionConfig, name: str, opened: ExitStack) -> IO[str] | None:
-    """A file of JSON Lines that appears whole when all is done; None without `--output_dir`."""
+    """A file of JSON Lines that appears once it is complete; None without `--output_dir`."""
     if config.output_dir is None:
         return None
     return opened.enter_context(atomic.replacing(os.path.join(config.output_dir, name)))
@@ -117,7 +119,7 @@ def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str
                 attentions.append((number, inspector.attention(pieces)))
                 weights += attentions[-1][1].probabilities.size
         if not count:
-            raise InputError(f"--text_file={config.text_file} has no text; expected a text a line.")
+            raise InputError(f"--text_file={config.text_file} has no text; expected one text per line.")
         if config.output_dir is not None:
             _write_attention(config.output_dir, inspector, attentions, count)
     if config.output_dir is None:

@@ -1,4 +1,4 @@
-"""Scores of the lines of a file, some hundreds at a time, to an output that a killed run continues."""
+"""Scores of the lines of a file, a few hundred at a time, into an output that can be resumed after a kill."""
 
 import contextlib
 import dataclasses
@@ -23,12 +23,12 @@ from bert_tf2.tokenization.sequences import MASK
 
 logger = logging.getLogger(__name__)
 
-_LINES_AT_ONCE = 256  # enough to find lines of like length, few enough that scores appear soon
+_LINES_AT_ONCE = 256  # enough to batch lines of similar length, few enough that scores appear soon
 
 
 @dataclasses.dataclass
 class Totals:
-    """What has been scored.
+    """Totals of the texts scored so far.
 
     Attributes:
       texts: how many.
@@ -71,14 +71,14 @@ def numbered(lines: Sequence[str], before: int, source: str, inspector: Inspecto
 
 
 def check_no_mask(pieces: TextPieces, where: str) -> None:
-    """Checks that a text is whole.
+    """Checks that a text has no `[MASK]`.
 
     Raises:
-      InputError: it has a `[MASK]`.
+      InputError: it has one.
     """
     if pieces.masks:
         raise InputError(
-            f"{where} has a {MASK}; --score masks each piece in turn by itself, so give the whole text, or omit "
+            f"{where} has a {MASK}; --score masks each piece in turn by itself, so give the text without it, or omit "
             "--score."
         )
 
@@ -86,13 +86,13 @@ def check_no_mask(pieces: TextPieces, where: str) -> None:
 def run(config: InspectionConfig, inspector: Inspector, paths: Sequence[str]) -> Totals:
     """Scores all lines; prints each score, and writes it into `output_dir` if there is one.
 
-    What an earlier run that was killed has written is kept, and not printed again.
+    Rows that an interrupted run has already written are kept, and not printed again.
 
     Returns:
-      Of all lines, those of the earlier run included.
+      The totals of all lines, including those of the interrupted run.
 
     Raises:
-      InputError: a line cannot be scored, or is not what the earlier run read.
+      InputError: a line cannot be scored, or differs from what the interrupted run read.
       OSError: the output cannot be written.
     """
     with contextlib.ExitStack() as opened:
@@ -135,7 +135,7 @@ def _run(
     if lines < done:
         raise _other_lines(config, done)
     if not totals.texts:
-        raise InputError(f"--text_file={config.text_file} has no text; expected a text a line.")
+        raise InputError(f"--text_file={config.text_file} has no text; expected one text per line.")
     if output:
         output.commit(output.done, at_once=True)
         output.finish(run_files.SCORES)
@@ -178,8 +178,8 @@ def report(totals: Totals) -> None:
 def _other_lines(config: InspectionConfig, done: int) -> InputError:
     path = os.path.join(str(config.output_dir), run_files.SCORES)
     return InputError(
-        f"{path} was begun by an earlier run with other texts: lines 1 to {done:,} of {source_of(config)} are not the "
-        f"same. To start again, remove the directory {unfinished_folder(path)}."
+        f"{path} was started by an earlier run with other texts: lines 1 to {done:,} of {source_of(config)} differ. To "
+        f"start over, remove the directory {unfinished_folder(path)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""How probable a masked language model holds texts: each piece's probability when it alone is masked.
+"""Scores of texts by a masked language model: the probability of each piece when it alone is masked.
 
 Pseudo-log-likelihood and pseudo-perplexity as in Salazar et al. 2020, "Masked Language Model Scoring"
 (arXiv:1910.14659).
@@ -25,7 +25,7 @@ _BATCH = [tf.TensorSpec([None, None], tf.int32)] * 4
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A text and how probable it is.
+    """The score of a text.
 
     Attributes:
       pieces: the text.
@@ -133,7 +133,7 @@ class Scorer:
         """
         places = [scored(text) for text in texts]
         lengths = np.array([len(text.pieces) for text in texts], np.int64)  # [T]
-        order = np.argsort(lengths, kind="stable")  # like with like, so that next to nothing is padding
+        order = np.argsort(lengths, kind="stable")  # similar lengths together, for little padding
         owners = np.repeat(order, [len(places[text]) for text in order])  # [R]
         positions = np.concatenate([np.empty(0, np.int32), *(places[text] for text in order)])  # [R]
         starts = np.cumsum(lengths) - lengths  # [T]

@@ -17,6 +17,7 @@ from bert_tf2.inspection import Attention, Inspector
 from bert_tf2.modeling.classifier import BertClassifier
 from bert_tf2.modeling.pretraining import BertForPreTraining
 from bert_tf2.modeling.tagger import BertTagger
+from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 pytestmark = pytest.mark.numeric
 
@@ -52,7 +53,7 @@ def test_description(inspector, folder):
     assert (counts["pooler"], counts["head cls/predictions"], counts["head cls/seq_relationship"]) == (20, 40, 10)
     assert (found.parameters, found.bytes) == (474, 1896)
     assert found.labels == ()
-    assert found.other_variables == 0
+    assert found.others == ()
     shown = found.to_table()
     assert "hidden size    4, 2 heads of 2\n" in shown
     assert "head           masked language model, next sentence\n" in shown
@@ -126,8 +127,10 @@ def test_a_classifier(tmp_path, problem):
     if problem == "regression":
         arrays |= {name: arrays[name][:1] for name in ("classifier.weight", "classifier.bias")}
     folder = write_folder(tmp_path / "m", "BertForSequenceClassification", arrays, problem_type=problem, **labels)
-    found = Inspector.open(str(folder)).inspect("a co")
-    logits = BertClassifier.from_pretrained(folder)({"input_ids": [found.pieces.ids]}).numpy()[0].astype(np.float64)
+    model = BertClassifier.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "google", "google", FullTokenizer(folder / "vocab.txt"))
+    found = Inspector.open(str(tmp_path / "google")).inspect("a co")
+    logits = model({"input_ids": [found.pieces.ids]}).numpy()[0].astype(np.float64)
     if problem == "regression":
         assert found.value == pytest.approx(logits[0], abs=1e-5)
         assert found.labels == ()
@@ -211,7 +214,7 @@ def test_a_model_that_is_not_whole(tmp_path):
     arrays = arrays_of("BertForMaskedLM")
     del arrays["cls.predictions.transform.dense.weight"]
     inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertForMaskedLM", arrays)))
-    with pytest.raises(InputError, match=r"lacks cls/predictions/transform/dense/kernel, .* not a whole model"):
+    with pytest.raises(InputError, match=r"lacks cls/predictions/transform/dense/kernel, .* the model is incomplete"):
         inspector.inspect("a")
 
 
@@ -248,5 +251,5 @@ def test_a_run_directory(tmp_path):
     checkpoints.save(str(tmp_path), 7, variables)
     found = Inspector.open(str(tmp_path)).description
     assert found.weights == f"{tmp_path}/model.ckpt-7"
-    assert found.other_variables == 2
-    assert "also there     2 variables not of the model" in found.to_table()
+    assert found.others == (("state of the training", 2),)
+    assert "besides        2 variables: state of the training\n" in found.to_table()

@@ -143,7 +143,7 @@ def test_a_killed_run_continues(model, capsys, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="killed"):
         run(model, capsys, **flags)
     (tmp_path / "texts").write_text("a\n" * 6)
-    with pytest.raises(InputError, match=r"scores\.jsonl was begun .* with other texts: lines 1 to 2 of"):
+    with pytest.raises(InputError, match=r"scores\.jsonl was started .* with other texts: lines 1 to 2 of"):
         run(model, capsys, **flags)
 
 
@@ -172,7 +172,7 @@ def test_flags_that_do_not_fit(flags, says):
     [
         ("a\na a a a a a a\n", {}, r"texts, line 2 has 9 pieces with \[CLS\] and \[SEP\]"),
         ("a\nco [MASK]\n", {"score": True}, r"texts, line 2 has a \[MASK\]; --score masks each piece"),
-        ("\n", {}, r"--text_file=.*texts has no text; expected a text a line"),
+        ("\n", {}, r"--text_file=.*texts has no text; expected one text per line"),
         ("\n", {"score": True}, "has no text"),
     ],
 )
@@ -188,7 +188,7 @@ def test_the_best_weights_are_named(model, capsys, tmp_path, caplog):
     (folder / "best").mkdir()
     caplog.set_level("INFO")
     run(str(folder), capsys)
-    assert f"the best ones of the training: --init_checkpoint={folder}/best." in caplog.text
+    assert f"for the best ones of the training, give --init_checkpoint={folder}/best." in caplog.text
 
 
 def test_the_program_of_the_document(tmp_path, monkeypatch, capsys):
