@@ -38,12 +38,13 @@
   }
 
   const percent = (weight) => `${(100 * weight).toFixed(1)} %`;
-  const named = (place) => `${text.tokens[place]}`;
+  const named = (place) => `${text.tokens[place]} (piece ${place})`;
 
   // --- Weights ----------------------------------------------------------------------------------------------------
 
   async function unpacked(number) {
-    const packed = Uint8Array.from(atob(document.getElementById(`weights-${number}`).textContent), (c) => c.charCodeAt(0));
+    const content = atob(document.getElementById(`weights-${number}`).textContent);
+    const packed = Uint8Array.from(content, (character) => character.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
@@ -119,14 +120,17 @@
 
   function headTable() {
     const heads = [...Array(text.heads).keys(), MEAN];
-    const top = element("tr", {}, element("th", { scope: "col" }), ...heads.map((head) =>
-      element("th", { scope: "col", className: head === MEAN ? "mean" : "", title: head === MEAN ? "mean of all heads" : `head ${head}` },
-        head === MEAN ? "avg" : String(head))));
+    const top = element("tr", {}, element("th", { scope: "col" }), ...heads.map((head) => {
+      const isMean = head === MEAN;
+      const title = isMean ? "mean of all heads" : `head ${head}`;
+      return element("th", { scope: "col", className: isMean ? "mean" : "", title }, isMean ? "avg" : String(head));
+    }));
     cells = [];
     const rows = [];
     for (let layer = 0; layer < text.layers; layer++) {
       const buttons = heads.map((head) => element("button", {
-        type: "button", className: "cell", title: headName(layer, head), "aria-label": headName(layer, head), tabIndex: -1,
+        type: "button", className: "cell", tabIndex: -1,
+        title: headName(layer, head), "aria-label": headName(layer, head),
         onclick: () => choose({ layer, head }), onkeydown: (event) => moveInTable(event, layer, heads.indexOf(head)),
       }, element("canvas", { "aria-hidden": "true" })));
       cells.push(buttons);
@@ -294,15 +298,15 @@
     }
     const order = [...weights.keys()].filter((place) => !isHidden(place));
     order.sort((a, b) => weights[b] - weights[a] || a - b);
-    const verb = isNone ? "On average, the pieces attend to" : shown.reverse
-      ? `${named(shown.piece)} (piece ${shown.piece}) is attended to by` : `${named(shown.piece)} (piece ${shown.piece}) attends to`;
-    parts.rankTitle.textContent = verb;
+    const verb = shown.reverse ? "is attended to by" : "attends to";
+    const title = `${named(shown.piece)} ${verb}`;
+    parts.rankTitle.textContent = isNone ? "On average, the pieces attend to" : title;
     parts.ranks.replaceChildren(...order.slice(0, RANKS).map((place) => {
       const fill = element("i");
       fill.style.width = `${100 * weights[place]}%`;
       return element("li", {},
         element("span", { className: "number" }, String(place)),
-        element("span", { className: "name", dir: "auto" }, named(place)),
+        element("span", { className: "name", dir: "auto" }, text.tokens[place]),
         element("span", { className: "bar" }, fill),
         element("span", { className: "value" }, percent(weights[place])));
     }));
@@ -360,8 +364,9 @@
       context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
       context.lineWidth = 2;
       const start = shown.piece * matrix.cell;
-      const [x, y, w, h] = shown.reverse ? [start, 0, matrix.cell, matrix.cell * size] : [0, start, matrix.cell * size, matrix.cell];
-      context.strokeRect(matrix.left + x, matrix.top + y, w, h);
+      const along = matrix.cell * size;
+      const [x, y, width, height] = shown.reverse ? [start, 0, matrix.cell, along] : [0, start, along, matrix.cell];
+      context.strokeRect(matrix.left + x, matrix.top + y, width, height);
     }
   }
 
@@ -376,9 +381,12 @@
 
   function readMatrix(event) {
     const place = placeInMatrix(event);
-    parts.readout.textContent = place
-      ? `${named(place.from)} (piece ${place.from}) → ${named(place.to)} (piece ${place.to}): ${percent(current()[place.from * size + place.to])}`
-      : "Point at a cell to read its weight; click to choose the piece of its row.";
+    if (!place) {
+      parts.readout.textContent = "Point at a cell to read its weight; click to choose the piece of its row.";
+      return;
+    }
+    const weight = current()[place.from * size + place.to];
+    parts.readout.textContent = `${named(place.from)} → ${named(place.to)}: ${percent(weight)}`;
   }
 
   // --- State ------------------------------------------------------------------------------------------------------
@@ -424,7 +432,7 @@
   }
 
   function keepInAddress() {
-    const kept = new URLSearchParams({ ...state, piece: state.piece, reverse: Number(state.reverse), special: Number(state.special) });
+    const kept = new URLSearchParams({ ...state, reverse: Number(state.reverse), special: Number(state.special) });
     try {
       history.replaceState(null, "", `#${kept}`);
     } catch {
@@ -454,10 +462,12 @@
     const { layers, heads } = text;
     const nodes = [
       element("h1", {}, "Attention"),
-      element("p", { className: "quiet model" }, `${data.model}: ${layers} layers of ${heads} heads, ${text.pieces} pieces`),
+      element("p", { className: "quiet model" },
+        `${data.model}: ${layers} layers of ${heads} heads, ${text.pieces} pieces`),
     ];
     if (data.texts.length > 1) {
-      const names = data.texts.map((each, i) => [i, `${i + 1}: ${each.tokens.filter((_, k) => each.words[k] !== null).slice(0, 40).join(" ")}`]);
+      const beginning = (each) => each.tokens.filter((_, k) => each.words[k] !== null).slice(0, 40).join(" ");
+      const names = data.texts.map((each, i) => [i, `${i + 1}: ${beginning(each)}`]);
       const [label] = choice("", names, state.text, (value) => choose({ text: Number(value), piece: -1 }));
       label.className = "texts";
       label.firstElementChild.setAttribute("aria-label", "Text");
@@ -473,8 +483,10 @@
     const [layerLabel, layer] = choice("Layer", [...Array(text.layers).keys()].map((i) => [i, String(i)]), state.layer,
       (value) => choose({ layer: Number(value) }));
     const heads = [...[...Array(text.heads).keys()].map((i) => [i, String(i)]), [MEAN, "mean of all"]];
-    const [headLabel, head] = choice("Head", heads, state.head, (value) => choose({ head: value === MEAN ? MEAN : Number(value) }));
-    const [directionLabel, direction] = choice("A piece", [[false, "attends to"], [true, "is attended to by"]], state.reverse,
+    const [headLabel, head] = choice("Head", heads, state.head,
+      (value) => choose({ head: value === MEAN ? MEAN : Number(value) }));
+    const directions = [[false, "attends to"], [true, "is attended to by"]];
+    const [directionLabel, direction] = choice("A piece", directions, state.reverse,
       (value) => choose({ reverse: value === "true" }));
     const special = element("input", { type: "checkbox", onchange: () => choose({ special: !special.checked }) });
     const specialLabel = element("label", {}, special, "leave out [CLS] and [SEP]");
@@ -498,12 +510,16 @@
       role: "img", "aria-label": "Weights of the chosen head as a matrix: a row for each piece that attends",
       onpointermove: readMatrix,
       onpointerleave: () => readMatrix({ clientX: -1, clientY: -1 }),
-      onclick: (event) => { const place = placeInMatrix(event); if (place) choose({ piece: place.from, reverse: false }); },
+      onclick: (event) => {
+        const place = placeInMatrix(event);
+        if (place) choose({ piece: place.from, reverse: false });
+      },
     });
     parts.readout = element("p", { className: "quiet readout" });
     const all = element("section", { className: "all" },
       element("h2", {}, "Layers and heads"), headTable(),
-      element("p", { className: "quiet" }, "A row is a layer, a column a head; avg is the mean of a layer's heads. Both are numbered from 0, as in the arrays."),
+      element("p", { className: "quiet" }, "Each row is a layer, each column a head; avg is the mean of a layer's heads. "
+        + "Both are numbered from 0, as in the arrays."),
       legend());
     const whole = element("section", { className: "whole" },
       element("h2", {}, "The chosen head as a matrix"),
@@ -512,10 +528,11 @@
     const one = element("section", { className: "one" },
       parts.title, controls(), textStrip(), parts.rankTitle, parts.ranks,
       element("h3", {}, "Lines"),
-      element("div", { className: "head-of-side" }, element("span", {}, "attends"), element("span", {}, "is attended to")),
+      element("div", { className: "head-of-side" },
+        element("span", {}, "attends"), element("span", {}, "is attended to")),
       lineView());
     const foot = element("p", { className: "quiet" },
-      "Weights are rounded to a byte here; attention.npz, written beside this page, has them as the model computes them.");
+      "Weights are rounded to a byte here; attention.npz has them as the model computes them.");
     page.replaceChildren(header(), element("div", { className: "panels" }, all, one, whole), foot);
     readMatrix({ clientX: -1, clientY: -1 });
   }
@@ -541,8 +558,9 @@
   }
 
   function fail(error) {
-    const advice = "DecompressionStream" in window ? String(error) : "it needs a browser of 2023 or later (DecompressionStream)";
-    page.replaceChildren(element("p", { className: "note" }, `This page cannot be shown: ${advice}.`));
+    const needed = "it needs a browser of 2023 or later (DecompressionStream)";
+    const reason = "DecompressionStream" in window ? String(error) : needed;
+    page.replaceChildren(element("p", { className: "note" }, `This page cannot be shown: ${reason}.`));
   }
 
   readAddress();

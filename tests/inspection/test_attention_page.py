@@ -6,11 +6,10 @@ import html.parser
 import json
 import re
 import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.chromium import ChromiumPage
 
 from bert_tf2.inspection import attention_page
 from bert_tf2.inspection.pieces import Piece, TextPieces
@@ -115,26 +114,78 @@ def test_all_of_bert_base_fits():
     assert attention_page.shown_pieces(24, 16, 512) == 322
 
 
+# --- In a browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A page of two texts, open in Chromium."""
+    path = tmp_path / "attention.html"
+    texts = [attention(["[CLS]", HOSTILE, "##b", "[SEP]", "c", "[SEP]"]), attention(["[CLS]", "x", "[SEP]"])]
+    path.write_text(attention_page.render("tiny", texts), encoding="utf-8")
+    with ChromiumPage(str(BROWSER), tmp_path / "profile") as opened:
+        opened.open(f"file://{path}#layer=1&head=2&piece=1&special=0", "document.documentElement?.dataset.ready")
+        yield opened, texts[0].probabilities.astype(np.float64)
+
+
+def ranks(browser):
+    """The rows of the list: number and weight of each piece."""
+    rows = browser.ask("[...document.querySelectorAll('.ranks li')].map(row => row.innerText.split('\\n'))")
+    return [(int(row[0]), float(row[-1].removesuffix(" %")) / 100) for row in rows]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-@pytest.mark.parametrize("address", ["", "#layer=1&head=2&piece=1&special=0", "#text=1&reverse=1&piece=0"])
-def test_in_a_browser(tmp_path: Path, address: str):
-    texts = [attention(["[CLS]", HOSTILE, "##b", "[SEP]", "c", "[SEP]"]), attention(["[CLS]", "x", "[SEP]"])]
-    path = tmp_path / "attention.html"
-    path.write_text(attention_page.render("tiny", texts), encoding="utf-8")
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [str(BROWSER), *options, "--virtual-time-budget=5000", "--dump-dom", f"file://{path}{address}"]
-    dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-    assert 'data-ready="true"' in dom
-    assert dom.count('class="cell"') == 2 * (3 + 1)
-    assert dom.count("<script") == 4
-    pieces = len(texts["text=1" in address].pieces.pieces)
-    assert len(re.findall(r'class="piece[ "]', dom)) == 3 * pieces
-    title = re.search(r"<h2>(Layer [^<]*)</h2>", dom)
-    assert title is not None
-    assert title[1] == ("Layer 1, head 2" if "head=2" in address else "Layer 1, mean of all heads")
-    if "piece=1" in address:
-        row = np.round(100 * texts[0].probabilities[1, 2, 1].astype(np.float64), 1)
-        shown = [float(value) for value in re.findall(r'class="value">([\d.]+) %', dom)]
-        best = sorted(row[[1, 2, 4]], reverse=True)  # without [CLS] and [SEP]
-        assert shown == pytest.approx(best, abs=0.5)
+def test_in_a_browser(page):
+    browser, probabilities = page
+    assert browser.ask("document.querySelector('.one h2').innerText") == "Layer 1, head 2"
+    assert browser.ask("document.querySelectorAll('.cell').length") == 2 * (3 + 1)
+    assert browser.ask("document.querySelectorAll('.strip .piece')[1].innerText") == HOSTILE
+    weights = probabilities[1, 2, 1]
+    best = sorted((1, 2, 4), key=lambda place: -weights[place])  # without [CLS] and [SEP]
+    assert ranks(browser) == [(place, pytest.approx(weights[place], abs=0.005)) for place in best]
+
+    # From the text with the keyboard: the next piece, then none, which shows the means.
+    browser.ask("document.querySelectorAll('.strip .piece')[1].focus()")
+    browser.press("ArrowRight")
+    assert browser.ask("document.querySelector('.one h3').innerText") == "##b (piece 2) attends to"
+    browser.press("Escape")
+    shown = dict(ranks(browser))
+    means = probabilities[1, 2].mean(0)
+    assert {place: pytest.approx(means[place], abs=0.005) for place in (1, 2, 4)} == shown
+
+    # From the grid: the head on the left, then a row up.
+    browser.ask("document.querySelector('.cell[aria-pressed=true]').focus()")
+    for key, title in (
+        ("ArrowLeft", "Layer 1, head 1"),
+        ("ArrowUp", "Layer 0, head 1"),
+        ("End", "Layer 0, mean of all heads"),
+    ):
+        browser.press(key)
+        assert browser.ask("document.querySelector('.one h2').innerText") == title
+    assert "layer=0&head=mean&piece=-1" in browser.ask("location.hash")
+
+    # What a piece is attended to by, under the pointer.
+    browser.point_at("document.querySelectorAll('.side.right .piece')[4]")
+    assert browser.ask("document.querySelector('.one h3').innerText") == "c (piece 4) is attended to by"
+    mean = probabilities[0].mean(0)[:, 4]
+    assert dict(ranks(browser))[2] == pytest.approx(mean[2], abs=0.005)
+
+    browser.ask("document.querySelector('.texts select').value = '1'")
+    browser.ask("document.querySelector('.texts select').dispatchEvent(new Event('change'))")
+    browser.wait_for("document.querySelectorAll('.strip .piece').length === 3")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1400])
+def test_nothing_is_wider_than_the_window_and_no_request_leaves_the_page(page, width, scheme):
+    browser, _ = page
+    browser.resize(width, 900, scheme)
+    assert browser.ask("innerWidth") == width
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    background = browser.ask("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(18, 21, 27)") == (scheme == "dark")
+    assert [url.partition(":")[0] for url in browser.requests] == ["file"]
+    assert browser.errors == []
