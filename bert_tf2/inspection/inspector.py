@@ -128,7 +128,7 @@ class Inspector:
         return description.describe(self.source, foundation)
 
     def identity(self) -> dict[str, Any]:
-        """What its numbers follow from, for JSON: the files of weights and vocabulary, the config, the case.
+        """What its results depend on, for JSON: the files of weights and vocabulary, the config, the case.
 
         Raises:
           InputError: a file cannot be read.
@@ -166,7 +166,7 @@ class Inspector:
 
     @functools.cached_property
     def _network(self) -> Network:
-        """The model, with that one of its heads that something here can be asked of."""
+        """The model, with the one of its heads that `inspect` can use."""
         config, model, head = self.source.config, cast(Network, None), None
         if MASKED_LM in self._heads:
             model = PretrainingModel(config, with_next_sentence=NEXT_SENTENCE in self._heads)

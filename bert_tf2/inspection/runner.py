@@ -18,6 +18,7 @@ from bert_tf2.inspection.inspector import Inspector
 from bert_tf2.inspection.pieces import TextPieces
 from bert_tf2.inspection.results import Attention
 from bert_tf2.io import atomic, file_system, run_files, text_lines
+from bert_tf2.tokenization.sequences import MASK
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +102,6 @@ def _write(file: IO[str] | None, values: Mapping[str, Any]) -> None:
 
 
 def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str]) -> None:
-    if not config.json:
-        print(f"{inspector.description.title()}\n", flush=True)
     attentions: list[tuple[int | None, Attention]] = []
     count = weights = 0
     with ExitStack() as opened:
@@ -110,9 +109,14 @@ def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str
         for number, pieces in _texts(config, inspector, paths):
             inspection = inspector.inspect(pieces)
             rows = rows or _output(config, run_files.INSPECTED, opened)
+            if not count and not config.json:
+                print(f"{inspector.description.title()}\n", flush=True)
             values = _of_line(number, inspection.to_dict())
             _print(config, f"{inspection.to_table()}\n", values)
             _write(rows, values)
+            if pieces.masks and not inspection.masks:
+                where = "--text" if number is None else f"{score_file.source_of(config)}, line {number}"
+                logger.warning("%s has a %s, but the model has no masked-LM head to fill it.", where, MASK)
             count += 1
             is_shown = not attentions or weights <= attention_page.MOST_WEIGHTS
             if config.output_dir is not None and is_shown:

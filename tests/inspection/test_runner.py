@@ -183,11 +183,13 @@ def test_lines_that_do_not_fit(model, capsys, tmp_path, lines, flags, says):
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_the_best_weights_are_named(model, capsys, tmp_path, caplog):
+def test_a_model_without_a_head_and_the_best_weights(model, capsys, tmp_path, caplog):
     folder = write_folder(tmp_path / "m", "BertModel")
     (folder / "best").mkdir()
     caplog.set_level("INFO")
     run(str(folder), capsys)
+    run(str(folder), capsys, text="a [MASK]")
+    assert "--text has a [MASK], but the model has no masked-LM head to fill it." in caplog.messages
     assert f"for the best ones of the training, give --init_checkpoint={folder}/best." in caplog.text
 
 
