@@ -6,6 +6,7 @@ from bert_tf2.configs.fields import ACTIONS, FILES, MODEL, MOST_BATCH, TASK, che
 from bert_tf2.configs.model import first_layers
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import files
 
 MOST_CANDIDATES = 1000
 
@@ -80,6 +81,8 @@ class InspectionConfig:
             value = getattr(self, name)
             if value is not None and not value.strip():
                 raise InputError(f"--{name} is empty; give a text, or omit the flag.")
+            if value is not None and not files.is_unicode(value):
+                raise InputError(f"--{name} is not valid UTF-8; convert the text to UTF-8 first.")
         check_has_effect(self, ("text_b",), self.text is not None, "is the second text of a pair; give --text, too")
         check_has_effect(self, ("score", "output_dir"), self.has_texts, "needs --text or --text_file; give one of them")
         check_has_effect(self, ("batch_size",), self.score, "is for --score; omit it")

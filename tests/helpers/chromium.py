@@ -23,19 +23,19 @@ class ChromiumPage:
         self.requests: list[str] = []
         self.errors: list[str] = []
         self._number, self._buffer = 0, b""
-        there, self._write = os.pipe()
-        self._read, back = os.pipe()
+        child_read, self._write = os.pipe()
+        self._read, child_write = os.pipe()
         # The browser reads from descriptor 3 and writes to 4.
-        shell = f'exec "$@" 3<&{there} 4>&{back}'
+        shell = f'exec "$@" 3<&{child_read} 4>&{child_write}'
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
         self._process = subprocess.Popen(
             ["/bin/bash", "-c", shell, "bash", program, *options, "--remote-debugging-pipe"],
-            pass_fds=(there, back),
+            pass_fds=(child_read, child_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(there)
-        os.close(back)
+        os.close(child_read)
+        os.close(child_write)
         self._session: str | None = None
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

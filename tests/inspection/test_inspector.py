@@ -43,44 +43,47 @@ def softmax(logits):
 
 
 def test_description(inspector, folder):
-    found = inspector.description
-    assert (found.weights, found.format) == (f"{folder}/model.safetensors", "Hugging Face directory, model.safetensors")
-    assert found.heads == ("masked_lm", "next_sentence")
-    assert (found.tokenizer, found.pieces, found.lower_cased, found.strips_accents) == ("WordPiece", 12, True, True)
-    counts = {name.strip(): count for name, count in found.blocks}
+    result = inspector.description
+    assert (result.weights, result.format) == (
+        f"{folder}/model.safetensors",
+        "Hugging Face directory, model.safetensors",
+    )
+    assert result.heads == ("masked_lm", "next_sentence")
+    assert (result.tokenizer, result.pieces, result.lower_cased, result.strips_accents) == ("WordPiece", 12, True, True)
+    counts = {name.strip(): count for name, count in result.blocks}
     assert counts["embeddings"] == (12 + 8 + 2) * 4 + 8
     assert counts["one layer"] == 4 * 20 + 8 + 30 + 28 + 8
     assert (counts["pooler"], counts["head cls/predictions"], counts["head cls/seq_relationship"]) == (20, 40, 10)
-    assert (found.parameters, found.bytes) == (474, 1896)
-    assert found.labels == ()
-    assert found.others == ()
-    shown = found.to_table()
+    assert (result.parameters, result.bytes) == (474, 1896)
+    assert result.labels == ()
+    assert result.others == ()
+    shown = result.to_table()
     assert "hidden size    4, 2 heads of 2\n" in shown
     assert "head           masked language model, next sentence\n" in shown
     assert "parameters     474, 0.0 MB in float32\n" in shown
-    values = json.loads(json.dumps(found.to_dict()))
+    values = json.loads(json.dumps(result.to_dict()))
     assert values["config"]["num_hidden_layers"] == 2
     assert values["blocks"][-1] == {"name": "total", "depth": 0, "parameters": 474}
 
 
 def test_description_of_a_checkpoint_of_google():
-    found = Inspector.open(str(GOLDEN / "tiny/bert_model.ckpt")).description
-    assert found.format == "checkpoint under Google's names"
-    assert (found.config.num_hidden_layers, found.pieces, found.config.vocab_size) == (3, 2006, 2006)
-    assert found.heads == ("masked_lm", "next_sentence")
-    assert found.title() == "BERT, 3 layers of 96, 4 heads each; masked language model and next sentence"
+    result = Inspector.open(str(GOLDEN / "tiny/bert_model.ckpt")).description
+    assert result.format == "checkpoint under Google's names"
+    assert (result.config.num_hidden_layers, result.pieces, result.config.vocab_size) == (3, 2006, 2006)
+    assert result.heads == ("masked_lm", "next_sentence")
+    assert result.title() == "BERT, 3 layers of 96, 4 heads each; masked language model and next sentence"
 
 
 def test_description_without_a_vocabulary(tmp_path):
     folder = write_folder(tmp_path / "model", "BertForSequenceClassification", id2label={0: "a", 1: "b", 2: "c"})
     (folder / "vocab.txt").unlink()
     inspector = Inspector.open(str(folder), num_hidden_layers=1)
-    found = inspector.description
-    assert (found.vocabulary, found.pieces, found.lower_cased) == (None, None, None)
-    assert (found.config.num_hidden_layers, found.problem_type, found.labels) == (1, "single_label", ("a", "b", "c"))
-    assert found.parameters == 474 - 50 + 15 - 154
-    assert "labels         3: a, b, c\n" in found.to_table()
-    assert "give --vocab_file" in found.to_table()
+    result = inspector.description
+    assert (result.vocabulary, result.pieces, result.lower_cased) == (None, None, None)
+    assert (result.config.num_hidden_layers, result.problem_type, result.labels) == (1, "single_label", ("a", "b", "c"))
+    assert result.parameters == 474 - 50 + 15 - 154
+    assert "labels         3: a, b, c\n" in result.to_table()
+    assert "give --vocab_file" in result.to_table()
     with pytest.raises(InputError, match=r"has no vocab\.txt; give --vocab_file"):
         inspector.pieces("a")
 
@@ -89,31 +92,31 @@ def test_description_without_a_vocabulary(tmp_path):
 
 
 def test_masks(inspector, folder):
-    found = inspector.inspect("co[MASK] a [MASK]")
-    assert [mask.position for mask in found.masks] == [2, 4]
+    result = inspector.inspect("co[MASK] a [MASK]")
+    assert [mask.position for mask in result.masks] == [2, 4]
     model = BertForPreTraining.from_pretrained(folder)
-    logits = model({"input_ids": found.pieces.ids[None]})["masked_lm"].numpy()[0].astype(np.float64)
-    for mask in found.masks:
+    logits = model({"input_ids": result.pieces.ids[None]})["masked_lm"].numpy()[0].astype(np.float64)
+    for mask in result.masks:
         probabilities = softmax(logits[mask.position])
         best = np.argsort(-probabilities)[:3]
         assert [each.token for each in mask.candidates] == [PIECES[index] for index in best]
         assert_close([each.probability for each in mask.candidates], probabilities[best], forward(LAYERS))
-    assert found.follows is None
-    lines = found.to_table().splitlines()
+    assert result.follows is None
+    lines = result.to_table().splitlines()
     assert lines[0] == "co[MASK] a [MASK]"
     assert lines[2].split() == ["0", "[CLS]", "2", "0"]
     assert lines[3].split() == ["1", "co", "7", "0", "co"]
-    assert lines[-1].startswith(f"[MASK] at 4: {found.masks[1].candidates[0].token} ")
-    assert [mask["position"] for mask in found.to_dict()["masks"]] == [2, 4]
+    assert lines[-1].startswith(f"[MASK] at 4: {result.masks[1].candidates[0].token} ")
+    assert [mask["position"] for mask in result.to_dict()["masks"]] == [2, 4]
 
 
 def test_a_pair(inspector, folder):
-    found = inspector.inspect("co", "a covid")
-    assert found.masks == ()
-    batch = {"input_ids": [found.pieces.ids], "segment_ids": [found.pieces.segments]}
+    result = inspector.inspect("co", "a covid")
+    assert result.masks == ()
+    batch = {"input_ids": [result.pieces.ids], "segment_ids": [result.pieces.segments]}
     logits = BertForPreTraining.from_pretrained(folder)(batch)["next_sentence"].numpy()
-    assert found.follows == pytest.approx(softmax(logits.astype(np.float64))[0, 0], abs=1e-5)
-    assert f"the second text follows the first: {found.follows:.1%}" in found.to_table()
+    assert result.follows == pytest.approx(softmax(logits.astype(np.float64))[0, 0], abs=1e-5)
+    assert f"the second text follows the first: {result.follows:.1%}" in result.to_table()
 
 
 def test_an_unknown_word_is_marked(inspector):
@@ -129,31 +132,31 @@ def test_a_classifier(tmp_path, problem):
     folder = write_folder(tmp_path / "m", "BertForSequenceClassification", arrays, problem_type=problem, **labels)
     model = BertClassifier.from_pretrained(folder)
     model.save_pretrained(tmp_path / "google", "google", FullTokenizer(folder / "vocab.txt"))
-    found = Inspector.open(str(tmp_path / "google")).inspect("a co")
-    logits = model({"input_ids": [found.pieces.ids]}).numpy()[0].astype(np.float64)
+    result = Inspector.open(str(tmp_path / "google")).inspect("a co")
+    logits = model({"input_ids": [result.pieces.ids]}).numpy()[0].astype(np.float64)
     if problem == "regression":
-        assert found.value == pytest.approx(logits[0], abs=1e-5)
-        assert found.labels == ()
-        assert found.to_dict()["value"] == round(found.value, 6)
+        assert result.value == pytest.approx(logits[0], abs=1e-5)
+        assert result.labels == ()
+        assert result.to_dict()["value"] == round(result.value, 6)
         return
     expected = softmax(logits) if problem.startswith("single") else 1 / (1 + np.exp(-logits))
-    assert [each.label for each in found.labels] == ["x", "y", "z"]
-    assert_close([each.probability for each in found.labels], expected, forward(LAYERS))
-    assert list(found.to_dict()["labels"]) == ["x", "y", "z"]
-    assert found.value is None
-    best = max(found.labels, key=lambda each: each.probability)
-    assert f"labels: {best.label} {best.probability:.1%}   " in found.to_table()
+    assert [each.label for each in result.labels] == ["x", "y", "z"]
+    assert_close([each.probability for each in result.labels], expected, forward(LAYERS))
+    assert list(result.to_dict()["labels"]) == ["x", "y", "z"]
+    assert result.value is None
+    best = max(result.labels, key=lambda each: each.probability)
+    assert f"labels: {best.label} {best.probability:.1%}   " in result.to_table()
 
 
 def test_a_tagger(tmp_path):
     folder = write_folder(tmp_path / "m", "BertForTokenClassification", id2label={0: "O", 1: "B-x", 2: "I-x"})
-    found = Inspector.open(str(folder)).inspect("covid a co")
-    logits = BertTagger.from_pretrained(folder)({"input_ids": [found.pieces.ids]}).numpy()[0].astype(np.float64)
+    result = Inspector.open(str(folder)).inspect("covid a co")
+    logits = BertTagger.from_pretrained(folder)({"input_ids": [result.pieces.ids]}).numpy()[0].astype(np.float64)
     probabilities = softmax(logits)[[1, 3, 4]]  # the first pieces of the words
-    assert [tag.label for tag in found.tags] == [("O", "B-x", "I-x")[index] for index in probabilities.argmax(1)]
-    assert_close([tag.probability for tag in found.tags], probabilities.max(1), forward(LAYERS))
-    assert [tag["word"] for tag in found.to_dict()["tags"]] == [0, 1, 2]
-    assert f"covid  {found.tags[0].label} " in found.to_table()
+    assert [tag.label for tag in result.tags] == [("O", "B-x", "I-x")[index] for index in probabilities.argmax(1)]
+    assert_close([tag.probability for tag in result.tags], probabilities.max(1), forward(LAYERS))
+    assert [tag["word"] for tag in result.to_dict()["tags"]] == [0, 1, 2]
+    assert f"covid  {result.tags[0].label} " in result.to_table()
 
 
 # --- Attention -------------------------------------------------------------------------------------------------------
@@ -162,14 +165,14 @@ def test_a_tagger(tmp_path):
 @pytest.mark.parametrize("architecture", ["BertForPreTraining", "BertModel"])
 def test_attention_equals_an_encoder_in_numpy(tmp_path, architecture):
     folder = write_folder(tmp_path / "m", architecture)
-    found = Inspector.open(str(folder)).attention("covid a", "+ [MASK]")
+    result = Inspector.open(str(folder)).attention("covid a", "+ [MASK]")
     read = Folder(folder)
     weights = {name: read.get_tensor(name) for name in read.there}
-    batch = found.pieces.ids[None], np.ones((1, 8), np.int64), found.pieces.segments[None]
+    batch = result.pieces.ids[None], np.ones((1, 8), np.int64), result.pieces.segments[None]
     _, expected = encoder.encode(weights, HEADS, "gelu_exact", *batch)
-    assert found.probabilities.shape == (LAYERS, HEADS, 8, 8)
-    assert_close(found.probabilities, np.concatenate(expected), forward(LAYERS), scale=1.0)
-    np.testing.assert_allclose(found.probabilities.sum(-1), 1.0, rtol=0, atol=1e-6)
+    assert result.probabilities.shape == (LAYERS, HEADS, 8, 8)
+    assert_close(result.probabilities, np.concatenate(expected), forward(LAYERS), scale=1.0)
+    np.testing.assert_allclose(result.probabilities.sum(-1), 1.0, rtol=0, atol=1e-6)
 
 
 def test_arrays_of_attention(inspector):
@@ -233,8 +236,8 @@ def test_nearest_reads_the_embeddings_alone(folder):
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     cosines = unit @ unit[PIECES.index("co")]
     order = [index for index in np.argsort(-cosines) if PIECES[index] != "co"]
-    found = inspector.nearest("co", 5)
-    assert [each.token for each in found.neighbors] == [PIECES[index] for index in order[:5]]
+    result = inspector.nearest("co", 5)
+    assert [each.token for each in result.neighbors] == [PIECES[index] for index in order[:5]]
     assert "_network" not in vars(inspector)
 
 
@@ -249,7 +252,7 @@ def test_a_run_directory(tmp_path):
     variables["global_step"] = tf.Variable(7, dtype=tf.int64)
     variables["bert/pooler/dense/bias/adam_m"] = tf.Variable(tf.zeros([96]))
     checkpoints.save(str(tmp_path), 7, variables)
-    found = Inspector.open(str(tmp_path)).description
-    assert found.weights == f"{tmp_path}/model.ckpt-7"
-    assert found.others == (("state of the training", 2),)
-    assert "besides        2 variables: state of the training\n" in found.to_table()
+    result = Inspector.open(str(tmp_path)).description
+    assert result.weights == f"{tmp_path}/model.ckpt-7"
+    assert result.others == (("state of the training", 2),)
+    assert "besides        2 variables: state of the training\n" in result.to_table()

@@ -153,6 +153,7 @@ def test_a_killed_run_continues(model, capsys, tmp_path, monkeypatch):
         ({"text": "a", "text_file": "f"}, "--text and --text_file exclude each other"),
         ({"text": " "}, "--text is empty; give a text, or omit the flag"),
         ({"nearest": ""}, "--nearest is empty"),
+        ({"text": "a\udcff"}, "--text is not valid UTF-8"),
         ({"text_b": "a"}, "--text_b is the second text of a pair; give --text, too"),
         ({"text_file": "f", "text_b": "a"}, "--text_b is the second text of a pair"),
         ({"score": True}, "--score needs --text or --text_file"),

@@ -46,9 +46,9 @@ def test_equals_an_encoder_in_numpy(model, golden, batch, attentions):
     for index, state in enumerate(states):  # that encoder is the original's
         assert_close(golden[f"out_layer_{index}"], state, forward(index + 1))
     assert len(attentions) == len(expected) == LAYERS
-    for index, (found, wanted) in enumerate(zip(attentions, expected, strict=True)):
-        assert found.dtype == np.float32
-        assert_close(found, wanted, forward(index + 1), scale=1.0)
+    for index, (layer, reference) in enumerate(zip(attentions, expected, strict=True)):
+        assert layer.dtype == np.float32
+        assert_close(layer, reference, forward(index + 1), scale=1.0)
 
 
 def test_rows_sum_to_one_and_padding_gets_nothing(batch, attentions):
