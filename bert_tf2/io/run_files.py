@@ -35,6 +35,13 @@ VALIDATION_SPLIT = "validation_split.json"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
+# Of inspections.
+ATTENTION_PAGE, ATTENTION_ARRAYS, INSPECTED, SCORES = (
+    "attention.html",
+    "attention.npz",
+    "inspection.jsonl",
+    "scores.jsonl",
+)
 # Of records, conversions and exports.
 DATA_SUMMARY = "summary.json"
 CONVERTED_PREFIX, HF_CONFIG, HF_WEIGHTS = "bert_model.ckpt", "config.json", "model.safetensors"
@@ -221,6 +228,14 @@ EXPORTED_ASSETS: Files = (
 
 ONNX_EXPORT: Files = (RunFile((ONNX_MODEL, ONNX_INT8_MODEL), "the model", is_of_run=False), *EXPORTED_ASSETS)
 """Of `export_model.py --format=onnx`, in `--export_dir`."""
+
+INSPECTION: Files = (
+    RunFile((ATTENTION_PAGE,), "the attention of every layer and head, as a page", is_of_run=False),
+    RunFile((ATTENTION_ARRAYS,), "the same as arrays", is_of_run=False),
+    RunFile((INSPECTED,), "pieces, predictions and labels of each text", is_of_run=False),
+    RunFile((SCORES,), "with `--score`, the log-probability of each piece", is_of_run=False),
+)
+"""Of `inspect_model.py`, in `--output_dir`."""
 
 
 def remove_run(directory: str, files: Iterable[RunFile]) -> None:
