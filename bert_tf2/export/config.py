@@ -1,10 +1,12 @@
 """What `export_model.py` can be asked to do."""
 
 import dataclasses
+import os
 
 from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, check_has_effect, setting
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 
 SAVED_MODEL, ENCODER, ONNX = "saved_model", "encoder", "onnx"
 FORMATS = (SAVED_MODEL, ENCODER, ONNX)
@@ -26,6 +28,12 @@ class ExportConfig:
         None,
         help="Or any other model: a checkpoint of the original, its directory, a Hugging Face directory, or the name "
         "of a public model.",
+        group=FILES,
+    )
+    use_best: bool = setting(
+        False,
+        help="With output_dir: the weights in its best/, which had the best score on the dev data, instead of the "
+        "latest ones.",
         group=FILES,
     )
     export_dir: str = setting(help="Folder to write to; SavedModels become its numbered subfolders.", group=FILES)
@@ -98,9 +106,15 @@ class ExportConfig:
             raise InputError(f"--{flag} is for --format=onnx; leave it away.")
         if self.dev_file and self.quantize == NONE:
             raise InputError("--dev_file is where the loss by --quantize=int8 is measured; give both or none.")
+        if self.use_best and self.use_averages:
+            raise InputError(
+                "--use_best and --use_averages exclude each other: best/ holds the weights that were evaluated, which "
+                "are the averages if there were any; give one of them."
+            )
         if self.version is not None and self.format != SAVED_MODEL:
             raise InputError(f"--version is for --format={SAVED_MODEL}; leave it away.")
         for name, has_effect, needed in (
+            ("use_best", self.output_dir is not None, "is about the directory of a training; give --output_dir"),
             ("batch_size", self.quantize != NONE, "is for the measurement of --quantize=int8"),
             ("text_pairs", self.format != ENCODER, "is for classifiers, not for --format=encoder"),
         ):
@@ -109,4 +123,6 @@ class ExportConfig:
     @property
     def model(self) -> str:
         """The model, whichever flag names it."""
+        if self.output_dir and self.use_best:
+            return os.path.join(self.output_dir, run_files.BEST)
         return str(self.output_dir or self.init_checkpoint)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bert_tf2.io import atomic, run_files
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.sub_runs import run_once
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     for number, seed in enumerate(config.all_seeds, 1):
         logger.info("***** Seed %d (%d of %d) *****", seed, number, len(config.all_seeds))
         folder = os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}")
-        results = run(dataclasses.replace(config, seed=seed, seeds=None, output_dir=folder))
+        results = run_once(dataclasses.replace(config, seed=seed, seeds=None, output_dir=folder), run, is_chief)
         if results is not None:
             found[seed] = results
     if not found:

@@ -155,7 +155,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """The threshold, for later predictions."""
-        self._keep_threshold(self.config.output_dir)
+        self._keep_threshold(self.config.weights_dir)
 
     def before_prediction(self) -> None:
         """Finds the threshold; a damaged file is to be known before the work is done."""
@@ -173,7 +173,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
     def _find_threshold(self) -> float:
         """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
         given = self.config.null_score_diff_threshold
-        path = os.path.join(self.config.output_dir, prediction_files.THRESHOLD)
+        path = os.path.join(self.config.weights_dir, prediction_files.THRESHOLD)
         if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)
