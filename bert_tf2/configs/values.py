@@ -28,17 +28,17 @@ def parse(field: "dataclasses.Field[Any]", text: str) -> Value:
     kind = type_of(field)
     if kind is bool:
         if text.lower() not in _BOOLS:
-            raise InputError(f"--{field.name}={text!r:.60} must be true or false.")
+            raise InputError(f"--{field.name}={text!r:.60}; it must be true or false.")
         return _BOOLS[text.lower()]
     if kind is int:
         if not re.fullmatch(r"[+-]?[0-9]{1,38}", text):
-            raise InputError(f"--{field.name}={text!r:.60} must be a whole number.")
+            raise InputError(f"--{field.name}={text!r:.60}; it must be a whole number.")
         return int(text)
     if kind is float:
         try:
             return float(text)
         except ValueError:
-            raise InputError(f"--{field.name}={text!r:.60} must be a number.") from None
+            raise InputError(f"--{field.name}={text!r:.60}; it must be a number.") from None
     return text
 
 

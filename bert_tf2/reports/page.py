@@ -32,6 +32,8 @@ MOST_EXAMPLES = 200
 _MOST_CHARACTERS = 1200  # of an example's text
 _BEFORE_FIRST_MARK = 200  # of these, where the text has marks
 _MOST_IN_CELL = 300
+_MOST_IN_LINE = 28  # characters of a cell that does not wrap
+_NUMBER = re.compile(r"(-?[\d,]*\.?\d+)( %)?( to -?[\d,]*\.?\d+)?")  # as text: 91.3 %, 89.9 to 92.5
 
 MarkKind = Literal["right", "wrong", "missed"]
 
@@ -42,7 +44,8 @@ class Table:
 
     Attributes:
       headers: one for each column.
-      rows: of as many cells; numbers are formatted alike in a column, NaN is a dash.
+      rows: of as many cells; numbers are formatted alike in a column, NaN is a dash. Texts that are numbers ("91.3 %")
+        are sorted as such.
       caption: above the table.
       note: below it.
     """
@@ -238,9 +241,13 @@ def _groups(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
+_NOTHING = {"", "–"}
+
+
 class _Cell(NamedTuple):
     text: str
     order: str = ""  # what numbers are sorted by
+    is_long: bool = False  # wraps, perhaps within words
 
 
 class _LaidOut(NamedTuple):
@@ -261,7 +268,10 @@ def _laid_out(table: Table) -> _LaidOut:
 def _column(values: Sequence[str | int | float]) -> tuple[bool, Sequence[_Cell]]:
     """Whether a column is one of numbers, and its cells."""
     if any(isinstance(value, str) for value in values):
-        return False, [_Cell(_shortened(value) if isinstance(value, str) else f"{value:,}") for value in values]
+        texts = [value if isinstance(value, str) else f"{value:,}" for value in values]
+        if all(_NUMBER.fullmatch(text) or text in _NOTHING for text in texts) and set(texts) - _NOTHING:
+            return True, list(map(_numeral_cell, texts))
+        return False, [_Cell(_shortened(text), is_long=len(text) > _MOST_IN_LINE) for text in texts]
     numbers = [float(value) for value in values]
     decimals = None if all(isinstance(value, int) for value in values) else _decimals(numbers)
     return True, [_number_cell(value, decimals) for value in numbers]
@@ -269,6 +279,11 @@ def _column(values: Sequence[str | int | float]) -> tuple[bool, Sequence[_Cell]]
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _MOST_IN_CELL else f"{text[: _MOST_IN_CELL - 1]}…"
+
+
+def _numeral_cell(text: str) -> _Cell:
+    number = _NUMBER.fullmatch(text)
+    return _Cell(text, "nan" if number is None else number[1].replace(",", ""))
 
 
 def _number_cell(value: float, decimals: int | None) -> _Cell:

@@ -31,7 +31,7 @@ _VARIABLES = {
     _ON_SERIES: "--on-series",
     **{colour: f"--series-{number}" for number, colour in enumerate(_SERIES, 1)},
 }
-_WIDTH, _HEIGHT = 440, 270  # pixels, which are points at 72 a inch
+_WIDTH, _HEIGHT = 400, 260  # pixels, which are points at 72 a inch
 _LONGEST_NAME = 24
 _MOST_BINS = 30
 _MOST_WITH_COUNTS = 8  # labels of a matrix whose cells have room for counts
@@ -137,11 +137,12 @@ def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None 
             axes.stairs(counts, edges, fill=True, color=_SERIES[0])
         if mark is not None:
             axes.axvline(mark, color=_SERIES[1], linewidth=1.5)
+            is_left = mark < sum(axes.get_xlim()) / 2
             axes.annotate(
-                *(mark_label, (mark, 1), (-5, -3)),
+                *(mark_label, (mark, 1), (5 if is_left else -5, -3)),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
-                ha="right",
+                ha="left" if is_left else "right",
                 va="top",
                 color=_SERIES[1],
             )
@@ -184,7 +185,7 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: ArrayLike, row_l
     shares = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1)
     most = max(len(rows), len(columns))
     with_counts = most <= _MOST_WITH_COUNTS
-    size = 58 if with_counts else 40
+    size = 58 if with_counts else 36
     with _drawing(max(340, 150 + size * len(columns)), 110 + size * 0.75 * len(rows)) as drawing:
         _draw_cells(drawing.axes, shares)
         for (row, column), count in np.ndenumerate(numbers):
@@ -238,6 +239,7 @@ def _drawing(width: float = _WIDTH, height: float = _HEIGHT) -> Iterator[_Drawin
         file = io.StringIO()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # the page has fonts for what matplotlib's lacks
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")  # with names that are too long
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     drawing.svg = _for_page(file.getvalue(), width, height)
 
@@ -246,14 +248,21 @@ def _for_page(text: str, width: float, height: float) -> str:
     """An SVG element in the colours and the font of the page, without names that are used nowhere."""
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     used = set(re.findall(r"[\"'(]#([\w.-]+)[\"')]", text))
-    text = re.sub(r' id="([\w.-]+)"', lambda name: name[0] if name[1] in used else "", text)
-    text = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
-    wide = ' class="wide"' if width > _WIDTH * 1.3 else ""
-    start = rf'<svg \1 width="{width:.0f}" height="{height:.0f}"{wide}>'
+    text = re.sub(r"<[^>]*>", lambda tag: _plainer(tag[0], used), text)
+    wide = 'class="wide"' if width > _WIDTH * 1.3 else f'style="max-width: {1.1 * width:.0f}px"'
+    start = rf'<svg \1 width="{width:.0f}" height="{height:.0f}" {wide}>'
     text = re.sub(r"^<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>", start, text)
     return re.sub(r"\n\s*", "\n", text.strip())
+
+
+def _plainer(tag: str, used: set[str]) -> str:
+    """A tag without the name, the font and the digits that it does not need, and with the colours of the page."""
+    tag = re.sub(r' id="([\w.-]+)"', lambda name: name[0] if name[1] in used else "", tag)
+    tag = re.sub(r" ?font-family: [^;\"]*;?", "", tag)
+    tag = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", tag)
+    tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
+    return re.sub("#0[0-9a-f]{5}", lambda colour: f"var({_VARIABLES[colour[0]]})", tag)
 
 
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple[Any, Any]:

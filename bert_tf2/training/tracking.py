@@ -190,8 +190,7 @@ def _ids(output_dir: str) -> dict[str, Any]:
 
 
 def _kept_id(output_dir: str, name: str) -> str | None:
-    ids = _ids(output_dir)
-    return json_files.get(ids, name, str, os.path.join(output_dir, run_files.TRACKING))  # type: ignore[no-any-return]
+    return json_files.get(_ids(output_dir), name, str, os.path.join(output_dir, run_files.TRACKING))
 
 
 def _keep_id(output_dir: str, name: str, identity: str) -> None:

@@ -52,10 +52,10 @@ def test_from_text(name: str, text: str, value: values.Value) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("count", "1.5", "--count='1.5' must be a whole number"),
-        ("count", "９", "--count='９' must be a whole number"),
-        ("rate", "fast", "--rate='fast' must be a number"),
-        ("is_on", "maybe", "--is_on='maybe' must be true or false"),
+        ("count", "1.5", "--count='1.5'; it must be a whole number"),
+        ("count", "９", "--count='９'; it must be a whole number"),
+        ("rate", "fast", "--rate='fast'; it must be a number"),
+        ("is_on", "maybe", "--is_on='maybe'; it must be true or false"),
     ],
 )
 def test_what_is_not_of_the_type(name: str, text: str, sentence: str) -> None:

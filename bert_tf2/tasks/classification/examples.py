@@ -1,4 +1,4 @@
-"""What every reader of data returns: the rows of a file, as they stand there."""
+"""The result of every reader of data: the rows of a file, unchanged."""
 
 import dataclasses
 import itertools
@@ -16,6 +16,9 @@ Item = TypeVar("Item")
 RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""
 
+Truth = str | tuple[str, ...] | float | None
+"""What is right of a row that is predicted: one of the model's labels, several, or a value; None where nobody knows."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -30,6 +33,7 @@ class Examples:
       labels: None where the file is read without them.
       unit: what `lines` numbers: "line", or "row" where a file has no lines.
       label_names: of labels in columns of their own, the names of all; None where labels stand in one column.
+      truths: of a file that is read without labels but has them, what they are; None where it has none.
     """
 
     path: str
@@ -40,6 +44,7 @@ class Examples:
     labels: Sequence[RawLabel] | None
     unit: str = "line"
     label_names: tuple[str, ...] | None = None
+    truths: Sequence[Truth] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,6 +66,7 @@ class Examples:
             texts=_Taken(self.texts, rows),
             pairs=None if self.pairs is None else _Taken(self.pairs, rows),
             labels=None if self.labels is None else _Taken(self.labels, rows),
+            truths=None if self.truths is None else _Taken(self.truths, rows),
         )
 
 
@@ -91,7 +97,7 @@ class _Taken(Sequence[Item], Generic[Item]):
 
 
 class Collected:
-    """Examples to which blocks of rows are added; what is large is in files (`spilled`).
+    """Examples to which blocks of rows are added; large data is kept in files (`spilled`).
 
     Args:
       path: the file that is read.
@@ -131,5 +137,5 @@ class Collected:
         return len(self._lines)
 
     def finish(self, ids: Sequence[str | int]) -> Examples:
-        """All rows, and what each is called."""
+        """All rows, with the id of each."""
         return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels, self._unit)

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.io import run_files
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.modeling.classifier import LABELS, ClassificationModel
 from bert_tf2.modeling.task_model import Batch
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.classification import labels as label_lists
-from bert_tf2.tasks.classification import outputs
+from bert_tf2.tasks.classification import outputs, report_rows, report_sections, score_intervals
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.classification.data import Data, open_data
+from bert_tf2.tasks.classification.evaluated import Evaluated
+from bert_tf2.tasks.classification.evaluated_rows import evaluated_rows
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.features import Features, featurize
 from bert_tf2.tasks.classification.label_report import LabelReport
@@ -51,13 +56,13 @@ _BEST_METRICS = {"single_label": "matthews", "multi_label": "micro_f1", "regress
 
 
 def run(config: ClassificationConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(ClassificationTask, config)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Rows as the model takes them."""
+    """Rows as model inputs."""
 
     examples: Examples
     labels: NDArray[Any] | SparseRows
@@ -77,7 +82,7 @@ class _Rows:
 
 
 class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
-    """Labels texts, or gives them values; see `FinetuningTask`. Its model says logits, float32 [N, L]."""
+    """Classifies or scores texts; see `FinetuningTask`. Its model outputs logits, float32 [N, L]."""
 
     files = run_files.CLASSIFICATION
     head = "classifier"
@@ -92,6 +97,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         self.examples = {split: self.data.examples(split) for split in wanted if wanted[split]}
         pairs = bool(self.description.text_pair_column) or (self.data.task is not None and self.data.task.has_pairs)
         self.segments = 1 + pairs
+        self._latest: Evaluated | None = None
 
     @property
     def train_count(self) -> int | None:
@@ -114,7 +120,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         encoded.features.write(path, multiple_of=sizes[split] if self.config.distribution.use_tpu else 1)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:
-        """The encoder with a classifier on it."""
+        """The encoder with a classifier."""
         description, options = self.description, (self.config.recompute, skip_padding)
         weights = _class_weights(self.config, self.data, self.examples.get("train"))
         kind = description.problem_type
@@ -165,14 +171,37 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         if report:
             logger.info("\n%s\n\nWrote %s.", report.text(), ", ".join(report.save(self.config.output_dir)))
 
+    def evaluation_rows(self, encoded: _Rows, found: Floats) -> Iterator[dict[str, Any]]:
+        """See `evaluated_rows`."""
+        return evaluated_rows(self.description, encoded.examples, encoded.labels, found)
+
+    def score_intervals(self, encoded: _Rows, found: Floats) -> dict[str, tuple[float, float]]:
+        """See `score_intervals.of_metrics`."""
+        return score_intervals.of_metrics(self._evaluated(encoded, found), self.data.metrics)
+
+    def report_sections(self, encoded: _Rows, found: Floats, evaluation: Evaluation) -> list[Section]:
+        """See `report_sections.sections`."""
+        return report_sections.sections(self._evaluated(encoded, found))
+
+    def length_section(self, encoded: _Rows, found: Floats) -> Section:
+        """See `report_rows.lengths`."""
+        return report_rows.lengths(self._evaluated(encoded, found))
+
+    def _evaluated(self, encoded: _Rows, found: Floats) -> Evaluated:
+        """The latest one is kept, as each part of a report asks for it."""
+        if self._latest is None or self._latest.logits is not found:
+            self._latest = Evaluated(self.description, encoded.examples, encoded.labels, encoded.features, found)
+        return self._latest
+
     def write_predictions(self, encoded: _Rows, found: Floats) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""
         folder, rows = self.config.output_dir, encoded.examples
         probabilities = outputs.Probabilities(found, self.description.problem_type)
-        paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task)
+        least = self.config.min_confidence
+        paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task, least)
         if self.config.text is not None or self.config.predict_file == "-":
             outputs.print_lines(paths[1])
-        return f"{len(rows):,} rows", paths
+        return counted(len(rows), "row"), paths
 
 
 def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
@@ -180,7 +209,11 @@ def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
     saved = TaskDescription.saved(config)
     if flags.do_lower_case is None and saved is None:
         flags = dataclasses.replace(flags, do_lower_case=foundation.do_lower_case)
-    return open_data(flags, config.do_train, config.overwrite_output_dir)
+    data = open_data(flags, config.do_train, config.overwrite_output_dir)
+    kind = data.description.problem_type
+    needed = f"is for a single label a row, but the problem type of this task is {kind}; omit it"
+    check_has_effect(config, ("min_confidence",), kind == "single_label", needed)
+    return data
 
 
 def _class_weights(config: ClassificationConfig, data: Data, train: Examples | None) -> list[float] | None:

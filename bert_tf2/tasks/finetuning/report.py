@@ -114,10 +114,16 @@ def _report(
         _command(folder),
         _files(folder),
     ]
-    name = os.path.basename(os.path.normpath(folder))
     now = datetime.datetime.now().astimezone()
     what = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
-    return Report(f"Evaluation of {name}", what, [section for section in sections if section])
+    return Report(f"Evaluation of {_name(folder)}", what, [section for section in sections if section])
+
+
+def _name(folder: str) -> str:
+    """A directory without those around it; of the best weights or of a seed, with the one that they belong to."""
+    *above, name = os.path.normpath(file_system.absolute(folder)).split(os.sep)
+    is_part = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
+    return os.path.join(*above[-1:], name) if is_part else name
 
 
 def called(name: str) -> str:

@@ -28,7 +28,7 @@ def write_rows(lines_path: str, table_path: str, rows: Iterable[Mapping[str, Any
       InputError, OSError: see `atomic.replacing`.
       ValueError: a row has a key that the first one lacks.
     """
-    with atomic.replacing(lines_path) as lines, atomic.replacing(table_path) as table:
+    with atomic.replacing(lines_path) as lines, atomic.replacing(table_path, errors="backslashreplace") as table:
         writer = None
         for row in rows:
             lines.write(json_files.line(row))

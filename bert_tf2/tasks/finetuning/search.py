@@ -159,7 +159,7 @@ class _Search(Generic[Config]):
         if not config.all_seeds:
             return {}
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
-        return dict(json_files.get(json_files.read_object(path), "standard_deviation", dict, path, {}))
+        return json_files.with_nan(json_files.get(json_files.read_object(path), "standard_deviation", dict, path, {}))
 
     def _best_of(self, config: Config) -> tuple[str, BestScore]:
         """The directory of a run, the best one of several seeds, and the score of its best weights."""

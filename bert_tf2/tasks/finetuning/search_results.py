@@ -205,9 +205,8 @@ def _cell(value: Value) -> str | int | float:
 
 def _written_run(run: SearchRun) -> dict[str, Any]:
     fields = {"directory": run.directory, **dataclasses.asdict(run)}
-    for name in ("scores", "deviations"):
-        fields[name] = {key: value if math.isfinite(value) else None for key, value in fields[name].items()}
-    return fields
+    scores, deviations = json_files.without_nan(run.scores), json_files.without_nan(run.deviations)
+    return {**fields, "scores": scores, "deviations": deviations}
 
 
 def _read_run(entry: Any, names: tuple[str, ...], path: str) -> SearchRun:
@@ -218,8 +217,7 @@ def _read_run(entry: Any, names: tuple[str, ...], path: str) -> SearchRun:
         or not all(isinstance(value, bool | int | float | str) for value in settings.values())
     ):
         raise InputError(f"{path}: runs must have settings of {', '.join(names)}; {_ADVICE}")
-    numbers = []
-    for name in ("scores", "deviations"):
-        values: dict[str, Any] = json_files.get(entry, name, dict, path, {})
-        numbers.append({key: math.nan if value is None else value for key, value in values.items()})
-    return SearchRun(settings, *numbers, json_files.get(entry, "error", str, path))
+    scores, deviations = (
+        json_files.with_nan(json_files.get(entry, name, dict, path, {})) for name in ("scores", "deviations")
+    )
+    return SearchRun(settings, scores, deviations, json_files.get(entry, "error", str, path))

@@ -176,7 +176,7 @@ def _why_not(name: str, fields: Mapping[str, Any], searchable: list[str]) -> str
 def _axis(field: "dataclasses.Field[Any]", text: str) -> Choices | Range:
     is_range = _RANGE.fullmatch(text) if type_of(field) in (int, float) and ".." in text else None
     if is_range:
-        return _range(field, text, *is_range.group("low", "high"), is_log=bool(is_range["log"]))
+        return _range(field, text, is_range["low"], is_range["high"], bool(is_range["log"]))
     values = tuple(_value(field, value.strip()) for value in text.split(","))
     if len(set(map(written, values))) < len(values):
         raise InputError(f"--search: {field.name}={text:.200} has a value twice; give each once.")

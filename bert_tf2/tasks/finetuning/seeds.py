@@ -1,4 +1,4 @@
-"""The same training with several seeds, each in a folder of its own, and what their results have in common."""
+"""Runs with several seeds, each in its own directory, and statistics of their results."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, json_files, run_files
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.sub_runs import run_once
 
@@ -47,9 +47,13 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     logger.info("%s", "\n".join([f"***** {len(found)} seeds *****", *_lines(found, means, deviations)]))
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
+        content = {
+            "seeds": {seed: json_files.without_nan(results) for seed, results in found.items()},
+            "mean": json_files.without_nan(means),
+            "standard_deviation": json_files.without_nan(deviations),
+        }
         with atomic.replacing(path) as file:
-            json.dump({"seeds": found, "mean": means, "standard_deviation": deviations}, file, indent=1)
-            file.write("\n")
+            file.write(json.dumps(content, indent=1) + "\n")
         logger.info("Wrote %s.", path)
     return means
 

@@ -47,13 +47,13 @@ def run_once(config: Config, run: Callable[[Config], Results | None], is_chief: 
         results = kept.pop("results", None)
         if kept == done:
             logger.info("%s is finished, as %s says; remove that file to run it again.", config.output_dir, path)
-            return None if results is None else {name: _number(value) for name, value in results.items()}
+            return None if results is None else json_files.with_nan(results)
     results = run(config)
     gc.collect()  # the model of this run, before the next one needs its memory
     if is_remembered and is_chief:
-        kept_results = results and {name: value if math.isfinite(value) else None for name, value in results.items()}
+        scores = None if results is None else json_files.without_nan(results)
         with atomic.replacing(path) as file:
-            file.write(json.dumps({**done, "results": kept_results}, indent=1) + "\n")
+            file.write(json.dumps({**done, "results": scores}, indent=1) + "\n")
     return results
 
 
@@ -84,7 +84,3 @@ def _state(path: str) -> list[list[Any]]:
         paths = [path]
     states = [(os.path.basename(one), file_system.stat(one)) for one in paths if file_system.isfile(one)]
     return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -73,8 +73,8 @@ def test_decimal_commas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        (("1,250", "12,500"), r"line 2: is '1,250' a number\? The comma may stand before thousands"),
-        (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have points"),
+        (("1,250", "12,500"), r"line 2: is '1,250' a number\? The comma may be a thousands separator"),
+        (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have decimal points"),
     ],
 )
 def test_commas_that_may_be_something_else(tmp_path: Path, labels: tuple[str, ...], sentence: str) -> None:
@@ -103,7 +103,7 @@ def test_labels_that_are_numbers_are_said(tmp_path: Path, caplog: pytest.LogCapt
     [
         ("a.jsonl", {"delimiter": ";"}, "--delimiter is for .csv files; omit it"),
         ("a.parquet", {"encoding": "utf-8"}, "--encoding is for text files; omit it"),
-        ("a.csv", {"encoding": "klingon"}, "--encoding='klingon' is not an encoding that Python knows"),
+        ("a.csv", {"encoding": "klingon"}, "--encoding='klingon' is not an encoding known to Python"),
         ("a.csv", {"encoding": "rot13"}, "--encoding='rot13' is not an encoding"),
         ("a.csv", {"delimiter": "::"}, "--delimiter='::' must be one character"),
     ],
@@ -119,6 +119,42 @@ def test_flags_about_the_form_of_files(tmp_path: Path, name: str, flags: dict[st
 
 
 # --- Texts to predict ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fields", "truths"),
+    [
+        ("a.csv", "text,label\na,no\nb, yes \nc,maybe\nd,\n", {}, ["no", "yes", None, None]),
+        ("a.csv", "text,label\na,\nb,maybe\n", {}, None),
+        ("a.csv", "text\na\nb\n", {}, None),
+        ("a.jsonl", '{"text": "a"}\n{"text": "b", "label": true}\n', {"labels": ("false", "true")}, [None, "true"]),
+        ("a.jsonl", '{"text": "a", "label": {}}\n{"text": "b", "label": ["yes"]}\n', {}, [None, "yes"]),
+        ("a.tsv", "no\ta\n7\tb\n", {"header": False, "text_column": "1", "label_column": "0"}, ["no", None]),
+        (
+            "a.csv",
+            "text,label\na,no|yes\nb,\nc,no|x\n",
+            {"problem_type": "multi_label"},
+            [("no", "yes"), (), None],
+        ),
+        (
+            "a.csv",
+            "text,no,yes\na,1,0\nb,0,0\nc,x,1\n",
+            {"problem_type": "multi_label", "label_column": None, "label_columns": "no,yes"},
+            [("no",), (), None],
+        ),
+        ("a.csv", 'text,label\na,"1,5"\nb,2\nc,x\n', {"problem_type": "regression", "labels": ()}, [1.5, 2.0, None]),
+        ("a.txt", "a\nb\n", {}, None),
+    ],
+)
+def test_truths_of_a_file_that_is_predicted(
+    tmp_path: Path, name: str, content: str, fields: dict[str, Any], truths: list[Any] | None
+) -> None:
+    """What is no label of the model stops nothing."""
+    path = write(tmp_path, name, content)
+    fields = {"labels": ("no", "yes"), "text_column": "text", "label_column": "label", **fields}
+    rows = open_data(DataConfig(trained(tmp_path, **fields), predict_file=path), training=False).examples("test")
+    assert rows.labels is None
+    assert (None if rows.truths is None else list(rows.truths)) == truths
 
 
 def trained(tmp_path: Path, **fields: Any) -> str:
@@ -183,7 +219,7 @@ def test_a_text_in_a_flag(tmp_path: Path) -> None:
         ({}, {"text_pair": "a"}, "--text_pair needs --text"),
         ({}, {"text": "a", "predict_file": "b.csv"}, "--text and --predict_file exclude each other"),
         ({}, {"text": "a\udcff"}, "--text is not valid UTF-8"),
-        ({}, {"dev_file": "a.txt"}, "a.txt has texts alone, and no labels"),
+        ({}, {"dev_file": "a.txt"}, "a.txt has only texts, without labels"),
     ],
 )
 def test_texts_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], flags: dict[str, Any], sentence: str) -> None:

@@ -210,7 +210,7 @@ def test_a_run_is_made_again_where_its_directory_was_removed_or_its_data_changed
 
 def test_what_is_wrong_with_a_setting_is_known_before_anything_runs(tmp_path: Path) -> None:
     runs = Runs()
-    with pytest.raises(InputError, match=r"^--search, learning_rate=-1: --learning_rate=-1\.0; it has to be above 0"):
+    with pytest.raises(InputError, match=r"^--search, learning_rate=-1: --learning_rate=-1\.0; it must be above 0"):
         go(config(tmp_path / "out", "learning_rate=1e-3,-1"), runs)
     assert runs.asked == []
     assert not (tmp_path / "out").exists()

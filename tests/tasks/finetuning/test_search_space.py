@@ -78,13 +78,13 @@ def test_directories_differ_as_settings_do() -> None:
         ("num_train_epochs=3,3.0", "has a value twice"),
         ("seed=1,,2", "seed has an empty value"),
         ("seed=", "seed has an empty value"),
-        ("seed=1.5", "--search: --seed='1.5' must be a whole number"),
-        ("learning_rate=fast", "--search: --learning_rate='fast' must be a number"),
+        ("seed=1.5", "--search: --seed='1.5'; it must be a whole number"),
+        ("learning_rate=fast", "--search: --learning_rate='fast'; it must be a number"),
         ("learning_rate=1e-4..1e-5", "is not a range; a smaller number, .. and a larger one are expected"),
         ("learning_rate=0..1e-5:log", "is not a range; a smaller number above 0"),
         ("learning_rate=1e-5..nan", "is not a range"),
-        ("learning_rate=1e-5..1e-4,3e-4", "--learning_rate='1e-4,3e-4' must be a number"),
-        ("seed=1..2.5", "--seed='2.5' must be a whole number"),
+        ("learning_rate=1e-5..1e-4,3e-4", "--learning_rate='1e-4,3e-4'; it must be a number"),
+        ("seed=1..2.5", "--seed='2.5'; it must be a whole number"),
     ],
 )
 def test_what_is_refused(text: str, sentence: str) -> None:
