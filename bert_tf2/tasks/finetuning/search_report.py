@@ -32,10 +32,24 @@ def report(results: SearchResults) -> Report:
         sections=[
             Section("Result", [Figures(tiles), Text(what)]),
             Section("Score by setting", [_picture(name, scored, metric) for name in results.names]),
-            Section("Runs", [Table(results.header(), results.rows())]),
+            Section("Runs", [_table(results)]),
             Section("What all runs share", [Code(_shared(results.flags))]),
         ],
     )
+
+
+def _table(results: SearchResults) -> Table:
+    """All runs, the best one first."""
+    scores, deviations = results.columns
+    has_errors = any(run.error for run in results.runs)
+    headers = [*results.names, *map(called, scores), *(f"{called(name)}, deviation" for name in deviations)]
+    rows: list[list[str | int | float]] = []
+    for run in results.ranked:
+        row: list[str | int | float] = [written(run.settings[name]) for name in results.names]
+        row += [run.scores.get(name, math.nan) for name in scores]
+        row += [run.deviations.get(name, math.nan) for name in deviations]
+        rows.append([*row, *([run.error or ""] if has_errors else [])])
+    return Table([*headers, *(["why there is no score"] if has_errors else [])], rows)
 
 
 def _shared(flags: Mapping[str, Value | None]) -> str:

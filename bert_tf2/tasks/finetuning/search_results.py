@@ -157,7 +157,7 @@ class SearchResults:
             csv.writer(file, lineterminator="\n").writerows([self.header(), *self.rows()])
 
     @property
-    def _columns(self) -> tuple[list[str], list[str]]:
+    def columns(self) -> tuple[list[str], list[str]]:
         """Names of all scores, and of all deviations."""
         scores = dict.fromkeys(name for run in self.runs for name in run.scores)
         deviations = dict.fromkeys(name for run in self.runs for name in run.deviations)
@@ -165,12 +165,12 @@ class SearchResults:
 
     def header(self) -> list[str]:
         """The names of the columns of `rows`."""
-        scores, deviations = self._columns
+        scores, deviations = self.columns
         return [*self.names, *scores, *(f"{name}_deviation" for name in deviations), "directory", "error"]
 
     def rows(self) -> list[list[str | int | float]]:
         """A row for each run, the best one first: settings, scores, directory; empty where there is no number."""
-        scores, deviations = self._columns
+        scores, deviations = self.columns
         return [
             [
                 *(_cell(run.settings[name]) for name in self.names),
