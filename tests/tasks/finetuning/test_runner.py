@@ -207,9 +207,9 @@ def test_early_stopping_and_what_weights_and_biases_get(made: Path, tmp_path: Pa
     assert wandb.started[0]["config"]["learning_rate"] == 1e-9
     assert not list(tmp_path.rglob("events.out.tfevents.*"))
     assert results["global_step"] == 6
-    assert "Training ends at step 6: eval_accuracy has not become better since step 2" in caplog.text
+    assert "Training ends at step 6: eval_accuracy has not improved since step 2" in caplog.text
     assert run(made, **asked) == results
-    assert "Nothing left to train: eval_accuracy has not become better" in caplog.text
+    assert "Nothing left to train: eval_accuracy has not improved" in caplog.text
 
 
 def test_search_and_seeds(made: Path, tmp_path: Path) -> None:
