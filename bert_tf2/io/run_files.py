@@ -134,9 +134,11 @@ FINETUNING: Files = (
     RunFile((f"{SEARCH_RUNS}/",), "with `--search`, a directory for each run", is_of_run=False),
     RunFile((FINISHED,), "in the run of a seed or of a search, its flags and scores once it is complete", "training"),
     RunFile((BEST_SCORE,), "in `best/`, the step and the score of its weights", "training"),
-    RunFile((REPORT,), "scores, learning curves, what was confused, the worst errors: a page to look at", "evaluation"),
+    RunFile((REPORT,), "a page with scores, learning curves, confusions and the worst errors", "evaluation"),
     RunFile(
-        (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE), "each evaluated row: truth, prediction, loss", "evaluation"
+        (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE),
+        "true label, prediction and loss of each evaluated row",
+        "evaluation",
     ),
 )
 """Of all fine-tuning, in `--output_dir`; a task adds its own."""

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and from which one on a label is best given; counted block by block.
+"""Calibration of probabilities, and the best thresholds of labels; counted block by block.
 
 Shapes: `n` rows of a block, `L` labels.
 """
@@ -18,7 +18,7 @@ THRESHOLDS: NDArray[np.float32] = (np.arange(1, 100) / 100).astype(np.float32)
 
 
 class Reliability:
-    """How often what is said with a certain probability is true.
+    """How often predictions of a given probability come true.
 
     Attributes:
       rows: int64 [BINS], how many probabilities are in each group.
@@ -79,10 +79,10 @@ class ThresholdScores:
         predicted, right = (self._of(counts, label)[::-1].cumsum()[::-1] for counts in (self._all, self._true))
         expected = int(right[0])
         pairs = zip(right[1:].tolist(), predicted[1:].tolist(), strict=True)
-        return [score_of_counts(true, found, expected) for true, found in pairs]
+        return [score_of_counts(true, count, expected) for true, count in pairs]
 
     def best(self, label: int | None = None) -> tuple[float, Score]:
-        """The threshold with the best F1, of equal ones the nearest to 0.5, and its score."""
+        """Threshold with the best F1, of equal ones the nearest to 0.5, and its score."""
         scores = self.scores(label)
         most = max(score.f1 for score in scores)
         equal = [place for place, score in enumerate(scores) if score.f1 == most]

@@ -1,4 +1,4 @@
-"""Intervals of 95 %: how far a score may be off because only so many rows were scored.
+"""Confidence intervals of 95 %, given the number of rows that were scored.
 
 Shapes: `N` rows.
 """

@@ -3,9 +3,9 @@
     report = Report("Evaluation", "of a model", [Section("Scores", [Figures([("accuracy", "91.3 %", "")])])])
     html = render(report)
 
-All text is escaped; only `Picture.svg` is taken as it is. The page asks nothing of any server, shows light and dark as
-the browser does, and fits a telephone as well as a wide screen. What is long is shown in part, so that the page stays
-small however many rows there are.
+All text is escaped; only `Picture.svg` is inserted as it is. The page makes no requests, follows the browser's light or
+dark theme, and fits narrow and wide screens. Long content is truncated, so that the page stays small regardless of the
+number of rows.
 """
 
 import base64
@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 from bert_tf2.errors import InputError
 
 PACKAGES = ("jinja2", "matplotlib")
-"""What a report is made with; the extra `report` installs them."""
+"""What reports need; the extra `report` installs them."""
 
 MOST_ROWS = 500
 """Rows of a table that are shown."""
@@ -115,7 +115,7 @@ class Mark:
       begin: the first character, from 0.
       end: the one after the last.
       label: shown beside them.
-      kind: their colour: what was predicted rightly, wrongly, or not at all.
+      kind: decides the colour: predicted correctly, predicted wrongly, or missed.
     """
 
     begin: int
@@ -129,10 +129,10 @@ class Example:
     """A card.
 
     Attributes:
-      title: what cards can be selected by, so that the same thing should have the same words.
-      text: shown in part where it is long: from shortly before the first mark.
-      facts: name and value of what else is to be said.
-      marks: characters of `text`; they may overlap.
+      title: the kind of example, by which cards can be selected.
+      text: if it is long, only a part is shown, which begins shortly before the first mark.
+      facts: further names and values.
+      marks: highlighted characters of `text`; they may overlap.
     """
 
     title: str
@@ -218,13 +218,13 @@ def render(report: Report) -> str:
 
 
 def _slug(title: str, number: int) -> str:
-    """What a link within the page calls a section."""
+    """The id of a section."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub("[^a-z0-9]+", "-", f"{plain} {number}").strip("-")
 
 
 def _groups(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
-    """Pictures that follow each other, which stand side by side where there is room; any other block alone."""
+    """Consecutive pictures together, which are shown side by side if there is room; other blocks alone."""
     pictures: list[Block] = []
     for block in blocks:
         if isinstance(block, Picture):

@@ -87,7 +87,7 @@ def lines(
             axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 4)))
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         for number, (name, points) in enumerate(series.items()):
-            x, y = _thinned(*(np.asarray(values, np.float64) for values in points), MOST_POINTS)
+            x, y = _thinned(np.asarray(points[0], np.float64), np.asarray(points[1], np.float64), MOST_POINTS)
             marker = "o" if len(x) <= _MOST_BINS else ""
             axes.plot(x, y, marker=marker, label=_short(name), color=_SERIES[number % len(_SERIES)])
         if len(series) > 1:
@@ -119,7 +119,7 @@ def bars(labels: Sequence[str], values: Sequence[float], x_label: str, y_label: 
 
 
 def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None = None, mark_label: str = "") -> str:
-    """How many values there are of each size, in at most 30 groups.
+    """A histogram of at most 30 bins.
 
     Args:
       values: numbers; what is not finite is left out.
@@ -153,7 +153,7 @@ def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None 
 
 
 def scatter(x: ArrayLike, y: ArrayLike, x_label: str, y_label: str) -> str:
-    """A cloud of points, and a line where x is y.
+    """A scatter plot, with a line where x is y.
 
     Args:
       x, y: [N] both; pairs that are not finite are left out.
@@ -172,7 +172,7 @@ def scatter(x: ArrayLike, y: ArrayLike, x_label: str, y_label: str) -> str:
 
 
 def matrix(rows: Sequence[str], columns: Sequence[str], counts: ArrayLike, row_label: str, column_label: str) -> str:
-    """A confusion matrix; a cell says which percentage of its row it has, and is the darker the more that is.
+    """A confusion matrix: each cell shows its percentage of its row, as a number and by its colour.
 
     Args:
       rows: R names.
@@ -262,7 +262,7 @@ def _plainer(tag: str, used: set[str]) -> str:
     tag = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", tag)
     tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
     tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
-    return re.sub("#0[0-9a-f]{5}", lambda colour: f"var({_VARIABLES[colour[0]]})", tag)
+    return re.sub("#0[0-9a-f]{5}", lambda colour: f"var({_VARIABLES.get(colour[0], '--ink')})", tag)
 
 
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple[Any, Any]:
@@ -276,7 +276,7 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple
 
 
 def _edges(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Edges of groups of equal width; of whole numbers, each group has as many of them."""
+    """Edges of bins of equal width; those of whole numbers lie between them."""
     low, high = numbers.min(), numbers.max()
     if numbers.dtype.kind in "iu":
         step = max(1, math.ceil((int(high) - int(low) + 1) / _MOST_BINS))

@@ -133,6 +133,7 @@ def test_long_tables_and_texts_are_shown_in_part() -> None:
     assert html.count("<tr>") == 1 + page.MOST_ROWS
     assert "9,500 more rows are not shown." in html
     assert html.count("<h3>") == page.MOST_EXAMPLES
+    assert "100 more are not shown." in html
     assert "… 998,800 more characters" in html
 
 

@@ -172,7 +172,7 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     )
     min_confidence: float = setting(
         0.0,
-        help="A predicted label of a lower probability is null in predictions.jsonl, and empty in predictions.csv.",
+        help="Predicted labels with a lower probability become null in predictions.jsonl and empty in predictions.csv.",
         group=TASK,
         at_least=0,
         at_most=1,
@@ -185,7 +185,7 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         check_class_weights(self)
         needed = "needs --do_eval, as it holds out rows for evaluation; give both or omit it"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
-        needed = "needs --do_predict: it is about what a prediction writes; give both or omit it"
+        needed = "needs --do_predict, as it only affects predictions; give both or omit it"
         check_has_effect(self, ("min_confidence",), self.do_predict, needed)
         DataConfig.__post_init__(self)
 

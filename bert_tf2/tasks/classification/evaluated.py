@@ -1,4 +1,4 @@
-"""What an evaluation is about, and what it says of each row: right or wrong, how sure, at which loss.
+"""An evaluation, and what it comes to for each row: right or wrong, confidence, loss.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -22,7 +22,7 @@ from bert_tf2.tasks.classification.task_description import TaskDescription
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation is about, and what the model said.
+    """An evaluation: the rows and the outputs of the model.
 
     Attributes:
       description: of the task.
@@ -62,7 +62,7 @@ class RowScores:
         float32 [N], the value.
       is_right: bool [N], whether the label, or each of the labels, is right; False for regression.
       confidences: float32 [N], the probability of the predicted label; for several labels, that of the decision, for or
-        against a label, that is least sure; NaN for regression.
+        against a label, that is least certain; NaN for regression.
       losses: float32 [N], see `row_losses`.
     """
 

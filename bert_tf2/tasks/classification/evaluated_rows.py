@@ -1,4 +1,4 @@
-"""What `eval_predictions.jsonl` says of each row: its text, what is right, what was predicted, how sure, at which loss.
+"""The rows of `eval_predictions.jsonl`: text, truth, prediction, confidence, loss.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -27,7 +27,7 @@ def evaluated_rows(
     * single label: `{"id": "a1", "text": "...", "truth": "good", "prediction": "bad", "right": false,
       "confidence": 0.9, "loss": 2.3, "probabilities": {"bad": 0.9, "good": 0.1}}`
     * several labels: truth and prediction are lists; right where they are the same; the confidence is that of the
-      decision, for or against a label, that is least sure
+      decision, for or against a label, that is least certain
     * regression: `{"id": "a1", "text": "...", "truth": 3.0, "prediction": 3.2, "error": 0.2, "loss": 0.04}`
 
     There are no probabilities where there are more than 20 labels.
@@ -39,22 +39,23 @@ def evaluated_rows(
       logits: float32 [N, L].
     """
     kind, names = description.problem_type, description.labels
-    for begin, end in row_ranges(*logits.shape, VALUES_AT_ONCE):
+    for begin, end in row_ranges(len(logits), logits.shape[1], VALUES_AT_ONCE):
         part, of_part = logits[begin:end], labels[begin:end]
         scores = block_scores(description, of_part, part)
         rows = rows_of_texts(examples, begin, end)
         losses = printed(scores.losses)
         if kind == "regression":
-            errors = printed((scores.predicted - of_part).astype(np.float32))
-            values = zip(rows, printed(of_part), printed(scores.predicted), errors, losses, strict=True)
-            for row, truth, prediction, error, loss in values:
+            truths = np.asarray(of_part, np.float32)
+            columns = map(printed, (truths, scores.predicted, scores.predicted - truths))
+            for row, truth, prediction, error, loss in zip(rows, *columns, losses, strict=True):
                 yield {**row, "truth": truth, "prediction": prediction, "error": error, "loss": loss}
             continue
         probabilities = Probabilities(part, kind)[:]
         shown = printed(probabilities) if len(names) <= MOST_COLUMNS else [None] * len(part)
         decided = metrics.predictions(probabilities, kind, description.threshold)
-        columns = (rows, of_part, decided, scores.is_right.tolist(), printed(scores.confidences), losses, shown)
-        for row, truth, prediction, is_right, confidence, loss, numbers in zip(*columns, strict=True):
+        certain = printed(scores.confidences)
+        values = zip(rows, of_part, decided, scores.is_right.tolist(), certain, losses, shown, strict=True)
+        for row, truth, prediction, is_right, confidence, loss, numbers in values:
             row |= {"truth": _named(truth, names), "prediction": _named(prediction, names), "right": is_right}
             row |= {"confidence": confidence, "loss": loss}
             if numbers is not None:

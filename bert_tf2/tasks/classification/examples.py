@@ -17,7 +17,7 @@ RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""
 
 Truth = str | tuple[str, ...] | float | None
-"""What is right of a row that is predicted: one of the model's labels, several, or a value; None where nobody knows."""
+"""The truth of a row to predict: one of the model's labels, several, or a value; None if unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Examples:
       labels: None where the file is read without them.
       unit: what `lines` numbers: "line", or "row" where a file has no lines.
       label_names: of labels in columns of their own, the names of all; None where labels stand in one column.
-      truths: of a file that is read without labels but has them, what they are; None where it has none.
+      truths: the labels of a file to predict, if it has any; `labels` is None then.
     """
 
     path: str

@@ -75,7 +75,7 @@ def write_predictions(
     names = (run_files.TEST_RESULTS, run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
     paths = [os.path.join(folder, name) for name in names]
     write_test_results(paths[0], probabilities)
-    write_rows(*paths[1:], prediction_rows(description, examples, probabilities, min_confidence))
+    write_rows(paths[1], paths[2], prediction_rows(description, examples, probabilities, min_confidence))
     if task and task.submission:
         paths.append(os.path.join(folder, task.submission))
         write_submission(paths[-1], task, probabilities)
@@ -95,7 +95,7 @@ def prediction_rows(
     probabilities: NDArray[np.float32] | Probabilities,
     min_confidence: float = 0.0,
 ) -> Iterator[dict[str, Any]]:
-    """What each row is called, its text, what was predicted for it, and what is right where the file says so.
+    """The id, text and prediction of each row, and its truth where the file has it.
 
     * single label: `{"id": "a1", "text": "...", "label": "good", "confidence": 0.9, "probabilities": {"bad": 0.1,
       "good": 0.9}}`
@@ -131,7 +131,7 @@ def prediction_rows(
 
 
 def rows_of_texts(examples: Examples, begin: int, end: int) -> Iterator[dict[str, Any]]:
-    """What rows `begin` to `end` are called, their texts, and their truths where a file that is predicted has them."""
+    """Ids and texts of rows `begin` to `end`, and truths where a file to predict has them."""
     columns = {"id": examples.ids, "text": examples.texts, "text_pair": examples.pairs, "truth": examples.truths}
     present: dict[str, Sequence[Any]] = {name: values for name, values in columns.items() if values is not None}
     for first in range(begin, end, _TEXTS_AT_ONCE):

@@ -182,7 +182,7 @@ def _names_of_labels(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 class _Truths:
-    """What a file that is predicted says of labels; what none of the task could be is None, and stops nothing."""
+    """The labels in a file to predict; what is not a label of the task is None, and never an error."""
 
     def __init__(self, table: Table, task: TaskDescription, directory: str | None) -> None:
         columns = [table.optional_column(name) for name in task.columns_of_labels]

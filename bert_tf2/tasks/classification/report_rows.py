@@ -1,4 +1,4 @@
-"""What `report.html` says of single rows: the worst errors, and scores by length.
+"""The sections of `report.html` about single rows: the worst errors, and scores by length.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -36,17 +36,17 @@ Facts = list[tuple[str, str]]
 
 
 def worst(evaluated: Evaluated) -> Iterator[Block]:
-    """The rows with the greatest losses; where there are labels, only those that are wrong."""
+    """The rows with the largest loss; with labels, only those that are wrong."""
     losses = evaluated.scores.losses
     wrong = np.flatnonzero(~evaluated.scores.is_right)
     rows = wrong[np.argsort(-losses[wrong], kind="stable")[:_MOST_ERRORS]].tolist()
     if not rows:
         yield Text("No row is wrong.")
         return
-    which = f"The {len(rows)} rows with the greatest loss"
+    which = f"The {len(rows)} rows with the largest loss are shown, worst first"
     if evaluated.description.problem_type != "regression":
         which = f"{len(wrong):,} of {len(losses):,} rows are wrong. {which}"
-    yield Text(f"{which}, the worst first; {run_files.EVAL_PREDICTION_TABLE} has all.")
+    yield Text(f"{which}; all rows are in {run_files.EVAL_PREDICTION_TABLE}.")
     yield Examples([_card(evaluated, row) for row in rows])
 
 
@@ -74,7 +74,7 @@ def _of_single_label(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
     of_truth = evaluated.probabilities(row, row + 1)[0, true]
     return f"{names[true]} → {names[int(scores.predicted[row])]}", [
         ("confidence", shown_as_percent(float(scores.confidences[row]))),
-        ("probability of the truth", shown_as_percent(float(of_truth))),
+        ("probability of the true label", shown_as_percent(float(of_truth))),
     ]
 
 
@@ -107,7 +107,7 @@ _OF_KIND = {"single_label": _of_single_label, "multi_label": _of_several_labels,
 
 _SCORES = {
     "single_label": ("accuracy", "95 % interval", "mean loss"),
-    "multi_label": ("all labels right", "95 % interval", "mean loss"),
+    "multi_label": ("exact match", "95 % interval", "mean loss"),
     "regression": ("mean absolute error", "root mean squared error"),
 }
 
@@ -122,18 +122,18 @@ def lengths(evaluated: Evaluated) -> Section:
     long = int(np.count_nonzero(whole > limit))
     figures = [
         ("tokens on average", f"{whole.mean():.1f}", ""),
-        ("longest row", f"{int(whole.max()):,}", f"the model takes {limit:,} at once"),
+        ("longest row", f"{int(whole.max()):,}", f"max_seq_length is {limit:,}"),
         (_fate(features), shown_as_percent(long / len(whole)), f"{long:,} of {len(whole):,} rows"),
     ]
-    mark = {"mark": limit, "mark_label": f"max_seq_length {limit:,}"} if 2 * whole.max() > limit else {}
-    svg = pictures.histogram(whole, "tokens", "rows", **mark)
+    is_near = 2 * int(whole.max()) > limit  # else the limit would leave little room for the rows
+    svg = pictures.histogram(whole, "tokens", "rows", limit if is_near else None, f"max_seq_length {limit:,}")
     groups = _groups(whole, limit, _fate(features))
     rows = [(name, int(is_chosen.sum()), *_scores(evaluated, is_chosen)) for name, is_chosen in groups]
     return Section(
         "Length and truncation",
         [
             Figures(figures),
-            Picture(svg, "How many rows have how many tokens", "Tokens of a row, special ones included"),
+            Picture(svg, "Rows by number of tokens", "Tokens per row, including special tokens"),
             Table(("tokens", "rows", *_SCORES[evaluated.description.problem_type]), rows, "Scores by length"),
         ],
     )
@@ -165,5 +165,5 @@ def _scores(evaluated: Evaluated, is_chosen: NDArray[np.bool_]) -> tuple[Any, ..
 
 
 def _fate(features: Features) -> str:
-    """What becomes of a row that is too long."""
-    return "truncated" if features.window_splits is None else "divided into windows"
+    """What happens to rows that are too long."""
+    return "truncated" if features.window_splits is None else "split into windows"

@@ -1,4 +1,4 @@
-"""What `report.html` says of labels, of what was taken for what, and of values, beside what all tasks say.
+"""The sections of `report.html` about labels, confusions and values.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -24,7 +24,7 @@ def sections(evaluated: Evaluated) -> list[Section]:
     kind = evaluated.description.problem_type
     errors = Section("Worst errors", list(report_rows.worst(evaluated)))
     if kind == "regression":
-        return [Section("Predictions and truths", list(_values(evaluated))), errors]
+        return [Section("Predictions and true values", list(_values(evaluated))), errors]
     labels = _several_labels(evaluated) if kind == "multi_label" else _single_labels(evaluated)
     confusions = [Section("Confusions", list(_confusions(evaluated)))] if kind == "single_label" else []
     thresholds = Section("Calibration and thresholds", list(report_thresholds.blocks(evaluated)))
@@ -36,8 +36,8 @@ def _single_labels(evaluated: Evaluated) -> Iterator[Block]:
     predicted, count = evaluated.scores.predicted, len(names)
     scores = metrics.per_label(labels, predicted, count)
     most = max(range(count), key=lambda label: scores[label].support)
-    share = shown_as_percent(scores[most].support / len(labels))
-    yield Text(f"{share} of the rows are {names[most]!r}, so always predicting it would have this accuracy.")
+    fraction = shown_as_percent(scores[most].support / len(labels))
+    yield Text(f"{fraction} of the rows are {names[most]!r}: the accuracy of always predicting it.")
     yield from _of_labels(names, scores, np.bincount(predicted, minlength=count).tolist())
 
 
@@ -46,9 +46,9 @@ def _several_labels(evaluated: Evaluated) -> Iterator[Block]:
     threshold = evaluated.description.threshold
     yield Figures(
         [
-            ("labels of a row", f"{counts.true.sum() / counts.rows:.2f}", "in truth, on average"),
-            ("labels of a row", f"{counts.predicted.sum() / counts.rows:.2f}", "predicted, on average"),
-            ("threshold", f"{threshold:g}", "from this probability on, a label is predicted"),
+            ("true labels per row", f"{counts.true.sum() / counts.rows:.2f}", "on average"),
+            ("predicted per row", f"{counts.predicted.sum() / counts.rows:.2f}", "on average"),
+            ("threshold", f"{threshold:g}", "labels with at least this probability are predicted"),
         ]
     )
     yield from _of_labels(evaluated.description.labels, counts.scores(), counts.predicted.tolist())
@@ -78,7 +78,7 @@ def _confusions(evaluated: Evaluated) -> Iterator[Block]:
         ends = np.concatenate([confusions.true[is_wrong], confusions.predicted[is_wrong]])
         wrong = np.bincount(ends, np.tile(confusions.rows[is_wrong], 2), count)
         shown = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_LABELS_DRAWN])
-        yield Text(f"The picture has the {len(shown)} of {count:,} labels that are confused most.")
+        yield Text(f"The picture shows the {len(shown)} labels, of {count:,}, that are confused most often.")
     place = np.full(count, len(shown))  # of all others
     place[shown] = np.arange(len(shown))
     counts = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
@@ -87,14 +87,14 @@ def _confusions(evaluated: Evaluated) -> Iterator[Block]:
     has_others = len(shown) < count
     columns, counts = [*chosen, *["others"] * has_others], counts[:-1, : len(shown) + has_others]
     svg = pictures.matrix(chosen, columns, counts, "truth", "prediction")
-    yield Picture(svg, "Which labels were taken for which", "Of each true label, where its rows went, in percent")
+    yield Picture(svg, "Predicted label by true label", "Predictions for each true label, in percent")
     order = np.flatnonzero(is_wrong)
     order = order[np.argsort(-confusions.rows[order], kind="stable")[:_MOST_CONFUSIONS]]
     rows_of = np.bincount(labels, minlength=count).tolist()
     pairs = zip(*(column[order].tolist() for column in confusions), strict=True)
     rows = [(names[true], names[taken], rows, rows / rows_of[true]) for true, taken, rows in pairs]
     if rows:
-        yield Table(("truth", "prediction", "rows", "fraction of the truth"), rows, "Confused most often")
+        yield Table(("truth", "prediction", "rows", "fraction of the true label"), rows, "Most frequent confusions")
 
 
 def _values(evaluated: Evaluated) -> Iterator[Block]:
@@ -110,7 +110,7 @@ def _values(evaluated: Evaluated) -> Iterator[Block]:
             ("R²", shown_as_number(1 - square / spread if spread else math.nan), "fraction of the variance explained"),
         ]
     )
-    svg = pictures.scatter(labels, predicted, "truth", "prediction")
-    yield Picture(svg, "Predictions by truths", "On the dashed line, the prediction is the truth")
-    svg = pictures.histogram(errors, "prediction − truth", "rows", mark=0.0)
-    yield Picture(svg, "How many rows have which error", "Errors")
+    svg = pictures.scatter(labels, predicted, "true value", "prediction")
+    yield Picture(svg, "Predictions by true value", "Predictions (dashed: the true values)")
+    svg = pictures.histogram(errors, "prediction − true value", "rows", mark=0.0)
+    yield Picture(svg, "Rows by error", "Errors")

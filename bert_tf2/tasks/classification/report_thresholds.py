@@ -1,4 +1,4 @@
-"""What `report.html` says of probabilities: whether they mean what they say, and from which one on to decide.
+"""The section of `report.html` about calibration and thresholds.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -17,9 +17,9 @@ from bert_tf2.tasks.classification.evaluated import Evaluated, RowScores
 
 _MOST_LABELS = 100  # of several a row, the most frequent ones, for which thresholds are looked for
 _LEAST_CONFIDENCES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-_SURE_ENOUGH = 0.01  # a difference of confidence and accuracy that is not worth a word
+_CLOSE = 0.01  # a difference of confidence and accuracy that is not worth mentioning
 _CHOSEN_HERE = (
-    "These thresholds were chosen on the rows that they are scored on here; on other rows they gain less, so check "
+    "These thresholds were chosen on the same rows that they are scored on, so they gain less on other rows; check "
     "them on another file."
 )
 
@@ -34,14 +34,14 @@ def blocks(evaluated: Evaluated) -> Iterator[Block]:
     yield from _certainty(reliability, scores)
     yield from _calibration(reliability, "confidence", "fraction that is right")
     svg = pictures.histogram(scores.confidences, "confidence", "rows")
-    yield Picture(svg, "How many rows have which confidence", "Confidence, the probability of the label")
+    yield Picture(svg, "Rows by confidence", "Confidence, the probability of the label")
     yield _least_confidences(scores)
     if len(evaluated.description.labels) == 2:
         thresholds = ThresholdScores(1)
         for begin, end in row_ranges(*evaluated.logits.shape):
             thresholds.add(evaluated.probabilities(begin, end)[:, 1:], np.asarray(evaluated.labels[begin:end])[:, None])
         name = evaluated.description.labels[1]
-        yield _table([name], thresholds, [0], 0.5, "The threshold with the best F1")
+        yield _table([name], thresholds, [0], 0.5, "Threshold with the best F1")
 
 
 def _of_several(evaluated: Evaluated) -> Iterator[Block]:
@@ -57,19 +57,19 @@ def _of_several(evaluated: Evaluated) -> Iterator[Block]:
     yield Figures([_error(reliability)])
     yield from _calibration(reliability, "probability of a label", "fraction that has it")
     names = [evaluated.description.labels[label] for label in chosen.tolist()]
-    title, places = f"The thresholds with the best F1{which}", [None, *range(len(chosen))]
+    title, places = f"Thresholds with the best F1{which}", [None, *range(len(chosen))]
     yield _table(["all together", *names], thresholds, places, evaluated.description.threshold, title)
 
 
 def _error(reliability: Reliability) -> tuple[str, str, str]:
-    return "expected calibration error", shown_as_percent(reliability.error), "0 % would be perfect"
+    return "expected calibration error", shown_as_percent(reliability.error), "0 % is perfect"
 
 
 def _certainty(reliability: Reliability, scores: RowScores) -> Iterator[Block]:
     right = float(scores.is_right.mean())
     difference = reliability.mean - right
-    verdict = "surer than it is right" if difference > 0 else "less sure than it is right"
-    verdict = "about as sure as it is right" if abs(difference) < _SURE_ENOUGH else verdict
+    verdict = "overconfident" if difference > 0 else "underconfident"
+    verdict = "close to the accuracy" if abs(difference) < _CLOSE else verdict
     figures = [_error(reliability), ("mean confidence", shown_as_percent(reliability.mean), verdict)]
     yield Figures([*figures, ("accuracy", shown_as_percent(right), "")])
 
@@ -92,10 +92,10 @@ def _least_confidences(scores: RowScores) -> Table:
         accuracy = shown_as_percent(right / kept if kept else math.nan)
         rows.append((f"{least:g}", kept, shown_as_percent(kept / len(is_kept)), accuracy, interval))
     return Table(
-        ("min_confidence", "rows kept", "of all", "accuracy of these", "95 % interval"),
+        ("min_confidence", "rows kept", "fraction kept", "their accuracy", "95 % interval"),
         rows,
-        "What is left if uncertain predictions are left out",
-        "--min_confidence leaves the label of less certain predictions empty in predictions.jsonl and predictions.csv.",
+        "Accuracy if uncertain predictions are withheld",
+        "--min_confidence leaves the label of less confident predictions out of predictions.jsonl and predictions.csv.",
     )
 
 

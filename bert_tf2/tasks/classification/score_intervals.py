@@ -1,4 +1,4 @@
-"""How far the scores of an evaluation may be off because only so many rows were scored.
+"""Confidence intervals of the scores of an evaluation.
 
 Shapes: `N` rows, `L` labels.
 """

@@ -116,7 +116,8 @@ class FinetuningConfig(RunConfig):
     )
     report: bool = setting(
         True,
-        help="Whether an evaluation ends with report.html, a page to look at; needs matplotlib and jinja2.",
+        help="Whether evaluation writes report.html, a page with scores, errors and learning curves; needs matplotlib "
+        "and jinja2.",
         group=EVALUATION,
     )
     overwrite_output_dir: bool = setting(

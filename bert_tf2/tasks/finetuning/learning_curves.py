@@ -1,4 +1,4 @@
-"""How a training went, for its report: losses and scores by step, from the events and the history that it wrote."""
+"""Learning curves for the report: losses and scores by step, from the events and the history of a training."""
 
 import math
 import os
@@ -73,10 +73,11 @@ def _best(history: Sequence[dict[str, Any]], best: BestMetric, called: Callable[
     at = best.best_of(history)
     assert at is not None
     name = called(best.name)
-    where = f"The best evaluation was at step {at['step']:,}, with {name} {shown_as_number(at[best.name])}"
+    value = shown_as_number(at[best.name])
     if at["step"] == history[-1]["step"]:
-        return f"{where}: the last one."
+        return f"The best evaluation was the last one, at step {at['step']:,}, with {name} {value}."
+    where = f"The best evaluation was at step {at['step']:,}, with {name} {value}"
     return (
-        f"{where}; its weights are in {run_files.BEST}/. The last one, at step {history[-1]['step']:,}, came to "
+        f"{where}; its weights are in {run_files.BEST}/. The last one, at step {history[-1]['step']:,}, reached "
         f"{shown_as_number(history[-1].get(best.name, math.nan))}."
     )

@@ -1,4 +1,4 @@
-"""What an evaluation leaves for people: each row with truth and prediction, and `report.html`, a page to look at.
+"""What an evaluation writes for people: each example with truth and prediction, and `report.html`.
 
 The page has what all tasks have (scores with intervals, learning curves, lengths, the command and the files beside it)
 and the sections of the task.
@@ -52,13 +52,13 @@ _FRACTIONS = ("accuracy", "exact_match", "f1", "macro_f1", "micro_f1", "precisio
 def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int) -> None:
     """Writes `eval_predictions.jsonl`, `eval_predictions.csv` and `report.html`.
 
-    Where what draws is not installed, the log says what to install, and there is no page.
+    If a package is missing, the log says what to install, and there is no page.
 
     Args:
       task: what was evaluated.
       encoded: its examples.
-      found: what the model says of them.
-      evaluation: what that came to.
+      found: the outputs of the model for them, from `FinetuningTask.gather`.
+      evaluation: their evaluation.
       step: of the weights.
 
     Raises:
@@ -69,7 +69,7 @@ def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evalu
     if rows is not None:
         names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
         paths = [os.path.join(folder, name) for name in names]
-        write_rows(*paths, rows)
+        write_rows(paths[0], paths[1], rows)
     if task.config.report:
         path = os.path.join(folder, run_files.REPORT)
         paths += write_page(path, lambda: _report(task, encoded, found, evaluation, step))
@@ -78,7 +78,11 @@ def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evalu
 
 
 def write_page(path: str, make: Callable[[], Report]) -> list[str]:
-    """Writes a report; where what draws is not installed, the log says what to install.
+    """Writes a report; if the packages that it needs are missing, the log says how to install them.
+
+    Args:
+      path: the HTML file.
+      make: makes the content, if it can be written.
 
     Returns:
       The path, if it was written.
@@ -89,9 +93,9 @@ def write_page(path: str, make: Callable[[], Report]) -> list[str]:
     missing = page.missing_packages()
     if missing:
         logger.info(
-            "%s was not written: that needs %s (python -m pip install 'bert-tf2[report]').%s",
+            "%s was not written: it needs %s (python -m pip install 'bert-tf2[report]').%s",
             *(path, " and ".join(missing)),
-            " The one that is there is of an earlier run." if file_system.exists(path) else "",
+            " The existing file is from an earlier run." if file_system.exists(path) else "",
         )
         return []
     content = page.render(make())
@@ -120,14 +124,14 @@ def _report(
 
 
 def _name(folder: str) -> str:
-    """A directory without those around it; of the best weights or of a seed, with the one that they belong to."""
+    """The name of a directory; of the best weights or of a seed, together with that of the directory above."""
     *above, name = os.path.normpath(file_system.absolute(folder)).split(os.sep)
     is_part = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
     return os.path.join(*above[-1:], name) if is_part else name
 
 
 def called(name: str) -> str:
-    """What a result of an evaluation is called in a report: `eval_macro_f1` is "macro F1"."""
+    """The name of a result in a report: "macro F1" for `eval_macro_f1`."""
     name = name.removeprefix("eval_")
     return _NAMES.get(name, name.replace("_", " "))
 
@@ -151,15 +155,15 @@ def _scores(
     if intervals:
         blocks.append(
             Text(
-                "The intervals say how far a score may be off because only so many examples were scored: fractions by "
-                "Wilson's formula, other scores by the bootstrap. They say nothing of other seeds or other data."
+                "The intervals reflect the limited number of evaluated examples: Wilson's for fractions of examples, "
+                "the bootstrap for other scores. They do not cover the variation between seeds, or other data."
             )
         )
     return Section("Scores", blocks)
 
 
 def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
-    """How long examples are as the model takes them."""
+    """The lengths of the model's inputs."""
     from bert_tf2.reports import pictures
 
     svg = pictures.histogram(lengths, "tokens", "examples")
@@ -168,9 +172,9 @@ def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
         ("examples", f"{len(lengths):,}", ""),
         ("tokens on average", f"{lengths.mean():.1f}", ""),
         ("longest", f"{lengths.max():,}", f"of at most {limit:,}"),
-        ("as long as can be", f"{full:,}", "what is longer was truncated or divided"),
+        ("at the limit", f"{full:,}", "longer ones are truncated or split"),
     ]
-    picture = Picture(svg, "How many examples have how many tokens", "Tokens of an example, special ones included")
+    picture = Picture(svg, "Examples by number of tokens", "Tokens per example, including special tokens")
     return Section("Length", [Figures(figures), picture] if len(lengths) else [Text("There are no examples.")])
 
 
@@ -179,18 +183,18 @@ def _command(folder: str) -> Section:
     blocks: list[Block] = [Code(run_dir.command())]
     training = run_dir.latest(folder)
     if training and training.get("command") != run_dir.command():
-        blocks += [Text(f"The latest training in this directory, begun {training.get('started')}:")]
+        blocks += [Text(f"Latest training in this directory, started {training.get('started')}:")]
         blocks += [Code(str(training.get("command")))]
     versions = [(name, version) for name, version in run_dir.versions().items()]
     return Section("Command and versions", [*blocks, Table(("package", "version"), versions)])
 
 
 def _files(folder: str) -> Section:
-    """Links to the files of this evaluation."""
+    """Links to the other files of the evaluation."""
     files = (
         (run_files.EVAL_RESULTS, "the scores as the original writes them"),
-        (run_files.EVAL_HISTORY, "the scores of all evaluations of the training"),
-        (run_files.EVAL_PREDICTION_TABLE, "each evaluated example with truth and prediction, as a table"),
+        (run_files.EVAL_HISTORY, "the scores of all evaluations during training"),
+        (run_files.EVAL_PREDICTION_TABLE, "every evaluated example with true label and prediction, as a table"),
         (run_files.EVAL_PREDICTION_LINES, "the same as JSON Lines"),
         (run_files.LABEL_REPORT, "precision, recall and F1 of each label"),
         (run_files.SPAN_REPORT, "precision, recall and F1 of spans"),

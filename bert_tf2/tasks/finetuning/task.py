@@ -107,7 +107,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         another of these is not taken from `--init_checkpoint`.
       prediction_file: the name of a file of predictions beside which outputs are kept while they are computed, if
         `gather` does that; see `OutputBatches.output_file`.
-      scores_are_percentages: whether F1 and the like are between 0 and 100 in its results, instead of 0 and 1.
+      scores_are_percentages: whether scores such as F1 are between 0 and 100 instead of 0 and 1.
       segments: how many segments a sequence has.
       config: the flags.
       foundation: model config, vocabulary and case.
@@ -201,21 +201,21 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         """Writes results of an evaluation other than `eval_results.txt`; by default nothing."""
 
     def evaluation_rows(self, encoded: EncodedT, found: FoundT) -> Iterable[Mapping[str, Any]] | None:
-        """What `eval_predictions.jsonl` and `.csv` say of each example, in the order of the file; see `write_rows`.
+        """The rows of `eval_predictions.jsonl` and `.csv`, in the order of the file; see `write_rows`.
 
         By default None: the files are not written.
         """
 
     def score_intervals(self, encoded: EncodedT, found: FoundT) -> Mapping[str, tuple[float, float]]:
-        """Intervals of 95 % by names of results, low and high, for `report.html`; by default of none."""
+        """95 % intervals for `report.html`: low and high by names of results; by default none."""
         return {}
 
     def report_sections(self, encoded: EncodedT, found: FoundT, evaluation: Evaluation) -> Sequence[Section]:
-        """Sections of `report.html` that other tasks do not have, between learning curves and lengths."""
+        """The sections of `report.html` specific to the task, between learning curves and lengths."""
         return ()
 
     def length_section(self, encoded: EncodedT, found: FoundT) -> Section | None:
-        """What `report.html` says of lengths; by default None: how long the sequences are that the model takes."""
+        """The section of `report.html` about lengths; by default None: the lengths of the model's inputs."""
 
     def before_prediction(self) -> None:
         """Reads and checks what a prediction needs, before it starts; by default nothing."""

@@ -41,7 +41,7 @@ def test_losses_and_scores(tmp_path: Path, drawn: list[dict[str, Any]], monkeypa
     assert isinstance(text, Text)
     assert text.text == (
         "The best evaluation was at step 10, with accuracy 0.75; its weights are in best/. The last one, at step 15, "
-        "came to 0.625."
+        "reached 0.625."
     )
     losses, scores, rate = drawn
     assert losses == {"training": ([5, 10, 15], [0.9, 0.6, 0.3]), "evaluation": ([5, 10, 15], [0.75, 0.5, 1.5])}
@@ -58,7 +58,7 @@ def test_percentages_are_drawn_without_counts(tmp_path: Path, drawn: list[dict[s
     section = learning_curves.section(write(tmp_path, history), BestMetric("f1"), called)
     assert section is not None
     assert [list(lines) for lines in drawn] == [["exact", "F1"]]
-    assert section.blocks[0] == Text("The best evaluation was at step 5, with F1 80.5: the last one.")
+    assert section.blocks[0] == Text("The best evaluation was the last one, at step 5, with F1 80.5.")
 
 
 def test_without_a_training_there_are_none(tmp_path: Path) -> None:

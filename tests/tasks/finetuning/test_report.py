@@ -58,7 +58,7 @@ def test_what_all_have(tmp_path: Path) -> None:
         "<dt>accuracy</dt><dd><b>91.2 %</b><small>95 % interval 87.5 to 93.3</small></dd>",
         "<dt>Matthews correlation</dt><dd><b>0.5</b><small>95 % interval 0.25 to 0.75</small></dd>",
         "<dt>loss</dt><dd><b>0.25</b></dd>",
-        "<dt>as long as can be</dt><dd><b>2</b>",
+        "<dt>at the limit</dt><dd><b>2</b>",
     ):
         assert tile in page
     assert "<h2>Mine &lt;own&gt;</h2>" in page
@@ -84,8 +84,8 @@ def test_without_what_draws_the_run_goes_on(
     task.rows = [{"id": 1, "truth": "a"}]
     assert write(task) == ["eval_predictions.csv", "eval_predictions.jsonl", "report.html"]
     assert caplog.messages == [
-        f"{tmp_path}/report.html was not written: that needs jinja2 and matplotlib (python -m pip install "
-        "'bert-tf2[report]'). The one that is there is of an earlier evaluation.",
+        f"{tmp_path}/report.html was not written: it needs jinja2 and matplotlib (python -m pip install "
+        "'bert-tf2[report]'). The existing file is from an earlier evaluation.",
         f"Wrote {tmp_path}/eval_predictions.jsonl, {tmp_path}/eval_predictions.csv.",
     ]
     assert (tmp_path / "report.html").read_text() == "old"
