@@ -111,12 +111,15 @@ def say_if_better(directory: str, used: str) -> None:
     if step == best_step:
         return
     metric = score.metric if score and score.step == best_step else None
+    value, best_value = _score_at(directory, step, metric), score.value if score else math.nan
+    if metric and value == best_value:  # of equal scores, best/ has the first
+        return
     logger.info(
         "The latest weights (%s) are %s; those in %s (%s) had the best score on the dev data: --use_best takes them.",
-        _described(step, metric, _score_at(directory, step, metric)),
+        _described(step, metric, value),
         used,
         best,
-        _described(best_step, metric, score.value if score else math.nan),
+        _described(best_step, metric, best_value),
     )
 
 

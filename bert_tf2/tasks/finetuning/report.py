@@ -95,7 +95,7 @@ def write_page(path: str, make: Callable[[], Report]) -> list[str]:
         logger.info(
             "%s was not written: it needs %s (python -m pip install 'bert-tf2[report]').%s",
             *(path, " and ".join(missing)),
-            " The existing file is from an earlier run." if file_system.exists(path) else "",
+            " The existing file is from an earlier evaluation." if file_system.exists(path) else "",
         )
         return []
     content = page.render(make())

@@ -56,9 +56,10 @@ def test_without_a_score_the_steps_are_mentioned(tmp_path: Path, caplog: pytest.
     assert f"The latest weights (step 20) are used; those in {tmp_path}/best (step 10) had" in caplog.text
 
 
-def test_nothing_is_said_of_the_same_weights_or_of_other_models(tmp_path: Path, caplog) -> None:
+def test_nothing_is_said_of_the_same_weights_equal_scores_or_other_models(tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     best_weights.say_if_better(training(tmp_path, 20, 20, BestScore("eval_accuracy", 0.2, 20)), "used")
+    best_weights.say_if_better(training(tmp_path / "equal", 20, 10, BestScore("eval_accuracy", 0.2, 10)), "used")
     for path in (str(tmp_path / "model.ckpt-20"), "bert-base-uncased", str(tmp_path / "best")):
         best_weights.say_if_better(path, "used")
     assert caplog.messages == []
