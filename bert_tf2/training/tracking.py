@@ -98,7 +98,7 @@ def tracking(report_to: tuple[str, ...], output_dir: str, flags: Mapping[str, An
       flags: of the run, by name.
 
     Raises:
-      InputError: `tracking.json` is damaged.
+      InputError: `tracking.json` is corrupt.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     run = Run(output_dir, given, TENSORBOARD in report_to, tuple(name for name in report_to if name in TOOLS))

@@ -51,7 +51,7 @@ class BestScore:
         """Reads what `save` wrote; None if there is no such file.
 
         Raises:
-          InputError: it is damaged.
+          InputError: it is corrupt.
         """
         path = os.path.join(directory, run_files.BEST_SCORE)
         if not file_system.exists(path):
@@ -96,7 +96,7 @@ def say_if_better(directory: str, used: str) -> None:
     """Logs, where the latest weights of a training are not the best ones, which are which.
 
     Args:
-      directory: of the training; anything else is passed over.
+      directory: of the training; anything else is ignored.
       used: what is done with the latest ones: "exported".
     """
     best = directory_of(directory)

@@ -77,7 +77,7 @@ class SearchResults:
           flags: the others, with values that JSON has.
 
         Raises:
-          InputError: the search there has other flags, or its file is damaged.
+          InputError: the search there has other flags, or its file is corrupt.
         """
         path = os.path.join(output_dir, run_files.SEARCH_RESULTS)
         if not file_system.exists(path):

@@ -33,7 +33,7 @@ def suggest(space: SearchSpace, tried: Sequence[SearchRun], metric: str | None, 
 
     Args:
       space: where they are.
-      tried: the finished runs; those outside of `space` are passed over.
+      tried: the finished runs; those outside `space` are ignored.
       metric: name of the score that decides; None if there is no run with scores yet.
       seed: what the choice follows from, besides `tried`.
 

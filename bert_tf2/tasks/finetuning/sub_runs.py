@@ -37,7 +37,7 @@ def run_once(config: Config, run: Callable[[Config], Results | None], is_chief: 
       The results of the evaluation.
 
     Raises:
-      InputError: `finished.json` is damaged, or see `run`.
+      InputError: `finished.json` is corrupt, or see `run`.
     """
     is_remembered = config.do_train and not config.dry_run
     path = os.path.join(config.output_dir, run_files.FINISHED)
