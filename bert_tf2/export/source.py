@@ -17,8 +17,8 @@ from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING, Pr
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError, some
 from bert_tf2.export.config import ENCODER, ExportConfig
-from bert_tf2.io import file_system, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
@@ -121,10 +121,11 @@ def open_source(config: ExportConfig) -> ModelSource:
             f"There is no {config.output_dir}: --output_dir is the directory of a training; for any other model, give "
             "--init_checkpoint."
         )
+    if config.output_dir and config.use_best:
+        best_weights.check(config.output_dir)
+    elif config.output_dir:
+        best_weights.say_if_better(config.output_dir, "exported")
     found = model_source.open_source(config.model, config.bert_config_file)
-    best = os.path.join(config.model, run_files.BEST)
-    if config.output_dir and file_system.isdir(best):
-        logger.info("Exporting the latest weights; for the best ones of the run, give --output_dir=%s.", best)
     output_dir = found.folder if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
         config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer

@@ -47,7 +47,7 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
         "command": command(),
         "folder": os.getcwd(),
         "versions": versions(),
-        "config": _flat(config),
+        "config": flat_values(config),
     }
     path = file_system.path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
     with replacing(path) as file:
@@ -71,12 +71,12 @@ def command() -> str:
     return shlex.join([sys.executable, *program, *sys.argv[1:]])
 
 
-def _flat(config: Any) -> dict[str, Any]:
+def flat_values(config: Any) -> dict[str, Any]:
+    """The values of a dataclass's fields by name, those of dataclasses in it included."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     own = {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)}
-    return own | {
-        name: value for part in values.values() if dataclasses.is_dataclass(part) for name, value in _flat(part).items()
-    }
+    parts = [flat_values(part) for part in values.values() if dataclasses.is_dataclass(part)]
+    return own | {name: value for part in parts for name, value in part.items()}
 
 
 def versions() -> dict[str, str]:

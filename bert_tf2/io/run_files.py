@@ -18,7 +18,7 @@ Stage = Literal["any", "training", "evaluation", "prediction"]
 # Of a model: what a later run needs.
 CHECKPOINT_LIST, CHECKPOINT_PREFIX = "checkpoint", "model.ckpt"
 BERT_CONFIG, VOCABULARY, SENTENCEPIECE_MODEL = "bert_config.json", "vocab.txt", "spm.model"
-TASK, LABELS, BEST = "task.json", "labels.txt", "best"
+TASK, LABELS, BEST, BEST_SCORE = "task.json", "labels.txt", "best", "score.json"
 NULL_THRESHOLD = "null_score_diff_threshold.json"
 # Of a run.
 LOCK, RUNS, EVAL_EVENTS, PROFILE, RECORD_INDEX = ".lock", "runs", "eval", "plugins", "record_index.json"
@@ -28,6 +28,14 @@ EVAL_RESULTS, EVAL_HISTORY, SEED_RESULTS, SEED_PREFIX = (
     "seed_results.json",
     "seed-",
 )
+FINISHED, SEARCH_RUNS, SEARCH_RESULTS, SEARCH_TABLE, SEARCH_REPORT = (
+    "finished.json",
+    "search",
+    "search_results.json",
+    "search_results.csv",
+    "search.html",
+)
+TRACKING, WANDB, MLFLOW = "tracking.json", "wandb", "mlflow.db"
 TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
 FILLED_MASKS, PREDICTION_LINES, PREDICTION_TABLE = "fill_mask.jsonl", "predictions.jsonl", "predictions.csv"
 REPORT, EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE = "report.html", "eval_predictions.jsonl", "eval_predictions.csv"
@@ -97,6 +105,11 @@ _TRAINING: Files = (
         ("events.out.tfevents.*", f"{EVAL_EVENTS}/"),
         "losses, accuracies, learning rate, gradient norm, examples per second for TensorBoard",
     ),
+    RunFile(
+        (TRACKING, f"{WANDB}/", MLFLOW),
+        "with `--report_to`, the ids of the runs in Weights & Biases and MLflow, and these runs",
+        "training",
+    ),
     RunFile((f"{PROFILE}/",), "the profile of `--profile_steps` for TensorBoard", "training"),
     RunFile((LOCK,), "says which process trains there", "training", is_of_run=False),
 )
@@ -120,6 +133,14 @@ FINETUNING: Files = (
     RunFile((HF_TOKENIZER_CONFIG,), "how text becomes words, if not as in the original", "training"),
     RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
     RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
+    RunFile(
+        (SEARCH_RESULTS, SEARCH_TABLE, SEARCH_REPORT),
+        "with `--search`, the settings and scores of every run, the best one first in the table and in the page",
+        "training",
+    ),
+    RunFile((f"{SEARCH_RUNS}/",), "with `--search`, a directory for each run", is_of_run=False),
+    RunFile((FINISHED,), "in the run of a seed or of a search, its flags and scores once it is complete", "training"),
+    RunFile((BEST_SCORE,), "in `best/`, the step and the score of its weights", "training"),
     RunFile((REPORT,), "a page with scores, learning curves, confusions and the worst errors", "evaluation"),
     RunFile(
         (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE),

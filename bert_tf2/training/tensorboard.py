@@ -1,18 +1,33 @@
-"""TensorBoard events."""
+"""TensorBoard events; what is written here also goes to the tools of `tracking`."""
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import tensorflow as tf
 
 from bert_tf2.io import file_system
+from bert_tf2.training import tracking
 
 
-def write_scalars(step: int, values: Mapping[str, float]) -> None:
-    """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed)."""
+def event_writer(directory: str) -> Any:
+    """A writer of events, for `with writer.as_default()`; of none where `--report_to` leaves TensorBoard out."""
+    with_events = tracking.current().with_tensorboard
+    return tf.summary.create_file_writer(directory) if with_events else tf.summary.create_noop_writer()
+
+
+def write_scalars(step: int, values: Mapping[str, float], kind: Literal["train", "eval"]) -> None:
+    """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed), and tracks them.
+
+    Args:
+      step: the step that they are of.
+      values: by name.
+      kind: whether they are of training or of an evaluation, for the tools of `tracking`; events are in directories.
+    """
     metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
     metadata.plugin_data.plugin_name = "scalars"
     for name, value in values.items():
         tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
+    tracking.current().log(step, values, kind)
 
 
 def read_scalars(directory: str) -> dict[str, dict[int, float]]:

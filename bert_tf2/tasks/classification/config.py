@@ -189,5 +189,6 @@ class ClassificationConfig(FinetuningConfig, DataConfig, MinConfidence):
 
     @property
     def data(self) -> DataConfig:
-        """The flags about data."""
-        return DataConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(DataConfig)})
+        """The flags about data; `output_dir` is the directory of the model."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(DataConfig)}
+        return DataConfig(**{**values, "output_dir": self.model_dir})

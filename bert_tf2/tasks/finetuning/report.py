@@ -8,7 +8,7 @@ import datetime
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,21 +82,38 @@ def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evalu
         names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
         paths = [os.path.join(folder, name) for name in names]
         write_rows(paths[0], paths[1], rows)
-    report = os.path.join(folder, run_files.REPORT)
-    missing = page.missing_packages() if task.config.report else []
+    if task.config.report:
+        path = os.path.join(folder, run_files.REPORT)
+        paths += write_page(path, lambda: _report(task, encoded, found, evaluation, step))
+    if paths:
+        logger.info("Wrote %s.", ", ".join(paths))
+
+
+def write_page(path: str, make: Callable[[], Report]) -> list[str]:
+    """Writes a report; if the packages that it needs are missing, the log says how to install them.
+
+    Args:
+      path: the HTML file.
+      make: makes the content, if it can be written.
+
+    Returns:
+      The path, if it was written.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    missing = page.missing_packages()
     if missing:
         logger.info(
             "%s was not written: it needs %s (python -m pip install 'bert-tf2[report]').%s",
-            *(report, " and ".join(missing)),
-            " The existing file is from an earlier evaluation." if file_system.exists(report) else "",
+            *(path, " and ".join(missing)),
+            " The existing file is from an earlier evaluation." if file_system.exists(path) else "",
         )
-    elif task.config.report:
-        content = page.render(_report(task, encoded, found, evaluation, step))
-        with atomic.replacing(report, errors="backslashreplace") as file:
-            file.write(content)
-        paths.append(report)
-    if paths:
-        logger.info("Wrote %s.", ", ".join(paths))
+        return []
+    content = page.render(make())
+    with atomic.replacing(path, errors="backslashreplace") as file:
+        file.write(content)
+    return [path]
 
 
 def _report(

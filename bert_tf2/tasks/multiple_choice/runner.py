@@ -62,7 +62,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         saved = MultipleChoiceDescription.saved(config)
         description = MultipleChoiceDescription(**MultipleChoiceDescription.remembered(config, foundation, saved))
         if saved:
-            description.check_same_model(saved, config.output_dir)
+            description.check_same_model(saved, config.model_dir)
         self.description = description
         files: dict[Split, tuple[bool, str, str | None]] = {
             "train": (config.do_train, "train_file", config.train_file),

@@ -162,7 +162,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """The threshold, for later predictions."""
-        self._keep_threshold(self.config.output_dir)
+        self._keep_threshold(self.config.weights_dir)
 
     def evaluation_rows(self, encoded: Questions, found: Answers) -> Iterator[dict[str, Any]]:
         """See `EvaluatedQuestion.row`."""
@@ -209,7 +209,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
     def _find_threshold(self) -> float:
         """The given threshold, else the one found by an evaluation with the same weights, else 0."""
         given = self.config.null_score_diff_threshold
-        path = os.path.join(self.config.output_dir, prediction_files.THRESHOLD)
+        path = os.path.join(self.config.weights_dir, prediction_files.THRESHOLD)
         if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)

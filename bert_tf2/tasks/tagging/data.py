@@ -70,7 +70,7 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
         files["test"] = _to_be_written(files["test"], fields)
     description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
     if saved:
-        description.check_same_model(saved, config.output_dir)
+        description.check_same_model(saved, config.model_dir)
     return Data(description, files)
 
 
@@ -140,10 +140,10 @@ def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sent
     labels = saved.labels if saved else _labels_of_checkpoint(config)
     if not labels:
         raise InputError(
-            f"{config.output_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
+            f"{config.model_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
-    return tags.checked(labels, config.output_dir if saved else str(config.init_checkpoint))
+    return tags.checked(labels, config.model_dir if saved else str(config.init_checkpoint))
 
 
 def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:

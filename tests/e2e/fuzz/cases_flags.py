@@ -89,6 +89,28 @@ for command, name, value in (
 ):
     CASES[f"{command} --{name}={value}"] = Case(command, f"--{name}={value}", flags={name: value})
 CASES["seeds, one of 2^32"] = Case("classify", "--seeds=1,4294967296", flags={"seeds": "1,4294967296"})
+CASES |= {
+    f"--search={text}": Case("classify", says, flags={"search": text, "do_eval": True, "dev_file": "train.csv"})
+    for text, says in (
+        ("learnig_rate=1", "did you mean learning_rate"),
+        ("learning_rate", "has no ="),
+        ("learning_rate=1e-5,-1", "--search, learning_rate=-1: --learning_rate=-1.0"),
+        ("learning_rate=1e-5..1e-4", "--search_trials"),
+        ("train_batch_size=1..x", "whole number"),
+        (f"seed=1,{HUGE}", "--seed=1"),
+        (f"seed={','.join(map(str, range(1100)))}", "1,100 runs"),
+        ("output_dir=a,b", "must be the same for all runs"),
+    )
+}
+CASES |= {
+    "search without evaluation": Case("classify", "--search needs", flags={"search": "paper"}),
+    "reports to nobody": Case("tag", "Unknown --report_to 'x'", flags={"report_to": "tensorboard,x"}),
+    "pretrain --report_to=": Case("pretrain", "Unknown --report_to ''", flags={"report_to": ""}),
+}
+for command in ("classify_predict", "squad_predict", "tag_predict", "choose_predict", "export", "convert_classifier"):
+    CASES[f"{command} --use_best without best/"] = Case(
+        command, "has no best/ with a checkpoint", flags={"use_best": True}
+    )
 CASES["seeds that are words"] = Case("classify", "--seeds=a,b", flags={"seeds": "a,b"})
 
 # --- Files of flags --------------------------------------------------------------------------------------------------
