@@ -30,7 +30,7 @@ EVAL_RESULTS, EVAL_HISTORY, SEED_RESULTS, SEED_PREFIX = (
 )
 TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
 FILLED_MASKS, PREDICTION_LINES = "fill_mask.jsonl", "predictions.jsonl"
-VALIDATION_SPLIT = "validation_split.json"
+VALIDATION_SPLIT, TEACHER_LOGITS = "validation_split.json", "teacher_logits"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
@@ -123,6 +123,12 @@ GLUE_SUBMISSIONS = (
 CLASSIFICATION: Files = (
     *FINETUNING,
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
+    RunFile(
+        (f"{TEACHER_LOGITS}/",),
+        "with `--teacher`, what it says of the rows, computed once; `--overwrite_output_dir` keeps it",
+        "training",
+        is_of_run=False,
+    ),
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
     RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
     RunFile((PREDICTION_LINES, TEST_RESULTS), "label and probabilities of each row", "prediction"),

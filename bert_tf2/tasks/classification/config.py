@@ -53,6 +53,12 @@ class DataConfig(TableForm):
         None, help="A text to predict, instead of predict_file; the prediction is also printed.", group=FILES
     )
     text_pair: str | None = setting(None, help="With text: the second text of a pair.", group=FILES)
+    unlabeled_file: str | None = setting(
+        None,
+        help="With teacher: rows without labels, which are learned from the teacher alone; files of the kinds of "
+        "predict_file, several with commas between or by a pattern.",
+        group=FILES,
+    )
     validation_split: float | None = setting(
         None,
         help="Without dev_file: hold out this share of train_file to evaluate with, 0.1 for example; about the same "
@@ -154,7 +160,7 @@ class DataConfig(TableForm):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassificationConfig(FinetuningConfig, DataConfig):
-    """The flags of `run_classifier.py`: those of `FinetuningConfig`, those of `DataConfig`, and the weights of classes.
+    """The flags of `run_classifier.py`: those of `FinetuningConfig` and `DataConfig`, class weights and a teacher.
 
     Raises:
       InputError: a value is impossible, flags exclude each other, or nothing is to be done.
@@ -163,15 +169,48 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     class_weights: str = setting(
         "none", help="balanced: rare labels count as much as others.", group=TRAINING, choices=CLASS_WEIGHTS
     )
+    teacher: str | None = setting(
+        None,
+        help="Distillation: a classifier, fine-tuned for the same labels, that the model learns from: the directory of "
+        "a training, its best/, or whatever else init_checkpoint can be.",
+        group=TRAINING,
+    )
+    teacher_temperature: float = setting(
+        2.0,
+        help="With teacher: what the logits of both are divided by; the higher, the more the labels count that the "
+        "teacher finds less probable.",
+        group=TRAINING,
+        above=0,
+        at_most=1000,
+    )
+    teacher_weight: float = setting(
+        0.5,
+        help="With teacher: how much its predictions count against the labels; 1: they alone count.",
+        group=TRAINING,
+        at_least=0,
+        at_most=1,
+    )
 
     def __post_init__(self) -> None:
         if self.text is not None:  # which is there to be predicted
             object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         check_class_weights(self)
+        self._check_teacher()
         needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
         DataConfig.__post_init__(self)
+
+    def _check_teacher(self) -> None:
+        needed = "needs --do_train: the model learns from it in training; give both or omit it"
+        check_has_effect(self, ("teacher",), self.do_train, needed)
+        flags = ("teacher_temperature", "teacher_weight", "unlabeled_file")
+        check_has_effect(self, flags, self.teacher is not None, "needs --teacher; give both or omit it")
+        if self.teacher and self.teacher_weight == 0 and self.unlabeled_file is None:
+            raise InputError(
+                "--teacher_weight=0: nothing would be learned from the teacher; give a greater weight, or rows without "
+                "labels (--unlabeled_file), or omit --teacher."
+            )
 
     @property
     def data(self) -> DataConfig:

@@ -11,8 +11,8 @@ turns into numbers; what is to be written is written by the methods that begin w
 
 import abc
 import dataclasses
-from collections.abc import Collection, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,14 @@ from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
 
+if TYPE_CHECKING:
+    from bert_tf2.tasks.finetuning.loop import Finetuning
+
 __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
+
+
+Beside = Callable[[Pretrained, Callable[[bool], Task]], "Finetuning"]
+"""Makes another model on the devices of a run, see `loop.Finetuning.beside`."""
 
 
 class Encoded(Protocol):
@@ -151,6 +158,21 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         Raises:
           InputError: they do not fit the model.
         """
+
+    def complete_training(self, encoded: EncodedT, beside: Beside) -> EncodedT:
+        """Adds to the examples to learn what another model says of them, a teacher; by default they stay as they are.
+
+        Called once, when all that can be wrong with the data has been checked. In a dry run nothing is computed that
+        takes long.
+
+        Args:
+          encoded: of `encode("train")`.
+          beside: makes the other model.
+
+        Raises:
+          InputError: that model cannot be used.
+        """
+        return encoded
 
     def write_encoded(self, split: Split, encoded: EncodedT) -> None:
         """Writes what is to be seen of encoded examples into `output_dir`; by default nothing."""
