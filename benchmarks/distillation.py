@@ -12,7 +12,7 @@
 Both students start from the first layers of the model as it was pre-trained; `--from_teacher` takes those of the
 teacher. All are scored on the whole dev set. Then, `--repetitions` times in turns, `--predict` rows of SST-2 are
 predicted from a file to a file. Each model predicts few rows and all of them; examples a second are those of the
-difference, so that start and loading do not count.
+difference, so that start and loading do not count. `--speed_only` times models that are not trained.
 """
 
 import argparse
@@ -136,8 +136,11 @@ def main() -> None:
         data = Path(directory)
         write_data(options, data)
         places: dict[str, str] = {}
+        if options.speed_only:
+            options.epochs = options.teacher_epochs = 0.0
+        models = (_TEACHER, _ALONE) if options.speed_only else (_TEACHER, _STUDENT, _ALONE)
         for seed in map(int, options.seeds.split(",")):
-            for what in (_TEACHER, _STUDENT, _ALONE):
+            for what in models:
                 places[what] = str(data / f"{what}, {seed}")
                 changes: dict[str, Any] = {"data": directory, "directory": places[what], "teacher": places[_TEACHER]}
                 found = sides.start(__file__, options, "ours", what=what, seed=seed, **changes)
@@ -146,8 +149,8 @@ def main() -> None:
             sides.show_scores(options, f"SST-2, {options.layers}-layer student, dev accuracy", scores)
         if not options.scores_only:
             ways = {
-                name: {"side": "ours", "what": "prediction", "data": directory, "directory": places[name]}
-                for name in (_STUDENT, _TEACHER)
+                name: {"side": "ours", "what": "prediction", "data": directory, "directory": places[model]}
+                for name, model in (("student", models[-1]), ("teacher", _TEACHER))
             }
             sides.measure_speed(__file__, options, ways, f"SST-2, {options.layers}-layer student, prediction ")
 
