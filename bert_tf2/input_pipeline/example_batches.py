@@ -51,11 +51,11 @@ class ExampleArrays:
 
     @classmethod
     def joined(cls, parts: Sequence["ExampleArrays"], directory: str | None = None) -> "ExampleArrays":
-        """The examples of several, one after the other.
+        """Concatenates examples.
 
         Args:
-          parts: at least one; all have the same features.
-          directory: for what is too much for memory, see `spilled`.
+          parts: at least one; all with the same features.
+          directory: for data that exceeds memory, see `spilled`.
         """
         if len(parts) == 1:
             return parts[0]
@@ -169,7 +169,7 @@ class ExampleArrays:
 
 
 def _joined(values: Sequence[Any], directory: str | None) -> Array:
-    """Arrays one after the other; in a file where they are too much for memory."""
+    """Concatenated arrays; in a file if they exceed memory."""
     joined = SpilledArray(values[0].shape[1:], values[0].dtype, directory)
     for part in values:
         joined.append(part)

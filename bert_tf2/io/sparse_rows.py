@@ -25,7 +25,7 @@ class SparseRows:
 
     @classmethod
     def joined(cls, parts: "Sequence[SparseRows]") -> "SparseRows":
-        """The rows of several matrices with the same columns, one after the other."""
+        """Concatenates the rows of matrices with the same columns."""
         starts = itertools.accumulate((len(part.values) for part in parts), initial=0)
         row_splits = [part.row_splits[1:] + start for part, start in zip(parts, starts, strict=False)]
         values = np.concatenate([part.values for part in parts])

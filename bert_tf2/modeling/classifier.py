@@ -88,17 +88,17 @@ class ClassificationModel:
     """A classifier and its losses: a `task_model.Task`.
 
     Its loss is a mean over rows: of the cross-entropy for a single label, of the mean cross-entropy of each label for
-    several, of the squared error for regression. With a teacher, see `Distillation`, it has a second part.
+    several, of the squared error for regression. With a teacher, each has a second term; see `Distillation`.
 
     Args:
       config: the encoder's config.
       outputs: scores of a row, `L`; 1 for regression.
       problem_type: see `metrics.PROBLEM_TYPES`.
       class_weights: for a single label, the weight of rows with each label, [L]; the mean is divided by their sum.
-        They weight the loss of the labels, not what is learned from a teacher.
+        They weight the loss of the labels, not the distillation loss.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
-      distillation: how to learn from the teacher's logits in the batches; None if there is no teacher.
+      distillation: the loss for the teacher's logits, which batches then have; None: there is no teacher.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class ClassificationModel:
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """The accuracy, for a single label; with a teacher, the mean distance to it."""
+        """The accuracy, for a single label; with a teacher, the mean distillation loss."""
         accuracy = ("accuracy",) if self._problem_type == "single_label" else ()
         return accuracy if self._distillation is None else (*accuracy, "teacher_loss")
 
@@ -169,7 +169,7 @@ class ClassificationModel:
         return tf.reduce_mean(losses, axis=1)
 
     def _weights(self, batch: Batch) -> tf.Tensor:
-        """How much the loss of each row's label counts, float32 `[B]`."""
+        """The weight of the loss of each row's label, float32 `[B]`."""
         weights = heads.example_weights(batch)
         if self._distillation is not None:
             weights *= 1.0 - self._distillation.fractions(batch)

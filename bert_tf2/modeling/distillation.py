@@ -1,6 +1,7 @@
-"""What a student learns from a teacher's logits (Hinton et al. 2015, arXiv:1503.02531).
+"""The distillation loss: a student learns from a teacher's logits (Hinton et al. 2015, arXiv:1503.02531).
 
-Shapes: `B` batch, `L` labels. The teacher's logits are a column of the batch, so that a step costs nothing more.
+Shapes: `B` batch, `L` labels. The teacher's logits are a column of the batch, so a step costs no more than without a
+teacher.
 """
 
 import dataclasses
@@ -12,20 +13,20 @@ from bert_tf2.modeling import heads
 from bert_tf2.modeling.task_model import Batch
 
 TEACHER_LOGITS = "teacher_logits"
-"""In a batch: the teacher's logits, float32 `[B, L]`, in the order of the student's labels; of regression its value."""
+"""In a batch: the teacher's logits, float32 `[B, L]`, in the order of the student's labels."""
 
 IS_LABELED = "is_labeled"
-"""In a batch: 1 for rows with a label, 0 for those that only the teacher labels, float32 `[B]`; if missing, all 1."""
+"""In a batch: 1 for rows with a label, 0 for unlabeled ones, float32 `[B]`; if missing, all rows have a label."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
-    """How much of the loss of a row is the distance to the teacher, and how that is measured.
+    """How the loss of a row combines the loss of its label (hard) with the distance to the teacher (soft).
 
-    The loss of a row is `(1 - weight) * hard + weight * soft`, of a row without a label `soft` alone.
+    It is `(1 - weight) * hard + weight * soft`; for an unlabeled row `soft` alone.
 
     Attributes:
-      temperature: what logits are divided by before the distance is taken; 1 leaves probabilities as they are.
+      temperature: the divisor of all logits in the soft loss; 1 leaves probabilities as they are.
       weight: of the soft loss, from 0 to 1.
     """
 
@@ -33,11 +34,11 @@ class Distillation:
     weight: float
 
     def losses(self, problem_type: ProblemType, logits: tf.Tensor, teacher_logits: tf.Tensor) -> tf.Tensor:
-        """The soft loss of each row, 0 where the student says what the teacher says: float32 `[B]`.
+        """The soft loss of each row, 0 where student and teacher agree: float32 `[B]`.
 
         For a single label it is the Kullback-Leibler divergence of the student's softened probabilities from the
-        teacher's; for several labels the mean of the divergences of all labels. Both are multiplied by the squared
-        temperature, so that their gradients stay as large as those of the labels. For regression it is the squared
+        teacher's; for several labels the mean divergence over the labels. Both are multiplied by the squared
+        temperature, which keeps their gradients on the scale of the hard loss. For regression it is the squared
         difference.
 
         Args:
@@ -57,18 +58,18 @@ class Distillation:
         return divergence * self.temperature**2
 
     def fractions(self, batch: Batch) -> tf.Tensor:
-        """How much of each row's loss is the soft one: float32 `[B]`, or a scalar where all rows have labels."""
+        """The weight of the soft loss in each row's loss: float32 `[B]`, or a scalar if all rows have labels."""
         if IS_LABELED not in batch:
             return tf.constant(self.weight)
         return 1.0 - (1.0 - self.weight) * batch[IS_LABELED]
 
     def weights(self, batch: Batch) -> tf.Tensor:
-        """How much the soft loss of each row counts, float32 `[B]`; 0 of what fills up a batch."""
+        """The weight of each row's soft loss, float32 `[B]`; 0 for rows that fill up a batch."""
         return heads.example_weights(batch) * self.fractions(batch)
 
 
 def with_labels_of_teacher(batch: Batch, labels: tf.Tensor) -> tf.Tensor:
-    """The single label of each row, `labels`, where it has one; else the one that the teacher gives it: int32 `[B]`."""
+    """The label of each row: its own of `labels`, or the teacher's prediction if it is unlabeled: int32 `[B]`."""
     if IS_LABELED not in batch:
         return labels
     return tf.where(batch[IS_LABELED] > 0, labels, tf.argmax(batch[TEACHER_LOGITS], axis=1, output_type=labels.dtype))

@@ -73,11 +73,11 @@ def test_a_student_of_a_teacher(made: Path, tmp_path: Path, scripts: Scripts) ->
     done = scripts.run("run_classifier.py", arguments(made, **flags(made, folder, num_train_epochs=1.0)))
     assert done.returncode == 0, done.stderr
     assert "Training: 80 examples, 1 epochs, 5 steps of 16" in done.stderr
-    assert "The teacher has given its logits of 48 rows of" in done.stderr
+    assert "Computed the teacher's logits for 48 rows of" in done.stderr
     right = (logits(made / "teacher", [text for text, _ in DEV]).argmax(axis=1) == 0) == [
         label == "good" for _, label in DEV
     ]
-    assert f"The teacher's evaluation: accuracy {np.mean(right):.4g}, macro_f1 " in done.stderr
+    assert f"Teacher on the dev data: accuracy {np.mean(right):.4g}, macro_f1 " in done.stderr
     assert f"Teacher: accuracy {np.mean(right):.4g}, macro_f1 " in done.stderr
     assert "; student: accuracy " in done.stderr
     assert unlisted(folder, run_files.CLASSIFICATION) == []

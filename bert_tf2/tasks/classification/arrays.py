@@ -1,4 +1,4 @@
-"""Rows as the model takes them.
+"""Rows as model inputs.
 
 Shapes: `N` rows, or windows of rows.
 """
@@ -10,11 +10,11 @@ from bert_tf2.tasks.classification.features import Features
 
 
 def arrays_of(features: Features, directory: str | None = None) -> ExampleArrays:
-    """The N rows of features, for batches.
+    """The N rows of features as arrays, from which batches are made.
 
     Args:
-      features: of a file.
-      directory: for what is too much for memory, see `spilled`.
+      features: the features of a file.
+      directory: for data that exceeds memory, see `spilled`.
     """
     weights = {} if features.weights is None else {EXAMPLE_WEIGHTS: features.weights}
     return ExampleArrays(

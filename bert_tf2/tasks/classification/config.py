@@ -56,8 +56,8 @@ class DataConfig(TableForm):
     text_pair: str | None = setting(None, help="With text: the second text of a pair.", group=FILES)
     unlabeled_file: str | None = setting(
         None,
-        help="With teacher: rows without labels, which are learned from the teacher alone; files of the kinds of "
-        "predict_file, several with commas between or by a pattern.",
+        help="With teacher: unlabeled rows, learned from the teacher alone; files like predict_file, several as a "
+        "comma-separated list or a glob.",
         group=FILES,
     )
     validation_split: float | None = setting(
@@ -178,21 +178,21 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
     )
     teacher: str | None = setting(
         None,
-        help="Distillation: a classifier, fine-tuned for the same labels, that the model learns from: the directory of "
-        "a training, its best/, or whatever else init_checkpoint can be.",
+        help="Distillation: a classifier, fine-tuned for the same labels, from which the model learns; a run "
+        "directory, its best/, or anything else that init_checkpoint can be.",
         group=TRAINING,
     )
     teacher_temperature: float = setting(
         2.0,
-        help="With teacher: what the logits of both are divided by; the higher, the more the labels count that the "
-        "teacher finds less probable.",
+        help="With teacher: divisor of the logits of both models; higher values give more weight to labels that the "
+        "teacher considers improbable.",
         group=TRAINING,
         above=0,
         at_most=1000,
     )
     teacher_weight: float = setting(
         0.5,
-        help="With teacher: how much its predictions count against the labels; 1: they alone count.",
+        help="With teacher: weight of its predictions against the labels, from 0 to 1; 1 ignores the labels.",
         group=TRAINING,
         at_least=0,
         at_most=1,
@@ -209,14 +209,14 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         DataConfig.__post_init__(self)
 
     def _check_teacher(self) -> None:
-        needed = "needs --do_train: the model learns from it in training; give both or omit it"
+        needed = "needs --do_train, as the model learns from it in training; give both or omit it"
         check_has_effect(self, ("teacher",), self.do_train, needed)
         flags = ("teacher_temperature", "teacher_weight", "unlabeled_file")
         check_has_effect(self, flags, self.teacher is not None, "needs --teacher; give both or omit it")
         if self.teacher and self.teacher_weight == 0 and self.unlabeled_file is None:
             raise InputError(
-                "--teacher_weight=0: nothing would be learned from the teacher; give a greater weight, or rows without "
-                "labels (--unlabeled_file), or omit --teacher."
+                "--teacher_weight=0: nothing would be learned from the teacher; give a larger weight or unlabeled rows "
+                "(--unlabeled_file), or omit --teacher."
             )
 
     @property

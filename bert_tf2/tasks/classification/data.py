@@ -58,7 +58,7 @@ class Data:
       split: which rows of `train_file` are held out to evaluate with; None where there is another file of them.
       held_out: these rows where they have been read.
       predict_file: what flags ask to predict; it is not remembered where it is standard input.
-      unlabeled_files: rows to learn from a teacher alone.
+      unlabeled_files: files of rows that are learned from a teacher alone.
       given: a text to predict, or a pair, where a flag has it.
     """
 
@@ -108,9 +108,9 @@ class Data:
         return self._read(path, split)
 
     def unlabeled(self) -> list[Examples]:
-        """The rows to learn from a teacher alone, file by file, without labels.
+        """The rows of each file of unlabeled rows.
 
-        A GLUE task's columns have the names, or numbers, that they have in its test file.
+        For a GLUE task, columns have the names, or numbers, that they have in its test file.
 
         Raises:
           InputError: they cannot be read.
@@ -237,7 +237,7 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
 
 
 def _unlabeled_files(given: str | None) -> tuple[str, ...]:
-    """The files of `--unlabeled_file`, or the one sheet of a workbook that it names."""
+    """The files that `--unlabeled_file` names; or a single sheet of a workbook."""
     if given is None:
         return ()
     workbook = Workbook.of(given)

@@ -67,12 +67,12 @@ class _Rows:
     """Rows as model inputs.
 
     Attributes:
-      examples: those with labels.
-      labels: theirs.
-      features: theirs.
-      directory: for what is too much for memory, see `spilled`.
-      unlabeled: features of the files of rows that are learned from the teacher alone.
-      taught: all of these with what the teacher says of them, once that is known.
+      examples: the rows of the split.
+      labels: their labels.
+      features: their features.
+      directory: for data that exceeds memory, see `spilled`.
+      unlabeled: the features of each file of unlabeled rows.
+      taught: all of these with the teacher's logits, once these are computed.
     """
 
     examples: Examples
@@ -112,7 +112,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         self.teacher_results: dict[str, float] | None = None
         self._teacher_logits_dir = teacher_logits_dir or os.path.join(config.output_dir, run_files.TEACHER_LOGITS)
         if config.teacher:
-            needed = "is for labels, and the numbers of a regression are learned as they are; omit it"
+            needed = "is for labels, not for regression; omit it"
             has_labels = self.description.problem_type != "regression"
             check_has_effect(config, ("teacher_temperature",), has_labels, needed)
             self.teacher = Teacher.open(config.teacher, self.description, config.output_dir)
@@ -126,7 +126,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         return sum(map(len, (self.examples["train"], *self.unlabeled)))
 
     def encode(self, split: Split) -> _Rows:
-        """Rows as features; those to learn include the rows without labels."""
+        """Rows as features; those of the training include unlabeled rows."""
         examples = self.examples[split]
         labels = self.data.labels(examples)
         features = self._features(examples, labels)
@@ -142,7 +142,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         return features
 
     def complete_training(self, encoded: _Rows, beside: Beside) -> _Rows:
-        """Adds the teacher's logits, and scores it on what is evaluated."""
+        """Adds the teacher's logits; evaluates the teacher on the dev data."""
         if self.teacher is None:
             return encoded
         parts = {"train": encoded.examples}
@@ -154,7 +154,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         gc.collect()  # the teacher's layers refer to each other, and the training needs their memory
         if "dev" in logits and not self.config.dry_run:
             self.teacher_results = self._results(logits["dev"], self.data.labels(self.examples["dev"]))
-            logger.info("The teacher's evaluation: %s.", _shown(self.teacher_results))
+            logger.info("Teacher on the dev data: %s.", _shown(self.teacher_results))
         of_taught = [logits[name] for name in taught]
         arrays = teacher_logits.taught(encoded.features, encoded.unlabeled, of_taught, self.directory)
         return dataclasses.replace(encoded, taught=arrays)

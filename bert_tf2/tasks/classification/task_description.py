@@ -121,7 +121,7 @@ class TaskDescription(Description):
 
     @classmethod
     def of_head(cls, source: "Source", max_seq_length: int, do_lower_case: bool) -> "TaskDescription":
-        """That of a classifier without `task.json`, by its head and what its other files say of it.
+        """The description of a classifier without `task.json`, from its head and its other files.
 
         Args:
           source: a model with a classifier.

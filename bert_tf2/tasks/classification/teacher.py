@@ -1,6 +1,6 @@
-"""A teacher: a classifier that was fine-tuned for the same labels, and from whose logits a student learns.
+"""A teacher: a classifier, fine-tuned for the same labels, from whose logits a student learns.
 
-It may have other sizes than the student, another vocabulary, case and length: it tokenizes by itself. Its logits are
+Its config, vocabulary, case and maximum length may differ from the student's: it has its own tokenizer. Its logits are
 computed once, before the training, by `teacher_logits`.
 """
 
@@ -31,7 +31,7 @@ _ADVICE = "give a classifier that was fine-tuned: the directory of a training, o
 
 @contextlib.contextmanager
 def _naming_the_flag() -> Iterator[None]:
-    """Errors of the function, or of the `with` block, say that they are about the teacher, not the student."""
+    """Makes errors say that they are about the teacher, not the student."""
     try:
         yield
     except InputError as error:
@@ -43,10 +43,10 @@ class Teacher:
     """A teacher, without its weights.
 
     Attributes:
-      path: what `pretrained.load` takes.
+      path: its checkpoint or directory, for `pretrained.load`.
       foundation: its config, vocabulary and case.
-      description: what it was trained for.
-      order: of each of the student's labels, the number that the teacher's has; of regression `(0,)`.
+      description: its task.
+      order: for each of the student's labels, its id in the teacher; for regression `(0,)`.
     """
 
     path: str
@@ -57,16 +57,16 @@ class Teacher:
     @classmethod
     @_naming_the_flag()
     def open(cls, path: str, student: TaskDescription, output_dir: str) -> Self:
-        """Finds a teacher and checks that the student can learn from it.
+        """Opens a teacher and checks that the student can learn from it.
 
         Args:
-          path: of `--teacher`.
-          student: what the student is trained for.
-          output_dir: where.
+          path: the value of `--teacher`.
+          student: the student's task.
+          output_dir: the student's run directory.
 
         Raises:
-          InputError: there is no such model, a file of it is missing or damaged, it is not a classifier, or it is one
-            for other labels.
+          InputError: there is no such model, one of its files is missing or corrupt, it is not a classifier, or its
+            labels are different.
         """
         local = by_name.local(path)
         if file_system.is_inside(local, output_dir):
@@ -80,11 +80,11 @@ class Teacher:
         foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
         best = os.path.join(local, run_files.BEST)
         if file_system.isdir(best):
-            logger.info("The teacher has its latest weights; the best ones of its training by --teacher=%s.", best)
+            logger.info("The teacher's latest weights are used; for its best ones, give --teacher=%s.", best)
         return cls(local, foundation, description, order)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:
-        """The teacher with fresh weights; for `skip_padding` see `encoder.BertModel.call`."""
+        """The teacher with random weights; for `skip_padding` see `encoder.BertModel.call`."""
         description = self.description
         return ClassificationModel(
             self.foundation.bert_config, description.outputs, description.problem_type, skip_padding=skip_padding
@@ -92,10 +92,10 @@ class Teacher:
 
     @_naming_the_flag()
     def load(self, model: Task) -> None:
-        """Loads the weights into what `make_model` made.
+        """Loads the weights into a model of `make_model`.
 
         Raises:
-          InputError: they cannot be read, or a part of the model is missing.
+          InputError: they cannot be read, or some are missing.
         """
         report = model_source.load(checkpoints.tf_variables(model.named_variables), self.path, _HEAD)
         lacking = (*report.missing, *report.mismatched)
@@ -103,11 +103,11 @@ class Teacher:
             raise InputError(f"{report.prefix} lacks {some(lacking)}, or has it in another shape; {_ADVICE}.")
         logger.info("The teacher's weights are those of %s.", report.prefix)
         if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
-            logger.warning("%s has moving averages, too; the weights themselves are used.", report.prefix)
+            logger.warning("%s also has moving averages; the weights themselves are used.", report.prefix)
 
 
 def _description(source: Source, path: str, max_seq_length: int, do_lower_case: bool) -> TaskDescription:
-    """What a model was trained for: by `task.json`, else by its head; then it reads as much of a text as the student.
+    """The task of a model: from `task.json`, else from its head, with the student's `max_seq_length`.
 
     Raises:
       InputError: it is not a classifier.
@@ -137,15 +137,15 @@ def _check_same_task(path: str, teacher: TaskDescription, student: TaskDescripti
 
 
 def _order(path: str, teacher: TaskDescription, student: TaskDescription, has_names: bool) -> tuple[int, ...]:
-    """See `Teacher.order`; the labels of a teacher that has no names for them are taken in the student's order."""
+    """See `Teacher.order`; labels without names are assumed to be in the student's order."""
     if teacher.problem_type == "regression":
         return (0,)
     labels = {label: number for number, label in enumerate(teacher.labels)}
     if labels.keys() != set(student.labels):
         if not has_names and len(labels) == len(student.labels):
             logger.warning(
-                "%s has no names for its %d labels; they are taken in this order: %s. If that is wrong, name them in "
-                "its config.json (id2label).",
+                "%s has no names for its %d labels; this order is assumed: %s. If it is wrong, name them in its "
+                "config.json (id2label).",
                 *(path, len(labels), some(student.labels, MOST_NAMED)),
             )
             return tuple(range(len(labels)))

@@ -1,4 +1,4 @@
-"""What a teacher says of rows: computed once before the training, kept in its directory, a column of the examples.
+"""A teacher's logits: computed once before the training, saved in the run directory, a column of the examples.
 
 Shapes: `N` rows, `M` sequences (windows, if the teacher divides long rows into them), `L` labels.
 """
@@ -43,17 +43,17 @@ _FILE = re.compile(r"(train|dev|unlabeled_\d+)-[0-9a-f]{16}\.npy")
 class TeacherLogits:
     """A teacher with its weights, on the devices of a run.
 
-    A file of logits has in its name what they follow from: the teacher's weights, its tokens of the rows, and how it
-    computes. So a training that is resumed, or that learns the same rows with another rate, takes it over, and any
-    change is noticed.
+    The name of a file of logits contains a digest of all that they depend on: the teacher's weights, its tokens, its
+    precision. So a training that is resumed, or that uses the same rows with another learning rate, reuses the file,
+    and no change goes unnoticed.
 
     Attributes:
-      teacher: which model it is.
-      predictor: that model on the devices.
-      weights: what tells its weights from others.
-      directory: for what is too much for memory, see `spilled`.
-      kept_in: the directory in which logits are kept; None: they are not kept.
-      is_dry: whether nothing is computed: then all logits are 0.
+      teacher: the teacher.
+      predictor: its model on the devices.
+      weights: a fingerprint of its weights.
+      directory: for data that exceeds memory, see `spilled`.
+      kept_in: the directory in which logits are saved; None: they are not saved.
+      is_dry: whether to compute nothing; all logits are then 0.
     """
 
     teacher: Teacher
@@ -68,10 +68,10 @@ class TeacherLogits:
         """Loads the teacher.
 
         Args:
-          teacher: which model it is.
+          teacher: the teacher.
           beside: see `FinetuningTask.complete_training`.
-          kept_in: the directory in which logits are kept, unless several workers compute them: each would have to
-            have the others'.
+          kept_in: the directory in which logits are saved. Several workers save none, as each would need the files of
+            the others.
           directory: see the attribute.
 
         Raises:
@@ -87,10 +87,10 @@ class TeacherLogits:
         """The logits of several files, each float32 `[N, L]` in the order of the student's labels.
 
         Args:
-          parts: by the names of their files of logits: "train", "dev", "unlabeled_0", "unlabeled_1".
+          parts: by the first part of the names of the files of logits: "train", "dev", "unlabeled_0", "unlabeled_1".
 
         Raises:
-          InputError: a logit is not finite, or another process computes the same ones.
+          InputError: a logit is not finite, or another process computes the same file.
           OSError: they cannot be written.
         """
         tokenizer = self.teacher.foundation.tokenizer(self.teacher.description.do_lower_case)
@@ -112,7 +112,7 @@ class TeacherLogits:
         return logits
 
     def _key(self, features: Features, digest: str) -> str:
-        """What logits follow from, but for rounding."""
+        """A digest of all that logits depend on, except for rounding."""
         splits, pooling = features.window_splits, self.teacher.description.window_pooling
         windows = None if splits is None else (hashlib.sha256(splits.tobytes()).hexdigest(), pooling)
         config, precision = self.teacher.foundation.bert_config.to_dict(), self.predictor.precision.precision
@@ -122,11 +122,11 @@ class TeacherLogits:
     def _of_rows(
         self, file: str, rows: Examples, features: Features, arrays: ExampleArrays, digest: str, predict: Any
     ) -> Floats:
-        """The logits of a file in the order of the teacher's labels: those that are kept, else computed and kept."""
+        """The logits of a file in the order of the teacher's labels: saved ones, else computed and saved."""
         path = None if self.kept_in is None else os.path.join(self.kept_in, file)
         shape = len(rows), self.teacher.description.outputs
         if path is not None and (kept := read(path, shape, self.directory)) is not None:
-            logger.info("The teacher's logits of %s are in %s.", rows.path, path)
+            logger.info("Using the teacher's logits for %s in %s.", rows.path, path)
             return kept
         batch_size = self.predictor.config.predict_batch_size
         batches = self.predictor.outputs(predict, arrays, batch_size, self.directory, path)
@@ -142,12 +142,12 @@ class TeacherLogits:
         if path is not None:
             write(path, logits)
             outputs.discard(path)
-        where = f"; wrote {path}" if path else ""
-        logger.info("The teacher has given its logits of %s of %s%s.", counted(shape[0], "row"), rows.path, where)
+        where = f", and wrote {path}" if path else ""
+        logger.info("Computed the teacher's logits for %s of %s%s.", counted(shape[0], "row"), rows.path, where)
         return logits
 
     def _ordered(self, logits: Floats) -> Floats:
-        """With a column for each of the student's labels, in their order."""
+        """Logits in the order of the student's labels."""
         order = list(self.teacher.order)
         if order == list(range(len(order))):
             return logits
@@ -157,7 +157,7 @@ class TeacherLogits:
         return ordered
 
     def _remove_others(self, used: set[str]) -> None:
-        """Removes the logits of another teacher or other rows."""
+        """Removes logits of other teachers or rows."""
         if self.kept_in is None or not file_system.isdir(self.kept_in):
             return
         for name in file_system.listdir(self.kept_in):
@@ -170,10 +170,10 @@ class TeacherLogits:
 
 
 def read(path: str, shape: tuple[int, int], directory: str | None) -> Floats | None:
-    """What `write` wrote, float32 `[N, L]`; None where there is no such file, or it is damaged.
+    """Reads what `write` wrote, float32 `[N, L]`; None if there is no such file, or it is corrupt.
 
     Args:
-      path: of the file.
+      path: the file.
       shape: `(N, L)`.
       directory: see `spilled.empty`.
     """
@@ -190,13 +190,13 @@ def read(path: str, shape: tuple[int, int], directory: str | None) -> Floats | N
                 content = file.read((end - begin) * shape[1] * logits.itemsize)
                 logits[begin:end] = np.frombuffer(content, np.float32).reshape(end - begin, shape[1])
     except (OSError, ValueError):
-        logger.warning("%s cannot be read as logits; they are computed again.", path)
+        logger.warning("%s is corrupt; the logits are computed again.", path)
         return None
     return logits
 
 
 def write(path: str, logits: Floats) -> None:
-    """Writes logits, float32 `[N, L]`, as `numpy.load` reads them.
+    """Writes logits, float32 `[N, L]`, for `numpy.load`.
 
     Raises:
       OSError: they cannot be written.
@@ -211,13 +211,13 @@ def write(path: str, logits: Floats) -> None:
 def taught(
     labeled: Features, unlabeled: Sequence[Features], logits: Sequence[Floats], directory: str | None
 ) -> ExampleArrays:
-    """Examples to learn, with the teacher's logits as a column, and another that says which have labels.
+    """Training examples with a column of the teacher's logits and, if some have no label, one that says which.
 
     Args:
       labeled: the student's features of the rows with labels.
-      unlabeled: those of the files without.
-      logits: of each of these, float32 `[N, L]`.
-      directory: for what is too much for memory, see `spilled`.
+      unlabeled: those of the files of unlabeled rows.
+      logits: for each of these, float32 `[N, L]`.
+      directory: for data that exceeds memory, see `spilled`.
     """
     parts = []
     for number, features in enumerate((labeled, *unlabeled)):
@@ -230,7 +230,7 @@ def taught(
 
 
 def _of_windows(logits: Floats, features: Features, directory: str | None) -> Floats:
-    """The logits of each sequence, float32 `[M, L]`: those of its row."""
+    """The logits for each sequence, those of its row: float32 `[M, L]`."""
     splits = features.window_splits
     if splits is None:
         return logits

@@ -1,4 +1,4 @@
-"""A model's outputs, kept while they are computed, so that a prediction that was killed continues.
+"""A model's outputs, saved while they are computed, so that a killed prediction can continue.
 
 Shapes: `N` examples.
 """
@@ -24,7 +24,7 @@ class KeptOutputs(NamedTuple):
     """Outputs in the order in which they were computed, in memory or in files.
 
     Attributes:
-      rows: int64 `[N]`, the example that each is of.
+      rows: int64 `[N]`, the number of the example of each.
       values: by name, float32 `[N, size]`.
     """
 
@@ -35,26 +35,26 @@ class KeptOutputs(NamedTuple):
 def compute(outputs: OutputBatches, sizes: Mapping[str, int], follows_from: Mapping[str, str]) -> KeptOutputs:
     """All outputs of N examples.
 
-    What is done is kept beside `outputs.output_file`, until `outputs.discard`; a later call with the same settings
-    continues from there.
+    Finished batches are saved beside `outputs.output_file`, until `outputs.discard`; a later call with the same
+    settings continues from there.
 
     Args:
-      outputs: of the N examples.
-      sizes: the name of each output that is wanted, and how many numbers it has for an example.
-      follows_from: what tells weights and examples from others, beside `outputs.settings`.
+      outputs: the outputs for the N examples.
+      sizes: for the name of each required output, how many numbers it has per example.
+      follows_from: digests of weights and examples, on which the outputs depend in addition to `outputs.settings`.
 
     Raises:
-      InputError: another process computes for the same file.
+      InputError: another process computes the same file.
       OSError: the outputs cannot be written.
     """
     if outputs.output_file is None or not len(outputs.examples):
         rows = [np.empty(0, np.int64)]
-        spilled = {name: SpilledArray((size,), np.float32, outputs.directory) for name, size in sizes.items()}
+        growing = {name: SpilledArray((size,), np.float32, outputs.directory) for name, size in sizes.items()}
         for batch in outputs.batches():
             rows.append(batch[ROW])
-            for name, values in spilled.items():
-                values.append(batch[name])
-        return KeptOutputs(np.concatenate(rows), {name: values.finish() for name, values in spilled.items()})
+            for name, array in growing.items():
+                array.append(batch[name])
+        return KeptOutputs(np.concatenate(rows), {name: array.finish() for name, array in growing.items()})
     settings: dict[str, Any] = {**outputs.settings, **follows_from}
     with UnfinishedOutput(outputs.output_file, (_ROWS, *sizes), settings) as output:
         done = output.done.get("batches", 0)
@@ -72,7 +72,7 @@ def compute(outputs: OutputBatches, sizes: Mapping[str, int], follows_from: Mapp
 
 
 def digest(examples: ExampleArrays) -> str:
-    """What tells the tokens of examples from others."""
+    """A digest of the tokens of examples."""
     found = hashlib.sha256()
     for values in (examples.row_splits, *(examples.tokens[name] for name in sorted(examples.tokens))):
         found.update(np.ascontiguousarray(values).data)

@@ -131,10 +131,10 @@ class Finetuning:
         return cls(config, foundation, model, strategy, precision, files, dispensable, head)
 
     def beside(self, foundation: Pretrained, make_model: Callable[[bool], Task]) -> "Finetuning":
-        """Another model on the same devices and in the same precision, to predict with; its weights are fresh.
+        """Another model on the same devices in the same precision, for predictions; its weights are random.
 
         Args:
-          foundation: config and vocabulary of that model.
+          foundation: the config and vocabulary of that model.
           make_model: see `create`.
         """
         with self.strategy.scope(), policy(self.precision):
@@ -401,7 +401,7 @@ class Finetuning:
 
 
 def _skips_padding(config: FinetuningConfig, precision: PrecisionConfig) -> bool:
-    """Whether models leave padding out of the work."""
+    """Whether models skip padding."""
     return not precision.compiles if config.pack_sequences is None else config.pack_sequences
 
 

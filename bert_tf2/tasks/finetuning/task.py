@@ -37,7 +37,7 @@ __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
 
 
 Beside = Callable[[Pretrained, Callable[[bool], Task]], "Finetuning"]
-"""Makes another model on the devices of a run, see `loop.Finetuning.beside`."""
+"""Creates another model on the devices of a run, see `loop.Finetuning.beside`."""
 
 
 class Encoded(Protocol):
@@ -160,14 +160,13 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         """
 
     def complete_training(self, encoded: EncodedT, beside: Beside) -> EncodedT:
-        """Adds to the examples to learn what another model says of them, a teacher; by default they stay as they are.
+        """Adds the outputs of another model, a teacher, to the training examples; by default returns them unchanged.
 
-        Called once, when all that can be wrong with the data has been checked. In a dry run nothing is computed that
-        takes long.
+        Called once, after all data has been checked. A dry run must not compute anything slow here.
 
         Args:
-          encoded: of `encode("train")`.
-          beside: makes the other model.
+          encoded: the result of `encode("train")`.
+          beside: creates the other model.
 
         Raises:
           InputError: that model cannot be used.

@@ -27,7 +27,7 @@ def test_the_directory_of_a_training(teacher: Path, tmp_path: Path, caplog: pyte
     (teacher / "best").mkdir()
     found = Teacher.open(str(teacher), STUDENT, str(tmp_path / "student"))
     (teacher / "best").rmdir()
-    assert f"the best ones of its training by --teacher={teacher}/best" in caplog.text
+    assert f"for its best ones, give --teacher={teacher}/best" in caplog.text
     assert (found.order, found.description.max_seq_length) == ((1, 0), 12)
     assert found.foundation.vocabulary.path == str(teacher / "vocab.txt")
     model = found.make_model(skip_padding=True)
@@ -43,7 +43,7 @@ def test_a_hugging_face_directory(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "names" not in caplog.text
     folder = write_folder(tmp_path / "unnamed", "BertForSequenceClassification")
     assert Teacher.open(str(folder), HUGGING_FACE, str(tmp_path / "student")).order == (0, 1, 2)
-    assert "has no names for its 3 labels; they are taken in this order: a, b, c." in caplog.text
+    assert "has no names for its 3 labels; this order is assumed: a, b, c." in caplog.text
 
 
 def test_a_teacher_of_a_regression(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_is_not_a_classifier(teacher: Path, tmp_path: Path) -> None:
         ({"teacher_weight": 0.0}, "--teacher_weight=0: nothing would be learned from the teacher"),
         ({"teacher_weight": 1.1}, "--teacher_weight=1.1; it "),
         ({"teacher_temperature": 0.0}, "--teacher_temperature=0.0; it "),
-        ({"do_train": False, "do_predict": True}, "--teacher needs --do_train: the model learns from it in training"),
+        ({"do_train": False, "do_predict": True}, "--teacher needs --do_train, as the model learns"),
         ({"unlabeled_file": "none*.txt"}, "--unlabeled_file: no file matches 'none.*txt'"),
         ({"unlabeled_file": "notes.doc"}, "notes.doc"),
     ],
