@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 _LOGITS = "logits"
+_BATCH_SIZE = 32  # at least: it fits wherever a model can be trained, and smaller ones leave a GPU idle
 _FILE = re.compile(r"(train|dev|unlabeled_\d+)-[0-9a-f]{16}\.npy")
 
 
@@ -128,7 +129,7 @@ class TeacherLogits:
         if path is not None and (kept := read(path, shape, self.directory)) is not None:
             logger.info("Using the teacher's logits for %s in %s.", rows.path, path)
             return kept
-        batch_size = self.predictor.config.predict_batch_size
+        batch_size = max(_BATCH_SIZE, self.predictor.config.predict_batch_size)
         batches = self.predictor.outputs(predict, arrays, batch_size, self.directory, path)
         follows_from = {"weights": self.weights, "examples": digest}
         computed = kept_outputs.compute(batches, {_LOGITS: shape[1]}, follows_from)

@@ -53,6 +53,11 @@ class Predictor:
         return OutputBatches(arrays, batches, self.model, {"batch_size": batch_size}, directory, path)
 
 
+@pytest.fixture(autouse=True)
+def _batches_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_logits, "_BATCH_SIZE", 2)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_teacher(tmp_path_factory.mktemp("teacher") / "model")
