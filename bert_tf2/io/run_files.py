@@ -125,7 +125,7 @@ CLASSIFICATION: Files = (
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
     RunFile(
         (f"{TEACHER_LOGITS}/",),
-        "with `--teacher`, what it says of the rows, computed once; `--overwrite_output_dir` keeps it",
+        "with `--teacher`, its logits for the rows; `--overwrite_output_dir` keeps them",
         "training",
         is_of_run=False,
     ),
