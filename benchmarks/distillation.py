@@ -143,8 +143,8 @@ def main() -> None:
             for what in models:
                 places[what] = str(data / f"{what}, {seed}")
                 changes: dict[str, Any] = {"data": directory, "directory": places[what], "teacher": places[_TEACHER]}
-                found = sides.start(__file__, options, "ours", what=what, seed=seed, **changes)
-                scores.setdefault(what, []).append(found["score"])
+                result = sides.start(__file__, options, "ours", what=what, seed=seed, **changes)
+                scores.setdefault(what, []).append(result["score"])
         if not options.speed_only:
             sides.show_scores(options, f"SST-2, {options.layers}-layer student, dev accuracy", scores)
         if not options.scores_only:

@@ -25,8 +25,8 @@ TRAIN, DEV, FURTHER = rows(48, seed=1), rows(40, seed=2), rows(16, seed=3)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
     write_model_files(folder, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     write_csv(folder / "train.csv", TRAIN)
     write_csv(folder / "dev.csv", DEV)
@@ -36,12 +36,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def flags(made: Path, output_dir: Path, **changes):
+def flags(inputs: Path, output_dir: Path, **changes):
     return {
-        "train_file": str(made / "train.csv"),
-        "dev_file": str(made / "dev.csv"),
-        "unlabeled_file": str(made / "more.*"),
-        "teacher": str(made / "teacher"),
+        "train_file": str(inputs / "train.csv"),
+        "dev_file": str(inputs / "dev.csv"),
+        "unlabeled_file": str(inputs / "more.*"),
+        "teacher": str(inputs / "teacher"),
         "output_dir": str(output_dir),
         "do_train": True,
         "do_eval": True,
@@ -49,8 +49,8 @@ def flags(made: Path, output_dir: Path, **changes):
     }
 
 
-def arguments(made: Path, **asked) -> list[str]:
-    given = config(made, **asked)
+def arguments(inputs: Path, **asked) -> list[str]:
+    given = config(inputs, **asked)
     names = {*asked, "vocab_file", "bert_config_file", "max_seq_length", "learning_rate"}
     names |= {f"{kind}_batch_size" for kind in ("train", "eval", "predict")}
     return [f"--{name}={getattr(given, name)}" for name in sorted(names)]
@@ -62,19 +62,19 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 
 
 def check_same(folder: Path, other: Path) -> None:
-    found, expected = weights(folder), weights(other)
-    assert found.keys() == expected.keys()
-    for name, value in found.items():
+    values, expected = weights(folder), weights(other)
+    assert values.keys() == expected.keys()
+    for name, value in values.items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
-def test_a_student_of_a_teacher(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+def test_a_student_of_a_teacher(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
     folder = tmp_path / "student"
-    done = scripts.run("run_classifier.py", arguments(made, **flags(made, folder, num_train_epochs=1.0)))
+    done = scripts.run("run_classifier.py", arguments(inputs, **flags(inputs, folder, num_train_epochs=1.0)))
     assert done.returncode == 0, done.stderr
     assert "Training: 80 examples, 1 epochs, 5 steps of 16" in done.stderr
     assert "Computed the teacher's logits for 48 rows of" in done.stderr
-    right = (logits(made / "teacher", [text for text, _ in DEV]).argmax(axis=1) == 0) == [
+    right = (logits(inputs / "teacher", [text for text, _ in DEV]).argmax(axis=1) == 0) == [
         label == "good" for _, label in DEV
     ]
     assert f"Teacher on the dev data: accuracy {np.mean(right):.4g}, macro_f1 " in done.stderr
@@ -89,63 +89,63 @@ def test_a_student_of_a_teacher(made: Path, tmp_path: Path, scripts: Scripts) ->
         "unlabeled_0": (16, 2),
         "unlabeled_1": (16, 2),
     }
-    expected = logits(made / "teacher", [text for text, _ in TRAIN])
+    expected = logits(inputs / "teacher", [text for text, _ in TRAIN])
     assert_close(kept["train"], expected, forward(1))
     np.testing.assert_array_equal(kept["unlabeled_0"], kept["unlabeled_1"])
 
 
 @pytest.mark.slow
-def test_a_dry_run_checks_the_teacher_and_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
+def test_a_dry_run_checks_the_teacher_and_writes_nothing(inputs: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    run(made, **flags(made, tmp_path / "student", dry_run=True))
+    run(inputs, **flags(inputs, tmp_path / "student", dry_run=True))
     assert "The teacher's weights are those of" in caplog.text
     assert "Dry run: " in caplog.text
     assert not (tmp_path / "student").exists()
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+def test_a_killed_training_ends_with_the_same_bits(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
     options = {"num_train_epochs": 6.0, "save_checkpoints_steps": 2, "eval_every_steps": 3}
-    run(made, **flags(made, tmp_path / "whole", **options))
-    asked = flags(made, tmp_path / "broken", **options)
-    process = scripts.start("run_classifier.py", arguments(made, **asked))
+    run(inputs, **flags(inputs, tmp_path / "whole", **options))
+    asked = flags(inputs, tmp_path / "broken", **options)
+    process = scripts.start("run_classifier.py", arguments(inputs, **asked))
     path = tmp_path / "broken" / "eval_history.jsonl"
     while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) >= 3):
         time.sleep(0.002)
     process.kill()
     assert process.wait() == -signal.SIGKILL, "it was over too soon"
     assert 8 <= checkpoints.step_of(checkpoints.latest(tmp_path / "broken")) < 30
-    run(made, **asked)
+    run(inputs, **asked)
     check_same(tmp_path / "broken", tmp_path / "whole")
     assert path.read_text() == (tmp_path / "whole" / "eval_history.jsonl").read_text()
 
 
 @pytest.mark.slow
-def test_seeds_and_later_trainings_have_one_computation(made: Path, tmp_path: Path, monkeypatch) -> None:
+def test_seeds_and_later_trainings_have_one_computation(inputs: Path, tmp_path: Path, monkeypatch) -> None:
     from bert_tf2.tasks.finetuning import kept_outputs
 
     computed, plain = [], kept_outputs.compute
     monkeypatch.setattr(kept_outputs, "compute", lambda *given: computed.append(1) or plain(*given))
     options = {"num_train_epochs": 1.0, "do_eval": False, "unlabeled_file": None}
-    run(made, **flags(made, tmp_path / "student", **options, seeds="1,2"))
+    run(inputs, **flags(inputs, tmp_path / "student", **options, seeds="1,2"))
     assert len(computed) == 1
     assert not np.array_equal(*(weights(tmp_path / f"student/seed-{seed}")["output_weights"] for seed in (1, 2)))
-    first = flags(made, tmp_path / "student", **options)
-    run(made, **first)
-    run(made, **{**first, "learning_rate": 1e-3, "overwrite_output_dir": True})
+    first = flags(inputs, tmp_path / "student", **options)
+    run(inputs, **first)
+    run(inputs, **{**first, "learning_rate": 1e-3, "overwrite_output_dir": True})
     assert len(computed) == 1
-    run(made, **{**first, "train_file": str(made / "dev.csv"), "overwrite_output_dir": True})
+    run(inputs, **{**first, "train_file": str(inputs / "dev.csv"), "overwrite_output_dir": True})
     assert len(computed) == 2
 
 
 @pytest.mark.slow
-def test_a_student_learns_from_its_teacher_alone(made: Path, tmp_path: Path) -> None:
+def test_a_student_learns_from_its_teacher_alone(inputs: Path, tmp_path: Path) -> None:
     """The labels of the rows are of no use; the teacher, who learned good ones, has other names for nothing."""
     write_model_files(tmp_path)
     write_csv(tmp_path / "train.csv", rows(160, seed=5))
     wrong = [(text, ("good", "bad")[number % 2]) for number, (text, _) in enumerate(rows(160, seed=6))]
     write_csv(tmp_path / "wrong.csv", wrong)
-    dev = {"dev_file": str(made / "dev.csv"), "do_train": True, "do_eval": True, "eval_every_steps": 1000}
+    dev = {"dev_file": str(inputs / "dev.csv"), "do_train": True, "do_eval": True, "eval_every_steps": 1000}
     teacher = run(
         tmp_path,
         train_file=str(tmp_path / "train.csv"),

@@ -63,9 +63,9 @@ def loss_of(kind: str, rows, distillation: Distillation | None, monkeypatch, **o
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_the_soft_loss_is_that_of_the_definition(kind: str, temperature: float) -> None:
     distillation = Distillation(temperature, 0.5)
-    found = distillation.losses(kind, tf.constant(STUDENT), tf.constant(TEACHER))
+    losses = distillation.losses(kind, tf.constant(STUDENT), tf.constant(TEACHER))
     expected = soft(kind, STUDENT, TEACHER, temperature)
-    assert_close(found, expected, LOSS, scale=max(expected.max(), temperature**2 * np.abs(TEACHER).max()))
+    assert_close(losses, expected, LOSS, scale=max(expected.max(), temperature**2 * np.abs(TEACHER).max()))
     assert_close(distillation.losses(kind, tf.constant(TEACHER), tf.constant(TEACHER)), np.zeros(ROWS), LOSS, scale=9)
 
 

@@ -73,7 +73,7 @@ def compute(outputs: OutputBatches, sizes: Mapping[str, int], follows_from: Mapp
 
 def digest(examples: ExampleArrays) -> str:
     """A digest of the tokens of examples."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for values in (examples.row_splits, *(examples.tokens[name] for name in sorted(examples.tokens))):
-        found.update(np.ascontiguousarray(values).data)
-    return found.hexdigest()
+        sha256.update(np.ascontiguousarray(values).data)
+    return sha256.hexdigest()

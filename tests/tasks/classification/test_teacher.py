@@ -25,21 +25,21 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_directory_of_a_training(teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     (teacher / "best").mkdir()
-    found = Teacher.open(str(teacher), STUDENT, str(tmp_path / "student"))
+    opened = Teacher.open(str(teacher), STUDENT, str(tmp_path / "student"))
     (teacher / "best").rmdir()
     assert f"for its best ones, give --teacher={teacher}/best" in caplog.text
-    assert (found.order, found.description.max_seq_length) == ((1, 0), 12)
-    assert found.foundation.vocabulary.path == str(teacher / "vocab.txt")
-    model = found.make_model(skip_padding=True)
-    found.load(model)
+    assert (opened.order, opened.description.max_seq_length) == ((1, 0), 12)
+    assert opened.foundation.vocabulary.path == str(teacher / "vocab.txt")
+    model = opened.make_model(skip_padding=True)
+    opened.load(model)
     assert f"The teacher's weights are those of {teacher}/model.ckpt-7." in caplog.text
 
 
 def test_a_hugging_face_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = {"0": "c", "1": "a", "2": "b"}
     folder = write_folder(tmp_path / "named", "BertForSequenceClassification", id2label=names)
-    found = Teacher.open(str(folder), HUGGING_FACE, str(tmp_path / "student"))
-    assert (found.order, found.description.max_seq_length) == ((1, 2, 0), 6)
+    opened = Teacher.open(str(folder), HUGGING_FACE, str(tmp_path / "student"))
+    assert (opened.order, opened.description.max_seq_length) == ((1, 2, 0), 6)
     assert "names" not in caplog.text
     folder = write_folder(tmp_path / "unnamed", "BertForSequenceClassification")
     assert Teacher.open(str(folder), HUGGING_FACE, str(tmp_path / "student")).order == (0, 1, 2)
@@ -116,8 +116,8 @@ def test_unlabeled_rows_of_a_glue_task(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("three\n")
     files = ",".join(str(tmp_path / name) for name in ("a.tsv", "b.jsonl", "c.txt"))
     config = DataConfig(output_dir=str(tmp_path), task_name="sst-2", data_dir=str(tmp_path), unlabeled_file=files)
-    found = open_data(config, training=True).unlabeled()
-    assert [(list(rows.texts), rows.pairs, rows.labels) for rows in found] == [
+    files_read = open_data(config, training=True).unlabeled()
+    assert [(list(rows.texts), rows.pairs, rows.labels) for rows in files_read] == [
         (['good "one"'], None, None),
         (["two"], None, None),
         (["three"], None, None),

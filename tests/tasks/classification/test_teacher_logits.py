@@ -123,9 +123,9 @@ def test_a_teacher_that_was_killed_continues(teacher: Teacher, tmp_path: Path, m
     with pytest.raises(KeyboardInterrupt):
         logits_of(teacher, predictor, tmp_path).of({"train": examples(TEXTS)})
     assert len(predictor.computed) == 4
-    found = logits_of(teacher, predictor, tmp_path).of({"train": examples(TEXTS)})
+    logits = logits_of(teacher, predictor, tmp_path).of({"train": examples(TEXTS)})
     assert sorted(predictor.computed) == list(range(7))
-    np.testing.assert_array_equal(found["train"], pieces(teacher, TEXTS))
+    np.testing.assert_array_equal(logits["train"], pieces(teacher, TEXTS))
     assert len(os.listdir(tmp_path)) == 1
 
 
@@ -137,10 +137,10 @@ def test_windows_of_the_teacher(folder: Path, tmp_path: Path, monkeypatch) -> No
     monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
     monkeypatch.setattr(spilled, "VALUES_AT_ONCE", 4)
     text = "w1 w2 w3 w4 w5 w6 w7 w8"  # windows of 5, 3 apart: w1 to w5, w4 to w8
-    found = logits_of(teacher, Predictor(), tmp_path).of({"train": examples(["w9", text])})["train"]
+    logits = logits_of(teacher, Predictor(), tmp_path).of({"train": examples(["w9", text])})["train"]
     ids = whole.foundation.tokenizer(True).vocab
     firsts, lasts = ([ids[f"w{number}"] for number in numbers] for numbers in ((1, 4), (5, 8)))
-    np.testing.assert_allclose(found, [[ids["w9"]] * 2, [np.mean(lasts), np.mean(firsts)]], rtol=1e-6)
+    np.testing.assert_allclose(logits, [[ids["w9"]] * 2, [np.mean(lasts), np.mean(firsts)]], rtol=1e-6)
 
 
 def features(counts: list[int], splits: list[int] | None = None) -> Features:
