@@ -39,7 +39,7 @@ TRACKING, WANDB, MLFLOW = "tracking.json", "wandb", "mlflow.db"
 TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
 FILLED_MASKS, PREDICTION_LINES, PREDICTION_TABLE = "fill_mask.jsonl", "predictions.jsonl", "predictions.csv"
 REPORT, EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE = "report.html", "eval_predictions.jsonl", "eval_predictions.csv"
-VALIDATION_SPLIT = "validation_split.json"
+VALIDATION_SPLIT, TEACHER_LOGITS = "validation_split.json", "teacher_logits"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
@@ -158,6 +158,12 @@ GLUE_SUBMISSIONS = (
 CLASSIFICATION: Files = (
     *FINETUNING,
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
+    RunFile(
+        (f"{TEACHER_LOGITS}/",),
+        "with `--teacher`, its logits for the rows; `--overwrite_output_dir` keeps them",
+        "training",
+        is_of_run=False,
+    ),
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
     RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
     RunFile(

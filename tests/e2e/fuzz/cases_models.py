@@ -123,6 +123,22 @@ CASES |= {
     "classify: a model without a head": Case(
         "classify_predict", "task|label|model", flags={"output_dir": "pretrained"}
     ),
+    "classify: a teacher without a head": Case(
+        "classify", "--teacher: pretrained has no", flags={"teacher": "pretrained"}
+    ),
+    "classify: a teacher of other labels": Case(
+        "classify",
+        "--teacher: classifier knows the labels bad, good, but those of the training data are bad, fine",
+        {"train.csv": lambda content: content.replace(b"good", b"fine")},
+        {"teacher": "classifier"},
+    ),
+    "classify: a teacher that is cut": Case(
+        "classify",
+        r"--teacher: .*classifier/model\.ckpt",
+        {"classifier/model.ckpt-2.data-00000-of-00001": _cut},
+        {"teacher": "classifier"},
+        leaves=RUN_DIRECTORY,
+    ),
     "squad: a classifier": Case("squad_predict", "classif|single_label", flags={"output_dir": "classifier"}),
     "tag: a classifier": Case("tag_predict", "classif|single_label", flags={"output_dir": "classifier"}),
     "choose: a classifier": Case(
