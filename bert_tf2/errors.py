@@ -1,4 +1,4 @@
-"""The two exceptions that are not bugs: invalid user input, and a request to stop; helpers for messages."""
+"""The exceptions that are not bugs: invalid user input, and a request to stop; helpers for messages."""
 
 from collections.abc import Iterable
 
@@ -12,6 +12,10 @@ class InputError(ValueError):
     The message is one clear sentence: what was found, where, what was expected, what to do. The scripts print it
     without a traceback and exit with status 1; any other exception is a bug in this project and keeps its traceback.
     """
+
+
+class Diverged(InputError):
+    """A training whose loss is not finite any more; the user can correct that by other flags."""
 
 
 class Stopped(Exception):
