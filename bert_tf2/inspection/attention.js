@@ -358,7 +358,7 @@
     paint(picture, size, size, level, colours);
     context.imageSmoothingEnabled = !Number.isInteger(matrix.cell);
     context.drawImage(picture, matrix.left, matrix.top, matrix.cell * size, matrix.cell * size);
-    context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--edge");
+    context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--line");
     context.strokeRect(matrix.left + 0.5, matrix.top + 0.5, matrix.cell * size - 1, matrix.cell * size - 1);
     if (shown.piece >= 0) {
       context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");

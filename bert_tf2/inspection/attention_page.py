@@ -1,14 +1,14 @@
 """Attention as one self-contained HTML page; no TensorFlow, no network, no build step.
 
-`attention.css` and `attention.js` beside this module are put into the page as they are; a content security policy with
-their hashes allows nothing else. What comes from a text or a model is data: JSON, and the weights as bytes.
+`attention.css` and `attention.js` beside this module are put into the page, after the style that all pages share; a
+content security policy with their hashes allows nothing else. What comes from a text or a model is data: JSON, and the
+weights as bytes.
 
 Shapes: `L` layers, `N` heads, `S` pieces.
 """
 
 import base64
 import gzip
-import hashlib
 import html
 import json
 import math
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.inspection.results import Attention
+from bert_tf2.reports import assets
 
 MOST_WEIGHTS = 40_000_000
 """Weights in a page at most: all of BERT-Base (12 layers, 12 heads) for 512 pieces. A byte each, before compression."""
@@ -99,9 +100,10 @@ def render(model: str, attentions: Sequence[Attention]) -> str:
         content = base64.b64encode(packed).decode()
         weights.append(f'<script type="application/octet-stream" id="weights-{number}">{content}</script>')
     style, script = (resources.files(__package__).joinpath(name).read_text("utf-8") for name in _ASSETS)
+    style = assets.style(style)
     return _PAGE.substitute(
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; "
-        "form-action 'none'",
+        policy=f"default-src 'none'; style-src {assets.source(style)}; script-src {assets.source(script)}; "
+        "base-uri 'none'; form-action 'none'",
         title=html.escape(model),
         style=style,
         script=script,
@@ -111,11 +113,6 @@ def render(model: str, attentions: Sequence[Attention]) -> str:
 
 
 _ASSETS = ("attention.css", "attention.js")
-
-
-def _hash(content: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 def _json(value: Any) -> str:

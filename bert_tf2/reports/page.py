@@ -8,9 +8,7 @@ dark theme, and fits narrow and wide screens. Long content is truncated, so that
 number of rows.
 """
 
-import base64
 import dataclasses
-import hashlib
 import itertools
 import math
 import re
@@ -20,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from bert_tf2.errors import InputError
+from bert_tf2.reports import assets
 
 PACKAGES = ("jinja2", "matplotlib")
 """What reports need; the extra `report` installs them."""
@@ -201,8 +200,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    assert environment.loader is not None
-    script, style = (environment.loader.get_source(environment, name)[0] for name in ("page.js", "page.css"))
+    script = assets.template("page.js")
     return environment.get_template("page.html").render(
         report=report,
         sections=[(_slug(section.title, number), section) for number, section in enumerate(report.sections, 1)],
@@ -215,8 +213,8 @@ def render(report: Report) -> str:
         most_examples=MOST_EXAMPLES,
         most_in_fact=_MOST_IN_FACT,
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=style,
+        script_source=assets.source(script),
+        style=assets.style(assets.template("page.css")),
     )
 
 

@@ -1,17 +1,19 @@
-"""Pages in headless Chromium, by its DevTools protocol: sizes, colours, clicks, requests, and what goes wrong."""
+"""Pages in headless Chromium, by its DevTools protocol: sizes, colours, clicks, keys, requests, and what goes wrong."""
 
-import base64
 import contextlib
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SECONDS = 120.0
 
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"),
@@ -26,69 +28,87 @@ class Browser:
       events: what the page has reported: method and parameters.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], commands: Any, answers: Any) -> None:
-        self._process, self._commands, self._answers = process, commands, answers
+    def __init__(self, commands: int, answers: int) -> None:
+        """Talks by two file descriptors."""
+        self._commands, self._answers, self._unread = commands, answers, b""
         self._numbers, self._session = itertools.count(1), None
         self.events: list[tuple[str, dict[str, Any]]] = []
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
-            self.ask(f"{domain}.enable")
+            self._ask(f"{domain}.enable")
 
-    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def open(self, path: Path, width: int = 1400, height: int = 900, scheme: str = "light", fragment: str = "") -> None:
+        """Shows a file, in a window of a size, to people who want it "light" or "dark"."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        for url in ("about:blank", path.as_uri() + fragment):  # for another fragment alone, no page would be loaded
+            self.events.clear()
+            self._ask("Page.navigate", url=url)
+            while not any(method == "Page.loadEventFired" for method, _ in self.events):
+                self._read()
+
+    def value(self, expression: str) -> Any:
+        """What an expression of JavaScript comes to; the page's policy does not keep it from being computed."""
+        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait_for(self, expression: str) -> None:
+        """Waits until an expression is true."""
+        end = time.monotonic() + SECONDS
+        while not self.value(expression):
+            assert time.monotonic() < end, expression
+            time.sleep(0.05)
+
+    def press(self, key: str) -> None:
+        """Presses a key: "ArrowRight"."""
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+    def point_at(self, expression: str) -> None:
+        """Moves the mouse onto an element."""
+        self.value(f"{expression}.scrollIntoView({{block: 'center'}})")
+        middle = "(box => [box.x + box.width / 2, box.y + box.height / 2])"
+        x, y = self.value(f"{middle}({expression}.getBoundingClientRect())")
+        self._ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    @property
+    def problems(self) -> list[str]:
+        """Errors and warnings of the console, and what the page has asked for beside itself."""
+        problems = []
+        for method, parameters in self.events:
+            if method == "Runtime.exceptionThrown" or method == "Runtime.consoleAPICalled":
+                problems.append(json.dumps(parameters)[:500])
+            elif method == "Log.entryAdded":
+                problems.append(parameters["entry"]["text"])
+            elif method == "Network.requestWillBeSent" and parameters["type"] != "Document":
+                problems.append(parameters["request"]["url"])
+        return problems
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """The answer to a command of the protocol."""
         message: dict[str, Any] = {"id": next(self._numbers), "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
-        self._commands.write(json.dumps(message).encode() + b"\0")
-        self._commands.flush()
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
         while (answer := self._read()).get("id") != message["id"]:
             pass
         assert "error" not in answer, answer
         return answer["result"]
 
     def _read(self) -> dict[str, Any]:
-        parts = bytearray()
-        while (character := self._answers.read(1)) != b"\0":
-            assert character, "Chromium has ended"
-            parts += character
-        answer: dict[str, Any] = json.loads(parts)
+        while b"\0" not in self._unread:
+            readable, _, _ = select.select([self._answers], [], [], SECONDS)
+            assert readable, "Chromium does not answer"
+            part = os.read(self._answers, 1 << 16)
+            assert part, "Chromium has ended"
+            self._unread += part
+        message, _, self._unread = self._unread.partition(b"\0")
+        answer: dict[str, Any] = json.loads(message)
         if "method" in answer:
             self.events.append((answer["method"], answer["params"]))
         return answer
-
-    def open(self, path: Path, width: int = 1400, height: int = 900, scheme: str = "light") -> None:
-        """Shows a file, in a window of a size, to people who want it "light" or "dark"."""
-        self.events.clear()
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.ask("Page.navigate", url=path.as_uri())
-        while not any(method == "Page.loadEventFired" for method, _ in self.events):
-            self._read()
-
-    def value(self, expression: str) -> Any:
-        """What an expression of JavaScript comes to; the page's policy does not keep it from being computed."""
-        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def screenshot(self, path: Path, whole: bool = True) -> None:
-        """A picture of the page, or of what the window shows."""
-        answer = self.ask("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(answer["data"]))
-
-    @property
-    def problems(self) -> list[str]:
-        """Errors and warnings of the console, and what the page has asked for beside itself."""
-        found = []
-        for method, parameters in self.events:
-            if method == "Runtime.exceptionThrown" or method == "Runtime.consoleAPICalled":
-                found.append(json.dumps(parameters)[:500])
-            elif method == "Log.entryAdded":
-                found.append(parameters["entry"]["text"])
-            elif method == "Network.requestWillBeSent" and parameters["type"] != "Document":
-                found.append(parameters["request"]["url"])
-        return found
 
 
 @contextlib.contextmanager
@@ -102,12 +122,12 @@ def browser(profile: Path) -> Iterator[Browser]:
     with (
         open(profile / "stderr", "wb") as errors,
         subprocess.Popen(command, pass_fds=(read_commands, write_answers), stdout=errors, stderr=errors) as process,
-        os.fdopen(write_commands, "wb") as commands,
-        os.fdopen(read_answers, "rb") as answers,
     ):
         os.close(read_commands)
         os.close(write_answers)
         try:
-            yield Browser(process, commands, answers)
+            yield Browser(write_commands, read_answers)
         finally:
             process.kill()
+            os.close(write_commands)
+            os.close(read_answers)

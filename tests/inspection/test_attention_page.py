@@ -5,18 +5,17 @@ import gzip
 import html.parser
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
-from helpers.chromium import ChromiumPage
+from helpers.browser import CHROMIUM, browser
 
 from bert_tf2.inspection import attention_page
 from bert_tf2.inspection.pieces import Piece, TextPieces
 from bert_tf2.inspection.results import Attention
+from bert_tf2.reports import assets
 
 HOSTILE = "</script><script>alert(1)</script>"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def attention(tokens, layers=2, heads=3, seed=0):
@@ -89,7 +88,7 @@ def test_text_stays_text():
     assert page.count("alert(1)") == 3  # title, model's name, token
     assert reader.policy.startswith("default-src 'none'; style-src 'sha256-")
     for name in ("style", "script"):
-        assert attention_page._hash(reader.scripts[name]) in reader.policy
+        assert assets.source(reader.scripts[name]) in reader.policy
     assert "unsafe" not in reader.policy
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
     assert "innerHTML" not in page
@@ -117,75 +116,77 @@ def test_all_of_bert_base_fits():
 # --- In a browser ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def page(tmp_path):
-    """A page of two texts, open in Chromium."""
-    path = tmp_path / "attention.html"
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+def show(chromium, path, **window):
+    """Opens a page of two texts; returns the weights of the first."""
     texts = [attention(["[CLS]", HOSTILE, "##b", "[SEP]", "c", "[SEP]"]), attention(["[CLS]", "x", "[SEP]"])]
     path.write_text(attention_page.render("tiny", texts), encoding="utf-8")
-    with ChromiumPage(str(BROWSER), tmp_path / "profile") as opened:
-        opened.open(f"file://{path}#layer=1&head=2&piece=1&special=0", "document.documentElement?.dataset.ready")
-        yield opened, texts[0].probabilities.astype(np.float64)
+    chromium.open(path, fragment="#layer=1&head=2&piece=1&special=0", **window)
+    chromium.wait_for("document.documentElement.dataset.ready")
+    return texts[0].probabilities.astype(np.float64)
 
 
-def ranks(browser):
+def ranks(chromium):
     """The rows of the list: number and weight of each piece."""
-    rows = browser.ask("[...document.querySelectorAll('.ranks li')].map(row => row.innerText.split('\\n'))")
+    rows = chromium.value("[...document.querySelectorAll('.ranks li')].map(row => row.innerText.split('\\n'))")
     return [(int(row[0]), float(row[-1].removesuffix(" %")) / 100) for row in rows]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-def test_in_a_browser(page):
-    browser, probabilities = page
-    assert browser.ask("document.querySelector('.one h2').innerText") == "Layer 1, head 2"
-    assert browser.ask("document.querySelectorAll('.cell').length") == 2 * (3 + 1)
-    assert browser.ask("document.querySelectorAll('.strip .piece')[1].innerText") == HOSTILE
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_in_a_browser(chromium, tmp_path):
+    probabilities = show(chromium, tmp_path / "attention.html")
+    assert chromium.value("document.querySelector('.one h2').innerText") == "Layer 1, head 2"
+    assert chromium.value("document.querySelectorAll('.cell').length") == 2 * (3 + 1)
+    assert chromium.value("document.querySelectorAll('.strip .piece')[1].innerText") == HOSTILE
     weights = probabilities[1, 2, 1]
     best = sorted((1, 2, 4), key=lambda place: -weights[place])  # without [CLS] and [SEP]
-    assert ranks(browser) == [(place, pytest.approx(weights[place], abs=0.005)) for place in best]
+    assert ranks(chromium) == [(place, pytest.approx(weights[place], abs=0.005)) for place in best]
 
     # From the text with the keyboard: the next piece, then none, which shows the means.
-    browser.ask("document.querySelectorAll('.strip .piece')[1].focus()")
-    browser.press("ArrowRight")
-    assert browser.ask("document.querySelector('.one h3').innerText") == "##b (piece 2) attends to"
-    browser.press("Escape")
-    shown = dict(ranks(browser))
+    chromium.value("document.querySelectorAll('.strip .piece')[1].focus()")
+    chromium.press("ArrowRight")
+    assert chromium.value("document.querySelector('.one h3').innerText") == "##b (piece 2) attends to"
+    chromium.press("Escape")
+    shown = dict(ranks(chromium))
     means = probabilities[1, 2].mean(0)
     assert {place: pytest.approx(means[place], abs=0.005) for place in (1, 2, 4)} == shown
 
     # From the grid: the head on the left, then a row up.
-    browser.ask("document.querySelector('.cell[aria-pressed=true]').focus()")
+    chromium.value("document.querySelector('.cell[aria-pressed=true]').focus()")
     for key, title in (
         ("ArrowLeft", "Layer 1, head 1"),
         ("ArrowUp", "Layer 0, head 1"),
         ("End", "Layer 0, mean of all heads"),
     ):
-        browser.press(key)
-        assert browser.ask("document.querySelector('.one h2').innerText") == title
-    assert "layer=0&head=mean&piece=-1" in browser.ask("location.hash")
+        chromium.press(key)
+        assert chromium.value("document.querySelector('.one h2').innerText") == title
+    assert "layer=0&head=mean&piece=-1" in chromium.value("location.hash")
 
     # What a piece is attended to by, under the pointer.
-    browser.point_at("document.querySelectorAll('.side.right .piece')[4]")
-    assert browser.ask("document.querySelector('.one h3').innerText") == "c (piece 4) is attended to by"
+    chromium.point_at("document.querySelectorAll('.side.right .piece')[4]")
+    assert chromium.value("document.querySelector('.one h3').innerText") == "c (piece 4) is attended to by"
     mean = probabilities[0].mean(0)[:, 4]
-    assert dict(ranks(browser))[2] == pytest.approx(mean[2], abs=0.005)
+    assert dict(ranks(chromium))[2] == pytest.approx(mean[2], abs=0.005)
 
-    browser.ask("document.querySelector('.texts select').value = '1'")
-    browser.ask("document.querySelector('.texts select').dispatchEvent(new Event('change'))")
-    browser.wait_for("document.querySelectorAll('.strip .piece').length === 3")
+    chromium.value("document.querySelector('.texts select').value = '1'")
+    chromium.value("document.querySelector('.texts select').dispatchEvent(new Event('change'))")
+    chromium.wait_for("document.querySelectorAll('.strip .piece').length === 3")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1400])
-def test_nothing_is_wider_than_the_window_and_no_request_leaves_the_page(page, width, scheme):
-    browser, _ = page
-    browser.resize(width, 900, scheme)
-    assert browser.ask("innerWidth") == width
-    assert browser.ask("document.documentElement.scrollWidth") <= width
-    background = browser.ask("getComputedStyle(document.body).backgroundColor")
-    assert (background == "rgb(18, 21, 27)") == (scheme == "dark")
-    assert [url.partition(":")[0] for url in browser.requests] == ["file"]
-    assert browser.errors == []
+def test_nothing_is_wider_than_the_window_and_no_request_leaves_the_page(chromium, tmp_path, width, scheme):
+    show(chromium, tmp_path / "attention.html", width=width, scheme=scheme)
+    assert chromium.value("innerWidth") == width
+    assert chromium.value("document.documentElement.scrollWidth") <= width
+    background = chromium.value("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(18, 21, 26)") == (scheme == "dark")
+    assert chromium.problems == []
