@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 class Diverged(InputError):
-    """A training whose loss is not finite any more; the user can correct that by other flags."""
+    """A loss or a model's outputs that are not finite any more; the user can correct that by other flags or weights."""
 
 
 class Stopped(Exception):
@@ -27,6 +27,11 @@ def some(names: Iterable[str], most: int = 4) -> str:
     names = list(names)
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def share(count: int, total: int, what: str) -> str:
+    """A part of a total that is not 0, for a message: `28 of 64 rows (44 %)`."""
+    return f"{count:,} of {total:,} {what} ({float(f'{100 * count / total:.2g}'):g} %)"
 
 
 def counted(count: int, what: str) -> str:

@@ -1,6 +1,6 @@
 """Lists and numbers in messages."""
 
-from bert_tf2.errors import counted, some
+from bert_tf2.errors import counted, share, some
 
 
 def test_some() -> None:
@@ -11,3 +11,8 @@ def test_some() -> None:
 
 def test_counted() -> None:
     assert [counted(count, "row") for count in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
+
+
+def test_share() -> None:
+    shares = [share(count, 4000, "rows") for count in (1, 1111, 4000)]
+    assert shares == ["1 of 4,000 rows (0.025 %)", "1,111 of 4,000 rows (28 %)", "4,000 of 4,000 rows (100 %)"]

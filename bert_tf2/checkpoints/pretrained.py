@@ -374,12 +374,16 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
 
 
 def check_exists(init_checkpoint: str) -> None:
-    """Checks that a path names something.
+    """Checks that a path names something, and not the directory of a search, whose weights are in `best/`.
 
     Raises:
       InputError: it does not; the message says what could be given, and what is like it.
     """
-    if file_system.glob(f"{glob.escape(init_checkpoint)}*"):
+    best = os.path.join(init_checkpoint, run_files.BEST)
+    has_own = listing.has_checkpoint(init_checkpoint) or hugging_face_folder(init_checkpoint)
+    if listing.is_listed(best) and not has_own:
+        raise InputError(f"The directory {init_checkpoint} has no weights of its own; give {best}, which has the best.")
+    if file_system.exists(init_checkpoint) or file_system.glob(f"{glob.escape(init_checkpoint)}*"):
         return
     folder = os.path.dirname(init_checkpoint)
     if folder and file_system.isdir(folder):

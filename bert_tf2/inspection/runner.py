@@ -10,14 +10,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from bert_tf2.checkpoints import by_name
 from bert_tf2.errors import InputError
 from bert_tf2.inspection import attention_page, score_file
 from bert_tf2.inspection.config import InspectionConfig
 from bert_tf2.inspection.inspector import Inspector
 from bert_tf2.inspection.pieces import TextPieces
 from bert_tf2.inspection.results import Attention
-from bert_tf2.io import atomic, file_system, run_files, text_lines
+from bert_tf2.io import atomic, run_files, text_lines
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tokenization.sequences import MASK
 
 logger = logging.getLogger(__name__)
@@ -50,11 +50,7 @@ def run(config: InspectionConfig) -> None:
 
 
 def _open(config: InspectionConfig) -> Inspector:
-    best = os.path.join(config.init_checkpoint, run_files.BEST)
-    if not by_name.is_name(config.init_checkpoint) and file_system.isdir(best):
-        logger.info(
-            "Inspecting the latest weights; for the best ones of the training, give --init_checkpoint=%s.", best
-        )
+    best_weights.say_if_better(config.init_checkpoint, "inspected", "--init_checkpoint")
     return Inspector.open(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -50,6 +51,20 @@ def test_what_is_nowhere(tmp_path) -> None:
         model_source.open_source("nope")
     with pytest.raises(InputError, match=rf"^There is no {tmp_path}/x: {tmp_path} has no directory and no checkpoint"):
         model_source.open_source(f"{tmp_path}/x")
+
+
+def test_a_directory_without_weights(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (".", f"{tmp_path}/"):
+        with pytest.raises(InputError, match=rf"^The directory {re.escape(path)} has no checkpoints; give the path of"):
+            model_source.open_source(path)
+
+
+def test_the_directory_of_a_search_names_its_best_weights(tmp_path) -> None:
+    checkpoints.save(str(tmp_path / "best"), 7, {"x": tf.Variable(1.0)}, keep=1)
+    for find in (model_source.open_source, pretrained.find, pretrained.find_bert_config):
+        with pytest.raises(InputError, match=rf"has no weights of its own; give {tmp_path}/best, which has the best"):
+            find(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers.repository import REPOSITORY
 from helpers.run_directory import unlisted
 from helpers.tiny_huggingface import write_folder
+from helpers.tiny_teacher import write_teacher
 
+from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
 from bert_tf2.inspection import InspectionConfig, Inspector, attention_page, runner, score_file
 from bert_tf2.io import resumable_output, run_files
@@ -184,14 +187,19 @@ def test_lines_that_do_not_fit(model, capsys, tmp_path, lines, flags, says):
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_a_model_without_a_head_and_the_best_weights(model, capsys, tmp_path, caplog):
+def test_a_model_without_a_head(capsys, tmp_path, caplog):
     folder = write_folder(tmp_path / "m", "BertModel")
-    (folder / "best").mkdir()
-    caplog.set_level("INFO")
-    run(str(folder), capsys)
     run(str(folder), capsys, text="a [MASK]")
     assert "--text has a [MASK], but the model has no masked-LM head to fill it." in caplog.messages
-    assert f"for the best ones of the training, give --init_checkpoint={folder}/best." in caplog.text
+
+
+def test_better_weights_are_mentioned(capsys, tmp_path, caplog):
+    folder = write_teacher(tmp_path / "model")
+    checkpoints.save(str(folder / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
+    caplog.set_level("INFO")
+    run(str(folder), capsys)
+    assert "are inspected; those in " in caplog.text
+    assert f"had the best score on the dev data: --init_checkpoint={folder}/best takes them." in caplog.text
 
 
 def test_the_program_of_the_document(tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ from helpers import tiny_squad
 from helpers.tiny_huggingface import write_folder
 
 from bert_tf2.checkpoints import pretrained
-from bert_tf2.errors import InputError
+from bert_tf2.errors import Diverged, InputError
 from bert_tf2.export import runner as export_runner
 from bert_tf2.export.config import ExportConfig
 from bert_tf2.metrics.finite import check_finite
@@ -39,7 +39,7 @@ def damaged(monkeypatch):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_check(value):
     check_finite({"row": np.arange(3), "name": np.array([b"a"], object), "logits": np.ones([2, 0], np.float16)})
-    with pytest.raises(InputError, match=f"The model's start logits {SENTENCE}"):
+    with pytest.raises(Diverged, match=f"The model's start logits {SENTENCE}"):
         check_finite({"start_logits": np.array([[0, value]], np.float32)})
 
 

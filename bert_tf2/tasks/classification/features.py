@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
-from bert_tf2.errors import InputError, counted
+from bert_tf2.errors import InputError, counted, share
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.sparse_rows import SparseRows
@@ -152,14 +152,14 @@ class Features:
             return self._division(limit, np.diff(self.window_splits))
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
-        share = f"{self.cut:,} of {len(self):,} rows ({100 * self.cut / len(self):.2g} %)"
-        return f"{share} were truncated to {limit}; the longest had {self.longest:,} tokens."
+        cut = share(self.cut, len(self), "rows")
+        return f"{cut} were truncated to {limit}; the longest had {self.longest:,} tokens."
 
     def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
         divided = int(np.count_nonzero(counts > 1))
         text = (
-            f"{divided:,} of {len(counts):,} rows ({100 * divided / len(counts):.2g} %) did not fit into {limit} and "
-            f"were split into {len(self):,} windows in total. The longest row has {self.longest:,} tokens."
+            f"{share(divided, len(counts), 'rows')} did not fit into {limit} and were split into "
+            f"{len(self):,} windows in total. The longest row has {self.longest:,} tokens."
         )
         if self.cut:
             text += f" Of {self.cut:,} rows the second text was truncated, to leave half of each window to the first."

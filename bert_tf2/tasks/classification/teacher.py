@@ -7,7 +7,6 @@ computed once, before the training, by `teacher_logits`.
 import contextlib
 import dataclasses
 import logging
-import os
 from collections.abc import Iterator
 from typing import Self
 
@@ -16,11 +15,12 @@ from bert_tf2.checkpoints import by_name, model_source, pretrained
 from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import file_system, run_files
+from bert_tf2.io import file_system
 from bert_tf2.modeling.classifier import ClassificationModel
 from bert_tf2.modeling.task_model import Task
 from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.finetuning import best_weights
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +71,14 @@ class Teacher:
         local = by_name.local(path)
         if file_system.is_inside(local, output_dir):
             raise InputError(f"{path} is in {output_dir}, where the student is trained; give another --output_dir.")
-        foundation = pretrained.find(local)
         source = model_source.open_source(local)
+        foundation = pretrained.find(local)
         description = _description(source, path, student.max_seq_length, foundation.do_lower_case)
         _check_same_task(path, description, student)
         order = _order(path, description, student, has_names=bool(source.labels))
         pairs = student.has_pairs
         foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
-        best = os.path.join(local, run_files.BEST)
-        if file_system.isdir(best):
-            logger.info("The teacher's latest weights are used; for its best ones, give --teacher=%s.", best)
+        best_weights.say_if_better(local, "the teacher's", "--teacher")
         return cls(local, foundation, description, order)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:

@@ -40,8 +40,8 @@ def check_format(output_format: str, of_tokens: bool) -> None:
     """
     if output_format == "npy" and of_tokens:
         raise InputError(
-            "--output_format=npy holds one vector a line: give --pooling as well, or --output_format=npz or parquet "
-            "for the vectors of all tokens."
+            "--output_format=npy holds one vector a line: give --pooling (without --unit), or --output_format=npz or "
+            "parquet for the vectors of all pieces or words."
         )
     if output_format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise InputError(

@@ -92,12 +92,13 @@ def check(directory: str) -> None:
         )
 
 
-def say_if_better(directory: str, used: str) -> None:
+def say_if_better(directory: str, used: str, flag: str | None = None) -> None:
     """Logs, where the latest weights of a training are not the best ones, which are which.
 
     Args:
       directory: of the training; anything else is ignored.
       used: what is done with the latest ones: "exported".
+      flag: the flag that names the directory, and that takes the best ones if it names theirs; None: `--use_best` does.
     """
     best = directory_of(directory)
     if not (listing.is_listed(directory) and listing.is_listed(best)):
@@ -115,11 +116,12 @@ def say_if_better(directory: str, used: str) -> None:
     if metric and value == best_value:  # of equal scores, best/ has the first
         return
     logger.info(
-        "The latest weights (%s) are %s; those in %s (%s) had the best score on the dev data: --use_best takes them.",
+        "The latest weights (%s) are %s; those in %s (%s) had the best score on the dev data: %s takes them.",
         _described(step, metric, value),
         used,
         best,
         _described(best_step, metric, best_value),
+        "--use_best" if flag is None else f"{flag}={best}",
     )
 
 

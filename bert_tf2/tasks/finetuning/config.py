@@ -172,6 +172,8 @@ class FinetuningConfig(RunConfig):
             raise InputError(
                 "--use_best with --do_train needs --do_eval: its evaluations find the best weights; give it, too."
             )
+        if self.use_best and self.do_train and not self.num_train_epochs:
+            raise InputError("--num_train_epochs=0 trains nothing, so that no weights are the best ones; give more.")
         _ = self.all_seeds, self.lora, self.search_space
 
     @property

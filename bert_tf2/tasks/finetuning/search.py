@@ -18,7 +18,7 @@ from bert_tf2.checkpoints import listing
 from bert_tf2.configs.fields import ACTIONS, CHECKPOINTS, flags_of
 from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.configs.values import with_checked_values, with_values
-from bert_tf2.errors import Diverged, InputError
+from bert_tf2.errors import Diverged, InputError, counted
 from bert_tf2.io import atomic, file_system, json_files, run_dir, run_files
 from bert_tf2.tasks.finetuning import best_weights, report, search_report, search_trials, sub_runs
 from bert_tf2.tasks.finetuning.best_weights import BestScore
@@ -74,8 +74,9 @@ class _Search(Generic[Config]):
         if config.search_trials:
             search_trials.check_installed()
         if config.dry_run:
-            for one in configs:
-                run_seeds(one, self.run, self.is_chief)
+            for settings, run_config in zip(planned, configs, strict=True):
+                with _naming(settings):
+                    run_seeds(run_config, self.run, self.is_chief)
             return None
         with run_dir.locked(config.output_dir) if self.is_chief else contextlib.nullcontext():
             results = self._start()
@@ -111,10 +112,8 @@ class _Search(Generic[Config]):
         """The flags of a run, which is evaluated with its best weights."""
         directory = os.path.join(self.config.output_dir, SearchRun(settings).directory)
         of_run = {"search": None, "search_trials": None, "use_best": True, "output_dir": directory}
-        try:
+        with _naming(settings):
             return with_values(self.config, {**settings, **of_run})
-        except InputError as error:
-            raise InputError(f"--search, {described(settings)}: {error}") from None
 
     def _settings(self, results: SearchResults) -> Iterator[Settings]:
         """Those of one run after another."""
@@ -136,7 +135,8 @@ class _Search(Generic[Config]):
             return
         config = self._config(settings)
         try:
-            scores = self._scores(config)
+            with _naming(settings):
+                scores = self._scores(config)
         except Diverged as error:
             logger.warning("%s", error)
             results.add(SearchRun(settings, error=str(error)))
@@ -195,7 +195,7 @@ class _Search(Generic[Config]):
             paths += report.write_page(page, lambda: search_report.report(results))
         score = f"{results.metric} {best.score(str(results.metric)):.4f}"
         lines = [
-            f"***** {len(results.runs)} runs of the search *****",
+            f"***** {counted(len(results.runs), 'run')} of the search *****",
             results.table(),
             f"Wrote {', '.join(paths)}.",
             f"The best run is {described(best.settings)} ({score}); its weights are in "
@@ -224,3 +224,14 @@ class _Search(Generic[Config]):
         return with_checked_values(
             config, do_train=False, overwrite_output_dir=False, seeds=None, output_dir=self.config.output_dir
         )
+
+
+@contextlib.contextmanager
+def _naming(settings: Settings) -> Iterator[None]:
+    """Makes errors say which run they are about; one that diverged is no error of the search."""
+    try:
+        yield
+    except Diverged:
+        raise
+    except InputError as error:
+        raise InputError(f"--search, {described(settings)}: {error}") from None

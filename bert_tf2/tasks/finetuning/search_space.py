@@ -93,7 +93,7 @@ class SearchSpace:
         fields = {field.name: field for field, _ in flags_of(config)}
         searchable = _searchable(config)
         axes: list[Choices | Range] = []
-        for part in filter(None, map(str.strip, _NAMED.get(text.strip(), text).split(";"))):
+        for part in _parts(text):
             name, equals, values = part.partition("=")
             name = name.strip().removeprefix("--")
             if not equals:
@@ -158,6 +158,12 @@ def directory_name(settings: Settings) -> str:
     if name == plain and len(name) <= _LONGEST_NAME:
         return name
     return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+
+
+def _parts(text: str) -> list[str]:
+    """The parts that have one flag each, those that have a name spelled out."""
+    parts = [part for named in text.split(";") for part in _NAMED.get(named.strip(), named).split(";")]
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _searchable(config: type) -> list[str]:

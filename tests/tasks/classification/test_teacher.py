@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from helpers import tiny_classification as tiny
 from helpers.tiny_huggingface import write_folder
 from helpers.tiny_teacher import write_teacher
 
+from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.classification.teacher import Teacher
@@ -24,10 +26,10 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_directory_of_a_training(teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    (teacher / "best").mkdir()
+    checkpoints.save(str(teacher / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
     opened = Teacher.open(str(teacher), STUDENT, str(tmp_path / "student"))
-    (teacher / "best").rmdir()
-    assert f"for its best ones, give --teacher={teacher}/best" in caplog.text
+    shutil.rmtree(teacher / "best")
+    assert f"had the best score on the dev data: --teacher={teacher}/best takes them." in caplog.text
     assert (opened.order, opened.description.max_seq_length) == ((1, 0), 12)
     assert opened.foundation.vocabulary.path == str(teacher / "vocab.txt")
     model = opened.make_model(skip_padding=True)

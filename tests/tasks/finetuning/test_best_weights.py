@@ -50,6 +50,12 @@ def test_better_weights_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureF
     ]
 
 
+def test_a_flag_that_takes_the_better_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    best_weights.say_if_better(training(tmp_path, 20, 10, None), "the teacher's", "--teacher")
+    assert caplog.text.endswith(f"had the best score on the dev data: --teacher={tmp_path}/best takes them.\n")
+
+
 def test_without_a_score_the_steps_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     best_weights.say_if_better(training(tmp_path, 20, 10, None), "used")

@@ -64,6 +64,7 @@ def test_where_the_model_is() -> None:
         ({"search_trials": 3}, "--search_trials needs --search"),
         ({"search": "paper", "search_trials": 0}, "--search_trials=0; it must be at least 1"),
         ({"use_best": True, "do_eval": False}, "--use_best with --do_train needs --do_eval"),
+        ({"use_best": True, "num_train_epochs": 0.0}, "--num_train_epochs=0 trains nothing, so that no weights are"),
         ({"seeds": "1,1"}, "--seeds=1,1; expected different comma-separated integers"),
     ],
 )

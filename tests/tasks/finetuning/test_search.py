@@ -193,6 +193,16 @@ def test_a_run_that_diverged_is_left_out(tmp_path: Path, caplog: pytest.LogCaptu
         go(config(tmp_path / "none", "learning_rate=2e-3"), runs)
 
 
+def test_an_error_says_of_which_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Runs, config: ClassificationConfig, predicts: bool = True) -> dict[str, float]:
+        raise InputError("There is no b.")
+
+    monkeypatch.setattr(Runs, "__call__", fail)
+    for flags in ({}, {"dry_run": True}):
+        with pytest.raises(InputError, match=r"^--search, init_checkpoint=a: There is no b\.$"):
+            go(config(tmp_path, "init_checkpoint=a,b", **flags), Runs())
+
+
 def test_a_run_is_made_again_where_its_directory_was_removed_or_its_data_changed(tmp_path: Path) -> None:
     data = tmp_path / "train.csv"
     data.write_text("text,label\n")

@@ -22,6 +22,7 @@ def test_the_grid_of_the_paper() -> None:
     assert len(grid) == 18
     assert grid[0] == {"learning_rate": 5e-5, "train_batch_size": 16, "num_train_epochs": 2.0}
     assert {settings["num_train_epochs"] for settings in grid} == {2.0, 3.0, 4.0}
+    assert len(space("weight_decay=0,0.01; paper ").grid()) == 36
 
 
 def test_flags_of_all_types_and_of_parts_of_the_config() -> None:
