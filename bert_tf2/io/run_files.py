@@ -39,10 +39,17 @@ TRACKING, WANDB, MLFLOW = "tracking.json", "wandb", "mlflow.db"
 TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
 FILLED_MASKS, PREDICTION_LINES, PREDICTION_TABLE = "fill_mask.jsonl", "predictions.jsonl", "predictions.csv"
 REPORT, EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE = "report.html", "eval_predictions.jsonl", "eval_predictions.csv"
-VALIDATION_SPLIT = "validation_split.json"
+VALIDATION_SPLIT, TEACHER_LOGITS = "validation_split.json", "teacher_logits"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
+# Of inspections.
+ATTENTION_PAGE, ATTENTION_ARRAYS, INSPECTED, SCORES = (
+    "attention.html",
+    "attention.npz",
+    "inspection.jsonl",
+    "scores.jsonl",
+)
 # Of records, conversions and exports.
 DATA_SUMMARY = "summary.json"
 CONVERTED_PREFIX, HF_CONFIG, HF_WEIGHTS = "bert_model.ckpt", "config.json", "model.safetensors"
@@ -151,6 +158,12 @@ GLUE_SUBMISSIONS = (
 CLASSIFICATION: Files = (
     *FINETUNING,
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
+    RunFile(
+        (f"{TEACHER_LOGITS}/",),
+        "with `--teacher`, its logits for the rows; `--overwrite_output_dir` keeps them",
+        "training",
+        is_of_run=False,
+    ),
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
     RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
     RunFile(
@@ -169,7 +182,7 @@ SQUAD: Files = (
         "evaluation",
     ),
     RunFile((PREDICTIONS, N_BEST, NULL_ODDS), "as the original writes them", "prediction"),
-    RunFile((PREDICTION_LINES,), "answers with probability and place in the context", "prediction"),
+    RunFile((PREDICTION_LINES, PREDICTION_TABLE), "answers with probability and place in the context", "prediction"),
     RunFile(
         (NULL_THRESHOLD,),
         'by how much "no answer" must score higher, as found by `--do_eval`; predictions use it',
@@ -193,6 +206,7 @@ TAGGING: Files = (
     ),
     RunFile((TAGGED,), "the file that was given, with the predicted tag as one more column", "prediction"),
     RunFile((PREDICTION_LINES,), "words, tags, probabilities and spans of each sentence", "prediction"),
+    RunFile((PREDICTION_TABLE,), "the predicted spans, one in each row, with their probabilities", "prediction"),
     RunFile((TAGGED_SPANS,), "of texts with labelled spans: these rows with the predicted spans", "prediction"),
 )
 """Of `run_ner.py`, in `--output_dir`."""
@@ -200,7 +214,11 @@ TAGGING: Files = (
 MULTIPLE_CHOICE: Files = (
     *FINETUNING,
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "accuracy and loss, and their history", "evaluation"),
-    RunFile((PREDICTION_LINES,), "the choice for each question, and the probability of every choice", "prediction"),
+    RunFile(
+        (PREDICTION_LINES, PREDICTION_TABLE),
+        "the choice for each question, and the probability of every choice",
+        "prediction",
+    ),
 )
 """Of `run_multiple_choice.py`, in `--output_dir`."""
 
@@ -237,6 +255,14 @@ EXPORTED_ASSETS: Files = (
 
 ONNX_EXPORT: Files = (RunFile((ONNX_MODEL, ONNX_INT8_MODEL), "the model", is_of_run=False), *EXPORTED_ASSETS)
 """Of `export_model.py --format=onnx`, in `--export_dir`."""
+
+INSPECTION: Files = (
+    RunFile((ATTENTION_PAGE,), "the attention of every layer and head, as a page", is_of_run=False),
+    RunFile((ATTENTION_ARRAYS,), "the same as arrays", is_of_run=False),
+    RunFile((INSPECTED,), "pieces, predictions and labels of each text", is_of_run=False),
+    RunFile((SCORES,), "with `--score`, the log-probability of each piece", is_of_run=False),
+)
+"""Of `inspect_model.py`, in `--output_dir`."""
 
 
 def remove_run(directory: str, files: Iterable[RunFile]) -> None:

@@ -31,7 +31,8 @@ MOST_EXAMPLES = 200
 
 _MOST_CHARACTERS = 1200  # of an example's text
 _BEFORE_FIRST_MARK = 200  # of these, where the text has marks
-_MOST_IN_CELL = 300
+_MOST_IN_CELL = 300  # and in the title of an example
+_MOST_IN_FACT = 600
 _MOST_IN_LINE = 28  # characters of a cell that does not wrap
 _NUMBER = re.compile(r"(-?[\d,]*\.?\d+)( %)?( to -?[\d,]*\.?\d+)?")  # as text: 91.3 %, 89.9 to 92.5
 
@@ -209,8 +210,10 @@ def render(report: Report) -> str:
         groups=_groups,
         table=_laid_out,
         card=_card,
+        shortened=_shortened,
         href=urllib.parse.quote,
         most_examples=MOST_EXAMPLES,
+        most_in_fact=_MOST_IN_FACT,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=style,
@@ -277,8 +280,8 @@ def _column(values: Sequence[str | int | float]) -> tuple[bool, Sequence[_Cell]]
     return True, [_number_cell(value, decimals) for value in numbers]
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_IN_CELL else f"{text[: _MOST_IN_CELL - 1]}…"
+def _shortened(text: str, most: int = _MOST_IN_CELL) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _numeral_cell(text: str) -> _Cell:

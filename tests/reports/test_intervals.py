@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bert_tf2.reports import intervals
-from bert_tf2.reports.intervals import bootstrap, wilson
+from bert_tf2.reports.intervals import bootstrap, bootstrap_sums, wilson
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,21 @@ def test_resamples_have_rows_of_any_form() -> None:
     assert high == pytest.approx(0.6, abs=0.03)
 
 
+def test_sums_give_the_same_interval() -> None:
+    rows = np.random.default_rng(1).normal(5, 2, (300, 2))
+    expected = bootstrap(rows, lambda found: float(found[:, 0].sum() / found[:, 1].sum()))
+    assert bootstrap_sums(rows, lambda sums: float(sums[0] / sums[1])) == pytest.approx(expected)
+
+
 def test_many_rows_have_the_interval_of_all_though_fewer_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).normal(0, 1, 2500)
     monkeypatch.setattr(intervals, "MOST_RESAMPLED", 100)
     low, high = bootstrap(values, lambda rows: float(rows.mean()))
-    assert high - low == pytest.approx(2 * 1.96 / 50, rel=0.15)
+    assert high - low == pytest.approx(2 * 1.96 / 50, rel=0.25)
+    assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.01), "the value is that of all rows"
 
 
 def test_what_is_not_defined_has_no_interval() -> None:
     assert all(map(math.isnan, bootstrap(np.zeros(3), lambda rows: math.nan)))
     assert all(map(math.isnan, bootstrap(np.zeros(0), lambda rows: 1.0)))
+    assert all(map(math.isnan, bootstrap_sums(np.zeros((0, 2)), lambda sums: 1.0)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.io import run_files
 from bert_tf2.reports import pictures
+from bert_tf2.reports.groups import LengthGroups
 from bert_tf2.reports.intervals import wilson
 from bert_tf2.reports.page import (
     Block,
@@ -30,7 +31,6 @@ from bert_tf2.tasks.classification.features import Features
 _MOST_ERRORS = 50
 _MOST_OF_FIRST = 600  # characters of the first of two texts
 _MOST_LABELS_NAMED = 10
-_GROUPS = 6  # of rows by length
 
 Facts = list[tuple[str, str]]
 
@@ -141,15 +141,10 @@ def lengths(evaluated: Evaluated) -> Section:
 
 def _groups(whole: NDArray[np.int64], limit: int, fate: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Rows of about the same length, about as many in each group, and those that are too long."""
-    fitting = whole[whole <= limit]
-    if len(fitting):
-        ends = np.unique(np.quantile(fitting, np.linspace(0, 1, _GROUPS + 1)[1:], method="lower")).tolist()
-        first = int(fitting.min())
-        for last in map(int, ends):
-            name = f"{first:,}" if first == last else f"{first:,} to {last:,}"
-            yield name, (whole >= first) & (whole <= last)
-            first = last + 1
-    if len(fitting) < len(whole):
+    groups = LengthGroups.of(whole[whole <= limit])
+    for name, (first, last) in zip(groups.names, groups.bounds, strict=True):
+        yield name, (whole >= first) & (whole <= last)
+    if (whole > limit).any():
         yield f"more than {limit:,}: {fate}", whole > limit
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import row_ranges
-from bert_tf2.reports.intervals import bootstrap, wilson
+from bert_tf2.reports.intervals import bootstrap, bootstrap_sums, wilson
 from bert_tf2.tasks.classification.evaluated import Evaluated
 
 Interval = tuple[float, float]
@@ -88,21 +88,13 @@ def _of_several(
         exact += int((is_true == is_predicted).all(axis=1).sum())
         if has_macro:
             by_label.append(np.concatenate(parts, axis=1).astype(np.float32))
-    intervals = {"exact_match": wilson(exact, labels.shape[0])}
-
-    def micro_f1(rows: NDArray[Any]) -> float:
-        right, true, taken = rows.sum(axis=0)
-        return float(2 * right / max(true + taken, 1))
-
-    intervals["micro_f1"] = bootstrap(np.concatenate(counts), micro_f1)
-    if has_macro:
-        matrix = np.concatenate(by_label)  # [N, 3 * L]
-
-        def macro_f1(rows: NDArray[Any]) -> float:
-            times = np.bincount(rows, minlength=len(matrix)).astype(np.float32)
-            return float(_f1s(*np.split(times @ matrix, 3)).mean())
-
-        intervals["macro_f1"] = bootstrap(np.arange(len(matrix)), macro_f1)
+    intervals = {
+        "exact_match": wilson(exact, labels.shape[0]),
+        "micro_f1": bootstrap_sums(np.concatenate(counts), lambda sums: float(_f1s(*sums))),
+    }
+    if has_macro:  # of columns [N, 3 * L]
+        columns = np.concatenate(by_label)
+        intervals["macro_f1"] = bootstrap_sums(columns, lambda sums: float(_f1s(*np.split(sums, 3)).mean()))
     return intervals
 
 
@@ -112,19 +104,22 @@ def _of_values(labels: NDArray[Any], predicted: NDArray[Any], names: set[str]) -
     pairs = np.stack([labels, predicted], axis=1).astype(np.float64)
     # Of a resample, the ranks are those of all rows.
     ranks = np.stack([stats.rankdata(column) for column in pairs.T], axis=1)
-
-    def squared_error(rows: NDArray[Any]) -> float:
-        return float(np.mean((rows[:, 0] - rows[:, 1]) ** 2))
-
+    errors = np.stack([(pairs[:, 0] - pairs[:, 1]) ** 2, np.ones(len(pairs))], axis=1)
     scores: dict[str, tuple[NDArray[Any], Callable[[NDArray[Any]], float]]] = {
-        "pearson": (pairs, _correlation),
-        "spearman": (ranks, _correlation),
-        "mean_squared_error": (pairs, squared_error),
+        "pearson": (_moments(pairs), _correlation),
+        "spearman": (_moments(ranks), _correlation),
+        "mean_squared_error": (errors, lambda sums: float(sums[0] / sums[1])),
     }
-    return {name: bootstrap(*scores[name]) for name in scores if name in names}
+    return {name: bootstrap_sums(*scores[name]) for name in scores if name in names}
 
 
-def _correlation(rows: NDArray[Any]) -> float:
-    x, y = (rows - rows.mean(axis=0)).T
-    spread = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / spread) if spread > 0 else float("nan")
+def _moments(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a correlation follows from: 1, x, y, xx, yy, xy of each pair, [N, 6]."""
+    x, y = (pairs - pairs.mean(axis=0)).T
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+
+
+def _correlation(sums: NDArray[np.float64]) -> float:
+    x, y, xx, yy, xy = sums[1:] / sums[0]
+    spread = (xx - x * x) * (yy - y * y)
+    return float((xy - x * y) / np.sqrt(spread)) if spread > 0 else float("nan")

@@ -12,6 +12,7 @@ from bert_tf2.configs.fields import (
     MOST_LENGTH,
     MOST_SEED,
     OPTIMIZER,
+    TASK,
     TRAINING,
     check_has_effect,
     setting,
@@ -231,6 +232,30 @@ class FinetuningConfig(RunConfig):
     def num_warmup_steps(self, examples: int) -> int:
         """Number of warm-up steps among them."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinConfidence:
+    """The flag of tasks whose predictions have a probability."""
+
+    min_confidence: float = setting(
+        0.0,
+        help="Predictions with a lower probability become null in predictions.jsonl and empty in predictions.csv; "
+        "words of tagged spans become O.",
+        group=TASK,
+        at_least=0,
+        at_most=1,
+    )
+
+
+def check_min_confidence(config: FinetuningConfig) -> None:
+    """Checks `--min_confidence`, which tasks with `MinConfidence` have.
+
+    Raises:
+      InputError: there is no prediction, so the flag has no effect.
+    """
+    needed = "needs --do_predict, as it only affects predictions; give both or omit it"
+    check_has_effect(config, ("min_confidence",), config.do_predict, needed)
 
 
 def check_class_weights(config: FinetuningConfig) -> None:

@@ -122,15 +122,25 @@ class Finetuning:
                 "--pack_sequences: XLA compiles one program for shapes that are fixed, and without padding each batch "
                 "has another number of tokens; omit the flag, or give --jit=off."
             )
-        skip_padding = not precision.compiles if config.pack_sequences is None else config.pack_sequences
         keras.utils.set_random_seed(config.seed)
         lora = find_lora(config)
         with strategy.scope(), policy(precision), in_new_encoders(lora):
-            model = make_model(skip_padding)
+            model = make_model(_skips_padding(config, precision))
         if lora is not None:
             _freeze_for_lora(model, dispensable)
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, files, dispensable, head)
+
+    def beside(self, foundation: Pretrained, make_model: Callable[[bool], Task]) -> "Finetuning":
+        """Another model on the same devices in the same precision, for predictions; its weights are random.
+
+        Args:
+          foundation: the config and vocabulary of that model.
+          make_model: see `create`.
+        """
+        with self.strategy.scope(), policy(self.precision):
+            model = make_model(_skips_padding(self.config, self.precision))
+        return dataclasses.replace(self, foundation=foundation, model=model, dispensable=(), head=None)
 
     @property
     def is_chief(self) -> bool:
@@ -402,6 +412,11 @@ class Finetuning:
         """`outputs` for the method `outputs`, traced once however often it is used."""
         jit = self.precision.compiles or None
         return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
+
+
+def _skips_padding(config: FinetuningConfig, precision: PrecisionConfig) -> bool:
+    """Whether models skip padding."""
+    return not precision.compiles if config.pack_sequences is None else config.pack_sequences
 
 
 def _freeze_for_lora(model: Task, dispensable: Collection[str]) -> None:

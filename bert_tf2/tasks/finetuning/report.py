@@ -39,12 +39,24 @@ if TYPE_CHECKING:  # it imports TensorFlow
 logger = logging.getLogger(__name__)
 
 _NAMES = {
+    "HasAns_exact": "exact match, answerable",
+    "HasAns_f1": "F1, answerable",
+    "HasAns_total": "answerable questions",
+    "NoAns_exact": "exact match, unanswerable",
+    "NoAns_f1": "F1, unanswerable",
+    "NoAns_total": "unanswerable questions",
+    "best_exact": "exact match, best threshold",
+    "best_exact_thresh": "best threshold, exact match",
+    "best_f1": "F1, best threshold",
+    "best_f1_thresh": "best threshold, F1",
+    "exact": "exact match",
     "f1": "F1",
     "macro_f1": "macro F1",
     "matthews": "Matthews correlation",
     "micro_f1": "micro F1",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
+    "total": "questions",
 }
 _FRACTIONS = ("accuracy", "exact_match", "f1", "macro_f1", "micro_f1", "precision", "recall")
 
@@ -155,8 +167,9 @@ def _scores(
     if intervals:
         blocks.append(
             Text(
-                "The intervals reflect the limited number of evaluated examples: Wilson's for fractions of examples, "
-                "the bootstrap for other scores. They do not cover the variation between seeds, or other data."
+                "The intervals reflect the limited number of evaluated examples: Wilson's for fractions of examples "
+                "and F1 of spans and answers, the bootstrap for other scores. They do not cover the "
+                "variation between seeds, or other data."
             )
         )
     return Section("Scores", blocks)

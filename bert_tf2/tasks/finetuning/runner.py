@@ -117,7 +117,8 @@ class _TaskRun:
         if self.config.do_train:
             atomic.check_writable(self.config.output_dir)
             trainer, _ = self._trainer()
-            trainer.check(self.finetuning.batches(self._encode("train").arrays))
+            encoded = self.task.complete_training(self._encode("train"), self.finetuning.beside)
+            trainer.check(self.finetuning.batches(encoded.arrays))
         else:
             self.finetuning.load(is_trained=False)
         if self.config.do_eval:
@@ -136,9 +137,11 @@ class _TaskRun:
         trainer, count = self._trainer()
         for split in splits:
             self._encode(split)
-        data = TrainingData(self._encode("train").arrays, task.keep)
+        names = task.result_names() if self.config.do_eval else ()
+        self.encoded["train"] = task.complete_training(self.encoded["train"], self.finetuning.beside)
+        data = TrainingData(self.encoded["train"].arrays, task.keep)
         if self.config.do_eval:
-            evaluate, names = self._results, task.result_names()
+            evaluate = self._results
             data = dataclasses.replace(data, results=names, evaluate=evaluate, best=task.best_metric, epoch=count)
         self.finetuning.start_anew()
         for split in splits:

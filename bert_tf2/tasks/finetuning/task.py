@@ -11,8 +11,8 @@ turns into numbers; what is to be written is written by the methods that begin w
 
 import abc
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +31,14 @@ from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
 
+if TYPE_CHECKING:
+    from bert_tf2.tasks.finetuning.loop import Finetuning
+
 __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
+
+
+Beside = Callable[[Pretrained, Callable[[bool], Task]], "Finetuning"]
+"""Creates another model on the devices of a run, see `loop.Finetuning.beside`."""
 
 
 class Encoded(Protocol):
@@ -154,6 +161,20 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         Raises:
           InputError: they do not fit the model.
         """
+
+    def complete_training(self, encoded: EncodedT, beside: Beside) -> EncodedT:
+        """Adds the outputs of another model, a teacher, to the training examples; by default returns them unchanged.
+
+        Called once, after all data has been checked. A dry run must not compute anything slow here.
+
+        Args:
+          encoded: the result of `encode("train")`.
+          beside: creates the other model.
+
+        Raises:
+          InputError: that model cannot be used.
+        """
+        return encoded
 
     def write_encoded(self, split: Split, encoded: EncodedT) -> None:
         """Writes files about the encoded examples into `output_dir`; by default nothing."""

@@ -76,16 +76,16 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
 
 def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences:
     """A file to predict with the scheme in which its tags will be written: its own if it has tags, else the model's."""
-    scheme = None
+    tagged = None
     if sentences.texts is None:
-        scheme = conll.scheme_of_column(sentences, fields["tag_column"], fields["token_column"])
+        tagged = conll.tagged_by_column(sentences, fields["tag_column"], fields["token_column"])
     try:
-        scheme = scheme or Scheme.parse(fields["scheme"] or str(schemes.BIO))
+        scheme = tagged.scheme if tagged else Scheme.parse(fields["scheme"] or str(schemes.BIO))
     except ValueError as error:
         raise InputError(f"{TASK_FILE}: {error} Restore the file that the training wrote, or train again.") from None
     if scheme != schemes.BIO:
         logger.info("%s: predicted tags are written in the scheme %s.", sentences.path, scheme)
-    return dataclasses.replace(sentences, scheme=scheme)
+    return dataclasses.replace(sentences, scheme=scheme, truths=tagged.tags if tagged else sentences.truths)
 
 
 def _read(

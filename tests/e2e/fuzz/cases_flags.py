@@ -16,6 +16,7 @@ for command, name in (
     *(("vocab", name) for name in ("input_file", "output_file", "extend")),
     *(("pretrain", name) for name in ("output_dir", "init_checkpoint")),
     *(("classify", name) for name in ("train_file", "vocab_file", "output_dir", "init_checkpoint", "labels_file")),
+    *(("classify", name) for name in ("teacher", "unlabeled_file")),
     ("classify_predict", "predict_file"),
     *(("squad", name) for name in ("train_file", "output_dir", "init_checkpoint")),
     ("squad_predict", "predict_file"),
@@ -24,6 +25,8 @@ for command, name in (
     *(("tag", name) for name in ("train_file", "output_dir")),
     *(("features", name) for name in ("input_file", "output_file", "init_checkpoint")),
     *(("convert", name) for name in ("init_checkpoint", "output_dir", "grow_vocab")),
+    *(("inspect", name) for name in ("init_checkpoint", "text", "output_dir", "nearest")),
+    ("score", "text_file"),
     *(("export", name) for name in ("output_dir", "export_dir", "init_checkpoint")),
 ):
     CASES[f"{command} --{name}="] = Case(command, f"--{name} is empty", flags={name: ""})
@@ -31,7 +34,9 @@ CASES["create --output_file=' '"] = Case("create", "--output_file is empty", fla
 
 # --- Flags that are not there, or not what they should be ------------------------------------------------------------
 
-for command in ("create", "vocab", "pretrain", "classify", "squad", "tag", "choose", "features", "convert", "export"):
+for command in (
+    *("create", "vocab", "pretrain", "classify", "squad", "tag", "choose", "features", "inspect", "convert", "export"),
+):
     CASES[f"{command} --no_such_flag"] = Case(command, "no_such_flag.*--help", flags={"no_such_flag": 1})
 for command, name in (("create", "output_file"), ("vocab", "input_file"), ("features", "init_checkpoint")):
     CASES[f"{command} without {name}"] = Case(command, f"--{name} is missing; --help", flags={name: None})
@@ -43,7 +48,15 @@ CASES |= {
     "pretrain without a config": Case("pretrain", "--bert_config_file", flags={"bert_config_file": None}),
     "nothing to do": Case("classify", "Nothing to do", flags={"do_train": False}),
     "an unknown strategy": Case("classify", "distribution_strategy", flags={"distribution_strategy": "all"}),
+    "two kinds of texts": Case("score", "exclude each other", flags={"text": "w1"}),
+    "a second text alone": Case("inspect", "--text_b is the second", flags={"text": None, "text_b": "w1"}),
+    "an output without texts": Case("inspect", "--output_dir needs --text", flags={"text": None}),
     "layers that are none": Case("features", "--layers=x", flags={"layers": "x"}),
+    "a layer that is to be combined": Case("features", "--combine=sum is for several layers", flags={"combine": "sum"}),
+    "words of pooled lines": Case("features", "--unit=word is for vec", flags={"unit": "word", "pooling": "mean"}),
+    "a choice that there is not": Case("features", "--pooling=men; it must be one of none, ", flags={"pooling": "men"}),
+    "a value of --noname": Case("classify", "--nodo_eval takes no value", flags={"nodo_eval": 1}),
+    "a misspelt flag": Case("classify", "no flag --do_trian; did you mean --do_train", flags={"do_trian": True}),
     "a layer of 30 digits": Case("features", "there is no layer", flags={"layers": "9" * 30}),
     "profile of 20 digits": Case("classify", "--profile_steps", flags={"profile_steps": f"1,{HUGE}"}),
 }
@@ -59,6 +72,8 @@ for command, names in {
     "choose": ("max_seq_length", "train_batch_size", "seed"),
     "tag": ("max_seq_length", "keep_checkpoints", "gradient_accumulation_steps"),
     "features": ("max_seq_length", "batch_size"),
+    "inspect": ("top_k",),
+    "score": ("batch_size",),
     "export": ("max_seq_length", "version"),
 }.items():
     for name in names:
@@ -114,7 +129,7 @@ for name, content, says in (
     ("c.json", '{"learning_rate": NaN}', "NaN is not a JSON number"),
     ("c.json", '{"seed": {"a": 1}}', "does not map flags"),
     ("c.json", '{"seed": [[1]]}', "does not map flags"),
-    ("c.json", '{"sed": 1}', "did you mean seed"),
+    ("c.json", '{"sed": 1}', "did you mean --seed"),
     ("c.json", '{"train_file": ""}', "--train_file is empty"),
     ("c.json", '{"train_file": "a\\u0000b"}', "does not map flags"),
     ("c.json", b"\xff\xfe\x00", "UTF-16"),

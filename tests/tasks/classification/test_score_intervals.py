@@ -45,10 +45,14 @@ def test_statistics_of_counts_are_those_of_scikit_learn(name: str, monkeypatch: 
     assert value == pytest.approx(expected[name])
 
 
-@pytest.mark.parametrize(("kind", "name"), [("multi_label", "micro_f1"), ("multi_label", "macro_f1")])
-def test_statistics_of_several_labels(kind, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluated = made_up(kind, 200, ("a", "b", "c"))
-    monkeypatch.setattr(score_intervals, "bootstrap", lambda values, statistic: (statistic(values), 0.0))
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in ("multi_label", "regression") for name in CASES[kind][1][-2:]]
+)
+def test_statistics_of_sums(kind, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = made_up(kind, 200, () if kind == "regression" else ("a", "b", "c"))
+    monkeypatch.setattr(
+        score_intervals, "bootstrap_sums", lambda values, statistic: (statistic(values.sum(axis=0)), 0.0)
+    )
     (value, _) = of_metrics(evaluated, (name,))[f"eval_{name}"]
     assert value == pytest.approx(metrics.evaluate(kind, evaluated.logits, evaluated.labels, (name,))[name])
 
