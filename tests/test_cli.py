@@ -262,6 +262,7 @@ OF_ALL_SCRIPTS = {"config", "print_config", "help", "verbosity"}
 OF_OTHER_PROGRAMS = {
     "local",  # --local-dir of Hugging Face's hf
     "logdir",  # TensorBoard's
+    "backend",  # --backend-store-uri of MLflow
     *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's
 }
 
