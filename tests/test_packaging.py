@@ -3,7 +3,6 @@
 import email
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,12 +11,14 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import distributions
 import pytest
 from helpers.repository import REPOSITORY
 
 import bert_tf2
 from bert_tf2.__main__ import COMMANDS
 
+ADDRESS = "https://github.com/example/bert-tf2"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -84,11 +85,10 @@ def built(source: Path, kind: str, directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, unpacked, of a copy of the repository."""
+    """The sdist, unpacked, as a release from `ADDRESS` makes it."""
     folder = tmp_path_factory.mktemp("sdist")
-    unwanted = shutil.ignore_patterns(".*", "*.egg-info", "build", "demo_output", "dist", "__pycache__")
-    shutil.copytree(REPOSITORY, folder / "copy", ignore=unwanted)
-    shutil.copy(REPOSITORY / ".dockerignore", folder / "copy")
+    distributions.copy_sources(folder / "copy")
+    distributions.add_addresses(folder / "copy", ADDRESS)
     with tarfile.open(built(folder / "copy", "sdist", folder)) as archive:
         archive.extractall(folder, filter="data")
     return folder / f"bert_tf2-{bert_tf2.__version__}"
@@ -116,9 +116,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sdist_has_documents_and_tests(sdist: Path) -> None:
-    for name in ("README.md", "LICENSE", "CHANGELOG.md", "Dockerfile", "Makefile", "run_classifier.py"):
+    for name in ("LICENSE", "CHANGELOG.md", "Dockerfile", "Makefile", "mkdocs.yml", "run_classifier.py"):
         assert (sdist / name).read_bytes() == (REPOSITORY / name).read_bytes()
-    for directory in ("docs", "examples", "tests", "benchmarks"):
+    for directory in ("docs", "examples", "publishing", "tests", "benchmarks"):
         expected = {path.relative_to(REPOSITORY) for path in (REPOSITORY / directory).rglob("*.*")}
         expected = {path for path in expected if "__pycache__" not in path.parts and ".hypothesis" not in path.parts}
         assert expected <= {path.relative_to(sdist) for path in (sdist / directory).rglob("*")}
@@ -137,6 +137,12 @@ def test_the_wheel_installs_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"gpu", "beam", "onnx"} <= set(metadata.get_all("Provides-Extra"))
     for name in ("Summary", "Keywords", "Author", "Requires-Python", "Classifier", "Requires-Dist"):
         assert metadata[name]
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
+    assert urls["Repository"] == ADDRESS
+    assert urls["Changelog"] == f"{ADDRESS}/blob/v{bert_tf2.__version__}/CHANGELOG.md"
+    targets = re.findall(r"\]\(([^)\s]+)\)", metadata.get_payload())
+    assert f"{ADDRESS}/blob/v{bert_tf2.__version__}/docs/own_data.md" in targets
+    assert all(target.startswith(("https://", "#")) for target in targets), targets
 
 
 def test_commands_of_an_installation(installed: Path, tmp_path: Path) -> None:
