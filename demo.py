@@ -25,7 +25,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.io.atomic import replacing
 from bert_tf2.io.progress import duration
 
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Folder for everything that the demo makes.")
+OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Directory for everything that the demo makes.")
 TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")
 NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 7000, "Training steps.")
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
@@ -81,7 +81,7 @@ def sentences(docstring: str) -> list[str]:
 
 
 def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
-    """Writes `train.txt` and `held_out.txt`: a sentence a line, a blank line between documents."""
+    """Writes `train.txt` and `held_out.txt`: a sentence a line, an empty line between documents."""
     documents = {text: None for docstring in docstrings() if len(text := tuple(sentences(docstring))) >= 3}
     shuffled = list(documents)  # each document once, however often it was found
     random.Random(12345).shuffle(shuffled)
@@ -146,7 +146,7 @@ def training_curve(folder: Path, name: str) -> list[tuple[int, float]]:
 
 
 def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, float]) -> None:
-    """Draws both accuracies over the training, and the held-out ones at its ends."""
+    """Draws both accuracies during training, and the held-out ones before and after."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -167,7 +167,7 @@ def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, flo
 
 
 def new_folder(folder: Path) -> None:
-    """Makes the demo's directory; what an earlier demo left in it is removed."""
+    """Creates the demo's directory, removing the files of an earlier demo."""
     if folder.exists():
         if not (folder / "bert_config.json").exists() and any(folder.iterdir()):
             raise InputError(f"{folder} exists and is not of an earlier demo; give another --output_dir.")
@@ -230,7 +230,7 @@ class Model:
         return self.run(input_file=self.held_out, do_eval=True, eval_batch_size=64, max_eval_steps=0, **values)
 
     def fill_masks(self, vocabulary: Path, masked: Path) -> None:
-        """Asks it for words that are left out."""
+        """Asks it to fill in missing words."""
         with replacing(masked) as file:
             file.write(MASKED_LINES)
         call(

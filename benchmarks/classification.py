@@ -126,32 +126,14 @@ def _predict(options: argparse.Namespace, config: Any, directory: Path) -> float
 
     runner.run(dataclasses.replace(config, num_train_epochs=0.0))
 
-    def predict(rows: int) -> float:
+    def predict(rows: int) -> None:
         path = directory / f"first_{rows}.tsv"
         texts = read(options, "train")[0][0][:rows]
-        path.write_text("\n".join(["sentence", *texts, ""]), encoding="utf-8")
-        begin = time.perf_counter()
-        runner.run(
-            dataclasses.replace(
-                config,
-                do_train=False,
-                do_eval=False,
-                do_predict=True,
-                data_dir=None,
-                task_name=None,
-                predict_file=str(path),
-            )
-        )
-        return time.perf_counter() - begin
+        path.write_text("\n".join(["text", *texts, ""]), encoding="utf-8")
+        changes = {"do_train": False, "do_eval": False, "do_predict": True, "data_dir": None, "task_name": None}
+        runner.run(dataclasses.replace(config, predict_file=str(path), **changes))
 
-    return _rate_of_difference(options.predict, predict)
-
-
-def _rate_of_difference(rows: int, predict: Any) -> float:
-    """Rows a second by the seconds that few rows and all of them take."""
-    predict(_FEW_ROWS)
-    few = predict(_FEW_ROWS)
-    return (rows - _FEW_ROWS) / (predict(rows) - few)
+    return sides.rate_of_difference(_FEW_ROWS, options.predict, predict)
 
 
 # --- transformers, in a process of its own ---------------------------------------------------------------------------
@@ -186,13 +168,11 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
     texts, labels = read(options, "train")
     if options.what == "prediction":
 
-        def predict(rows: int) -> float:
-            begin = time.perf_counter()
+        def predict(rows: int) -> None:
             encoded = encode([texts[0][:rows]])
             torch.softmax(torch.tensor(logits(encoded, options.predict_batch_size)), 1).tolist()
-            return time.perf_counter() - begin
 
-        return {"examples_per_second": _rate_of_difference(options.predict, predict)}
+        return {"examples_per_second": sides.rate_of_difference(_FEW_ROWS, options.predict, predict)}
 
     rows = encode(texts)
     steps = int(len(rows) / options.batch_size * options.epochs)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def options_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--warm_up", type=int, default=60, help="steps of ours before the timed ones: XLA compiles")
     parser.add_argument("--steps", type=int, default=60, help="timed steps of ours")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--ways", default="", help="regular expression: which of the ways to time, all by default")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--speed_only", action="store_true")
     parser.add_argument("--scores_only", action="store_true")
@@ -82,17 +84,17 @@ def measure_speed(program: str, options: argparse.Namespace, ways: Mapping[str, 
 
     Ratios are those of the first way, which is ours, to each. `options.results` names the file that keeps the figures.
     """
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in ways if re.search(options.ways, name)}
     for _ in range(options.repetitions):
-        for name, values in ways.items():
-            found[name].append(start(program, options, **values))
-    first = next(iter(found))
-    for unit in found[first][0]:
-        medians = {name: statistics.median(one[unit] for one in values) for name, values in found.items()}
+        for name, runs in figures.items():
+            runs.append(start(program, options, **ways[name]))
+    first = next(iter(figures))
+    for unit in figures[first][0]:
+        medians = {name: statistics.median(one[unit] for one in values) for name, values in figures.items()}
         if options.results:
-            of_unit = {name: [one[unit] for one in values] for name, values in found.items()}
+            of_unit = {name: [one[unit] for one in values] for name, values in figures.items()}
             results.add(options.results, options.peer, title.strip(), unit.replace("_per_", "/"), of_unit)
-        for name, values in found.items():
+        for name, values in figures.items():
             each = ", ".join(f"{one[unit]:.1f}" for one in values)
             shown = f"{title}{name:35} {medians[name]:7.1f} {unit.replace('_per_', '/')}"
             print(f"{shown}  ours is {medians[first] / medians[name]:.2f}x  ({each})", flush=True)
@@ -110,6 +112,19 @@ def use_threads(threads: int, predicts: bool = False) -> None:
         return
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def rate_of_difference(few: int, many: int, predict: Callable[[int], object]) -> float:
+    """Rows a second of a prediction, by how much longer `many` rows take than `few`: start and loading do not count."""
+
+    def seconds(rows: int) -> float:
+        begin = time.perf_counter()
+        predict(rows)
+        return time.perf_counter() - begin
+
+    seconds(few)
+    start = seconds(few)
+    return (many - few) / (seconds(many) - start)
 
 
 def time_training(options: argparse.Namespace, run: Callable[[], object]) -> float:

@@ -20,8 +20,8 @@ First speed, `--repetitions` times in turns on the same number of threads, media
 
 * training: each side takes `--warm_up` steps and then `--steps` timed ones; windows a second;
 * prediction with the untrained head, windows of like length together on both sides (or padded to `max_seq_length`
-  there): windows a second through the model, and questions a second from text to answers, the model's loading and first
-  batches left out.
+  there): questions a second from the text to the answers. Each side answers a few questions and all of them; the figure
+  is that of the difference, so that start and loading do not count.
 
 Then, unless `--speed_only`, scores: for each seed a whole training of ours, padded to the longest window of a batch,
 and of transformers, each batch in parts of like length; exact match and F1 of the same scoring, means and deviations.
@@ -34,7 +34,6 @@ import functools
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_WARM_UP_WINDOWS = 64
+_FEW_QUESTIONS = 64  # of a prediction, to warm up and to take off
 _N_BEST, _LONGEST_ANSWER = 20, 30
 
 
@@ -56,9 +55,9 @@ def ours(options: argparse.Namespace) -> dict:
     from bert_tf2.tasks.squad import runner
 
     sides.use_threads(options.threads, predicts=options.what == "prediction")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         config = runner.SquadConfig(
-            output_dir=folder,
+            output_dir=directory,
             init_checkpoint=options.model,
             train_file=options.train,
             predict_file=options.test,
@@ -81,61 +80,22 @@ def ours(options: argparse.Namespace) -> dict:
             return {"windows_per_second": sides.time_training(options, lambda: runner.run(config))}
         if options.what == "prediction":
             runner.run(dataclasses.replace(config, num_train_epochs=0.0))
-            return _time_prediction(dataclasses.replace(config, do_train=False, do_predict=True))
+            return _time_prediction(options, config)
         runner.run(config)
-        return {"predictions": json.loads(Path(folder, "predictions.json").read_text(encoding="utf-8"))}
+        return {"predictions": json.loads(Path(directory, "predictions.json").read_text(encoding="utf-8"))}
 
 
-def _time_prediction(config) -> dict:
+def _time_prediction(options: argparse.Namespace, config: Any) -> dict:
     import dataclasses
 
-    from bert_tf2.input_pipeline.example_batches import ExampleArrays
-    from bert_tf2.tasks.finetuning.loop import Finetuning
-    from bert_tf2.tasks.squad import logits, runner
+    from bert_tf2.tasks.squad import runner
 
-    plain, seconds, loading = logits.compute, [], []
+    def predict(questions: int) -> None:
+        file = options.few if questions == _FEW_QUESTIONS else options.test
+        runner.run(dataclasses.replace(config, do_train=False, do_predict=True, predict_file=file))
 
-    def timed(outputs):
-        begin = time.perf_counter()
-        windows, compute = outputs.examples, outputs.compute  # compute: outputs, examples and batch size are bound
-        splits = windows.row_splits[: _WARM_UP_WINDOWS + 1]
-        tokens = {name: values[: splits[-1]] for name, values in windows.tokens.items()}
-        few = ExampleArrays(splits, tokens, {}, windows.max_length)
-        of_few = functools.partial(compute.func, compute.args[0], few, *compute.args[2:])
-        plain(dataclasses.replace(outputs, examples=few, compute=of_few, output_file=None))
-        middle = time.perf_counter()
-        found = plain(outputs)
-        seconds.append((len(windows), time.perf_counter() - middle))
-        loading.append(middle - begin)
-        return found
-
-    logits.compute = timed
-    # Tokenizer, model and kernels are loaded by the first of two runs; loading the model again is not counted.
-    for _ in range(2):
-        marks = []
-        load = Finetuning.load
-        create = Finetuning.create
-
-        def create_untimed(*args, create=create, marks=marks):
-            begin = time.perf_counter()
-            made = create(*args)
-            marks.append(time.perf_counter() - begin)
-            return made
-
-        def load_untimed(*args, load=load, marks=marks, **named):
-            begin = time.perf_counter()
-            step = load(*args, **named)
-            marks.append(time.perf_counter() - begin)
-            return step
-
-        Finetuning.load, Finetuning.create = load_untimed, create_untimed
-        begin = time.perf_counter()
-        runner.run(config)
-        whole = time.perf_counter() - begin - sum(marks) - loading[-1]
-        Finetuning.load, Finetuning.create = load, create
-    questions = len(json.loads(Path(config.output_dir, "predictions.json").read_text(encoding="utf-8")))
-    windows, taken = seconds[-1]
-    return {"windows_per_second": windows / taken, "questions_per_second": questions / whole}
+    count = len(read_questions(options.test))
+    return {"questions_per_second": sides.rate_of_difference(_FEW_QUESTIONS, count, predict)}
 
 
 # --- The peer, in a process of its own -------------------------------------------------------------------------------
@@ -220,19 +180,20 @@ class Peer:
                     pairs[row] = pair
         return pairs
 
-    def predict(self) -> tuple[dict[str, str], dict[str, float]]:
-        """Answers by question, and what was done in a second."""
+    def predict(self, path: str) -> dict[str, str]:
+        """Answers by question."""
         self.model.eval()
-        _, rows = self.windows(self.options.test)  # also a warm-up
-        self.logits(rows[:_WARM_UP_WINDOWS])
-        begin = time.perf_counter()
-        questions, rows = self.windows(self.options.test)
-        middle = time.perf_counter()
-        logits = self.logits(rows)
-        taken = time.perf_counter() - middle
-        texts = answers(questions, rows, logits)
-        whole = time.perf_counter() - begin
-        return texts, {"windows_per_second": len(rows) / taken, "questions_per_second": len(questions) / whole}
+        questions, rows = self.windows(path)
+        return answers(questions, rows, self.logits(rows))
+
+    def time_prediction(self) -> dict[str, float]:
+        """How many questions are answered in a second."""
+        count = len(read_questions(self.options.test))
+
+        def predict(questions: int) -> None:
+            self.predict(self.options.few if questions == _FEW_QUESTIONS else self.options.test)
+
+        return {"questions_per_second": sides.rate_of_difference(_FEW_QUESTIONS, count, predict)}
 
 
 def read_questions(path: str) -> list[dict]:
@@ -284,22 +245,29 @@ def peer(options: argparse.Namespace) -> dict:
     measured = Peer(options)
     if options.what == "training":
         return {"windows_per_second": measured.train()}
-    if options.what == "scores":
-        measured.train()
-    texts, speed = measured.predict()
-    return {"predictions": texts} if options.what == "scores" else speed
+    if options.what == "prediction":
+        return measured.time_prediction()
+    measured.train()
+    return {"predictions": measured.predict(options.test)}
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
 
 
-def divide(path: str, folder: Path, articles: int, test_articles: int) -> tuple[str, str]:
-    """Writes the articles to learn and those to answer into files of their own."""
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
-    parts = {"train": content["data"][:articles], "test": content["data"][-test_articles:]}
-    for name, data in parts.items():
-        (folder / f"{name}.json").write_text(json.dumps({"version": "1.1", "data": data}), encoding="utf-8")
-    return str(folder / "train.json"), str(folder / "test.json")
+def divide(path: str, directory: Path, articles: int, test_articles: int) -> dict[str, str]:
+    """Writes files of the articles to learn, of those to answer, and of the first questions of the latter."""
+    data = json.loads(Path(path).read_text(encoding="utf-8"))["data"]
+    parts = {"train": data[:articles], "test": data[-test_articles:], "few": []}
+    few = _FEW_QUESTIONS
+    for paragraph in (paragraph for article in parts["test"] for paragraph in article["paragraphs"]):
+        questions = paragraph["qas"][:few]
+        few -= len(questions)
+        if questions:
+            parts["few"].append({"title": "", "paragraphs": [{**paragraph, "qas": questions}]})
+    files = {name: directory / f"{name}.json" for name in parts}
+    for name, file in files.items():
+        file.write_text(json.dumps({"version": "1.1", "data": parts[name]}), encoding="utf-8")
+    return {name: str(file) for name, file in files.items()}
 
 
 # The first is what ratios are of. Ours predicts in one way only.
@@ -361,8 +329,9 @@ def main() -> None:
         values = argparse.Namespace(**{"full_padding": True, "seed": 1, **json.loads(options.worker)})
         print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        options.train, options.test = divide(options.squad, Path(folder), options.articles, options.test_articles)
+    with tempfile.TemporaryDirectory() as directory:
+        files = divide(options.squad, Path(directory), options.articles, options.test_articles)
+        options = argparse.Namespace(**vars(options), **files)
         if not options.scores_only:
             measure_speed(options)
         if not options.speed_only:

@@ -10,19 +10,19 @@ COMMANDS = {
     "build-vocab": ("build_vocab", "Make a vocabulary from text"),
     "create-pretraining-data": ("create_pretraining_data", "Turn text into records for pre-training"),
     "pretrain": ("run_pretraining", "Pre-train BERT; evaluate it; fill masks"),
-    "classify": ("run_classifier", "Fine-tune on labels or numbers of texts and pairs; predict"),
-    "squad": ("run_squad", "Fine-tune to answer questions from a text; predict"),
+    "classify": ("run_classifier", "Fine-tune to classify or score texts and pairs of texts; predict"),
+    "squad": ("run_squad", "Fine-tune to answer questions about a text; predict"),
     "ner": ("run_ner", "Fine-tune to tag words; predict"),
-    "choose": ("run_multiple_choice", "Fine-tune to choose among endings or answers; predict"),
-    "features": ("extract_features", "Write the vectors of tokens, or of lines"),
+    "choose": ("run_multiple_choice", "Fine-tune on multiple-choice questions; predict"),
+    "features": ("extract_features", "Extract vectors of tokens or lines"),
     "convert": ("convert_checkpoint", "Convert between Google's checkpoints and Hugging Face directories"),
     "export": ("export_model", "Export a SavedModel that takes text, an encoder, or ONNX"),
 }
-"""By name, the module in `bert_tf2.commands` and what it does."""
+"""Command name -> its module in `bert_tf2.commands`, and what it does."""
 
 
 def main() -> None:
-    """Calls the command that the first argument names."""
+    """Runs the command named by the first argument."""
     name = sys.argv[1] if len(sys.argv) > 1 else None
     if name in ("--help", "-h", "-?", "--helpshort", "--helpfull"):
         print(_help())
@@ -50,11 +50,11 @@ commands:
 
 {rows}
 
-In parentheses, the script that does the same in a clone of the repository."""
+In parentheses: the equivalent script in a clone of the repository."""
 
 
 def _unknown(name: str) -> str:
-    """The sentence about a first argument that is not a command."""
+    """The error message for a first argument that is not a command."""
     if name.startswith("-"):
         return f"the command comes before its flags, as in `bert-tf2 classify {name}`; --help lists the commands."
     scripts = {script: command for command, (script, _) in COMMANDS.items()}

@@ -1,4 +1,4 @@
-"""What the commands share: flags made from settings, `--config` and `--help`, how they start and end."""
+"""What all commands share: flags defined by settings, `--config`, `--help`, startup and exit."""
 
 import argparse
 import contextlib
@@ -35,7 +35,7 @@ _DEFINE = {
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
-# By name of the flag, what its field says, and whether it has to be given.
+# By flag name: the setting, and whether the flag is required.
 _SETTINGS: dict[str, tuple[Setting, bool]] = {}
 _PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config")
 
@@ -49,7 +49,7 @@ class Main(Protocol):
         """Runs the command.
 
         Args:
-          arguments: the name that `--help` calls the command by, then its flags; if omitted, those of `sys.argv`.
+              arguments: the command's name for `--help`, then its flags; `sys.argv` if omitted.
         """
 
 
@@ -84,25 +84,23 @@ def run(main: Callable[..., None], takes_arguments: bool = False, arguments: Seq
 
     Args:
       main: the script's work.
-      takes_arguments: whether `main` is called with the list of arguments that are none of the script's flags; else
-        such arguments are refused.
+      takes_arguments: whether `main` is called with the list of arguments that are not flags of the script; otherwise
+        such arguments are an error.
       arguments: as of `Main`.
 
-    A mistake of the user's (`InputError`) or of the system's (`OSError`: a full disk, no permission, ...) is printed as
-    one sentence, exit status 1. `--verbosity=1` adds the traceback. A process that was asked to stop and has saved its
-    work ends with exit status 75. Anything else is a defect and keeps its traceback.
+    A user error (`InputError`) or system error (`OSError`: disk full, permission denied, ...) is printed as one
+    sentence with exit status 1; `--verbosity=1` adds the traceback. A process that was asked to stop and has saved its
+    work exits with status 75. Anything else is a bug and keeps its traceback.
 
-    Every script has `--config`, a file with values for its flags (those on the command line go before), and
-    `--print_config`, which prints such a file and ends.
+    Every script has `--config`, a file of flag values (overridden by the command line), and `--print_config`, which
+    prints such a file and exits.
     """
     about = (sys.modules[main.__module__].__doc__ or sys.argv[0]).strip()
     if arguments is not None:  # examples show the command as it was called
         about = about.replace(f"python {main.__module__.rpartition('.')[2]}.py", arguments[0])
     _define_help(about)
-    flags.DEFINE_string(
-        "config", None, "JSON or YAML file with values for flags; what the command line says goes before."
-    )
-    flags.DEFINE_bool("print_config", False, "Print all flags as JSON, which --config takes, and do nothing else.")
+    flags.DEFINE_string("config", None, "JSON or YAML file with flag values; flags on the command line override it.")
+    flags.DEFINE_bool("print_config", False, "Print all flags as JSON for --config, and exit.")
 
     def checked(rest: list[str]) -> None:
         if len(rest) > 1 and not takes_arguments:
@@ -136,15 +134,15 @@ def run(main: Callable[..., None], takes_arguments: bool = False, arguments: Seq
 
 def _out_of_memory() -> str:
     if not any(name.endswith("batch_size") for name in flags.FLAGS):
-        return "The memory does not suffice; divide the input, or use a machine with more of it."
+        return "Out of memory; split the input, or use a machine with more memory."
     return (
-        "The memory does not suffice; give smaller batches or shorter sequences, for training also "
-        "--gradient_accumulation_steps or --recompute, or use a smaller model."
+        "Out of memory; use smaller batches or shorter sequences, for training also --gradient_accumulation_steps or "
+        "--recompute, or use a smaller model."
     )
 
 
 def _parse(arguments: list[str], known_only: bool) -> list[str]:
-    """Parses flags as absl does, those of the file of `--config` included; all that are missing are named at once."""
+    """Parses flags as absl does, those in the `--config` file included; reports all missing flags at once."""
     try:
         rest = list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
     except flags.Error as error:
@@ -164,25 +162,23 @@ def _parse(arguments: list[str], known_only: bool) -> list[str]:
 
 
 def _of_flags(message: str) -> str:
-    """What absl says of flags, without its prefixes, advice to programmers, and values of any length."""
+    """absl's message about flags, without advice to programmers; long values are truncated."""
     message = " ".join(message.split()).partition("; use sys.")[0].rstrip(".")
     return re.sub(r"(\S{60})\S{60,}", r"\1...", message)
 
 
 def _check_paths() -> None:
-    """Refuses flags of paths that are given but name nothing, as an unset variable of the shell leaves them."""
+    """Rejects path flags with an empty value, as an unset shell variable leaves them."""
     for flag in _key_flags():
         if flag.present and isinstance(flag.value, str) and _PATH_FLAG.fullmatch(flag.name):
             if not flag.value.strip():
-                raise InputError(
-                    f"--{flag.name} is empty (from a variable that is not set?); give a path, or omit the flag."
-                )
+                raise InputError(f"--{flag.name} is empty (from an unset variable?); give a path, or omit the flag.")
             if "\0" in flag.value:
-                raise InputError(f"--{flag.name}={flag.value!r} holds a NUL character, which no path has.")
+                raise InputError(f"--{flag.name}={flag.value!r} contains a NUL character, which no path can contain.")
 
 
 def _from_config_file(arguments: list[str]) -> list[str]:
-    """The file of `--config` as arguments, so that its values are checked as those of the command line."""
+    """The `--config` file as arguments, so that its values are checked like those on the command line."""
     given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     given.add_argument("--config", "-config", nargs="?")  # without a path, absl says what is missing
     path = given.parse_known_args(arguments[1:])[0].config
@@ -203,10 +199,10 @@ def _from_config_file(arguments: list[str]) -> list[str]:
 
 
 def read_config_file(path: str) -> dict[str, Any]:
-    """The values by flag of a JSON or YAML file, or of what `run_dir.describe` wrote.
+    """The flag values in a JSON or YAML file, or in a file that `run_dir.describe` wrote.
 
     Raises:
-      InputError: it cannot be read, or is no mapping from flags to values.
+      InputError: the file cannot be read, or does not map flags to values.
     """
     values = _read_yaml(path) if path.endswith((".yaml", ".yml")) else json_files.read(path)
     if isinstance(values, dict) and isinstance(values.get("config"), dict):
@@ -232,7 +228,7 @@ def _read_yaml(path: str) -> Any:
         reason = "it is nested too deeply"
     except InputError:
         raise
-    except ValueError as error:  # a date or a number that there is not
+    except ValueError as error:  # an impossible date or number
         reason = str(error).partition(";")[0]
     raise InputError(f"{path} is not YAML: {reason}.")
 
@@ -246,13 +242,13 @@ def _key_flags() -> list[Any]:
 
 
 def _own_flags() -> list[Any]:
-    """The script's flags: those of settings, what it defines besides, and those of all scripts."""
+    """The script's flags: those of its settings, others that it defines, and those of all scripts."""
     defined = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
     return [flags.FLAGS[name] for name in dict.fromkeys((*_SETTINGS, *defined, *_NOT_CONFIGURATION))]
 
 
 class _Printing(flags.BooleanFlag):
-    """A flag that prints something and ends the process, with exit status 0 unlike absl's own."""
+    """A flag that prints something and exits with status 0, unlike absl's own."""
 
     def __init__(self, name: str, text: Callable[[], str], short_name: str | None = None) -> None:
         super().__init__(name, False, f"show {name} and exit", short_name=short_name, allow_override=True)
@@ -268,7 +264,7 @@ class _Printing(flags.BooleanFlag):
 
 
 def _define_help(about: str) -> None:
-    """Defines `--help` and its kin: the sections of `GROUPS`, in each of them the flags that the original has first."""
+    """Defines `--help` and its variants: the sections of `GROUPS`, in each the original's flags first."""
 
     def of_the_command() -> str:
         return f"{about}\n\nflags:\n\n{_sections()}Try --helpfull to get a list of all flags."
@@ -281,7 +277,7 @@ def _define_help(about: str) -> None:
         _Printing("helpxml", _help_in_xml),
         _Printing("version", lambda: f"bert-tf2 {__version__}"),
     ):
-        if flag.name not in _SETTINGS:  # export_model.py has a --version of its own
+        if flag.name not in _SETTINGS:  # export_model.py has its own --version
             flags.FLAGS[flag.name] = flag
 
 
@@ -297,7 +293,7 @@ def _sections() -> str:
         group = _CONFIGURATION if flag.name in _NOT_CONFIGURATION else Setting().group
         said, required = _SETTINGS.get(flag.name, (Setting(group=group), False))
         name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
-        remarks = ["needed"] if required else []
+        remarks = ["required"] if required else []
         if flag.default is not None and flag.name not in _NOT_CONFIGURATION:
             remarks.append(f"default: {flag.default_as_str.strip(chr(39)) or chr(39) * 2}")
         elif flag.parser.syntactic_help:
@@ -327,12 +323,12 @@ class _Plain(logging.Formatter):
 
 
 def log_to_stderr(debug: bool = False) -> None:
-    """Sends log messages to standard error as plain lines; warnings and errors say so in front."""
+    """Sends log messages to standard error as plain lines, prefixed with the level unless it is INFO."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Plain())
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.DEBUG if debug else logging.INFO)
-    # What other libraries say of their own work is not asked for.
+    # Other libraries' routine messages are of no interest here.
     for name in ("tensorflow", "httpx", "httpx2", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
     for name in ("h5py", "matplotlib", "PIL"):
@@ -342,18 +338,18 @@ def log_to_stderr(debug: bool = False) -> None:
 def import_tensorflow() -> None:
     """Imports TensorFlow without the lines about the build that it prints on every start.
 
-    They are written by C++ code past Python's `sys.stderr` and no setting silences all of them. What was held back is
-    shown if the import fails.
+    They are written by C++ code that bypasses Python's `sys.stderr`, and no setting silences all of them. If the import
+    fails, what was held back is shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with standard_error.held_back():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # device discovery writes some more
+        tf.config.list_physical_devices()  # device discovery prints more of them
 
 
 def define_flags(config: type) -> None:
-    """Defines a flag for each setting of a dataclass, those of dataclasses in it included."""
+    """Defines a flag for each setting of a dataclass, including those of nested dataclasses."""
     for field, said in flags_of(config):
         default = field.default if said.flag_default is ... else said.flag_default
         required = is_required(field)
@@ -366,7 +362,7 @@ def define_flags(config: type) -> None:
 
 
 def from_flags(config: type[Config]) -> Config:
-    """A dataclass of settings with the values of the flags that were given; else the fields' own defaults."""
+    """A dataclass of settings with the values of the given flags, and the fields' defaults for the others."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         if dataclasses.is_dataclass(field.type):

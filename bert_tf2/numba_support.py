@@ -1,4 +1,4 @@
-"""Numba: functions that are compiled when they are first called; one sentence where a machine cannot compile.
+"""Numba: functions that are compiled when they are first called; a clear error if a machine cannot compile.
 
 Modules of compiled functions ("kernels") import Numba with their first line of code, which costs a second. Therefore
 nobody imports them directly: `kernel` does, when there is work for them.
@@ -23,7 +23,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(function: _Function) -> _Function:
-    """Compiles a function when it is called first and keeps the machine code on disk for later runs.
+    """Compiles a function on its first call and caches the machine code on disk for later runs.
 
     The code is kept in `__pycache__` beside the source or, where that cannot be written, in the user's cache directory;
     `NUMBA_CACHE_DIR` names another place. Where none of them can be written, each run compiles again, after a warning.
@@ -37,7 +37,7 @@ def compiled(function: _Function) -> _Function:
 
 
 def inlined(function: _Function) -> _Function:
-    """As `compiled`, for a small function in an inner loop: its code is put wherever it is called."""
+    """Like `compiled`, for a small function in an inner loop, which is inlined wherever it is called."""
     return _compiled(function, forceinline=True)
 
 
@@ -61,7 +61,7 @@ def _warn_of_cache() -> None:
 
 @functools.cache
 def kernel(name: str) -> ModuleType:
-    """A module of compiled functions, tried out.
+    """Imports a module of compiled functions and tries it out.
 
     Args:
       name: dotted name. The module has a function `try_out()` that calls what others call, with arguments of the types

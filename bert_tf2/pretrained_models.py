@@ -49,14 +49,14 @@ def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Mode
     fresh = [name for name in variables if name in report.missing or name in report.mismatched]
     fresh = [name for name in fresh if kind.TRAINS_POOLER or not name.startswith("bert/pooler/")]
     if fresh:
-        logger.warning("%s has no weights for %s, which start at random.", report.prefix, some(fresh))
+        logger.warning("%s has no weights for %s, which are initialized randomly.", report.prefix, some(fresh))
     if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
-        logger.warning("%s keeps moving averages, too; the weights themselves were loaded.", report.prefix)
+        logger.warning("%s also has moving averages; loaded the weights themselves.", report.prefix)
     return model
 
 
 def _with_labels(source: Source, kind: type[BertBase], given: Mapping[str, Any], has_head: bool) -> dict[str, Any]:
-    """Arguments of a model, with the labels and the kind of problem that the source has where none were given."""
+    """Arguments of a model, with the source's labels and problem type unless they are given."""
     options = dict(given)
     if not issubclass(kind, BertWithLabels):
         return options
@@ -81,9 +81,9 @@ def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTo
         raise InputError(f"{path} exists already; give the path of a new or an empty directory.")
     vocab_file = None
     if tokenizer is None:
-        logger.warning("Without tokenizer=, %s has no vocabulary, and says that text is lower-cased.", path)
+        logger.warning("Without tokenizer=, %s gets no vocabulary, and is marked as lower-casing.", path)
     elif not isinstance(tokenizer, FullTokenizer):
-        raise InputError(f"tokenizer= is a {type(tokenizer).__name__}; a FullTokenizer was expected.")
+        raise InputError(f"tokenizer= is a {type(tokenizer).__name__}; expected a FullTokenizer.")
     else:
         vocab_file = tokenizer.vocab_file
         check_vocab_size(vocab_file, max(tokenizer.vocab.values()) + 1, model.config.vocab_size)

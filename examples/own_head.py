@@ -1,4 +1,4 @@
-"""A functional Keras model with a head of one's own on the encoder: how alike are two texts, from 0 to 1?
+"""A functional Keras model with a custom head on the encoder: how alike are two texts, from 0 to 1?
 
 python examples/own_head.py uncased_L-4_H-256_A-4/bert_model.ckpt pairs.csv my_model.keras
 
@@ -28,7 +28,7 @@ def make_model(checkpoint: str) -> keras.Model:
 
 
 def main(checkpoint: str, pairs_file: str, output_file: str, epochs: int = 3, rate: float = 3e-5) -> np.ndarray:
-    """Trains and saves; returns what the model, loaded again, says of the pairs."""
+    """Trains and saves; returns the outputs of the reloaded model for the pairs."""
     keras.utils.set_random_seed(1)
     with open(pairs_file, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

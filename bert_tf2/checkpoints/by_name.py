@@ -1,4 +1,4 @@
-"""Public models by name: what `--init_checkpoint` names that is no path on this machine; no TensorFlow."""
+"""Public models by name: values of `--init_checkpoint` that are not local paths; no TensorFlow."""
 
 import difflib
 import functools
@@ -22,18 +22,17 @@ _OF_A_FILE = re.compile(r"\.ckpt|\.(index|h5|bin|safetensors|json|txt)$|\.data-\
 
 
 def local(init_checkpoint: str) -> str:
-    """The path of a model on this machine: what was given, or where the public model of that name has been downloaded.
+    """The path of a model on this machine: the given path, or that of the downloaded public model of that name.
 
-    What exists on this machine is never a name, nor is what looks like a path: it begins with `.`, `/` or `~`, has a
-    scheme (`gs://`), more than one `/`, or a file's name in it, or is in a directory that exists.
+    A text is never taken for a name if it exists as a path or looks like one: it begins with `.`, `/` or `~`, contains
+    a scheme (`gs://`), more than one `/` or a file name, or is in an existing directory.
 
     Args:
       init_checkpoint: a path; a name of one of Google's archives (`uncased_L-12_H-768_A-12`); or a model of the
-        Hugging Face Hub (`google-bert/bert-base-uncased`, `bert-base-uncased`), with `@REVISION` if it is to be a
-        certain one.
+        Hugging Face Hub (`google-bert/bert-base-uncased`, `bert-base-uncased`), optionally with `@REVISION`.
 
     Raises:
-      InputError: the name is of a model that cannot be downloaded, or is like that of a model.
+      InputError: the model of that name cannot be downloaded, or the name resembles that of a model.
       OSError: what is downloaded cannot be written.
     """
     return _downloaded(init_checkpoint) if is_name(init_checkpoint) else init_checkpoint
@@ -52,7 +51,7 @@ def _exists(path: str) -> bool:
     return any(file_system.exists(each) or file_system.islink(each) for each in (path, f"{path}.index"))
 
 
-@functools.cache  # a process looks once, and stays with what was there then
+@functools.cache  # a process looks only once
 def _downloaded(name: str) -> str:
     from bert_tf2.checkpoints import google_archives, hub
 
@@ -71,7 +70,7 @@ def _downloaded(name: str) -> str:
 
 
 def unknown(init_checkpoint: str) -> InputError:
-    """The error for what is neither on this machine nor the name of a model."""
+    """The error for a text that is neither a local path nor the name of a model."""
     close = _close(init_checkpoint)
     hint = f"; did you mean {close}?" if close else "."
     return InputError(
@@ -82,7 +81,7 @@ def unknown(init_checkpoint: str) -> InputError:
 
 
 def _close(name: str) -> str | None:
-    """The name of a public model that is like another text; None if there is none."""
+    """The name of a public model that resembles a text; None if there is none."""
     from bert_tf2.checkpoints import google_archives
 
     return next(iter(difflib.get_close_matches(name, (*_SHORT_NAMES, *google_archives.NAMES), 1)), None)

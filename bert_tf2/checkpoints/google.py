@@ -1,9 +1,9 @@
-"""Checkpoints under Google's names: what TF1's BERT wrote is read here, and what is written here TF1's BERT reads.
+"""Checkpoints under Google's names, compatible with TF1's BERT in both directions.
 
 A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It holds each variable under its name in
 google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), what the optimizer keeps for it as
-`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a folder
-names the newest ones.
+`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a
+directory names the newest ones.
 """
 
 import dataclasses
@@ -30,16 +30,16 @@ logger = logging.getLogger(__name__)
 
 GLOBAL_STEP = "global_step"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
-AVERAGE = "ExponentialMovingAverage"  # of a variable, behind its name; TF1's word
+AVERAGE = "ExponentialMovingAverage"  # TF1's suffix to the name of a variable
 Reader = Any  # what NewCheckpointReader returns; its class has no public name
 
 
 class DamagedCheckpointError(InputError):
-    """A checkpoint that is there but cannot be read."""
+    """A checkpoint that exists but cannot be read."""
 
 
 def tf_variables(named_variables: Mapping[str, "keras.Variable"]) -> dict[str, tf.Variable]:
-    """A model's variables as everything here takes them: TensorFlow's instead of Keras's, by the same names."""
+    """A model's variables as TensorFlow's instead of Keras's, by the same names, as all functions here take them."""
     return {name: variable.value for name, variable in named_variables.items()}
 
 
@@ -49,7 +49,7 @@ def is_of_model(name: str) -> bool:
 
 
 def training_state(shapes: Mapping[str, Sequence[int]], variables: Collection[str] = ()) -> set[str]:
-    """The names in a checkpoint that are a training's state, of whatever optimizer, rather than a model's variables.
+    """The names in a checkpoint that are training state, of any optimizer, rather than a model's variables.
 
     These are slots, `<variable>/<anything>`, and scalars (`global_step`, `beta1_power`, ...) outside the model.
 
@@ -74,33 +74,33 @@ def step_of(prefix: str) -> int:
     step = read(reader, GLOBAL_STEP, prefix)
     if np.shape(step) or not isinstance(step, np.integer | np.floating | int) or not 0 <= step < 1 << 63:
         raise InputError(
-            f"{GLOBAL_STEP} in {prefix} is {step!r:.60}; the number of finished steps was expected, so use another one."
+            f"{GLOBAL_STEP} in {prefix} is {step!r:.60}; expected the number of finished steps; use another checkpoint."
         )
     return int(step)
 
 
 def open_reader(prefix: str) -> Reader:
-    """Opens a checkpoint; raises `InputError` where it is damaged or no checkpoint."""
+    """Opens a checkpoint; raises `InputError` if it is corrupt or not a checkpoint."""
     try:
         return model_garden.understood(tf.compat.v1.train.NewCheckpointReader(prefix))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise DamagedCheckpointError(
-            f"{prefix} cannot be read as a TensorFlow checkpoint ({_first_line(error)}); use another one."
+            f"{prefix} is not a readable TensorFlow checkpoint ({_first_line(error)}); use another one."
         ) from None
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What `load` did.
+    """The result of `load`.
 
     Attributes:
       prefix: the checkpoint.
       loaded: names that were loaded.
-      missing: names of the model that the checkpoint lacks; they keep their fresh values.
+      missing: names of the model that the checkpoint lacks; they keep their initial values.
       unused: names of the checkpoint that the model lacks.
-      mismatched: names of heads that have another shape in the checkpoint; they keep their fresh values.
-      state: those of `unused` that are the state of a training.
-      above: those of `unused` that are of layers above the first ones, which alone were asked for.
+      mismatched: names of heads that have another shape in the checkpoint; they keep their initial values.
+      state: those of `unused` that are training state.
+      above: those of `unused` that belong to layers above the requested ones.
     """
 
     prefix: str
@@ -113,9 +113,9 @@ class LoadReport:
 
     def __str__(self) -> str:
         others = [name for name in self.unused if name not in (*self.state, *self.above)]
-        lines = [f"Initialised from {self.prefix}: {len(self.loaded)} variables loaded."]
+        lines = [f"Initialized from {self.prefix}: {len(self.loaded)} variables loaded."]
         if self.missing:
-            lines.append(f"  Missing there, so freshly initialised ({len(self.missing)}): {', '.join(self.missing)}")
+            lines.append(f"  Missing there, so newly initialized ({len(self.missing)}): {', '.join(self.missing)}")
         if self.mismatched:
             lines.append(
                 "  Of another shape there (a head for another number of labels), so freshly initialised "
@@ -125,10 +125,10 @@ class LoadReport:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
         if self.above:
             first = min(map(huggingface.layer_of, self.above))
-            lines.append(f"  Unused on purpose: {len(self.above)} variables of the layers above the first {first}.")
+            lines.append(f"  Not needed: {len(self.above)} variables of the layers above the first {first}.")
         if self.state:
             lines.append(
-                f"  Also unused: {len(self.state)} values of the optimizer (a new training starts with new ones)."
+                f"  Also unused: {len(self.state)} values of the optimizer, which a new run initializes itself."
             )
         if not (self.missing or self.unused or self.mismatched):
             lines.append("  Nothing missing, nothing unused.")
@@ -154,14 +154,14 @@ def hugging_face_folder(path: str) -> str | None:
 def load(
     variables: Mapping[str, tf.Variable], path: str, encoder: str = "bert/", num_hidden_layers: int | None = None
 ) -> LoadReport:
-    """Initialises a model from a checkpoint, by name; see `load_from`.
+    """Initializes a model from a checkpoint, by name; see `load_from`.
 
     Args:
       variables: the model's, by Google's names.
       path: a Hugging Face directory, anything `find` understands, or the name of a public model (`by_name.local`).
-      encoder: prefix of the names that have to match.
-      num_hidden_layers: how many layers the model has where the checkpoint may have more, of which the first are
-        taken; None: both have the same.
+      encoder: prefix of the names that must match.
+      num_hidden_layers: number of layers of the model if the checkpoint may have more, of which the first are used;
+        None: both have the same.
 
     Raises:
       InputError: there are no such weights, or they do not match the model.
@@ -183,17 +183,18 @@ def load_from(
     encoder: str = "bert/",
     num_hidden_layers: int | None = None,
 ) -> LoadReport:
-    """Initialises a model from an open checkpoint, by name.
+    """Initializes a model from an open checkpoint, by name.
 
-    Heads may be missing, left over or of another shape, and the pooler may be missing. The rest of the encoder may
-    not: a name under `encoder` that only one side has, or a shape that differs, stops with the reason. LoRA is loaded
-    into the same LoRA, else merged into the kernels; LoRA that finds none stays as it is.
+    Heads may be missing, superfluous or of another shape, and the pooler may be missing. The rest of the encoder must
+    match: a name under `encoder` that only one side has, or a different shape, is an error. LoRA is loaded into the
+      same
+    LoRA, otherwise merged into the kernels; LoRA that the checkpoint lacks keeps its values.
 
     Args:
       variables: the model's, by Google's names.
       reader: has `get_variable_to_shape_map` and `get_tensor`, as what `open_reader` returns.
-      prefix: what messages call the checkpoint.
-      encoder: prefix of the names that have to match.
+      prefix: the checkpoint's name in messages.
+      encoder: prefix of the names that must match.
       num_hidden_layers: see `load`.
 
     Raises:
@@ -219,7 +220,7 @@ def load_from(
     for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
         if names:
             raise InputError(
-                f"The encoder in {prefix} is not the one of the BERT config: {where} {some(names)}; "
+                f"The encoder in {prefix} does not match the BERT config: {where} {some(names)}; "
                 "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
             )
     loaded = [name for name in variables if name in shapes and name not in mismatched]
@@ -243,13 +244,13 @@ def restore(
 ) -> list[str]:
     """Sets every variable, slots and `global_step` included, from a checkpoint of the same training.
 
-    What only the checkpoint has would be lost with the next one that is saved: it may be the state of an unknown
+    Anything that only the checkpoint has would be lost with the next one saved: it may be the state of an unknown
     optimizer, but not a variable of a model.
 
     Args:
-      variables: the training's, by name.
+      variables: those of the run, by name.
       prefix: the checkpoint.
-      optional: names that it may lack; these variables stay as they are.
+      optional: names that it may lack; these variables keep their values.
       foreign: names that it must not have, because only another optimizer keeps them.
 
     Returns:
@@ -274,7 +275,7 @@ def restore(
     if missing:
         raise InputError(
             f"{prefix} cannot be resumed: it lacks {some(missing)}. It is of another model or holds no optimizer "
-            "state; give another --output_dir, and this one as --init_checkpoint if its weights are wanted."
+            "state; give another --output_dir, and this one as --init_checkpoint to start from its weights."
         )
     surplus = sorted(set(shapes) - set(variables) - training_state(shapes, variables))
     if surplus:
@@ -293,17 +294,17 @@ def resume(
     optional: Collection[str] = (),
     foreign: Collection[str] = (),
 ) -> tuple[str, list[str]] | None:
-    """Restores the newest checkpoint of a folder that is whole, and warns where it is not the newest of all.
+    """Restores the newest complete checkpoint of a directory, and warns if it is not the newest of all.
 
     Args:
       variables, optional, foreign: see `restore`.
-      output_dir: the folder.
+      output_dir: the directory.
 
     Returns:
       The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.
 
     Raises:
-      InputError: none is whole, or the newest one that is does not fit.
+      InputError: none is complete, or the newest complete one does not match.
     """
     if not listing.is_listed(output_dir):
         return None
@@ -311,17 +312,17 @@ def resume(
     for prefix in listing.newest_first(output_dir):
         try:
             if not listing.exists(prefix):
-                raise DamagedCheckpointError(f"{prefix} is not whole: its .index or .data file is missing.")
+                raise DamagedCheckpointError(f"{prefix} is incomplete: its .index or .data file is missing.")
             lacking = restore(variables, prefix, optional, foreign)
         except DamagedCheckpointError as error:
             reasons.append(str(error))
             continue
         for reason in reasons:
-            logger.warning("%s The one before it is used: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
+            logger.warning("%s Using the one before it: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
         return prefix, lacking
     raise InputError(
-        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the folder to start "
-        "anew, or restore its files."
+        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the directory to "
+        "start anew, or restore its files."
     )
 
 
@@ -335,7 +336,7 @@ def check_shapes(expected: Mapping[str, list[int]], shapes: Mapping[str, list[in
     Args:
       expected: the model's shapes by name.
       shapes: the checkpoint's.
-      prefix: what the error calls the checkpoint.
+      prefix: the checkpoint's name in the error message.
 
     Raises:
       InputError: one differs.
@@ -368,8 +369,8 @@ def read(reader: Reader, name: str, prefix: str) -> Any:
 
     Args:
       reader: of `open_reader`.
-      name: of the variable.
-      prefix: what the error calls the checkpoint.
+      name: the variable's name.
+      prefix: the checkpoint's name in the error message.
 
     Raises:
       DamagedCheckpointError: it cannot be read.
@@ -380,18 +381,18 @@ def read(reader: Reader, name: str, prefix: str) -> Any:
         if isinstance(error, InputError):
             raise
         raise DamagedCheckpointError(
-            f"{name} in {prefix} is damaged ({_first_line(error)}); use another checkpoint."
+            f"{name} in {prefix} is corrupt ({_first_line(error)}); use another checkpoint."
         ) from None
 
 
 def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:
-    """Writes `model.ckpt-<step>` and makes it the newest of its folder.
+    """Writes `model.ckpt-<step>` and makes it the newest of its directory.
 
-    The files are written into a folder beside, synced and renamed; only then does `checkpoint` name them. A process
-    killed at any moment leaves `checkpoint` naming a whole one.
+    The files are written into a temporary directory, synced and renamed; only then does `checkpoint` name them.
+    Whenever the process is killed, `checkpoint` names a complete one.
 
     Args:
-      output_dir: the folder; made where missing.
+      output_dir: the directory; created if missing.
       step: number of finished steps.
       variables: what to write, by name.
       keep: how many of the newest checkpoints to keep; older ones that `checkpoint` listed are removed.
@@ -400,7 +401,7 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
       The prefix that was written.
 
     Raises:
-      OSError: the files cannot be written, for example because the disk is full; earlier checkpoints are as they were.
+      OSError: the files cannot be written, for example because the disk is full; earlier checkpoints are unchanged.
     """
     folder = file_system.path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -417,8 +418,8 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
         listing.write_state(folder, kept)
     except tf.errors.OpError as error:
         raise OSError(
-            f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; make room and give the same "
-            "command again to go on from the last one."
+            f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; free some space and run the "
+            "same command again to continue from the last one."
         ) from None
     for path in earlier:
         if path not in kept:
@@ -427,10 +428,10 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
 
 
 def write(prefix: str, variables: Mapping[str, Any]) -> None:
-    """Writes the files of a checkpoint, and nothing else.
+    """Writes only the files of a checkpoint.
 
     Args:
-      prefix: of the files; its folder exists.
+      prefix: of the files; its directory exists.
       variables: variables or arrays by name.
 
     Raises:
@@ -445,7 +446,7 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
 
 
 def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
-    """Deletes what killed processes left in a folder: checkpoints that were never finished."""
+    """Deletes unfinished checkpoints that killed processes left in a directory."""
     for left in file_system.path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
         file_system.rmtree(left, ignore_errors=True)
 

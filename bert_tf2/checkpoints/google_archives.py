@@ -1,4 +1,4 @@
-"""Google's released models by the names of their archives: downloaded once, checked, kept in a cache; no TensorFlow.
+"""Google's released models by archive name: downloaded once, verified and cached; no TensorFlow.
 
 Names and addresses are those of the README of google-research/bert and of its multilingual.md.
 """
@@ -112,7 +112,7 @@ NAMES = tuple(_ADDRESSES)
 
 
 def cache() -> Path:
-    """The directory in which downloaded models are kept: `BERT_TF2_CACHE`, else `bert-tf2` in the user's cache."""
+    """The cache of downloaded models: `BERT_TF2_CACHE`, else `bert-tf2` in the user's cache directory."""
     given = os.environ.get(CACHE_VARIABLE)
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert-tf2"
 
@@ -124,10 +124,10 @@ def fetch(name: str) -> str:
       name: one of `NAMES`.
 
     Returns:
-      The prefix of the checkpoint; config and vocabulary are beside it.
+      The prefix of the checkpoint; config and vocabulary are in the same directory.
 
     Raises:
-      InputError: it cannot be downloaded, or what arrives is not what was published.
+      InputError: it cannot be downloaded, or differs from what was published.
       OSError: it cannot be written.
     """
     place = _ADDRESSES[name]
@@ -144,7 +144,7 @@ def do_lower_case(directory: str) -> bool | None:
     """Whether the model in a directory of the cache is for lower-cased text; None for any other directory.
 
     Raises:
-      InputError: what this module has written there is damaged.
+      InputError: the file that this module wrote there is corrupt.
     """
     path = os.path.join(directory, _SOURCE_FILE)
     return json_files.get(json_files.read_object(path), _LOWER_CASE, bool, path) if file_system.isfile(path) else None
@@ -169,7 +169,7 @@ def _download(place: str, directory: Path) -> None:
 
 
 def _unpack(archive: Path, directory: Path, source: Mapping[str, object], published: Mapping[str, str]) -> None:
-    """Makes a model's directory of an archive: of its four files, whichever directory of the archive they are in."""
+    """Extracts a model's four files from an archive, wherever they are in it, into a directory."""
     try:
         with zipfile.ZipFile(archive) as contents, atomic.directory(directory) as unfinished:
             members = {os.path.basename(member.filename): member for member in contents.infolist()}
@@ -185,12 +185,12 @@ def _unpack(archive: Path, directory: Path, source: Mapping[str, object], publis
             (unfinished / _SOURCE_FILE).write_text(text, encoding="utf-8")
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, download.DownloadError) as error:
         archive.unlink()
-        reason = str(error) if isinstance(error, download.DownloadError) else f"the archive is damaged ({error})"
+        reason = str(error) if isinstance(error, download.DownloadError) else f"the archive is corrupt ({error})"
         raise download.DownloadError(reason) from None
 
 
 def _extract(contents: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
-    """Writes a member of an archive, whose checksum `zipfile` compares; returns its SHA-256."""
+    """Writes a member of an archive, whose checksum `zipfile` verifies; returns its SHA-256."""
     sha256 = hashlib.sha256()
     with contents.open(member) as packed, atomic.naming(path), file_system.open(path, "xb") as file:
         while block := packed.read(_BLOCK):
@@ -201,7 +201,7 @@ def _extract(contents: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Lets one process after the other do the `with` block."""
+    """Lets only one process at a time execute the `with` block."""
     descriptor = open_regular(path)
     try:
         try:

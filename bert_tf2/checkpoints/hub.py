@@ -36,7 +36,7 @@ _NOT_FOUND = "there is no such model, or it is private: then set HF_TOKEN"
 
 
 def fetch(name: str, revision: str | None = None) -> str:
-    """The directory of a model of the Hub, of which what is not in the cache is downloaded: weights of one format only.
+    """The directory of a model of the Hub; files missing from the cache are downloaded, with weights in one format.
 
     If the Hub cannot be reached, a model in the cache is used, with a warning.
 
@@ -163,7 +163,7 @@ def _cached(name: str, revision: str | None) -> str | None:
 
 @contextlib.contextmanager
 def _reasons(name: str, revision: str | None) -> Iterator[None]:
-    """Makes one sentence of whatever goes wrong with a download."""
+    """Turns any error of a download into one sentence."""
     from huggingface_hub import constants, errors
 
     try:

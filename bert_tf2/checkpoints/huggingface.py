@@ -1,7 +1,7 @@
-"""Hugging Face's BERT folders: `config.json`, weights, vocabulary, tokenizer settings; no TensorFlow, no PyTorch.
+"""Hugging Face's BERT directories: `config.json`, weights, vocabulary, tokenizer settings; no TensorFlow, no PyTorch.
 
-Weights are named in this project as in Google's checkpoints. The tables here say where each of them is in a folder of
-the transformers library, whose dense layers keep `[outputs, inputs]` where Google's keep `[inputs, outputs]`.
+Weights are named in this project as in Google's checkpoints. The tables here say where each of them is in a directory
+of the transformers library, whose dense layers keep `[outputs, inputs]` where Google's keep `[inputs, outputs]`.
 """
 
 import os
@@ -32,11 +32,11 @@ TOKENIZER_FILE = run_files.HF_TOKENIZER
 
 
 class Place(NamedTuple):
-    """A variable on the other side.
+    """The counterpart of a variable.
 
     Attributes:
       name: of the variable there.
-      transposed: whether rows and columns are exchanged.
+      transposed: whether rows and columns are swapped.
     """
 
     name: str
@@ -115,7 +115,7 @@ _WORD_EMBEDDINGS, _OUTPUT_BIAS = "bert/embeddings/word_embeddings", "cls/predict
 
 
 def to_huggingface(name: str) -> Place | None:
-    """Where a variable of Google's name is in a folder; None where it has no place."""
+    """Where a variable of Google's name is in a directory; None where it has no place."""
     layer = re.fullmatch(r"bert/encoder/layer_(\d+)/(.+)", name)
     if layer is None:
         return _TO_HUGGINGFACE.get(name)
@@ -124,9 +124,9 @@ def to_huggingface(name: str) -> Place | None:
 
 
 def to_google(name: str) -> Place | None:
-    """Google's name of a folder's variable; None where it has none.
+    """Google's name of one of Hugging Face's variables; None if it has none.
 
-    Names without `bert.` in front, and `gamma` and `beta` of older folders, are understood.
+    Names without `bert.` in front, and `gamma` and `beta` of older directories, are understood.
     """
     name = _canonical(name)
     layer = re.fullmatch(r"bert\.encoder\.layer\.(\d+)\.(.+)", name)
@@ -143,7 +143,7 @@ def _canonical(name: str) -> str:
 
 
 def is_of_encoder(name: str) -> bool:
-    """Whether a folder's variable is part of the encoder rather than of a head."""
+    """Whether one of Hugging Face's variables is part of the encoder rather than of a head."""
     return _canonical(name).startswith(("bert.embeddings.", "bert.encoder."))
 
 
@@ -184,7 +184,7 @@ WEIGHTS_FILES = {
 
 
 def find_folder(path: str | os.PathLike[str]) -> str | None:
-    """The Hugging Face folder that is meant by its path or by the path of its weights; None where it is none."""
+    """The Hugging Face directory given by its path or that of its weights; None if it is not one."""
     path = file_system.path(path)
     folder = path.parent if path.name in WEIGHTS_FILES and path.is_file() else path
     if not (folder / CONFIG_FILE).is_file() or not any((folder / name).is_file() for name in WEIGHTS_FILES):
@@ -193,24 +193,24 @@ def find_folder(path: str | os.PathLike[str]) -> str | None:
 
 
 class Folder:
-    """A Hugging Face folder, its weights under Google's names; each is read when it is asked for.
+    """A Hugging Face directory, with its weights under Google's names; each is read on demand.
 
     Attributes:
-      path: the folder.
+      path: the directory.
       weights_file: its weights, or the list of their files.
-      config: what `config.json` says.
-      tokenizer: what the tokenizer's files say.
-      there: the folder's name of each of Google's names.
-      ignored: the folder's names that need no place here, and why.
-      unplaced: the folder's names that have no place here.
-      untied: those of them that are weights of a masked-LM decoder of its own, where BERT has the word embeddings.
+      config: the content of `config.json`.
+      tokenizer: the settings in the tokenizer's files.
+      there: Hugging Face's name for each of Google's names.
+      ignored: Hugging Face's names that need no counterpart here, and why.
+      unplaced: Hugging Face's names that have no counterpart here.
+      untied: those of them that are weights of a separate masked-LM decoder, where BERT uses the word embeddings.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Opens the folder.
+        """Opens the directory.
 
         Raises:
-          InputError: a file is missing, damaged, or of a model that this project does not have.
+          InputError: a file is missing, corrupt, or of an unsupported model.
         """
         self.path = os.fspath(path)
         self.config = FolderConfig.read(file_system.path(path) / CONFIG_FILE)
@@ -225,13 +225,13 @@ class Folder:
         for name in self._arrays:
             place = to_google(name)
             if _canonical(name) == "bert.embeddings.position_ids":
-                self.ignored[name] = "the numbers from 0, no weights"
+                self.ignored[name] = "the position numbers, not weights"
             elif place is None:
                 unplaced.append(name)
             elif place.name in self.there:
                 raise InputError(
-                    f"{self.weights_file} holds both {self.there[place.name]} and {name}, which are one variable in "
-                    f"BERT ({place.name}); a file with one of them was expected."
+                    f"{self.weights_file} holds both {self.there[place.name]} and {name}, the same variable in "
+                    f"BERT ({place.name}); expected only one of them."
                 )
             else:
                 self.there[place.name] = name
@@ -264,8 +264,8 @@ class Folder:
         foreign = [name for name in self.unplaced if is_of_encoder(name)]
         if foreign:
             raise InputError(
-                f"{self.weights_file} holds {some(foreign)}, for which BERT's encoder has no place: this is another "
-                "kind of model."
+                f"{self.weights_file} holds {some(foreign)}, for which BERT's encoder has no place: this is a "
+                "different kind of model."
             )
         if self.untied and any(name in HEADS["masked_lm"] for name in names):
             original = {_TIED_WEIGHTS: _WORD_EMBEDDINGS, _TIED_BIAS: _OUTPUT_BIAS}[self.untied[0]]
@@ -275,7 +275,7 @@ class Folder:
             )
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
-        """Shapes by Google's names; by the folder's own names where there is no place for a variable."""
+        """Shapes by Google's names; by Hugging Face's names for variables that have no counterpart."""
         shapes = {name: list(self._arrays[name].shape) for name in self.unplaced}
         for name, there in self.there.items():
             shape = list(self._arrays[there].shape)
@@ -286,7 +286,7 @@ class Folder:
         """The variable of one of Google's names, in float32.
 
         Raises:
-          InputError: it is not of floating-point numbers, or the file is damaged.
+          InputError: it does not hold floating-point numbers, or the file is corrupt.
         """
         array = self._arrays[self.there[name]].read()
         return array.T if self._is_transposed(name) else array
@@ -311,7 +311,7 @@ def write_folder(
     """Writes weights and settings (not the vocabulary) as transformers writes and reads them.
 
     Args:
-      path: the folder; made where missing.
+      path: the directory; created if missing.
       config: of `config.json`; its architecture decides whether names have `bert.` in front, as in transformers.
       variables: by Google's names, each of which has a place (`to_huggingface`).
       do_lower_case: of the tokenizer.
@@ -337,7 +337,7 @@ def write_folder(
 
 
 def names_there(names: Collection[str], architecture: str) -> dict[str, Place]:
-    """The place of each of Google's names in a folder of that architecture; names without a place are left out."""
+    """The place of each of Google's names in a directory of that architecture; names without a place are left out."""
     places = {name: place for name in names if (place := to_huggingface(name))}
     if architecture == "BertModel":
         return {name: place._replace(name=place.name.removeprefix("bert.")) for name, place in places.items()}

@@ -1,4 +1,4 @@
-"""The settings of Hugging Face folders: `config.json` <-> `BertConfig`, and the tokenizer's files; no TensorFlow.
+"""The settings of Hugging Face directories: `config.json` <-> `BertConfig`, and the tokenizer's files; no TensorFlow.
 
 Hugging Face's names follow `BertConfig` and `BertTokenizer` of the transformers library.
 """
@@ -33,10 +33,10 @@ SPECIAL_TOKENS_MAP = {
 
 @dataclasses.dataclass(frozen=True)
 class FolderConfig:
-    """What a folder's `config.json` says.
+    """The content of a Hugging Face `config.json`.
 
     Attributes:
-      bert: the encoder's sizes.
+      bert: the encoder's config.
       architecture: class of the model in transformers, such as `BertForMaskedLM`; None where it is not said.
       labels: name of each label by id; empty where they have none but `LABEL_0`, `LABEL_1`, ...
       problem_type: `single_label_classification`, `multi_label_classification`, `regression` or None.
@@ -52,7 +52,7 @@ class FolderConfig:
         """Reads a `config.json`.
 
         Raises:
-          InputError: it cannot be read, is not of a BERT model, or asks for something that this model does not have.
+          InputError: it cannot be read, is not that of a BERT model, or has an unsupported value.
         """
         values = read_json(path)
         where = os.fspath(path)
@@ -93,7 +93,7 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
         by_id = {}
     labels = tuple(by_id[index] for index in sorted(by_id))
     if not by_id or sorted(by_id) != list(range(len(id2label))) or not all(map(files.is_unicode, labels)):
-        raise InputError(f"{where}: id2label is {id2label!r:.200}; names for the numbers from 0 on were expected.")
+        raise InputError(f"{where}: id2label is {id2label!r:.200}; expected names for the numbers 0, 1, 2 and so on.")
     return () if labels == default_labels(len(labels)) else labels
 
 
@@ -111,7 +111,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 _TOKENIZER_FILE, _TOKENIZER_CONFIG_FILE = run_files.HF_TOKENIZER, run_files.HF_TOKENIZER_CONFIG
 _ADDED_TOKENS_FILE, _SPECIAL_TOKENS_FILE = run_files.HF_ADDED_TOKENS, run_files.HF_SPECIAL_TOKENS
-# What the tokenizer of a folder is, beside its vocabulary.
+# The files of a directory's tokenizer, besides its vocabulary.
 TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
 _TOKENIZER_ONLY = {"do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
 _TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast", None)
@@ -126,13 +126,13 @@ _NO_BERT_NORMALIZER = "no BertNormalizer"
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerSettings:
-    """How a folder's tokenizer treats text.
+    """How the tokenizer of a directory treats text.
 
     Attributes:
-      do_lower_case: whether it lower-cases; None where the folder does not say.
-      differences: what it does that the tokenizer here does not, as `key is value`.
-      added: tokens, beside the five special ones, that it takes from text as they are, and their ids.
-      options: what it does besides.
+      do_lower_case: whether it lower-cases; None if the directory does not say.
+      differences: settings that the tokenizer here does not support, as `key is value`.
+      added: tokens, besides the five special ones, that it matches in text unchanged, and their ids.
+      options: its other options.
     """
 
     do_lower_case: bool | None = None
@@ -271,7 +271,7 @@ def _not_special(tokens: Iterable[str]) -> list[str]:
 
 
 def _other_matches(whole: Mapping[str, _AddedToken], never_split: Sequence[str], lower: bool) -> list[str]:
-    """What tokens that stay whole there do not do here: those that cannot, and those that are found in any case."""
+    """How added tokens differ here: those that cannot stay whole, and those that are found in either case."""
     said = []
     for what, tokens in (
         ("stay whole in text", [token for token in whole if token not in never_split]),
@@ -302,7 +302,7 @@ def tokenizer_config(
     Args:
       config: of the model.
       do_lower_case: whether the tokenizer lower-cases.
-      options: what it does besides.
+      options: the tokenizer's other options.
       vocab: the ids of the tokens that are never split, among others.
     """
     values: dict[str, Any] = {
@@ -348,7 +348,7 @@ def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
         if not all(type(index) is int and files.is_unicode(piece) for piece, index in pieces.items()):
             raise TypeError
     except (TypeError, KeyError, AttributeError):
-        raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; get it again.") from None
+        raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; download it again.") from None
     by_id = {index: piece for piece, index in pieces.items()}
     if sorted(by_id) != list(range(len(by_id))):
         raise InputError(f"{os.fspath(path)}: the ids of its {len(by_id):,} pieces are not 0, 1, 2 and so on.")

@@ -22,10 +22,10 @@ _ATTENTION_OUTPUT = ".attention.output."
 
 
 def open_h5(path: str | os.PathLike[str]) -> Arrays:
-    """The arrays of a `tf_model.h5` by their names in PyTorch, in PyTorch's shapes; each is read when it is asked for.
+    """The arrays of a `tf_model.h5` by their names in PyTorch, in PyTorch's shapes; each is read on demand.
 
     Raises:
-      InputError: the file cannot be read, is damaged, refers to another one, or has two different arrays of one name.
+      InputError: the file cannot be read, is corrupt, links to another one, or has two different arrays of one name.
     """
     import h5py
 
@@ -36,7 +36,9 @@ def open_h5(path: str | os.PathLike[str]) -> Arrays:
     def place(place: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not place.startswith("optimizer_weights/"):
             if item.external or item.is_virtual:
-                raise InputError(f"{place} in {path} is in another file, which is not read; get the model again.")
+                raise InputError(
+                    f"{place} in {path} is a link to another file, which is not followed; download the model again."
+                )
             name, is_kernel = _pytorch_name(place)
             places.setdefault(name, []).append(place)
             arrays.setdefault(name, _stored(path, place, name, is_kernel, item))
@@ -51,7 +53,7 @@ def open_h5(path: str | os.PathLike[str]) -> Arrays:
     for first, *copies in places.values():  # a masked-LM head has the word embeddings once more
         for copy in copies:
             if not np.array_equal(_read(path, first), _read(path, copy)):
-                raise InputError(f"{path} holds {first} and {copy}, which should be the same; get it again.")
+                raise InputError(f"{path} holds {first} and {copy}, which should be equal; download the file again.")
     return arrays
 
 
@@ -96,4 +98,4 @@ def _read(path: str, place: str) -> NDArray[Any]:
 
 def _unreadable(path: str, error: Exception) -> InputError:
     line = re.sub(r"\s+", " ", str(error))[:200]
-    return InputError(f"{path} is not an HDF5 file of weights, or a damaged or truncated one ({line}); get it again.")
+    return InputError(f"{path} is not an HDF5 file of weights, or is corrupt or truncated ({line}); download it again.")

@@ -1,6 +1,6 @@
-"""Which checkpoints a directory holds: TensorFlow's file `checkpoint`, and how a user may name one.
+"""The checkpoints of a directory: TensorFlow's file `checkpoint`, and the ways to name a checkpoint.
 
-Whoever gave us the directory wrote that file, so it cannot point outside: an entry counts if it is in the directory.
+The file may come from an untrusted source, so entries outside the directory are not followed.
 """
 
 import functools
@@ -36,11 +36,13 @@ def latest(directory: str | os.PathLike[str]) -> str | None:
     state_file = file_system.path(directory) / STATE_FILE
     listed = read_state(directory)
     if listed is None:
-        raise InputError(f'{state_file} names no checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.')
+        raise InputError(
+            f'{state_file} does not name a checkpoint; write model_checkpoint_path: "model.ckpt-N" into it.'
+        )
     if not exists(listed[-1]):
         raise InputError(
-            f"{state_file} names {listed[-1]}, which is not there (its .index and .data files); restore them, or name "
-            "another checkpoint of the directory in that file."
+            f"{state_file} names {listed[-1]}, which does not exist (its .index and .data files); restore them, or "
+            "name another checkpoint of the directory in that file."
         )
     return listed[-1]
 
@@ -123,10 +125,10 @@ def write_state(directory: Path, prefixes: Sequence[str]) -> None:
 
 
 def find(path: str) -> str:
-    """The checkpoint prefix that a user means by a prefix, one of its files, or a directory with a checkpoint.
+    """The prefix of the checkpoint given by a prefix, one of its files, or a directory with a checkpoint.
 
     Raises:
-      InputError: there is no checkpoint.
+      InputError: no checkpoint is found.
     """
     if file_system.isdir(path):
         newest = latest(path)
@@ -164,12 +166,12 @@ def files_beside(directory: str) -> str:
 
 
 def is_listed(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory has the file `checkpoint`, from which a training resumes."""
+    """Whether a directory has the file `checkpoint`, from which runs resume."""
     return (file_system.path(directory) / STATE_FILE).exists()
 
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
-    """Whether `find` has something to choose from in a directory."""
+    """Whether a directory has any checkpoint for `find`."""
     return is_listed(directory) or bool(unlisted(directory))
 
 
@@ -181,7 +183,7 @@ def unlisted(directory: str | os.PathLike[str]) -> list[str]:
 
 
 def exists(prefix: str) -> bool:
-    """Whether a checkpoint's files are there, by their names."""
+    """Whether a checkpoint's files exist."""
     return file_system.exists(f"{prefix}.index") and bool(_data_files(prefix))
 
 

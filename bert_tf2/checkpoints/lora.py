@@ -1,4 +1,4 @@
-"""Checkpoints of models with LoRA: what they say of it, and how a model without it, or with another, reads them."""
+"""Checkpoints of models with LoRA: its settings, and loading into models without LoRA or with a different one."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ def of_checkpoint(reader: Any, prefix: str, read: Read) -> Lora | None:
     """The LoRA that an open checkpoint has; None without it.
 
     Raises:
-      InputError: it is damaged, or is LoRA of something that has none here.
+      InputError: it is corrupt, or adapts weights for which LoRA is not supported here.
     """
     return _described(reader.get_variable_to_shape_map(), lambda name: read(reader, name, prefix), prefix)
 
@@ -42,7 +42,9 @@ def _described(shapes: Mapping[str, Sequence[int]], value: Callable[[str], Any],
         return None
     unknown = [name for name, path in paths.items() if path not in _NAMES or len(shapes[name]) != 2]
     if unknown:
-        raise InputError(f"{where} has {unknown[0]}, which is not LoRA of a kernel of BERT; use another checkpoint.")
+        raise InputError(
+            f"{where} has {unknown[0]}, which is not a LoRA weight of a BERT kernel; use another checkpoint."
+        )
     first = min(paths)
     rank = int(shapes[first][1])
     alpha = float(value(f"{first.removesuffix(lora.A)}{lora.SCALE}")) * rank
@@ -71,12 +73,12 @@ def check_same(trained: Lora | None, kept: Lora | None, prefix: str) -> None:
 def in_common(
     variables: Mapping[str, "tf.Variable"], reader: Any, prefix: str, read: Read, average: str
 ) -> tuple[Mapping[str, "tf.Variable"], Any]:
-    """What of a model to load, and from where: both as they are if they have the same LoRA, else both without.
+    """The variables to load and the reader to use: unchanged if both have the same LoRA, otherwise without LoRA.
 
     Args:
       variables: the model's.
       reader: of the checkpoint.
-      prefix: what messages call it.
+      prefix: its name in messages.
       read: see `Read`.
       average: see `MergedReader`.
     """
@@ -90,7 +92,7 @@ def in_common(
 
 
 class MergedReader:
-    """A checkpoint read as if its kernels themselves had been trained, `W + scale · A B`; one without LoRA as it is.
+    """A checkpoint with its LoRA merged into the kernels, `W + scale · A B`; one without LoRA is unchanged.
 
     Args:
       reader: of the checkpoint, as what `google.open_reader` returns.

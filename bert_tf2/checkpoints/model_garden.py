@@ -143,7 +143,7 @@ def understood(reader: Any) -> Any:
     """An open checkpoint under Google's names, whatever names it has: those of Google stay as they are.
 
     Raises:
-      ValueError: it has two encoders, or its graph of objects is damaged.
+      ValueError: it has two encoders, or its object graph is corrupt.
     """
     shapes: Mapping[str, list[int]] = reader.get_variable_to_shape_map()
     if _GRAPH in shapes:
@@ -182,7 +182,7 @@ def _variables(graph: bytes) -> dict[str, _Variable]:
     try:
         nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(graph).nodes
     except DecodeError:
-        raise ValueError("its graph of objects is damaged") from None
+        raise ValueError("its object graph is corrupt") from None
     parents: dict[int, dict[int, str]] = {}  # of each object, and the attribute that it is of them
     for index, node in enumerate(nodes):
         for child in node.children:

@@ -1,4 +1,4 @@
-"""A model to convert or export: a checkpoint with Google's names or a Hugging Face directory, seen as one thing.
+"""A model to convert or export: a uniform view of checkpoints with Google's names and Hugging Face directories.
 
 Shapes: `V` vocabulary, `H` hidden, `I` intermediate, `L` labels.
 """
@@ -42,15 +42,15 @@ class Source:
     """A model to convert, under Google's names.
 
     Attributes:
-      format: the one that it is in.
-      weights: what messages call its weights: a checkpoint's prefix or a file.
-      folder: where its other files are.
-      config: its sizes.
+      format: its format.
+      weights: the name of its weights in messages: a checkpoint's prefix or a file.
+      folder: the directory of its other files.
+      config: its config.
       own_names: its own name of each variable.
-      shapes: of each variable.
-      read: gives a variable.
-      left_out: its own names of what is no weight, and why.
-      unplaced: its own names of what is no part of BERT as far as known.
+      shapes: the shape of each variable.
+      read: returns a variable.
+      left_out: its own names of arrays that are not weights, and why.
+      unplaced: its own names of arrays that are not known as part of BERT.
       classifier: one of `huggingface.OF_ONE_NAME` where its files say what `output_weights` is, else None.
       labels: of that head; empty where its files do not say.
       problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
@@ -81,8 +81,8 @@ def open_source(
 
     Args:
       init_checkpoint: as in `pretrained.load`.
-      bert_config_file: instead of the config in its folder.
-      num_hidden_layers: how many of its layers, the first ones, are taken; None: all.
+      bert_config_file: instead of the config in its directory.
+      num_hidden_layers: how many of its layers to use, counted from the first; None: all.
 
     Raises:
       InputError: there is no such model, it cannot be read, or it has fewer layers.
@@ -184,13 +184,11 @@ def check_complete(source: Source, names: Collection[str]) -> None:
     missing = [name for group in groups for name in group if name not in names]
     surplus = [name for name in names if name not in expected]
     if missing:
-        raise InputError(
-            f"{source.weights} lacks {some(missing, 1)}: it is not a whole model, or not one of that config."
-        )
+        raise InputError(f"{source.weights} lacks {some(missing, 1)}: the model is incomplete, or has another config.")
     if surplus:
         raise InputError(
-            f"{source.weights} has {some(surplus, 1)}, for which its config has not enough layers; give the "
-            "config that belongs to it."
+            f"{source.weights} has {some(surplus, 1)}, but its config has too few layers; give the config "
+            "that belongs to it."
         )
     for name in names:
         wanted, found = expected[name], source.shapes[name]
@@ -247,7 +245,7 @@ def load(
     head: str | None = None,
     num_hidden_layers: int | None = None,
 ) -> checkpoints.LoadReport:
-    """Initialises a model from a checkpoint, by name; see `pretrained.load`.
+    """Initializes a model from a checkpoint, by name; see `pretrained.load`.
 
     Args:
       variables: the model's, by Google's names.

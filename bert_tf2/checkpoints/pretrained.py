@@ -1,9 +1,9 @@
-"""A model that is there, from any `--init_checkpoint` or `output_dir`: config, vocabulary, case, tokenizer, weights.
+"""Existing models, from any `--init_checkpoint` or `output_dir`: config, vocabulary, case, tokenizer, weights.
 
 It is a checkpoint of the original BERT, a directory of this project's, or a Hugging Face directory. The last two (and
-Google's releases) have the model's config and vocabulary beside the weights, so that they need not be given. What a
-flag says comes first, then the directory of an earlier training, then what is beside the checkpoint. The name of a
-public model stands for the directory into which it is downloaded (`by_name`).
+Google's releases) have the model's config and vocabulary next to the weights, so they need not be given. Flags take
+precedence, then the directory of an earlier run, then the files next to the checkpoint. The name of a public model
+stands for the directory into which it is downloaded (`by_name`).
 """
 
 import dataclasses
@@ -48,10 +48,10 @@ class Pretrained:
     """Config, vocabulary and case of a model, and its weights.
 
     Attributes:
-      bert_config: the encoder's sizes.
+      bert_config: the encoder's config.
       vocabulary: its vocabulary.
-      do_lower_case: whether case and accents are stripped, unless a task's description says otherwise.
-      checkpoint: what `load` takes; None if the model has random weights.
+      do_lower_case: whether to lower-case the text and strip accents, unless a task's description says otherwise.
+      checkpoint: the argument of `load`; None if the model has random weights.
     """
 
     bert_config: BertConfig
@@ -72,7 +72,7 @@ class Pretrained:
         # Nothing fails where a vocabulary is hardly the model's, but results are worthless.
         if vocab_size - pieces >= _ROUNDED_UP:
             logger.warning(
-                "%s has %s pieces, the model's vocab_size is %s: is it the vocabulary of this model?",
+                "%s has %s pieces, the model's vocab_size is %s: is this the model's vocabulary?",
                 *(path, f"{pieces:,}", f"{vocab_size:,}"),
             )
         if not self.vocabulary.is_sentencepiece:
@@ -80,7 +80,7 @@ class Pretrained:
         return tokenizer
 
     def check_sequences(self, max_seq_length: int, segments: int) -> None:
-        """Checks that the model has positions and segment types enough.
+        """Checks that the model has enough positions and segment types.
 
         Raises:
           InputError: it has not; with the numbers.
@@ -89,7 +89,7 @@ class Pretrained:
         if max_seq_length > positions:
             raise InputError(
                 f"--max_seq_length={max_seq_length}, but the model has only {positions} positions "
-                f"(max_position_embeddings); give --max_seq_length={positions} or less, or make more of them with "
+                f"(max_position_embeddings); give --max_seq_length={positions} or less, or add positions with "
                 "convert_checkpoint.py --max_position_embeddings."
             )
         if segments > types:
@@ -119,7 +119,7 @@ def find(
     tokenizer: TokenizerConfig | None = None,
     guesses_case: bool = False,
 ) -> Pretrained:
-    """A model by what the flags of a script say.
+    """The model that a script's flags specify.
 
     Args:
       init_checkpoint: as in `load`, or None.
@@ -160,9 +160,9 @@ def find_bert_config(
     output_dir: str | None = None,
     num_hidden_layers: int | None = None,
 ) -> BertConfig:
-    """The model's config: the given file, else that of an earlier training, else the one beside the checkpoint.
+    """The model's config: the given file, else that of an earlier run, else the one next to the checkpoint.
 
-    It is compared with the checkpoint that a training resumes from or starts from.
+    It is compared with the checkpoint from which the run resumes or starts.
 
     Args:
       init_checkpoint: as in `load`, or None.
@@ -180,7 +180,7 @@ def find_bert_config(
             check_exists(init_checkpoint)
             if config := _config_of_weights(init_checkpoint):
                 return config
-        advice = "give --bert_config_file, the JSON file with the sizes of the model."
+        advice = "give --bert_config_file, the JSON file with the model config."
         raise _missing(init_checkpoint, output_dir, CONFIG_FILE, advice)
     config = BertConfig.from_json_file(str(bert_config_file or beside))
     if bert_config_file is not None and beside is not None and not file_system.samefile(beside, bert_config_file):
@@ -196,12 +196,12 @@ def find_bert_config(
 def check_config(
     config: BertConfig, checkpoint: str, is_needed: bool = False, num_hidden_layers: int | None = None
 ) -> None:
-    """Checks a config against the shapes in a checkpoint, before a model is made that could be of any size.
+    """Checks a config against the shapes in a checkpoint, before a model of possibly any size is created.
 
     Args:
       config: of the model to be made.
       checkpoint: as `init_checkpoint` in `load`.
-      is_needed: whether there has to be such a checkpoint; else loading it says what is wrong with it, if it matters.
+      is_needed: whether there must be such a checkpoint; else loading it says what is wrong with it, if it matters.
       num_hidden_layers: the flag; where it is given, a checkpoint to start from may have more layers than the config.
 
     Raises:
@@ -237,7 +237,7 @@ def check_config(
     if num_hidden_layers is None or not layers:
         if layers and len(layers) != config.num_hidden_layers:
             raise InputError(
-                f"The encoder in {prefix} is not the one of the BERT config: it has {len(layers)} layers, the config "
+                f"The encoder in {prefix} does not match the BERT config: it has {len(layers)} layers, the config "
                 f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the "
                 "checkpoint."
             )
@@ -258,12 +258,12 @@ def _config_of_weights(checkpoint: str) -> BertConfig | None:
         return None
     if sizes is None:
         return None
-    logger.info("There is no %s beside %s; the model's sizes are those of its weights.", CONFIG_FILE, prefix)
+    logger.info("There is no %s next to %s; inferring the model config from the weights.", CONFIG_FILE, prefix)
     return BertConfig.from_dict(sizes)
 
 
 def _config_beside(init_checkpoint: str | None, output_dir: str | None) -> str | None:
-    """The config of an earlier training, else the one beside a checkpoint; None if there is none."""
+    """The config of an earlier run, else the one next to a checkpoint; None if there is none."""
     paths = [os.path.join(output_dir, CONFIG_FILE)] if output_dir is not None else []
     if init_checkpoint:
         name = huggingface.CONFIG_FILE if hugging_face_folder(init_checkpoint) else CONFIG_FILE
@@ -303,9 +303,9 @@ def find_vocabulary(
     output_dir: str | None = None,
     tokenizer: TokenizerConfig | None = None,
 ) -> VocabularyFile:
-    """The vocabulary: the given file, else that of an earlier training, else the one beside the checkpoint.
+    """The vocabulary: the given file, else that of an earlier run, else the one next to the checkpoint.
 
-    How text is treated, too, is as the flags say, else as in an earlier training, else as beside the checkpoint.
+    Tokenizer options, too, come from the flags, else from an earlier run, else from the checkpoint's directory.
 
     Args:
       init_checkpoint: as in `load`, or None.
@@ -400,7 +400,7 @@ def find_do_lower_case(
     output_dir: str | None = None,
     pieces: Iterable[str] | None = None,
 ) -> bool:
-    """Whether the tokenizer lower-cases: what was given, else what a directory of the model says, else the default.
+    """Whether the tokenizer lower-cases: as given, else as a directory of the model says, else the default.
 
     Logs a warning if a Hugging Face directory's tokenizer does something that the one here does not.
 
@@ -432,13 +432,13 @@ def find_do_lower_case(
             found = _case_of_saved_model(init_checkpoint)
     if found is not None:
         if not found:
-            logger.info("The text keeps its case (--do_lower_case=false), as %s says.", directory or ".")
+            logger.info("Keeping the case of the text (--do_lower_case=false), according to %s.", directory or ".")
         return bool(found)
     return _DEFAULT_CASE if pieces is None else not looks_cased(pieces)
 
 
 def _case_of_saved_model(init_checkpoint: str) -> bool | None:
-    """What a SavedModel of TF-Hub says of its case; None where it says nothing, or it is something else."""
+    """The case of a TF-Hub SavedModel; None if it does not say, or is something else."""
     if not (file_system.isdir(init_checkpoint) and listing.is_saved_model(init_checkpoint)):
         return None
     reader = google.open_reader(listing.find(init_checkpoint))
@@ -453,7 +453,7 @@ def _tokenizer_settings(init_checkpoint: str | None) -> TokenizerSettings:
     settings = TokenizerSettings.read(directory)
     if settings.differences:
         logger.warning(
-            "The tokenizer of %s is not quite the one here (%s there): some text will be split differently.",
+            "The tokenizer of %s differs from this one (%s there): some text will be split differently.",
             directory,
             ", ".join(settings.differences),
         )

@@ -51,7 +51,9 @@ class Stored:
 
 def not_of_floats(what: str) -> InputError:
     """The error for an array, called `what`, whose elements are neither float32 nor float16 nor bfloat16."""
-    return InputError(f"{what} is not of 32 or 16 bit floating-point numbers; convert the model to float32 first.")
+    return InputError(
+        f"{what} does not hold 32-bit or 16-bit floating-point numbers; convert the model to float32 first."
+    )
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
@@ -68,7 +70,7 @@ def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     if start == _POINTER_OF_GIT_LFS:
-        raise InputError(f"{path} is a pointer of Git LFS, not the weights; fetch them with git lfs pull.")
+        raise InputError(f"{path} is a Git LFS pointer, not the weights; fetch them with git lfs pull.")
     with _opened(path, local) as file:
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
         shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
@@ -83,8 +85,8 @@ def _opened(path: str, local: str) -> Iterator[Any]:
     except (safetensors.SafetensorError, OSError) as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
         raise InputError(
-            f"{path} is not a safetensors file, or a damaged or truncated one ({file_system.getsize(local):,} bytes; "
-            f"{reason:.200}); get it again from where it came from."
+            f"{path} is not a safetensors file, or is corrupt or truncated ({file_system.getsize(local):,} bytes; "
+            f"{reason:.200}); download or copy it again."
         ) from None
 
 
@@ -134,17 +136,21 @@ def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays
     index = file_system.path(index)
     places = json_files.get(json_files.read_object(index), "weight_map", dict, os.fspath(index))
     if places is None or not all(isinstance(file, str) for file in places.values()):
-        raise InputError(f'{index} has no "weight_map" of names to files; get it again.')
+        raise InputError(f'{index} has no "weight_map" of names to files; download it again.')
     files: dict[str, Arrays] = {}
     arrays = {}
     for name, file in places.items():
         if file not in files:
             if os.path.basename(file) != file:
-                raise InputError(f"{index} names {file!r}, which is not a file beside it; get the model again.")
+                raise InputError(
+                    f"{index} names {file!r}, which is not a file in the same directory; download the model again."
+                )
             if not (index.parent / file).is_file():
-                raise InputError(f"{index} names {file}, which is not beside it; get that part of the model, too.")
+                raise InputError(
+                    f"{index} names {file}, which is not in the same directory; download that part of the model, too."
+                )
             files[file] = open_file(index.parent / file)
         if name not in files[file]:
-            raise InputError(f"{index} says that {name} is in {file}, but it is not; get both again.")
+            raise InputError(f"{index} says that {name} is in {file}, but it is not; download both again.")
         arrays[name] = files[file][name]
     return arrays

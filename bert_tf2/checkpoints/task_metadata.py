@@ -1,4 +1,4 @@
-"""What a model was fine-tuned for, in its folder: `task.json` and `labels.txt`, whatever the task is.
+"""The description of a fine-tuned model in its directory, for any task: `task.json` and `labels.txt`.
 
 A task describes itself by a frozen dataclass, whose fields are the keys of `task.json`. One of them is `problem_type`,
 by which scripts know whose model it is, one is `labels`.
@@ -28,21 +28,21 @@ MAY_BE_MISSING = "may_be_missing"
 
 
 def read_labels(path: str) -> tuple[str, ...]:
-    """A file of labels, one a line in the order of their ids; blank lines at its end are none.
+    """Reads a file of labels, one per line in the order of their ids; empty lines at its end are ignored.
 
     Raises:
-      InputError: it cannot be read, is empty, or has a blank line or a label twice.
+      InputError: it cannot be read, is empty, or has an empty line or a label twice.
     """
     labels = list(map(_as_read, files.read_lines(path)))
     while labels and not labels[-1]:
         labels.pop()
     if not labels:
-        raise InputError(f"{path} is empty; expected a label a line.")
+        raise InputError(f"{path} is empty; expected one label per line.")
     seen = set()
     for number, label in enumerate(labels, 1):
         if not label or label in seen:
-            what = f"has the label {label!r} again" if label else "is blank"
-            raise InputError(f"{path}, line {number} {what}; expected each label once, one a line.")
+            what = f"repeats the label {label!r}" if label else "is empty"
+            raise InputError(f"{path}, line {number} {what}; expected each label once, one per line.")
         seen.add(label)
     return tuple(labels)
 
@@ -67,18 +67,18 @@ def check_labels(labels: Sequence[str], where: str) -> None:
         if not label:
             problem = "is empty"
         elif "\n" in label or "\r" in label:
-            problem = "has a line break in it"
+            problem = "contains a line break"
         elif _as_read(label) != label:
             problem = "begins or ends with whitespace or U+FEFF"
         elif not files.is_unicode(label):
-            problem = "is not valid Unicode (it has half of a surrogate pair)"
+            problem = "is not valid Unicode (it contains an unpaired surrogate)"
         elif ids.setdefault(label, index) != index:
             problem = f"is also label {ids[label]}"
         else:
             continue
         raise InputError(
-            f"{where}: label {index}, {label!r:.60}, {problem}; {LABELS_FILE} has one label a line, each different and "
-            "without whitespace around it. Rename it."
+            f"{where}: label {index}, {label!r:.60}, {problem}; {LABELS_FILE} has one label per line, all different, "
+            "without surrounding whitespace. Rename it."
         )
 
 
@@ -117,7 +117,7 @@ def load(
     problem_types: Collection[str],
     types: Mapping[str, tuple[type, ...]],
 ) -> dict[str, Any] | None:
-    """Reads what `save` wrote; None where the folder has no `task.json`.
+    """Reads what `save` wrote; None where the directory has no `task.json`.
 
     Args:
       folder: of the model.
@@ -140,7 +140,7 @@ def load(
     if isinstance(kind, str) and kind not in problem_types:
         raise InputError(
             f"{folder} holds a model for {kind}, not for {task} ({TASK_FILE}); give another --output_dir, or "
-            "--overwrite_output_dir to start anew."
+            "--overwrite_output_dir to start over."
         )
     fields = _checked(path, content, description, types)
     labels = fields["labels"]
@@ -149,13 +149,13 @@ def load(
         if found != labels:
             raise InputError(
                 f"{os.path.join(folder, LABELS_FILE)} has the labels {_listed(found, labels)}, but {path} has "
-                f"{_listed(labels, found)}; the model knows them by number, so put back what was there."
+                f"{_listed(labels, found)}; the model knows them by number, so restore the original file."
             )
     return fields
 
 
 def setting(folder: str | os.PathLike[str], key: str, kind: type) -> Any:
-    """A value of a folder's `task.json`, for who does not know yet whose model it is; None where there is none.
+    """A value of a directory's `task.json`, for code that does not know the task yet; None if there is none.
 
     Args:
       folder: of the model.
@@ -170,20 +170,20 @@ def setting(folder: str | os.PathLike[str], key: str, kind: type) -> Any:
 
 
 def check_same_model(folder: str, compared: Iterable[tuple[str, Any, Any]]) -> None:
-    """Checks that a folder's model is one of the task at hand.
+    """Checks that the model in a directory belongs to the given task.
 
     Args:
       folder: for the error.
-      compared: what it is, its value here, and the folder's.
+      compared: what is compared, its value here, and in the directory.
 
     Raises:
-      InputError: the values differ; says where first.
+      InputError: the values differ; names the first difference.
     """
     for what, here, there in compared:
         if here != there:
             raise InputError(
                 f"{folder} holds a model for {what} {_listed(there, here)}, where this command has "
-                f"{_listed(here, there)}; give another --output_dir, or --overwrite_output_dir to start anew."
+                f"{_listed(here, there)}; give another --output_dir, or --overwrite_output_dir to start over."
             )
 
 
@@ -204,7 +204,7 @@ def check_may_read(folder: str, flag: str, path: str) -> None:
       path: what `task.json` names.
 
     Raises:
-      InputError: it has to be asked for.
+      InputError: it must be asked for.
     """
     if not may_read(folder, path):
         raise InputError(
@@ -238,7 +238,7 @@ def _checked(
 
 
 def _listed(value: Any, other: Any) -> str:
-    """A value as it stands in an error beside another one: long lists only by where they part."""
+    """A value as shown in an error next to another one: of long lists, only where they differ."""
     if not isinstance(value, tuple):
         return repr(value)
     if max(len(value), len(other)) <= MOST_NAMED:

@@ -1,4 +1,4 @@
-"""How a model's tokenizer treats text, by what flags and the files of its directories say; no TensorFlow."""
+"""The options of a model's tokenizer, from flags and the files of its directories; no TensorFlow."""
 
 import dataclasses
 import logging
@@ -21,7 +21,7 @@ def is_trained(output_dir: str, vocabulary: VocabularyFile) -> bool:
 
 
 def check_kept(output_dir: str, given: VocabularyFile) -> None:
-    """Refuses another vocabulary than that of the model that has been trained in a directory."""
+    """Rejects a vocabulary other than that of the model trained in a directory."""
     kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
     if not (is_trained(output_dir, given) and file_system.isfile(given.path)):
         return
@@ -78,7 +78,7 @@ def options_with(
     options = settings.options
     lacking = [token for token in options.never_split if token not in vocab]
     if lacking and flags.never_split is None:
-        logger.warning("%s has no %s, so that this is split like other text.", vocab_file, some(lacking))
+        logger.warning("%s has no %s, so these tokens are split like other text.", vocab_file, some(lacking))
     kept = tuple(token for token in options.never_split if token in vocab)
     return flags.over(dataclasses.replace(options, never_split=kept))
 
@@ -95,7 +95,7 @@ def added_tokens(settings: TokenizerSettings, vocab: Mapping[str, int], vocab_fi
     first = max(vocab.values()) + 1
     if [index for _, index in added] != list(range(first, first + len(added))):
         logger.warning(
-            "The added tokens of %s (%s, ...) are left out: their ids do not go on from the vocabulary's last one.",
+            "The added tokens of %s (%s, ...) are left out: their ids do not continue those of the vocabulary.",
             *(os.path.dirname(vocab_file) or ".", added[0][0]),
         )
         return ()

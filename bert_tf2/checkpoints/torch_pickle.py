@@ -1,6 +1,6 @@
-"""Reads the weights that PyTorch's `torch.save` wrote, without PyTorch and without running what a pickle asks for.
+"""Reads weights written by PyTorch's `torch.save`, without PyTorch and without executing code in the pickle.
 
-Only what a dictionary of tensors needs is understood; anything else in the file is refused by name. Two layouts: a
+Only what a dictionary of tensors needs is supported; anything else in the file is an error. There are two layouts: a
 zip archive with `data.pkl` and a file for each storage (since PyTorch 1.6), and five pickles with the storages behind
 them.
 """
@@ -75,25 +75,25 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries, numbers, strings and `_Tensor`, and nothing else."""
+    """Builds only dictionaries, numbers, strings and `_Tensor`."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no weight")
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not a weight")
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, storage, key, _location, elements, *view = pid
         if kind != "storage" or any(view):
-            raise pickle.UnpicklingError("it refers to something else than a storage")
+            raise pickle.UnpicklingError("it refers to something other than a storage")
         return _Storage(*_STORAGES[storage], str(key), int(elements))
 
 
 def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
-    """The tensors of a `pytorch_model.bin`: a dictionary by name. Each is read when it is asked for.
+    """The tensors of a `pytorch_model.bin`: a dictionary by name. Each is read on demand.
 
     Raises:
-      InputError: the file cannot be read, is damaged, or holds something else than tensors.
+      InputError: the file cannot be read, is corrupt, or holds something other than tensors.
     """
     path = os.fspath(path)
     try:
@@ -105,9 +105,9 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
         return {name: _stored(path, name, tensor, content_of) for name, tensor in named.items()}
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
-    except Exception as error:  # a damaged pickle can fail in any way
+    except Exception as error:  # a corrupt pickle can fail in any way
         raise InputError(
-            f"{path} cannot be read ({error}). If it is whole, load it with PyTorch and save it again with "
+            f"{path} cannot be read ({error}). If it is intact, load it with PyTorch and save it again with "
             "save_pretrained, which writes model.safetensors."
         ) from None
 
@@ -123,7 +123,7 @@ def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     def content_of(storage: _Storage) -> bytes:
         with zipfile.ZipFile(path) as archive:
             name = f"{folder}data/{storage.key}"
-            # A damaged file can claim anything; what it does not have is not asked for.
+            # A corrupt file can claim anything; data beyond its end is not requested.
             return archive.read(name) if archive.getinfo(name).file_size == storage.elements * storage.width else b""
 
     return tensors, content_of
@@ -132,7 +132,7 @@ def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
 def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     with file_system.open(path, "rb") as file:
         if _Unpickler(file).load() != _LEGACY_MAGIC:
-            raise pickle.UnpicklingError("it is no file of torch.save")
+            raise pickle.UnpicklingError("it was not written by torch.save")
         _Unpickler(file).load()  # version
         if not _Unpickler(file).load().get("little_endian", True):
             raise pickle.UnpicklingError("it was written on a big-endian machine")
@@ -165,7 +165,7 @@ def _stored(path: str, name: str, tensor: _Tensor, content_of: Callable[[_Storag
         except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
             content = b""
         if len(content) != storage.elements * storage.width:
-            raise InputError(f"{path} is damaged or cut short at {name}; get it again from where it came from.")
+            raise InputError(f"{path} is corrupt or truncated at {name}; download or copy it again.")
         flat = _floats(content, storage.dtype, f"{name} ({storage.dtype}) in {path}")
         strides = [stride * flat.itemsize for stride in tensor.strides]
         if math.prod(tensor.shape) == 0:

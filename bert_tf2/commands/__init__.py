@@ -1,1 +1,1 @@
-"""What `bert-tf2` can do: a module for each command, with the name of the script in the repository that calls it."""
+"""The commands of `bert-tf2`: one module each, with the same name as the script in the repository that calls it."""

@@ -1,4 +1,4 @@
-"""Converts a model between Google's checkpoints (and this project's, which are the same) and Hugging Face folders.
+"""Converts a model between Google's checkpoints (and this project's, which are the same) and Hugging Face directories.
 
     python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=bert-base-hf
 
@@ -10,8 +10,8 @@
     python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --max_position_embeddings=1024 \\
       --output_dir=long_L-12_H-768_A-12
 
-It prints where each variable went. The third makes room for the new pieces of a vocabulary of build_vocab.py --extend,
-the fourth for longer sequences.
+It prints where each variable went. The third command makes room for the new pieces of a vocabulary made with
+build_vocab.py --extend, the fourth for longer sequences.
 """
 
 from bert_tf2 import cli
@@ -19,7 +19,7 @@ from bert_tf2.conversion.config import ConversionConfig
 
 
 def run(config: ConversionConfig) -> None:
-    """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
+    """Does the work; its code is imported here to keep `--help` fast."""
     cli.import_tensorflow()
     from bert_tf2.conversion import convert
 

@@ -1,9 +1,9 @@
-"""Turns plain text into TFRecord files of masked, paired instances for run_pretraining.py.
+"""Converts plain text to TFRecord files of masked, paired instances for run_pretraining.py.
 
     python create_pretraining_data.py \\
       --input_file=text.txt --output_file=train.tfrecord --vocab_file=vocab.txt
 
-The input has one sentence a line and a blank line between documents.
+The input has one sentence per line and an empty line between documents.
 """
 
 import gc
@@ -15,16 +15,16 @@ from bert_tf2.pretraining_data.config import PretrainingDataConfig
 
 
 def run(config: PretrainingDataConfig, beam_options: Sequence[str] = ()) -> None:
-    """Calls the local runner, or Beam's with options that are not flags of this command."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nobody multiplies matrices here; idle threads would spin
+    """Calls the local runner, or the Beam runner with the options that are not flags of this command."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no matrices are multiplied here; idle threads would spin
     if config.runner is None:
-        # The data has no cycles, and to look for some among Numba's many objects takes a twentieth of a short run.
+        # The data has no cycles, and searching Numba's many objects for some takes a twentieth of a short run.
         gc.disable()
     from bert_tf2.pretraining_data.runner import create_pretraining_data
 
     if config.runner is None:
         create_pretraining_data(config)
-        gc.freeze()  # or Python looks through them all the same when it exits
+        gc.freeze()  # or Python searches them nevertheless when it exits
         return
     from bert_tf2.pretraining_data import beam_runner
 

@@ -1,4 +1,4 @@
-"""Exports a model for others to run: a SavedModel that takes raw text, an encoder to fine-tune, or ONNX.
+"""Exports a model for deployment: a SavedModel that takes raw text, an encoder to fine-tune, or ONNX.
 
     python export_model.py --output_dir=model --export_dir=serving/sentiment
 
@@ -6,7 +6,7 @@
 
     python export_model.py --output_dir=model --format=onnx --quantize=int8 --dev_file=dev.csv --export_dir=onnx
 
-What the model is for is read from its folder. docs/serving.md has requests to paste.
+The model's task is read from its directory. docs/serving.md has example requests.
 """
 
 from bert_tf2 import cli
@@ -14,7 +14,7 @@ from bert_tf2.export.config import ExportConfig
 
 
 def run(config: ExportConfig) -> None:
-    """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
+    """Does the work; its code is imported here to keep `--help` fast."""
     cli.import_tensorflow()
     from bert_tf2.export import runner
 

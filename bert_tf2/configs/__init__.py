@@ -1,1 +1,1 @@
-"""What models, trainings and scripts can be told; plain dataclasses, no TensorFlow."""
+"""Configuration of models, training runs and scripts: plain dataclasses, no TensorFlow."""

@@ -1,4 +1,4 @@
-"""What flags of several scripts can be, where code with arrays or TensorFlow needs the same names; no TensorFlow."""
+"""Choices shared by the flags of several scripts and by the code that uses them; no TensorFlow."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip")
 MASKINGS = ("static", "dynamic")
 
 LANGUAGES = ("en", "zh", "auto")
-"""Of questions and contexts. `en`, words between whitespace, is for all languages that separate words so."""
+"""Of questions and contexts. `en` is for all languages that separate words by whitespace."""
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
 PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")
 
 TAGGING = "tagging"
-"""What `task.json` has as `problem_type` in a tagger's directory, beside a classifier's `PROBLEM_TYPES`."""
+"""The `problem_type` in a tagger's `task.json`; a classifier's is one of `PROBLEM_TYPES`."""
 
 MULTIPLE_CHOICE = "multiple_choice"
-"""What it has in the directory of a model for multiple choice."""
+"""The `problem_type` in the `task.json` of a multiple-choice model."""

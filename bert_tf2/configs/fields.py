@@ -1,4 +1,4 @@
-"""Settings: fields of dataclasses that say what they mean and allow; flags, `--help` and checks are made from them.
+"""Settings: dataclass fields with their meaning and limits, from which flags, `--help` and checks are generated.
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Config:
@@ -8,8 +8,8 @@
         def __post_init__(self) -> None:
             check(self)
 
-The name of a field is the name of its flag, its annotation the type; a field without default is a flag that must be
-given. A field may also be a dataclass of settings, whose flags are then flags, too. No TensorFlow.
+A field's name is the name of its flag, its annotation the type; a field without a default is a required flag. A field
+may also be a dataclass of settings, whose fields are then flags, too. No TensorFlow.
 """
 
 import dataclasses
@@ -36,19 +36,19 @@ DEVICES = "Precision and devices"
 GROUPS = (FILES, MODEL, ACTIONS, TASK, TRAINING, EVALUATION, OPTIMIZER, CHECKPOINTS, DEVICES)
 """The sections of `--help`, in order."""
 
-# Python's integers have no end, those of TensorFlow, NumPy and the kernels have: what is beyond them would end in an
-# overflow, or in hours of work and terabytes of memory that nobody wants.
+# Python's integers are unbounded; those of TensorFlow, NumPy and the kernels are not. A larger value would overflow, or
+# take hours and terabytes of memory.
 MOST = (1 << 31) - 1
 MOST_BATCH = 1 << 20
 MOST_LENGTH = 1 << 17
 MOST_SEED = (1 << 32) - 1
 
-_LARGEST = 3.4028234663852886e38  # of float32, in which all floats end
+_LARGEST = 3.4028234663852886e38  # of float32, to which all floats are converted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a field says of itself besides its name, type and default; see `setting`."""
+    """A field's metadata besides its name, type and default; see `setting`."""
 
     help: str = ""
     group: str = TASK
@@ -64,7 +64,7 @@ class Setting:
 
     @classmethod
     def of(cls, field: "dataclasses.Field[Any]") -> "Setting":
-        """That of a field; one that says nothing where it was not made by `setting`."""
+        """The setting of a field; an empty one if the field was not made by `setting`."""
         return field.metadata.get(cls, cls())
 
     def fits(self, value: float) -> bool:
@@ -78,7 +78,7 @@ class Setting:
 
     @property
     def range(self) -> str:
-        """The bounds in words, for "it has to be ..."."""
+        """The bounds in words, to complete "it must be ..."."""
         if self.at_least is not None and self.at_most is not None:
             return f"from {self.at_least:,} to {self.at_most:,}"
         bounds = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
@@ -89,23 +89,23 @@ def setting(default: Any = dataclasses.MISSING, **said: Any) -> Any:
     """A field of a dataclass that is a flag.
 
     Args:
-      default: its value where nothing is given; without one, something must be.
+      default: the value if the flag is omitted; without a default, the flag is required.
       **said: of `Setting`:
         help: what the flag is for.
         group: its section of `--help`, one of `GROUPS`.
-        original: whether the original has a flag of this name; those come first.
-        choices: the strings that it can be.
-        at_least, above, at_most, below: bounds of a number; whole numbers are in any case at most `MOST`.
-        may_be_infinite: whether infinity makes sense, a threshold that is never reached for example.
-        flag_default: what `--help` and `--print_config` show as default, where the field's is something else: None,
-          so that a value that is not given can be told from one that is.
-        needed_if: whether the flag must be given, of the values of all flags by name.
+        original: whether the original has a flag of this name; those are listed first.
+        choices: the allowed strings.
+        at_least, above, at_most, below: bounds of a number; integers are limited to `MOST` in any case.
+        may_be_infinite: whether infinity makes sense, for example as a threshold that is never reached.
+        flag_default: the default shown by `--help` and `--print_config`, where the field's default is None, which
+          distinguishes an omitted flag from one that is given.
+        needed_if: takes the values of all flags by name and returns whether this one is required.
     """
     return dataclasses.field(default=default, metadata={Setting: Setting(**said)})
 
 
 def flags_of(config: type) -> Iterator[tuple["dataclasses.Field[Any]", Setting]]:
-    """The fields of a dataclass that are flags, those of dataclasses in it included."""
+    """The fields of a dataclass that are flags, including those of nested dataclasses."""
     for field in dataclasses.fields(config):
         if dataclasses.is_dataclass(field.type):
             yield from flags_of(typing.cast(type, field.type))
@@ -119,7 +119,7 @@ def is_required(field: "dataclasses.Field[Any]") -> bool:
 
 
 def type_of(field: "dataclasses.Field[Any]") -> type:
-    """`bool`, `int`, `float` or `str`: what the values of a field are besides None."""
+    """The type of a field's values other than None: `bool`, `int`, `float` or `str`."""
     union = isinstance(field.type, types.UnionType) or typing.get_origin(field.type) is typing.Union
     kinds = typing.get_args(field.type) if union else (field.type,)
     kind = next(kind for kind in kinds if kind is not types.NoneType)
@@ -129,11 +129,11 @@ def type_of(field: "dataclasses.Field[Any]") -> type:
 def check(config: "DataclassInstance") -> None:
     """Checks the values of a dataclass of settings.
 
-    Those of dataclasses in it are theirs to check. Floats must be numbers that float32 has, before bounds are looked
-    at: every comparison with NaN is false, and infinity is above 0.
+    Nested dataclasses check their own. Floats must be representable in float32, which is checked before their bounds:
+    every comparison with NaN is false, and infinity is above 0.
 
     Raises:
-      InputError: a value is not among the choices, not a number, or out of bounds.
+      InputError: a value is not one of the choices, not a number, or out of range.
     """
     for field in dataclasses.fields(config):
         value, said = getattr(config, field.name), Setting.of(field)
@@ -153,7 +153,7 @@ def _check_float(name: str, value: float, said: Setting) -> None:
     if abs(value) > _LARGEST and not said.may_be_infinite:
         raise InputError(f"--{name}={value}; it must be a finite number, at most {_LARGEST:.1e} (float32).")
     if not said.fits(value):
-        raise InputError(f"--{name}={value}; it has to be {said.range}.")
+        raise InputError(f"--{name}={value}; it must be {said.range}.")
 
 
 def _check_int(name: str, value: int, said: Setting) -> None:
@@ -161,26 +161,24 @@ def _check_int(name: str, value: int, said: Setting) -> None:
     least = -MOST - 1 if said.at_least is None else int(said.at_least)
     if not least <= value <= most:
         shown = str(value) if abs(value) < 1 << 128 else "a number of more than 38 digits"
-        raise InputError(
-            f"--{name}={shown}; it has to be {f'at most {most}' if value > most else f'at least {least}'}."
-        )
-    if not said.fits(value):  # of a float that is given as a whole number
-        raise InputError(f"--{name}={value}; it has to be {said.range}.")
+        raise InputError(f"--{name}={shown}; it must be {f'at most {most}' if value > most else f'at least {least}'}.")
+    if not said.fits(value):  # a float setting given as an integer
+        raise InputError(f"--{name}={value}; it must be {said.range}.")
 
 
 def check_has_effect(config: "DataclassInstance", names: tuple[str, ...], has_effect: bool, needed: str) -> None:
-    """Refuses flags that would be ignored: those that have another value than their default.
+    """Rejects flags that differ from their default but would be ignored.
 
-    Only for flags that the original does not have: its commands may have any of its flags, with or without effect.
+    Only for flags that the original does not have: its commands accept any of its flags, whether they matter or not.
 
     Args:
       config: the flags.
-      names: those in question.
-      has_effect: whether they have an effect, with the other flags as they are.
-      needed: what gives them one, the end of a sentence: "needs --do_train and --do_eval: ...".
+      names: the flags in question.
+      has_effect: whether they have an effect, given the other flags.
+      needed: what they need to have one, to complete a sentence: "needs --do_train and --do_eval: ...".
 
     Raises:
-      InputError: they have none, and one is given.
+      InputError: one of them is given and has no effect.
     """
     if has_effect:
         return

@@ -1,4 +1,4 @@
-"""LoRA: which kernels are changed, and by how much; no TensorFlow."""
+"""LoRA: which kernels it adapts, its rank and scale; no TensorFlow."""
 
 import dataclasses
 from typing import Any
@@ -13,28 +13,28 @@ KERNELS = {
     "intermediate": "intermediate/dense",
     "output": "output/dense",
 }
-"""The dense layers of an encoder layer that LoRA can be for -> what Google's checkpoints call them."""
+"""The dense layers of an encoder layer that LoRA can adapt -> their names in Google's checkpoints."""
 
 DEFAULT_LAYERS = ("query", "value")
-"""Those of Hu et al."""
+"""The choice of Hu et al."""
 
 
 def layer_names(names: str) -> tuple[str, ...]:
-    """The names in a list with commas, as `--lora_layers` has it: `"query,value"`."""
+    """The names in a comma-separated list, the form of `--lora_layers`: `"query,value"`."""
     return tuple(filter(None, map(str.strip, names.split(","))))
 
 
 @dataclasses.dataclass(frozen=True)
 class Lora:
-    """Changes of a low rank to frozen kernels, `W + alpha / rank · A B` (Hu et al. 2021, arXiv:2106.09685).
+    """Low-rank updates of frozen kernels, `W + alpha / rank · A B` (Hu et al. 2021, arXiv:2106.09685).
 
     Attributes:
       rank: columns of A and rows of B.
-      alpha: None is the rank, so that the factor is 1.
-      layers: keys of `KERNELS`, in any order; they are kept in that of `KERNELS`.
+      alpha: numerator of the scale; None means the rank, a scale of 1.
+      layers: keys of `KERNELS`, in any order; they are stored in the order of `KERNELS`.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
 
     Example:
       >>> Lora(8, layers=["value", "query"])
@@ -60,18 +60,18 @@ class Lora:
 
     @property
     def scale(self) -> float:
-        """What `A B` is multiplied by."""
+        """The factor of `A B`."""
         assert self.alpha is not None
         return self.alpha / self.rank
 
     @property
     def flags(self) -> str:
-        """The flags that ask for it."""
+        """The equivalent flags."""
         return f"--lora_rank={self.rank} --lora_alpha={self.alpha:g} --lora_layers={','.join(self.layers)}"
 
     def __str__(self) -> str:
         return f"LoRA of rank {self.rank} (alpha {self.alpha:g}) on {', '.join(self.layers)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Its attributes, as JSON can have them."""
+        """The attributes as JSON values."""
         return {"rank": self.rank, "alpha": self.alpha, "layers": list(self.layers)}

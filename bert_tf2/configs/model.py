@@ -1,4 +1,4 @@
-"""The sizes of a BERT model, as Google's `bert_config.json` keeps them; no TensorFlow."""
+"""The config of a BERT model, as in Google's `bert_config.json`; no TensorFlow."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ CONFIG_FILE = "bert_config.json"
 MOST_LAYERS = 1000
 MOST_POSITIONS = 1 << 20
 
-# Keys that change what a model computes, and the only values that this one has.
+# Keys that change what a model computes, and the only supported values.
 _ONLY: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
     "directionality": ("bidi",),
@@ -29,7 +29,8 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "pruned_heads": ({},),
     "quantization_config": (),
 }
-# Far beyond any model there is; what is larger is a mistake that would take hours, or all memory, to show itself.
+# Far beyond any existing model; a larger value is a mistake that would otherwise show only after hours, or by
+# exhausting memory.
 _MOST = {
     "vocab_size": 10_000_000,
     "hidden_size": 1 << 16,
@@ -40,8 +41,8 @@ _MOST = {
     "type_vocab_size": 1 << 16,
 }
 
-# Keys of public files that this model, as the original, does not read. They say what is known otherwise, or of what the
-# library that wrote them does around the model. Keys that begin with _ are of the same kind.
+# Keys of public files that this model, like the original, ignores. They repeat what is known otherwise, or configure
+# the library that wrote them. Keys that begin with _ are of the same kind.
 _WITHOUT_EFFECT = frozenset(
     [
         *("architectures", "attn_implementation", "auto_map", "bad_words_ids", "bos_token_id"),
@@ -66,10 +67,10 @@ _HUGGING_FACE_ACTIVATIONS = {
     "tanh": "tanh",
     "linear": "linear",
 }
-# What an omitted key means there.
+# Hugging Face's defaults for omitted keys.
 _HUGGING_FACE_DEFAULTS: dict[str, Any] = {"vocab_size": 30522, "type_vocab_size": 2, "hidden_act": "gelu"}
 HUGGING_FACE_FILE = "config.json"
-# Keys by which a file is known as one of Hugging Face's, whatever it is called.
+# Keys that identify a Hugging Face config, whatever the file's name.
 _HUGGING_FACE = {"model_type", "architectures"}
 
 
@@ -77,7 +78,7 @@ def first_layers() -> Any:
     """The field `num_hidden_layers` of the commands that start from a checkpoint."""
     return setting(
         None,
-        help="Take only the first so many layers of the model.",
+        help="Use only this many of the model's layers, counted from the first.",
         group=MODEL,
         at_least=1,
         at_most=MOST_LAYERS,
@@ -85,37 +86,37 @@ def first_layers() -> Any:
 
 
 def check_fixed_values(values: Mapping[str, Any]) -> None:
-    """Checks the keys of a config that decide what is computed and that are not fields of `BertConfig`.
+    """Checks the keys of a config that affect the computation but are not fields of `BertConfig`.
 
     Raises:
-      InputError: one of them has a value that this model does not have.
+      InputError: one of them has an unsupported value.
     """
     for key, only in _ONLY.items():
         if values.get(key) is not None and values[key] not in only:
-            wanted = f"only {only[0]!r} can be read" if only else "such models cannot be read"
-            raise InputError(f"{key} is {values[key]!r}; {wanted}.")
+            support = f"only {only[0]!r} is supported" if only else "such models are not supported"
+            raise InputError(f"{key} is {values[key]!r}; {support}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig:
-    """The sizes of a model; the same keys and defaults as Google's `bert_config.json`.
+    """The config of a model, with the keys and defaults of Google's `bert_config.json`.
 
     Attributes:
       vocab_size: pieces in the vocabulary, `V`.
       hidden_size: `H`.
       num_hidden_layers: encoder layers.
-      num_attention_heads: `N`; has to divide `H`.
+      num_attention_heads: `N`; must divide `H`.
       intermediate_size: `I`, width of the feed-forward layers.
-      hidden_act: activation of the feed-forward layers and the masked-LM head: gelu (approximated by tanh, as
-        Google's), gelu_exact (as Hugging Face's "gelu"; Google's code does not know it), relu, tanh or linear.
+      hidden_act: activation of the feed-forward layers and the masked-LM head: gelu (the tanh approximation, as in
+        Google's code), gelu_exact (Hugging Face's "gelu"; unknown to Google's code), relu, tanh or linear.
       hidden_dropout_prob: dropout on embeddings and on every block's output, in [0, 1).
       attention_probs_dropout_prob: dropout on attention probabilities, in [0, 1).
       max_position_embeddings: the longest sequence.
       type_vocab_size: number of segment types.
-      initializer_range: standard deviation of the truncated normal that weights start from.
+      initializer_range: standard deviation of the truncated normal distribution that weights are initialized from.
 
     Raises:
-      InputError: a value is impossible; the message names the key.
+      InputError: a value is invalid; the message names the key.
     """
 
     vocab_size: int
@@ -134,13 +135,13 @@ class BertConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                self._refuse(field.name, "it has to be a whole number above 0")
+                self._refuse(field.name, "it must be an integer above 0")
             if field.type is int and value > _MOST[field.name]:
-                self._refuse(field.name, f"it has to be at most {_MOST[field.name]}")
+                self._refuse(field.name, f"it must be at most {_MOST[field.name]}")
             if field.name.endswith("dropout_prob") and not (_is_number(value) and 0 <= value < 1):
-                self._refuse(field.name, "it has to be at least 0 and below 1")
+                self._refuse(field.name, "it must be at least 0 and below 1")
         if not (_is_number(self.initializer_range) and self.initializer_range > 0):
-            self._refuse("initializer_range", "it has to be above 0")
+            self._refuse("initializer_range", "it must be above 0")
         if self.hidden_act not in ACTIVATIONS:
             self._refuse("hidden_act", f"choose one of {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
@@ -150,11 +151,11 @@ class BertConfig:
             )
 
     def with_first_layers(self, count: int | None, owner: str) -> Self:
-        """The config of a model that has only the first layers of this one's.
+        """The config of a model with only the first layers of this one.
 
         Args:
           count: how many; None: all.
-          owner: what the error calls this model.
+          owner: the name of this model in the error message.
 
         Raises:
           InputError: this model has fewer.
@@ -163,8 +164,8 @@ class BertConfig:
             return self
         if not 1 <= count <= self.num_hidden_layers:
             raise InputError(
-                f"--num_hidden_layers={count}, but {owner} has {self.num_hidden_layers} layers, of which the first so "
-                f"many are taken; give a number from 1 to {self.num_hidden_layers}, or omit it."
+                f"--num_hidden_layers={count}, but {owner} has {self.num_hidden_layers} layers; give a number from 1 "
+                f"to {self.num_hidden_layers}, or omit the flag."
             )
         return dataclasses.replace(self, num_hidden_layers=count)
 
@@ -173,14 +174,14 @@ class BertConfig:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in the weights of the encoder, the pooler included."""
+        """Number of parameters of the encoder, pooler included."""
         hidden, wide = self.hidden_size, self.intermediate_size
         rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
         layer = 4 * (hidden + 1) * hidden + (hidden + 1) * wide + (wide + 1) * hidden + 4 * hidden
         return (rows + 2) * hidden + self.num_hidden_layers * layer + (hidden + 1) * hidden
 
     def check_memory(self) -> None:
-        """Checks that the weights fit into this machine, before they are made and the system stops the process.
+        """Checks that the weights fit into this machine's memory, before the system kills the process.
 
         Raises:
           InputError: they do not.
@@ -188,8 +189,8 @@ class BertConfig:
         needed, memory = 4 * self.num_parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if needed > memory:
             raise InputError(
-                f"BERT config: the weights of this model ({self.num_parameters:,} numbers) take {needed / 1e9:,.0f} "
-                f"GB, and this machine has {memory / 1e9:,.0f} GB of memory; check vocab_size, hidden_size, "
+                f"BERT config: the weights of this model ({self.num_parameters:,} parameters) take {needed / 1e9:,.0f} "
+                f"GB, but this machine has {memory / 1e9:,.0f} GB of memory; check vocab_size, hidden_size, "
                 "intermediate_size and num_hidden_layers."
             )
 
@@ -202,10 +203,10 @@ class BertConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """A config from the keys of `bert_config.json`.
 
-        Keys that change nothing, as in public files, are passed over.
+        Keys of public files that have no effect are ignored.
 
         Raises:
-          InputError: a key is unknown or has a value that this model does not have, or `vocab_size` is missing.
+          InputError: a key is unknown or has an unsupported value, or `vocab_size` is missing.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         for key in values:
@@ -221,34 +222,34 @@ class BertConfig:
 
     @classmethod
     def from_hugging_face(cls, values: Mapping[str, Any]) -> Self:
-        """From the content of a `config.json` of the transformers library.
+        """A config from the content of a `config.json` of the transformers library.
 
         Raises:
-          InputError: it is not of a BERT model, or asks for something that this model does not have.
+          InputError: it is not that of a BERT model, or has an unsupported value.
         """
         model_type, architectures = values.get("model_type"), values.get("architectures") or [None]
         if not isinstance(architectures, list) or not isinstance(architectures[0], str | None):
-            raise InputError(f"architectures is {architectures!r:.60}; a list with the name of a class was expected.")
+            raise InputError(f"architectures is {architectures!r:.60}; expected a list with the name of a class.")
         if model_type != "bert" and not (model_type is None and (architectures[0] or "Bert").startswith("Bert")):
-            raise InputError(f"model_type is {model_type!r}; only models of type 'bert' can be read.")
+            raise InputError(f"model_type is {model_type!r}; only models of type 'bert' are supported.")
         check_fixed_values(values)
         sizes = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
         sizes = {**_HUGGING_FACE_DEFAULTS, **sizes}
         activation = _HUGGING_FACE_ACTIVATIONS.get(str(sizes["hidden_act"]))
         if activation is None:
             known = ", ".join(_HUGGING_FACE_ACTIVATIONS)
-            raise InputError(f"hidden_act is {sizes['hidden_act']!r}; one of {known} can be read.")
+            raise InputError(f"hidden_act is {sizes['hidden_act']!r}; supported are {known}.")
         return cls.from_dict({**sizes, "hidden_act": activation})
 
     @classmethod
     def from_json_file(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads Google's `bert_config.json` or Hugging Face's `config.json`, told by name or keys.
+        """Reads Google's `bert_config.json` or Hugging Face's `config.json`, recognized by name or keys.
 
         Args:
           path: the file, or the directory of a model.
 
         Raises:
-          InputError: it cannot be read, or is not a config of such a model; the message names the file.
+          InputError: the file cannot be read, or is not the config of such a model; the message names the file.
         """
         if file_system.isdir(path):
             names = [CONFIG_FILE, HUGGING_FACE_FILE]
@@ -256,7 +257,7 @@ class BertConfig:
                 names.reverse()
             paths = [os.path.join(path, name) for name in names]
             path = next(filter(file_system.isfile, paths), paths[0])
-        values = json_files.read_object(path, "a bert_config.json was expected")
+        values = json_files.read_object(path, "expected a bert_config.json")
         is_hugging_face = os.path.basename(path) == HUGGING_FACE_FILE or _HUGGING_FACE & values.keys()
         try:
             return cls.from_hugging_face(values) if is_hugging_face else cls.from_dict(values)
@@ -268,10 +269,10 @@ class BertConfig:
         return dataclasses.asdict(self)
 
     def to_json_string(self) -> str:
-        """The config as the text of a `bert_config.json`: sorted keys, two blanks of indentation."""
+        """The config as the text of a `bert_config.json`: sorted keys, indented by two spaces."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
 def _is_number(value: object) -> bool:
-    # Compared, not math.isfinite: a whole number can be too large for that.
+    # A comparison, as math.isfinite fails on integers that are too large for a float.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

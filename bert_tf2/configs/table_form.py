@@ -1,4 +1,4 @@
-"""How tables are written, for all commands that read them; no TensorFlow."""
+"""The format of tables (delimiter, encoding), for all commands that read them; no TensorFlow."""
 
 import dataclasses
 from collections.abc import Collection, Iterable
@@ -11,25 +11,26 @@ from bert_tf2.io.file_kinds import Kind
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableForm:
-    """The flags of how tables are written."""
+    """The flags about the format of tables."""
 
     delimiter: str | None = setting(
         None,
-        help="What stands between the columns of .csv files: a character, or tab; if omitted, recognized.",
+        help="Delimiter of .csv files: a character, or tab; if omitted, detected.",
         group=TASK,
     )
     encoding: str | None = setting(
         None,
-        help="Encoding of tables: utf-8, utf-16, cp1252, gb18030 or another that Python knows; if omitted, recognized.",
+        help="Encoding of tables: utf-8, utf-16, cp1252, gb18030 or any other that Python supports; if omitted, "
+        "detected.",
         group=TASK,
     )
 
     @property
     def form(self) -> Form:
-        """What flags say of how tables are written; empty where they say nothing.
+        """The format that the flags specify; empty where they are omitted.
 
         Raises:
-          InputError: there is no such encoding or delimiter.
+          InputError: the encoding or delimiter is unknown.
         """
         if self.encoding:
             text_lines.check_encoding(self.encoding)
@@ -44,12 +45,12 @@ class TableForm:
         """Checks that the flags have an effect on one of the files.
 
         Args:
-          kinds: of the files.
-          encoded: the kinds that are read in any encoding.
-          needed: the end of the error about `--encoding`.
+          kinds: the kinds of the files.
+          encoded: the kinds that can be in any encoding.
+          needed: the end of the error message about `--encoding`.
 
         Raises:
-          InputError: a flag has none, or an impossible value.
+          InputError: a flag has no effect, or an invalid value.
         """
         _ = self.form
         present = set(kinds)

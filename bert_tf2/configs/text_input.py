@@ -1,4 +1,4 @@
-"""How text in a column of a table is read, for all commands that read large text; no TensorFlow."""
+"""How text is read from a column of a table, for all commands that read large text; no TensorFlow."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ class TextInput(TableForm):
 
     text_column: str = setting(
         "text",
-        help="Of .csv, .tsv, .jsonl, .json and .parquet files, the column with the texts: its name, or its number from "
-        "0 where CSV or TSV has no header. Each row is a document, its lines are sentences. If empty, such files "
-        "are plain text like all others, in UTF-8.",
+        help="Column of the texts in .csv, .tsv, .jsonl, .json and .parquet files: its name, or its number from 0 in a "
+        "CSV or TSV file without a header. Each row is a document, its lines are sentences. If empty, such files are "
+        "read as plain UTF-8 text, like all others.",
         group=FILES,
     )
 
     def check_tables(self, paths: Sequence[str]) -> None:
-        """Checks that the flags make sense for files.
+        """Checks that the flags make sense for the files.
 
         Raises:
-          InputError: a flag has an impossible value, or is about tables that are not among the files; or one of them is
-            a workbook.
+          InputError: a flag has an invalid value, or is about tables and none of the files is one; or a file is an
+            Excel workbook.
         """
         for path in paths:
             if file_kinds.kind_of(path) == "xlsx":
-                raise InputError(f"{path}: workbooks of Excel are not read as text to train on; save the sheet as CSV.")
+                raise InputError(f"{path}: Excel workbooks are not read as training text; save the sheet as CSV.")
         kinds = {text_columns.kind_of(path) for path in paths} - {None} if self.text_column else set()
         needed = "is for tables (.csv, .jsonl, ...); omit it"
         check_has_effect(self, ("text_column",), bool(kinds) or not self.text_column, needed)

@@ -1,4 +1,4 @@
-"""What a WordPiece tokenizer can be told besides its vocabulary and case; no TensorFlow."""
+"""Options of a WordPiece tokenizer besides its vocabulary and case; no TensorFlow."""
 
 import dataclasses
 import re
@@ -8,21 +8,21 @@ from bert_tf2.configs.fields import MODEL, setting
 from bert_tf2.errors import InputError
 
 LONGEST_TOKEN = 200
-"""Characters of a token that is never split at most; longer words are unknown to WordPiece."""
+"""Maximum length in characters of a token that is never split; WordPiece maps longer words to [UNK]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerOptions:
-    """How text is treated, case aside; the names are those of Hugging Face's `BertTokenizer`, the defaults BERT's.
+    """How text is normalized and split, case aside; Hugging Face's `BertTokenizer` names, BERT's defaults.
 
     Attributes:
-      strip_accents: whether accents are stripped; None: where the text is lower-cased, as in the original.
+      strip_accents: whether to strip accents; None: if the text is lower-cased, as in the original.
       tokenize_chinese_chars: whether each Chinese character is a word of its own.
-      never_split: tokens that are kept as they are, case and accents included, wherever the text has them: also inside
-        a word. Where several of them begin, the longest is taken.
+      never_split: tokens that are kept unchanged, case and accents included, wherever they occur in the text, even
+        inside a word. Where several match, the longest is taken.
 
     Raises:
-      InputError: a token of `never_split` is empty, is too long, or has whitespace, NUL or U+FFFD in it.
+      InputError: a token of `never_split` is empty, too long, or contains whitespace, NUL or U+FFFD.
     """
 
     strip_accents: bool | None = None
@@ -35,39 +35,39 @@ class TokenizerOptions:
                 raise InputError(f"--never_split: the token {token!r:.60} {reason}.")
 
     def strips_accents(self, do_lower_case: bool) -> bool:
-        """Whether accents are stripped from text that is lower-cased or not."""
+        """Whether accents are stripped, given whether the text is lower-cased."""
         return do_lower_case if self.strip_accents is None else self.strip_accents
 
     @property
     def of_characters(self) -> "TokenizerOptions":
-        """The options without `never_split`: what becomes of each character."""
+        """The options without `never_split`: those that apply to single characters."""
         return dataclasses.replace(self, never_split=())
 
     def pattern(self) -> str | None:
-        """A regular expression, for `re` and RE2, that matches the tokens of `never_split`; None if there are none."""
+        """A regular expression for `re` and RE2 that matches the `never_split` tokens; None if there are none."""
         if not self.never_split:
             return None
         return f"({'|'.join(map(re.escape, sorted(self.never_split, key=len, reverse=True)))})"
 
 
 def why_not_whole(token: str) -> str | None:
-    """Why a text cannot be a token that is never split, the end of a sentence; None if it can be one."""
+    """Why a text cannot be a `never_split` token, to complete a sentence; None if it can."""
     if not token:
         return "is empty"
     if token.split() != [token]:
-        return "has whitespace in it, at which text is always split"
+        return "contains whitespace, at which text is always split"
     if "\0" in token or "\ufffd" in token:
-        return "has a NUL or a U+FFFD in it, which are left out of all text"
+        return "contains NUL or U+FFFD, which are removed from all text"
     return f"is longer than {LONGEST_TOKEN} characters" if len(token) > LONGEST_TOKEN else None
 
 
 PLAIN = TokenizerOptions()
-"""What the original's tokenizer does."""
+"""The options of the original's tokenizer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """The flags of `TokenizerOptions`, of every command that tokenizes; None: what the model's directory says.
+    """The flags for `TokenizerOptions`, in every command that tokenizes; None: as in the model's directory.
 
     Raises:
       InputError: see `TokenizerOptions`.
@@ -75,19 +75,18 @@ class TokenizerConfig:
 
     strip_accents: bool | None = setting(
         None,
-        help="Whether to strip accents; by default as the model's tokenizer does, else where the text is lower-cased.",
+        help="Whether to strip accents; if omitted, as the model's tokenizer does, else if the text is lower-cased.",
         group=MODEL,
     )
     tokenize_chinese_chars: bool | None = setting(
         None,
-        help="Whether each Chinese character is a word of its own; by default as the model's tokenizer does, else "
-        "true.",
+        help="Whether each Chinese character is a word of its own; if omitted, as in the model's tokenizer, else true.",
         group=MODEL,
     )
     never_split: str | None = setting(
         None,
-        help="Tokens of the vocabulary, separated by commas, that are kept as they are wherever the text has them: "
-        "[unused1],[DRUG]. By default those that the model's tokenizer has.",
+        help="Comma-separated tokens of the vocabulary that are kept unchanged wherever they occur in the text: "
+        "[unused1],[DRUG]. If omitted, those of the model's tokenizer.",
         group=MODEL,
     )
 
@@ -95,14 +94,14 @@ class TokenizerConfig:
         _ = self.over(PLAIN)
 
     def over(self, options: TokenizerOptions) -> TokenizerOptions:
-        """The options with what the flags say instead, where they say something."""
+        """The options, overridden by the flags that are given."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         if self.never_split is not None:
             given["never_split"] = unique(filter(None, map(str.strip, self.never_split.split(","))))
         return dataclasses.replace(options, **given)
 
     def contradicted(self, options: TokenizerOptions) -> str | None:
-        """The first flag that says something else than options do, as `name=value`; None if none does."""
+        """The first flag that contradicts the options, as `name=value`; None if none does."""
         for field in dataclasses.fields(self):
             said, known = (getattr(one, field.name) for one in (self.over(options), options))
             if (sorted(said) != sorted(known)) if isinstance(known, tuple) else said != known:
@@ -112,11 +111,11 @@ class TokenizerConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextTokenizerConfig(TokenizerConfig):
-    """The same flags of the commands that prepare text without a model, whose defaults are the original's."""
+    """The same flags for commands that prepare text without a model; the defaults are the original's."""
 
     strip_accents: bool | None = setting(
         None,
-        help="Whether to strip accents; if omitted, where the text is lower-cased.",
+        help="Whether to strip accents; if omitted, only if the text is lower-cased.",
         group=MODEL,
     )
     tokenize_chinese_chars: bool | None = setting(
@@ -126,12 +125,12 @@ class TextTokenizerConfig(TokenizerConfig):
     )
     never_split: str | None = setting(
         None,
-        help="Tokens of the vocabulary, separated by commas, that are kept as they are wherever the text has them: "
+        help="Comma-separated tokens of the vocabulary that are kept unchanged wherever they occur in the text: "
         "[unused1],[DRUG]. If omitted, none.",
         group=MODEL,
     )
 
 
 def unique(tokens: Iterable[str]) -> tuple[str, ...]:
-    """The tokens in their order, each once."""
+    """The tokens without repetitions, in order of first occurrence."""
     return tuple(dict.fromkeys(tokens))

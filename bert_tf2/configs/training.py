@@ -1,4 +1,4 @@
-"""What can be said of a training before it begins: the loop, the optimizer, precision and devices; no TensorFlow."""
+"""Training configuration: the loop, the optimizer, precision and devices; no TensorFlow."""
 
 import dataclasses
 import re
@@ -29,40 +29,41 @@ STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """What all tasks' flags say of the loop.
+    """The flags of all tasks about the training loop.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
     """
 
     save_checkpoints_steps: int = setting(
         1000, help="Steps between checkpoints.", group=CHECKPOINTS, original=True, at_least=1
     )
-    keep_checkpoints: int = setting(
-        5, help="How many of the latest checkpoints to keep.", group=CHECKPOINTS, at_least=1
-    )
+    keep_checkpoints: int = setting(5, help="Number of most recent checkpoints to keep.", group=CHECKPOINTS, at_least=1)
     iterations_per_loop: int = setting(
-        1000, help="Most steps in one call of the compiled loop.", group=CHECKPOINTS, original=True, at_least=1
+        1000, help="Maximum steps per call of the compiled loop.", group=CHECKPOINTS, original=True, at_least=1
     )
     log_steps: int = setting(100, help="Steps between TensorBoard events.", group=CHECKPOINTS, at_least=1)
     seed: int = setting(
         12345,
-        help="What initial weights, dropout and the order of data follow from.",
+        help="Random seed for initial weights, dropout and data order.",
         group=TRAINING,
         at_least=0,
         at_most=MOST_SEED,
     )
     gradient_accumulation_steps: int = setting(
         1,
-        help="Compute a batch in so many parts, to save memory; the results are the same.",
+        help="Split each batch into this many microbatches, to save memory; the results are the same.",
         group=TRAINING,
         at_least=1,
     )
     max_skipped_steps: int = setting(
-        10, help="Stop after so many steps in a row whose loss or gradients are not finite.", group=TRAINING, at_least=1
+        10,
+        help="Stop after this many consecutive steps with a loss or gradients that are not finite.",
+        group=TRAINING,
+        at_least=1,
     )
     profile_steps: str | None = setting(
-        None, help="10,20: profile from step 10 to step 20 for TensorBoard.", group=CHECKPOINTS
+        None, help="Steps to profile for TensorBoard: 10,20 profiles steps 10 to 20.", group=CHECKPOINTS
     )
 
     def __post_init__(self) -> None:
@@ -77,20 +78,20 @@ class LoopConfig:
         numbers = re.fullmatch(r"(\d{1,10}),(\d{1,10})", self.profile_steps.replace(" ", ""))
         if not numbers or int(numbers[1]) >= int(numbers[2]):
             raise InputError(
-                f"--profile_steps={self.profile_steps}; two steps were expected, the first below the last: 10,20."
+                f"--profile_steps={self.profile_steps}; expected two steps, the first below the last: 10,20."
             )
         return int(numbers[1]), int(numbers[2])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(LoopConfig):
-    """How to train.
+    """Configuration of a training run.
 
     Attributes:
-      output_dir: folder of checkpoints and TensorBoard events.
-      num_train_steps: steps in all, those of earlier runs included.
-      batch_size: examples in a step, over all replicas.
-      clip_norm: largest global norm of the gradients.
+      output_dir: directory for checkpoints and TensorBoard events.
+      num_train_steps: total number of steps, including those of earlier runs.
+      batch_size: examples per step, over all replicas.
+      clip_norm: maximum global norm of the gradients.
     """
 
     output_dir: str
@@ -100,14 +101,14 @@ class TrainingConfig(LoopConfig):
 
     @classmethod
     def of(cls, config: LoopConfig, **values: Any) -> "TrainingConfig":
-        """With what a task's config says of the loop, and `values`."""
+        """A config with the loop settings of a task's config, and `values`."""
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(LoopConfig)}
         return cls(**shared, **values)
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """How weights are updated.
+    """Configuration of the optimizer.
 
     Raises:
       InputError: a value is unknown or out of range.
@@ -115,25 +116,32 @@ class OptimizerConfig:
 
     optimizer: str = setting(
         "bert",
-        help="bert: Adam as BERT was trained with; lamb: for batches of thousands; adafactor: hardly any memory beside "
-        "the weights and gradients, its learning_rate is relative to the weights (1e-3 to 1e-2).",
+        help="bert: BERT's variant of Adam; adamw; lamb: for batch sizes in the thousands; adafactor: needs hardly any "
+        "memory besides weights and gradients; its learning_rate is relative to the weights (1e-3 to 1e-2).",
         group=OPTIMIZER,
         choices=OPTIMIZERS,
     )
     learning_rate_schedule: str = setting(
-        "linear", help="What follows the linear warm-up.", group=OPTIMIZER, choices=SCHEDULES
+        "linear", help="Learning rate schedule after the linear warm-up.", group=OPTIMIZER, choices=SCHEDULES
     )
-    weight_decay: float = setting(0.01, help="Of all weights but LayerNorm's and biases.", group=OPTIMIZER, at_least=0)
+    weight_decay: float = setting(
+        0.01, help="Weight decay; LayerNorm and biases are exempt.", group=OPTIMIZER, at_least=0
+    )
     layerwise_learning_rate_decay: float = setting(
-        1.0, help="Each layer's rate is that of the layer above times this.", group=OPTIMIZER, above=0, at_most=1
+        1.0,
+        help="Factor from each layer's learning rate to that of the layer below.",
+        group=OPTIMIZER,
+        above=0,
+        at_most=1,
     )
     num_frozen_layers: int = setting(
-        0, help="Do not train the embeddings and so many of the lowest layers.", group=OPTIMIZER, at_least=0
+        0, help="Freeze the embeddings and this many of the lowest layers.", group=OPTIMIZER, at_least=0
     )
-    freeze_embeddings: bool = setting(False, help="Do not train the embeddings.", group=OPTIMIZER)
+    freeze_embeddings: bool = setting(False, help="Freeze the embeddings.", group=OPTIMIZER)
     ema_decay: float = setting(
         0.0,
-        help="Keep moving averages of the weights and evaluate with them; 0.999 is usual.",
+        help="Decay of moving averages of the weights, which are then used for evaluation; 0.999 is usual, 0 keeps "
+        "none.",
         group=OPTIMIZER,
         at_least=0,
         below=1,
@@ -145,38 +153,40 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PrecisionConfig:
-    """In what and how the model computes; `precision.resolved` decides what is "auto".
+    """Precision and compilation; `precision.resolved` replaces "auto".
 
     Raises:
-      InputError: an unknown value.
+      InputError: a value is unknown.
     """
 
     precision: str = setting(
         "float32",
-        help="What the model computes in, weights excepted; auto: the fastest of this device.",
+        help="Precision of the computation; weights stay in float32. auto: the fastest on this device.",
         group=DEVICES,
         choices=PRECISIONS,
     )
-    jit: str = setting("auto", help="Whether XLA compiles the steps; auto: on GPU and TPU.", group=DEVICES, choices=JIT)
+    jit: str = setting(
+        "auto", help="Whether to compile steps with XLA; auto: on GPU and TPU.", group=DEVICES, choices=JIT
+    )
 
     def __post_init__(self) -> None:
         check(self)
 
     @property
     def compiles(self) -> bool:
-        """Whether XLA compiles the steps, which then want fixed shapes; ask what `precision.resolved` returned."""
+        """Whether XLA compiles the steps, which then need fixed shapes; ask only the result of `precision.resolved`."""
         return self.jit == "on"
 
 
 @dataclasses.dataclass(frozen=True)
 class DistributionConfig:
-    """Devices to run on; the TPU part has the original's names and defaults.
+    """Devices to run on; the TPU flags have the original's names and defaults.
 
-    Where there is no GPU, "mirrored" takes every logical CPU device. Another number of TPU cores than there are is
-    refused.
+    Without a GPU, "mirrored" takes every logical CPU device. A number of TPU cores other than the actual one is an
+    error.
 
     Raises:
-      InputError: an unknown strategy.
+      InputError: the strategy is unknown.
     """
 
     distribution_strategy: str = setting(
@@ -191,55 +201,54 @@ class DistributionConfig:
         None, help="The TPU's name or grpc://ip:8470 address; local on a TPU VM.", group=DEVICES, original=True
     )
     tpu_zone: str | None = setting(
-        None, help="Cloud zone of the TPU, found from metadata if not given.", group=DEVICES, original=True
+        None, help="Cloud zone of the TPU; if omitted, taken from the metadata.", group=DEVICES, original=True
     )
     gcp_project: str | None = setting(
-        None, help="Cloud project of the TPU, found from metadata if not given.", group=DEVICES, original=True
+        None, help="Cloud project of the TPU; if omitted, taken from the metadata.", group=DEVICES, original=True
     )
-    master: str | None = setting(
-        None, help="Address of the TPU if tpu_name is not given.", group=DEVICES, original=True
-    )
-    num_tpu_cores: int = setting(8, help="Cores of the TPU; used only with use_tpu.", group=DEVICES, original=True)
+    master: str | None = setting(None, help="Address of the TPU, if tpu_name is omitted.", group=DEVICES, original=True)
+    num_tpu_cores: int = setting(8, help="Number of TPU cores; only used with use_tpu.", group=DEVICES, original=True)
 
     def __post_init__(self) -> None:
         check(self)
         if self.use_tpu and self.distribution_strategy not in ("auto", "tpu"):
             raise InputError(
-                f"--use_tpu and --distribution_strategy={self.distribution_strategy} exclude each other; leave one out."
+                f"--use_tpu and --distribution_strategy={self.distribution_strategy} exclude each other; omit one of "
+                "them."
             )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(LoopConfig):
-    """What all scripts that train have.
+    """The flags of all scripts that train.
 
     Raises:
-      InputError: a value is impossible, or nothing is to be done.
+      InputError: a value is invalid, or there is nothing to do.
     """
 
-    bert_config_file: str | None = setting(
-        None, help="JSON file with the sizes of the model.", group=MODEL, original=True
-    )
+    bert_config_file: str | None = setting(None, help="JSON file with the model config.", group=MODEL, original=True)
     init_checkpoint: str | None = setting(
         None,
-        help="Model to start from, usually a pre-trained one: a checkpoint of the original or of this project, a "
-        "directory, or the name of a public model (bert-base-uncased, uncased_L-12_H-768_A-12), which is downloaded.",
+        help="Model to start from, usually pre-trained: a checkpoint of the original or of this project, a directory, "
+        "or the name of a public model (bert-base-uncased, uncased_L-12_H-768_A-12), which is downloaded.",
         group=MODEL,
         original=True,
     )
     num_hidden_layers: int | None = first_layers()
-    output_dir: str = setting(help="Folder of checkpoints, results and TensorBoard events.", group=FILES, original=True)
+    output_dir: str = setting(
+        help="Directory for checkpoints, results and TensorBoard events.", group=FILES, original=True
+    )
     do_train: bool = setting(False, help="Whether to train.", group=ACTIONS, original=True)
     do_eval: bool = setting(
-        False, help="Whether to evaluate, while and after training if there is any.", group=ACTIONS, original=True
+        False, help="Whether to evaluate, with do_train during and after training.", group=ACTIONS, original=True
     )
     do_predict: bool = setting(
-        False, help="Whether to predict, after training if there is any.", group=ACTIONS, original=True
+        False, help="Whether to predict, with do_train after training.", group=ACTIONS, original=True
     )
-    dry_run: bool = setting(False, help="Check all inputs, shapes and paths, and train nothing.", group=ACTIONS)
+    dry_run: bool = setting(False, help="Check all inputs, shapes and paths without training.", group=ACTIONS)
     train_batch_size: int = setting(
         32,
-        help="Examples in a training step, over all devices.",
+        help="Examples per training step, over all devices.",
         group=TRAINING,
         original=True,
         at_least=1,
@@ -247,17 +256,17 @@ class RunConfig(LoopConfig):
     )
     eval_batch_size: int = setting(
         8,
-        help="Examples in an evaluation batch, over all devices.",
+        help="Examples per evaluation batch, over all devices.",
         group=TRAINING,
         original=True,
         at_least=1,
         at_most=MOST_BATCH,
     )
-    learning_rate: float = setting(
-        5e-5, help="Highest learning rate of the schedule.", group=TRAINING, original=True, above=0
-    )
+    learning_rate: float = setting(5e-5, help="Peak learning rate.", group=TRAINING, original=True, above=0)
     recompute: bool = setting(
-        False, help="Save memory: compute each layer again for its gradients, a third slower.", group=TRAINING
+        False,
+        help="Save memory by recomputing activations in the backward pass, at about a third more time.",
+        group=TRAINING,
     )
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     precision: PrecisionConfig = dataclasses.field(default_factory=PrecisionConfig)

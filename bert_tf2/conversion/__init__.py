@@ -1,1 +1,1 @@
-"""Checkpoints from one format to another."""
+"""Converts checkpoints between formats."""

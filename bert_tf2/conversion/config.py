@@ -1,4 +1,4 @@
-"""What `convert_checkpoint.py` can be asked to do; no TensorFlow, no NumPy."""
+"""The flags of `convert_checkpoint.py`; no TensorFlow, no NumPy."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ class ConversionConfig:
     """The flags of `convert_checkpoint.py`.
 
     Raises:
-      InputError: a value is impossible, or `output_dir` is not free.
+      InputError: a value is invalid, or `output_dir` exists and is not empty.
     """
 
     init_checkpoint: str = setting(
@@ -25,49 +25,50 @@ class ConversionConfig:
         "the name of a public model.",
         group=FILES,
     )
-    output_dir: str = setting(help="Folder to make; it has to be new or empty.", group=FILES)
+    output_dir: str = setting(help="Directory to write; must be new or empty.", group=FILES)
     output_format: str | None = setting(
         None,
-        help="By default the other one than the model's; with --grow_vocab, --num_hidden_layers or "
-        "--max_position_embeddings the model's own.",
+        help="Output format; if omitted, the one that the model does not have, but the model's own with --grow_vocab, "
+        "--num_hidden_layers or --max_position_embeddings.",
         group=TASK,
         choices=FORMATS,
     )
     bert_config_file: str | None = setting(
-        None, help="JSON file with the sizes of the model, if not the one in its folder.", group=MODEL
+        None, help="JSON file with the model config, if not the one in its directory.", group=MODEL
     )
     vocab_file: str | None = setting(
-        None, help="The vocabulary of the model, if not the one in its folder.", group=MODEL
+        None, help="The vocabulary of the model, if not the one in its directory.", group=MODEL
     )
     do_lower_case: bool | None = setting(
         None,
-        help="Whether its tokenizer lower-cases the text. By default what its folder says, else false if the "
+        help="Whether the model's tokenizer lower-cases the text. If omitted, as in its directory, else false if the "
         "vocabulary has many upper-case pieces.",
         group=MODEL,
     )
     tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     head: str | None = setting(
         None,
-        help="What output_weights is the head of. By default what the folder says, else of a classifier.",
+        help="Kind of head that output_weights belongs to. If omitted, as in the directory, else a classifier.",
         group=MODEL,
         choices=HEADS,
     )
     allow_unused: str = setting(
         "",
-        help="Names in the model that may be left out, separated by commas; * stands for anything. Other names that "
-        "have no place in the output are an error.",
+        help="Comma-separated names of weights that may be dropped; * matches anything. Any other weight without a "
+        "place in the output is an error.",
         group=TASK,
     )
     grow_vocab: str | None = setting(
         None,
         help="A vocabulary like the model's, but with new pieces in place of [unusedN] or at the end. The model gets "
-        "rows for them, which start as the mean of the pieces that they were cut into.",
+        "embeddings for them, initialized to the mean of the pieces they were split into before.",
         group=TASK,
     )
     num_hidden_layers: int | None = first_layers()
     max_position_embeddings: int | None = setting(
         None,
-        help="Positions of the output, more than the model has: the new ones start as copies of the model's, in turn.",
+        help="Number of positions of the output, more than the model has: the new ones are initialized to copies of "
+        "the model's, repeated in order.",
         group=TASK,
         at_least=1,
         at_most=MOST_POSITIONS,
@@ -79,10 +80,10 @@ class ConversionConfig:
             file_system.isdir(self.output_dir) and file_system.listdir(self.output_dir)
         ):
             raise InputError(
-                f"--output_dir={self.output_dir} is there already and not an empty folder; name a new one."
+                f"--output_dir={self.output_dir} already exists and is not an empty directory; give a new one."
             )
 
     @property
     def changes_model(self) -> bool:
-        """Whether the output is another model than the input rather than the same in another format."""
+        """Whether the output is a different model, rather than the same model in another format."""
         return bool(self.grow_vocab or self.num_hidden_layers or self.max_position_embeddings)

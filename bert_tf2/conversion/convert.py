@@ -1,4 +1,4 @@
-"""From one format of weights to another: the work of convert_checkpoint.py."""
+"""Converts weights between formats, for convert_checkpoint.py."""
 
 import dataclasses
 import fnmatch
@@ -32,14 +32,14 @@ _NEW_PIECES_SHOWN = 10
 
 
 def convert(config: ConversionConfig) -> None:
-    """Reads a model, writes it in the other format (or with a larger vocabulary), and prints what went where.
+    """Reads a model, writes it in another format (or with a larger vocabulary), and prints a table of names.
 
-    The same model gives the same bytes. The folder appears when it is complete.
+    The same model gives the same bytes. The directory appears when it is complete.
 
     Raises:
-      InputError: the model cannot be read or is not whole, a variable has no place and is not allowed to be left out,
-        the vocabularies do not fit, or labels or pieces cannot be kept in files of one a line.
-      OSError: the folder cannot be written.
+      InputError: the model cannot be read or is incomplete, a variable has no counterpart and may not be dropped, the
+        vocabularies do not match, or labels or pieces cannot be stored one per line.
+      OSError: the directory cannot be written.
     """
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
     target = config.output_format or _default_format(source, config)
@@ -56,7 +56,7 @@ def convert(config: ConversionConfig) -> None:
 
     vocab_file, more_pieces = _vocabulary(config, source)
     if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in source.left_out):
-        logger.warning("%s keeps moving averages, too; the weights themselves are converted.", source.weights)
+        logger.warning("%s also has moving averages; converting the weights themselves.", source.weights)
     variables = {name: source.read(name) for name in names}
     sizes = source.config
     if config.grow_vocab:
@@ -104,19 +104,19 @@ def _default_format(source: Source, config: ConversionConfig) -> str:
 
 
 def _allowed(source: Source, patterns: str) -> set[str]:
-    """The source's own names of what is left out as the user allows; refuses what has no place otherwise."""
+    """The source's own names of weights that the user allows to drop; any other without a counterpart is an error."""
     candidates = [*source.own_names.values(), *source.unplaced]
     allowed: set[str] = set()
     for pattern in filter(None, map(str.strip, patterns.split(","))):
         matches = fnmatch.filter(candidates, pattern)
         if not matches:
-            logger.warning("--allow_unused: nothing in %s is called %s.", source.weights, pattern)
+            logger.warning("--allow_unused: no weight in %s matches %s.", source.weights, pattern)
         allowed.update(matches)
     left = [name for name in source.unplaced if name not in allowed]
     if left:
         raise InputError(
-            f"{source.weights} holds {some(left, 5)}, for which BERT has no place; if the model is to go without, name "
-            f"them: --allow_unused='{','.join(left[:5])}' (* stands for anything)."
+            f"{source.weights} holds {some(left, 5)}, for which BERT has no place; to drop them, give "
+            f"--allow_unused='{','.join(left[:5])}' (* matches anything)."
         )
     return allowed
 
@@ -128,13 +128,13 @@ def _architecture(source: Source, heads: frozenset[str]) -> str:
             return name
     patterns = {head: sorted(huggingface.HEADS[head]) for head in sorted(heads)}
     raise InputError(
-        f"{source.weights} has the heads {', '.join(sorted(heads))}, which no model of transformers has together; "
-        f"leave all but one out, for example by --allow_unused='{','.join(next(iter(patterns.values())))}'."
+        f"{source.weights} has the heads {', '.join(sorted(heads))}, which no transformers model has together; "
+        f"drop all but one, for example with --allow_unused='{','.join(next(iter(patterns.values())))}'."
     )
 
 
 def _table(source: Source, target: str, destinations: Mapping[str, str], allowed: set[str]) -> str:
-    """What went where: name in the source, shape there, name in the output."""
+    """The table of names: name in the source, shape there, name in the output."""
     rows = [("name", "shape", "name there")]
     for name, destination in destinations.items():
         place = huggingface.to_huggingface(name)
@@ -142,7 +142,7 @@ def _table(source: Source, target: str, destinations: Mapping[str, str], allowed
         shape = source.shapes[name][::-1] if transposed and source.format == "huggingface" else source.shapes[name]
         note = ", transposed" if transposed and target != source.format else ""
         rows.append((source.own_names[name], str(list(shape)), f"{destination}{note}"))
-    rows += [(name, "", "left out, as allowed") for name in sorted(allowed)]
+    rows += [(name, "", "dropped, as allowed") for name in sorted(allowed)]
     reasons: dict[str, list[str]] = {}
     for name, why in source.left_out.items():
         reasons.setdefault(why, []).append(name)
@@ -163,7 +163,7 @@ def _labels(
     if len(labels) != count:
         raise InputError(
             f"{source.folder} names {len(labels)} labels, but the head in {source.weights} has {count} outputs; "
-            "labels.txt (or id2label) has to have a name for each."
+            "labels.txt (or id2label) must have a name for each."
         )
     there = {here: name for name, here in model_source.PROBLEM_TYPES.items()}
     kind = source.problem_type or ("regression" if count == 1 else "single_label")
@@ -173,18 +173,22 @@ def _labels(
 def _with_positions(
     count: int, variables: Mapping[str, NDArray[Any]], sizes: BertConfig, weights: str
 ) -> tuple[dict[str, NDArray[Any]], BertConfig]:
-    """The model with more positions: those that it has, then copies of them in turn, as Longformer starts with.
+    """The model with more positions: its own, then copies of them repeated in order, as in Longformer.
 
     Beltagy et al. 2020, arXiv:2004.05150, section 5.
     """
     known = sizes.max_position_embeddings
     if count <= known:
         raise InputError(
-            f"--max_position_embeddings={count}, but {weights} has {known:,} positions; give more, or omit it: shorter "
-            "sequences need no other model (--max_seq_length)."
+            f"--max_position_embeddings={count}, but {weights} has {known:,} positions; give more, or omit it: "
+            "shorter sequences only need --max_seq_length."
         )
     table = variables[_POSITIONS]
-    logger.info("%s positions, it had %s; the new ones are copies of these, in turn.", f"{count:,}", f"{known:,}")
+    logger.info(
+        "%s positions instead of %s; the new ones are copies of the old ones, repeated in order.",
+        f"{count:,}",
+        f"{known:,}",
+    )
     more = {**variables, _POSITIONS: table[np.arange(count) % known]}
     return more, dataclasses.replace(sizes, max_position_embeddings=count)
 
@@ -193,13 +197,11 @@ def _with_positions(
 
 
 def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, tuple[str, ...]]:
-    """The vocabulary's file, and the added tokens that go on from its last piece."""
+    """The vocabulary's file, and the added tokens whose ids follow its last one."""
     vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
     if vocab_file is None:
         if not _spm_model_file(config, source):
-            logger.warning(
-                "%s has no vocabulary, so none is written; give --vocab_file to have it there.", source.folder
-            )
+            logger.warning("%s has no vocabulary, so none is written; give --vocab_file to add one.", source.folder)
         return None, ()
     vocab = conversion_output.vocabulary(vocab_file)
     more = tokenizer_options.added_tokens(source.tokenizer, vocab, vocab_file)
@@ -244,9 +246,9 @@ def _grown(
         for name, variable in variables.items()
     }
     for new in new_pieces[:_NEW_PIECES_SHOWN]:
-        logger.info("  %s, id %d, starts as the mean of %s", new.piece, new.index, " ".join(new.pieces))
+        logger.info("  %s, id %d, initialized to the mean of %s", new.piece, new.index, " ".join(new.pieces))
     logger.info(
-        "%s new pieces, of which %s in slots; vocab_size is %s, it was %s.",
+        "%s new pieces, %s of them in unused slots; vocab_size is now %s, was %s.",
         f"{len(new_pieces):,}",
         f"{sum(new.index < sizes.vocab_size for new in new_pieces):,}",
         f"{rows:,}",

@@ -1,4 +1,4 @@
-"""A converted model as a folder, in Google's format or in Hugging Face's."""
+"""A converted model as a directory, in Google's format or in Hugging Face's."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ _MAX_SEQ_LENGTH = 128
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What is to be written.
+    """A model to write.
 
     Attributes:
       format: "google" or "huggingface".
@@ -43,11 +43,11 @@ class Output:
       variables: by Google's names.
       vocab_file: the vocabulary to copy, or a `tokenizer.json` to take it from; None where there is none.
       do_lower_case: of the tokenizer.
-      source: what errors call the model that it was.
-      more_pieces: added tokens, whose ids follow those of the vocabulary; they are written behind it.
-      tokenizer_folder: a Hugging Face folder whose tokenizer's settings are kept as they are, for the same format.
-      options: how the tokenizer treats text besides.
-      new_positions: the positions of the model where they have been changed, which those settings do not know.
+      source: the source model's name in error messages.
+      more_pieces: added tokens, whose ids follow those of the vocabulary; they are written after it.
+      tokenizer_folder: a Hugging Face directory whose tokenizer settings are copied, for the same format.
+      options: the tokenizer's other options.
+      new_positions: the number of positions, if it was changed and so differs from those settings.
       spm_model_file: the SentencePiece model to copy, of a model without a WordPiece vocabulary.
     """
 
@@ -86,32 +86,32 @@ def _lines_of_tokenizer_json(path: str) -> Sequence[str]:
     ids = {piece: index for index, piece in enumerate(pieces)}
     for index, piece in enumerate(pieces):
         if "\n" in piece or "\r" in piece:
-            problem = "has a line break in it, which would shift all later ids"
+            problem = "contains a line break, which would shift all later ids"
         elif not files.is_unicode(piece):
-            problem = "is not valid Unicode (it has half of a surrogate pair)"
+            problem = "is not valid Unicode (it contains an unpaired surrogate)"
         elif ids.get(piece.strip(), index) != index:
-            problem = f"is piece {ids[piece.strip()]} but for whitespace around it"
+            problem = f"is piece {ids[piece.strip()]} apart from surrounding whitespace"
         else:
             continue
         raise InputError(
-            f"{path}: piece {index}, {piece!r:.60}, {problem}; {pretrained.VOCAB_FILE} has one piece a line, "
-            "without whitespace around it. Give the --vocab_file of the model, or rename that piece."
+            f"{path}: piece {index}, {piece!r:.60}, {problem}; {pretrained.VOCAB_FILE} has one piece per line, "
+            "without surrounding whitespace. Give the --vocab_file of the model, or rename that piece."
         )
     return pieces
 
 
 def write(output_dir: str, output: Output) -> list[str]:
-    """Writes the folder of a model. It appears under its name when everything is in it.
+    """Writes the directory of a model, which appears when it is complete.
 
     Args:
-      output_dir: a path that is free, or an empty folder.
+      output_dir: a path that is free, or an empty directory.
       output: the model.
 
     Returns:
       The names of the files.
 
     Raises:
-      InputError: labels or pieces cannot be kept in files of one a line; nothing has been written then.
+      InputError: labels or pieces cannot be stored one per line; then nothing has been written.
       OSError: the disk is full, or the like.
     """
     description = _description(output)
@@ -127,7 +127,7 @@ def write(output_dir: str, output: Output) -> list[str]:
             (unfinished / pretrained.VOCAB_FILE).write_bytes(content)
         if output.spm_model_file:
             if output.format == "huggingface":
-                logger.warning("transformers' BERT cannot read %s, which is copied as it is.", output.spm_model_file)
+                logger.warning("transformers' BERT cannot read %s, which is copied unchanged.", output.spm_model_file)
             VocabularyFile(output.spm_model_file, is_sentencepiece=True).copy_into(os.fspath(unfinished))
         _check_reading(unfinished, output, description)
     return sorted(file_system.listdir(output_dir))
@@ -204,7 +204,7 @@ def _description(output: Output) -> Description | None:
 
 
 def _check_reading(folder: Path, output: Output, description: Description | None) -> None:
-    """Reads what was written, the weights excepted, and compares it with what was to be written."""
+    """Reads the output back, except for weights, and compares it with what was to be written."""
     compared: list[tuple[object, object]] = []
     if output.format == "huggingface":
         compared.append((FolderConfig.read(folder / huggingface.CONFIG_FILE).bert, output.config.bert))

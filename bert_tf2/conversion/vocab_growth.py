@@ -1,7 +1,7 @@
-"""A trained model under a larger vocabulary: which rows are new, and what they start from; no TensorFlow.
+"""Growing the vocabulary of a trained model: which rows are new, and how they are initialized; no TensorFlow.
 
-The start of a new piece is the mean of the old pieces that the old vocabulary cuts it into, as in FVT (Gee et al. 2022,
-arXiv:2402.09977).
+A new piece is initialized to the mean of the pieces into which the old vocabulary splits it, as in FVT (Gee et al.
+2022, arXiv:2402.09977).
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class NewPiece:
     Attributes:
       index: its id, the row of the embedding table.
       piece: the piece.
-      pieces: what the old vocabulary cuts it into.
+      pieces: the pieces into which the old vocabulary splits it.
       rows: the ids of those.
     """
 
@@ -42,7 +42,7 @@ def plan(old_file: str | os.PathLike[str], new_file: str | os.PathLike[str]) -> 
       new_file: the same with `[unusedN]` slots replaced or pieces added at the end.
 
     Raises:
-      InputError: an old piece would move or be lost, nothing is new, or a file is no vocabulary.
+      InputError: an old piece would move or be lost, nothing is new, or a file is not a vocabulary.
     """
     old_vocab, new_vocab = load_vocab(old_file), load_vocab(new_file)
     old, new = _pieces(old_file), _pieces(new_file)
@@ -50,15 +50,15 @@ def plan(old_file: str | os.PathLike[str], new_file: str | os.PathLike[str]) -> 
     if len(new) < len(old):
         raise InputError(
             f"{names[1]} has {len(new):,} pieces, {names[0]} {len(old):,}; a vocabulary can grow, but not shrink: the "
-            "ids of all old pieces have to stay."
+            "ids of all old pieces must stay the same."
         )
     for index, piece in enumerate(old):
         if new[index] != piece and not _is_slot(piece):
             now = new_vocab.get(piece)
             raise InputError(
                 f"{names[1]}, line {index + 1}: {new[index]!r} stands where {names[0]} has {piece!r}, which is "
-                f"{'lost' if now is None else f'now on line {now + 1}'}. Ids of trained pieces have to stay; put new "
-                "pieces in the place of [unusedN] or at the end (build_vocab.py --extend does)."
+                f"{'lost' if now is None else f'now on line {now + 1}'}. The ids of trained pieces must not change; "
+                "put new pieces in place of [unusedN] or at the end (build_vocab.py --extend does)."
             )
     added = [
         _new_piece(index, piece, old_vocab)
@@ -66,7 +66,7 @@ def plan(old_file: str | os.PathLike[str], new_file: str | os.PathLike[str]) -> 
         if index >= len(old) or piece != old[index]
     ]
     if not added:
-        raise InputError(f"{names[1]} has no piece that {names[0]} lacks; there is nothing to grow.")
+        raise InputError(f"{names[1]} has no piece that {names[0]} lacks; there is nothing to add.")
     return added
 
 

@@ -1,1 +1,1 @@
-"""Models for others to run: SavedModels that take raw text, and ONNX."""
+"""Exports models for serving: SavedModels that take raw text, and ONNX."""

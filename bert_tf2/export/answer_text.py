@@ -21,7 +21,7 @@ class Answers(NamedTuple):
     Attributes:
       text: string `[B]`, "" where there is none.
       start: int64 `[B]`, the character of the context where it begins, or `NO_PLACE`.
-      end: int64 `[B]`, the character behind its end, or `NO_PLACE`.
+      end: int64 `[B]`, the character after its end, or `NO_PLACE`.
     """
 
     text: tf.Tensor
@@ -38,7 +38,7 @@ def find(
     exists: tf.Tensor,
     language: str,
 ) -> Answers:
-    """The answers that spans of pieces stand for.
+    """The text of answers given as spans of pieces.
 
     Args:
       tokenizer: that made the pieces.
@@ -47,7 +47,7 @@ def find(
       first: int64 `[B]`, the first piece of each span, those of all contexts counted on.
       last: int64 `[B]`, the last one.
       exists: bool `[B]`; where not, there is no answer.
-      language: as in `squad.words.split`; "en" has one blank between the words of an answer.
+      language: as in `squad.words.split`; "en" has one space between the words of an answer.
     """
     first, last = tf.boolean_mask(first, exists), tf.boolean_mask(last, exists)
     word_of = pieces.value_rowids()
@@ -80,7 +80,7 @@ def find(
 
 
 def _joined(rows: tf.RaggedTensor) -> tf.Tensor:
-    """The strings of each row with blanks between them."""
+    """The strings of each row with spaces between them."""
     return tf.strings.unsorted_segment_join(rows.values, rows.value_rowids(), rows.nrows(), separator=" ")
 
 
@@ -114,5 +114,5 @@ def _align(predicted: tf.Tensor, tokenized: tf.Tensor, characters: tf.Tensor) ->
 
 
 def _letters(text: tf.Tensor) -> tf.Tensor:
-    """How many characters there are beside blanks: int64."""
+    """How many characters there are beside spaces: int64."""
     return tf.cast(tf.strings.length(tf.strings.regex_replace(text, " ", ""), unit="UTF8_CHAR"), tf.int64)

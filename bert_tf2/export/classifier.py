@@ -60,7 +60,7 @@ def build(
     if pairs and description.max_seq_length < _LEAST_OF_PAIRS:
         raise InputError(
             f"--max_seq_length={description.max_seq_length} has no room for a token of each text and the special "
-            f"tokens; it has to be at least {_LEAST_OF_PAIRS}."
+            f"tokens; it must be at least {_LEAST_OF_PAIRS}."
         )
     functions = _Classifier(model, description, tokenizer)
     return Program(
@@ -82,7 +82,7 @@ def build(
 
 
 def _settings_of_length(description: TaskDescription) -> dict[str, Any]:
-    """How much of a text is read, and what becomes of one that is too long."""
+    """How much of a text is read, and how longer texts are handled."""
     if description.long_text == WINDOWS:
         stride, pooling = description.window_stride, description.window_pooling
         return {"long_text": WINDOWS, "window_stride": stride, "window_pooling": pooling}
@@ -104,7 +104,7 @@ class _Classifier:
         )
 
     def _named(self, logits: tf.Tensor) -> Outputs:
-        """What the model says of texts, from their logits `[B, L]`."""
+        """The model's outputs for texts, from their logits `[B, L]`."""
         kind = self.description.problem_type
         if kind == "regression":
             return {"value": logits[:, 0]}

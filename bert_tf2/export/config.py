@@ -1,4 +1,4 @@
-"""What `export_model.py` can be asked to do."""
+"""The flags of `export_model.py`."""
 
 import dataclasses
 
@@ -15,91 +15,103 @@ LANGUAGES = ("en", "zh")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """The flags of `export_model.py`. None is "not given": what the model was trained with.
+    """The flags of `export_model.py`; None means the value that the model was trained with.
 
     Raises:
-      InputError: a value is impossible, or flags exclude each other.
+      InputError: a value is invalid, or flags exclude each other.
     """
 
-    output_dir: str | None = setting(None, help="The model: the folder of a training, or its best/.", group=FILES)
+    output_dir: str | None = setting(
+        None, help="The model: the output_dir of a training run, or its best/.", group=FILES
+    )
     init_checkpoint: str | None = setting(
         None,
-        help="Or any other model: a checkpoint of the original, its directory, a Hugging Face directory, or the name "
-        "of a public model.",
+        help="Any other model, instead of output_dir: a checkpoint of the original, its directory, a Hugging Face "
+        "directory, or the name of a public model.",
         group=FILES,
     )
-    export_dir: str = setting(help="Folder to write to; SavedModels become its numbered subfolders.", group=FILES)
+    export_dir: str = setting(
+        help="Directory to write to; each SavedModel goes into a numbered subdirectory.", group=FILES
+    )
     format: str = setting(
         SAVED_MODEL,
-        help="saved_model: of the task, with its tokenizer; encoder: of the encoder alone, beside a checkpoint that "
-        "--init_checkpoint of every script takes; onnx: of the task, for token ids.",
+        help="saved_model: the task's model with its tokenizer; encoder: the encoder alone, with a checkpoint that "
+        "every script accepts as --init_checkpoint; onnx: the task's model, which takes token ids.",
         group=FILES,
         choices=FORMATS,
     )
     version: int | None = setting(
-        None, help="Number of the SavedModel; by default the next one that is free.", group=FILES, at_least=1
+        None, help="Version number of the SavedModel; if omitted, the next free one.", group=FILES, at_least=1
     )
     bert_config_file: str | None = setting(
-        None, help="JSON file with the sizes of the model, if not the one in its folder.", group=MODEL
+        None, help="JSON file with the model config, if not the one in its directory.", group=MODEL
     )
     vocab_file: str | None = setting(
-        None, help="The vocabulary of the model, if not the one in its folder.", group=MODEL
+        None, help="The vocabulary of the model, if not the one in its directory.", group=MODEL
     )
     spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
     do_lower_case: bool | None = setting(
-        None, help="Whether to lower-case the text; by default as the model was trained.", group=MODEL
+        None, help="Whether to lower-case the text; if omitted, as in training.", group=MODEL
     )
     tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     max_seq_length: int | None = setting(
-        None, help="Longest sequence in pieces; by default as the model was trained.", group=MODEL, at_most=MOST_LENGTH
+        None, help="Maximum tokens per sequence; if omitted, as in training.", group=MODEL, at_most=MOST_LENGTH
     )
     text_pairs: bool | None = setting(
-        None, help="Whether a classifier takes two texts; by default as it was trained.", group=TASK
+        None, help="Whether a classifier takes pairs of texts; if omitted, as in training.", group=TASK
     )
-    use_averages: bool = setting(False, help="Export the moving averages of a training with --ema_decay.", group=MODEL)
+    use_averages: bool = setting(
+        False, help="Export the moving averages of a model trained with --ema_decay.", group=MODEL
+    )
     version_2_with_negative: bool | None = setting(
-        None, help="Question answering: whether there may be no answer; by default as trained.", group=TASK
+        None, help="Question answering: whether questions may have no answer; if omitted, as in training.", group=TASK
     )
     language: str | None = setting(
         None,
-        help="Question answering: how contexts are cut into words; by default as trained.",
+        help="Question answering: how contexts are split into words; if omitted, as in training.",
         group=TASK,
         choices=LANGUAGES,
     )
     n_best_size: int = setting(
-        20, help="Question answering: starts, and ends, to try in each window.", group=TASK, at_least=1, at_most=100_000
+        20,
+        help="Question answering: number of starts and of ends to try in each window.",
+        group=TASK,
+        at_least=1,
+        at_most=100_000,
     )
     max_answer_length: int = setting(
-        30, help="Question answering: longest answer in pieces.", group=TASK, at_least=1, at_most=MOST_LENGTH
+        30, help="Question answering: maximum tokens per answer.", group=TASK, at_least=1, at_most=MOST_LENGTH
     )
     null_score_diff_threshold: float | None = setting(
         None,
-        help="Question answering 2.0: there is no answer where its score is higher than the best answer's by more; by "
-        "default what the evaluation has found, else 0.",
+        help='Question answering 2.0: predict no answer if "no answer" outscores the best answer by more than this; if '
+        "omitted, the threshold found by the evaluation, else 0.",
         group=TASK,
         may_be_infinite=True,
     )
-    quantize: str = setting(NONE, help="With onnx: int8 for weights of 8 bits.", group=TASK, choices=QUANTIZATIONS)
-    dev_file: str | None = setting(
-        None, help="With int8, of a classifier: rows with labels to measure the loss of accuracy.", group=TASK
+    quantize: str = setting(
+        NONE, help="With onnx: int8 quantizes weights to 8 bits.", group=TASK, choices=QUANTIZATIONS
     )
-    batch_size: int = setting(32, help="With dev_file: rows of a batch.", group=TASK, at_least=1, at_most=MOST_BATCH)
+    dev_file: str | None = setting(
+        None, help="With int8, for classifiers: labelled rows to measure the loss of accuracy with.", group=TASK
+    )
+    batch_size: int = setting(32, help="With dev_file: rows per batch.", group=TASK, at_least=1, at_most=MOST_BATCH)
 
     def __post_init__(self) -> None:
         check(self)
         if bool(self.output_dir) == bool(self.init_checkpoint):
-            raise InputError(
-                "Give either --output_dir, the folder of a training, or --init_checkpoint, any other model."
-            )
+            raise InputError("Give either --output_dir, that of a training run, or --init_checkpoint, any other model.")
         if self.vocab_file and self.spm_model_file:
             raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
         if self.format != ONNX and (self.quantize != NONE or self.dev_file):
             flag = "dev_file" if self.dev_file else "quantize"
-            raise InputError(f"--{flag} is for --format=onnx; leave it away.")
+            raise InputError(f"--{flag} is for --format=onnx; omit it.")
         if self.dev_file and self.quantize == NONE:
-            raise InputError("--dev_file is where the loss by --quantize=int8 is measured; give both or none.")
+            raise InputError(
+                "--dev_file is for measuring the loss of accuracy by --quantize=int8; give both or omit it."
+            )
         if self.version is not None and self.format != SAVED_MODEL:
-            raise InputError(f"--version is for --format={SAVED_MODEL}; leave it away.")
+            raise InputError(f"--version is for --format={SAVED_MODEL}; omit it.")
         for name, has_effect, needed in (
             ("batch_size", self.quantize != NONE, "is for the measurement of --quantize=int8"),
             ("text_pairs", self.format != ENCODER, "is for classifiers, not for --format=encoder"),
@@ -108,5 +120,5 @@ class ExportConfig:
 
     @property
     def model(self) -> str:
-        """The model, whichever flag names it."""
+        """The model, from whichever flag names it."""
         return str(self.output_dir or self.init_checkpoint)

@@ -1,4 +1,4 @@
-"""Contexts of questions cut into words inside a graph, as `squad.words.split` does.
+"""Splits contexts of questions into words inside a graph, like `squad.words.split`.
 
 Shapes: `B` contexts, `W` words of all of them.
 """
@@ -15,7 +15,7 @@ from bert_tf2.tokenization.character_tables import Blocks, blocks
 from bert_tf2.tokenization.tf_tokenizer import decoded, look_up, whole_parts
 from bert_tf2.tokenization.unicode_tables import BLANK, CODE_POINTS, load_replacements
 
-# What a character is in a word: a part of it, its end, nothing, or a word of its own.
+# The role of a character: part of a word, a word's end, nothing, or a word of its own.
 _PART, _BLANK, _REMOVED, _ALONE = range(4)
 
 
@@ -53,14 +53,14 @@ def character_classes(language: str, options: TokenizerOptions = PLAIN) -> Block
 
 
 def split(context: tf.Tensor, classes: Blocks, pattern: str | None = None) -> Contexts:
-    """Cuts contexts into words.
+    """Splits contexts into words.
 
     Args:
       context: string `[B]`.
       classes: `character_classes`.
       pattern: `TokenizerOptions.pattern`, of tokens that are words of their own.
     """
-    codes, rows = decoded(context)  # with a blank behind each
+    codes, rows = decoded(context)  # with a space after each
     count = tf.size(context, tf.int64)
     whole = tf.RaggedTensor.from_value_rowids(codes, rows, nrows=count, validate=False)
     text = tf.strings.unicode_encode(whole[:, :-1], "UTF-8")
@@ -91,7 +91,7 @@ def split(context: tf.Tensor, classes: Blocks, pattern: str | None = None) -> Co
 
 
 def _parts(text: tf.Tensor, pattern: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of each character of texts, string `[B]`, and the blank behind each text.
+    """Of each character of texts, string `[B]`, and the space after each text.
 
     Returns:
       part_of: int64 `[T]`, the number of the part that it is of: a token that is never split, or what is between two.

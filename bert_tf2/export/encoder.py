@@ -26,8 +26,8 @@ def build(
       use_averages: see `ModelSource.load`.
 
     Returns:
-      Of `text`: `mean`, the mean of the last layer over all tokens, `[B, H]`, and `pooled`, what the model's pooler
-      makes of it, if it has one. Of token ids: moreover `sequence`, the last layer, `[B, S, H]`.
+      Of `text`: `mean`, the mean of the last layer over all tokens, `[B, H]`, and `pooled`, the output of the model's
+      pooler, if it has one. Of token ids: additionally `sequence`, the last layer, `[B, S, H]`.
 
     Raises:
       InputError: weights are missing.

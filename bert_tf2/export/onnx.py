@@ -1,4 +1,4 @@
-"""A model as ONNX, for token ids, checked and measured in onnxruntime.
+"""Exports a model to ONNX, for token ids, and verifies it in onnxruntime.
 
 Shapes: `B` rows, `S` tokens.
 """
@@ -43,7 +43,7 @@ Run = Callable[[Arrays], Arrays]
 
 
 def check_installed(config: ExportConfig) -> None:
-    """Raises `InputError` where a package is missing that the export needs."""
+    """Raises `InputError` if a package that the export needs is missing."""
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"--format={config.format} needs {', '.join(missing)}; install with pip install '.[onnx]'.")
@@ -59,13 +59,13 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
       made: its functions.
 
     Raises:
-      InputError: the model is too large, what it says is not finite, onnxruntime does not compute what TensorFlow does,
-        or `--dev_file` cannot be read.
+      InputError: the model is too large, its outputs are not finite, onnxruntime's results differ from TensorFlow's, or
+        `--dev_file` cannot be read.
       OSError: a file cannot be written.
     """
     size = sum(4 * variable.shape.num_elements() for variable in made.variables)
     if size > _MOST_BYTES:
-        raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB at most.")
+        raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file can hold at most 2 GB.")
     rows = _measured(config, source)
     function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
     path = os.path.join(folder, run_files.ONNX_MODEL)
@@ -80,7 +80,9 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
             f"onnxruntime's results differ from TensorFlow's by {difference:.1e}; with these versions of "
             f"{', '.join(_PACKAGES)} the model cannot be exported."
         )
-    logger.info("%s: %s; results as in TensorFlow but for %.1e.", run_files.ONNX_MODEL, _size(path), difference)
+    logger.info(
+        "%s: %s; results differ from TensorFlow's by at most %.1e.", run_files.ONNX_MODEL, _size(path), difference
+    )
     if config.quantize == INT8:
         small = os.path.join(folder, run_files.ONNX_INT8_MODEL)
         _quantize(path, small)
@@ -166,7 +168,7 @@ def _size(path: str) -> str:
 
 
 def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
-    """The rows on which the loss by quantization is measured; None where nobody has named any."""
+    """The rows on which the loss of accuracy by quantization is measured; None if none are given."""
     if config.quantize != INT8:
         return None
     description = source.description
@@ -190,7 +192,7 @@ def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
         return Data(description, glue.task_named(description.name))
     if _is_there(source, description.dev_file):
         return Data(description)
-    logger.warning("The loss of accuracy by --quantize=int8 is not measured; give --dev_file for that.")
+    logger.warning("The loss of accuracy by --quantize=int8 was not measured; give --dev_file to measure it.")
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is written as a SavedModel: functions, the weights that they use, and files beside them."""
+"""Writing SavedModels: functions, their weights, and additional files."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ class Program:
       texts: these names.
       of_token_ids: arguments are those of `sequences.TOKEN_IDS`.
       variables: all weights.
-      settings: what a client may want to know.
+      settings: information for clients.
       labels: names of outputs, if they have any.
     """
 
@@ -59,12 +59,12 @@ def tokenizer_of(source: ModelSource) -> tf_tokenizer.Tokenizer:
 def needed(tokenizer: tf_tokenizer.Tokenizer | None) -> tf_tokenizer.Tokenizer:
     """The tokenizer; `ValueError` where a program was made for token ids only."""
     if tokenizer is None:
-        raise ValueError("There is no tokenizer for texts.")
+        raise ValueError("This program has no tokenizer for texts.")
     return tokenizer
 
 
 def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
-    """Random token ids in rows of different lengths, for checks of what a model says."""
+    """Random token ids in rows of different lengths, for checking a model's outputs."""
     config, rng = source.foundation.bert_config, np.random.default_rng(0)
     rows, tokens = _SAMPLE[0], min(_SAMPLE[1], config.max_position_embeddings)
     lengths = np.linspace(max(1, tokens // 4), tokens, rows).astype(int)
@@ -84,7 +84,7 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: tf_token
       tokenizer: that `program` uses.
 
     Raises:
-      InputError: what the model says is not finite.
+      InputError: the model's outputs are not finite.
       OSError: the disk is full, or the like.
     """
     module = tf.Module()
@@ -119,7 +119,7 @@ def _never_empty(of_texts: Callable[..., Outputs]) -> Callable[..., Outputs]:
 
 
 def write_assets(folder: str, source: ModelSource, program: Program) -> list[str]:
-    """Writes settings, labels and the vocabulary into a folder; returns the paths.
+    """Writes settings, labels and the vocabulary into a directory; returns the paths.
 
     Raises:
       OSError: they cannot be written.

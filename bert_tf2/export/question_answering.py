@@ -44,7 +44,7 @@ _INFINITY = float("inf")
 
 
 class Windows(NamedTuple):
-    """Contexts divided as `squad.fast_features` divides them; but each has a window, even without a piece.
+    """Contexts split like in `squad.windows`; but each has a window, even without a piece.
 
     Attributes:
       row: int64 `[M]`, the question of each window, ascending.
@@ -86,7 +86,7 @@ class Spans(NamedTuple):
 
 
 def divide(pieces: tf.Tensor, room: tf.Tensor, doc_stride: int) -> Windows:
-    """Divides contexts of so many pieces into windows with room for so many, both int64 `[B]`."""
+    """Splits contexts of `pieces` pieces into windows with room for `room`, both int64 `[B]`."""
     stride = tf.minimum(room, doc_stride)
     counts = 1 + tf.maximum(-((room - pieces) // stride), 0)
     row = tf.repeat(tf.range(tf.size(pieces, tf.int64)), counts)
@@ -187,7 +187,7 @@ def build(
       config: how to choose answers.
 
     Returns:
-      Of `question` and `context`: `answer`, "" where there is none, its first character and the one behind its last in
+      Of `question` and `context`: `answer`, "" where there is none, its first character and the one after its last in
       the context, `start` and `end` (-1), and the sum of its logits, `score`; on 2.0 moreover `null_odds`, by how much
       the score of "no answer" exceeds that of the best answer. Of token ids: `start_logits` and `end_logits`, `[B, S]`.
 
@@ -195,7 +195,7 @@ def build(
       InputError: weights are missing, or the tokenizer is not WordPiece's.
     """
     if source.foundation.vocabulary.is_sentencepiece:
-        raise InputError("Answers are found in the text by WordPiece's pieces; give a model with a vocab.txt.")
+        raise InputError("Question answering needs a WordPiece tokenizer; give a model with a vocab.txt.")
     source.foundation.check_sequences(description.max_seq_length, segments=2)
     model = SpanModel(source.foundation.bert_config)
     variables = source.load(model.named_variables, config.use_averages, POOLER_VARIABLES)
@@ -236,7 +236,7 @@ def _settings(description: TaskDescription, parameters: AnswerParameters) -> dic
 
 
 class _Scored(NamedTuple):
-    """What the model says of windows.
+    """The model's outputs for windows.
 
     Attributes:
       start_logits: float32 `[M, S]`, minus infinity at padding.
@@ -265,7 +265,7 @@ class _Answerer:
     def of_texts(self, question: tf.Tensor, context: tf.Tensor) -> Outputs:
         tokenizer, description = self.tokenizer, self.description
         if not isinstance(tokenizer, GraphTokenizer):
-            raise ValueError("There is no tokenizer for texts.")
+            raise ValueError("This program has no tokenizer for texts.")
         query = tokenizer.tokenize(beginning(question, description.max_query_length))
         query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
         cut = contexts.split(context, self.classes, self.pattern)
@@ -319,13 +319,13 @@ def _batch(
 
 
 def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
-    """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
+    """The given threshold, else the one found by an evaluation with the same weights, else 0."""
     path = os.path.join(source.folder, prediction_files.THRESHOLD)
     if config.null_score_diff_threshold is not None or not file_system.exists(path):
         return config.null_score_diff_threshold or 0.0
     found, weights = prediction_files.read_threshold(path)
     if weights != fingerprint(model):
-        logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
+        logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
         return 0.0
-    logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)
+    logger.info("Using --null_score_diff_threshold=%g, from %s.", found, path)
     return found

@@ -1,4 +1,4 @@
-"""A model out of its folder into another form: the work of `export_model.py`."""
+"""Exports a model, for `export_model.py`."""
 
 import logging
 import os
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: ExportConfig) -> str:
-    """Writes what the config asks for. It appears under its name when it is whole.
+    """Writes the export, which appears when it is complete.
 
     Returns:
-      The folder that is new.
+      The new directory.
 
     Raises:
-      InputError: the model cannot be read or exported, the folder is not free, or a package is missing.
+      InputError: the model cannot be read or exported, the directory is not free, or a package is missing.
       OSError: it cannot be written.
     """
     atomic.check_writable(config.export_dir)
@@ -48,7 +48,7 @@ def run(config: ExportConfig) -> str:
     version = config.version or _next_version(config.export_dir)
     final = os.path.join(config.export_dir, str(version))
     if file_system.exists(final):
-        raise InputError(f"{final} is there already; give another --version.")
+        raise InputError(f"{final} already exists; give another --version.")
     with atomic.directory(final) as folder:
         program.save(os.fspath(folder), source, made, tokenizer)
     _report(final, made)
@@ -60,7 +60,7 @@ def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.
     if isinstance(description, ClassificationDescription):
         return classifier.build(source, description, tokenizer, config.use_averages, config.text_pairs)
     if config.text_pairs is not None:
-        raise InputError("--text_pairs is for classifiers; leave it away.")
+        raise InputError("--text_pairs is for classifiers; omit it.")
     if isinstance(description, TaggingDescription):
         return tagger.build(source, description, tokenizer, config.use_averages)
     if isinstance(description, MultipleChoiceDescription):
@@ -71,7 +71,7 @@ def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.
 
 
 def _encoder(config: ExportConfig, source: ModelSource) -> str:
-    """A SavedModel, and beside it all that `--init_checkpoint` needs."""
+    """Writes a SavedModel, together with all that `--init_checkpoint` needs."""
     tokenizer = program.tokenizer_of(source)
     made, model = encoder.build(source, source.description, tokenizer, config.use_averages)
     with atomic.directory(_free_folder(config.export_dir)) as folder:
@@ -83,14 +83,14 @@ def _encoder(config: ExportConfig, source: ModelSource) -> str:
         source.foundation.keep(os.fspath(folder))
         task_metadata.save(os.fspath(folder), {"do_lower_case": source.description.do_lower_case, "labels": []})
     _report(os.path.join(config.export_dir, "1"), made)
-    logger.info("To fine-tune it: --init_checkpoint=%s.", config.export_dir)
+    logger.info("To fine-tune it, give --init_checkpoint=%s.", config.export_dir)
     return config.export_dir
 
 
 def _report(folder: str, made: Program) -> None:
     size = sum(path.stat().st_size for path in file_system.path(folder).rglob("*") if path.is_file())
     logger.info(
-        "Wrote %s, %s MB: a SavedModel that takes %s, or token ids. Whoever loads it imports tensorflow_text before.",
+        "Wrote %s, %s MB: a SavedModel that takes %s, or token ids. Import tensorflow_text before loading it.",
         *(folder, f"{size / 1e6:,.0f}", " and ".join(made.texts)),
     )
 
@@ -103,5 +103,5 @@ def _next_version(export_dir: str) -> int:
 
 def _free_folder(path: str) -> str:
     if file_system.isfile(path) or (file_system.isdir(path) and file_system.listdir(path)):
-        raise InputError(f"--export_dir={path} is there already and not an empty folder; name a new one.")
+        raise InputError(f"--export_dir={path} already exists and is not an empty directory; give a new one.")
     return path

@@ -1,4 +1,4 @@
-"""Ids of texts to padded batches, inside a graph: what `sequences` and the tasks' `features` do in Python.
+"""Padded batches from the ids of texts, inside a graph, like `sequences` and the tasks' `features` in Python.
 
 Shapes: `B` rows, `S` columns, as many as the longest row has.
 """
@@ -13,11 +13,11 @@ from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, head_leng
 Batch = dict[str, tf.Tensor]
 
 TOKEN_IDS = {name: tf.TensorSpec([None, None], tf.int32, name) for name in ("input_ids", "input_mask", "segment_ids")}
-"""What a model takes, and the second signature of each export."""
+"""A model's inputs; the second signature of each export."""
 
 
 CHARACTERS_PER_PIECE = 256
-"""So many characters of a text are read for each piece that a model has room for.
+"""How many characters of a text are read for each piece that a model has room for.
 
 A word of more than 200 characters is one piece, `[UNK]`; so in text without longer words, and without long runs of
 whitespace or of deleted characters, what is beyond cannot matter.
@@ -25,12 +25,12 @@ whitespace or of deleted characters, what is beyond cannot matter.
 
 
 def beginning(texts: tf.Tensor, pieces: int) -> tf.Tensor:
-    """What is read of texts, string `[B]`, by a model with room for so many pieces of each."""
+    """The part of texts, string `[B]`, that a model with room for this many pieces of each reads."""
     return tf.strings.substr(texts, 0, pieces * CHARACTERS_PER_PIECE, unit="UTF8_CHAR")
 
 
 def read_part(texts: tf.Tensor, pieces: int, long_text: str) -> tf.Tensor:
-    """What is read of texts, string `[B]`, by a model with room for so many pieces, of which a part is kept.
+    """The part of texts, string `[B]`, that a model with room for this many pieces reads before truncating them.
 
     Their beginning or end, or both, with the word between them that is cut; all of them for windows. A word that is
     cut is beyond the pieces that there is room for.
@@ -77,7 +77,7 @@ def join(
     Args:
       first: int32 `[B, (pieces)]`.
       second: likewise; None where there is none.
-      max_seq_length: tokens of a row at most.
+      max_seq_length: maximum tokens per row.
       special: ids.
       long_text: which pieces of a truncated text are kept, see `tokenization.sequences.join_rows`.
     """
@@ -113,7 +113,7 @@ def windows(
     Args:
       first: int32 `[B, (pieces)]`.
       second: likewise; None where there is none.
-      max_seq_length: tokens of a window at most.
+      max_seq_length: maximum tokens per window.
       special: ids.
       stride: see `tokenization.sequences.window_sizes`.
     """
@@ -133,7 +133,7 @@ def windows(
 
 
 def padded(input_ids: tf.RaggedTensor, first_lengths: tf.Tensor) -> Batch:
-    """Rows with zeros behind them: int32 `[B, S]` each.
+    """Rows with zeros after them: int32 `[B, S]` each.
 
     Args:
       input_ids: int32 `[B, (tokens)]`.

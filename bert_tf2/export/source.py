@@ -1,4 +1,4 @@
-"""The model to export: where its weights are, what it is for, and what it is built on."""
+"""The model to export: its weights, task, config and vocabulary."""
 
 import dataclasses
 import logging
@@ -35,11 +35,11 @@ _OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 
 @dataclasses.dataclass(frozen=True)
 class EncoderDescription:
-    """Of a model without a head that is known.
+    """The description of a model without a known head.
 
     Attributes:
-      max_seq_length: tokens of a sequence at most.
-      do_lower_case: whether case and accents are stripped.
+      max_seq_length: maximum tokens per sequence.
+      do_lower_case: whether to lower-case the text and strip accents.
 
     Raises:
       InputError: a value is impossible.
@@ -104,17 +104,17 @@ class ModelSource:
             averages = checkpoints.load_averages(variables, report.prefix)
             if not averages:
                 raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
-            logger.info("Of %d variables, the moving averages.", averages)
+            logger.info("Exporting the moving averages of %d variables.", averages)
         elif any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
-            logger.warning("%s has moving averages, too; --use_averages exports these.", report.prefix)
+            logger.warning("%s also has moving averages; --use_averages exports them.", report.prefix)
         return list(variables.values())
 
 
 def open_source(config: ExportConfig) -> ModelSource:
-    """Finds all that belongs to a model.
+    """Finds everything that belongs to a model.
 
     Raises:
-      InputError: there is no such model, a file of it is missing or damaged, or flags do not fit it.
+      InputError: there is no such model, a file of it is missing or corrupt, or flags do not match it.
     """
     if config.output_dir and by_name.is_name(config.output_dir):
         raise InputError(
@@ -124,7 +124,7 @@ def open_source(config: ExportConfig) -> ModelSource:
     found = model_source.open_source(config.model, config.bert_config_file)
     best = os.path.join(config.model, run_files.BEST)
     if config.output_dir and file_system.isdir(best):
-        logger.info("The latest weights are exported; the best ones of the training by --output_dir=%s.", best)
+        logger.info("Exporting the latest weights; for the best ones of the run, give --output_dir=%s.", best)
     output_dir = found.folder if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
         config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer
@@ -154,7 +154,7 @@ def _with_flags_of_answers(description: Description, config: ExportConfig) -> De
 
 
 def _description(found: model_source.Source, do_lower_case: bool) -> Description:
-    """What the model is for: as its `task.json` says, else by its head; with the case of its tokenizer."""
+    """The model's description: from its `task.json`, else by its head; with the case of its tokenizer."""
     kind = task_metadata.setting(found.folder, "problem_type", str)
     loaded: Description | None = None
     if kind in PROBLEM_TYPES:

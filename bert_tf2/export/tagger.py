@@ -18,11 +18,11 @@ from bert_tf2.tokenization import tf_tokenizer
 
 
 class Windows(NamedTuple):
-    """Sentences divided as `tagging.windows.divide` divides them; but each has a window, even without any piece.
+    """Sentences split like in `tagging.windows.divide`; but each has a window, even without any piece.
 
     Attributes:
       first: int64 `[M]`, the first word of each window.
-      end: int64 `[M]`, the word behind its last one.
+      end: int64 `[M]`, the word after its last one.
       decided: int64 `[M]`, ascending, the first word that it decides, up to the next window's.
     """
 
@@ -32,7 +32,7 @@ class Windows(NamedTuple):
 
 
 def divide(places: tf.Tensor, row_splits: tf.Tensor, room: int, context: int) -> Windows:
-    """Divides sentences into windows, the next window of all of them at a time.
+    """Splits sentences into windows, the next window of all of them at a time.
 
     Args:
       places: int64 `[W + 1]`, the pieces before each word; no word has more than `room`.
@@ -79,7 +79,7 @@ def divide(places: tf.Tensor, row_splits: tf.Tensor, room: int, context: int) ->
         (tf.constant(0), begins, tf.ones_like(begins, tf.bool), arrays),
     )[3]
     first, end, is_there = (tf.transpose(array.stack()) for array in found)  # [B, windows of the longest sentence]
-    # A word goes to the later of two windows where the pieces before it there are more than those behind it here.
+    # A word goes to the later of two windows where the pieces before it there are more than those after it here.
     twice_middle = places[:-1] + places[1:]
     changes = tf.searchsorted(
         twice_middle, tf.reshape(place(first[:, 1:]) + place(end[:, :-1]), [-1]), side="right", out_type=tf.int64
@@ -104,7 +104,7 @@ def build(
       use_averages: see `ModelSource.load`.
 
     Returns:
-      Of `text`, sentences whose words stand between blanks: `words` and `tags`, string `[B, words of the longest]`,
+      Of `text`, sentences whose words stand between spaces: `words` and `tags`, string `[B, words of the longest]`,
       filled up with "", `probabilities` of the tags, float32, 0 for words without pieces (whose tag is O), and
       `lengths`, words of each sentence. Of token ids: `probabilities`, `[B, S, L]`.
 
@@ -144,7 +144,7 @@ class _Tagger:
 
     def of_texts(self, text: tf.Tensor) -> Outputs:
         tokenizer, description = needed(self.tokenizer), self.description
-        # Words are returned, and have to be valid UTF-8; the tokenizer leaves out the other bytes too.
+        # Words are returned, and must be valid UTF-8; the tokenizer leaves out the other bytes too.
         words = tf.strings.split(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"))  # [B, (words)]
         words = words.with_row_splits_dtype(tf.int64)
         whole = tokenizer.tokenize(beginning(words.values, description.max_seq_length))  # [W, (pieces)]

@@ -1,1 +1,1 @@
-"""From records and arrays to batches, with `tf.data`."""
+"""Batches of records and arrays, with `tf.data`."""

@@ -1,9 +1,9 @@
-"""Masks that are drawn when records are read, other ones in each epoch: dynamic masking, in the input pipeline.
+"""Dynamic masking in the input pipeline: masks are drawn when records are read, different ones in each epoch.
 
-The masks of an example follow from the seed and from how many examples come before it in the stream of batches. So a
-training that was stopped goes on with exactly the masks that it would have had, and the batch size of an evaluation
-changes nothing. How many tokens are masked, which ones may be and what is shown instead are the rules of
-`_instances_numba.mask_tokens`, with one difference: a word never goes on past a `[SEP]`. Dynamic masking is RoBERTa's
+The masks of an example depend on the seed and the number of examples before it in the stream of batches. So a resumed
+run continues with exactly the masks that it would have had, and the batch size of an evaluation does not matter. The
+rules for how many tokens are masked, which ones, and how they are replaced are those of `_instances_numba.mask_tokens`,
+with one difference: a word never extends past a `[SEP]`. Dynamic masking was introduced with RoBERTa
 (https://arxiv.org/abs/1907.11692, section 4.1).
 
 Shapes: `B` batch, `S` sequence, `P` predictions, `W` words; `W` is `S`, for there is room for as many words.
@@ -44,7 +44,7 @@ def masked(
       dataset: batches of one fixed size.
       vocabulary: that of the records.
       parameters: see `mask`.
-      seed: what the masks follow from.
+      seed: of the masks.
       first_example: from the number of a batch, int64 scalar, to that of its first example in the stream.
     """
 
@@ -57,7 +57,7 @@ def masked(
 def mask(
     batch: Batch, vocabulary: Vocabulary, parameters: InstanceParameters, seed: int, first_example: int | tf.Tensor
 ) -> Batch:
-    """Chooses what is to be predicted and hides it: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
+    """Chooses tokens to predict and replaces them: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
 
     Args:
       batch: `input_ids` and `input_mask`, int32 `[B, S]`, and anything else; with whole words, `continues_word` of the
@@ -65,7 +65,7 @@ def mask(
       vocabulary: that of the records.
       parameters: `max_seq_length` (`S`), `max_predictions_per_seq` (`P`), `masked_lm_prob` and `do_whole_word_mask`
         count.
-      seed: what the masks follow from.
+      seed: of the masks.
       first_example: the number of the batch's first example in the stream, int64; the next row is the next example.
 
     Returns:
@@ -141,7 +141,7 @@ def _choose_words(words: tf.Tensor, may_be_chosen: tf.Tensor, order: tf.Tensor, 
 
 
 def _choose(lengths: tf.Tensor, order: tf.Tensor, budget: tf.Tensor) -> tf.Tensor:
-    """Takes words in random order; passes over those that are too long for what is left of the budget.
+    """Takes words in random order, skipping those that are too long for the rest of the budget.
 
     Args:
       lengths: int32 `[B, W]`, tokens of each word; 0 where there is none.
@@ -168,7 +168,7 @@ def _choose(lengths: tf.Tensor, order: tf.Tensor, budget: tf.Tensor) -> tf.Tenso
 
 
 def _predictions(ids: tf.Tensor, is_chosen: tf.Tensor, most: int) -> Batch:
-    """The features that say what is to be predicted, each `[B, P]`."""
+    """The features of the predictions, each `[B, P]`."""
     length = ids.shape[1]
     # The chosen positions in ascending order are the highest of these numbers in descending order.
     from_the_end = tf.where(is_chosen, length - tf.range(length), 0)

@@ -1,8 +1,8 @@
-"""Examples in memory as batches, each padded to its longest row instead of to the longest of all.
+"""Batches of examples in memory, each padded to its longest row instead of to the longest of all.
 
 For fine-tuning: texts, pairs, windows of documents, tagged words. Training batches are a function of the examples, the
-seed and the number of examples before them, so that a training that was stopped goes on with exactly the batches that
-it would have had. Evaluation takes rows of like length together, and says which row is which.
+seed and the number of examples before them, so a resumed run continues with exactly the batches that it would have had.
+Evaluation batches rows of similar length, and records which row is which.
 
 Shapes: `N` examples, `B` rows of a batch, `S` its columns, `T` tokens of all examples.
 """
@@ -24,7 +24,7 @@ ROW = "row"
 """In an evaluation batch: which example each row is, int64 `[B]`; -1 for rows that fill up the batch."""
 
 MOST_IN_GRAPH = 16 << 20
-"""Bytes of tokens that are made a part of TensorFlow's graph."""
+"""Maximum bytes of tokens that are embedded in TensorFlow's graph."""
 
 _WHOLE = Share()
 _MULTIPLE = 8  # of the columns of a batch, so that there are not too many different numbers of them
@@ -36,10 +36,10 @@ class ExampleArrays:
 
     Attributes:
       row_splits: int64 [N + 1]; the tokens of example `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
-      tokens: by feature, a number for each token, [T]: `input_ids`, `segment_ids`, and what else a task has for tokens.
-        What is a `numpy.memmap` is read when it is needed.
+      tokens: by feature, a number for each token, [T]: `input_ids`, `segment_ids`, and further features of the task. A
+        `numpy.memmap` is read when it is needed.
       columns: by feature, an array for each example, [N, ...], or sparse rows.
-      max_length: tokens of an example at most.
+      max_length: maximum tokens per example.
     """
 
     row_splits: NDArray[np.int64]
@@ -162,15 +162,15 @@ def training(
     share: Share = _WHOLE,
     fixed_shapes: bool = False,
 ) -> tf.data.Dataset:
-    """An endless dataset of batches; every epoch holds each example once, in an order of its own.
+    """An endless dataset of batches; every epoch visits each example once, in a different order.
 
     Args:
       examples: at least one.
       batch_size: rows of a batch, over all processes and devices. A batch may hold the end of one epoch and the start
         of the next.
-      seed: what the order follows from.
+      seed: of the order.
       examples_done: how many examples an earlier run has already taken.
-      share: which part of each batch to make.
+      share: which part of each batch to create.
       fixed_shapes: see `ExampleArrays.gather`.
     """
     count = len(examples)
@@ -198,7 +198,7 @@ def evaluation(
       examples: at least one.
       batch_size: rows of a batch, over all processes and devices. Rows without tokens and with weight 0 fill up the
         last batch.
-      share: which part of each batch to make.
+      share: which part of each batch to create.
       fixed_shapes: see `ExampleArrays.gather`.
       splits: int64 [batches + 1]; given, batch `i` has the examples from number `i` of this to number `i + 1`, counted
         from the longest one, and there is a single share.
@@ -221,7 +221,7 @@ def evaluation(
 
 
 def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
-    """How many batches `evaluation` makes of one size."""
+    """The number of batches of this size that `evaluation` creates."""
     return -(-len(examples) // batch_size)
 
 

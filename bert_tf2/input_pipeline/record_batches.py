@@ -1,7 +1,7 @@
-"""From record files to batches: shuffled whole epochs for training, each record in order for evaluation.
+"""Batches from record files: complete shuffled epochs for training, each record in order for evaluation.
 
-Which records the batch of a step holds is a function of the files, the seed and the number of examples before it. So a
-training that was stopped goes on with exactly the batches that it would have had.
+The records in a step's batch are a function of the files, the seed and the number of examples before it. So a resumed
+run continues with exactly the batches that it would have had.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ Parse = Callable[[tf.Tensor], Batch]
 _RECORDS_AT_ONCE = 1024  # handed from the reader to TensorFlow
 
 EXAMPLE_WEIGHTS = "example_weights"
-# int64 [B], the same in all rows: where the data goes on behind a batch, for data that cannot tell it from the number
+# int64 [B], the same in all rows: where the data goes on after a batch, for data that cannot tell it from the number
 # of examples. The loop keeps it in checkpoints and hands it back.
 INPUT_POSITION = "input_position"
 
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """Which part of each global batch a process makes: a run of its rows, in as many pieces as it has devices.
+    """The part of each global batch that a process creates: consecutive rows, in one piece per device.
 
     Attributes:
       worker: which of the processes.
@@ -66,8 +66,8 @@ class Share:
 
 
 def distribute(batches: Callable[[Share], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Any:
-    """The distributed dataset of which each process makes its share."""
-    # TensorFlow tunes a dataset in a thread that misses, now and then, that it is to end. The longer it has run the
+    """The distributed dataset, of which each process creates its part."""
+    # TensorFlow tunes a dataset in a thread that sometimes misses the signal to end. The longer it has run the
     # longer it sleeps, and who has read the dataset to its end waits for it: seconds, up to a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -90,21 +90,21 @@ def training(
     share: Share = Share(),
     source: RecordSource | None = None,
 ) -> tf.data.Dataset:
-    """An endless dataset of batches; every epoch holds each record once, in an order of its own (`shuffled`).
+    """An endless dataset of batches; every epoch visits each record once, in a different order (`shuffled`).
 
     Args:
       paths: record files; at least one has a record.
       parse: from serialized records, string `[B]`, to features.
       batch_size: rows of a batch, over all processes and devices. A batch may hold the end of one epoch and the start
         of the next.
-      seed: what the order follows from.
+      seed: of the order.
       examples_done: how many examples an earlier run has already taken.
-      buffer: how many records are shuffled together at most.
-      share: which part of each batch to make.
-      source: reads the files, and keeps what ended that; a new one by default.
+      buffer: maximum number of records that are shuffled together.
+      share: which part of each batch to create.
+      source: reads the files, and records any error; a new one by default.
 
     Raises:
-      InputError: some files are compressed and some are not, or the first one is no TFRecord file.
+      InputError: some files are compressed and some are not, or the first one is not a TFRecord file.
     """
     record_reader(paths)
     source = source or RecordSource()
@@ -155,10 +155,10 @@ def evaluation(
       paths: record files.
       parse: from serialized records, string `[B]`, to features.
       batch_size: rows of a batch, over all processes and devices.
-      steps: how many batches; the records are repeated where they do not suffice. None: each record exactly once, the
-        last batch filled up with rows of zeros that have weight 0.
-      share: which part of each batch to make.
-      source: says whether damaged records are left out; by default none may be.
+      steps: number of batches; records are repeated if there are too few. None: each record exactly once, with the last
+        batch padded with rows of zeros of weight 0.
+      share: which part of each batch to create.
+      source: decides whether corrupt records are skipped; by default they are not.
     """
     records = record_dataset(paths)
     if source and source.skips:
@@ -182,7 +182,7 @@ def filled(batch: Batch, batch_size: int) -> Batch:
 
 
 def trimmed(dataset: tf.data.Dataset, multiple: int = 8) -> tf.data.Dataset:
-    """Cuts off the columns in which a whole batch is padding, which changes no result.
+    """Removes columns that are padding in the whole batch, which changes no result.
 
     Args:
       dataset: batches with `input_ids`, `input_mask` and `segment_ids`, `[B, S]`, and anything else.

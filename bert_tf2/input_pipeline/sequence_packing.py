@@ -1,8 +1,8 @@
-"""Several short sequences in one row, so that next to nothing of a batch is padding: pre-training rows, packed.
+"""Packs several short sequences into each row, so that batches have hardly any padding, for pre-training.
 
-Sequences of a row do not see each other: attention is block-diagonal, positions begin anew with each, and each has a
-next-sentence output of its own. So the losses are those of the same sequences in rows of their own. The idea, without
-its histogram, is that of Krell et al., arXiv:2107.02027. All shapes are fixed, as XLA and TPUs want them.
+Sequences of a row do not see each other: attention is block-diagonal, and each has positions from 0 and its own
+next-sentence output. So the losses are those of the same sequences in separate rows. The idea, without its histogram,
+is from Krell et al., arXiv:2107.02027. All shapes are fixed, as XLA and TPUs require.
 
 Shapes: `B` rows, `S` positions of a row, `P` predictions of a sequence, `Q` most sequences of a row, and `P + Q` most
 predictions of a row.
@@ -29,7 +29,7 @@ _ROWS_OF_A_WINDOW = 1 << 16  # more than there are; see `packed`
 def packed(examples: tf.data.Dataset, batch_size: int, seed: int, position: int = 0) -> tf.data.Dataset:
     """Packs a stream of sequences into batches of rows.
 
-    Each batch has `INPUT_POSITION`, int64 `[B]`: where the stream goes on behind the batch, for `position` of a later
+    Each batch has `INPUT_POSITION`, int64 `[B]`: where the stream goes on after the batch, for `position` of a later
     run and for `examples_done`.
 
     Args:

@@ -1,1 +1,1 @@
-"""Files: found, read, written whole, resumed, locked; progress and signals of long work. No TensorFlow."""
+"""Files: finding, reading, atomic writing, resuming, locks; progress and signals of long work. No TensorFlow."""

@@ -8,7 +8,7 @@ from bert_tf2.numba_support import compiled, inlined
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-MOST_CHARACTERS = 19  # of a number below LIMIT and the comma and blank behind it
+MOST_CHARACTERS = 19  # of a number below LIMIT and the comma and space after it
 LIMIT = 1e9  # below it, six decimals are at most 15 digits: as many as every float64 keeps
 CANNOT = -1
 

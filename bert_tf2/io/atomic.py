@@ -1,8 +1,8 @@
-"""Files and directories that appear whole: written beside their place, synced to disk, then renamed; no TensorFlow.
+"""Atomic writing of files and directories: to a temporary path, synced to disk, then renamed; no TensorFlow.
 
-That holds for remote paths (`gs://...`), too: an object store renames a file by a copy that appears whole.
+This holds for remote paths (`gs://...`), too: an object store renames a file by a copy that appears complete.
 
-What stood there before stays until then, and an exception leaves it as it was. A process that is killed leaves
+An existing file stays until then, and an exception leaves it unchanged. A process that is killed leaves
 `.<name>.unfinished-<process id>` behind, which the next one that writes `<name>` removes. In remote directories, which
 several machines share, the name of the machine is a part of that name.
 """
@@ -47,7 +47,7 @@ def replacing(path: PathLike, mode: str = "w", **options: Any) -> Iterator[IO[An
 
 
 class Files:
-    """Files that appear, all of them, with `commit`; without it, nothing is left of them after the `with` block.
+    """Files that all appear with `commit`; without it, none is left after the `with` block.
 
     Args:
       paths: the files, no two the same.
@@ -77,7 +77,7 @@ class Files:
         return naming(self.finals[number], self.unfinished[number])
 
     def commit(self) -> None:
-        """Puts the files in their places, when they are all written and closed."""
+        """Renames the files to their final paths, when all are written and closed."""
         for path in self.unfinished:
             file_system.sync(path)
         for path, final in zip(self.unfinished, self.finals, strict=True):
@@ -149,7 +149,7 @@ def directory_beside(path: PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: PathLike, *hidden: PathLike) -> Iterator[None]:
-    """Makes an `OSError` that names nothing, as on a full disk, or a hidden file, name `path`, as the user calls it.
+    """Makes an `OSError` that names nothing, as on a full disk, or a hidden file, name `path` instead.
 
     Args:
       path: what is written in the `with` block.
@@ -183,7 +183,7 @@ _KINDS = {
 
 
 def check_output(path: PathLike) -> None:
-    """Checks that a file which is going to be written does not exist, or may be replaced.
+    """Checks that a file to be written does not exist, or may be replaced.
 
     Raises:
       InputError: there is a directory, a device or the like at its path.
@@ -215,7 +215,7 @@ def check_writable(directory: PathLike) -> None:
 
 
 def beside(path: PathLike) -> Path:
-    """The name under which `path` is written until it is whole: `.<name>.unfinished-<process id>` in its directory.
+    """The name under which `path` is written until it is complete: `.<name>.unfinished-<process id>` in its directory.
 
     It is free: what killed processes of this machine left of `path` is removed.
     """
@@ -229,7 +229,7 @@ def beside(path: PathLike) -> Path:
 
 
 def unfinished(path: PathLike) -> list[Path]:
-    """What killed processes left of `path`, and what others are writing of it now."""
+    """Unfinished files of `path` that killed processes left, or that others are writing now."""
     final = file_system.path(path)
     return list(final.parent.glob(f".{glob.escape(final.name)}.unfinished-*"))
 

@@ -1,4 +1,4 @@
-"""CSV as people have it, which delimiter, which encoding, and the rows; and TSV. No TensorFlow.
+"""Real-world CSV: detecting delimiter and encoding, and reading rows; and TSV. No TensorFlow.
 
 A cell with delimiters, quotes or line ends stands in quotes, with the quotes in it doubled (RFC 4180).
 """
@@ -16,7 +16,7 @@ from bert_tf2.io import text_lines
 logger = logging.getLogger(__name__)
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""Those that are recognised, and what they are called."""
+"""The delimiters that are detected, and their names."""
 
 _NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _LINES_SEEN = 200
@@ -25,18 +25,18 @@ _CHARACTERS_SEEN = 1 << 16
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How a text file is written.
+    """The format of a text file.
 
     Attributes:
-      encoding: Python's name; None where it is not UTF-8 and nobody knows which it is.
-      delimiter: what stands between the cells of CSV.
+      encoding: Python's name; None if it is not UTF-8 and unknown.
+      delimiter: the delimiter of CSV.
     """
 
     encoding: str | None = "utf-8"
     delimiter: str = ","
 
     def describe(self, path: str, is_csv: bool, given: "Form | None" = None) -> None:
-        """Logs what was recognized, not `given` by flags, if it differs from UTF-8 with commas."""
+        """Logs what was detected rather than `given` by flags, if it differs from UTF-8 with commas."""
         said = {}
         if is_csv and self.delimiter != "," and not (given and given.delimiter):
             said["--delimiter"] = f"{DELIMITERS.get(self.delimiter, repr(self.delimiter))} between the columns"
@@ -68,24 +68,24 @@ def delimiter_named(given: str) -> str:
 
 
 def delimiter_hint(column: str, names: Sequence[str]) -> str:
-    """The end of an error about a missing column: where a header was perhaps not split, how to say what splits it."""
+    """The end of an error about a missing column: a hint at `--delimiter` if the header was perhaps not split."""
     if len(names) != 1 or column not in names[0]:
         return ""
-    return " If another character stands between the columns of a .csv file, give it as --delimiter."
+    return " If a .csv file has another delimiter, give it as --delimiter."
 
 
 def find_form(
     path: str, columns: Sequence[str], header: bool, is_csv: bool, given: Form | None = None, is_logged: bool = True
 ) -> Form:
-    """Finds how a file is written.
+    """Detects the format of a file.
 
     Args:
       path: the file.
       columns: those that will be read, by name or number.
       header: whether the first row names the columns.
       is_csv: whether cells stand between delimiters.
-      given: what flags say; what is empty there is found.
-      is_logged: whether to log what was recognized, if it differs from UTF-8 with commas.
+      given: the format given by flags; empty fields are detected.
+      is_logged: whether to log what was detected, if it differs from UTF-8 with commas.
 
     Raises:
       InputError: the file cannot be read, or several delimiters make columns of it.
@@ -159,7 +159,7 @@ def _rows(path: str, lines: Iterable[str], delimiter: str, begin: int = 1) -> It
         what = str(error).partition(" - ")[0]  # the rest is advice to programmers
         between = DELIMITERS.get(delimiter, f"the character {delimiter!r}")
         raise InputError(
-            f"{path}, row from line {begin}: this is not CSV ({what}); a cell that holds {between}, quotes or line "
+            f"{path}, row from line {begin}: invalid CSV ({what}); a cell that holds {between}, quotes or line "
             'ends must stand in quotes ("), with each quote inside doubled ("").'
         ) from None
 

@@ -1,4 +1,4 @@
-"""Downloads a file by HTTP: continues where an earlier attempt stopped, and checks what has arrived; no TensorFlow."""
+"""Downloads files over HTTP: resumes earlier attempts, and verifies checksums; no TensorFlow."""
 
 import base64
 import dataclasses
@@ -39,7 +39,7 @@ class Digest:
 
 @dataclasses.dataclass(frozen=True)
 class _Announced:
-    """What a server says of a file: its bytes and its MD5 checksum; None where it does not say."""
+    """The size in bytes and the MD5 checksum of a file as announced by the server; None if it does not say."""
 
     size: int | None
     md5: str | None
@@ -60,8 +60,8 @@ def fetch(url: str, path: Path, what: str) -> Digest:
       The size and checksums of the file, which are those that the server names.
 
     Raises:
-      DownloadError: the server cannot be reached or refuses, the connection breaks, or what arrived is not what the
-        server has.
+      DownloadError: the server cannot be reached or refuses, the connection is lost, or the download does not match the
+        server's file.
       OSError: the file cannot be written; names it.
     """
     breaks = 0
@@ -79,8 +79,8 @@ def fetch(url: str, path: Path, what: str) -> Digest:
             breaks += 1
             if breaks == _ATTEMPTS:
                 raise DownloadError(
-                    f"the connection broke after {size:,} of {announced.size:,} bytes (the same command continues from "
-                    "there)"
+                    f"the connection was lost after {size:,} of {announced.size:,} bytes (the same command continues "
+                    "from there)"
                 )
             continue
         digest = _digest(path)
@@ -88,7 +88,9 @@ def fetch(url: str, path: Path, what: str) -> Digest:
             return digest
         path.unlink()
         if not was_left:
-            raise DownloadError(f"what arrived ({digest.size:,} bytes, MD5 {digest.md5}) is not what the server has")
+            raise DownloadError(
+                f"what arrived ({digest.size:,} bytes, MD5 {digest.md5}) does not match the file on the server"
+            )
         was_left = False
 
 

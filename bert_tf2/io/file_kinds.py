@@ -1,4 +1,4 @@
-"""What a file is by the ending of its name; no TensorFlow."""
+"""Kinds of files by extension; no TensorFlow."""
 
 import os
 from typing import Literal
@@ -18,11 +18,11 @@ ENDINGS: dict[str, Kind] = {
     ".txt": "text",
 }
 PACKED = (".gz", ".zst")
-"""What may follow the ending of a compressed file."""
+"""Extensions of compressed files."""
 
 
 def ending(path: file_system.PathLike) -> str:
-    """The ending of a name, in lower case and without that of the compression: `.csv` of `A.CSV.gz`."""
+    """The extension of a name, in lower case and without that of the compression: `.csv` for `A.CSV.gz`."""
     name = os.path.basename(os.fspath(path)).lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
@@ -30,7 +30,7 @@ def ending(path: file_system.PathLike) -> str:
 
 
 def kind_of(path: file_system.PathLike) -> Kind | None:
-    """The kind of a file, `reviews.xlsx#Sheet2` included; None: its ending says nothing.
+    """The kind of a file, also for `reviews.xlsx#Sheet2`; None if its extension is unknown.
 
     `kind_of("A.CSV.gz")` is "csv".
     """

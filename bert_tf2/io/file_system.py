@@ -1,4 +1,4 @@
-"""Files by their paths, local ones and those of `gs://` and other schemes; the decision which is which stands here.
+"""Local files and those of `gs://` and other schemes; the only place that distinguishes the two.
 
 A local path goes to the operating system, a path with a scheme to `tf.io.gfile` (`remote_files`), and only then is
 TensorFlow imported. Both sides have the same functions, behave alike, and raise `OSError` with the path in it.
@@ -22,7 +22,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Status(Protocol):
-    """What is used of `os.stat_result`."""
+    """The used part of `os.stat_result`."""
 
     @property
     def st_size(self) -> int:
@@ -38,7 +38,7 @@ class Status(Protocol):
 
 
 class _FileSystem(Protocol):
-    """What both sides have; see the functions of these names."""
+    """The interface of both sides; see the functions of the same names."""
 
     def path(self, path: PathLike) -> Path: ...
     def stat(self, path: PathLike) -> Status: ...
@@ -70,7 +70,7 @@ def _of(path: PathLike) -> _FileSystem:
 
 
 def path(path: PathLike) -> Path:
-    """A path as a `Path`; that of a remote one keeps its `//`, and its methods work on what is remote."""
+    """A path as a `Path`; a remote one keeps its `//`, and its methods work remotely."""
     return _of(path).path(path)
 
 

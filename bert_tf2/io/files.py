@@ -33,13 +33,13 @@ def expand(patterns: str | Iterable[str], what: str = "input") -> list[str]:
         split = [patterns]
     wanted = [pattern for pattern in split if pattern.strip()]
     if not wanted:
-        raise InputError(f"{what} names no file; give a path, a glob or a comma-separated list of them.")
+        raise InputError(f"{what} does not name a file; give a path, a glob or a comma-separated list of them.")
     paths: list[str] = []
     while wanted:
         taken, matches = _first_matching(wanted)
         if not matches:
             pattern = wanted[0].strip()
-            where = "" if file_system.is_remote(pattern) else f" (seen from {os.getcwd()})"
+            where = "" if file_system.is_remote(pattern) else f" (relative to {os.getcwd()})"
             raise InputError(f"{what}: no file matches {pattern!r}{where}; check the path.")
         for match in matches:
             if file_system.isdir(match):
@@ -111,7 +111,7 @@ def is_unicode(text: str) -> bool:
 
 def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
     """The sentence for a file that is missing, unreadable, or compressed and damaged."""
-    reason = getattr(error, "strerror", None) or f"{error}; it is damaged or cut short"
+    reason = getattr(error, "strerror", None) or f"{error}; it is corrupt or truncated"
     return InputError(f"Cannot read {os.fspath(path)}: {reason}.")
 
 

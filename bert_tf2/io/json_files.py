@@ -1,4 +1,4 @@
-"""JSON that somebody wrote, read so that whatever is wrong with it becomes one sentence; no TensorFlow.
+"""Reads JSON from users, turning any error into one sentence; no TensorFlow.
 
 Python's parser fails in more ways than by `JSONDecodeError`: deep nesting ends in `RecursionError`, a number of more
 digits than Python converts in another `ValueError`; and it takes NaN and numbers beyond float64, which JSON and what
@@ -25,13 +25,13 @@ _NAMES = {
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError(f"{text:.40} is beyond the range of numbers")
+        raise ValueError(f"{text:.40} is out of range")
     return value
 
 
@@ -44,7 +44,7 @@ def parse(text: str, where: str, advice: str = "") -> Any:
 
     Args:
       text: one value.
-      where: how an error calls the text: a path, or a path and a line.
+      where: the text's name in errors: a path, or a path and a line.
       advice: the end of an error: what was expected, what to do.
 
     Raises:
@@ -119,14 +119,14 @@ def read_object(path: str | os.PathLike[str], advice: str = "") -> dict[str, Any
 
 
 def get(values: Mapping[str, Any], key: str, expected: type, where: str, default: Any = None) -> Any:
-    """What an object has under a key, of the type that it must have; null counts as missing.
+    """The value of a key in an object, checked for its type; null counts as missing.
 
     Args:
       values: the object.
       key: the key.
       expected: `str`, `int`, `bool`, `list` or `dict`.
-      where: how an error calls the object.
-      default: what a missing key gives.
+      where: the object's name in errors.
+      default: the value for a missing key.
 
     Raises:
       InputError: the value is of another type.
@@ -140,12 +140,12 @@ def get(values: Mapping[str, Any], key: str, expected: type, where: str, default
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a sentence."""
+    """A value as shown in a message."""
     return "null" if value is None else f"{value!r:.60}"
 
 
 def kind(value: Any) -> str:
-    """What a value of JSON is called in a sentence."""
+    """The kind of a JSON value, for messages."""
     return "null" if value is None else _NAMES.get(type(value), "something else")
 
 

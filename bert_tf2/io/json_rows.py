@@ -82,7 +82,7 @@ class _Array:
                 separator = self._next()
                 self._take(",]")
         if self._next():
-            self._refuse("there is more text after the array")
+            self._refuse("there is text after the array")
 
     def _take(self, characters: str) -> None:
         if (found := self._next()) not in characters or not found:
@@ -91,7 +91,7 @@ class _Array:
         self._at += 1
 
     def _next(self) -> str:
-        """The next character that is not white space, at which reading then goes on; "" at the end."""
+        """The next character that is not whitespace, at which reading then goes on; "" at the end."""
         while True:
             end = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches nothing, too
             self._go_to(end)

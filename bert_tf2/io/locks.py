@@ -1,4 +1,4 @@
-"""Lock files: what one process writes, another may not. A lock ends with its process, in any way; no TensorFlow.
+"""Lock files: only one process may write an output. A lock ends with its process, however it ends; no TensorFlow.
 
 The operating system sees to that; where it cannot, in remote directories, `remote_locks` does what can be done.
 """
@@ -31,8 +31,8 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | re
 
     Args:
       path: the lock file.
-      doing: what the other process does, for an error: "trains in DIRECTORY".
-      instead: what the user may do instead of waiting: "give another --output_dir".
+      doing: what the other process is doing, for the error message: "trains in DIRECTORY".
+      instead: an alternative to waiting, for the error message: "give another --output_dir".
 
     Raises:
       InputError: another process has the lock, or the file is not a regular one.
@@ -53,7 +53,7 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | re
             if error.errno not in _UNSUPPORTED:
                 file.close()
                 raise
-            logger.warning("%s: files cannot be locked there; take care that only one process writes.", path)
+            logger.warning("%s: the file system does not support locks; make sure that only one process writes.", path)
         if _is_at(file, path) or attempt == _MOST_ATTEMPTS:
             break
         file.close()  # the process that had it before has removed it

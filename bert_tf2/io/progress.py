@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, else a log line now and then."""
+"""Progress of long work: a bar on a terminal, otherwise an occasional log line."""
 
 import contextlib
 import logging
@@ -12,14 +12,14 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts work done and shows rate and time left.
+    """Counts work done and shows its rate and the time left.
 
     Args:
       description: what is being done, a word or two.
-      total: amount of work in all, or None where nobody knows.
+      total: total amount of work, or None if unknown.
       unit: what is counted, for example `"step"`; `"byte"` is shown in megabytes.
-      initial: work that was done before, by an earlier run; not part of the rate.
-      seconds_between_lines: how often a line is logged when standard error is no terminal.
+      initial: work done by an earlier run, which does not count for the rate.
+      seconds_between_lines: how often a line is logged when standard error is not a terminal.
       shown: whether to show anything.
     """
 
@@ -51,7 +51,7 @@ class Progress:
             self._open.enter_context(logging_redirect_tqdm())
 
     def update(self, amount: int = 1, note: str = "") -> None:
-        """Adds `amount` to the work done; `note` is shown behind the rate until the next one."""
+        """Adds `amount` to the work done; `note` is shown after the rate until the next one."""
         self._done += amount
         self._note = note or self._note
         if self._bar is not None:

@@ -93,7 +93,7 @@ class RemoteLock:
                 owner = _read(self._path)
                 if owner.get("token", self._token) != self._token:
                     logger.error(
-                        "Process %s on %s has taken %s, which this process has; stop one of the two.",
+                        "Process %s on %s has taken %s, which this process held; stop one of the two.",
                         *(owner["process"], owner["machine"], self._path),
                     )
                     return

@@ -1,9 +1,9 @@
-"""An output file that is written over a long time, and goes on after a kill with what was written before.
+"""Output files that take long to write, and can be continued after a kill.
 
-Until it is whole it is a folder beside its place, `.<name>.unfinished`, with the growing files and `state.json`, which
-says how far they are good. A process that is killed leaves it there; the next one with the same settings goes on.
+Until it is complete, an output is a directory next to its path, `.<name>.unfinished`, with the growing files and
+`state.json`, which says how far they are valid. A process that is killed leaves it; the next one with the same settings
 
-The files of a remote output grow in a temporary directory of this machine, and what is added to them is kept there.
+continues. The files of a remote output grow in a local temporary directory, and additions to them are saved remotely.
 """
 
 import contextlib
@@ -42,12 +42,12 @@ def discard(output_file: str) -> None:
 
 
 class UnfinishedOutput:
-    """The files that an output is made of, and how much of the work is in them.
+    """The growing files of an output, and how much of the work they contain.
 
     Args:
       output_file: what it is going to be.
       names: of the growing files.
-      settings: what the content follows from, for JSON; what was made with others is thrown away.
+      settings: JSON values that determine the content; files from other settings are discarded.
 
     Attributes:
       folder: where the files are, on this machine.
@@ -96,7 +96,7 @@ class UnfinishedOutput:
         grown = {name: self.folder / name for name in names if (self.folder / name).is_file()}
         is_whole = is_whole and all(name in grown and grown[name].stat().st_size >= sizes[name] for name in names)
         if not is_whole or settings != self._settings:
-            logger.info("%s was begun with other settings; starting anew.", self.output_file)
+            logger.info("%s was started with other settings; starting over.", self.output_file)
             return {}, {}
         return done, sizes
 
@@ -119,7 +119,7 @@ class UnfinishedOutput:
         return self._files[name].tell() == 0
 
     def commit(self, done: Mapping[str, Any], *, at_once: bool = False) -> None:
-        """Says what the files hold now; put down every few seconds, or at once.
+        """Records what the files contain now; saved every few seconds, or at once.
 
         Raises:
           OSError: it cannot be written.
@@ -141,7 +141,7 @@ class UnfinishedOutput:
         self._last_commit = time.monotonic()
 
     def finish(self, name: str) -> None:
-        """Makes a file of the folder the output, and removes the folder.
+        """Turns a file of the directory into the output, and removes the directory.
 
         Raises:
           OSError: it cannot be written.

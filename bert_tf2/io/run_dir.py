@@ -1,4 +1,4 @@
-"""An output folder belongs to one training at a time, and says what was done in it; no TensorFlow."""
+"""Output directories: one run at a time, with a record of each run; no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
 
 @contextlib.contextmanager
 def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
-    """Keeps other processes from training in the folder; the lock ends with the process, however that ends.
+    """Keeps other processes from training in the directory; the lock ends with the process, however that ends.
 
     Raises:
       InputError: another process trains there.
@@ -32,12 +32,12 @@ def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
-    """Writes what is being run into `runs/` of the folder: command, configuration, versions; returns the file.
+    """Writes a description of the run into `runs/`: command, configuration, versions; returns the file.
 
-    `--config` takes such a file to run the same again.
+    `--config` accepts such a file to repeat the run.
 
     Args:
-      output_dir: the folder.
+      output_dir: the directory.
       config: a dataclass whose fields, and those of the dataclasses in it, are flags.
     """
     started = datetime.datetime.now().astimezone()

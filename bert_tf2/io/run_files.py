@@ -210,7 +210,7 @@ ONNX_EXPORT: Files = (RunFile((ONNX_MODEL, ONNX_INT8_MODEL), "the model", is_of_
 
 
 def remove_run(directory: str, files: Iterable[RunFile]) -> None:
-    """Removes what an earlier run left in a directory; anything else there stays.
+    """Removes the files of an earlier run from a directory, and nothing else.
 
     Args:
       directory: `--output_dir`.

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request to stop at the next good moment, instead of an end at any moment."""
+"""Handles SIGTERM and Ctrl-C as a request to stop at the next suitable moment."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether somebody asked the process to stop.
+    """Whether the process was asked to stop.
 
     Attributes:
       signal_name: which signal asked, for example "SIGTERM"; None where none did.
@@ -23,7 +23,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Inside, SIGTERM and SIGINT set the request; a second one acts as ever, so that an impatient Ctrl-C ends it all.
+    """Inside, SIGTERM and SIGINT set the request; a second one acts as usual, so an impatient Ctrl-C ends the process.
 
     Outside of the main thread, which alone may handle signals, the request is never set.
     """

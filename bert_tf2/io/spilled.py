@@ -1,6 +1,6 @@
-"""What is made part by part and may be larger than memory: kept in memory while it is small, then in a file.
+"""Growing data that may exceed memory: kept in memory while it is small, then in a file.
 
-The file has no name: nothing is left of it when the process ends, however it ends.
+The file is unnamed, so nothing is left of it when the process ends, however it ends.
 """
 
 import itertools
@@ -132,7 +132,7 @@ class SpilledTexts(Sequence[str]):
           ValueError: a text has been read already, or is not valid Unicode.
         """
         if self._content is not None:
-            raise ValueError("Nothing can be added to texts that have been read.")
+            raise ValueError("Texts cannot be added once reading has begun.")
         encoded = [text.encode() for text in texts]
         self._growing.append(np.frombuffer(b"".join(encoded), np.uint8))
         ends = itertools.accumulate(map(len, encoded), initial=self._ends.pop())
@@ -173,7 +173,7 @@ class SpilledTexts(Sequence[str]):
 def _bounds(index: slice, length: int) -> tuple[int, int]:
     first, last, step = index.indices(length)
     if step != 1:
-        raise ValueError(f"A slice in steps of {step} cannot be had.")
+        raise ValueError(f"Slices with step {step} are not supported.")
     return first, max(first, last)
 
 

@@ -1,8 +1,8 @@
-"""Excel's workbooks (.xlsx), whose rows become what CSV would have; no TensorFlow.
+"""Excel workbooks (.xlsx), read as rows like those of CSV; no TensorFlow.
 
     for number, cells in spreadsheets.read("reviews.xlsx#Sheet2"): ...
 
-Read by openpyxl, a row at a time. Of formulas the value that Excel has saved with them counts.
+Read with openpyxl, row by row. Formulas have the values that Excel saved.
 """
 
 import datetime
@@ -59,7 +59,7 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
     """
     if importlib.util.find_spec("openpyxl") is None:
         raise InputError(
-            f"{path}: Excel's workbooks need openpyxl, which is not installed: pip install 'bert-tf2[excel]'. "
+            f"{path}: Excel workbooks need openpyxl, which is not installed: pip install 'bert-tf2[excel]'. "
             "Or save the sheet as CSV."
         )
     import openpyxl
@@ -87,7 +87,7 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"Cannot read {book} as a workbook of Excel: {reason:.200}.") from None
+        raise InputError(f"Cannot read {book} as an Excel workbook: {reason:.200}.") from None
 
 
 def _sheet(workbook: Any, path: str, name: str | None) -> Any:
@@ -105,7 +105,7 @@ def _sheet(workbook: Any, path: str, name: str | None) -> Any:
 
 @functools.cache  # a file may be read more than once
 def _say_sheet(path: str, name: str, others: str) -> None:
-    logger.info("%s: the first sheet, %r, is read; another one is named by %s.", path, name, others)
+    logger.info("%s: reading the first sheet, %r; to read another one, give %s.", path, name, others)
 
 
 def _text(value: Any) -> str:

@@ -1,13 +1,13 @@
-r"""Tables: CSV, TSV, JSON Lines, JSON, Parquet and Excel, told by the ending; gzip and Zstandard are unpacked.
+r"""Tables: CSV, TSV, JSON Lines, JSON, Parquet and Excel, by extension; gzip and Zstandard are decompressed.
 
-* TSV: a row a line, cells split at tabs. Quotes are plain characters, as in GLUE's files.
+* TSV: one row per line, cells split at tabs. Quotes are ordinary characters, as in GLUE's files.
 * CSV: see `io.delimited`.
-* JSON Lines: an object a line. `.json` may also be one array of objects.
+* JSON Lines: one object per line. `.json` may also be an array of objects.
 * Parquet: by pyarrow, only the columns that are asked for.
 * Excel: see `io.spreadsheets`.
-* Text: a text a line; where two are asked for, with a tab between them.
+* Text: one text per line, or two separated by a tab.
 
-Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwise. Blank lines are not rows.
+Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwise. Empty lines are not rows.
 """
 
 import dataclasses
@@ -108,7 +108,7 @@ class Table:
                 return self.names.index(column)
             if count:
                 raise InputError(
-                    f"{self.path} has {count} columns {column!r}; give {flag} the number of the one, from 0."
+                    f"{self.path} has {count} columns {column!r}; give {flag} the number of one of them, from 0."
                 )
         if delimited.is_number(column) and -width <= int(column) < width:
             return int(column)
@@ -122,7 +122,7 @@ class Table:
 def find_form(
     path: str, columns: Sequence[str], header: bool, given: Form | None = None, is_logged: bool = True
 ) -> Form:
-    """How a table is written, whatever its kind; see `delimited.find_form`.
+    """The format of a table of any kind; see `delimited.find_form`.
 
     Raises:
       InputError: the file has an unknown ending or cannot be read, or several delimiters make columns of it.
@@ -171,9 +171,7 @@ def open_table(path: str, header: bool, form: Form | None = None, columns: Colle
         names = [name.strip() for name in first[1]]
         following = next(rows, None)
         if following is None:
-            raise InputError(
-                f"{path} has a header ({_listed(names)}) and nothing below it; expected a row for each text."
-            )
+            raise InputError(f"{path} has a header ({_listed(names)}) but no rows; expected a row for each text.")
     checked = _checked(path, kind, (first[0], width), itertools.chain([following], rows))
     return Table(path, names, width, checked, unit)
 
@@ -182,7 +180,7 @@ def _open_json(path: str, encoding: str | None) -> Table:
     rows = json_rows.read(path, _EXPECTED, encoding)
     first = next(rows, None)
     if first is None:
-        raise InputError(f"{path} is empty; expected a JSON object a line.")
+        raise InputError(f"{path} is empty; expected one JSON object per line.")
     return Table(path, list(first[1]), None, _blocks(itertools.chain([first], rows)))
 
 
@@ -209,7 +207,7 @@ def _text_rows(path: str, lines: Iterator[str], texts: int) -> Iterator[tuple[in
         cells = line.split("\t") if texts > 1 else [line]
         if len(cells) != texts:
             raise InputError(
-                f"{path}, line {number} has {len(cells) - 1} tabs; this task has two texts a row, so expected one tab "
+                f"{path}, line {number} has {len(cells) - 1} tabs; this task has two texts per row; expected one tab "
                 "between them."
             )
         yield number, cells
@@ -261,7 +259,7 @@ def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[Block]:
 
 
 def _size(row: tuple[Any, ...] | dict[str, Any]) -> int:
-    """About how many characters a row has whose cells need not be texts."""
+    """The approximate number of characters of a row whose cells need not be texts."""
     values = row.values() if isinstance(row, dict) else row
     return sum(len(value) for value in values if isinstance(value, str | list))
 
@@ -284,9 +282,9 @@ def kind_of(path: str) -> file_kinds.Kind:
 
 def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:
     advice = {
-        "csv": 'a cell that holds a comma or a line end has to stand in quotes (").',
-        "tsv": "a text that holds a tab or a line end needs CSV or JSON Lines.",
-        "xlsx": "clear the cells beyond the table.",
+        "csv": 'a cell that contains a comma or a line break must be in quotes (").',
+        "tsv": "a text that contains a tab or a line break needs CSV or JSON Lines.",
+        "xlsx": "clear the cells outside the table.",
     }[kind]
     unit = "row" if kind == "xlsx" else "line"
     raise InputError(

@@ -171,9 +171,9 @@ def _texts(path: str, column: TextColumn, lines: Iterator[str], first_line: int,
     rows = _cells(path, column, lines, first_line)
     if has_header:
         next(rows, None)
-    advice = "a text with a tab in it needs CSV or JSON Lines."
+    advice = "a text that contains a tab needs CSV or JSON Lines."
     if column.kind == "csv":
-        advice = "a text with the delimiter, quotes or line ends in it must stand in quotes."
+        advice = "a text that contains the delimiter, quotes or line breaks must be in quotes."
     for number, cells in rows:
         if len(cells) != column.width:
             raise InputError(
@@ -201,8 +201,8 @@ def _index(path: str, name: str, names: list[str]) -> int:
     if names.count(name) != 1:
         what = f"{names.count(name)} columns {name!r}" if name in names else f"no column {name!r}"
         raise InputError(
-            f"{path} has {what} ({_FLAG}); it has {some(map(repr, names), MOST_NAMED)}. Give the name of one, or "
-            f"{_FLAG}= if this is plain text.{delimited.delimiter_hint(name, names)}"
+            f"{path} has {what} ({_FLAG}); it has {some(map(repr, names), MOST_NAMED)}. Give the name of one of them, "
+            f"or {_FLAG}= if this is plain text.{delimited.delimiter_hint(name, names)}"
         )
     return names.index(name)
 

@@ -1,4 +1,4 @@
-"""Which encoding a text has, or one that is not UTF-8 probably has, and the command that converts it; no TensorFlow."""
+"""Detects the encoding of text, and suggests a command that converts it to UTF-8; no TensorFlow."""
 
 import codecs
 
@@ -98,5 +98,5 @@ def sentence(what: str, content: bytes) -> str:
     """
     name = guess(content)
     if name is None:
-        return f"{what} is not UTF-8; convert the text to UTF-8, for example with iconv, from the encoding that it has"
+        return f"{what} is not UTF-8; convert the text to UTF-8, for example with iconv, from its actual encoding"
     return f"{what} is not UTF-8; the text looks like {name}: convert it with iconv -f {name} -t UTF-8"

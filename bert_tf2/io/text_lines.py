@@ -24,7 +24,7 @@ _SOUGHT_AT_ONCE = 1 << 20  # bytes among which one beyond ASCII is looked for
 
 
 def find(input_file: str, flag: str = "--input_file") -> list[str]:
-    """The files that a flag names: standard input, a path taken literally, or paths and globs with commas between.
+    """The files that a flag names: standard input, a path taken literally, or paths and globs separated by commas.
 
     Raises:
       InputError: there are no such files.
@@ -94,7 +94,7 @@ def check_encoding(name: str) -> None:
         known = False
     if not known:
         raise InputError(
-            f"--encoding={name!r:.60} is not an encoding that Python knows; give for example utf-8, utf-16, cp1252, "
+            f"--encoding={name!r:.60} is not an encoding known to Python; give, for example, utf-8, utf-16, cp1252, "
             "gb18030 or big5."
         )
 
@@ -161,8 +161,8 @@ def _in_other_encoding(path: str, encoding: str) -> Iterator[str]:
                 yield line.removesuffix("\n")
     except UnicodeError as error:
         raise InputError(
-            f"{path} is not {encoding} behind line {number} ({error.__class__.__name__}: {error!s:.100}); give the "
-            "encoding that it has with --encoding."
+            f"{path} is not {encoding} after line {number} ({error.__class__.__name__}: {error!s:.100}); give its "
+            "actual encoding as --encoding."
         ) from None
     except (OSError, EOFError) as error:
         raise files.cannot_read(path, error) from None
@@ -172,7 +172,7 @@ def _lines(path: str) -> Iterator[str | None]:
     """The lines of an input; None wherever nothing more is waiting to be read."""
     if path == STANDARD_INPUT:
         return _decoded(sys.stdin.buffer, "standard input")
-    # What is no file, a pipe for example, cannot be opened twice, once to see whether it is compressed.
+    # What is not a file, a pipe for example, cannot be opened twice, once to see whether it is compressed.
     is_pipe = not file_system.is_remote(path) and os.path.exists(path) and not os.path.isfile(path)
     return _of_pipe(path) if is_pipe else files.read_lines(path)
 

@@ -1,6 +1,7 @@
-"""Large text in groups: parts of the input that are worked on one at a time, each as if it were the whole input.
+"""Splits large text into shards ("groups"), each of which is processed as if it were the whole input.
 
-Text is plain, a sentence a line and an empty line between documents, or in a column of a table, a document a row.
+Text is plain, with one sentence per line and an empty line between documents, or a table column with one document per
+row.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """What is worked on at one time.
+    """A shard.
 
     Attributes:
       index: its place among the groups.
@@ -54,11 +55,12 @@ class Group:
 
 
 def plan(paths: Sequence[str], group_bytes: int, column: str = "", form: Form | None = None) -> list[Group]:
-    """Divides files into groups of about `group_bytes` of text, in order.
+    """Splits files into shards of about `group_bytes` of text, in order.
 
-    Input that fits into one group is one group. A file goes into one group whole, unless it is larger than a group by
-    itself and not compressed: then it is divided at blank lines, so that no document is cut; a table between rows, as
-    far as `text_columns.boundary` can.
+    Input that fits into one shard is one shard. A file is not split, unless it is larger than a shard and not
+    compressed: then it is split at empty lines, so that documents stay whole; a table between rows, as far as
+      `text_columns.boundary`
+    can.
 
     Args:
       paths: text files; may be gzip or Zstandard.
@@ -114,7 +116,7 @@ def _table_parts(path: str, group_bytes: int, name: str, form: Form | None) -> I
 
 
 def _behind_blank_line(path: str, position: int) -> int:
-    """Where the first blank line that begins behind `position` ends; the end of the file where there is none."""
+    """Where the first empty line that begins after `position` ends; the end of the file where there is none."""
     with file_system.open(path, "rb") as file:
         file.seek(position)
         file.readline()  # the rest of a line

@@ -1,8 +1,9 @@
-"""Scores of predictions: classification, several labels a row, regression; no TensorFlow.
+"""Metrics of predictions: classification, several labels per row, regression; no TensorFlow.
 
-What scikit-learn and SciPy define is theirs. Both are imported where they are used: they take a second.
+Metrics that scikit-learn and SciPy define come from there. Both are imported where they are used, as they take a
+second.
 
-Shapes: `N` rows, `L` labels. Rows that only fill up a batch must be gone before.
+Shapes: `N` rows, `L` labels. Rows that only pad a batch must be removed first.
 """
 
 import operator
@@ -24,7 +25,7 @@ DEFAULT_METRICS: Mapping[ProblemType, tuple[str, ...]] = {
     "multi_label": ("exact_match", "micro_f1", "macro_f1"),
     "regression": ("pearson", "spearman", "mean_squared_error"),
 }
-"""What is computed where a task asks for nothing else."""
+"""The metrics that are computed unless a task asks for others."""
 
 
 class Score(NamedTuple):
@@ -40,7 +41,7 @@ class Score(NamedTuple):
 
 
 def probabilities(logits: Array, problem_type: ProblemType) -> NDArray[np.float32]:
-    """What a model's outputs say.
+    """Converts logits to probabilities or values.
 
     Args:
       logits: [N, L]; for regression [N, 1].
@@ -59,12 +60,12 @@ def probabilities(logits: Array, problem_type: ProblemType) -> NDArray[np.float3
 
 
 def predictions(probabilities: Array, problem_type: ProblemType, threshold: float = 0.5) -> Array:
-    """What is decided on.
+    """The predicted labels or values.
 
     Args:
       probabilities: [N, L] of the function of this name.
       problem_type: see `PROBLEM_TYPES`.
-      threshold: of several labels, those with at least this probability are predicted.
+      threshold: minimum probability of a predicted label, with several labels.
 
     Returns:
       Single label: int [N], the first of the most probable ones. Several: bool [N, L]. Regression: float [N].
@@ -78,7 +79,7 @@ def predictions(probabilities: Array, problem_type: ProblemType, threshold: floa
 
 
 class LabelCounts:
-    """What the scores of several labels a row follow from, counted block by block.
+    """The counts behind the scores of several labels per row, accumulated block by block.
 
     Args:
       size: L.
@@ -119,7 +120,7 @@ class LabelCounts:
 
     @property
     def micro_f1(self) -> float:
-        """F1 of all labels together."""
+        """F1 over all labels together."""
         return score_of_counts(int(self.right.sum()), int(self.predicted.sum()), int(self.true.sum())).f1
 
     @property
@@ -146,11 +147,11 @@ def evaluate(
       problem_type: see `PROBLEM_TYPES`.
       logits: [N, L]; for regression [N, 1].
       labels: single label: int [N] below `L`. Several: 0 or 1, [N, L], perhaps sparse. Regression: float [N].
-      names: which; by default those of `DEFAULT_METRICS`.
+      names: which metrics; if None, those of `DEFAULT_METRICS`.
 
-        * single label: accuracy, f1 (of label 1 against the rest), macro_f1 (the mean over labels that are there or
+        * single label: accuracy, f1 (of label 1 against the rest), macro_f1 (the mean over labels that occur or are
           predicted), matthews
-        * several labels: exact_match (the share of rows with all labels right), micro_f1, macro_f1
+        * several labels: exact_match (the fraction of rows with all labels right), micro_f1, macro_f1
         * regression: pearson, spearman, mean_squared_error
 
       threshold: see `predictions`.
@@ -202,7 +203,7 @@ def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
 
 
 class Confusions(NamedTuple):
-    """How often each label was taken for each: the pairs that occur, by true label, then by predicted one.
+    """The nonzero entries of a confusion matrix, ordered by true, then by predicted label.
 
     Attributes:
       true: int64 [P], the true label of each pair.
@@ -228,7 +229,7 @@ class Confusions(NamedTuple):
 
 
 def confusion_matrix(labels: Array, predicted: Array, count: int) -> NDArray[np.int64]:
-    """How often each label was taken for each: [L, L], a row for each true label, a column for each predicted one."""
+    """The confusion matrix, [L, L]: a row for each true label, a column for each predicted one."""
     return Confusions.of(labels, predicted, count).matrix(count)
 
 

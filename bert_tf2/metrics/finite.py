@@ -1,4 +1,4 @@
-"""The one check that what a model says is made of numbers; no TensorFlow."""
+"""The check that a model's outputs are finite; no TensorFlow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from bert_tf2.errors import InputError
 
 
 def check_finite(outputs: Mapping[str, NDArray[Any]]) -> None:
-    """Refuses what a model with damaged weights says.
+    """Rejects outputs of a model whose weights are corrupt.
 
     Args:
       outputs: arrays by name, such as "logits"; those that are not of floats are ignored.

@@ -17,7 +17,7 @@ class Span(NamedTuple):
 
 
 class SpanScores(NamedTuple):
-    """Scores of spans: over all of them, averaged over types, and for each type that is there or predicted."""
+    """Scores of spans: over all of them, averaged over types, and for each type that occurs or is predicted."""
 
     micro: Score
     macro: Score
@@ -28,7 +28,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     """The spans that a sentence's tags describe, read as `conlleval` and seqeval's default mode do: leniently.
 
     A span begins at `B-` or `S-`, after `E-` or `S-`, and also at an `I-` or `E-` whose type is not that of the tag
-    before it; it goes on to the next `O` or the next beginning.
+    before it; it extends to the next `O` or the next beginning.
 
     Args:
       tags: `"O"`, or one of B, I, E and S, a hyphen and a type (`B-PER`). Without a type it is `"_"`.
@@ -55,12 +55,12 @@ def _parts(tag: str) -> tuple[str, str]:
         return "O", ""
     prefix, hyphen, kind = tag[:1], tag[1:2], tag[2:]
     if prefix not in ("B", "I", "E", "S") or hyphen not in ("", "-"):
-        raise ValueError(f"{tag!r} is no tag; expected O, or one of B-, I-, E- and S- with a type behind it.")
+        raise ValueError(f"{tag!r} is not a tag; expected O, or one of B-, I-, E- and S- with a type after it.")
     return prefix, kind or "_"
 
 
 def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanScores:
-    """Precision, recall and F1 of spans: right is what has the true type, begin and end (seqeval, default mode).
+    """Precision, recall and F1 of spans: correct ones have the true type, begin and end (seqeval, default mode).
 
     Args:
       true: tags of each sentence; see `spans`.
@@ -70,12 +70,12 @@ def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]
       Scores; `macro` is the plain mean over types, all 0 where there are none.
 
     Raises:
-      ValueError: numbers of sentences or tags differ, or a tag is no tag.
+      ValueError: numbers of sentences or tags differ, or a tag is not a tag.
     """
     expected, found, right = Counter[str](), Counter[str](), Counter[str]()
     for true_tags, predicted_tags in itertools.zip_longest(true, predicted):
         if true_tags is None or predicted_tags is None or len(true_tags) != len(predicted_tags):
-            raise ValueError("There have to be as many predicted tags as true ones in each sentence.")
+            raise ValueError("Each sentence must have as many predicted tags as true ones.")
         true_spans, predicted_spans = set(spans(true_tags)), set(spans(predicted_tags))
         expected.update(span.type for span in true_spans)
         found.update(span.type for span in predicted_spans)

@@ -1,7 +1,7 @@
-"""Exact match and F1 as SQuAD's official evaluation scripts count them, 1.1 and 2.0; no TensorFlow.
+"""Exact match and F1 as in SQuAD's official evaluation scripts, 1.1 and 2.0; no TensorFlow.
 
-An answer is as good as the best of its comparisons with the right answers. Both are compared in lower case, without
-punctuation and without `a`, `an` and `the`. Chinese is compared as `squad_chinese` says.
+The score of an answer is the best of its comparisons with the gold answers. Both are compared in lower case, without
+punctuation and without `a`, `an` and `the`. For Chinese, see `squad_chinese`.
 """
 
 import logging
@@ -32,14 +32,14 @@ def evaluate(
     """Compares predictions with the right answers.
 
     Args:
-      gold: the right answers of each question, by id; none where there is no answer.
-      predictions: what was predicted, "" for no answer. A question that is not there scores 0.
+      gold: the gold answers of each question, by id; empty if there is no answer.
+      predictions: the predicted answers, "" for no answer. A missing question scores 0.
       version_2_with_negative: count as for 2.0.
       language: "zh" compares as CMRC 2018 does.
       null_odds: for each question by how much "no answer" scores above the best answer. With these, the threshold is
         sought above which "" should have been predicted; 2.0 alone.
-      best_texts: the best answer to each question that is not ""; the threshold is sought with these. Without, with
-        `predictions`, as the official script does: where they have "", any threshold leaves it.
+      best_texts: the best nonempty answer to each question, with which the threshold is sought. If omitted,
+        `predictions`, as in the official script: where they are "", no threshold changes that.
 
     Returns:
       1.1: `exact_match` and `f1`, in percent.
@@ -49,19 +49,17 @@ def evaluate(
       odds above 1 for "".
 
     Raises:
-      InputError: there is no question, or on 1.1 one without a right answer.
+      InputError: there are no questions, or on 1.1 one without a gold answer.
     """
     if not gold:
         raise InputError("There are no questions to score.")
     missing = [identity for identity in gold if identity not in predictions]
     if missing:
-        logger.warning("Questions without a prediction, which score 0: %d, %s for one.", len(missing), missing[0])
+        logger.warning("Questions without a prediction, which score 0: %d, for example %s.", len(missing), missing[0])
     if not version_2_with_negative:
         without = next((identity for identity, answers in gold.items() if not answers), None)
         if without is not None:
-            raise InputError(
-                f"Question {without} has no right answer: this is SQuAD 2.0; give --version_2_with_negative."
-            )
+            raise InputError(f"Question {without} has no answer: this is SQuAD 2.0; give --version_2_with_negative.")
         exact, f1 = _scores(gold, predictions, _CHINESE_1 if language == "zh" else _SQUAD_1)
         return {"exact_match": _percent(exact.values()), "f1": _percent(f1.values())}
 
@@ -128,17 +126,17 @@ def best_threshold(
 
 
 def normalized(text: str) -> str:
-    """Lower case, without ASCII punctuation and English articles, single blanks between words."""
+    """Lower case, without ASCII punctuation and English articles, single spaces between words."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def exact(gold: str, predicted: str) -> float:
-    """1 where the two are the same answer, else 0."""
+    """1 if both are the same answer, else 0."""
     return float(normalized(gold) == normalized(predicted))
 
 
 def f1_of_1(gold: str, predicted: str) -> float:
-    """The harmonic mean of how much of either is in the other, counted in words, as for 1.1."""
+    """The F1 of the words that both share, as for 1.1."""
     gold_words, words = normalized(gold).split(), normalized(predicted).split()
     same = (Counter(words) & Counter(gold_words)).total()
     if not same:

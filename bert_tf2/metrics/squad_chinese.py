@@ -1,4 +1,4 @@
-"""Exact match and F1 of Chinese answers as the evaluation script of CMRC 2018 counts them; no TensorFlow.
+"""Exact match and F1 of Chinese answers as in the evaluation script of CMRC 2018; no TensorFlow.
 
 Chinese characters count one by one, other text in words. F1 is that of the longest part that two answers share.
 
@@ -97,7 +97,7 @@ def _sentences(passage: str) -> list[str]:
 
 
 def exact(gold: str, predicted: str) -> float:
-    """1 where the two are the same answer, else 0."""
+    """1 if both are the same answer, else 0."""
     return float(normalized(gold) == normalized(predicted))
 
 

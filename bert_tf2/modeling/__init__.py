@@ -1,4 +1,4 @@
-"""Models: BERT's encoder and what stands on it, as Keras models."""
+"""BERT's encoder, its heads, and the models built from them, as Keras models."""
 
 from typing import TYPE_CHECKING
 

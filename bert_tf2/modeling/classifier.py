@@ -23,20 +23,20 @@ LABELS = "label_ids"
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertClassifier(BertWithLabels):
-    """Scores of each label of a text or pair, from the first position: a Keras model.
+    """A Keras model that scores the labels of a text or pair, from its first position.
 
     Called on `keras_model.features`, it returns logits, float32 `[B, L]`: compile it with a loss that has
     `from_logits=True`.
 
     Args:
-      config: the encoder's sizes.
-      labels: their names in the order of their ids, or how many they are, `L`; 1 for regression.
-      problem_type: see `metrics.PROBLEM_TYPES`; it says what the scores are, and is kept with the model.
+      config: the encoder's config.
+      labels: their names in the order of their ids, or their number, `L`; 1 for regression.
+      problem_type: see `metrics.PROBLEM_TYPES`; it defines the meaning of the scores and is saved with the model.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
 
     Raises:
-      InputError: there are no labels, or there is no such problem type.
+      InputError: there are no labels, or the problem type is unknown.
     """
 
     ARCHITECTURE = "BertForSequenceClassification"
@@ -62,7 +62,7 @@ class BertClassifier(BertWithLabels):
         return [self.classifier]
 
     def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         return {**super().get_config(), "problem_type": self.problem_type}
 
     def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -90,10 +90,10 @@ class ClassificationModel:
     several, of the squared error for regression.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       outputs: scores of a row, `L`; 1 for regression.
       problem_type: see `metrics.PROBLEM_TYPES`.
-      class_weights: for a single label, how much rows of each label count, [L]; the mean is divided by their sum.
+      class_weights: for a single label, the weight of rows with each label, [L]; the mean is divided by their sum.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
     """
@@ -128,7 +128,7 @@ class ClassificationModel:
         return self.network.logits(batch, dropout_seed, self._skip_padding)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """How much the rows of the batch count in all."""
+        """The total weight of the rows of the batch."""
         return {"rows": tf.reduce_sum(self._weights(batch))}
 
     def loss(

@@ -34,14 +34,14 @@ from bert_tf2.modeling.unpadded import Places
 PADDING_SCORE = -10000.0
 
 POOLER_VARIABLES = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
-"""By their names in checkpoints; without effect on what is computed from all positions."""
+"""Names in checkpoints of variables without effect on the outputs for all positions."""
 
 
 class BertOutputs(NamedTuple):
-    """What `BertModel` returns.
+    """The outputs of `BertModel`.
 
     Attributes:
-      embedding_output: float `[B, S, H]`, what the first layer reads.
+      embedding_output: float `[B, S, H]`, the input of the first layer.
       encoder_layers: one float `[B, S, H]` for each layer.
       sequence_output: float `[B, S, H]`, the last layer.
       pooled_output: float `[B, H]`, the transformed first position.
@@ -55,7 +55,7 @@ class BertOutputs(NamedTuple):
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class EncoderLayer(ConfiguredLayer):
-    """One Transformer layer: self-attention and feed-forward, each with a residual and a LayerNorm behind it.
+    """One Transformer layer: self-attention and feed-forward, each with a residual and a LayerNorm after it.
 
     Args:
       config: the model's.
@@ -66,8 +66,8 @@ class EncoderLayer(ConfiguredLayer):
         super().__init__(config, **{"autocast": False, **options})  # the score bias stays float32; the sublayers cast
         self.site = site
         hidden, stddev = config.hidden_size, config.initializer_range
-        # Named, for else Keras would number the layers of a process, and the order in which TensorFlow adds gradients
-        # depends on names: a second model would differ from the first in the last bit.
+        # Named, as otherwise Keras would number the layers of a process, and the order in which TensorFlow adds
+        # gradients depends on names: a second model would differ from the first in the last bit.
         inner: dict[str, Any] = {"dtype": self.dtype_policy}
         self.query = Dense(hidden, hidden, stddev, name="query", **inner)
         self.key = Dense(hidden, hidden, stddev, name="key", **inner)
@@ -81,7 +81,7 @@ class EncoderLayer(ConfiguredLayer):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         return {**super().get_config(), "site": self.site}
 
     def call(
@@ -161,7 +161,7 @@ class EncoderLayer(ConfiguredLayer):
         )
 
     def dense_layers(self) -> dict[str, Dense]:
-        """By the names that they have in `configs.lora.KERNELS`."""
+        """The kernels by their names in `configs.lora.KERNELS`."""
         return {
             "query": self.query,
             "key": self.key,
@@ -172,7 +172,7 @@ class EncoderLayer(ConfiguredLayer):
         }
 
     def add_lora(self, config: Lora) -> None:
-        """Freezes all but what it adds to the kernels that are asked for."""
+        """Freezes the layer, except for what it adds to the kernels given."""
         layers: list[Any] = [*self.dense_layers().values(), self.attention_norm, self.output_norm]
         for layer in layers:
             layer.trainable = False
@@ -197,13 +197,13 @@ class EncoderLayer(ConfiguredLayer):
 class BertModel(BertBase):
     """The encoder: token ids to hidden states, a Keras 3 model.
 
-    All variables exist as soon as the model does. They start from a truncated normal of `initializer_range`, biases
-    from 0, LayerNorms from 1 and 0; call `keras.utils.set_random_seed` before for the same start every time.
+    All variables are created with the model: weights from a truncated normal of `initializer_range`, biases 0,
+    LayerNorms 1 and 0. Call `keras.utils.set_random_seed` first for reproducible initial weights.
 
     Args:
-      config: the sizes.
-      recompute: whether training keeps of each layer its input alone and computes the rest again for its gradients
-        (Chen et al., arXiv:1604.06174): a third more work, for the memory of one layer instead of all.
+      config: the model config.
+      recompute: whether training keeps only each layer's input and recomputes the rest for the gradients (Chen et al.,
+        arXiv:1604.06174): a third more work, but the memory of one layer instead of all.
       **options: of `keras.Model`.
     """
 
@@ -241,7 +241,7 @@ class BertModel(BertBase):
         self._lora = config
 
     def _merge_lora(self) -> None:
-        """Puts LoRA into the kernels, and removes its variables."""
+        """Merges LoRA into the kernels, and removes its variables."""
         if self._lora is None:
             raise InputError("The model has no LoRA to merge; add_lora() adds it.")
         for layer in self.encoder:
@@ -274,14 +274,14 @@ class BertModel(BertBase):
           input_mask: int or bool `[B, S]`, 0 at padding; all ones by default.
           token_type_ids: int `[B, S]`, segment of each position; all zeros by default.
           training: whether to apply dropout.
-          dropout_seed: int64 `[2]` that all of this call's dropout masks follow from; drawn anew where it is None.
+          dropout_seed: int64 `[2]`, determines all dropout masks of this call; drawn at random if None.
           position_ids: int `[B, S]`; 0, 1, ... by default.
-          sequence_ids: int `[B, S]`, for rows of several sequences: 1, 2, ..., 0 at padding. A position attends to its
-            own sequence alone, and `input_mask` has no say.
-          output_positions: int `[B, Q]`, positions at which the last layer is wanted. It is computed there alone; its
-            hidden states are then `[B, Q, H]`, and `pooled_output` is that of the first of them.
-          skip_padding: whether padding is left out of all but attention (see `unpadded`): the work is that of the
-            tokens alone, and their hidden states are the same; those at padding are then of other tokens.
+          sequence_ids: int `[B, S]`, for rows of several sequences: 1, 2, ..., 0 at padding. A position only attends to
+            its own sequence, and `input_mask` is ignored.
+          output_positions: int `[B, Q]`, positions at which to compute the last layer, and only there; its hidden
+            states are then `[B, Q, H]`, and `pooled_output` is that of the first of them.
+          skip_padding: whether to skip padding everywhere but in attention (see `unpadded`): only tokens cost work, and
+            their hidden states are the same; those at padding are copies of other tokens'.
 
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
@@ -336,7 +336,7 @@ class BertModel(BertBase):
         if length is not None and length > longest:
             raise InputError(
                 f"The sequences have {length} positions but the model's max_position_embeddings is "
-                f"{longest}; use shorter sequences or a config (and checkpoint) with more positions."
+                f"{longest}; use shorter sequences, or a config and checkpoint with more positions."
             )
 
     def _embed(

@@ -1,9 +1,9 @@
-"""What a Transformer does between its matmuls, in few passes over memory; and matmuls with a gradient of their own.
+"""The operations of a Transformer between its matmuls, in few passes over memory; matmuls with a custom gradient.
 
-Between two matmuls a layer does a dozen cheap things with each number. Run one by one, each of them reads and writes a
-whole matrix; compiled together by XLA they are a pass or two, and what lies in between is never written. So the
-functions here are plain TensorFlow, to be read as definitions, and `fused` says how they are run. What that gains is
-measured in benchmarks/README.md.
+Between two matmuls a layer does a dozen cheap operations on each number. Run one by one, each of them reads and writes
+a whole matrix; compiled together by XLA, they take a pass or two, and intermediate results are never written. So the
+functions here are plain TensorFlow, to be read as definitions, and `fused` defines how they are run.
+benchmarks/README.md has measurements of the gain.
 
 Shapes: `R` rows, `C` columns, `B` batch, `Q` queries, `S` sequence, `N` heads, `D` head size.
 """
@@ -26,14 +26,14 @@ def uses() -> int:
 
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the argument `fuse` to a function: whether XLA compiles it, forward and backward.
+    """Adds an argument `fuse` to a function: whether XLA compiles it, forward and backward.
 
-    The gradient then takes the forward pass again from the arguments instead of keeping what lies in between; where all
-    is cheap that costs little, and it saves the memory. Matmuls do not belong in such a function: on a CPU oneDNN's are
-    faster than XLA's, in bfloat16 twice as fast. XLA compiles once for each set of shapes.
+    The gradient then recomputes the forward pass from the arguments instead of storing intermediate results, which is
+    cheap and saves memory. Matmuls do not belong in such a function: on a CPU, oneDNN's are faster than XLA's, in
+    bfloat16 twice as fast. XLA compiles once for each set of shapes.
 
     Args:
-      function: of tensors and, behind them, hashable Python values; returns tensors. Gradients reach the float tensors
+      function: of tensors and, after them, hashable Python values; returns tensors. Gradients reach the float tensors
         among the arguments.
     """
 
@@ -84,7 +84,7 @@ def matmul(x: tf.Tensor, kernel: tf.Tensor) -> Any:
 
 
 def mask_seed(seed: tf.Tensor | None, site: int) -> tf.Tensor:
-    """What the mask of one dropout of a step follows from, uint32 `[2]`: see `layers.dropout`."""
+    """The seed of the mask of one dropout of a step, uint32 `[2]`: see `layers.dropout`."""
     if seed is None:
         return tf.zeros([2], tf.uint32)
     of_site = seed + tf.constant([0, site], tf.int64)
@@ -130,7 +130,7 @@ def _wide(x: tf.Tensor) -> tf.Tensor:
 
 @fused
 def dropout(x: tf.Tensor, seed: tf.Tensor, rate: float) -> tf.Tensor:
-    """0 with probability `rate`, else scaled by `1 / (1 - rate)`; the mask follows from `seed`, uint32 `[2]`, alone."""
+    """0 with probability `rate`, else scaled by `1 / (1 - rate)`; `seed`, uint32 `[2]`, determines the mask."""
     return tf.cast(_dropped(_wide(x), seed, rate), x.dtype)
 
 

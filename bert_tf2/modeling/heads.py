@@ -1,4 +1,4 @@
-"""What stands on the encoder, and its losses: masked language model, next sentence, labels of texts.
+"""The heads on the encoder, and their losses: masked language model, next sentence, labels of texts.
 
 Shapes: `B` batch, `S` sequence, `H` hidden, `P` predictions, `V` vocabulary, `L` labels. Losses are sums, so that
 replicas and batches can be added before the one division by their weight. Follows google-research/bert
@@ -24,7 +24,7 @@ from bert_tf2.modeling.layers import (
     truncated_normal,
 )
 
-# The original's rate, whatever the encoder's is.
+# The original's rate, regardless of the encoder's.
 _CLASSIFIER_DROPOUT = 0.1
 
 
@@ -123,11 +123,11 @@ class NextSentenceHead(ConfiguredLayer):
 class ClassifierHead(ConfiguredLayer):
     """Scores of each label of a text, from the pooled first position; as in the original's `run_classifier.py`.
 
-    A tagger's head is the same, for each position by itself.
+    A tagger's head is the same, applied to each position.
 
     Args:
       config: the encoder's.
-      outputs: how many scores, `L`.
+      outputs: the number of scores, `L`.
     """
 
     def __init__(self, config: BertConfig, outputs: int, **options: Any) -> None:
@@ -140,7 +140,7 @@ class ClassifierHead(ConfiguredLayer):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         return {**super().get_config(), "outputs": self.outputs}
 
     def call(self, pooled_output: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -171,7 +171,7 @@ def correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def example_weights(batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """1 for a real example, 0 for what fills up a batch or a packed row: float32 `[B]`, or `[B*Q]` of packed rows."""
+    """1 for a real example, 0 for padding of a batch or a packed row: float32 `[B]`, or `[B*Q]` for packed rows."""
     if "sequence_weights" in batch:
         return tf.reshape(batch["sequence_weights"], [-1])
     if EXAMPLE_WEIGHTS in batch:

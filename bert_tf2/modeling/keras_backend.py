@@ -1,4 +1,4 @@
-"""Refuses another Keras backend than TensorFlow, before Keras is imported; no TensorFlow."""
+"""Rejects Keras backends other than TensorFlow, before Keras is imported; no TensorFlow."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def check() -> None:
 
 
 def _backend() -> tuple[str | None, str]:
-    """Its name, None for Keras's default (TensorFlow); and who says so."""
+    """Its name, None for Keras's default (TensorFlow); and where it is set."""
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "backend"):
         return str(keras.backend.backend()), "imported already"
@@ -34,5 +34,5 @@ def _backend() -> tuple[str | None, str]:
     path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "keras.json")
     try:
         return json.loads(path.read_text(encoding="utf-8")).get("backend"), str(path)
-    except (OSError, ValueError, AttributeError):  # Keras passes over a file that it cannot read
+    except (OSError, ValueError, AttributeError):  # Keras ignores a file that it cannot read
         return None, ""

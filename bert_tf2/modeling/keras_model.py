@@ -1,4 +1,4 @@
-"""What all models of this package are as Keras models: how they are configured, frozen, saved and loaded."""
+"""The base of all Keras models of this package: configuration, freezing, saving and loading."""
 
 import importlib
 import os
@@ -23,18 +23,18 @@ _OTHER_NAMES = {"attention_mask": INPUT_MASK, "token_type_ids": SEGMENT_IDS}  # 
 
 
 class BertBase(keras.Model):
-    """A Keras model whose sizes are those of a `BertConfig`; its variables exist as soon as it does.
+    """A Keras model defined by a `BertConfig`; its variables are created with it.
 
-    XLA compiles what lies between the matmuls of such a model by itself (`fused_ops`), so `compile` leaves the whole
-    alone.
+    XLA compiles the operations between the matmuls of such a model (`fused_ops`), so `compile` does not compile the
+    whole.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
 
     Raises:
-      InputError: the config is of a model that is larger than this machine's memory.
+      InputError: the model is larger than this machine's memory.
     """
 
     ARCHITECTURE = "BertModel"
@@ -49,7 +49,7 @@ class BertBase(keras.Model):
         self.supports_jit = False
 
     def _complete(self) -> None:
-        """To be called when all layers have been made."""
+        """Must be called when all layers have been created."""
         self.built = True
         for layer in () if self.trainable else self._layers:
             layer.trainable = False
@@ -59,31 +59,32 @@ class BertBase(keras.Model):
         raise NotImplementedError
 
     def _encoder(self) -> "BertModel":
-        """The encoder that the model is, or has; no property, in which Keras would look for weights to save."""
+        """The encoder that the model is, or has; not a property, as Keras would look there for weights to save."""
         raise NotImplementedError
 
     # --- LoRA --------------------------------------------------------------------------------------------------------
 
     @property
     def lora(self) -> Lora | None:
-        """What `add_lora` added; None without it."""
+        """The LoRA added by `add_lora`; None without."""
         return self._encoder()._lora
 
     def add_lora(self, rank: int = 8, alpha: float | None = None, layers: Sequence[str] = DEFAULT_LAYERS) -> None:
-        """Makes the encoder train changes of a low rank to some of its kernels, instead of its weights.
+        """Adds LoRA: the encoder trains low-rank updates of some of its kernels instead of its weights.
 
-        A kernel `W` becomes `W + alpha / rank · A B` (LoRA: Hu et al. 2021, arXiv:2106.09685). B is 0 at the start, so
-        that the outputs are what they were. Everything else in the encoder is frozen but the pooler, which is trained
-        with the heads where gradients reach it. Call it before `compile`, and in the scope of the model's strategy.
+        A kernel `W` becomes `W + alpha / rank · A B` (LoRA: Hu et al. 2021, arXiv:2106.09685). B is initialized to
+        0, so the outputs are unchanged at first. Everything else in the encoder is frozen, except the pooler, which is
+        trained with the heads if gradients reach it. Call it before `compile`, and in the scope of the model's
+        strategy.
 
         Args:
-          rank: of the changes.
-          alpha: by default the rank.
-          layers: which kernels of each layer: "query", "key", "value", "attention_output", "intermediate", "output";
-            a sequence of names, or one string with commas between them.
+          rank: of the updates.
+          alpha: numerator of the scale; if None, the rank.
+          layers: the kernels to adapt in each layer: "query", "key", "value", "attention_output", "intermediate",
+            "output"; a sequence of names, or one comma-separated string.
 
         Raises:
-          InputError: a value is impossible, or the model has LoRA already.
+          InputError: a value is invalid, or the model already has LoRA.
 
         Example:
           >>> model = BertClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=["bad", "good"])
@@ -98,9 +99,9 @@ class BertBase(keras.Model):
         self._forget_programs()
 
     def merge_lora(self) -> None:
-        """Puts what `add_lora` added into the kernels: the same outputs but for rounding, from a plain BERT.
+        """Merges what `add_lora` added into the kernels: a plain BERT with the same outputs up to rounding.
 
-        What `add_lora` froze stays frozen; `model.trainable = True` makes all of it trainable. Call `compile` before
+        Weights that `add_lora` froze stay frozen; `model.trainable = True` makes all trainable. Call `compile` before
         the next `fit`.
 
         Raises:
@@ -116,7 +117,7 @@ class BertBase(keras.Model):
     # --- Files -------------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation; what is frozen stays frozen."""
+        """For Keras's serialization; frozen layers stay frozen."""
         frozen = [name for name, variable in self.named_variables().items() if not variable.trainable]
         return {
             **super().get_config(),
@@ -128,7 +129,7 @@ class BertBase(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         options = {**config, "config": BertConfig.from_dict(config["config"])}
         frozen, lora = options.pop("frozen", []), options.pop("lora", None)
         model = cls(**options)
@@ -148,15 +149,14 @@ class BertBase(keras.Model):
         """A model with trained weights.
 
         Args:
-          path: what `--init_checkpoint` takes: a checkpoint or directory of the original BERT, the output directory of
-            a training here, a Hugging Face directory, or the name of a public model, which is downloaded
+          path: anything that `--init_checkpoint` accepts: a checkpoint or directory of the original BERT, the output
+            directory of a training run, a Hugging Face directory, or the name of a public model, which is downloaded
             (`bert-base-uncased`, `uncased_L-12_H-768_A-12`).
-          **options: of the class, without `config`. `labels` and `problem_type` are by default what the directory
-            says; with others a new head starts at random. `num_hidden_layers=6` takes the first 6 layers only.
+          **options: of the class, without `config`. `labels` and `problem_type` default to those in the directory; with
+            others, a new head is initialized randomly. `num_hidden_layers=6` uses only the first 6 layers.
 
         Raises:
-          InputError: there is no such model, it cannot be downloaded or read, it has fewer layers, or says nothing of
-            labels.
+          InputError: the model does not exist, cannot be downloaded or read, has fewer layers, or has no labels.
         """
         return importlib.import_module("bert_tf2.pretrained_models").load_model(cls, os.fspath(path), options)
 
@@ -166,7 +166,7 @@ class BertBase(keras.Model):
         """Writes a directory that `from_pretrained` and the scripts read; it appears when it is complete.
 
         Args:
-          path: of a new or an empty directory.
+          path: a new or empty directory.
           format: "google", a checkpoint with `bert_config.json`; or "huggingface", as transformers has it.
           tokenizer: the model's, whose vocabulary and case are written, too.
 
@@ -177,18 +177,17 @@ class BertBase(keras.Model):
         importlib.import_module("bert_tf2.pretrained_models").save_model(self, os.fspath(path), format, tokenizer)
 
     def quantize(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused; see `layers.refuse_quantization`."""
+        """Not supported; see `layers.refuse_quantization`."""
         refuse_quantization()
 
 
 def features(inputs: Any, also: tuple[str, ...] = ()) -> dict[str, tf.Tensor]:
-    """A model's inputs by the names that the records have.
+    """A model's inputs, under the names used in records.
 
     Args:
       inputs: ids, int `[B, S]`; or a tuple of ids, mask and segments, and then what `also` names, the last of which
-        may be left out; or a dictionary of these, in which mask and segments may have the names that transformers
-        gives them.
-      also: what the model takes besides.
+        may be left out; or a dictionary of these, in which mask and segments may have transformers' names.
+      also: names of further inputs of the model.
 
     Returns:
       `input_ids`, `input_mask` (1 everywhere if it was not given), `segment_ids` (0 everywhere), each `[B, S]`, and

@@ -41,7 +41,7 @@ def dropout_mask(rate: float, seed: tf.Tensor | None, site: int) -> tuple[tf.Ten
 
 
 def refuse_quantization() -> NoReturn:
-    """What `quantize` does here.
+    """Replaces Keras's `quantize`.
 
     Raises:
       InputError: always.
@@ -53,7 +53,7 @@ def refuse_quantization() -> NoReturn:
 
 
 def seed_of_call(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
-    """What all dropout masks of a model's call follow from, int64 `[2]`: `seed`, or drawn anew if it is None.
+    """The seed of all dropout masks of a model's call, int64 `[2]`: `seed`, or drawn at random if it is None.
 
     None if the model is not in training.
     """
@@ -70,7 +70,7 @@ _LEAST_FUSED_SIZE = 128
 
 
 def fuses(config: BertConfig, dropout_seed: tf.Tensor | None) -> bool:
-    """Whether to fuse what stands between matmuls (see `fused_ops`): in the training of models of real size."""
+    """Whether to fuse the operations between matmuls (see `fused_ops`): in training, for models of real size."""
     return dropout_seed is not None and config.hidden_size >= _LEAST_FUSED_SIZE
 
 
@@ -81,7 +81,7 @@ class Dense(keras.layers.Layer):
     Args:
       inputs: columns of `x`.
       outputs: columns of the result.
-      stddev: of the truncated normal that the kernel starts from; the bias starts at 0.
+      stddev: of the truncated normal that initializes the kernel; the bias is initialized to 0.
       activation: a key of `ACTIVATIONS`.
     """
 
@@ -108,9 +108,9 @@ class Dense(keras.layers.Layer):
         return projected + fused_ops.matmul(low, tf.cast(self.lora_b, x.dtype))
 
     def add_lora(self, rank: int, scale: float) -> None:
-        """Freezes kernel and bias, and adds `scale · A B` of a rank to the kernel, 0 at the start.
+        """Freezes kernel and bias, and adds `scale · A B` to the kernel, initially 0.
 
-        A starts uniform within `1 / √inputs`, as in the code of Hu et al., B from 0.
+        A is initialized uniformly within `1 / √inputs`, as in the code of Hu et al., B to 0.
         """
         inputs, outputs = self.kernel.shape
         bound = 1.0 / math.sqrt(inputs)
@@ -123,7 +123,7 @@ class Dense(keras.layers.Layer):
         self.lora_scale = self.add_weight(name=lora.SCALE, initializer=constant, trainable=False, autocast=False)
 
     def merge_lora(self) -> None:
-        """Puts what `add_lora` added into the kernel, and removes its variables."""
+        """Merges what `add_lora` added into the kernel, and removes its variables."""
         variables = self.lora_a, self.lora_b, self.lora_scale
         self.kernel.assign(lora.merged(*(variable.value.numpy() for variable in (self.kernel, *variables))))
         self.lora_b.assign(tf.zeros(self.lora_b.shape))  # for functions that have been traced with it
@@ -132,7 +132,7 @@ class Dense(keras.layers.Layer):
             self._untrack_variable(variable)
 
     def quantize(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused, so that no model around this layer is quantized in part; see `refuse_quantization`."""
+        """Not supported, as it would quantize models around this layer in part; see `refuse_quantization`."""
         refuse_quantization()
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
@@ -145,7 +145,7 @@ class Dense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class LayerNorm(keras.layers.Layer):
-    """Layer normalisation over the last axis (Ba et al. 2016), in float32, epsilon 1e-12."""
+    """Layer normalization over the last axis (Ba et al. 2016), in float32, epsilon 1e-12."""
 
     def __init__(self, size: int, **options: Any) -> None:
         super().__init__(**options)
@@ -163,7 +163,7 @@ class LayerNorm(keras.layers.Layer):
 
 
 class ConfiguredLayer(keras.layers.Layer):
-    """A layer whose sizes are those of a `BertConfig`; layers inside it get its precision.
+    """A layer defined by a `BertConfig`; its sublayers get its precision.
 
     Args:
       config: the model's.
@@ -175,18 +175,18 @@ class ConfiguredLayer(keras.layers.Layer):
         self.config = config
 
     def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         return {**super().get_config(), "config": self.config.to_dict()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         return cls(**{**config, "config": BertConfig.from_dict(config["config"])})
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class Embeddings(ConfiguredLayer):
-    """Word, position and segment embeddings, their sum normalised."""
+    """Word, position and segment embeddings, their sum normalized."""
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
         super().__init__(config, **options)
@@ -215,7 +215,7 @@ class Embeddings(ConfiguredLayer):
             positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
         else:
             positions = tf.gather(self.position_embeddings, position_ids)  # [B, S, H]
-        # A matmul with a handful of rows is faster than a gather, whose gradient has to be scattered.
+        # A matmul with a handful of rows is faster than a gather, whose gradient must be scattered.
         types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
         segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
         normalised = fused_ops.layer_norm(

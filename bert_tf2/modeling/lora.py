@@ -1,8 +1,8 @@
-"""LoRA's variables: their names, kernels into which they are merged, and encoders that have them from the start.
+"""LoRA's variables: their names, merging them into kernels, and encoders that are created with them.
 
 A kernel `W [C, K]` that is frozen has `A [C, rank]`, which starts at random, `B [rank, K]`, which starts at 0, and the
-scale, a scalar beside them, so that a checkpoint says by itself what its kernels are: `W + scale · A B` (Hu et al.
-2021, arXiv:2106.09685). No TensorFlow.
+scalar scale, so that a checkpoint itself defines what its kernels are: `W + scale · A B` (Hu et al. 2021,
+arXiv:2106.09685). No TensorFlow.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from bert_tf2.configs.lora import Lora
 
 A, B, SCALE = "lora_a", "lora_b", "lora_scale"
-"""Beside `kernel` in the names of variables."""
+"""Siblings of `kernel` in the names of variables."""
 
 _KERNEL = "kernel"
 
 
 def is_lora(name: str) -> bool:
-    """Whether a variable is of LoRA, or what an optimizer keeps for such a one."""
+    """Whether a variable belongs to LoRA, or to an optimizer's state for it."""
     return not {A, B, SCALE}.isdisjoint(name.split("/"))
 
 
@@ -50,7 +50,7 @@ _of_new_encoders: contextvars.ContextVar[Lora | None] = contextvars.ContextVar("
 
 @contextlib.contextmanager
 def in_new_encoders(config: Lora | None) -> Iterator[None]:
-    """Inside, every `BertModel` that is made has LoRA, whatever model it is made for."""
+    """Inside, every new `BertModel` has LoRA, also as a part of another model."""
     token = _of_new_encoders.set(config)
     try:
         yield
@@ -59,5 +59,5 @@ def in_new_encoders(config: Lora | None) -> Iterator[None]:
 
 
 def of_new_encoders() -> Lora | None:
-    """That of `in_new_encoders`; None outside."""
+    """The LoRA of `in_new_encoders`; None outside."""
     return _of_new_encoders.get()

@@ -1,4 +1,4 @@
-"""Multiple choice: each choice of a question is a pair of its own; a vector on their pooled outputs, softmax over them.
+"""Multiple choice: each choice of a question forms a pair; a linear score of its pooled output, softmax over choices.
 
 Follows the SWAG experiment of Devlin et al. 2018, section 4.4, and `BertForMultipleChoice` of transformers.
 
@@ -26,7 +26,7 @@ LABELS = "label_ids"
 CHOICE_LENGTHS = "choice_lengths"
 """In a batch: tokens of each pair, 0 where a question has no such choice; int32 `[B, C]`."""
 
-_NO_CHOICE = -1e9  # the score of what is no choice; softmax makes 0 of it
+_NO_CHOICE = -1e9  # the score of padding choices, whose probability becomes 0
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
@@ -42,7 +42,7 @@ class BertForMultipleChoice(BertWithHead):
         model.fit(inputs, labels)  # the number of the right choice of each question
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
@@ -66,7 +66,7 @@ class BertForMultipleChoice(BertWithHead):
         batch = features(inputs)
         shape = batch[INPUT_IDS].shape
         if shape.rank != 3:
-            raise InputError(f"The inputs are of shape {shape}; a row for each choice, [B, C, S], was expected.")
+            raise InputError(f"The inputs are of shape {shape}; expected [B, C, S], one row for each choice.")
         length = shape[2] or tf.shape(batch[INPUT_IDS])[2]
         pairs = {name: tf.reshape(values, [-1, length]) for name, values in batch.items()}  # [B*C, S]
         scores = self.scores(pairs, layers.seed_of_call(training, dropout_seed))
@@ -92,7 +92,7 @@ class MultipleChoiceModel:
     Its loss is the mean over questions of the cross-entropy of the choices.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
     """
@@ -124,7 +124,7 @@ class MultipleChoiceModel:
         return self.network.scores(pairs, dropout_seed, self._skip_padding)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """How many questions count."""
+        """The number of questions that count."""
         return {"questions": tf.reduce_sum(heads.example_weights(batch))}
 
     def loss(
@@ -150,7 +150,7 @@ def choices_apart(batch: Batch) -> Batch:
       batch: see `MultipleChoiceModel.logits`. If T is fixed, S is T / C.
 
     Returns:
-      `input_ids`, `input_mask` and `segment_ids`, int32 `[B*C, S]`; rows of what is no choice have no tokens.
+      `input_ids`, `input_mask` and `segment_ids`, int32 `[B*C, S]`; rows of what is not a choice have no tokens.
     """
     lengths = batch[CHOICE_LENGTHS]
     choices, total = lengths.shape[1], batch["input_ids"].shape[1]

@@ -30,7 +30,7 @@ class BertMaskedLM(BertWithHead):
     reaches the pooler.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
@@ -126,7 +126,7 @@ class PretrainingModel:
     """A pre-training model with one head or both, and their losses: a `task_model.Task`.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
         as it is.
       recompute: see `encoder.BertModel`.

@@ -20,7 +20,7 @@ START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
 
 NO_CANDIDATE_LOGIT = -1e30
-"""Of a position that is no candidate for an answer: below all others, and finite, as the model's own logits must be."""
+"""The logit of a position that cannot be in an answer: below all others, but finite, as a model's logits must be."""
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
@@ -58,7 +58,7 @@ class BertForQuestionAnswering(BertWithHead):
     compile it with a loss for each that has `from_logits=True`. No gradient reaches the pooler.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
@@ -101,7 +101,7 @@ class SpanModel:
     one. Where a window has no answer, both are [CLS].
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       over_padding: whether the softmax of the loss is over all positions of a batch, as in the original, whose batches
         are as long as `max_seq_length`; else it is over the tokens alone, whatever the length of the batch.
@@ -160,7 +160,7 @@ class SpanModel:
         return found
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """How many windows the batch has."""
+        """The number of windows in the batch."""
         return {"rows": tf.reduce_sum(heads.example_weights(batch))}
 
     def loss(

@@ -1,4 +1,4 @@
-"""What a model is made of, for people; knows no TensorFlow."""
+"""Human-readable summaries of models; no TensorFlow."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -64,7 +64,7 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
 
 
 def _parameters(variables: "Iterable[keras.Variable]") -> int:
-    """How many numbers they hold; scalars are settings, LoRA's scale, and no parameters."""
+    """The number of parameters; scalars, such as LoRA's scale, are settings and do not count."""
     return sum(math.prod(variable.shape) for variable in variables if len(variable.shape))
 
 

@@ -29,8 +29,8 @@ class BertTagger(BertWithLabels):
     pooler.
 
     Args:
-      config: the encoder's sizes.
-      labels: their names in the order of their ids, or how many they are, `L`.
+      config: the encoder's config.
+      labels: their names in the order of their ids, or their number, `L`.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
 
@@ -78,9 +78,9 @@ class TaggingModel:
     is.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       labels: `L`.
-      class_weights: how much words of each label count, [L]; the mean is divided by their sum.
+      class_weights: the weight of words with each label, [L]; the mean is divided by their sum.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
     """
@@ -125,7 +125,7 @@ class TaggingModel:
         return heads.cross_entropy(logits, labels) * _is_word(batch)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """How much the words of the batch count in all."""
+        """The total weight of the words of the batch."""
         return {"words": tf.reduce_sum(self._weights(batch))}
 
     def loss(
@@ -139,7 +139,7 @@ class TaggingModel:
         return loss, {"accuracy": (right, tf.reduce_sum(words))}
 
     def _weights(self, batch: Batch) -> tf.Tensor:
-        """How much each position counts: float32 `[B*S]`."""
+        """The weight of each position: float32 `[B*S]`."""
         if self._class_weights is None:
             return _is_word(batch)
         return tf.gather(tf.constant((0.0, *self._class_weights)), _tags(batch))

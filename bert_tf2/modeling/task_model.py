@@ -1,4 +1,4 @@
-"""What training and evaluation need of a model with its losses; the models of the tasks are such."""
+"""The interface of a model with its losses, as training and evaluation need it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -12,7 +12,7 @@ Weighted = tuple[tf.Tensor, tf.Tensor]
 
 
 class Task(Protocol):
-    """What the loop needs of a model with its losses."""
+    """The interface of a model with its losses."""
 
     @property
     def named_variables(self) -> Mapping[str, keras.Variable]:
@@ -28,7 +28,7 @@ class Task(Protocol):
     def loss(
         self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, dict[str, Weighted]]:
-        """A replica's share of the loss, a float32 scalar, and its metrics.
+        """A replica's contribution to the loss, a float32 scalar, and its metrics.
 
         Args:
           batch: a replica's part of a batch, or some of its rows.

@@ -1,4 +1,4 @@
-"""Sequences without their padding: only what is text goes through the matmuls.
+"""Sequences without padding: only tokens go through the matmuls.
 
 The encoder's matrices have a row for each position, `[B*S, H]`, and a row that is padding costs as much as one that is
 text. Without padding they are `[T, H]`, the tokens of all sequences one after the other. Attention alone needs to know
@@ -27,12 +27,12 @@ _SIZES = sorted(
 
 
 def rounded(tokens: int) -> int:
-    """The number of rows that `find` gives so many tokens where there are to be few different ones."""
+    """The number of rows that `find` uses for this many tokens if there should be few different ones."""
     return _SIZES[bisect.bisect_left(_SIZES, max(tokens, 1))]
 
 
 class Places(NamedTuple):
-    """Where the tokens of a batch are.
+    """The positions of a batch's tokens.
 
     Attributes:
       positions: int32 `[T]`, the place in `[B*S]` of each row without padding.

@@ -1,4 +1,4 @@
-"""What the Keras models of all tasks do alike: an encoder with a head on it, labels with names."""
+"""The common base of the tasks' Keras models: an encoder with a head, and named labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ class BertWithHead(BertBase):
     Where no gradient reaches the pooler, it is not trainable: Keras would warn of it in every `fit`.
 
     Args:
-      config: the encoder's sizes.
+      config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
     """
@@ -46,11 +46,11 @@ class BertWithHead(BertBase):
 
 
 class BertWithLabels(BertWithHead):
-    """A model that gives each of its labels a score.
+    """A model with a score for each label.
 
     Args:
-      config: the encoder's sizes.
-      labels: their names in the order of their ids, or how many they are.
+      config: the encoder's config.
+      labels: their names in the order of their ids, or their number.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
 
@@ -73,5 +73,5 @@ class BertWithLabels(BertWithHead):
         return tuple(self._labels or ())
 
     def get_config(self) -> dict[str, Any]:
-        """For Keras's serialisation."""
+        """For Keras's serialization."""
         return {**super().get_config(), "labels": list(self._labels) if self._labels else self.number_of_labels}

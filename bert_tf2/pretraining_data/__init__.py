@@ -1,1 +1,1 @@
-"""Text to records for pre-training: instances, their masks, their files, on one machine or many. No TensorFlow."""
+"""Creates pre-training records from text: instances, masks and files, on one machine or many. No TensorFlow."""

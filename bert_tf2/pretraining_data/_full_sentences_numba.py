@@ -1,4 +1,4 @@
-"""Compiled code that masks the rows of `full_sentences`: with the rules and the draws of pairs."""
+"""Compiled code that masks the rows of `full_sentences`, with the same rules and random draws as for pairs."""
 
 import random
 from typing import Any, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 
 class Predictions(NamedTuple):
-    """Where to put what is masked in R rows.
+    """Arrays for the masks of R rows.
 
     Attributes:
       counts: int32 [R], masked positions of each row.

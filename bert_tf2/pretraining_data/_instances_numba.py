@@ -1,4 +1,4 @@
-"""Documents to masked, paired pre-training instances, compiled; and instances to rows of values.
+"""Compiled code that creates masked, paired pre-training instances from documents, and rows of values from instances.
 
 Follows create_pretraining_data.py of google-research/bert (commit eedf571), draw for draw: the same documents and the
 same state of the random number generator give the same instances in the same order. What looks like an arbitrary order
@@ -69,7 +69,7 @@ class Rules(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Where the next slice goes on.
+    """Where the next slice continues.
 
     Attributes:
       visits: documents done, over all rounds.
@@ -86,7 +86,7 @@ FIRST_CURSOR = Cursor(0, _NEW_DOCUMENT, 0)
 
 
 class Buffers(NamedTuple):
-    """Where instances are put, C of them at most.
+    """Arrays for at most C instances.
 
     Attributes:
       starts: int64 [C, 2], where each of the two texts begins in `Text.token_ids`.
@@ -106,7 +106,7 @@ class Buffers(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """The instance that is being made.
+    """The instance under construction.
 
     Attributes:
       tokens: int32 [max_seq_length].
@@ -291,7 +291,7 @@ def _put_text(token_ids: Array, start: int, end: int, sep: int, tokens: Array, f
 
 @inlined
 def mask_tokens(tokens: Array, length: int, wanted: int, rules: Rules, words: Array, shown: Array, state: State) -> int:
-    """Chooses what is masked and puts into `shown` what takes its place; returns how many positions it chose.
+    """Chooses the masked positions and puts their replacements into `shown`; returns how many positions it chose.
 
     80 % are hidden by `[MASK]`, 10 % not at all, 10 % by a random word. A word that is too long for what is left is
     passed over, as a later, shorter one may fit: where all are too long, nothing is masked.
@@ -341,7 +341,7 @@ def _mask_candidates(tokens: Array, length: int, roles: Array, words: Array) -> 
 
 @inlined
 def _word_end(tokens: Array, start: int, length: int, roles: Array) -> tuple[int, int]:
-    """Where a word ends, special tokens in and behind it included, and how many others it has."""
+    """Where a word ends, special tokens in and after it included, and how many others it has."""
     pieces = 1
     end = start + 1
     while end < length and roles[tokens[end]] != BEGINS:

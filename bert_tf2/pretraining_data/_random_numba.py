@@ -1,4 +1,4 @@
-"""`random.Random` in compiled code: takes over its state, makes the same draws, hands the state back.
+"""`random.Random` in compiled code: takes over its state, makes the same draws, and returns the state.
 
 The generator is MT19937 (Matsumoto and Nishimura, 1998). How floats, ranges and shuffles are made of its 32-bit words
 is CPython's way, the same in all versions since 3.2; a test compares each with the running Python.
@@ -41,7 +41,7 @@ def take_over(rng: random.Random) -> State:
 
 
 def hand_back(state: State, rng: random.Random) -> None:
-    """Lets a generator go on where the functions below have left off."""
+    """Sets a generator to the state in which the functions below left it."""
     version, _, next_gauss = rng.getstate()
     rng.setstate((version, (*state["words"].tolist(), int(state["drawn"])), next_gauss))
 

@@ -1,4 +1,4 @@
-"""The groups of create_pretraining_data.py on Apache Beam: the same files, made by many machines."""
+"""Processes the shards of create_pretraining_data.py on Apache Beam: the same files, from many machines."""
 
 import logging
 from collections.abc import Callable
@@ -10,9 +10,9 @@ logger = logging.getLogger(__name__)
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list[str]) -> None:
-    """Makes jobs in a pipeline; what they write is what `make` writes anywhere.
+    """Runs jobs in a pipeline; the output does not depend on where `make` runs.
 
-    Input, vocabulary and output have to be under the same paths on all workers (a shared file system).
+    Input, vocabulary and output must be under the same paths on all workers (a shared file system).
 
     Args:
       jobs: what to make.
@@ -39,7 +39,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list
         summary = job.finished()
         if summary is None:
             raise InputError(
-                f"{job.outputs[0]} was made on a worker but is not here; input and output have to be on a file system "
-                "that all workers share."
+                f"{job.outputs[0]} was made on a worker but is not here; input and output must be on a file system "
+                "shared by all workers."
             )
         finished(job, summary)

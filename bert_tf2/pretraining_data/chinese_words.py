@@ -1,4 +1,4 @@
-"""Words of Chinese text, so that whole-word masking masks their characters together; no TensorFlow.
+"""Words of Chinese text, whose characters whole-word masking masks together; no TensorFlow.
 
 A token of Chinese text is one character, which says nothing about words. So a character that continues a word is
 *marked* while instances are made: its id is shifted by the size of the vocabulary, as Chinese-BERT-wwm puts `##` before
@@ -28,7 +28,7 @@ _PART = re.compile(f"[{_CLASS}]|[^{_CLASS}]+")
 
 
 def read_word_list(path: str) -> LongestWords:
-    """Reads words, one a line; what follows one after a space or tab, such as its frequency, is not used.
+    """Reads words, one per line; anything after a space or tab, such as a frequency, is ignored.
 
     Raises:
       InputError: the file cannot be read, or has no word of at least two Chinese characters.

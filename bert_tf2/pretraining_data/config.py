@@ -1,4 +1,4 @@
-"""What `create_pretraining_data.py` can be asked to do; no TensorFlow, no NumPy."""
+"""The flags of `create_pretraining_data.py`; no TensorFlow, no NumPy."""
 
 import dataclasses
 import os
@@ -19,35 +19,36 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
     """The flags of `create_pretraining_data.py`: those of `InstanceParameters` and `TextInput`, and the following.
 
     Raises:
-      InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
+      InputError: a value is invalid, an input is missing, or an output would overwrite an input.
     """
 
     input_file: str = setting(
-        help="Text to read, one sentence a line, a blank line between documents, or tables (see text_column): a "
-        "comma-separated list of paths and globs. gzip and Zstandard are unpacked.",
+        help="Comma-separated paths and globs of text, with one sentence per line and an empty line between documents, "
+        "or of tables (see text_column). May be compressed with gzip or Zstandard.",
         group=FILES,
         original=True,
     )
     output_file: str = setting(
-        help="TFRecord files to write: a comma-separated list, over which the instances are dealt in turn; or a "
-        "folder/, for a file part-00000-of-00016 of each group.",
+        help="TFRecord files to write: a comma-separated list, over which the instances are distributed in turn; or a "
+        "directory/, which gets one file part-00000-of-00016 per shard.",
         group=FILES,
         original=True,
     )
     eval_output_file: str | None = setting(
         None,
-        help="TFRecord file for what eval_fraction holds out; if omitted, train.eval.tfrecord beside train.tfrecord, "
-        "or eval.tf_record in a directory.",
+        help="TFRecord file for the records that eval_fraction holds out; if omitted, train.eval.tfrecord next to "
+        "train.tfrecord, or eval.tf_record in a directory.",
         group=FILES,
     )
     compression: Compression = setting("none", help="How to compress the output.", group=FILES, choices=COMPRESSIONS)
     vocab_file: str | None = setting(
-        None, help="The vocabulary that the model was or will be trained on.", group=MODEL, original=True
+        None, help="The vocabulary that the model was or will be trained with.", group=MODEL, original=True
     )
     spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
     spm_alpha: float = setting(
         0.0,
-        help="Draw the pieces of the SentencePiece model at random: 0.1 is usual, 0 takes the best ones.",
+        help="Sample the segmentation of the SentencePiece model with this alpha: 0.1 is usual; 0: always take the "
+        "best.",
         group=MODEL,
     )
     do_lower_case: bool = setting(
@@ -65,81 +66,86 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
     )
     masking: str = setting(
         "static",
-        help="dynamic: records without masks, which run_pretraining.py --masking=dynamic draws anew in each epoch.",
+        help="static: mask the records; dynamic: leave masking to run_pretraining.py --masking=dynamic, which draws "
+        "new masks in each epoch.",
         group=TASK,
         choices=MASKINGS,
     )
     no_nsp: bool = setting(
         False,
-        help="Rows of full sentences instead of pairs of texts, for run_pretraining.py --use_nsp=false.",
+        help="Write sequences of full sentences instead of pairs, for run_pretraining.py --use_nsp=false.",
         group=TASK,
     )
     line_by_line: bool = setting(
         False,
-        help="Each line an example of its own instead of pairs of texts, for run_pretraining.py --use_nsp=false; empty "
-        "lines do not matter.",
+        help="Write one example per line instead of pairs, for run_pretraining.py --use_nsp=false; empty lines are "
+        "ignored.",
         group=TASK,
     )
     long_lines: str = setting(
         "truncate",
-        help="With line_by_line, lines longer than max_seq_length: truncate keeps their beginning, split makes several "
-        "examples of each.",
+        help="With line_by_line: how to handle lines longer than max_seq_length: truncate keeps the beginning, split "
+        "makes several examples.",
         group=TASK,
         choices=LONG_LINES,
     )
     eval_fraction: float = setting(
         0.0,
-        help="Fraction of the documents (with line_by_line, of the lines) that is held out: their records go into "
-        "eval_output_file, one of each. Which documents depends on random_seed and their text.",
+        help="Fraction of the documents (with line_by_line, of the lines) to hold out: their records go into "
+        "eval_output_file, without duplication by dupe_factor. random_seed and their text decide which.",
         group=TASK,
         at_least=0,
         below=1,
     )
     segmented_text: bool = setting(
         False,
-        help="With do_whole_word_mask: the text has spaces between words, Chinese ones too, and the characters of a "
-        "Chinese word are masked together.",
+        help="With do_whole_word_mask: the text has spaces between all words, including Chinese ones, and the "
+        "characters of a Chinese word are masked together.",
         group=TASK,
     )
     word_list: str | None = setting(
         None,
-        help="With do_whole_word_mask, for Chinese text without such spaces: a file of words, one a line, whose "
+        help="With do_whole_word_mask, for Chinese text without spaces: a file of words, one per line, whose "
         "characters are masked together.",
         group=TASK,
     )
     group_bytes: int = setting(
         GROUP_BYTES,
-        help="Text is taken in groups of files of about this size, each made by itself; what fits into one is made as "
-        "a whole.",
+        help="Approximate size of a shard: files are grouped into shards, each processed on its own; input up to this "
+        "size is a single shard.",
         group=ACTIONS,
         at_least=1,
         at_most=1 << 50,
     )
     num_workers: int = setting(
-        1, help="Processes that make groups. The records do not depend on it.", group=ACTIONS, at_least=1, at_most=4096
+        1,
+        help="Number of processes. The records do not depend on it.",
+        group=ACTIONS,
+        at_least=1,
+        at_most=4096,
     )
     resume: bool = setting(
-        False, help="Whether to keep the groups that an interrupted run of the same command finished.", group=ACTIONS
+        False, help="Whether to keep the shards that an interrupted run of the same command finished.", group=ACTIONS
     )
     runner: str | None = setting(
         None,
-        help="Make the groups on Apache Beam with this runner (DirectRunner, FlinkRunner, SparkRunner, "
-        "DataflowRunner); flags that this script does not know are passed on to Beam.",
+        help="Run on Apache Beam with this runner (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner); flags that "
+        "this script does not know are passed to Beam.",
         group=ACTIONS,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_has_effect(
-            self, ("num_workers",), self.runner is None, "is for this machine's processes, not for --runner; omit it"
+            self, ("num_workers",), self.runner is None, "is for local processes, not for --runner; omit it"
         )
         if (self.vocab_file is None) == (self.spm_model_file is None):
             raise InputError("Give either --vocab_file or --spm_model_file.")
         if self.spm_alpha and self.spm_model_file is None:
-            raise InputError("--spm_alpha samples the pieces of a SentencePiece model; give --spm_model_file.")
+            raise InputError("--spm_alpha is for a SentencePiece model; give --spm_model_file.")
         if self.line_by_line and self.no_nsp:
             raise InputError(
-                "--line_by_line makes an example of each line, --no_nsp of as many sentences as fit; give one of them."
+                "--line_by_line makes examples of single lines, --no_nsp of as many sentences as fit; give one of them."
             )
         check_has_effect(self, ("long_lines",), self.line_by_line, "needs --line_by_line; give both or omit it")
         self.check_tables(self.inputs)
@@ -155,7 +161,7 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
             self, names, self.do_whole_word_mask, "says which characters are masked together; add --do_whole_word_mask"
         )
         check_has_effect(
-            self, names, self.vocab_file is not None, "is for a --vocab_file, with which Chinese characters are tokens"
+            self, names, self.vocab_file is not None, "needs --vocab_file, with which Chinese characters are tokens"
         )
         if self.segmented_text and self.word_list is not None:
             raise InputError("--segmented_text and --word_list both say where words end; give one of them.")
@@ -171,7 +177,7 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
         seen: set[str] = set()
         for path in outputs:
             if _is_folder(path) and len(outputs) > 1:
-                raise InputError(f"--output_file: {path!r} is a folder; name a folder alone, or files.")
+                raise InputError(f"--output_file: {path!r} is a directory; name one directory, or only files.")
             self._check_output("--output_file", path, sources, seen)
         if self.eval_output:
             if _is_folder(self.eval_output):
@@ -190,13 +196,13 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
 
     @property
     def parameters(self) -> InstanceParameters:
-        """What concerns the making of instances."""
+        """The parameters of the instances."""
         names = [field.name for field in dataclasses.fields(InstanceParameters)]
         return InstanceParameters(**{name: getattr(self, name) for name in names})
 
     @property
     def layout(self) -> Layout:
-        """What an instance is made of."""
+        """What an instance consists of."""
         return "lines" if self.line_by_line else "sentences" if self.no_nsp else "pairs"
 
     @property
@@ -206,7 +212,7 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
 
     @property
     def files_read(self) -> list[str]:
-        """The files that all groups are made with."""
+        """The files, besides the text, that every shard needs."""
         return [self.pieces_file, *([self.word_list] if self.word_list else [])]
 
     @property
@@ -216,20 +222,20 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
 
     @property
     def outputs(self) -> list[str]:
-        """The files to write, in order, or the one folder."""
+        """The files to write, in order, or a single directory."""
         directory = os.path.dirname(self.output_file.rstrip("/"))
         if file_system.exists(self.output_file) or ("," in directory and file_system.isdir(directory)):
-            return [self.output_file]  # whose commas are part of a name
+            return [self.output_file]  # its commas are part of the name
         return [path.strip() for path in self.output_file.split(",") if path.strip()]
 
     @property
     def output_folder(self) -> Path | None:
-        """The folder of part files, where one is asked for."""
+        """The directory for part files, if the output is a directory."""
         return file_system.path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
 
     @property
     def eval_output(self) -> str | None:
-        """The file for what is held out; None where nothing is."""
+        """The file for held-out records; None if nothing is held out."""
         if not self.eval_fraction:
             return None
         if self.eval_output_file:
@@ -241,12 +247,12 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
 
     @property
     def joined(self) -> list[str]:
-        """The files that are put together from those of all groups."""
+        """The files that are concatenated from those of all shards."""
         return [*([] if self.output_folder else self.outputs), *([self.eval_output] if self.eval_output else [])]
 
     @property
     def summary_file(self) -> Path:
-        """Where the summary goes: into the folder, or beside the first output."""
+        """The path of the summary: in the directory, or next to the first output."""
         if self.output_folder:
             return self.output_folder / "summary.json"
         return file_system.path(f"{self.outputs[0]}.summary.json")

@@ -1,4 +1,4 @@
-"""Documents to pre-training instances, and instances to records, by compiled code; no TensorFlow.
+"""Creates pre-training instances from documents, and records from instances, in compiled code; no TensorFlow.
 
 Tokens are ids and texts are ranges of one array here, so that a corpus takes 4 bytes a token and an instance about
 37 bytes and 6 a masked position.
@@ -53,7 +53,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the making of instances has to know about the vocabulary.
+    """The properties of the vocabulary that instances depend on.
 
     Attributes:
       word_ids: int32 [words], the ids of all pieces in the vocabulary's order; random replacements are drawn from it.
@@ -186,7 +186,7 @@ def create_instances(
     rng: random.Random,
     after_documents: Callable[[int], None] = lambda _: None,
 ) -> InstanceArrays:
-    """All instances of a corpus, shuffled: those that the original makes.
+    """All instances of a corpus, shuffled, identical to the original's.
 
     Args:
       corpus: the documents.

@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     """Rows before they are masked, R of them, each of one text.
 
     Attributes:
-      token_ids: int32, what the rows are ranges of; here the documents in shuffled order, a `[SEP]` behind each.
+      token_ids: int32, what the rows are ranges of; here the documents in shuffled order, a `[SEP]` after each.
       starts: int64 [R], where each row begins in token_ids, `[CLS]` and the last `[SEP]` not counted.
       lengths: int32 [R], tokens of each row, those two not counted, a `[SEP]` between documents counted; at least 1.
     """
@@ -106,7 +106,7 @@ def instances(
 def _stream(
     corpus: Corpus, documents: Sequence[int], sep_id: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """The tokens of all documents in the given order, a `[SEP]` behind each; where each sentence starts and ends."""
+    """The tokens of all documents in the given order, a `[SEP]` after each; where each sentence starts and ends."""
     sep, tokens, lengths = np.array([sep_id], np.int32), [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
     for document in documents:
         splits = corpus.segment_splits[corpus.document_splits[document] : corpus.document_splits[document + 1] + 1]
@@ -128,9 +128,7 @@ def split(starts: NDArray[np.int64], ends: NDArray[np.int64], room: int) -> tupl
 
 def _rows(starts: NDArray[np.int64], ends: NDArray[np.int64], room: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Starts and lengths of the rows, each with as many sentences (or parts of one) as fit."""
-    following = np.searchsorted(
-        ends, starts + room, side="right"
-    )  # the sentence behind a row that starts with this one
+    following = np.searchsorted(ends, starts + room, side="right")  # the sentence after a row that starts with this one
     firsts, sentence = [], 0
     while sentence < starts.size:
         firsts.append(sentence)

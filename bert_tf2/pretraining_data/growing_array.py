@@ -1,4 +1,4 @@
-"""Arrays whose size nobody knows before they are filled."""
+"""Arrays whose final size is not known in advance."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Documents that are held out of the training's records: which they are; no TensorFlow.
+"""Choosing the documents that are held out of the training records; no TensorFlow.
 
 A document's rank follows from the seed and its tokens alone, so that it is on the same side whatever else is in the
 input, and every copy of it is, too.

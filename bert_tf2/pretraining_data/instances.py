@@ -1,4 +1,4 @@
-"""How pre-training instances are made: the parameters, and how many tokens of an instance are masked."""
+"""The parameters of pre-training instances, and how many tokens of an instance are masked."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,43 +8,43 @@ from bert_tf2.errors import InputError
 from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR
 
 Layout = Literal["pairs", "sentences", "lines"]
-"""What an instance is made of: two texts, as in the original; as many sentences as fit; or one line."""
+"""What an instance consists of: two texts, as in the original; as many sentences as fit; or one line."""
 
 LONG_LINES = ("truncate", "split")
-"""What is done with a line that an instance cannot hold, where each line is one."""
+"""How a line too long for an instance is handled, where each line is an instance."""
 
 
 @dataclass(frozen=True)
 class InstanceParameters:
-    """How instances are made; the flags of the same names.
+    """The parameters of instances; the flags of the same names.
 
     Raises:
-      InputError: a value that cannot work.
+      InputError: a value is invalid.
     """
 
     max_seq_length: int = setting(
-        128, help="Tokens of an instance at most, the three special ones counted.", original=True, at_most=MOST_LENGTH
+        128, help="Maximum tokens per instance, including three special ones.", original=True, at_most=MOST_LENGTH
     )
     max_predictions_per_seq: int = setting(
-        20, help="Masked tokens of an instance at most.", original=True, at_most=MOST_LENGTH
+        20, help="Maximum masked tokens per instance.", original=True, at_most=MOST_LENGTH
     )
     masked_lm_prob: float = setting(
-        0.15, help="Share of the tokens that is masked; at least one is, where the limits allow it.", original=True
+        0.15, help="Fraction of the tokens to mask; at least one, where the limits allow it.", original=True
     )
     short_seq_prob: float = setting(
         0.1,
-        help="Share of the documents that are cut into instances shorter than max_seq_length, drawn in each round.",
+        help="Probability that a document is split into instances shorter than max_seq_length, drawn in each pass.",
         original=True,
     )
     dupe_factor: int = setting(
         10,
-        help="How often to go over the input, each time with other masks and pairs.",
+        help="Number of passes over the input, each with different masks and pairs.",
         original=True,
         at_most=100_000,
     )
     do_whole_word_mask: bool = setting(
         False,
-        help="Whether all pieces of a word are masked together, instead of each piece by itself.",
+        help="Whether to mask all pieces of a word together rather than each on its own.",
         original=True,
     )
 
@@ -57,20 +57,20 @@ class InstanceParameters:
             )
         if self.max_predictions_per_seq < 1:
             raise InputError(
-                f"--max_predictions_per_seq={self.max_predictions_per_seq} masks nothing; give at least 1 (usual is "
+                f"--max_predictions_per_seq={self.max_predictions_per_seq} masks nothing; give at least 1 (usually "
                 "max_seq_length * masked_lm_prob)."
             )
         for name in ("masked_lm_prob", "short_seq_prob"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"--{name}={getattr(self, name)} is no share; give a number from 0 to 1.")
+                raise InputError(f"--{name}={getattr(self, name)} must be between 0 and 1.")
         if self.dupe_factor < 1:
             raise InputError(f"--dupe_factor={self.dupe_factor} makes no instances; give at least 1.")
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of both sentences together at most."""
+        """Maximum tokens of both sentences together."""
         return self.max_seq_length - SPECIAL_IN_PAIR
 
     def number_to_mask(self, length: int) -> int:
-        """How many of an instance's `length` tokens, special ones included, are to be masked."""
+        """How many of an instance's `length` tokens, including special ones, to mask."""
         return min(self.max_predictions_per_seq, max(1, round(length * self.masked_lm_prob)))

@@ -1,4 +1,4 @@
-"""Pre-training rows of single lines, each an example of its own: `[CLS] line [SEP]`; no TensorFlow.
+"""Pre-training rows of single lines: `[CLS] line [SEP]`; no TensorFlow.
 
 Segment ids are 0 and there is no next-sentence label, as in `full_sentences`, by whose code rows are masked.
 """

@@ -1,4 +1,4 @@
-"""Groups of create_pretraining_data.py in several processes of one machine."""
+"""Processes the shards of create_pretraining_data.py in several local processes."""
 
 import concurrent.futures
 import concurrent.futures.process
@@ -24,7 +24,7 @@ _worked: Any = None
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Advance, workers: int) -> None:
-    """Makes jobs, `workers` at a time.
+    """Runs jobs, `workers` at a time.
 
     However this ends, by an exception, by Ctrl-C or by the death of this process, the workers end with it.
 
@@ -58,7 +58,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
                 finished(job_of[future], future.result())
     except concurrent.futures.process.BrokenProcessPool:
         raise InputError(
-            "A worker process died, perhaps for want of memory; go on with --resume, fewer --num_workers or both."
+            "A worker process died, perhaps out of memory; continue with --resume, fewer --num_workers or both."
         ) from None
     finally:
         ours.close()  # ends the workers, whatever they are at

@@ -1,4 +1,4 @@
-"""Output files that hold the records of all groups, one group after the other."""
+"""Concatenates the records of all shards into the output files."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from bert_tf2.pretraining_data.shard import Job
 
 
 class JoinedOutputs:
-    """The files that were named, put together from the groups' files; they appear, all of them, in the end.
+    """The named files, concatenated from those of the shards; they all appear at the end.
 
     Each group is appended as soon as it is its turn, while others are still being made.
 
@@ -44,7 +44,7 @@ class JoinedOutputs:
         return self
 
     def add(self, job: Job) -> None:
-        """Takes note that a job is made.
+        """Records that a job is finished.
 
         Raises:
           OSError: an output cannot be written.
@@ -55,7 +55,7 @@ class JoinedOutputs:
                 self._append(self._jobs[self._next])
 
     def _append(self, job: Job) -> None:
-        """Both TFRecord files and gzip files can be joined as they are."""
+        """Concatenates files, which is valid for both TFRecord and gzip files."""
         if not self._open:
             self._open = [file_system.open(path, "xb") for path in self._outputs.unfinished]
         for number, (whole, part) in enumerate(zip(self._open, self._parts(job), strict=False)):
@@ -65,7 +65,7 @@ class JoinedOutputs:
         self._next += 1
 
     def finish(self) -> None:
-        """Gives the files their names, when all jobs are made.
+        """Gives the files their final names, when all jobs are finished.
 
         Raises:
           OSError: an output cannot be written.
@@ -90,6 +90,6 @@ class JoinedOutputs:
 
 
 def remove(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Removes files that may be there."""
+    """Removes files that may exist."""
     for path in paths:
         file_system.remove(path)

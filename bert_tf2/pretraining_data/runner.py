@@ -1,4 +1,4 @@
-"""Text files to files of pre-training records, as create_pretraining_data.py of google-research/bert made them.
+"""Creates files of pre-training records from text files, like create_pretraining_data.py of google-research/bert.
 
 Input of any size: it is taken in groups (`text_shards`), each made as if it were the whole input, by one process or
 several. What comes out depends on the input, the flags and the size of the groups alone.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bert_tf2.configs.tokenizer import PLAIN
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.pretraining_data import shard
@@ -42,9 +42,9 @@ Runner = Callable[[list[Job], Finished], None]
 
 
 def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None = None) -> Summary:
-    """Reads text, makes masked and paired instances, writes them as records.
+    """Reads text, creates masked and paired instances, and writes them as records.
 
-    The output files that were named appear together, at the end; part files of a folder one by one, each when it is
+    The output files that were named appear together, at the end; part files of a directory one by one, each when it is
     whole.
 
     Args:
@@ -72,7 +72,7 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
 
 @contextlib.contextmanager
 def _locked(config: PretrainingDataConfig) -> Iterator[None]:
-    """Inside, the outputs are this process's alone to write."""
+    """Inside, no other process can write the outputs."""
     locks_of = {output: _lock_of(output) for output in sorted(config.joined)}
     if folder := config.output_folder:
         locks_of = {config.outputs[0]: folder / run_files.LOCK, **locks_of}
@@ -92,7 +92,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     _check_folder(config, jobs)
     if config.resume and (summary := _made_before(config, jobs)) is not None:
         _remove_groups(config)
-        logger.info("Nothing to do: an earlier run of the same command has finished %s.", config.output_file)
+        logger.info("Nothing to do: an earlier run of the same command finished %s.", config.output_file)
         return summary
     done = {job.group.index: summary for job in jobs if config.resume and (summary := job.finished()) is not None}
     left = [job for job in jobs if job.group.index not in done]
@@ -103,7 +103,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
             _make(config, jobs, done, runner)
     except BaseException:
         if kept := sum(job.finished() is not None for job in jobs):
-            logger.info("%d of %d groups are done; the same command with --resume goes on.", kept, len(jobs))
+            logger.info("%d of %d shards are done; run the same command with --resume to continue.", kept, len(jobs))
         raise
     finally:
         _remove_unfinished(config, left)
@@ -115,7 +115,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
 
 @contextlib.contextmanager
 def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[None]:
-    """Errors name the outputs as the user does, not the groups' hidden files."""
+    """Makes errors name the outputs rather than the shards' hidden files."""
     try:
         yield
     except OSError as error:
@@ -128,12 +128,12 @@ def _naming_outputs(config: PretrainingDataConfig, jobs: list[Job]) -> Iterator[
 
 
 def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summary], runner: Runner | None) -> None:
-    """Makes the jobs that are not in `done`, where their summaries go, and the outputs of all."""
+    """Runs the jobs that are not in `done`, adds their summaries to it, and creates all outputs."""
     left = [job for job in jobs if job.group.index not in done]
     if done:
-        logger.info("%d of %d groups are there from an earlier run.", len(done), len(jobs))
+        logger.info("%d of %d shards exist from an earlier run.", len(done), len(jobs))
     elif len(jobs) > 1:
-        logger.info("%d groups of about %.3g MB, each made by itself.", len(jobs), config.group_bytes / 1e6)
+        logger.info("Processing %d shards of about %.3g MB each.", len(jobs), config.group_bytes / 1e6)
     size, size_left = (sum(job.group.size for job in some) for some in (jobs, left))
     shown = len(jobs) > 1 and runner is None
     with (
@@ -174,10 +174,10 @@ def _parts(config: PretrainingDataConfig, job: Job) -> tuple[str, ...]:
 
 
 def _nothing_made(config: PretrainingDataConfig, summary: Summary) -> str | None:
-    """The sentence for records that would be none at all."""
+    """The error message if there would be no records at all."""
     if not summary.documents:
         return (
-            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence a line and a blank "
+            f"--input_file: no text in {', '.join(config.inputs)}; give text with one sentence per line and an empty "
             "line between documents."
         )
     if config.eval_output and summary.eval_documents in (0, summary.documents):
@@ -194,7 +194,7 @@ def _units(config: PretrainingDataConfig) -> str:
 
 
 def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
-    """The summary of an earlier run, if it had the same input and flags and all that it wrote is there."""
+    """The summary of an earlier run, if it had the same input and flags and all its output exists."""
     try:
         left = json_files.read(config.summary_file)
         if left["fingerprint"] != _fingerprint(jobs) or left["sizes"] != _sizes(_outputs(config, jobs)):
@@ -219,13 +219,13 @@ def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
 
 
 def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
-    """Removes what a run that was stopped has left of the outputs, half-written."""
+    """Removes half-written outputs of an interrupted run."""
     paths = [path for job in jobs for path in (*job.files, job.marker)]
     remove(left for path in (*paths, *config.joined) for left in atomic.unfinished(path))
 
 
 def _remove_groups(config: PretrainingDataConfig) -> None:
-    """Removes what is of use only until all groups are made, also what runs with other groups may have left."""
+    """Removes the files that are only needed until all shards are finished, also those of runs with other shards."""
     if folder := config.output_folder:
         remove(folder.glob(".part-*-of-*.json"))
     for path in map(file_system.path, config.joined):
@@ -267,7 +267,7 @@ def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -
 
 
 def _of_group(path: str, part: str) -> Path:
-    """Where a group's part of a file is until all are put together."""
+    """The path of a shard's part of a file until all are concatenated."""
     final = file_system.path(path)
     return final.with_name(f".{final.name}.group-{part}")
 
@@ -277,18 +277,18 @@ def _vocabulary(config: PretrainingDataConfig) -> VocabularyFile:
 
 
 def _check_folder(config: PretrainingDataConfig, jobs: list[Job]) -> None:
-    """Part files of another number of parts would be read together with the new ones."""
+    """Rejects part files of another number of parts, which would be read together with the new ones."""
     if folder := config.output_folder:
         ours = {os.path.basename(job.outputs[0]) for job in jobs}
         others = [path.name for path in sorted(folder.glob("part-*-of-*")) if path.name not in ours]
         if others:
             raise InputError(
-                f"--output_file: {folder} has {others[0]} of another run; remove it or name another folder."
+                f"--output_file: {folder} has {others[0]} of another run; remove it or give another directory."
             )
 
 
 def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
-    """A cased vocabulary with lower-casing on, or the other way round, makes pieces that are never used."""
+    """Warns of a cased vocabulary with lower-casing, or vice versa, which leaves pieces unused."""
     vocabulary = _vocabulary(config)
     if vocabulary.is_sentencepiece:
         return
@@ -297,7 +297,7 @@ def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
 
 
 def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
-    """Says what a form of the input that was probably not meant does to the instances."""
+    """Warns of input whose format is probably unintended, and of its effect on the instances."""
     if config.layout == "lines":
         _warn_of_long_lines(summary, config)
     else:
@@ -306,13 +306,13 @@ def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:
         _warn_of_chinese(summary, config)
     if summary.unknown_tokens > _UNKNOWN_SHARE * summary.tokens:
         logger.warning(
-            "%.1f %% of the tokens are [UNK]; the vocabulary does not fit the text (another language, or its case?).",
+            "%.1f %% of the tokens are [UNK]; does the vocabulary match the language and case of the text?",
             100 * summary.unknown_tokens / summary.tokens,
         )
 
 
 def _warn_of_chinese(summary: Summary, config: PretrainingDataConfig) -> None:
-    """Whole-word masking knows no Chinese words by itself."""
+    """Warns if whole-word masking does not have the intended effect on Chinese text."""
     tokens, words = summary.chinese_tokens, summary.chinese_words
     if config.segmented_text and tokens > _LONG_WORDS * words:
         logger.warning(
@@ -346,19 +346,19 @@ def _warn_of_long_lines(summary: Summary, config: PretrainingDataConfig) -> None
 def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
     if summary.documents == 1:
         logger.warning(
-            "The input has no blank line and so is a single document: random second sentences come from it, too; put a "
-            "blank line between documents."
+            "The input has no empty lines and so is a single document: random second sentences come from it, too; put "
+            "an empty line between documents."
         )
     elif summary.one_sentence_documents == summary.documents:
         logger.warning(
-            "Every document is a single line, so that every second sentence is a random one; put each sentence on a "
-            "line of its own, and blank lines only between documents."
+            "Every document is a single line, so every second sentence is a random one; put each sentence on a "
+            "line of its own, and empty lines only between documents."
         )
     if summary.very_long_sentences:
         logger.warning(
-            "%s lines have more than %s tokens, which looks like whole documents on a line; put each sentence on a "
+            "Lines with more than %s tokens: %s. They look like whole documents on a line; put each sentence on a "
             "line of its own.",
-            *(f"{summary.very_long_sentences:,}", f"{shard.LONG_LINE:,}"),
+            *(f"{shard.LONG_LINE:,}", f"{summary.very_long_sentences:,}"),
         )
     elif summary.truncated_sentences * 10 > summary.sentences:
         logger.warning(
@@ -369,11 +369,11 @@ def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
 
 
 def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, seconds: float) -> None:
-    """Warns, logs what was made and written, and writes the summary file."""
+    """Logs warnings and a summary of the output, and writes the summary file."""
     _warn_of_text(summary, config)
     outputs = _outputs(config, jobs)
     if summary.instances < len(outputs):
-        logger.warning("There are fewer instances than output files: some files are empty.")
+        logger.warning("There are fewer instances than output files; some files are empty.")
     shares = {
         "unknown_rate": summary.unknown_tokens / summary.tokens,
         "padding_share": summary.padding / summary.positions,
@@ -391,8 +391,8 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
     lines = [
         f"Read {_read(summary, config)}, {summary.tokens:,} tokens ({shares['unknown_rate']:.2%} unknown, "
         f"{summary.truncated_sentences:,} {_long(config)}).",
-        f"Made {summary.instances:,} instances: {pairs}{shares['masked_tokens_per_instance']:.1f} masked tokens each, "
-        f"{shares['padding_share']:.1%} padding.",
+        f"Made {counted(summary.instances, 'instance')}: {pairs}{shares['masked_tokens_per_instance']:.1f} masked "
+        f"tokens each, {shares['padding_share']:.1%} padding.",
         f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
         f"{summary.bytes / seconds / 1e6:.3g} MB of text/s.",
         *(f"Wrote {output}" for output in outputs[:_OUTPUTS_SHOWN]),
@@ -406,8 +406,8 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
 def _read(summary: Summary, config: PretrainingDataConfig) -> str:
     """What was read, in words."""
     if config.layout == "lines":
-        return f"{summary.sentences:,} lines"
-    return f"{summary.documents:,} documents, {summary.sentences:,} sentences"
+        return counted(summary.sentences, "line")
+    return f"{counted(summary.documents, 'document')}, {counted(summary.sentences, 'sentence')}"
 
 
 def _held_out(summary: Summary, config: PretrainingDataConfig) -> str:

@@ -1,4 +1,4 @@
-"""One group of text to finished record files: what a worker does."""
+"""The work of a worker: creates the record files of one shard of text."""
 
 import contextlib
 import dataclasses
@@ -38,12 +38,12 @@ _STAGES = ("seconds_tokenizing", "seconds_instances", "seconds_records")
 _READING, _MAKING, _WRITING = 0.2, 0.25, 0.55  # shares of a group's time, about
 
 Advance = Callable[[float], None]
-"""Told how much further the work has come, in bytes of text."""
+"""Called with the progress since the last call, in bytes of text."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What went in and what came out; sums, so that groups can be added.
+    """Statistics of input and output, as sums, so that those of shards can be added.
 
     Attributes:
       bytes: text read, on disk.
@@ -98,7 +98,7 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A group and what to make of it.
+    """A shard and how to process it.
 
     Attributes:
       group: the text.
@@ -153,7 +153,7 @@ class Job:
         return (*self.outputs, self.eval_output) if self.eval_output else self.outputs
 
     def finished(self) -> Summary | None:
-        """The summary that an earlier run left, if its outputs are whole and of the same text and flags."""
+        """The summary of an earlier run, if its outputs are complete and from the same text and flags."""
         try:
             left = json_files.read(self.marker)
             if left["fingerprint"] != self.fingerprint:
@@ -177,7 +177,7 @@ def _tell_nobody(_: float) -> None:
 
 
 def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
-    """Makes the records of a group.
+    """Creates the records of a shard.
 
     Args:
       job: what to make.
@@ -250,9 +250,9 @@ def _stage(
 
 
 def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
-    """The documents of a group as token ids.
+    """The documents of a shard as token ids.
 
-    A line is a sentence, a blank line ends a document, the end of a file does not. Where each line is an instance, it
+    A line is a sentence, an empty line ends a document, the end of a file does not. Where each line is an instance, it
     is a document, too.
     """
     ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
@@ -315,10 +315,10 @@ def _ends_document(lines: list[str], layout: Layout) -> NDArray[np.bool_]:
 def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
     """Documents of lines, of which we know the lengths and which are blank.
 
-    Blank lines divide them; lines without a token and documents without a line are dropped.
+    Empty lines divide them; lines without a token and documents without a line are dropped.
     """
     is_segment = lengths > 0
-    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where blank lines follow each other
+    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where empty lines follow each other
     first = np.flatnonzero(np.diff(document, prepend=-1))
     return Corpus(
         token_ids=token_ids,

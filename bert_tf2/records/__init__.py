@@ -1,4 +1,4 @@
-"""What lies between data and training: TFRecord files, their features, their bytes."""
+"""TFRecord files between data and training: their features and bytes."""
 
 from bert_tf2.records.schema import NEXT_SENTENCE, Kind, RecordWriter, Schema, classification, pretraining, squad
 

@@ -1,4 +1,4 @@
-"""Finding the records in the bytes of a TFRecord file, compiled; `_tfrecord_numba` says how a file is laid out."""
+"""Compiled code that finds the records in the bytes of a TFRecord file; see `_tfrecord_numba` for the format."""
 
 import numpy as np
 

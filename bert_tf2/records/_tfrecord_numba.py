@@ -1,7 +1,8 @@
-"""Rows of numbers to TFRecords of `tf.train.Example`, compiled: what protobuf and TensorFlow make of them, in one pass.
+"""Compiled code that encodes rows of numbers as TFRecords of `tf.train.Example` in one pass, like protobuf and
+TensorFlow.
 
 A file is a row of records: length (8 bytes), its checksum (4), the example, its checksum (4); all little-endian. An
-example is nested messages, and each stands behind its length, so that lengths are added up from the inside:
+example is nested messages, and each stands after its length, so that lengths are added up from the inside:
 
     Example { Features { entry { name, Feature { Int64List or FloatList { packed values } } } ... } }
 
@@ -68,7 +69,7 @@ def bytes_at_most(layout: Layout) -> int:
 
 
 def _crc_tables() -> Array:
-    """`tables[k, b]`: the checksum, as it is inside, of the byte b with k bytes of zeros behind it."""
+    """`tables[k, b]`: the checksum, as it is inside, of the byte b with k bytes of zeros after it."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, table >> 1 ^ np.uint32(_POLYNOMIAL), table >> 1)

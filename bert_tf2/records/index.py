@@ -1,6 +1,6 @@
-"""What a training has learned of its record files while it read them: how many records there are, and where.
+"""An index of record files, built while training reads them: how many records there are, and where.
 
-So a training that goes on jumps over whole files, and into the middle of others, without reading what comes before.
+With it, a resumed run skips whole files, and jumps into the middle of others, without reading what comes before.
 """
 
 import bisect
@@ -29,7 +29,7 @@ class FileIndex:
     Attributes:
       size: of the file, in bytes.
       modified: when it was changed, in nanoseconds.
-      skips: whether damaged records were left out, and are not counted.
+      skips: whether corrupt records were skipped, and are not counted.
       damaged: how many were, in what has been read.
       records: how many there are; None where its end has not been read.
       places: numbers of records and the bytes where they begin, ascending; none of compressed files.
@@ -57,7 +57,7 @@ class FileIndex:
         return self.records is not None, self.reach
 
     def before(self, record: int) -> tuple[int, int, int]:
-        """The last known place that is not behind a record: its number, its byte, and damaged records before it."""
+        """The last known place that is not after a record: its number, its byte, and damaged records before it."""
         number = bisect.bisect_right(self.places, record, key=lambda place: place[0])
         return self.places[number - 1] if number else (0, 0, 0)
 
@@ -115,7 +115,7 @@ class RecordIndex:
             with atomic.replacing(self._path) as file:
                 json.dump({"format": _FORMAT, "files": known}, file)
         except OSError as error:
-            logger.warning("%s cannot be written (%s); the training goes on without it.", self._path, error.strerror)
+            logger.warning("%s cannot be written (%s); training continues without it.", self._path, error.strerror)
         self._changed, self._written = False, time.monotonic()
 
     def _merged(self) -> dict[str, FileIndex]:

@@ -1,4 +1,4 @@
-"""Record files: their records as a dataset, and what is wrong with them; gzip is undone on the way."""
+"""Record files: their records as a dataset, and diagnosis of errors; gzip is decompressed."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ _MOST_BYTES = 2**31  # of a record; a length above is no length
 
 
 def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> None:
-    """Compares the first record of every file with what a task expects.
+    """Checks the first record of every file against the features that a task expects.
 
     Empty files are let pass beside others that are not: dealing few records over many files leaves some empty.
 
@@ -71,7 +71,7 @@ def _check_file(path: str, schema: Schema) -> None:
             )
         raise InputError(
             f"{path} was made with --{feature.flag}={length} ({feature.name} has {length} values a record), but "
-            f"--{feature.flag} is {feature.size}; set --{feature.flag}={length}, or make the records again with "
+            f"--{feature.flag} is {feature.size}; set --{feature.flag}={length}, or create the records again with "
             f"--{feature.flag}={feature.size}."
         )
 
@@ -80,7 +80,7 @@ def record_dataset(paths: Sequence[str]) -> Any:
     """A `tf.data.TFRecordDataset` of files, all of them plain or all of them gzip.
 
     Raises:
-      InputError: some are compressed and some are not, or by something else.
+      InputError: some are compressed and some are not, or in another format.
     """
     return record_reader(paths)(list(paths))
 
@@ -92,11 +92,12 @@ def record_reader(paths: Sequence[str]) -> Callable[[Any], Any]:
     kinds = {files.compression(path): path for path in paths}
     if len(kinds) > 1:
         raise InputError(
-            f"The record files {' and '.join(kinds.values())} are compressed differently; unpack them or compress all."
+            f"The record files {' and '.join(kinds.values())} are compressed differently; decompress them or compress "
+            "all."
         )
     kind = next(iter(kinds))
     if kind == "zstd":
-        raise InputError(f"{kinds[kind]} is compressed with Zstandard; unpack it, or compress records with gzip.")
+        raise InputError(f"{kinds[kind]} is compressed with Zstandard; decompress it, or compress records with gzip.")
     return functools.partial(tf.data.TFRecordDataset, compression_type="GZIP" if kind else None)
 
 
@@ -104,18 +105,18 @@ def count_records(paths: Iterable[str | os.PathLike[str]]) -> int:
     """How many records the files hold together; follows their length headers and checks no checksums.
 
     Raises:
-      InputError: a file is missing, no TFRecord file or cut short; names file and record.
+      InputError: a file is missing, not a TFRecord file, or truncated; names file and record.
     """
     return sum(map(_count, paths))
 
 
 def locate_damage(paths: Iterable[str | os.PathLike[str]]) -> str | None:
-    """Reads files through, checksums and all, to say where the first damage is.
+    """Reads files completely, with checksums, to find the first corrupt record.
 
     For use after TensorFlow ended with `DataLossError`, whose message does not name the file.
 
     Returns:
-      A sentence that names file and record (counted from 1); None where all files are whole.
+      A sentence that names file and record (counted from 1); None if all files are intact.
     """
     for path in paths:
         number = _unreadable_record(path)
@@ -144,9 +145,9 @@ def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
 
 
 def damage(path: str | os.PathLike[str], number: int) -> str:
-    """The sentence for a damaged record, counted from 1."""
+    """The message for a corrupt record, counted from 1."""
     return (
-        f"{os.fspath(path)} is damaged or cut short at record {number:,}; make it again, or copy it again from where "
+        f"{os.fspath(path)} is corrupt or truncated at record {number:,}; make it again, or copy it again from where "
         "it is whole."
     )
 
@@ -178,7 +179,7 @@ def _first_content(path: str | os.PathLike[str]) -> bytes:
         with files.open_bytes(path) as file:
             header = file.read(_HEADER.size)
             if not header:
-                raise InputError(f"{os.fspath(path)} is empty: it holds no records; make it again.")
+                raise InputError(f"{os.fspath(path)} is empty: it has no records; create it again.")
             length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MOST_BYTES
             content = file.read(length) if length < _MOST_BYTES else b""
             if len(content) < length:
@@ -192,7 +193,7 @@ def first_size(paths: Iterable[str | os.PathLike[str]]) -> int:
     """The bytes of the first record of the first file that has one; 0 where none has.
 
     Raises:
-      InputError: the file is no TFRecord file.
+      InputError: the file is not a TFRecord file.
     """
     for path in paths:
         if not file_system.exists(path) or file_system.getsize(path):
@@ -201,7 +202,7 @@ def first_size(paths: Iterable[str | os.PathLike[str]]) -> int:
 
 
 def _no_records(path: str | os.PathLike[str]) -> str:
-    return f"{os.fspath(path)} is no TFRecord file, or it is cut short in its first record; make it again."
+    return f"{os.fspath(path)} is not a TFRecord file, or is truncated in its first record; create it again."
 
 
 def _first_record(path: str | os.PathLike[str]) -> dict[str, tuple[Kind | Literal["bytes"], int]]:
@@ -213,7 +214,7 @@ def _first_record(path: str | os.PathLike[str]) -> dict[str, tuple[Kind | Litera
     try:
         features = tf.train.Example.FromString(content).features.feature
     except DecodeError:
-        raise InputError(f"{os.fspath(path)} holds records that are no tf.train.Example; make it again.") from None
+        raise InputError(f"{os.fspath(path)} has records that are not a tf.train.Example; create it again.") from None
     kinds: dict[str, Kind | Literal["bytes"]] = {"int64_list": "int", "float_list": "float", "bytes_list": "bytes"}
     found: dict[str, tuple[Kind | Literal["bytes"], int]] = {}
     for name, feature in features.items():

@@ -1,4 +1,4 @@
-"""The one place that knows what is in a TFRecord file: names, shapes and types of the features, both ways.
+"""The content of TFRecord files: names, shapes and types of the features, for writing and parsing.
 
 TensorFlow is imported where it is used: writing records in bulk (`writer`) does without its seconds of start-up.
 
@@ -36,7 +36,7 @@ class Feature:
       shape: without the batch; every dimension is fixed.
       kind: `"int"` is int64 in the file and int32 in memory, `"float"` is float32 in both.
       flag: the flag that sets its length, named in errors.
-      without: what errors advise where records do not have it, a sentence.
+      without: advice for records that lack it, a sentence for the error message.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Schema:
     """All features of one task's records; writes and parses them.
 
     Attributes:
-      task: how errors call the records, for example `"pre-training"`.
+      task: the name of the records in errors, for example `"pre-training"`.
       features: in any order.
-      unwanted: features that the records may not have, each with what errors advise where they do, a sentence.
+      unwanted: features that records may not have, each with advice for the error message, a sentence.
     """
 
     task: str
@@ -69,7 +69,7 @@ class Schema:
     def places(self) -> dict[str, slice]:
         """Where each feature is in a row of values (see `writer`), in the order that they have in a file.
 
-        Protobuf sorts them by name, and puts a name behind those that go on from it.
+        Protobuf sorts them by name, and puts a name after those that go on from it.
         """
         features = sorted(self.features, key=lambda feature: feature.name.encode() + b"\xff")  # no UTF-8 has that byte
         ends = itertools.accumulate(feature.size for feature in features)
@@ -153,7 +153,9 @@ def _check(array: np.ndarray[Any, Any], feature: Feature, shape: tuple[int, ...]
     elif array.dtype.kind not in "iub":
         raise ValueError(f"Feature {feature.name} is {array.dtype}, expected integers.")
     elif array.dtype.itemsize > 2 and array.size and not (_INT32.min <= array.min() and array.max() <= _INT32.max):
-        raise ValueError(f"Feature {feature.name} has values from {array.min()} to {array.max()}, too big for int32.")
+        raise ValueError(
+            f"Feature {feature.name} has values from {array.min()} to {array.max()}, beyond the range of int32."
+        )
 
 
 SEQUENCES = ("input_ids", "input_mask", "segment_ids")
@@ -194,7 +196,7 @@ def pretraining(
     predictions: dict[str, Any] = {
         "shape": (max_predictions_per_seq,),
         "flag": "max_predictions_per_seq",
-        "without": "The records have no masks: give --masking=dynamic (and --vocab_file), or make them again with "
+        "without": "The records have no masks: give --masking=dynamic (and --vocab_file), or create them again with "
         "--masking=static.",
     }
     features = _sequences(max_seq_length)
@@ -204,13 +206,13 @@ def pretraining(
         features.append(Feature(weights, kind="float", **predictions))
     if next_sentence:
         advice = (
-            "The records have no pairs: give --use_nsp=false, or make them again without --no_nsp and --line_by_line."
+            "The records have no pairs: give --use_nsp=false, or create them again without --no_nsp and --line_by_line."
         )
         features.append(Feature(NEXT_SENTENCE, (1,), without=advice))
     if marks_words:
-        advice = "Other files say which characters make a word: make all of them with the same flags."
+        advice = "Other files mark the characters of each word: create all files with the same flags."
         features.append(Feature(CONTINUES_WORD, (max_seq_length,), without=advice))
-    advice = "The records are masked already: give --masking=static, or make them again with --masking=dynamic."
+    advice = "The records are already masked: give --masking=static, or create them again with --masking=dynamic."
     return Schema("pre-training", tuple(features), () if masked else ((MASKED_LM[0], advice),))
 
 
@@ -227,7 +229,7 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     features = [Feature("unique_ids", (1,)), *_sequences(max_seq_length)]
     if training:
         names = ("start_positions", "end_positions", "is_impossible")
-        features += [Feature(name, (1,), without="The records were made for prediction.") for name in names]
+        features += [Feature(name, (1,), without="The records were created for prediction.") for name in names]
     return Schema("question answering", tuple(features))
 
 
@@ -258,10 +260,10 @@ def classification(
 
 
 class RecordWriter:
-    """Deals records round-robin over files that appear, all of them, when the `with` block has ended well.
+    """Distributes records round-robin over files, which all appear when the `with` block ends without an exception.
 
-    Until then each is written beside its place. After an exception the unfinished files are removed and what stood
-    under the final names before is untouched. Missing folders are made.
+    Until then each is written to a temporary path. After an exception the unfinished files are removed, and existing
+    files are untouched. Missing directories are created.
 
     Args:
       paths: the files, no two the same.

@@ -1,8 +1,8 @@
-"""Records of files in shuffled epochs, in an order that can be entered anywhere without reading what comes before.
+"""Shuffled epochs of records from files, in an order that can be entered anywhere without reading what comes before.
 
 An epoch takes the files in an order of its own. Up to 16 are open at a time, and a *segment* takes a run of records
-from each in turn; what a segment holds is shuffled as a whole. So all that has to be known of the records before a
-segment is how many each file has. Segments are small enough for memory, by number and by bytes.
+from each in turn; a segment is shuffled as a whole. So to find a segment, only the number of records in each file must
+be known. Segments are limited in records and bytes to fit into memory.
 
 No TensorFlow.
 """
@@ -26,7 +26,7 @@ from bert_tf2.records.index import RecordIndex
 logger = logging.getLogger(__name__)
 
 SHUFFLE_BUFFER = 100_000
-"""Records of a segment at most. Smaller data is shuffled whole."""
+"""Maximum records of a segment. Smaller data is shuffled completely."""
 
 _BYTES_OF_SEGMENT = 128 << 20  # the next one is read while one is used
 _FILES_READ_AT_ONCE = 16
@@ -36,11 +36,11 @@ _HEADER, _FRAME = 12, 16  # bytes before a record, and all around it
 
 
 class RecordSource:
-    """How record files are read, and what was wrong with them.
+    """How record files are read, and any error.
 
     Args:
-      index_file: where is kept what is learned of the files, see `index`; None: nowhere.
-      most_damaged: how many damaged records may be left out, over all files.
+      index_file: the file of the index, see `index`; None: none is kept.
+      most_damaged: maximum number of corrupt records to skip, over all files.
 
     Attributes:
       index: what is known of the files.
@@ -56,7 +56,7 @@ class RecordSource:
         self._reported: set[str] = set()
 
     def count_damaged(self, path: str, damaged: int) -> None:
-        """Says how many damaged records of a file were left out so far.
+        """Records how many corrupt records of a file were skipped so far.
 
         Raises:
           InputError: they are too many, over all files.
@@ -66,7 +66,7 @@ class RecordSource:
         if total > self._most_damaged:
             where = ", ".join(f"{path} ({count})" for path, count in self._damaged.items() if count)
             raise InputError(
-                f"{total} damaged records in {where}, more than --skip_bad_records={self._most_damaged}; make the "
+                f"{total} corrupt records in {where}, more than --skip_bad_records={self._most_damaged}; make the "
                 "files again, copy them again from where they are whole, or raise the number."
             )
 
@@ -74,13 +74,13 @@ class RecordSource:
         """Warns, once, of what was left out of a file."""
         if self._damaged.get(path) and path not in self._reported:
             self._reported.add(path)
-            logger.warning("Skipping %d damaged records: %s.", self._damaged[path], path)
+            logger.warning("Skipping corrupt records (%d): %s.", self._damaged[path], path)
 
     def count(self, path: str) -> int:
         """How many records a file has; it is read as far as that is not known.
 
         Raises:
-          InputError: it cannot be read, or is damaged.
+          InputError: it cannot be read, or is corrupt.
         """
         known = self.index.of(path)
         if known.records is None:
@@ -94,7 +94,7 @@ class RecordSource:
         """How many of the first `number` records a file has; it is read no further than these.
 
         Raises:
-          InputError: it cannot be read, or is damaged.
+          InputError: it cannot be read, or is corrupt.
         """
         known = self.index.of(path)
         if known.records is None and files.compression(path):
@@ -126,7 +126,7 @@ class RecordFile:
       number: of the next record.
 
     Raises:
-      InputError: the file cannot be read or, where nothing may be left out, is damaged.
+      InputError: the file cannot be read or, unless records may be skipped, is corrupt.
     """
 
     def __init__(self, path: str, source: RecordSource, first: int = 0) -> None:
@@ -336,7 +336,7 @@ class RecordStream:
     Args:
       paths: record files; at least one has a record.
       source: reads them.
-      seed: what the order follows from.
+      seed: of the order.
       most: records of a segment at most.
       part: of each file, every `parts`-th record is taken, from number `part` on.
       parts: see there.
@@ -360,7 +360,7 @@ class RecordStream:
         """Records in blocks, bytes `[rows]`, after the first `done`; the next segment is read ahead.
 
         Raises:
-          InputError: a file is damaged, or there is no record.
+          InputError: a file is corrupt, or there is no record.
         """
         block = np.empty(rows, object)
         filled = 0

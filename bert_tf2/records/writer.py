@@ -1,4 +1,4 @@
-"""Many records at once: the bytes of `records.Schema.encode` and of TensorFlow's writer, made by compiled code.
+"""Writes records in bulk with compiled code: the same bytes as `records.Schema.encode` and TensorFlow's writer.
 
 Nothing here is of one task; names, shapes and types come from the schema. TensorFlow is not needed.
 

@@ -1,1 +1,1 @@
-"""The tasks: text -> features -> model -> scores, one module each."""
+"""The tasks: text -> features -> model -> scores, one package each."""

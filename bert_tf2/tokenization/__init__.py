@@ -1,4 +1,4 @@
-"""Text to tokens and ids; this package has the names of google-research/bert `tokenization.py`. No TensorFlow."""
+"""Text to tokens and ids, with the names of google-research/bert `tokenization.py`; no TensorFlow."""
 
 from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint
 from bert_tf2.tokenization.wordpiece import (

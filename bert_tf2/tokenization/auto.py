@@ -1,4 +1,4 @@
-"""Which tokenizer belongs to which vocabulary, and what a model's directory calls the file; no TensorFlow."""
+"""The tokenizer that belongs to a vocabulary, and the vocabulary's name in a model's directory; no TensorFlow."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ class VocabularyFile:
     Attributes:
       path: the file.
       is_sentencepiece: whether it is a SentencePiece model; else it is a WordPiece vocabulary, one piece a line.
-      options: how WordPiece treats text otherwise than in the original.
+      options: WordPiece options that differ from the original.
       added_tokens: pieces that the file lacks, whose ids follow its last one.
 
     Raises:
@@ -38,8 +38,8 @@ class VocabularyFile:
     def __post_init__(self) -> None:
         if self.is_sentencepiece and self.options != PLAIN:
             raise InputError(
-                "--strip_accents, --tokenize_chinese_chars and --never_split are for vocabularies of WordPiece, and "
-                f"{self.path} is a SentencePiece model, which says itself how text is treated; omit them."
+                "--strip_accents, --tokenize_chinese_chars and --never_split are for WordPiece vocabularies, but "
+                f"{self.path} is a SentencePiece model, which itself defines how text is treated; omit them."
             )
 
     @classmethod
@@ -74,7 +74,7 @@ class VocabularyFile:
         """The tokenizer.
 
         Args:
-          do_lower_case: whether case and accents are stripped.
+          do_lower_case: whether to lower-case the text and strip accents.
           alpha, seed: of a SentencePiece model, see `SentencePieceTokenizer`.
 
         Raises:
@@ -87,7 +87,7 @@ class VocabularyFile:
         return FastTokenizer.of_vocab(vocab, do_lower_case, self.options)
 
     def copy_into(self, directory: str) -> list[str]:
-        """Writes the vocabulary into a model's directory, under its usual name, and beside it what is not as usual.
+        """Writes the vocabulary under its usual name into a model's directory, and options other than the defaults.
 
         Returns:
           The paths: of the vocabulary, and where there are options of `tokenizer_config.json`.

@@ -1,7 +1,7 @@
 """The rules of `tokenization.BasicTokenizer` as arrays, for a tokenizer inside a TensorFlow graph; no TensorFlow.
 
 Each code point has a replacement that does not depend on its neighbours, as in `unicode_tables`. Where it does, the
-tables say what else has to be known of a character: how it treats a capital sigma beside it, and its combining class.
+tables say what else must be known of a character: how it treats a capital sigma beside it, and its combining class.
 """
 
 import functools
@@ -26,7 +26,7 @@ order, as it ends a run of them. (The rules delete U+FFFD itself, so that no rep
 CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 OTHER, CASED, IGNORED = 0, 1, 2
 """What a character beside a capital sigma is: the sigma ends a word where the nearest character before it that is not
-ignored is cased, and the nearest behind it is not."""
+ignored is cased, and the nearest after it is not."""
 
 BLOCK = 256
 
@@ -51,7 +51,7 @@ class CharacterTables(NamedTuple):
       replacement: which replacement each code point has, of `K`.
       starts: int32 `[K]`, where in `characters` each replacement begins.
       lengths: int32 `[K]`, how long it is.
-      characters: int32 `[total]`, code points, `SELF` or `STARTER`; words stand between blanks.
+      characters: int32 `[total]`, code points, `SELF` or `STARTER`; words stand between spaces.
       case: `OTHER`, `CASED` or `IGNORED`; None where case is kept.
       combining: the combining class of characters that stay, 0 for nonspacing marks; None where accents are kept.
     """

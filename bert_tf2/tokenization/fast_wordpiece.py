@@ -1,12 +1,12 @@
-"""The tokens of `tokenization.FullTokenizer`, fast; no TensorFlow.
+"""A fast implementation of `tokenization.FullTokenizer`; no TensorFlow.
 
 `FullTokenizer` is the definition of the rules; this is the same function, rearranged. Almost every character means the
 same wherever it stands, so a text is a string of replacements that are looked up (`unicode_tables`). Text with one of
 the few characters that depend on their neighbours, capital sigma and the marks that NFD sorts, goes through the rules.
 
-There are two ways to the same ids. Plain Python remembers the ids of each word that it has met: for little text, and
-for what needs the rules. A kernel compiled with Numba (`_wordpiece_numba`) remembers nothing and is many times faster,
-but takes longer to load than little text takes; so it is loaded when there has been enough of it.
+There are two implementations with the same results. Plain Python caches the ids of words: for small amounts of text,
+and for text that needs the rules. A kernel compiled with Numba (`_wordpiece_numba`) caches nothing and is many times
+faster, but loading it takes longer than tokenizing a little text; so it is loaded when there has been enough text.
 """
 
 import codecs
@@ -62,7 +62,7 @@ def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
 
 
 class _Memo(dict[Any, Any]):
-    """A dict that computes what it lacks, and starts again from nothing when it has become large."""
+    """A dict that computes missing values, and is cleared when it has become large."""
 
     def __init__(self, compute: Callable[[Any], Any], limit: int = 1 << 18) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class FastTokenizer:
       vocab: the id of each piece.
       inv_vocab: the piece of each id.
       do_lower_case: whether case and, by default, accents are stripped.
-      options: what it does besides.
+      options: the tokenizer's other options.
       is_continuation: bool `[max id + 1]`, whether the piece of an id begins with `##`.
     """
 
@@ -92,8 +92,8 @@ class FastTokenizer:
 
         Args:
           vocab_file: as in `load_vocab`, with its errors.
-          do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
-          options: what to do otherwise than the original.
+          do_lower_case: whether to lower-case and strip accents, as in the checkpoint's training.
+          options: options that differ from the original.
 
         Raises:
           InputError: a token that is never split is not in the vocabulary.
@@ -184,7 +184,7 @@ class FastTokenizer:
         return self._encode(text)
 
     def expect(self, characters: int) -> None:
-        """Says that so much text is to come, in whatever parts: enough of it, and the kernel is loaded now."""
+        """Announces how much text is to come: if it is enough, the kernel is loaded now."""
         self._use_kernel(characters)
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
@@ -197,10 +197,10 @@ class FastTokenizer:
           A row of ids for each text, in their order: that of `encode(text)`.
 
         Raises:
-          TypeError: `texts` is a single text, or holds something else than `str`.
+          TypeError: `texts` is a single text, or contains something other than `str`.
         """
         if isinstance(texts, str | bytes):
-            raise TypeError("encode_batch takes a sequence of texts; for a single one there is encode.")
+            raise TypeError("encode_batch takes a sequence of texts; for a single one, use encode.")
         return self._encode_texts(texts) if self._whole is None else self._encode_all_around(texts, self._whole)
 
     def _encode_all_around(self, texts: Sequence[str], whole: re.Pattern[str]) -> Ragged:
@@ -279,13 +279,13 @@ class FastTokenizer:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = []
         remembered = self._ids_of_part
-        # At blanks alone: `str.split()` also splits at control characters, which the rules delete.
+        # At spaces alone: `str.split()` also splits at control characters, which the rules delete.
         for part in text.split(" "):
             ids += remembered[part] if len(part) <= _SHORT else self._encode_part(part)
         return ids
 
     def _encode_part(self, part: str) -> tuple[int, ...]:
-        """The ids of a text that stands between blanks."""
+        """The ids of a text that stands between spaces."""
         cleaned = part.translate(self._replacement_of)
         words = self._words.tokenize(part) if CONTEXT in cleaned else cleaned.split()
         return tuple(index for word in words for index in self._ids_of_word[word])

@@ -1,4 +1,4 @@
-"""Text without spaces divided into words of a list; no TensorFlow.
+"""Splits text without spaces into words of a list; no TensorFlow.
 
 At each place the word is the longest one of the list that begins there, as WordPiece takes pieces, by the same kernel.
 """
@@ -18,7 +18,7 @@ _LONGEST_RUN = 1 << 20
 
 
 class LongestWords:
-    """Divides runs of characters into words.
+    """Splits runs of characters into words.
 
     Args:
       words: the list.

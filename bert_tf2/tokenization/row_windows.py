@@ -1,12 +1,12 @@
-"""Rows that are longer than a model, divided into windows that overlap; no TensorFlow.
+"""Splits rows that are longer than the model into overlapping windows; no TensorFlow.
 
     row     [CLS] a b c d e f g [SEP] x [SEP]
     windows [CLS] a b c d [SEP] x [SEP]
             [CLS] c d e f [SEP] x [SEP]
             [CLS] d e f g [SEP] x [SEP]
 
-The first text is divided, the second is in each window. All windows of a row are of the same size: the last one begins
-so that it ends with the text.
+The first text is split, the second is repeated in each window. All windows of a row have the same size: the last one
+ends with the text.
 
 Shapes: `N` rows, `M` windows, `T` tokens of all windows.
 """
@@ -58,12 +58,12 @@ class RowWindows(NamedTuple):
 
 
 def divide_rows(row_splits: Ints, first_lengths: Ints, max_seq_length: int, stride: int | None) -> RowWindows:
-    """Divides rows in BERT's form; one that fits becomes a single window.
+    """Splits rows in BERT's form into windows; one that fits becomes a single window.
 
     Args:
       row_splits: int64 [N + 1], as `sequences.join_rows` makes them for `windows`.
       first_lengths: int64 [N], tokens of the first segments.
-      max_seq_length: tokens of a window at most.
+      max_seq_length: maximum tokens per window.
       stride: see `sequences.window_sizes`.
     """
     begins, lengths = row_splits[:-1], np.diff(row_splits)

@@ -44,17 +44,17 @@ class SentencePieceTokenizer:
     Text never gives a special token other than `[UNK]`, not even where it spells one: `[MASK]` in a text becomes the
     pieces of its characters, or `[UNK]` in a model that would find it (a user-defined symbol).
 
-    With `alpha` above 0 the pieces of a text are sampled (`subword_regularization`). They follow from the text and the
-    seed alone, whatever was encoded before and in which process: a corpus divided among workers gives the same ids.
+    With `alpha` above 0 the pieces of a text are sampled (`subword_regularization`). They only depend on the text and
+    the seed, not on the process or on what was encoded before: a corpus split among workers gives the same ids.
 
     Attributes:
       vocab: the id of each piece, in the order of the ids. Padding and unknown are called `[PAD]` and `[UNK]`,
-        whatever the model calls them.
+        regardless of their names in the model.
       inv_vocab: the piece of each id.
       do_lower_case: whether the text is lowered before the model sees it.
-      is_continuation: bool `[vocab]`, whether the piece of an id goes on with a word. False for those that begin with
+      is_continuation: bool `[vocab]`, whether the piece of an id continues a word. False for those that begin with
         `▁`, for special and user-defined symbols, and for those that begin with punctuation or a Chinese character,
-        which are words of their own (`▁` is rare in text without blanks: a whole line would be one word).
+        which are words of their own (`▁` is rare in text without spaces: a whole line would be one word).
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class SentencePieceTokenizer:
           alpha: how the pieces are drawn. 0: the best ones, always the same. Else, for a unigram model, the power that
             probabilities are raised to (0.1 is usual; small is more even); for BPE, the probability of leaving out a
             merge.
-          seed: what the draws follow from.
+          seed: of the random draws.
 
         Raises:
           InputError: no such file, not a model, a special token is missing, alpha is not from 0 to 1, or sampling with
             a model that is neither unigram nor BPE.
         """
         if not 0 <= alpha <= 1:
-            raise InputError(f"--spm_alpha={alpha} is not from 0 to 1; 0 does not sample, 0.1 is usual.")
+            raise InputError(f"--spm_alpha={alpha} must be between 0 and 1; 0 does not sample, 0.1 is usual.")
         path = os.fspath(model_file)
         try:
             model = file_system.path(path).read_bytes()
@@ -98,7 +98,8 @@ class SentencePieceTokenizer:
             pieces = []
         if not pieces:
             raise InputError(
-                f"{path} is no SentencePiece model; expected the .model file that its trainer wrote (not the .vocab)."
+                f"{path} is not a SentencePiece model; expected the .model file that its trainer wrote (not the "
+                ".vocab)."
             )
         names = _with_special_tokens([piece.piece for piece in pieces], path)
         self.vocab = {name: index for index, name in enumerate(names)}
@@ -181,7 +182,7 @@ class SentencePieceTokenizer:
         if model_type not in (_UNIGRAM, _BPE):
             raise InputError(
                 f"--spm_alpha={self._alpha} samples pieces, but the model {path} is neither unigram nor BPE and has "
-                "only one way to cut a text; set --spm_alpha=0."
+                "only one way to split a text; set --spm_alpha=0."
             )
         usable = {
             piece.piece: Piece(index, piece.score, piece.type == _USER_DEFINED)

@@ -23,7 +23,7 @@ PAD, _, CLS, SEP, MASK = SPECIAL_TOKENS
 
 
 def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[Any, Any]:
-    """What is left of pairs when the longer text loses its last token until both fit; of equal ones `b` loses it.
+    """The lengths of pairs after truncation: the longer text loses its last token until both fit; on a tie, `b` does.
 
     Follows google-research/bert `_truncate_seq_pair`, without its loop.
 
@@ -42,7 +42,7 @@ def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[
 
 
 def head_lengths(kept: Any, long_text: str) -> Any:
-    """How many of the tokens that are kept of a truncated text are its first ones; the others are its last.
+    """How many of the tokens kept of a truncated text are taken from its beginning; the others are from its end.
 
     Of `head_tail` a quarter: the first 128 and the last 382 of 510, as in Sun et al. 2019, "How to Fine-Tune BERT for
     Text Classification?".
@@ -55,7 +55,7 @@ def head_lengths(kept: Any, long_text: str) -> Any:
 
 
 class WindowSizes(NamedTuple):
-    """How rows are divided into windows: all of a row are of the same size, and each has the same second text.
+    """How rows are split into windows: all windows of a row have the same size and the same second text.
 
     Attributes:
       second: int64 [N], tokens of the second text: all of them, or, of a long one, those that leave half of the room
@@ -84,7 +84,7 @@ class WindowSizes(NamedTuple):
 
 
 def window_sizes(a: Any, b: Any, room: Any, stride: int | None, operations: Any = np) -> WindowSizes:
-    """Divides rows of which the first text is longer than its room.
+    """Splits rows whose first text does not fit.
 
     Args:
       a: int64 [N], tokens of the first texts.
@@ -118,7 +118,7 @@ class JoinedRows(NamedTuple):
 def join_rows(
     first: Ragged, second: Ragged | None, max_seq_length: int, cls: int, sep: int, long_text: str = TRUNCATE_TAIL
 ) -> JoinedRows:
-    """Puts texts and pairs into BERT's form, truncated by `truncated_lengths`.
+    """Converts texts and pairs to BERT's form, truncated by `truncated_lengths`.
 
     Args:
       first: N rows of ids.
@@ -164,14 +164,14 @@ def make_batch(
     max_length: int | None = None,
     pad_to_max_length: bool = False,
 ) -> dict[str, NDArray[np.int32]]:
-    """Texts as a model's inputs, equal to what the scripts make of them.
+    """Converts texts to a model's inputs, exactly like the scripts.
 
     Args:
       encode_batch: a tokenizer's.
       vocab: its vocabulary.
       texts: one text, or N of them: a list, an array, a column of a data frame.
       pairs: the second text of each, or None.
-      max_length: tokens of a row at most, special tokens included; the longer text of a pair is truncated first. None
+      max_length: maximum tokens per row, including special tokens; the longer text of a pair is truncated first. None
         truncates nothing.
       pad_to_max_length: whether rows are padded to `max_length` instead of to the longest row.
 
@@ -179,17 +179,17 @@ def make_batch(
       `input_ids`, `input_mask` (0 at padding) and `segment_ids` (1 for the second text), each int32 [N, S].
 
     Raises:
-      InputError: something is not a text, there are more texts than second texts or fewer, or `max_length` has no room
-        for a token of each text.
+      InputError: something is not a text, the numbers of texts and second texts differ, or `max_length` has no room for
+        a token of each text.
     """
     first, second = _list_of(texts, "texts"), None if pairs is None else _list_of(pairs, "pairs")
     if second is not None and len(first) != len(second):
-        raise InputError(f"There are {len(first)} texts and {len(second)} pairs; expected as many of both.")
+        raise InputError(f"There are {len(first)} texts and {len(second)} pairs; expected the same number of both.")
     least = SPECIAL_IN_TEXT + 1 if second is None else SPECIAL_IN_PAIR + 2
     if max_length is not None and max_length < least:
         raise InputError(f"max_length={max_length}; a token of each text and the special tokens need at least {least}.")
     if max_length is None and pad_to_max_length:
-        raise InputError("pad_to_max_length=True needs max_length; give it, too.")
+        raise InputError("pad_to_max_length=True needs max_length; give both.")
     limit = np.iinfo(np.int32).max if max_length is None else max_length
     encoded = None if second is None else encode_batch(second)
     ids, first_lengths, _ = join_rows(encode_batch(first), encoded, limit, vocab[CLS], vocab[SEP])
@@ -222,7 +222,7 @@ def ranges(starts: Ints | int, counts: Ints) -> Ints:
 
 
 def join_pair(tokens_a: Sequence[str], tokens_b: Sequence[str] | None = None) -> tuple[list[str], list[int]]:
-    """Puts one or two sequences into BERT's form.
+    """Converts one or two sequences to BERT's form.
 
     Args:
       tokens_a: first sequence.
@@ -238,7 +238,7 @@ def join_pair(tokens_a: Sequence[str], tokens_b: Sequence[str] | None = None) ->
 
 
 def pad(values: Sequence[T], length: int, value: T) -> list[T]:
-    """`values` followed by as many of `value` as `length` needs.
+    """`values`, padded with `value` to `length`.
 
     Raises:
       ValueError: there are more than `length` values.

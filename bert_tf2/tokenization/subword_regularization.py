@@ -1,4 +1,4 @@
-"""Drawing the pieces of a text instead of taking the best ones: subword regularisation, with draws that repeat.
+"""Subword regularization: sampling the pieces of a text instead of taking the best ones, reproducibly.
 
 The `sentencepiece` package samples, too, but cannot take the place of this: with the same seed, its draws differ from
 process to process (0.2.3) or cannot be seeded again (before), and records would not be the same from run to run. These
@@ -103,7 +103,7 @@ def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
             start, index, _ = row[-1]  # also where rounding leaves the sum below the draw
             if len(row) > 1:
                 draw = rng.random()
-                for start, index, reached in row:  # noqa: B007 (used behind the loop)
+                for start, index, reached in row:  # noqa: B007 (used after the loop)
                     if draw < reached:
                         break
             ids.append(index)

@@ -5,7 +5,7 @@ cleaning, lower case, accents and punctuation follow tables made from the rules 
 are found by `tensorflow_text.FastWordpieceTokenizer`. A process that loads a model with such a tokenizer has to import
 `tensorflow_text`.
 
-Shapes: `N` texts, `T` characters of all of them with one blank behind each text, `W` words.
+Shapes: `N` texts, `T` characters of all of them with one space after each text, `W` words.
 """
 
 import os
@@ -49,7 +49,7 @@ class GraphTokenizer(tf.Module):
     Args:
       vocab_file: as in `tokenization.load_vocab`, with its errors.
       do_lower_case: whether to lower the case and strip the accents.
-      options: what to do otherwise than the original.
+      options: options that differ from the original.
       added_tokens: pieces whose ids follow the last one of the file.
 
     Attributes:
@@ -153,7 +153,7 @@ class GraphSentencePieceTokenizer(tf.Module):
         python = SentencePieceTokenizer(model_file)
         if do_lower_case and python.encode("A") != python.encode("a"):
             raise InputError(
-                f"{os.fspath(model_file)} does not fold case by itself, so that its tokenizer with --do_lower_case "
+                f"{os.fspath(model_file)} does not fold case itself, so its tokenizer with --do_lower_case "
                 "cannot be put into a graph; --format=onnx takes token ids."
             )
         self.vocab = python.vocab
@@ -208,7 +208,7 @@ def look_up(blocks: Blocks, codes: tf.Tensor) -> tf.Tensor:
 
 
 def decoded(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`texts [N]` -> code points with a blank behind each text, int32 `[T]`, and the row of each, int64 `[T]`."""
+    """`texts [N]` -> code points with a space after each text, int32 `[T]`, and the row of each, int64 `[T]`."""
     codes = tf.strings.unicode_decode(texts, "UTF-8")  # [N, (characters)]
     codes = tf.concat([codes, tf.fill([tf.size(texts), 1], _BLANK)], axis=1)
     return codes.values, codes.value_rowids()
@@ -248,7 +248,7 @@ def _in_order(codes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
 
 
 def _cut(codes: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.RaggedTensor:
-    """Words between blanks: string `[N, (words)]`.
+    """Words between spaces: string `[N, (words)]`.
 
     Args:
       codes: int32 `[T]`.

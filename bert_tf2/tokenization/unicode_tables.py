@@ -1,8 +1,8 @@
-"""What each code point becomes under the rules of `wordpiece.BasicTokenizer`, as a table; no TensorFlow.
+"""The rules of `wordpiece.BasicTokenizer` as a table of replacements for each code point; no TensorFlow.
 
-For almost every character the rules do the same wherever it stands: it stays, goes, becomes a blank, stands between
-blanks, or is lowered and decomposed. So the words of a text are those of its characters' replacements, one after the
-other. What the replacement of a character is, the rules themselves are asked.
+For almost every character the rules do the same wherever it stands: it stays, goes, becomes a space, stands between
+spaces, or is lowered and decomposed. So the words of a text are those of its characters' replacements, one after the
+other. The replacements are computed by the rules themselves.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 CODE_POINTS = 0x110000
 BLANK = " "
-"""Ends a word, in a replacement. The rules leave no other white space in their output."""
+"""Ends a word, in a replacement. The rules leave no other whitespace in their output."""
 CONTEXT = "\0"
 """Stands for the replacement of a character that needs the rules, as it depends on the text around it. (No character's
 replacement holds NUL: the rules delete it.)"""
@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Replacements(NamedTuple):
-    """The code points that do not stand for themselves, and what they become.
+    """The code points that are replaced, and their replacements.
 
     Attributes:
       changed: int32 `[C]`, the code points, ascending.
@@ -50,7 +50,7 @@ class Replacements(NamedTuple):
 
 
 def replacement(char: str, rules: BasicTokenizer) -> str:
-    """What one character becomes: characters, blanks where words end, or `CONTEXT` alone."""
+    """What one character becomes: characters, spaces where words end, or `CONTEXT` alone."""
     between_letters = " ".join(rules.tokenize(f"a{char}b"))[1:-1]
     return CONTEXT if _needs_context(char, between_letters, rules) else between_letters
 
@@ -58,9 +58,9 @@ def replacement(char: str, rules: BasicTokenizer) -> str:
 def load_replacements(do_lower_case: bool, options: TokenizerOptions = PLAIN) -> Replacements:
     """The replacements of all code points, from the user's cache or, some seconds slower, from the rules.
 
-    The cache is the folder `bert_tf2` in `$XDG_CACHE_HOME` or `~/.cache`. The file's name holds the version of Python's
-    Unicode tables and a digest of the rules' source, so that neither a new Python nor a change of the rules finds an
-    old table. A file that is damaged is made again; where none can be written, the table is made each time.
+    The cache is the directory `bert_tf2` in `$XDG_CACHE_HOME` or `~/.cache`. The file's name holds the version of
+    Python's Unicode tables and a digest of the rules' source, so that neither a new Python nor a change of the rules
+    finds an old table. A corrupt file is replaced; if none can be written, the table is computed each time.
 
     Args:
       do_lower_case: whether the text is lower-cased.
@@ -141,7 +141,7 @@ def _write(path: Path, replacements: Replacements) -> None:
         with replacing(path, "wb") as file:
             file.write(hashlib.sha256(content).digest() + content)
     except OSError as error:
-        _logger.info("Cannot keep the table of Unicode replacements for the next time: %s", error)
+        _logger.info("Cannot cache the table of Unicode replacements: %s", error)
 
 
 def _read(path: Path) -> Replacements | None:

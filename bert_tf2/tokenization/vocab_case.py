@@ -1,4 +1,4 @@
-"""Whether a vocabulary or a released checkpoint is cased, and warnings where text is treated otherwise."""
+"""Whether a vocabulary or a released checkpoint is cased, and warnings about a mismatch with the text."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ def looks_cased(pieces: Iterable[str]) -> bool:
 
 
 def warn_of_case(pieces: Iterable[str], do_lower_case: bool, path: str) -> None:
-    """Logs a warning where a vocabulary and `--do_lower_case` do not fit: nothing fails then, results are worse.
+    """Warns if a vocabulary and `--do_lower_case` do not match, which otherwise shows only in worse results.
 
     Args:
       pieces: the vocabulary.
@@ -42,12 +42,12 @@ def warn_of_case(pieces: Iterable[str], do_lower_case: bool, path: str) -> None:
         )
     elif not do_lower_case and share == 0 and any(piece != piece.upper() for piece in pieces if piece[:1] not in "[<"):
         _logger.warning(
-            "No piece of %s has a capital letter, so that words with one become [UNK]; is it for --do_lower_case=true?",
+            "No piece of %s has a capital letter, so words with one become [UNK]; should it be --do_lower_case=true?",
             path,
         )
 
 
-# Google's released models, by the folders that they come in. Those of 2 to 12 layers are the small ones of 2020.
+# Google's released models, by the directories that they come in. Those of 2 to 12 layers are the small ones of 2020.
 
 _LOWER_CASE_MODEL = re.compile(
     r"(wwm_)?uncased_L-24_H-1024_A-16|(multilingual|chinese)_L-12_H-768_A-12"
@@ -59,10 +59,10 @@ _CASE_WORD = re.compile(r"uncased|(?<![a-z])cased", re.IGNORECASE)
 
 
 def validate_case_matches_checkpoint(do_lower_case: bool, init_checkpoint: str | os.PathLike[str] | None) -> None:
-    """Checks that the text is treated as the checkpoint's training text was; all there is to go by is the path.
+    """Checks that the case of the text matches the checkpoint's training, judging by the checkpoint's path.
 
-    `<folder>/bert_model.ckpt` under the name of one of Google's released models is certain. Otherwise the last name in
-    the path that is one of these, or holds "cased" or "uncased", is a hint: against it there is only a warning.
+    `<directory>/bert_model.ckpt` under the name of one of Google's released models is certain. Otherwise the last name
+    in the path that is one of these, or holds "cased" or "uncased", is a hint: against it there is only a warning.
 
     Args:
       do_lower_case: the flag `--do_lower_case`.
@@ -78,7 +78,7 @@ def validate_case_matches_checkpoint(do_lower_case: bool, init_checkpoint: str |
             raise InputError(
                 f"--do_lower_case={do_lower_case} does not fit --init_checkpoint={path}: {folder[1]} was trained on "
                 f"{_kind(not do_lower_case)} text. Pass --do_lower_case={not do_lower_case}; if this is a model of "
-                "your own, give its folder another name."
+                "your own, give its directory another name."
             )
         return
     for name in reversed(re.split(r"[/\\]", path)):

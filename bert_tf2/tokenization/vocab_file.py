@@ -1,4 +1,4 @@
-"""Vocabularies of WordPiece: reading the file, and what it must hold; no TensorFlow."""
+"""WordPiece vocabularies: reading and checking the file; no TensorFlow."""
 
 import os
 from collections.abc import Container, Mapping, Sequence
@@ -8,7 +8,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.io.files import read_lines
 
 UNKNOWN = "[UNK]"
-"""The piece that a word becomes that cannot be split into pieces, or is too long."""
+"""The piece for words that are too long or cannot be split into pieces."""
 
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 """The pieces that every vocabulary must have."""
@@ -17,16 +17,16 @@ _BLANKS = " \t\r"
 
 
 def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
-    r"""Reads a vocabulary file: one piece a line, the id of a piece is the number of its line, from 0.
+    r"""Reads a vocabulary file: one piece per line; a piece's id is its line number, from 0.
 
-    Lines end at `\n`; white space around a piece (and so the `\r` of `\r\n`) is no part of it. All of this is the
-    original's reading, and so is what follows from it: a line that is nothing but white space is the piece `""`, as
-    id 343 of Google's Chinese vocabulary is, whose line holds U+2028. No text produces that piece, but it takes an
-    id, and code that draws pieces at random can draw it. Of several such lines, each with a character of its own, the
-    last gives `""` its id, and no piece has the ids of the others; the same goes for `##` and white space.
+    Lines end at `\n`; whitespace around a piece (and so the `\r` of `\r\n`) is not part of it. This, and what follows
+    from it, is as in the original: a line of only whitespace is the piece `""`, such as id 343 of Google's Chinese
+    vocabulary, whose line contains U+2028. No text produces that piece, but it takes an id, and code that draws pieces
+    at random can draw it. Of several such lines, with different characters, the last one determines the id of `""`, and
+    no piece has the ids of the others; the same holds for `##` and whitespace.
 
-    Blank lines at the end of the file are no pieces. (The original made `""` of them too, with an id beyond the
-    embedding table of the model.)
+    Empty lines at the end of the file are ignored. (The original took them for `""`, too, with an id beyond the model's
+    embedding table.)
 
     Args:
       vocab_file: a UTF-8 file such as the `vocab.txt` of a checkpoint.
@@ -47,7 +47,7 @@ def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
         lines.pop()
     if not lines:
         raise InputError(
-            f"The vocabulary {path} is empty; it should hold one piece a line, as a checkpoint's vocab.txt."
+            f"The vocabulary {path} is empty; it should have one piece per line, like a checkpoint's vocab.txt."
         )
 
     vocab: dict[str, int] = {}
@@ -59,7 +59,7 @@ def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
         if written in seen:
             raise InputError(
                 f"The vocabulary {path} has the piece {piece!r} on line {seen[written] + 1} and again on line "
-                f"{index + 1}; each must be there once. Use the checkpoint's own vocab.txt, or rename the first of the "
+                f"{index + 1}; each must occur once. Use the checkpoint's own vocab.txt, or rename the first of the "
                 "two (the original used the last; to delete a line would move the ids after it)."
             )
         seen[written] = index
@@ -70,7 +70,7 @@ def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
         raise InputError(
             f"The vocabulary {path} lacks {', '.join(missing)}; BERT needs {', '.join(SPECIAL_TOKENS)}, each on a line "
             f"of its own. Found {len(lines)} lines, the first is {lines[0][:40]!r}. Use the checkpoint's own "
-            "vocab.txt, or put what is missing in the place of unused pieces."
+            "vocab.txt, or put the missing ones in place of unused pieces."
         )
     return vocab
 

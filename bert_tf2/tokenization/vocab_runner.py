@@ -1,4 +1,4 @@
-"""Text files to a vocabulary: the work of build_vocab.py."""
+"""Learns a vocabulary from text files, for build_vocab.py."""
 
 import dataclasses
 import itertools
@@ -23,68 +23,68 @@ SPM_MODEL_TYPES = ("unigram", "bpe")
 _MIN_COUNT = {"learn": 1, "extend": 5}
 _ADDITIONS_SHOWN = 10
 _CHARACTERS_SHOWN = 20
-_NO_LIMIT = 1 << 62  # bytes of a group: no file is divided
+_NO_LIMIT = 1 << 62  # bytes of a group: no file is split
 
 
 @dataclasses.dataclass(frozen=True)
 class VocabularyConfig(TextInput):
-    """What build_vocab.py is asked to do; the flags of the same names.
+    """The flags of `build_vocab.py`.
 
     Raises:
-      InputError: a value that cannot work, an input that is missing, an output that would overwrite an input.
+      InputError: a value is invalid, an input is missing, or an output would overwrite an input.
     """
 
     input_file: str = setting(
-        help="Plain text, UTF-8, or tables (see text_column), may be gzip or Zstandard: a comma-separated list of "
-        "paths and globs.",
+        help="Comma-separated paths and globs of plain UTF-8 text, or of tables (see text_column). May be compressed "
+        "with gzip or Zstandard.",
         group=FILES,
     )
     output_file: str = setting(
-        help="vocab.txt to write; for SentencePiece x.model, beside which x.vocab appears.", group=FILES
+        help="vocab.txt to write; for SentencePiece, x.model, with x.vocab written next to it.", group=FILES
     )
     type: str = setting("wordpiece", help="Kind of vocabulary.", choices=TYPES)
     vocab_size: int = setting(
         30522,
-        help="Pieces; special tokens, unused slots and characters are counted.",
+        help="Number of pieces, including special tokens, unused slots and characters.",
         at_least=1,
         at_most=10_000_000,
     )
     do_lower_case: bool = setting(
-        True, help="Whether to lower-case the text; the flag of this name of the other scripts is to be the same."
+        True, help="Whether to lower-case the text; must be the same in all scripts that use the vocabulary."
     )
     limit_alphabet: int | None = setting(
         None,
-        help="Different characters to keep, the most frequent ones; by default all but the rarest, together one in "
-        "100,000 of the text. Words with others become [UNK].",
+        help="Number of distinct characters to keep, the most frequent ones; if omitted, all but the rarest that make "
+        "up one in 100,000 of the text. Words with other characters become [UNK].",
         at_least=1,
         at_most=0x110000,
     )
     num_unused: int = setting(
         100,
-        help="[unusedN] slots, for words to be added one day. With 99 or more, [UNK], [CLS], [SEP] and [MASK] have "
-        "the ids 100 to 103, as in Google's vocabularies.",
+        help="Number of [unusedN] slots, for words to be added later. With 99 or more, [UNK], [CLS], [SEP] and [MASK] "
+        "have the ids 100 to 103, as in Google's vocabularies.",
         at_least=0,
         at_most=1_000_000,
     )
     min_count: int | None = setting(
         None,
-        help="Words that occur less often are not considered; by default 1, with --extend 5.",
+        help="Ignore words that occur less often; if omitted, 1, or 5 with --extend.",
         at_least=1,
     )
     spm_model_type: str = setting("unigram", help="Kind of SentencePiece model.", choices=SPM_MODEL_TYPES)
     extend: str | None = setting(
         None,
-        help="vocab.txt whose [unusedN] slots are filled with the words of the text that it cuts most, in place of "
-        "learning.",
+        help="Existing vocab.txt: instead of learning a new one, fill its [unusedN] slots with the words of the text "
+        "that save the most pieces.",
     )
-    max_new: int | None = setting(None, help="With --extend: most words to add; by default all slots.", at_least=1)
+    max_new: int | None = setting(None, help="With --extend: maximum words to add; if omitted, all slots.", at_least=1)
     tokenizer: TextTokenizerConfig = dataclasses.field(default_factory=TextTokenizerConfig)
 
     def __post_init__(self) -> None:
         check(self)
         self.check_tables(self.inputs)
         if self.extend and self.type != "wordpiece":
-            raise InputError("--extend fills the [unusedN] slots of a vocab.txt; it works with --type=wordpiece only.")
+            raise InputError("--extend fills the [unusedN] slots of a vocab.txt; it needs --type=wordpiece.")
         if self.max_new is not None and not self.extend:
             raise InputError(
                 "--max_new limits what --extend adds; give --extend=vocab.txt, too, or --vocab_size alone."
@@ -93,7 +93,7 @@ class VocabularyConfig(TextInput):
             self,
             ("vocab_size", "num_unused", "limit_alphabet"),
             not self.extend,
-            "is for a new vocabulary: --extend keeps all pieces and fills [unusedN] slots (--max_new limits how many); "
+            "is for a new vocabulary; --extend keeps all pieces and fills [unusedN] slots (--max_new limits how many); "
             "omit it",
         )
         check_has_effect(
@@ -101,21 +101,21 @@ class VocabularyConfig(TextInput):
         )
         if self.type == "sentencepiece" and not self.output_file.endswith(".model"):
             raise InputError(
-                f"--output_file={self.output_file}: a SentencePiece model is to be named *.model; the list of its "
-                "pieces is written beside it as *.vocab."
+                f"--output_file={self.output_file}: a SentencePiece model must be named *.model; the list of its "
+                "pieces is written next to it as *.vocab."
             )
         check_has_effect(
             self.tokenizer,
             tuple(field.name for field in dataclasses.fields(TextTokenizerConfig)),
             self.type == "wordpiece",
-            "needs --type=wordpiece: a SentencePiece model says itself how text is treated; omit it",
+            "needs --type=wordpiece, as a SentencePiece model itself defines how text is treated; omit it",
         )
         sources = {file_system.realpath(path): "--input_file" for path in self.inputs}
         if self.extend:
             sources[file_system.realpath(self.extend)] = "--extend"
         for path in self.outputs:
             if file_system.isdir(path):
-                raise InputError(f"--output_file: {path!r} is a folder; name a file in it.")
+                raise InputError(f"--output_file: {path!r} is a directory; name a file in it.")
             if file_system.realpath(path) in sources:
                 flag = sources[file_system.realpath(path)]
                 raise InputError(f"--output_file: {path!r} is read by {flag}; write to another file.")
@@ -136,22 +136,23 @@ class VocabularyConfig(TextInput):
 
     @property
     def options(self) -> TokenizerOptions:
-        """What the flags say of the tokenizer, case aside."""
+        """The tokenizer options, case aside."""
         return self.tokenizer.over(PLAIN)
 
     @property
     def least_count(self) -> int:
-        """`min_count` or what stands for it."""
+        """`min_count` or its default."""
         return self.min_count or _MIN_COUNT["extend" if self.extend else "learn"]
 
 
 def build_vocabulary(config: VocabularyConfig) -> None:
-    """Reads text, learns or extends a vocabulary, writes it. The same text and config give the same bytes.
+    """Reads text, learns or extends a vocabulary, and writes it. The same text and config give the same bytes.
 
-    Memory is that of the different words, not of the text; for SentencePiece and text without blanks that is the text.
+    Memory grows with the number of distinct words, not with the text; for SentencePiece and text without spaces, that
+    amounts to the text.
 
     Raises:
-      InputError: no usable text in the input, a file that cannot be read, a vocabulary size that does not suffice.
+      InputError: the input has no usable text, a file cannot be read, or the vocabulary size is too small.
     """
     if config.extend:
         _extend(config, config.extend)
@@ -162,7 +163,7 @@ def build_vocabulary(config: VocabularyConfig) -> None:
 
 
 def _learn_wordpiece(config: VocabularyConfig) -> None:
-    # Opened first, so that an output that cannot be written is known before the work is done.
+    # Opened first, so that an output that cannot be written is reported before the work is done.
     with atomic.replacing(config.output_file) as file:
         words = _count(config, BasicTokenizer.of(config.do_lower_case, config.options).tokenize)
         with _Stopwatch("Learned the pieces"):
@@ -199,13 +200,15 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
         )
         file.writelines(f"{line}\n" for line in lines)
     new = load_vocab(config.output_file)
-    logger.info("The words that were added and save most:")
+    logger.info("The added words that save the most pieces:")
     for addition in additions[:_ADDITIONS_SHOWN]:
         cut = " ".join(addition.pieces)
-        logger.info("  %s (%s times) was %s, is id %d", addition.word, f"{addition.count:,}", cut, addition.index)
+        logger.info(
+            "  %s (%s times), before: %s, now: id %d", addition.word, f"{addition.count:,}", cut, addition.index
+        )
     left = sum(piece.startswith("[unused") for piece in new)
     logger.info(
-        "Wrote %s: %s words in slots of %s, all other ids as before, %s slots left",
+        "Wrote %s: %s words in slots of %s, all other ids unchanged, %s slots left",
         *(config.output_file, f"{len(additions):,}", old_file, f"{left:,}"),
     )
     for what, pieces in (("before", old), ("after", new)):
@@ -213,13 +216,13 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
 
 
 def _with_tokens(lines: list[str], vocab: Mapping[str, int], tokens: Iterable[str]) -> list[str]:
-    """The lines of a vocabulary with the tokens that it lacks in its first slots."""
+    """The lines of a vocabulary, with the missing ones of the tokens in its first slots."""
     lacking = [token for token in tokens if token not in vocab]
     slots = [index for index, line in enumerate(lines) if vocab_training.UNUSED.fullmatch(line)]
     if len(lacking) > len(slots):
         raise InputError(
-            f"--never_split has {len(lacking):,} tokens that the vocabulary of --extend lacks, and its [unusedN] slots "
-            f"are only {len(slots):,}; give fewer tokens."
+            f"--never_split has {len(lacking):,} tokens that the vocabulary of --extend lacks, but it has only "
+            f"{len(slots):,} [unusedN] slots; give fewer tokens."
         )
     filled = list(lines)
     for index, token in zip(slots, lacking, strict=False):
@@ -249,7 +252,7 @@ def _learn_sentencepiece(config: VocabularyConfig) -> None:
     tokenizer = SentencePieceTokenizer(model_file)
     logger.info("Wrote %s: %s pieces, listed in %s", model_file, f"{len(tokenizer.vocab):,}", vocab_file)
     _report_size(len(tokenizer.vocab), config.vocab_size)
-    logger.info("On this text (words between blanks): %s", vocab_training.measure(words, tokenizer.tokenize))
+    logger.info("On this text (words between spaces): %s", vocab_training.measure(words, tokenizer.tokenize))
 
 
 def _count(config: VocabularyConfig, split: Callable[[str], Iterable[str]]) -> Mapping[str, int]:
@@ -267,16 +270,16 @@ def _count(config: VocabularyConfig, split: Callable[[str], Iterable[str]]) -> M
 
         words = vocab_training.count_words(lines(), split)
     if not words:
-        raise InputError(f"--input_file: no words in {', '.join(paths)}; give plain text, UTF-8.")
+        raise InputError(f"--input_file: no words in {', '.join(paths)}; give plain UTF-8 text.")
     logger.info(
-        "Counted %s words, %s different, in %s",
+        "Counted %s words, %s of them distinct, in %s",
         *(f"{words.total():,}", f"{len(words):,}", duration(time.monotonic() - started)),
     )
     return words
 
 
 class _Stopwatch:
-    """Logs how long something took."""
+    """Logs the duration of a piece of work."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -289,11 +292,11 @@ class _Stopwatch:
             logger.info("%s in %s", self._what, duration(time.monotonic() - self._started))
 
 
-def _report_size(size: int, wanted: int) -> None:
-    if size < wanted:
+def _report_size(size: int, vocab_size: int) -> None:
+    if size < vocab_size:
         logger.warning(
-            "The text has no more than %s pieces to learn, fewer than the --vocab_size=%s that was asked for.",
-            *(f"{size:,}", f"{wanted:,}"),
+            "Only %s pieces could be learned from the text, fewer than --vocab_size=%s.",
+            *(f"{size:,}", f"{vocab_size:,}"),
         )
     logger.info('For a model with this vocabulary, set "vocab_size": %d in its bert_config.json', size)
 
@@ -305,6 +308,6 @@ def _report_rare_characters(words: Mapping[str, int], pieces: frozenset[str]) ->
         share = sum(counts[char] for char in rare) / counts.total()
         shown = " ".join(rare[:_CHARACTERS_SHOWN]) + (" ..." if len(rare) > _CHARACTERS_SHOWN else "")
         logger.info(
-            "Left out the %s rarest of %s characters, %.4f %% of the text: %s (--limit_alphabet decides)",
+            "Dropped the %s rarest of %s characters, %.4f %% of the text: %s (see --limit_alphabet)",
             *(f"{len(rare):,}", f"{len(counts):,}", 100 * share, shown),
         )

@@ -1,10 +1,10 @@
-"""Vocabularies from the words of a text: counting, learning, extending, measuring; no TensorFlow.
+"""Learns vocabularies from the words of a text: counting, learning, extending, measuring; no TensorFlow.
 
 Words are counted first, by the tokenizer that will use the vocabulary, and everything else follows from the counts in a
-fixed order. So the same text gives the same vocabulary, whatever the machine, the run and the order of hashing.
+fixed order. So the same text always gives the same vocabulary, on any machine and with any hash seed.
 
 WordPiece is learned in two steps: merges of byte-pair encoding (by the `sentencepiece` package) give somewhat more
-candidates than there is room for, and those that longest-match-first tokenization makes least use of are taken out.
+candidates than needed, and those that longest-match-first tokenization uses least are removed.
 """
 
 import io
@@ -38,8 +38,8 @@ def count_words(
 
     Args:
       lines: the text.
-      split: a text without blanks to its words, such as `BasicTokenizer.tokenize`. It is asked once for each of the
-        different texts between blanks in some megabytes.
+      split: a text without spaces to its words, such as `BasicTokenizer.tokenize`. It is asked once for each of the
+        different texts between spaces in some megabytes.
       most_words: how many different words are kept.
     """
     counts: Counter[str] = Counter()
@@ -58,7 +58,7 @@ def count_words(
             counts = Counter(dict(kept))
 
     for line in lines:
-        parts.update(line.split(" "))  # U+0020 alone; what other white space does is for `split` to say
+        parts.update(line.split(" "))  # U+0020 alone; what other whitespace does is for `split` to say
         size += len(line)
         if size >= _FLUSH_CHARACTERS:
             flush()
@@ -109,7 +109,7 @@ UNUSED = re.compile(r"\s*(\[unused\d+\])\s*")
 _SURPLUS = 1.3  # candidates for a slot; with more, words get whole at the cost of pieces that many words share
 _KEPT_A_ROUND = 0.9
 _PRUNING_WORDS = 200_000
-_RESERVED = frozenset("▁\u2585")  # stand for the blank and the unknown character in sentencepiece
+_RESERVED = frozenset("▁\u2585")  # stand for the space and the unknown character in sentencepiece
 
 
 def head(num_unused: int, never_split: Iterable[str] = ()) -> list[str]:
@@ -140,15 +140,15 @@ def learn_wordpiece(
     min_count: int = 1,
     options: TokenizerOptions = PLAIN,
 ) -> list[str]:
-    """A WordPiece vocabulary.
+    """Learns a WordPiece vocabulary.
 
     Args:
       words: how often each occurs, as `BasicTokenizer` cuts them.
-      vocab_size: how many pieces, all counted.
-      num_unused: how many of them are `[unusedN]`, for words that are to be added one day.
+      vocab_size: total number of pieces.
+      num_unused: how many of them are `[unusedN]`, for words to be added later.
       limit_alphabet: how many characters, see `choose_alphabet`.
-      min_count: words that occur less often do not teach.
-      options: of the tokenizer that cut the words; those that are never split teach nothing.
+      min_count: words that occur less often are ignored.
+      options: of the tokenizer that split the words; tokens that are never split are ignored.
 
     Returns:
       Special tokens, unused slots and tokens that are never split, characters, `##` characters, longer pieces in the
@@ -211,7 +211,7 @@ def _merges(teaching: Sequence[str], words: Mapping[str, int], size: int) -> lis
 def _most_used(
     candidates: list[str], slots: int, characters: Sequence[str], teaching: Sequence[str], words: Mapping[str, int]
 ) -> list[str]:
-    """Takes out the pieces that longest-match-first tokenization makes least use of, until the rest fits.
+    """Removes the pieces that longest-match-first tokenization uses least, until the rest fits.
 
     Byte-pair encoding leaves pieces that were steps to longer ones and stand in no word by themselves. On novels this
     brings the pieces a word from 1.074 to 1.062 with 8,000 pieces, on unseen text of the kind from 1.115 to 1.106.
@@ -255,7 +255,7 @@ class Addition:
 def extend(
     lines: Sequence[str], vocab: Mapping[str, int], words: Mapping[str, int], *, min_count: int, max_new: int | None
 ) -> tuple[list[str], list[Addition]]:
-    """Puts the words that a vocabulary lacks most into its `[unusedN]` slots, in the order of their ids.
+    """Puts the words that save the most pieces into a vocabulary's `[unusedN]` slots, in the order of their ids.
 
     A word's worth is what it saves: its count times one less than the pieces it was cut into. A word that was `[UNK]`
     counts as if cut into characters and saves all of them.
@@ -276,8 +276,8 @@ def extend(
     slots = [(index, match[1]) for index, line in enumerate(lines) if (match := UNUSED.fullmatch(line))]
     if not slots:
         raise InputError(
-            f"--extend: none of the {len(vocab):,} pieces is an [unusedN] slot, so nothing can be added without moving "
-            "the ids of a trained model; learn a vocabulary of your own (without --extend), or use one that has slots."
+            f"--extend: none of the {len(vocab):,} pieces is an [unusedN] slot, so nothing can be added without "
+            "changing the ids of a trained model; learn a new vocabulary (without --extend), or use one that has slots."
         )
     cut = WordpieceTokenizer(vocab).tokenize
     worth: dict[str, int] = {}
@@ -288,8 +288,8 @@ def extend(
             worth[word] = count * (len(word) if pieces[word] == ["[UNK]"] else len(pieces[word]) - 1)
     if not worth:
         raise InputError(
-            f"--extend: each word that occurs at least {min_count} times (--min_count) is one piece already; there is "
-            "nothing to add. Lower --min_count, or give more text of the new domain."
+            f"--extend: each word that occurs at least {min_count} times (--min_count) is already a single piece; "
+            "there is nothing to add. Lower --min_count, or give more text of the new domain."
         )
     additions = []
     extended = list(lines)
@@ -304,7 +304,7 @@ def extend(
 
 @dataclass(frozen=True)
 class Coverage:
-    """How a vocabulary cuts the counted words; each counts as often as it occurs.
+    """Statistics of a vocabulary on the counted words; each counts as often as it occurs.
 
     Attributes:
       words: all.
@@ -321,7 +321,7 @@ class Coverage:
     characters: int
 
     def __str__(self) -> str:
-        """The shares as a sentence without a full stop."""
+        """The statistics as a sentence without a period."""
         return (
             f"{self.pieces / self.words:.3f} pieces a word, {self.characters / self.pieces:.2f} characters a piece; "
             f"{self.whole / self.words:.2%} of the words are one piece, {self.unknown / self.words:.3%} are unknown"
@@ -329,7 +329,7 @@ class Coverage:
 
 
 def measure(words: Mapping[str, int], cut: Callable[[str], Sequence[str]]) -> Coverage:
-    """How `cut`, a tokenizer's word to pieces, fares on the counted words."""
+    """The statistics of `cut`, a tokenizer's function from words to pieces, on the counted words."""
     whole = unknown = total = characters = 0
     for word, count in words.items():
         pieces = cut(word)
@@ -348,7 +348,7 @@ _LONGEST_PART = 1000  # the trainer leaves out what has more than 4192 bytes
 
 
 def split_parts(text: str) -> Iterator[str]:
-    """The words between any white space; longer ones in parts. What SentencePiece's trainer is given."""
+    """The words between any whitespace; longer ones in parts. What SentencePiece's trainer is given."""
     for word in text.split():
         for start in range(0, len(word), _LONGEST_PART):
             yield word[start : start + _LONGEST_PART]
@@ -364,20 +364,20 @@ def learn_sentencepiece(
     limit_alphabet: int | None = None,
     min_count: int = 1,
 ) -> bytes:
-    """A SentencePiece model with BERT's special tokens at the ids of `head`.
+    """Learns a SentencePiece model with BERT's special tokens at the ids of `head`.
 
-    The model normalises by itself: NFKC, and with `do_lower_case` case folding. So it gives the same ids wherever it
-    runs. From the counts of words it learns what it would from the text for BPE; for unigram, whose seed pieces
+    The model includes its normalization: NFKC, and with `do_lower_case` case folding. So it gives the same ids
+    everywhere. From the counts of words it learns what it would from the text for BPE; for unigram, whose seed pieces
     also come from neighbouring words, close to it (0.6 % more pieces on novels).
 
     Args:
       words: how often each occurs, as `split_parts` cuts them.
-      vocab_size: how many pieces, all counted.
+      vocab_size: total number of pieces.
       model_type: `"unigram"` or `"bpe"`.
       do_lower_case: whether the model folds case. Accents stay.
       num_unused: how many pieces are `[unusedN]`.
       limit_alphabet: how many characters, see `choose_alphabet`.
-      min_count: words that occur less often do not teach.
+      min_count: words that occur less often are ignored.
 
     Returns:
       The bytes of the `.model` file. Fewer pieces than `vocab_size` where the text has no more.

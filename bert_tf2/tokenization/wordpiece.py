@@ -1,10 +1,10 @@
 """Text to WordPiece tokens and ids, by the rules of google-research/bert `tokenization.py`; no TensorFlow.
 
-Text passes two tokenizers. `BasicTokenizer` cleans it and cuts it into words and punctuation; `WordpieceTokenizer` cuts
-each word into the longest pieces that the vocabulary has. `FullTokenizer` is the two in a row with a vocabulary file.
+Text passes through two tokenizers. `BasicTokenizer` cleans it and splits it into words and punctuation;
+`WordpieceTokenizer` splits each word into the longest pieces of the vocabulary. `FullTokenizer` combines them with a
 
-This is the readable definition of the rules. What every code point does follows the Unicode tables of the running
-Python (`unicodedata.unidata_version`), as it did in the original.
+vocabulary file. This is the readable definition of the rules. As in the original, character properties come from the
+Unicode tables of the running Python (`unicodedata.unidata_version`).
 """
 
 import functools
@@ -70,7 +70,7 @@ def _is_punctuation(char: str) -> bool:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _cleaned(char: str) -> str:
-    """What cleaning makes of a character of the raw text: nothing, a space, or itself."""
+    """The result of cleaning a character of the raw text: nothing, a space, or itself."""
     if char in "\0\ufffd" or _is_control(char):
         return ""
     return " " if _is_whitespace(char) else char
@@ -96,7 +96,7 @@ def convert_to_unicode(text: str | bytes) -> str:
         around = text[max(0, error.start - 20) : error.start + 20]
         raise InputError(
             f"Byte {error.start + 1} of the text (0x{text[error.start]:02x}, in {around!r}) is not UTF-8; convert the "
-            "text to UTF-8 first, or decode it with the encoding that it has."
+            "text to UTF-8 first, or decode it with its actual encoding."
         ) from None
 
 
@@ -110,7 +110,7 @@ def printable_text(text: str | bytes) -> str:
 
 
 def whitespace_tokenize(text: str) -> list[str]:
-    """The words between white space, as `str.split` sees it: line and paragraph separators count too."""
+    """The words between whitespace, as `str.split` sees it: line and paragraph separators count too."""
     return text.split()
 
 
@@ -118,7 +118,7 @@ def whitespace_tokenize(text: str) -> list[str]:
 
 
 def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> list[_Value]:
-    """Looks up each item: ids for tokens, or tokens for ids, as the vocabulary goes.
+    """Looks up each item: ids for tokens, or tokens for ids, depending on the vocabulary.
 
     Raises:
       InputError: an item is not in the vocabulary. (The original let the bare `KeyError` through.)
@@ -129,7 +129,7 @@ def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> lis
             what = "token" if isinstance(item, str) else "id"
             raise InputError(
                 f"The {what} {item!r} is not in the vocabulary of {len(vocab)} pieces; use the vocabulary file that "
-                f"the {what}s were made with."
+                f"the {what}s were created with."
             )
         output.append(vocab[item])
     return output
@@ -174,7 +174,7 @@ class FullTokenizer:
 
         Args:
           vocab_file: as in `load_vocab`, with its errors.
-          do_lower_case: whether to lower the case and strip the accents, as was done for the checkpoint's training.
+          do_lower_case: whether to lower-case and strip accents, as in the checkpoint's training.
           strip_accents, tokenize_chinese_chars, never_split: as of `BasicTokenizer`; the original has none of them.
             Tokens of `never_split` must be in the vocabulary.
           added_tokens: pieces whose ids follow the last one of the file.
@@ -201,11 +201,11 @@ class FullTokenizer:
         """The tokenizer of a model.
 
         Args:
-          path: what `--init_checkpoint` takes: a checkpoint, a directory of Google's, of a training here, or of
-            Hugging Face's, or the name of a public model, which is downloaded as a whole.
-          do_lower_case: as in the constructor; None: what the directory says, else True, as in the scripts.
-          **options: `strip_accents`, `tokenize_chinese_chars`, `never_split` as in the constructor; by default what the
-            directory says.
+          path: anything that `--init_checkpoint` accepts: a checkpoint, a directory of Google's, of a training run, or
+            of Hugging Face's, or the name of a public model, which is downloaded completely.
+          do_lower_case: as in the constructor; None: as in the directory, else True, as in the scripts.
+          **options: `strip_accents`, `tokenize_chinese_chars`, `never_split` as in the constructor; if omitted, as in
+            the directory.
 
         Raises:
           InputError: there is no vocabulary, it cannot be read, it is a SentencePiece model, or the case is certainly
@@ -252,21 +252,21 @@ class FullTokenizer:
 
 
 class BasicTokenizer:
-    """Cuts text into words, punctuation marks and Chinese characters.
+    """Splits text into words, punctuation marks and Chinese characters.
 
-    1. NUL, U+FFFD, control and format characters (Unicode's Cc and Cf) go, which joins what they stood between. Tab,
-       line feed, carriage return and the spaces (Zs) become blanks. A Chinese character becomes a word of its own.
-    2. The text is split at white space.
+    1. NUL, U+FFFD, control and format characters (Unicode's Cc and Cf) are deleted, joining their neighbours. Tab, line
+       feed, carriage return and spaces (Zs) become spaces. Each Chinese character becomes a word.
+    2. The text is split at whitespace.
     3. With `do_lower_case`, each word is lowered (Greek capital sigma by its place in the word), decomposed (NFD), and
        loses its nonspacing marks (Mn). Without it, words keep case and accents.
-    4. Each punctuation mark (Unicode's P, or an ASCII character that is no letter, digit or control) becomes a word.
+    4. Each punctuation mark (Unicode's P, or an ASCII character that is not a letter, digit or control) becomes a word.
 
-    Each step is a method with the original's name, for subclasses that override one of them. What the original has not
-    are the keyword arguments, which are those of Hugging Face's `BasicTokenizer`.
+    Each step is a method with the original's name, which subclasses can override. The keyword arguments are not the
+    original's, but those of Hugging Face's `BasicTokenizer`.
 
     Args:
       do_lower_case: whether words are lowered.
-      strip_accents: whether they are decomposed and lose their nonspacing marks; None: where they are lowered.
+      strip_accents: whether they are decomposed and lose their nonspacing marks; None: if they are lowered.
       tokenize_chinese_chars: whether a Chinese character becomes a word of its own.
       never_split: tokens that are words of their own wherever the text has them, and pass none of the steps. What is
         before and after such a token is treated as a text of its own.
@@ -365,15 +365,15 @@ class BasicTokenizer:
 
 
 class WordpieceTokenizer:
-    """Cuts words into pieces of a vocabulary, at each place the longest that fits.
+    """Splits words into pieces of a vocabulary, at each position the longest that fits.
 
-    A piece that does not begin its word is in the vocabulary as `##piece`. A word that cannot be cut to its end, or
-    is longer than `max_input_chars_per_word`, becomes the one token `unk_token`.
+    A piece that does not begin its word is in the vocabulary as `##piece`. A word that cannot be split completely, or
+    is longer than `max_input_chars_per_word`, becomes the single token `unk_token`.
 
     Attributes:
       vocab: the pieces.
-      unk_token: the token of a word that cannot be cut.
-      max_input_chars_per_word: the longest word to cut, in characters (code points, not bytes).
+      unk_token: the token for words that cannot be split.
+      max_input_chars_per_word: maximum length of words to split, in characters (code points, not bytes).
     """
 
     def __init__(self, vocab: Container[str], unk_token: str = "[UNK]", max_input_chars_per_word: int = 200):

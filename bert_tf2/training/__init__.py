@@ -1,4 +1,4 @@
-"""The loop that trains any task on any `tf.distribute` strategy, and what belongs to it."""
+"""The training loop for any task on any `tf.distribute` strategy, with optimizers, precision and evaluation."""
 
 from typing import TYPE_CHECKING
 

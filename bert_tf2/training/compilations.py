@@ -1,7 +1,7 @@
-"""Says in the log when XLA has compiled for batches of a new shape, and what that took: steps that are slow for once.
+"""Logs when XLA compiled for a new batch shape, and how long that took, to explain single slow steps.
 
-TensorFlow does not tell when XLA compiles. But it compiles when a shape occurs for the first time, and the step takes
-longer then; so a step is reported that has both.
+TensorFlow does not report when XLA compiles. But it does so when a shape occurs for the first time, and that step takes
+longer; so steps with both are reported.
 """
 
 import logging
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 _MOST_LINES = 12
 _LEAST_SECONDS = 0.2  # less is not worth a line
-_LEAST_PART = 0.5  # of the time that the steps usually take; less may be the machine's doing
+_LEAST_PART = 0.5  # of the usual time of the steps; less may be noise
 
 Shape = tuple[int, int, int]
 
 
 class Compilations:
-    """The shapes that a training has met, and how long its steps usually take.
+    """The shapes that a run has seen, and the usual time of its steps.
 
     Make it before the step is traced.
 
@@ -39,7 +39,7 @@ class Compilations:
         self._lines = 0
 
     def after(self, step: int, shapes: NDArray[np.int32], seconds: float) -> None:
-        """Takes in what some steps have done, and says what is worth saying.
+        """Records some steps, and logs what is worth logging.
 
         Args:
           step: the number of steps before them.
@@ -58,10 +58,10 @@ class Compilations:
         if new and (self._compiles or fused_ops.uses() > self._uses):
             usual = len(shapes) * self._usual
             if is_first:
-                what = "the whole step" if self._compiles else "what stands between its matmuls"
+                what = "the whole step" if self._compiles else "everything between its matmuls"
                 self._say(
                     f"The first step took {_shown_seconds(seconds)}: it was traced, and XLA compiled {what} for "
-                    f"{_shown(new)}. That is expected; for a new shape XLA compiles again."
+                    f"{_shown(new)}. This is expected; XLA compiles again for each new shape."
                 )
             elif seconds - usual >= max(_LEAST_SECONDS, _LEAST_PART * usual):
                 self._say(f"XLA compiled for {_shown(new)}: {steps} took {_shown_seconds(seconds - usual)} longer.")

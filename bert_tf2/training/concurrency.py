@@ -1,4 +1,4 @@
-"""Batches of a prediction that are computed side by side, on a CPU each on a core of its own; knows no task.
+"""Computes several prediction batches in parallel, on a CPU one per core; independent of tasks.
 
 Threads that share a matmul wait for each other after each, and that is long where matmuls are short. So a process that
 only predicts gives each batch one core (`use_a_core_a_batch`) and computes as many batches at a time as there are
@@ -28,7 +28,7 @@ _TOKENS_OF_A_CORE = 384
 
 
 def use_a_core_a_batch(config: DistributionConfig) -> None:
-    """Gives each batch that is computed from now on one core; to be called by a command that does not train.
+    """From now on, computes each batch on a single core; for commands that do not train.
 
     It holds for the whole process. Call it before TensorFlow starts its devices; later it has no effect, nor where the
     number of threads is set already, on a GPU, or where several machines predict together.
@@ -52,7 +52,7 @@ def number_of_cores() -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Concurrency:
-    """How the batches of a prediction are made and computed.
+    """How batches of a prediction are formed and computed.
 
     Attributes:
       batches: how many are computed at a time.
@@ -64,7 +64,7 @@ class Concurrency:
 
     @classmethod
     def of(cls, strategy: tf.distribute.Strategy, compiles: bool, on_accelerator: int = 1) -> Self:
-        """What suits a process.
+        """The concurrency that suits a process.
 
         Args:
           strategy: where it predicts; on several devices, and with several processes, one batch after the other.
@@ -80,7 +80,7 @@ class Concurrency:
         return cls(number_of_cores(), None if compiles else _TOKENS_OF_A_CORE)
 
     def divide(self, lengths: NDArray[np.int64], most_rows: int) -> NDArray[np.int64]:
-        """Divides rows into batches.
+        """Splits rows into batches.
 
         Args:
           lengths: tokens of each of `N` rows, the longest first.
@@ -99,7 +99,7 @@ class Concurrency:
         return np.array(splits)
 
     def map(self, compute: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
-        """`compute` of each input, in their order; inputs are taken as they are needed, few results wait.
+        """Yields `compute` of each input, in order; inputs are consumed as needed, and few results are held.
 
         Args:
           compute: called in other threads where `batches` is more than 1.

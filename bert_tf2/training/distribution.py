@@ -1,4 +1,4 @@
-"""Where a model runs: the `tf.distribute` strategy for the devices at hand."""
+"""The `tf.distribute` strategy for the available devices."""
 
 import dataclasses
 import logging
@@ -18,10 +18,10 @@ _SECONDS_TO_CONNECT = 20.0
 
 
 def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
-    """The strategy of this process; make one, not several, and before anything is computed.
+    """Creates the strategy of this process; call it once, before anything is computed.
 
     Raises:
-      InputError: a TPU was asked for and cannot be reached; TF_CONFIG is missing or makes no sense.
+      InputError: a TPU was asked for and cannot be reached; TF_CONFIG is missing or invalid.
     """
     if config.use_tpu or config.distribution_strategy == "tpu":
         return _tpu(config)
@@ -53,7 +53,7 @@ class Workers:
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return cls()
         spec = strategy.cluster_resolver.cluster_spec()
-        # A chief is worker 0 of TensorFlow's count, ordinary workers come behind it.
+        # A chief is worker 0 of TensorFlow's count, ordinary workers come after it.
         chiefs = len(spec.as_dict().get("chief", []))
         resolver = strategy.cluster_resolver
         index = resolver.task_id if resolver.task_type == "chief" else chiefs + resolver.task_id
@@ -61,14 +61,14 @@ class Workers:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what one process has to write."""
+        """Whether this process is the one that writes output."""
         return self.index == 0
 
 
 def _multi_worker() -> tf.distribute.Strategy:
     example = """{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}"""
     text = os.environ.get("TF_CONFIG")
-    expected = f"set it on each machine to all addresses and the machine's own index, for example TF_CONFIG='{example}'"
+    expected = f"set it on each machine to all addresses and that machine's index, for example TF_CONFIG='{example}'"
     if not text:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: the environment variable TF_CONFIG is not set; {expected}."
@@ -83,7 +83,7 @@ def _multi_worker() -> tf.distribute.Strategy:
         address = cluster[kind][index]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError):
         raise InputError(
-            f"TF_CONFIG={text!r:.200} does not name the workers and which one this is; {expected}."
+            f"TF_CONFIG={text!r:.200} does not name the workers and the index of this one; {expected}."
         ) from None
     for one in addresses:
         if not _is_address(one):
@@ -91,15 +91,15 @@ def _multi_worker() -> tf.distribute.Strategy:
                 f"TF_CONFIG names the address {one!r:.100}; host:port with a port from 1 to 65535 was expected."
             )
     if len(set(addresses)) < len(addresses):
-        raise InputError("TF_CONFIG names an address twice; each worker has one of its own.")
+        raise InputError("TF_CONFIG names an address twice; each worker needs its own.")
     if set(cluster) - {"worker", "chief"}:
-        raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker have work here.")
+        raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker are supported.")
     count = sum(map(len, cluster.values()))
     for host in {one.rpartition(":")[0].strip("[]") for one in addresses}:
         try:
             socket.getaddrinfo(host, None)
         except OSError:
-            logger.warning("The host %s of TF_CONFIG is not known here (yet); workers wait until it is.", host)
+            logger.warning("The host %s in TF_CONFIG cannot be resolved (yet); workers wait until it can.", host)
     logger.info(
         "Worker %s of %d (%s, MultiWorkerMirroredStrategy); waiting for the others.", task["index"], count, address
     )
@@ -117,7 +117,7 @@ def _is_address(address: object) -> bool:
 
 
 def _check_listens(target: str) -> None:
-    """Refuses the address of a TPU where nobody answers; TensorFlow would wait for it without end."""
+    """Rejects the address of a TPU that does not respond; TensorFlow would wait for it forever."""
     address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,5})/?", target)
     if address:
         try:
@@ -125,7 +125,7 @@ def _check_listens(target: str) -> None:
         except (OSError, OverflowError) as error:  # OverflowError: there is no such port
             reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"--use_tpu: nobody answers at {target} ({reason}); check --tpu_name, and that the TPU is running."
+                f"--use_tpu: no response from {target} ({reason}); check --tpu_name, and that the TPU is running."
             ) from None
 
 
@@ -142,8 +142,7 @@ def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
     except (ValueError, ImportError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise InputError(
-            f'--use_tpu: no TPU could be reached ({reason}); give --tpu_name ("local" on a TPU VM), '
-            "or leave --use_tpu away."
+            f'--use_tpu: no TPU could be reached ({reason}); give --tpu_name ("local" on a TPU VM), or omit --use_tpu.'
         ) from None
     strategy = tf.distribute.TPUStrategy(resolver)
     if strategy.num_replicas_in_sync != config.num_tpu_cores:

@@ -1,4 +1,4 @@
-"""A task's metrics and outputs over a dataset, dropout off, on any strategy; knows no task."""
+"""A task's metrics and outputs over a dataset, without dropout, on any strategy; independent of tasks."""
 
 import functools
 import itertools
@@ -30,8 +30,8 @@ def evaluate(
     Args:
       task: model and losses.
       strategy: where it runs.
-      batches: makes a process's share of the batches; rows with `example_weights` 0 do not count.
-      steps: how many batches there are, for the progress shown; None where nobody knows.
+      batches: creates a process's part of the batches; rows with `example_weights` 0 do not count.
+      steps: number of batches, for the progress display; None if unknown.
       concurrency: how many are computed at a time; they stay as they are.
 
     Returns:
@@ -80,13 +80,13 @@ def predict_batches(
     done: int = 0,
     concurrency: Concurrency = ONE_BY_ONE,
 ) -> Iterator[Arrays]:
-    """What a model says of each example of a dataset, batch by batch.
+    """A model's outputs for each example of a dataset, batch by batch.
 
     Args:
       outputs: from a batch to named tensors, each `[B, ...]`.
       strategy: where it runs.
-      batches: makes a process's share of the batches; rows with `example_weights` 0 are left out.
-      steps: how many batches there are, for the progress shown; None where nobody knows.
+      batches: creates a process's part of the batches; rows with `example_weights` 0 are left out.
+      steps: number of batches, for the progress display; None if unknown.
       done: how many of them an earlier run has done, which `batches` does not make.
       concurrency: how many are computed at a time.
 

@@ -20,10 +20,10 @@ EXCLUDED_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
 
 
 def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
-    """Those of a model's variables that are not frozen.
+    """The variables of a model that are not frozen.
 
     Raises:
-      InputError: more layers are to be frozen than there are.
+      InputError: the model has fewer layers than are to be frozen.
     """
     layers = _number_of_layers(names)
     if config.num_frozen_layers > layers:
@@ -35,7 +35,7 @@ def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
 
 
 def layerwise_scales(names: Sequence[str], decay: float) -> dict[str, float]:
-    """What each variable's learning rate is multiplied by: 1 for heads, times `decay` for each level below.
+    """The factor of each variable's learning rate: 1 for heads, times `decay` for each level below.
 
     The levels, from above: heads, pooler, the layers, the embeddings; as in ELECTRA (arXiv:2003.10555, appendix B).
     """
@@ -60,7 +60,7 @@ _Shared = dict[str, tf.Tensor]
 
 
 class Slot(NamedTuple):
-    """What an optimizer keeps for a variable from step to step.
+    """The state that an optimizer keeps for a variable.
 
     Attributes:
       name: a checkpoint has it as `<variable>/<name>`; optimizers whose slots mean something else need other names.
@@ -74,12 +74,12 @@ class Slot(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What the updates of all variables share in a step; tensors.
+    """Tensors shared by the updates of all variables in a step.
 
     Attributes:
       taken: whether the step is taken, bool scalar; one that is skipped must leave variables and slots as they are.
       rate: learning rate, float32 scalar; 0 in a step that is skipped.
-      scale: what gradients are multiplied by, float32 scalar; 0 in a step that is skipped.
+      scale: factor of the gradients, float32 scalar; 0 in a step that is skipped.
       updates: which update this is, from 1; float32 scalar.
       average_decay: of the moving averages, float32 scalar; 1 in a step that is skipped.
     """
@@ -96,7 +96,7 @@ class _Step(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What belongs to one variable."""
+    """The state of one variable."""
 
     slots: dict[str, tf.Variable]
     average: tf.Variable | None
@@ -105,9 +105,9 @@ class _State(NamedTuple):
 
 
 class Optimizer:
-    """Slots by name, decoupled weight decay, moving averages; subclasses say which slots, and what an update is.
+    """Slots by name, decoupled weight decay, moving averages; subclasses define the slots and the update.
 
-    Make it inside the scope of the strategy that the variables belong to.
+    Create it inside the scope of the strategy that the variables belong to.
 
     Args:
       variables: what to train, by name.
@@ -141,7 +141,7 @@ class Optimizer:
 
     @classmethod
     def slots(cls, shape: Sequence[int]) -> Sequence[Slot]:
-        """What is kept for a variable of this shape."""
+        """The slots for a variable of this shape."""
         raise NotImplementedError
 
     def named_slots(self) -> dict[str, tf.Variable]:
@@ -157,12 +157,12 @@ class Optimizer:
         return {f"{name}/{slot.name}" for name, slots in known for slot in slots} - set(self.named_slots())
 
     def named_averages(self) -> dict[str, tf.Variable]:
-        """The moving averages under TF1's names for them; empty where none are kept."""
+        """The moving averages under TF1's names; empty if none are kept."""
         states = self._states.items()
         return {f"{name}/{checkpoints.AVERAGE}": state.average for name, state in states if state.average is not None}
 
     def start_averages(self) -> None:
-        """Sets the moving averages to the weights: for use when the weights have been loaded."""
+        """Sets the moving averages to the weights; call it after loading weights."""
         for name, state in self._states.items():
             if state.average is not None:
                 state.average.assign(self.variables[name])
@@ -223,7 +223,7 @@ class Optimizer:
             state.average.assign(state.average * step.average_decay + variable * (1.0 - step.average_decay))
 
     def _shared(self, step: _Step) -> _Shared:
-        """Scalars that are computed once a step rather than for each variable."""
+        """Scalars that are computed once per step rather than for each variable."""
         return {}
 
     def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
@@ -280,7 +280,7 @@ class _Adam(Optimizer):
 
 
 class BertAdam(_Adam):
-    """Adam as BERT was trained with: no bias correction, epsilon outside the root, decoupled weight decay.
+    """BERT's variant of Adam: no bias correction, epsilon outside the root, decoupled weight decay.
 
     For a gradient `g`: `m = β1·m + (1-β1)·g`, `v = β2·v + (1-β2)·g²`, `w = w - lr·(m / (√v + ε) + decay·w)`.
     """
@@ -330,7 +330,7 @@ class Lamb(_Adam):
 
 
 class Adafactor(Optimizer):
-    """A second moment in almost no memory, and steps relative to the weights (arXiv:1804.04235, algorithms 4 and 5).
+    """Adafactor: a second moment in little memory, steps relative to the weights (arXiv:1804.04235, algorithms 4, 5).
 
     Of a matrix it keeps decaying means of `g²` over each row, `r`, and each column, `c`, whose product stands for the
     second moment: `v = r·cᵀ / mean(r)`; of anything else `v` itself. With `ρ` the schedule's learning rate:
@@ -378,14 +378,14 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"bert": BertAdam, "adamw": AdamW, "lam
 
 
 def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerConfig) -> Optimizer:
-    """The optimizer of a model's variables, those left out that the config or the model (`trainable`) freezes.
+    """The optimizer of a model's variables, without those that the config or the model (`trainable`) freezes.
 
     Raises:
-      InputError: more layers are to be frozen than there are, or all is frozen.
+      InputError: the model has fewer layers than are to be frozen, or everything is frozen.
     """
     trained = [name for name in trained_names(list(variables), config) if variables[name].trainable]
     if not trained:
-        raise InputError("Everything is frozen; lower --num_frozen_layers, or set trainable=True on some layer.")
+        raise InputError("All weights are frozen; lower --num_frozen_layers, or set trainable=True on some layer.")
     return OPTIMIZERS[config.optimizer](
         {name: variables[name] for name in trained},
         weight_decay=config.weight_decay,
@@ -403,5 +403,5 @@ def _root_mean_square(x: tf.Tensor) -> tf.Tensor:
 
 
 def clipping_scale(norm: tf.Tensor, clip_norm: float) -> tf.Tensor:
-    """What to multiply gradients of a global norm by so that it is at most `clip_norm`; float32 scalars."""
+    """The factor that limits the global norm of the gradients to `clip_norm`; float32 scalars."""
     return clip_norm / tf.maximum(norm, clip_norm)

@@ -1,4 +1,4 @@
-"""In which precision a model computes, and whether XLA compiles it: the user's choice, or what suits the device.
+"""The precision of the computation, and whether XLA compiles it: the user's choice, or what suits the device.
 
 Weights and moments are float32 in every precision. bfloat16 has float32's range and needs nothing else; float16 needs
 its loss scaled, so that small gradients do not vanish (Micikevicius et al., arXiv:1710.03740).
@@ -23,7 +23,7 @@ _CPU_WITH_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # as Linux calls them
 
 
 def resolved(config: PrecisionConfig) -> PrecisionConfig:
-    """With "auto" decided by the devices of this machine; says so where another precision would be faster.
+    """Resolves "auto" for the devices of this machine; logs if another precision would be faster.
 
     Raises:
       InputError: the device does not compute in this precision.
@@ -43,7 +43,7 @@ def resolved(config: PrecisionConfig) -> PrecisionConfig:
 
 @contextlib.contextmanager
 def policy(config: PrecisionConfig) -> Iterator[None]:
-    """Models made inside compute in this precision; pass what `resolved` returned."""
+    """Models created inside compute in this precision; pass the result of `resolved`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_POLICIES[config.precision])
     try:
@@ -103,11 +103,11 @@ class LossScale:
         return {"loss_scale": self._scale, "good_steps": self._good_steps}
 
     def value(self) -> tf.Tensor:
-        """What the loss of this step is to be multiplied by, float32 scalar."""
+        """The factor of the loss in this step, float32 scalar."""
         return tf.ones([]) if self._scale is None else self._scale.value()
 
     def update(self, finite: tf.Tensor) -> None:
-        """Takes in whether the gradients of a step were finite; call it outside of replicas."""
+        """Records whether the gradients of a step were finite; call it outside replica context."""
         if self._scale is None or self._good_steps is None:
             return
         good = tf.where(finite, self._good_steps + 1, 0)

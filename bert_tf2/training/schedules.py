@@ -9,15 +9,15 @@ Schedule = Callable[[tf.Tensor], tf.Tensor]
 
 
 def make_schedule(name: str, peak: float, num_train_steps: int, num_warmup_steps: int) -> Schedule:
-    """A learning rate with linear warm-up from 0.
+    """A learning rate schedule with linear warm-up from 0.
 
     The decay runs from step 0, as in the original: the end of the warm-up does not reach `peak` but the value of the
     decay there, and the first step of a warm-up trains at rate 0.
 
     Args:
       name: "linear", to 0 at `num_train_steps`; "cosine", likewise along half a wave; "constant".
-      peak: the highest rate.
-      num_train_steps: steps in all.
+      peak: the peak rate.
+      num_train_steps: total number of steps.
       num_warmup_steps: steps of the warm-up.
 
     Returns:

@@ -22,14 +22,14 @@ from bert_tf2.training.schedules import Schedule
 
 
 class Totals(NamedTuple):
-    """What came of several steps.
+    """The results of several steps.
 
     Attributes:
       sums: float32 `[values]`, see `TrainStep.value_names`; over the steps that were not skipped.
       last: float32 `[values]`, of the last step.
       taken: int64, steps taken, skipped ones included.
       skipped: int64, steps whose loss or gradients were not finite.
-      in_a_row: int64, how many of the latest ones in a row; those that only lowered float16's loss scale do not count.
+      in_a_row: int64, consecutive skipped steps at the end; those that only lowered float16's loss scale do not count.
       agreed: float32 `[2]`, see `TrainStep.run`.
       shapes: int32 `[taken, 2 + parts]`, of each step's batch on the first device of this process: rows and positions
         of a part, and the tokens of each part; 0 where they are not known.
@@ -65,9 +65,9 @@ class TrainStep:
       global_step: steps taken, int64 variable.
       skipped_steps: those of them that were skipped, int64 variable.
       input_position: `batches.INPUT_POSITION` of the latest batch, int64 variable; -1 where batches have none.
-      seed: what dropout masks follow from.
-      clip_norm: largest global norm of the gradients.
-      parts: into how many parts a replica's batch is split.
+      seed: determines the dropout masks.
+      clip_norm: maximum global norm of the gradients.
+      parts: number of microbatches into which a replica's batch is split.
       most_skipped: skipped steps in a row after which `run` returns.
       compiles: whether XLA compiles forward and backward pass.
       is_whole: whether there is nothing to exchange with other replicas, so that XLA can compile clipping and update
@@ -91,7 +91,7 @@ class TrainStep:
 
     @property
     def value_names(self) -> tuple[str, ...]:
-        """What is reported of each step."""
+        """The names of the values reported for each step."""
         return ("loss", *self.task.metric_names, "gradient_norm", "learning_rate")
 
     @functools.cached_property
@@ -174,7 +174,7 @@ class TrainStep:
     def _all_parts(
         self, batch: Batch, weights: dict[str, tf.Tensor], step: tf.Tensor, replica: tf.Tensor, scale: tf.Tensor
     ) -> _Gradients:
-        """Gradients of a replica's batch, its parts one after the other, so that the memory is that of one part."""
+        """Gradients of a replica's batch, one microbatch after the other, in the memory of a single one."""
         replicas = self.strategy.num_replicas_in_sync
 
         def dropout_seed(index: int | tf.Tensor) -> tf.Tensor:

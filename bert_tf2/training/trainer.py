@@ -1,4 +1,4 @@
-"""The one loop: trains any task on any `tf.distribute` strategy, saves, resumes, stops when asked; knows no task."""
+"""The training loop: any task, any `tf.distribute` strategy; saves, resumes, stops when asked; independent of tasks."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ __all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingCo
 logger = logging.getLogger(__name__)
 
 # From the number of examples that an earlier run has taken (or the `INPUT_POSITION` of its latest batch), and a
-# process's share, to the batches behind them.
+# process's share, to the batches after them.
 Data = Callable[[int, Share], tf.data.Dataset]
 
 SKIPPED_STEPS = "skipped_steps"
@@ -46,16 +46,16 @@ _LOST_CONNECTION = (
 
 
 class Hook(Protocol):
-    """What is to be done between steps, evaluation for example."""
+    """Work to do between steps, for example evaluation."""
 
     def next_after(self, step: int) -> int:
-        """The first step behind `step` at which `run` has something to do."""
+        """The first step after `step` at which `run` has something to do."""
 
     def run(self, step: int) -> str | None:
         """Called at that step, and once at the start; does nothing where an earlier run has done it.
 
         Returns:
-          Why training has to end here; None where it goes on.
+          Why training must end here; None if it continues.
         """
 
 
@@ -85,7 +85,7 @@ class Trainer:
         optimizer: OptimizerConfig | None = None,
         precision: PrecisionConfig | None = None,
     ) -> "Trainer":
-        """A trainer with fresh slots and step 0.
+        """Creates a trainer with new slots, at step 0.
 
         Args:
           task: model and losses, made inside the scope of `strategy` and with the policy of `precision`.
@@ -96,13 +96,13 @@ class Trainer:
           precision: resolved; float32 without XLA where it is None.
 
         Raises:
-          InputError: the batch does not divide by the devices and parts, or all is frozen.
+          InputError: the batch is not divisible by devices and microbatches, or everything is frozen.
         """
         pieces = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
         if config.batch_size % pieces:
             raise InputError(
                 f"--train_batch_size={config.batch_size} does not divide by {pieces} ({strategy.num_replicas_in_sync} "
-                f"devices, gradient_accumulation_steps {config.gradient_accumulation_steps}); take a multiple of it."
+                f"devices, gradient_accumulation_steps {config.gradient_accumulation_steps}); give a multiple of it."
             )
         precision = precision or PrecisionConfig("float32", "off")
         options: dict[str, Any] = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
@@ -151,7 +151,7 @@ class Trainer:
 
     @property
     def _optional_state(self) -> dict[str, tf.Variable]:
-        """What the original's checkpoints lack."""
+        """Variables that the original's checkpoints lack."""
         extra = {SKIPPED_STEPS: self.step.skipped_steps, INPUT_POSITION: self.step.input_position}
         return {**self.optimizer.named_averages(), **self.step.loss_scale.variables, **extra}
 
@@ -159,7 +159,7 @@ class Trainer:
         """Restores the newest whole checkpoint of `output_dir`, if it has one; returns its prefix.
 
         Raises:
-          InputError: there are checkpoints, but none is whole or fits; or workers see different folders.
+          InputError: there are checkpoints, but none is whole or fits; or workers see different directories.
         """
         found = checkpoints.resume(
             self._state, self.config.output_dir, self._optional_state, self.optimizer.foreign_slots()
@@ -192,11 +192,11 @@ class Trainer:
         if total != step * replicas or squares != step * step * replicas:
             raise InputError(
                 f"Worker {self._workers.index} would go on from step {step:.0f}, others from another one: --output_dir="
-                f"{self.config.output_dir} has to be one folder that all workers see."
+                f"{self.config.output_dir} must be one directory that all workers see."
             )
 
     def check(self, data: Data) -> None:
-        """Reads a batch and traces a step without taking it: errors in shapes and records come out."""
+        """Reads a batch and traces a step without taking it, to detect errors in shapes and records."""
         iterator = self._iterator(data)
         zero = tf.constant(0, tf.int64)
         self.step.run.get_concrete_function(iterator, zero, zero, tf.zeros([2]))
@@ -210,7 +210,7 @@ class Trainer:
           hooks: what to do between steps.
 
         Raises:
-          InputError: too many steps in a row were not finite, the device's memory does not suffice, or another worker
+          InputError: too many steps in a row were not finite, the device ran out of memory, or another worker
             was lost.
           OSError: a checkpoint cannot be written.
           Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
@@ -238,7 +238,7 @@ class Trainer:
             if self._workers.count == 1:
                 raise
             raise InputError(
-                f"Another worker was lost ({_first_line(error)}). Start all workers again: they go on from "
+                f"Another worker was lost ({_first_line(error)}). Restart all workers: they continue from "
                 f"{checkpoints.latest(config.output_dir)}."
             ) from None
         if not self._workers.is_chief:
@@ -248,7 +248,7 @@ class Trainer:
         logger.info("Trained %d steps in %s, %.4g examples/s.", taken, duration(seconds), rate)
         skipped = int(self.step.skipped_steps.numpy())
         if skipped:
-            logger.warning("%d steps of this training were skipped: their loss or gradients were not finite.", skipped)
+            logger.warning("Skipped steps: %d, whose loss or gradients were not finite.", skipped)
         logger.info("Wrote %s.", checkpoints.latest(config.output_dir))
 
     def _iterator(self, data: Data) -> Any:
@@ -335,16 +335,16 @@ class Trainer:
         last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps
         return (
             f"Step {step}: loss {values['loss']:g}, gradient norm {values['gradient_norm']:g} at learning rate "
-            f"{values['learning_rate']:g}; --max_skipped_steps={most} steps in a row were like that, were skipped, and "
-            f"training stopped. The last good checkpoint is {last}. Lower --learning_rate or raise --num_warmup_steps, "
-            "and start again."
+            f"{values['learning_rate']:g}; --max_skipped_steps={most} consecutive steps were like this and were "
+            f"skipped, and training stopped. The last good checkpoint is {last}. Lower --learning_rate or raise "
+            "--num_warmup_steps, and start again."
         )
 
     def _stopped(self, step: int, stop: StopRequest) -> str:
         return (
-            f"{stop.signal_name or 'Another worker'} asked to stop: saved step {step} of "
-            f"{self.config.num_train_steps} as {checkpoints.latest(self.config.output_dir)}. Give the same command "
-            "again to go on from there."
+            f"{stop.signal_name or 'Another worker'} requested a stop: saved step {step} of "
+            f"{self.config.num_train_steps} as {checkpoints.latest(self.config.output_dir)}. Run the same command "
+            "again to continue from there."
         )
 
     def _out_of_memory(self, error: tf.errors.ResourceExhaustedError) -> str:

@@ -81,10 +81,10 @@ def test_latest_without_and_with_broken_state(tmp_path, encoder):
     assert google.latest(tmp_path) is None
     prefix = google.save(str(tmp_path), 3, encoder)
     google.remove(prefix)
-    with pytest.raises(InputError, match=r"names .*model\.ckpt-3, which is not there"):
+    with pytest.raises(InputError, match=r"names .*model\.ckpt-3, which does not exist"):
         google.latest(tmp_path)
     (tmp_path / "checkpoint").write_text("")
-    with pytest.raises(InputError, match="names no checkpoint"):
+    with pytest.raises(InputError, match="does not name a checkpoint"):
         google.latest(tmp_path)
 
 
@@ -93,7 +93,7 @@ def test_find(tmp_path, encoder):
     for way in (prefix, f"{prefix}.index", f"{prefix}.data-00000-of-00001", str(tmp_path)):
         assert google.find(way) == prefix
     (tmp_path / "checkpoint").unlink()
-    assert google.find(str(tmp_path)) == prefix  # a downloaded folder has one checkpoint and no such file
+    assert google.find(str(tmp_path)) == prefix  # a downloaded directory has one checkpoint and no such file
     google.remove(prefix)
     with pytest.raises(InputError, match="has no checkpoints"):
         google.find(str(tmp_path))
@@ -136,7 +136,7 @@ def test_load_does_without_a_pooler_and_with_another_head(tmp_path, encoder):
     assert report.loaded == ("bert/a", "bert/b")
     assert report.missing == ("bert/pooler/dense/bias",)
     assert report.mismatched == ("cls/head",)
-    assert "another shape there (a head for another number of labels), so freshly initialised (1): cls/head" in str(
+    assert "another shape there (a head for another number of labels), so newly initialized (1): cls/head" in str(
         report
     )
     np.testing.assert_array_equal(model["bert/pooler/dense/bias"], [5])
@@ -160,7 +160,7 @@ def test_damaged_files_are_refused(tmp_path, encoder):
     with pytest.raises(InputError, match=r"bert/a in .* is damaged"):
         google.load({"bert/a": tf.Variable(tf.zeros([1000]))}, prefix)
     (tmp_path / "model.ckpt-1.index").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="cannot be read as a TensorFlow checkpoint"):
+    with pytest.raises(InputError, match="is not a readable TensorFlow checkpoint"):
         google.load({"bert/a": tf.Variable(tf.zeros([1000]))}, prefix)
 
 
@@ -259,10 +259,10 @@ def test_resume_takes_the_newest(tmp_path, encoder):
     [
         (lambda folder: flip(folder / "model.ckpt-3.data-00000-of-00001"), r"bert/\w in .*ckpt-3 is damaged \("),
         (lambda folder: cut(folder / "model.ckpt-3.data-00000-of-00001"), r"in .*ckpt-3 is damaged \("),
-        (lambda folder: flip(folder / "model.ckpt-3.index"), r"ckpt-3 cannot be read as a TensorFlow checkpoint \("),
-        (lambda folder: cut(folder / "model.ckpt-3.index"), r"ckpt-3 cannot be read as a TensorFlow checkpoint \("),
-        (lambda folder: (folder / "model.ckpt-3.index").unlink(), r"ckpt-3 is not whole: its \.index or \.data file"),
-        (lambda folder: (folder / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is not whole"),
+        (lambda folder: flip(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
+        (lambda folder: cut(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
+        (lambda folder: (folder / "model.ckpt-3.index").unlink(), r"ckpt-3 is incomplete: its \.index or \.data file"),
+        (lambda folder: (folder / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is incomplete"),
     ],
 )
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path, caplog, harm, reason):
@@ -278,7 +278,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path, ca
         np.testing.assert_array_equal(fresh[name], value)
     (warning,) = caplog.messages
     assert re.search(reason, warning)
-    assert warning.endswith(f"The one before it is used: {tmp_path}/model.ckpt-2.")
+    assert warning.endswith(f"Using the one before it: {tmp_path}/model.ckpt-2.")
 
 
 def flip(path):
@@ -301,7 +301,9 @@ def test_a_damaged_list_of_checkpoints_does_not_matter(tmp_path, encoder):
 def test_none_is_whole(tmp_path, encoder):
     google.save(str(tmp_path), 1, encoder)
     cut(tmp_path / "model.ckpt-1.index")
-    with pytest.raises(InputError, match=r"No checkpoint of .* is whole \(.*ckpt-1 cannot be read.*\); remove the fol"):
+    with pytest.raises(
+        InputError, match=r"No checkpoint of .* is whole \(.*ckpt-1 is not a readable.*\); remove the dir"
+    ):
         google.resume(encoder, str(tmp_path))
 
 

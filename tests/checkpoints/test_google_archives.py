@@ -108,7 +108,7 @@ def test_nothing_is_unpacked_outside(server, tmp_path):
 def test_an_interrupted_download_is_continued(server, tmp_path):
     path = f"models/{PLACE}.zip"
     server.breaks[path] = [100_000, 100_000, 100_000]
-    with pytest.raises(InputError, match=rf"^{NAME} is not on this machine \(.*broke after 300,000 of .* bytes \(the"):
+    with pytest.raises(InputError, match=rf"^{NAME} is not on this machine \(.*lost after 300,000 of .* bytes \(the"):
         google_archives.fetch(NAME)
     assert not (tmp_path / "cache" / PLACE).exists()
     google_archives.fetch(NAME)
@@ -124,8 +124,8 @@ def damaged(content):
 @pytest.mark.parametrize(
     ("content", "has_checksums", "reason"),
     [
-        (damaged(archive()), False, "the archive is damaged"),
-        (b"<html>Sorry</html>", True, "the archive is damaged (File is not a zip file)"),
+        (damaged(archive()), False, "the archive is corrupt"),
+        (b"<html>Sorry</html>", True, "the archive is corrupt (File is not a zip file)"),
         (archive(without=["vocab.txt"]), True, "the archive has no vocab.txt"),
     ],
     ids=["bits", "page", "incomplete"],

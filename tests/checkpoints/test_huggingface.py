@@ -1,4 +1,4 @@
-"""Hugging Face folders: every name both ways, older forms, ties, what is written."""
+"""Hugging Face directories: every name both ways, older forms, ties, what is written."""
 
 import json
 
@@ -76,7 +76,7 @@ def test_older_names(tmp_path):
     arrays["embeddings.position_ids"] = np.zeros([1, 8], np.float32)
     folder = huggingface.Folder(write_folder(tmp_path, "BertForPreTraining", arrays))
     assert folder.unplaced == ()
-    assert folder.ignored == {"embeddings.position_ids": "the numbers from 0, no weights"}
+    assert folder.ignored == {"embeddings.position_ids": "the position numbers, not weights"}
     modern = arrays_of("BertForPreTraining")
     np.testing.assert_array_equal(
         folder.get_tensor("bert/encoder/layer_0/output/LayerNorm/gamma"),
@@ -125,7 +125,7 @@ def test_a_decoder_of_its_own(tmp_path, name, array):
 def test_one_variable_twice_is_refused(tmp_path):
     arrays = arrays_of("BertModel")
     arrays["bert.pooler.dense.bias"] = arrays["pooler.dense.bias"]
-    with pytest.raises(InputError, match=r"holds both .*pooler\.dense\.bias and .*, which are one variable in BERT"):
+    with pytest.raises(InputError, match=r"holds both .*pooler\.dense\.bias and .*, the same variable in BERT"):
         huggingface.Folder(write_folder(tmp_path, "BertModel", arrays))
 
 

@@ -76,7 +76,7 @@ def test_activations(tmp_path, there, here, back):
         ({"hidden_act": ["gelu"]}, r"hidden_act is \['gelu'\]; one of"),
         ({"hidden_act": "silu"}, "hidden_act is 'silu'; one of gelu, gelu_python"),
         ({"hidden_size": 5}, "hidden_size 5 is not a multiple of num_attention_heads 2"),
-        ({"id2label": {"0": "a", "2": "b"}}, "id2label is .*; names for the numbers from 0"),
+        ({"id2label": {"0": "a", "2": "b"}}, "id2label is .*; expected names for the numbers 0"),
         ({"id2label": ["a"]}, "id2label is"),
     ],
 )

@@ -93,7 +93,7 @@ def test_entries_that_name_no_checkpoint(places, entry):
     here, other = places
     before = content(other)
     write_list(here, entry)
-    with pytest.raises(InputError, match=r"which is outside|which is not there|names no checkpoint"):
+    with pytest.raises(InputError, match=r"which is outside|which does not exist|does not name a checkpoint"):
         checkpoints.latest(here)
     assert content(other) == before
 

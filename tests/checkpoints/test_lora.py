@@ -112,7 +112,11 @@ def test_a_damaged_one_is_named(saved, tmp_path: Path) -> None:
         (f"{QUERY}/lora_scale", None, f"{QUERY}/kernel in .* is damaged .*lora_scale not found"),
         (f"{QUERY.replace('1', '0')}/lora_scale", None, "layer_0/attention/self/query/lora_scale in .* is damaged"),
         (f"{QUERY}/lora_b", np.zeros((3, 16), np.float32), f"{QUERY}/kernel in .* is damaged"),
-        ("bert/encoder/layer_0/other/lora_a", np.zeros((3, 16), np.float32), "other/lora_a, which is not LoRA of a"),
+        (
+            "bert/encoder/layer_0/other/lora_a",
+            np.zeros((3, 16), np.float32),
+            "other/lora_a, which is not a LoRA weight of a",
+        ),
     ):
         changed = {**state, wrong: value}
         prefix = str(tmp_path / wrong.replace("/", "_"))

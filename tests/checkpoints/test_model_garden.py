@@ -119,7 +119,7 @@ def test_a_model_starts_from_it_without_a_config(tmp_path, arrays, caplog):
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
     found = pretrained.find(str(tmp_path))
     assert found.bert_config == CONFIG
-    assert "the model's sizes are those of its weights" in caplog.text
+    assert "inferring the model config from the weights" in caplog.text
     variables = {name: tf.Variable(tf.zeros_like(array)) for name, array in some(arrays, "bert/").items()}
     report = pretrained.load(variables, str(found.checkpoint))
     assert (report.missing, report.unused) == ((), ("save_counter",))
@@ -170,7 +170,7 @@ def test_a_damaged_graph(tmp_path):
         def get_tensor(self, name):
             return b"\xff" * 20
 
-    with pytest.raises(ValueError, match="its graph of objects is damaged"):
+    with pytest.raises(ValueError, match="its object graph is corrupt"):
         model_garden.understood(Reader())
 
 

@@ -1,4 +1,4 @@
-"""Where a model starts from: all kinds of --init_checkpoint, config, vocabulary and case of the folder."""
+"""Where a model starts from: all kinds of --init_checkpoint, config, vocabulary and case of the directory."""
 
 import dataclasses
 import json
@@ -299,7 +299,7 @@ def test_missing_from_both_places(places, model, tmp_path):
 
 
 def test_the_config_is_that_of_the_weights(model, tmp_path):
-    """Of the training to resume, else of the checkpoint to start from, which has to be there."""
+    """Of the training to resume, else of the checkpoint to start from, which must be there."""
     config = tmp_path / "given.json"
     config.write_text(model.config.to_json_string())
     checkpoints.save(str(tmp_path / "start"), 1, variables_of(model))
@@ -325,7 +325,7 @@ def test_a_case_that_nobody_says(tmp_path, caplog):
     assert caplog.text == ""
     (folder / "task.json").write_text('{"do_lower_case": false}')
     assert pretrained.find_do_lower_case(str(folder), pieces=uncased) is False
-    assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages
+    assert f"Keeping the case of the text (--do_lower_case=false), according to {folder}." in caplog.messages
 
 
 # --- The first layers ------------------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def test_the_first_layers(tmp_path, model, output_format):
     assert report.missing == report.mismatched == ()
     assert len(report.above) == 16
     assert all(name.startswith("bert/encoder/layer_1/") for name in report.above)
-    assert "Unused on purpose: 16 variables of the layers above the first 1." in str(report)
+    assert "Not needed: 16 variables of the layers above the first 1." in str(report)
     assert "In the checkpoint but unused" not in str(report)
     whole = variables_of(model)
     pretrained.load(whole, str(folder))
@@ -358,7 +358,9 @@ def test_the_first_layers(tmp_path, model, output_format):
     assert pretrained.find_bert_config(str(folder), num_hidden_layers=2) == model.config
     assert pretrained.load(whole, str(folder), num_hidden_layers=2).above == ()
     name = "config.json" if output_format == "huggingface" else "bert_config.json"
-    with pytest.raises(InputError, match=rf"^--num_hidden_layers=3, but .*{name} has 2 layers, of which the first"):
+    with pytest.raises(
+        InputError, match=rf"^--num_hidden_layers=3, but .*{name} has 2 layers; give a number from 1 to 2"
+    ):
         pretrained.find_bert_config(str(folder), num_hidden_layers=3)
     with pytest.raises(InputError, match="only the checkpoint has bert/encoder/layer_1"):
         pretrained.load(variables, str(folder))

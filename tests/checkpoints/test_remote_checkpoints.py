@@ -80,7 +80,7 @@ def test_a_lost_file_of_the_newest_one(place: str, caplog: pytest.LogCaptureFixt
         google.save(place, step, variables(step))
     file_system.remove(f"{place}/model.ckpt-2.data-00000-of-00001")
     assert google.resume(variables(0), place) == (f"{place}/model.ckpt-1", [])
-    assert "model.ckpt-2 is not whole" in caplog.text
+    assert "model.ckpt-2 is incomplete" in caplog.text
 
 
 def test_a_directory_that_was_copied_is_read_as_a_whole(place: str) -> None:

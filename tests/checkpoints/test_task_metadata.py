@@ -36,8 +36,8 @@ def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, na
     ("label", "problem"),
     [
         ("", "is empty"),
-        ("b\nc", "has a line break in it"),
-        ("b\rc", "has a line break in it"),
+        ("b\nc", "contains a line break"),
+        ("b\rc", "contains a line break"),
         (" b", "begins or ends with whitespace or U\\+FEFF"),
         ("\ufeffb", "begins or ends with whitespace or U\\+FEFF"),
         *((f"b{end}", "begins or ends with whitespace") for end in "\u2028\u2029\x0b\x0c\x85\x1c\u3000"),
@@ -46,7 +46,7 @@ def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, na
     ],
 )
 def test_labels_that_no_file_can_keep(label: str, problem: str) -> None:
-    with pytest.raises(InputError, match=rf"^model: label 2, .*, {problem}.*; labels\.txt has one label a line"):
+    with pytest.raises(InputError, match=rf"^model: label 2, .*, {problem}.*; labels\.txt has one label per line"):
         check_labels(["a", "ä\u2028x", label], "model")
 
 
@@ -58,8 +58,8 @@ def test_a_file_of_labels_from_anywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "labels.txt is empty; expected a label a line"),
-        ("a\n\nb\n", "labels.txt, line 2 is blank"),
+        ("", "labels.txt is empty; expected one label per line"),
+        ("a\n\nb\n", "labels.txt, line 2 is empty"),
         ("a\nb\na \n", "labels.txt, line 3 has the label 'a' again"),
     ],
 )

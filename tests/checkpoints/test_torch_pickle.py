@@ -90,7 +90,7 @@ def test_no_code_of_the_file_runs(tmp_path, capsys, layout):
         write_zip(path, data)
     else:
         path.write_bytes(data)
-    with pytest.raises(InputError, match=r"it holds builtins\.print, which is no weight"):
+    with pytest.raises(InputError, match=r"it holds builtins\.print, which is not a weight"):
         open_pytorch(path)
     assert capsys.readouterr().out == ""
 
@@ -137,7 +137,7 @@ def test_damaged_files(tmp_path):
     with pytest.raises(InputError, match="big-endian"):
         open_pytorch(path)
     short = write_zip(tmp_path / "short.bin", tensor_beyond_its_storage(1, (3,), (1,)), **{"data/0": b"\0" * 15})
-    with pytest.raises(InputError, match=r"short\.bin is damaged or cut short at a"):
+    with pytest.raises(InputError, match=r"short\.bin is corrupt or truncated at a"):
         open_pytorch(short)["a"].read()
 
 

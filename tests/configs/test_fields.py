@@ -129,21 +129,21 @@ def test_what_is_taken(values) -> None:
     ("values", "sentence"),
     [
         ({"kind": "c"}, "Unknown --kind 'c'; choose one of a, b."),
-        ({"seed": 2**32}, "--seed=4294967296; it has to be at most 4294967295."),
-        ({"seed": -1}, "--seed=-1; it has to be at least 0."),
-        ({"length": 2}, "--length=2; it has to be at least 3."),
-        ({"length": 2**31}, "--length=2147483648; it has to be at most 512."),
-        ({"steps": 2**31}, "--steps=2147483648; it has to be at most 2147483647."),
-        ({"steps": -(2**40)}, "--steps=-1099511627776; it has to be at least -2147483648."),
-        ({"steps": 10**5000}, "--steps=a number of more than 38 digits; it has to be at most 2147483647."),
-        ({"share": 1.5}, "--share=1.5; it has to be from 0 to 1."),
+        ({"seed": 2**32}, "--seed=4294967296; it must be at most 4294967295."),
+        ({"seed": -1}, "--seed=-1; it must be at least 0."),
+        ({"length": 2}, "--length=2; it must be at least 3."),
+        ({"length": 2**31}, "--length=2147483648; it must be at most 512."),
+        ({"steps": 2**31}, "--steps=2147483648; it must be at most 2147483647."),
+        ({"steps": -(2**40)}, "--steps=-1099511627776; it must be at least -2147483648."),
+        ({"steps": 10**5000}, "--steps=a number of more than 38 digits; it must be at most 2147483647."),
+        ({"share": 1.5}, "--share=1.5; it must be from 0 to 1."),
         ({"share": math.nan}, "--share=nan; it must be a number."),
-        ({"rate": 0.0}, "--rate=0.0; it has to be above 0."),
-        ({"rate": 0}, "--rate=0; it has to be above 0."),
+        ({"rate": 0.0}, "--rate=0.0; it must be above 0."),
+        ({"rate": 0}, "--rate=0; it must be above 0."),
         ({"rate": math.inf}, "--rate=inf; it must be a finite number, at most 3.4e+38 (float32)."),
-        ({"decay": 1.0}, "--decay=1.0; it has to be at least 0 and below 1."),
-        ({"scale": 0.0}, "--scale=0.0; it has to be above 0 and at most 1."),
-        ({"most": 1e7}, "--most=10000000.0; it has to be at most 1,000,000."),
+        ({"decay": 1.0}, "--decay=1.0; it must be at least 0 and below 1."),
+        ({"scale": 0.0}, "--scale=0.0; it must be above 0 and at most 1."),
+        ({"most": 1e7}, "--most=10000000.0; it must be at most 1,000,000."),
         ({"threshold": math.nan}, "--threshold=nan; it must be a number."),
     ],
 )
@@ -169,7 +169,7 @@ def test_every_choice_is_known() -> None:
         schedules.make_schedule(name, 1.0, 2, 0)(0)
 
 
-BOTH = "needs --do_train and --do_eval: it is about the evaluations of a training"
+BOTH = "needs --do_train and --do_eval, as it controls evaluation during training"
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,15 @@ BOTH = "needs --do_train and --do_eval: it is about the evaluations of a trainin
         (
             PretrainingConfig,
             {"vocab_file": "vocab.txt"},
-            "--vocab_file has no effect on records that are masked",
+            "--vocab_file has no effect on records that are already masked",
         ),
-        (PretrainingConfig, {"spm_model_file": "m"}, "--spm_model_file has no effect on records that are masked"),
+        (
+            PretrainingConfig,
+            {"spm_model_file": "m"},
+            "--spm_model_file has no effect on records that are already masked",
+        ),
         (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
-        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for this machine's"),
+        (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for local processes"),
         (ExportConfig, {"batch_size": 8}, "--batch_size is for the measurement of --quantize=int8"),
         (ExportConfig, {"format": "encoder", "text_pairs": True}, "--text_pairs is for classifiers"),
     ],
@@ -201,7 +205,7 @@ def test_flags_that_would_be_ignored(config, flags, sentence: str) -> None:
     ("flags", "sentence"),
     [
         ({"spm_model_type": "bpe"}, "--spm_model_type needs --type=sentencepiece"),
-        ({"extend": __file__, "vocab_size": 99}, "--vocab_size is for a new vocabulary: --extend keeps all pieces"),
+        ({"extend": __file__, "vocab_size": 99}, "--vocab_size is for a new vocabulary; --extend keeps all pieces"),
         ({"extend": __file__, "num_unused": 0}, "--num_unused is for a new vocabulary"),
         ({"extend": __file__, "limit_alphabet": 9}, "--limit_alphabet is for a new vocabulary"),
     ],

@@ -31,10 +31,10 @@ def test_flags() -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"lora_rank": -1}, "--lora_rank=-1; it has to be at least 0"),
+        ({"lora_rank": -1}, "--lora_rank=-1; it must be at least 0"),
         ({"lora_alpha": 8.0}, "--lora_alpha needs --lora_rank"),
         ({"lora_layers": "key"}, "--lora_layers needs --lora_rank"),
-        ({"lora_rank": 8, "lora_alpha": 0.0}, "--lora_alpha=0.0; it has to be above 0"),
+        ({"lora_rank": 8, "lora_alpha": 0.0}, "--lora_alpha=0.0; it must be above 0"),
         (
             {"lora_rank": 8, "lora_layers": "query,pooler"},
             "Unknown layer for LoRA, 'pooler'; choose one or more of query",

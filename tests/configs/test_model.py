@@ -86,7 +86,7 @@ def test_harmless_keys_of_public_files(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; only 1e-12 can be read"),
+        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; only 1e-12 is supported"),
         ({"layer_norm_eps": "1e-12"}, "layer_norm_eps is '1e-12'; only 1e-12"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'; only 'absolute'"),
         ({"directionality": "left"}, "directionality is 'left'; only 'bidi'"),

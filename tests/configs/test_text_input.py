@@ -28,7 +28,7 @@ def test_flags_that_fit(changes: dict[str, Any], paths: list[str]) -> None:
         (
             {},
             ["a.csv", "b.xlsx"],
-            "^b.xlsx: workbooks of Excel are not read as text to train on; save",
+            "^b.xlsx: Excel workbooks are not read as training text; save",
         ),
         ({"delimiter": ";"}, ["a.txt", "a.jsonl"], "--delimiter is for .csv files; omit it"),
         ({"delimiter": ";", "text_column": ""}, ["a.csv"], "--delimiter is for .csv files"),

@@ -47,7 +47,9 @@ def test_more_positions(sources: dict[str, Path], from_format: str, output_forma
     count = 2 * P + 3
     given = {} if from_format == output_format else {"output_format": output_format}  # by default the model's own
     out = run(sources[from_format], tmp_path / "out", max_position_embeddings=count, **given)
-    assert f"{count} positions, it had {P}; the new ones are copies of these, in turn." in caplog.text
+    assert (
+        f"{count} positions instead of {P}; the new ones are copies of the old ones, repeated in order." in caplog.text
+    )
     assert BertConfig.from_json_file(out).max_position_embeddings == count
     if output_format == "huggingface":
         table = open_safetensors(out / "model.safetensors")["bert.embeddings.position_embeddings.weight"].read()

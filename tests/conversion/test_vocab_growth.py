@@ -56,7 +56,7 @@ def test_old_pieces_may_not_move(tmp_path):
         planned(tmp_path, changed(_9="b"))
     with pytest.raises(InputError, match=r"has 11 pieces, .* 12; a vocabulary can grow, but not shrink"):
         planned(tmp_path, PIECES[:-1])
-    with pytest.raises(InputError, match=r"no piece that .* lacks; there is nothing to grow"):
+    with pytest.raises(InputError, match=r"no piece that .* lacks; there is nothing to add"):
         planned(tmp_path, PIECES)
     with pytest.raises(InputError, match="lacks"):
         planned(tmp_path, changed(_4="mask"))

@@ -203,7 +203,7 @@ def test_chinese(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     pieces = build(path, tmp_path / "vocab.txt", vocab_size=160, limit_alphabet=23)
     assert {"天", "，", "##a"} < set(pieces)
     assert not {"##天", "##，", "龘"} & set(pieces)
-    assert "Left out the " in caplog.text
+    assert "Dropped the " in caplog.text
     tokenizer = FullTokenizer(tmp_path / "vocab.txt")
     line = path.read_text(encoding="utf-8").split("\n")[0]
     assert tokenizer.tokenize(line) == tokenizer.basic_tokenizer.tokenize(line)
@@ -255,7 +255,7 @@ def test_extend_keeps_line_ends(text: Path, old: Path, tmp_path: Path):
 
 
 def test_extend_without_slot_or_word(text: Path, old: Path, tmp_path: Path):
-    with pytest.raises(InputError, match=r"occurs at least 5 times .* is one piece already"):
+    with pytest.raises(InputError, match=r"occurs at least 5 times .* is already a single piece"):
         build(Path(write(text, "lower\n" * 4)), tmp_path / "new.txt", extend=str(old))
     assert not (tmp_path / "new.txt").exists()
     old.write_text(old.read_text().replace("unused", "used"))
@@ -366,7 +366,7 @@ def test_script_says_what_it_did(text: Path, tmp_path: Path):
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert lines[0] == f"Reading {text}"
-    assert lines[1].startswith("Counted 16 words, 4 different, in ")
+    assert lines[1].startswith("Counted 16 words, 4 of them distinct, in ")
     assert lines[3:] == [
         f"Wrote {output}: 40 pieces, of which 8 special tokens and unused slots, 20 characters, 12 longer pieces",
         'For a model with this vocabulary, set "vocab_size": 40 in its bert_config.json',
@@ -379,7 +379,7 @@ def test_script_says_what_it_did(text: Path, tmp_path: Path):
 def test_fewer_pieces_than_wanted_is_a_warning(text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     size = len(build(text, tmp_path / "vocab.txt"))
-    assert f"The text has no more than {size} pieces to learn, fewer than the --vocab_size=30,522" in caplog.text
+    assert f"Only {size} pieces could be learned from the text, fewer than --vocab_size=30,522" in caplog.text
 
 
 def test_several_files_packed_and_cased(text: Path, tmp_path: Path):
@@ -400,7 +400,7 @@ def test_texts_of_tables(text: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("kind", [{}, {"type": "sentencepiece"}])
 def test_no_words(kind: dict[str, str], tmp_path: Path):
-    with pytest.raises(InputError, match=r"no words in .*empty.txt; give plain text"):
+    with pytest.raises(InputError, match=r"no words in .*empty.txt; give plain UTF-8 text"):
         build(write(tmp_path / "empty.txt", "\n \n\u200b\n" if not kind else "\n \n"), tmp_path / "x.model", **kind)
     assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
 
@@ -410,15 +410,15 @@ def test_no_words(kind: dict[str, str], tmp_path: Path):
     [
         ({"type": "words"}, "Unknown --type 'words'; choose one of wordpiece, sentencepiece."),
         ({"spm_model_type": "char"}, "Unknown --spm_model_type 'char'; choose one of unigram, bpe."),
-        ({"vocab_size": 0}, "--vocab_size=0; it has to be at least 1."),
-        ({"num_unused": -1}, "--num_unused=-1; it has to be at least 0."),
-        ({"limit_alphabet": 0}, "--limit_alphabet=0; it has to be at least 1."),
-        ({"min_count": 0}, "--min_count=0; it has to be at least 1."),
+        ({"vocab_size": 0}, "--vocab_size=0; it must be at least 1."),
+        ({"num_unused": -1}, "--num_unused=-1; it must be at least 0."),
+        ({"limit_alphabet": 0}, "--limit_alphabet=0; it must be at least 1."),
+        ({"min_count": 0}, "--min_count=0; it must be at least 1."),
         ({"max_new": 5}, "--max_new limits what --extend adds"),
         ({"extend": "v.txt", "type": "sentencepiece"}, "--extend fills the"),
-        ({"type": "sentencepiece"}, r"a SentencePiece model is to be named \*.model"),
+        ({"type": "sentencepiece"}, r"a SentencePiece model must be named \*.model"),
         ({"output_file": ""}, "--output_file names no file"),
-        ({"output_file": "."}, "--output_file: '.' is a folder"),
+        ({"output_file": "."}, "--output_file: '.' is a directory"),
         ({"input_file": "no*.txt"}, "--input_file: no file matches 'no"),
     ],
 )

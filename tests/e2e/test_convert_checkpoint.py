@@ -158,7 +158,7 @@ def test_state_of_the_training_is_left_out(tmp_path, capsys, caplog):
     variables = google_folder(tmp_path / "model")
     there = run(tmp_path / "model", tmp_path / "there")
     table = capsys.readouterr().out
-    assert "keeps moving averages, too; the weights themselves are converted" in caplog.text
+    assert "also has moving averages; converting the weights themselves" in caplog.text
     assert re.search(rf"^bert/\S+ and {2 * len(variables) + 1} more +left out: state of the training$", table, re.M)
     assert_equal_bits(arrays_in(run(there, tmp_path / "back") / "bert_model.ckpt"), variables)
 
@@ -174,8 +174,8 @@ def test_what_has_no_place_is_an_error_unless_allowed(tmp_path, capsys, caplog):
     assert not (tmp_path / "out").exists()
     with caplog.at_level(logging.WARNING):
         run(tmp_path / "model", tmp_path / "out", allow_unused="own/*, cls/seq*,typo")
-    assert "--allow_unused: nothing in" in caplog.text
-    assert re.search(r"^own/b +left out, as allowed$", capsys.readouterr().out, re.M)
+    assert "--allow_unused: no weight in" in caplog.text
+    assert re.search(r"^own/b +dropped, as allowed$", capsys.readouterr().out, re.M)
     assert FolderConfig.read(tmp_path / "out/config.json").architecture == "BertForMaskedLM"
 
 
@@ -212,7 +212,7 @@ def test_models_that_are_not_whole(tmp_path, change, message):
 
 def test_half_a_head_is_not_converted(tmp_path):
     google_folder(tmp_path / "model")
-    with pytest.raises(InputError, match="lacks cls/predictions/output_bias: it is not a whole model"):
+    with pytest.raises(InputError, match="lacks cls/predictions/output_bias: the model is incomplete"):
         run(tmp_path / "model", tmp_path / "out", allow_unused="cls/predictions/output_bias")
 
 
@@ -221,7 +221,7 @@ def test_output_folder_has_to_be_free(tmp_path):
     (tmp_path / "empty").mkdir()
     run(source, tmp_path / "empty")
     for taken in (tmp_path / "empty", source / "config.json"):
-        with pytest.raises(InputError, match="is there already and not an empty folder"):
+        with pytest.raises(InputError, match="already exists and is not an empty directory"):
             run(source, taken)
     with pytest.raises(InputError, match="Unknown --output_format 'tf'; choose one of google, huggingface"):
         ConversionConfig(str(source), str(tmp_path / "x"), output_format="tf")
@@ -266,7 +266,7 @@ def test_a_sentencepiece_model_goes_along(tmp_path, caplog):
     google = run(source, tmp_path / "google")
     assert "vocabulary" not in caplog.text
     back = run(google, tmp_path / "back")
-    assert f"transformers' BERT cannot read {google}/spm.model, which is copied as it is" in caplog.text
+    assert f"transformers' BERT cannot read {google}/spm.model, which is copied unchanged" in caplog.text
     for folder in (google, back):
         assert (folder / "spm.model").read_bytes() == b"pieces"
         assert not (folder / "vocab.txt").exists()
@@ -279,7 +279,9 @@ def test_a_sentencepiece_model_goes_along(tmp_path, caplog):
 @pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85"])
 def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
     source = write_folder(tmp_path / "in", architecture, id2label={"0": "O", "1": label, "2": "I"})
-    with pytest.raises(InputError, match=rf"^{re.escape(str(source))}: label 1, .*; labels\.txt has one label a line"):
+    with pytest.raises(
+        InputError, match=rf"^{re.escape(str(source))}: label 1, .*; labels\.txt has one label per line"
+    ):
         run(source, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
@@ -287,9 +289,9 @@ def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
 @pytest.mark.parametrize(
     ("index", "piece", "problem"),
     [
-        (7, "c\no", "has a line break in it, which would shift all later ids"),
-        (7, "\r", "has a line break in it"),
-        (7, " a", "is piece 9 but for whitespace around it"),
+        (7, "c\no", "contains a line break, which would shift all later ids"),
+        (7, "\r", "contains a line break"),
+        (7, " a", "is piece 9 apart from surrounding whitespace"),
         (4, "mask", r"lacks \[MASK\]"),
     ],
 )
@@ -391,7 +393,7 @@ def test_grow_vocab(tmp_path, caplog, output_format):
     with caplog.at_level(logging.INFO):
         out = run(tmp_path / "model", tmp_path / "out", grow_vocab=str(new), output_format=output_format)
     assert "covid, id 6, starts as the mean of co ##vid" in caplog.text
-    assert "2 new pieces, of which 1 in slots; vocab_size is 13, it was 12." in caplog.text
+    assert "2 new pieces, 1 of them in unused slots; vocab_size is now 13, was 12." in caplog.text
     assert (out / "vocab.txt").read_bytes() == new.read_bytes()
     if output_format:
         stored = open_safetensors(out / "model.safetensors")

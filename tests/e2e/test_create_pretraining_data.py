@@ -242,7 +242,7 @@ def test_outputs_that_cannot_be(tmp_path: Path, text: str, vocab: str) -> None:
         (text, r"--output_file: '.*text.txt' is read by --input_file; write to another file"),
         (f"{tmp_path}/a,{tmp_path}/link", r"--output_file: '.*link' is read by --input_file"),
         (vocab, r"--output_file: '.*vocab.txt' is read by --vocab_file"),
-        (f"{tmp_path}/a,{tmp_path}", r"--output_file: '.*' is a folder; name a folder alone, or files"),
+        (f"{tmp_path}/a,{tmp_path}", r"--output_file: '.*' is a directory; name a directory alone, or files"),
         (f"{tmp_path}/a,{tmp_path}/b,{tmp_path}/./a", r"--output_file names '.*/\./a' twice; name each file once"),
         (" ,", r"--output_file names no file"),
     ):
@@ -253,13 +253,13 @@ def test_outputs_that_cannot_be(tmp_path: Path, text: str, vocab: str) -> None:
 def test_inputs_and_values_are_checked_at_once(tmp_path: Path, vocab: str) -> None:
     with pytest.raises(InputError, match="--input_file: no file matches"):
         config(f"{tmp_path}/*.text", vocab, tmp_path / "a")
-    with pytest.raises(InputError, match="--masked_lm_prob=15 is no share"):
+    with pytest.raises(InputError, match="--masked_lm_prob=15 must be between 0 and 1"):
         config(vocab, vocab, tmp_path / "a", masked_lm_prob=15)
 
 
 def test_input_without_text(tmp_path: Path, vocab: str) -> None:
     (tmp_path / "blank").write_text("\n \n\n\x00\n")
-    with pytest.raises(InputError, match=r"--input_file: no text in .*/blank; give text with one sentence a line"):
+    with pytest.raises(InputError, match=r"--input_file: no text in .*/blank; give text with one sentence per line"):
         create_pretraining_data(config(f"{tmp_path}/blank", vocab, tmp_path / "out" / "a"))
     assert os.listdir(tmp_path / "out") == []
 
@@ -274,8 +274,8 @@ def test_input_that_is_not_utf8(tmp_path: Path, vocab: str) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("a\nb\nc\nd\n", "The input has no blank line and so is a single document"),
-        ("a b\nc d\n\n" + "e " * 1200 + "\nf\n", "1 lines have more than 1,000 tokens"),
+        ("a\nb\nc\nd\n", "The input has no empty lines and so is a single document"),
+        ("a b\nc d\n\n" + "e " * 1200 + "\nf\n", "Lines with more than 1,000 tokens: 1."),
         ("a b\nc d\n\nx y\nf\n", "28.6 % of the tokens are [UNK]"),
         ("a b\n\nc d\n\ne f\n", "Every document is a single line"),
         ("a b\nc d\n\n" + "e " * 40 + "\nf\n", "1 of 4 lines have more than the 29 tokens"),

@@ -99,7 +99,7 @@ def test_a_reader_that_goes_away(model, tmp_path, scripts):
         assert json.loads(answered.readline())["linex_index"] == 0
     assert process.wait() == 0
     messages = process.stderr.read_text()
-    assert "Whatever read standard output has gone" in messages
+    assert "The reader of standard output is gone" in messages
     assert "Traceback" not in messages
 
 

@@ -135,7 +135,7 @@ def test_two_workers_that_are_stopped(flags, scripts, tmp_path):
     codes, shown = end(workers)
     assert codes == [1, -signal.SIGKILL], shown
     assert "ERROR: Another worker was lost (" in shown[0]
-    assert "Start all workers again: they go on from" in shown[0]
+    assert "Restart all workers: they continue from" in shown[0]
 
     codes, shown = end(start_workers(scripts, flags, broken))
     assert codes == [0, 0], shown

@@ -1,4 +1,4 @@
-"""run_classifier.py as a user calls it: the original's flags, records and files, data of one's own, its errors."""
+"""run_classifier.py as a user calls it: the original's flags, records and files, custom data, its errors."""
 
 import gzip
 import json
@@ -49,7 +49,7 @@ ORIGINAL_DEFAULTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a vocabulary, a config, and 160 rows to learn, 60 to evaluate."""
+    """A directory with a vocabulary, a config, and 160 rows to learn, 60 to evaluate."""
     folder = tmp_path_factory.mktemp("made")
     write_model_files(folder)
     write_csv(folder / "train.csv", rows(160, seed=1))
@@ -90,7 +90,7 @@ def test_evaluation_is_the_same_in_batches_of_any_size(made: Path, tmp_path: Pat
         assert of_rows == (size != 7)
 
 
-# --- Data of one's own -----------------------------------------------------------------------------------------------
+# --- Custom data -----------------------------------------------------------------------------------------------
 
 
 def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scripts: Scripts) -> None:
@@ -107,7 +107,7 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scr
         learning_rate=5e-3,
         num_train_epochs=5,
     )
-    assert "single_label, as the labels look, 2 labels: bad, good" in shown
+    assert "single_label, judging by the labels, 2 labels: bad, good" in shown
     assert "Training: 160 examples, 5 epochs, 50 steps of 16, 5 of them warm-up" in shown
     assert "All 160 rows fit into max_seq_length=16" in shown
     assert "***** Eval results *****" in shown
@@ -121,7 +121,7 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scr
     assert float(values["eval_accuracy"]) > 0.9
     assert [entry["step"] for entry in lines_of(folder / "eval_history.jsonl")] == [10, 20, 30, 40, 50]
 
-    # Prediction needs the folder alone, and rows.
+    # Prediction needs the directory alone, and rows.
     asked = rows(30, seed=9)
     with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"id": f"r{index}", "text": text}) + "\n" for index, (text, _) in enumerate(asked))
@@ -283,7 +283,7 @@ def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True, do_eval=True)
     assert run(made, **flags) is None
-    assert "Dry run: all is well, and nothing was written" in caplog.text
+    assert "Dry run: all checks passed; nothing was written" in caplog.text
     assert not list(tmp_path.iterdir())
 
 
@@ -291,7 +291,7 @@ def test_truncation_is_counted(made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True)
     run(made, **flags, max_seq_length=5)
-    assert "were cut to max_seq_length=5; the longest had 10 tokens" in caplog.text
+    assert "were truncated to max_seq_length=5; the longest had 10 tokens" in caplog.text
 
 
 def test_config_names_every_flag() -> None:

@@ -139,7 +139,7 @@ def test_a_regression_does_not_start_from_a_score_of_choices(made: Path, trained
 def test_dry_run_and_errors(made: Path, trained: Path, tmp_path: Path) -> None:
     assert run(made, **own(made, tmp_path / "dry"), do_train=True, do_eval=True, dry_run=True) is None
     assert not (tmp_path / "dry").exists()
-    with pytest.raises(InputError, match=r"--predict_file is missing: which questions are they\?"):
+    with pytest.raises(InputError, match=r"--predict_file is missing; which questions\?"):
         run(made, output_dir=str(trained), do_predict=True)
     with pytest.raises(InputError, match=r"--max_seq_length=4; .* needs at least 5"):
         run(made, **own(made, tmp_path / "short"), do_train=True, max_seq_length=4)

@@ -32,7 +32,7 @@ NOTHING = "\x07"  # a control character, which the tokenizer deletes
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a vocabulary, a config, and sentences to learn and to evaluate."""
+    """A directory with a vocabulary, a config, and sentences to learn and to evaluate."""
     folder = tmp_path_factory.mktemp("made")
     write_model_files(folder)
     write_conll(folder / "train.conll", sentences(160, seed=1))
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a model that knows the tags."""
+    """The directory of a model that knows the tags."""
     folder = tmp_path_factory.mktemp("trained")
     run(made, **own(made, folder), do_train=True, num_train_epochs=8.0)
     return folder
@@ -98,7 +98,7 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts)
     best = max(history, key=lambda entry: entry["eval_f1"])
     assert checkpoints.step_of(checkpoints.latest(folder / "best")) == best["step"]
 
-    # Evaluation and prediction need the folder alone, and words.
+    # Evaluation and prediction need the directory alone, and words.
     (folder / "eval_results.txt").unlink()
     asked = sentences(30, seed=9)
     path = tmp_path / "new.conll.gz"
@@ -161,7 +161,9 @@ def test_comments_and_plain_sentences(made: Path, trained: Path, tmp_path: Path,
 
     path.write_text("Jim Henson w1 w2.\n")
     run(made, **asked)
-    assert "new.txt: read as plain sentences, one a line; if not, give --predict_format=columns" in caplog.text
+    assert (
+        "new.txt: read as plain sentences, one per line; if that is wrong, give --predict_format=columns" in caplog.text
+    )
     (line,) = lines_of(trained / "predictions.jsonl")
     assert (line["text"], line["words"]) == ("Jim Henson w1 w2.", ["Jim", "Henson", "w1", "w2", "."])
     assert (line["spans"][0]["text"], line["spans"][0]["type"]) == ("Jim Henson", "person")
@@ -243,7 +245,8 @@ def test_balanced_classes(made: Path, tmp_path: Path, caplog) -> None:
     assert "I-place 0." in caplog.text
 
 
-# --- Resuming, the best, other folders -------------------------------------------------------------------------------
+# --- Resuming, the best, other directories
+# -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -305,7 +308,7 @@ def test_a_classifier_is_not_taken_for_a_tagger(made: Path, tmp_path: Path) -> N
 
 
 def test_to_hugging_face_and_back(made: Path, trained: Path, tmp_path: Path) -> None:
-    """The head goes along, and a converted folder is evaluated as it is; also without a pooler, as they are there."""
+    """The head is converted, too, and the result can be evaluated directly; also without a pooler, as usual there."""
     convert(ConversionConfig(str(trained), str(tmp_path / "there")))
     content = json.loads((tmp_path / "there/config.json").read_text())
     assert content["architectures"] == ["BertForTokenClassification"]
@@ -340,15 +343,15 @@ def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, train
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"train_file": None}, "--train_file is missing: which words are they"),
+        ({"train_file": None}, "--train_file is missing; which words"),
         ({"dev_file": None}, "--dev_file is missing"),
         ({"do_predict": True}, "--predict_file is missing"),
         ({"train_file": "none.conll"}, r"Cannot read none\.conll"),
-        ({"token_column": 2}, r"train\.conll, line 1 has 2 columns, so that there is no --token_column=2"),
+        ({"token_column": 2}, r"train\.conll, line 1 has 2 columns, so there is no --token_column=2"),
         ({"token_column": 1, "tag_column": 0}, r"train\.conll, line 1 has the tag '\w+'; expected O"),
         ({"max_seq_length": 25}, "--max_seq_length=25, but the model has only 24 positions"),
-        ({"context_pieces": 7}, "--context_pieces=7 has to be from 0 to 6"),
-        ({"context_pieces": -1}, "--context_pieces=-1 has to be from 0 to 6"),
+        ({"context_pieces": 7}, "--context_pieces=7 must be from 0 to 6"),
+        ({"context_pieces": -1}, "--context_pieces=-1 must be from 0 to 6"),
         ({"class_weights": "balanced", "do_train": False}, "--class_weights needs --do_train"),
         ({"class_weights": "x"}, "Unknown --class_weights 'x'; choose one of none, balanced"),
         ({"metric_for_best": "f2"}, "--metric_for_best=f2: this task is evaluated by f1, precision, recall, macro_f1"),
@@ -385,7 +388,7 @@ def test_a_checkpoint_without_a_head_is_not_evaluated(made: Path, tmp_path: Path
     asked = {"output_dir": str(tmp_path), "dev_file": str(made / "dev.conll"), "do_eval": True}
     tiny = {"init_checkpoint": str(GOLDEN / "tiny/bert_model.ckpt"), "bert_config_file": None}
     (tmp_path / "vocab.txt").write_bytes((made / "vocab.txt").read_bytes())
-    with pytest.raises(InputError, match=r"has no task\.json, so that nobody knows the labels"):
+    with pytest.raises(InputError, match=r"has no task\.json, so the labels are unknown"):
         run(made, **asked, **tiny)
     (tmp_path / "labels").write_text("\n".join(LABELS))
     with pytest.raises(InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"):
@@ -396,7 +399,7 @@ def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     flags = own(made, tmp_path / "model", dry_run=True, do_train=True, do_eval=True)
     assert run(made, **flags) is None
-    assert "Dry run: all is well, and nothing was written" in caplog.text
+    assert "Dry run: all checks passed; nothing was written" in caplog.text
     assert not list(tmp_path.iterdir())
 
 

@@ -60,7 +60,7 @@ ORIGINAL_DEFAULTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with a vocabulary of 40 pieces, a config and records of a small random text."""
+    """A directory with a vocabulary of 40 pieces, a config and records of a small random text."""
     folder = tmp_path_factory.mktemp("made")
     words = [f"w{index}" for index in range(35)]
     rng = random.Random(1)
@@ -83,7 +83,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(made, tmp_path_factory):
-    """The folder of a training of one step, and what its evaluation gave; not to be changed."""
+    """The directory of a training of one step, and what its evaluation gave; not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     return folder, run(made, folder, do_train=True, do_eval=True, num_train_steps=1, max_eval_steps=0)
 
@@ -202,7 +202,7 @@ def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
     golden = GOLDEN / "tiny"
     changes = {"bert_config_file": str(golden / "bert_config.json"), "init_checkpoint": str(golden / "bert_model.ckpt")}
     run(made, tmp_path, do_train=True, num_train_steps=0, **changes)
-    assert "Initialised from" in caplog.text
+    assert "Initialized from" in caplog.text
     assert "Nothing missing, nothing unused." in caplog.text
     ours, original = (
         tf.train.load_checkpoint(path) for path in (str(tmp_path / "model.ckpt-0"), changes["init_checkpoint"])
@@ -215,15 +215,15 @@ def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
     ("changes", "message"),
     [
         ({"do_train": False}, "Nothing to do: give --do_train, --do_eval, --do_predict or several"),
-        ({"train_batch_size": 0}, "--train_batch_size=0; it has to be at least 1"),
-        ({"learning_rate": 0.0}, "--learning_rate=0.0; it has to be above 0"),
+        ({"train_batch_size": 0}, "--train_batch_size=0; it must be at least 1"),
+        ({"learning_rate": 0.0}, "--learning_rate=0.0; it must be above 0"),
         ({"max_seq_length": 20}, r"--max_seq_length=16 .* but --max_seq_length is 20"),
         ({"max_predictions_per_seq": 5}, r"--max_predictions_per_seq=3 .* but --max_predictions_per_seq is 5"),
         ({"max_seq_length": 128}, r"--max_seq_length=128 but the model has max_position_embeddings=24"),
         ({"input_file": "none*"}, "--input_file: no file matches 'none"),
-        ({"input_file": __file__}, "is no TFRecord file"),
+        ({"input_file": __file__}, "is not a TFRecord file"),
         ({"do_eval": True, "eval_input_file": "none*"}, "--eval_input_file: no file matches 'none"),
-        ({"do_eval": True, "eval_input_file": __file__}, "is no TFRecord file"),
+        ({"do_eval": True, "eval_input_file": __file__}, "is not a TFRecord file"),
         ({"eval_input_file": __file__}, "--eval_input_file needs --do_eval; give both or omit it"),
         ({"bert_config_file": "none.json"}, r"Cannot read none\.json"),
         ({"init_checkpoint": "none.ckpt"}, r"There is no (checkpoint )?none\.ckpt"),
@@ -239,14 +239,14 @@ def test_mistakes(made, tmp_path, changes, message):
 def test_a_vocabulary_that_is_not_the_configs(made, tmp_path):
     small = tmp_path / "small.json"
     small.write_text(BertConfig(**{**TINY_CONFIG, "vocab_size": 12}).to_json_string())
-    with pytest.raises(InputError, match=r"piece ids have to be below vocab_size=12.*another vocabulary"):
+    with pytest.raises(InputError, match=r"piece ids must be below vocab_size=12.*another vocabulary"):
         run(made, tmp_path / "out", do_train=True, bert_config_file=str(small))
 
 
 def test_a_truncated_record_is_named(made, tmp_path):
     cut = tmp_path / "cut.tfrecord"
     cut.write_bytes((made / "a.tfrecord").read_bytes()[:-10])
-    with pytest.raises(InputError, match=r"cut\.tfrecord is damaged or cut short at record \d+"):
+    with pytest.raises(InputError, match=r"cut\.tfrecord is corrupt or truncated at record \d+"):
         run(made, tmp_path / "out", do_train=True, input_file=str(cut))
 
 
@@ -254,7 +254,7 @@ def test_a_flipped_bit_is_named(made, tmp_path):
     content = bytearray((made / "a.tfrecord").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "flipped.tfrecord").write_bytes(content)
-    with pytest.raises(InputError, match=r"flipped\.tfrecord is damaged or cut short at record \d+"):
+    with pytest.raises(InputError, match=r"flipped\.tfrecord is corrupt or truncated at record \d+"):
         run(made, tmp_path / "out", do_train=True, input_file=str(tmp_path / "flipped.tfrecord"))
 
 
@@ -278,7 +278,7 @@ def test_resuming_with_fewer_layers_is_refused(made, trained, tmp_path):
     smaller = tmp_path / "smaller.json"
     smaller.write_text(BertConfig(**{**TINY_CONFIG, "num_hidden_layers": 1}).to_json_string())
     with pytest.raises(
-        InputError, match=r"is not the one of the BERT config: it has 2 layers, the config 1 \(num_hidden_layers\)"
+        InputError, match=r"does not match the BERT config: it has 2 layers, the config 1 \(num_hidden_layers\)"
     ):
         run(made, tmp_path / "out", do_train=True, bert_config_file=str(smaller), keep_checkpoints=1)
     with pytest.raises(InputError, match=r"cannot be resumed: it has cls/seq_relationship/output_bias"):
@@ -316,7 +316,7 @@ def test_warm_up_longer_than_training_is_noticed(caplog):
 def test_a_dry_run_checks_and_writes_nothing(made, tmp_path, caplog):
     caplog.set_level("INFO")
     assert run(made, tmp_path / "out", do_train=True, do_eval=True, dry_run=True, init_checkpoint=None) is None
-    assert caplog.messages[-1] == "Dry run: all is well, and nothing was written."
+    assert caplog.messages[-1] == "Dry run: all checks passed; nothing was written."
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"There is no (checkpoint )?none\.ckpt"):
         run(made, tmp_path / "out", do_train=True, dry_run=True, init_checkpoint="none.ckpt")
@@ -339,10 +339,10 @@ def test_damaged_records_can_be_left_out(made, tmp_path, caplog):
     content[len(content) // 2] ^= 1
     harmed = tmp_path / "harmed.tfrecord"
     harmed.write_bytes(content)
-    with pytest.raises(InputError, match=r"1 damaged records in .*, more than --skip_bad_records=0|harmed"):
+    with pytest.raises(InputError, match=r"1 corrupt records in .*, more than --skip_bad_records=0|harmed"):
         run(made, tmp_path / "out", do_train=True, input_file=str(harmed))
     run(made, tmp_path / "out", do_train=True, input_file=str(harmed), skip_bad_records=1)
-    assert f"Skipping 1 damaged records: {harmed}." in caplog.text
+    assert f"Skipping corrupt records (1): {harmed}." in caplog.text
 
 
 def test_moving_averages_are_evaluated(made, tmp_path, caplog):

@@ -32,7 +32,7 @@ SENTENCES = {"masking": "dynamic", "input_file": "sentences.unmasked", "vocab_fi
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a vocabulary, a config, and records: pairs and sentences, with and without masks."""
+    """A directory with a vocabulary, a config, and records: pairs and sentences, with and without masks."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
     (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
@@ -66,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(made: Path, output_dir: Path, **changes: Any) -> dict[str, Any]:
-    """Flags of a short training; files that are named without a folder are those of `made`."""
+    """Flags of a short training; files that are named without a directory are those of `made`."""
     values = {
         "input_file": "pairs.masked",
         "bert_config_file": "bert_config.json",
@@ -213,8 +213,8 @@ def test_a_resumed_run_ends_with_the_same_bits(made: Path, tmp_path: Path, chang
     [
         ({"masking": "sometimes"}, "Unknown --masking 'sometimes'; choose one of static, dynamic"),
         ({"masking": "dynamic"}, "--masking=dynamic needs --vocab_file"),
-        ({**DYNAMIC, "masked_lm_prob": 2.0}, r"--masked_lm_prob=2\.0 is no share"),
-        ({"masked_lm_prob": 0.3}, r"--masked_lm_prob have no effect on records that are masked already.*=dynamic"),
+        ({**DYNAMIC, "masked_lm_prob": 2.0}, r"--masked_lm_prob=2\.0 must be between 0 and 1"),
+        ({"masked_lm_prob": 0.3}, r"--masked_lm_prob have no effect on records that are already masked.*=dynamic"),
         ({"do_whole_word_mask": True}, r"--do_whole_word_mask .* have no effect"),
         (
             {"input_file": "pairs.unmasked"},
@@ -223,7 +223,7 @@ def test_a_resumed_run_ends_with_the_same_bits(made: Path, tmp_path: Path, chang
         ),
         (
             {**DYNAMIC, "input_file": "pairs.masked"},
-            r"masked has masked_lm_positions\. .* already: give --masking=static",
+            r"masked has masked_lm_positions\. .* already masked: give --masking=static",
         ),
         ({"input_file": "sentences.masked"}, r"lacks next_sentence_labels\. .*no pairs: give --use_nsp=false"),
         ({"input_file": "sentences.unmasked"}, r"give --masking=dynamic .*give --use_nsp=false"),

@@ -1,4 +1,4 @@
-"""run_squad.py as a user calls it: the original's flags, records and files, 2.0, data of one's own, its errors."""
+"""run_squad.py as a user calls it: the original's flags, records and files, 2.0, custom data, its errors."""
 
 import gzip
 import json
@@ -52,7 +52,7 @@ ORIGINAL_DEFAULTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a vocabulary, a config and questions of both versions, 120 to learn and 40 to answer."""
+    """A directory with a vocabulary, a config and questions of both versions, 120 to learn and 40 to answer."""
     folder = tmp_path_factory.mktemp("made")
     write_model_files(folder)
     for version in (1, 2):
@@ -116,7 +116,7 @@ def test_steps_are_counted_by_questions(made: Path, tmp_path: Path, caplog) -> N
     assert "windows of 120 questions" in caplog.text
 
 
-# --- Data of one's own -----------------------------------------------------------------------------------------------
+# --- Custom data -----------------------------------------------------------------------------------------------
 
 
 def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scripts: Scripts) -> None:
@@ -164,7 +164,7 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scrip
         assert line["answer"] == predictions[line["id"]] == questions[line["id"]][0][line["start"] : line["end"]]
         assert 0 < line["probability"] <= 1
 
-    # Prediction needs the folder alone, and questions.
+    # Prediction needs the directory alone, and questions.
     contexts = [f"w1 w2 {name.capitalize()} Hill, w3." for name in FIRST_NAMES]
     with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"question": QUESTION, "context": context}) + "\n" for context in contexts)
@@ -204,7 +204,7 @@ def test_chinese(tmp_path: Path, caplog) -> None:
         assert read_json(tmp_path, "model/predict_summary.json")["language"] == "zh"
         assert len(line["answer"]) < 20
     run(tmp_path, **flags, do_train=True, dry_run=True, output_dir=str(tmp_path / "other"))
-    assert "train.json look Chinese, where white space does not make words: give --language=zh" in caplog.text
+    assert "train.json look Chinese, where words are not separated by whitespace: give --language=zh" in caplog.text
     with pytest.raises(InputError, match="a model for --language 'zh', where this command has 'en'"):
         run(tmp_path, **flags, do_train=True, language="en")
 
@@ -232,7 +232,7 @@ def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> N
     assert summary["windows"]["questions"] == 3
     assert summary["windows"]["cut_questions"] == 1
     assert "2 questions left out, as the answer is not in the context: q1, q3" in caplog.text
-    assert "questions longer than max_query_length, which were cut: 1" in caplog.text
+    assert "questions longer than max_query_length, which were truncated: 1" in caplog.text
     assert "Training: 3 examples" in caplog.text
     assert "Left out of the training" not in caplog.text
     flags = {"train_file": path, "do_train": True, "dry_run": True, "train_batch_size": 2}
@@ -252,14 +252,14 @@ def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> N
         ({"do_train": False}, "Nothing to do"),
         ({"train_file": "none.json"}, r"Cannot read none\.json"),
         ({"max_seq_length": 25, "max_query_length": 4}, "--max_seq_length=25, but the model has only 24 positions"),
-        ({"max_query_length": 21}, r"--max_seq_length=24 has to be greater than --max_query_length=21 \+ 3"),
-        ({"doc_stride": 0}, "--doc_stride=0; it has to be at least 1"),
-        ({"n_best_size": 0}, "--n_best_size=0; it has to be at least 1"),
-        ({"max_answer_length": 0}, "--max_answer_length=0; it has to be at least 1"),
+        ({"max_query_length": 21}, r"--max_seq_length=24 must be greater than --max_query_length=21 \+ 3"),
+        ({"doc_stride": 0}, "--doc_stride=0; it must be at least 1"),
+        ({"n_best_size": 0}, "--n_best_size=0; it must be at least 1"),
+        ({"max_answer_length": 0}, "--max_answer_length=0; it must be at least 1"),
         ({"language": "fr"}, "Unknown --language 'fr'; choose one of en, zh, auto"),
         ({"null_score_diff_threshold": float("nan")}, "--null_score_diff_threshold=nan; it must be a number"),
-        ({"vocab_file": None, "spm_model_file": "x"}, "answers are found in the text by WordPiece's pieces"),
-        ({"version_2_with_negative": True}, "has no is_impossible: the file is SQuAD 1.1; leave --version_2_with_neg"),
+        ({"vocab_file": None, "spm_model_file": "x"}, "question answering needs a WordPiece tokenizer"),
+        ({"version_2_with_negative": True}, "has no is_impossible: the file is SQuAD 1.1; omit --version_2_with_neg"),
         ({"do_eval": True, "metric_for_best": "f2"}, "--metric_for_best=f2: this task is evaluated by exact_match, f1"),
         ({"num_train_epochs": 0.01}, "120 examples and --num_train_epochs=0.01 are not one batch of"),
         ({"do_train": False, "do_predict": True}, "has no checkpoint; train first, or give --init_checkpoint"),
@@ -276,7 +276,7 @@ def test_a_file_that_cannot_be_scored_comes_out_before_the_training(made: Path, 
     flags = {"train_file": str(made / "train1.json"), "output_dir": str(tmp_path / "model"), "do_train": True}
     for path, sentence in (
         (tmp_path / "new.jsonl", "Question 1 has no answers to compare with; scoring needs a file with answers"),
-        (made / "dev2.json", "has no right answer: this is SQuAD 2.0; give --version_2_with_negative"),
+        (made / "dev2.json", "has no answer: this is SQuAD 2.0; give --version_2_with_negative"),
     ):
         with pytest.raises(InputError, match=sentence):
             run(made, **flags, do_eval=True, dev_file=str(path))
@@ -287,5 +287,5 @@ def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True)
     assert run(made, **flags, do_train=True, do_eval=True, do_predict=True) is None
-    assert "Dry run: all is well, and nothing was written" in caplog.text
+    assert "Dry run: all checks passed; nothing was written" in caplog.text
     assert not list(tmp_path.iterdir())

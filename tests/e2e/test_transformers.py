@@ -1,4 +1,4 @@
-"""Folders written here in PyTorch transformers, and the other way round: the same outputs but for rounding.
+"""Directories written here in PyTorch transformers, and the other way round: the same outputs but for rounding.
 
 Skipped where PyTorch and transformers are not installed (`pip install torch transformers`).
 """
@@ -80,7 +80,7 @@ def made(tmp_path_factory):
 
 
 class Ours:
-    """Our encoder and heads from any folder, and their outputs for a batch."""
+    """Our encoder and heads from any directory, and their outputs for a batch."""
 
     def __init__(self, folder, batch):
         self.bert = BertModel(pretrained.find_bert_config(str(folder)))

@@ -97,7 +97,7 @@ def test_versions_and_what_is_there_already(folder: Path):
     (folder / "versions/9").mkdir(parents=True)
     assert export(folder, export_dir=str(folder / "versions")).name == "10"
     assert export(folder, export_dir=str(folder / "versions"), version=3).name == "3"
-    with pytest.raises(InputError, match=r"versions/9 is there already; give another --version"):
+    with pytest.raises(InputError, match=r"versions/9 already exists; give another --version"):
         export(folder, export_dir=str(folder / "versions"), version=9)
     assert sorted(path.name for path in (folder / "versions").iterdir()) == ["10", "3", "9"]
 

@@ -1,4 +1,4 @@
-"""Exported encoders: the vectors of extract_features.py, and a folder that every script can start from."""
+"""Exported encoders: the vectors of extract_features.py, and a directory that every script can start from."""
 
 import json
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
     sizes = {"max_seq_length": 24, "max_characters": 24 * 256}
     assert settings == {"problem_type": "features", **sizes, "do_lower_case": False, "labels": []}
 
-    with pytest.raises(InputError, match=r"encoder is there already and not an empty folder; name a new one"):
+    with pytest.raises(InputError, match=r"encoder already exists and is not an empty directory; give a new one"):
         runner.run(config)
 
 
@@ -156,8 +156,11 @@ def test_the_script(folder: Path, tmp_path: Path, scripts: Scripts):
         ({"output_dir": "a", "init_checkpoint": "b"}, "Give either --output_dir"),
         ({"output_dir": "a", "format": "tflite"}, "Unknown --format 'tflite'; choose one of saved_model"),
         ({"output_dir": "a", "quantize": "int8"}, "--quantize is for --format=onnx"),
-        ({"output_dir": "a", "dev_file": "x", "format": "onnx"}, "--dev_file is where the loss by --quantize=int8"),
-        ({"output_dir": "a", "version": 0}, "--version=0; it has to be at least 1"),
+        (
+            {"output_dir": "a", "dev_file": "x", "format": "onnx"},
+            "--dev_file is for measuring the loss of accuracy by --quantize=int8",
+        ),
+        ({"output_dir": "a", "version": 0}, "--version=0; it must be at least 1"),
         ({"output_dir": "a", "version": 1, "format": "encoder"}, "--version is for --format=saved_model"),
         ({"output_dir": "a", "language": "auto"}, "Unknown --language 'auto'; choose one of en, zh"),
         ({"output_dir": "a", "vocab_file": "b", "spm_model_file": "c"}, "exclude each other"),

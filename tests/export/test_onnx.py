@@ -79,7 +79,7 @@ def test_eight_bits_and_their_loss(folder: Path, capsys: pytest.CaptureFixture[s
 def test_without_rows_nothing_is_measured(folder: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         export(folder, "unmeasured", quantize="int8")
-    assert "is not measured; give --dev_file" in caplog.text
+    assert "was not measured; give --dev_file" in caplog.text
 
 
 def test_a_tagger(tmp_path: Path):
@@ -122,7 +122,7 @@ def test_multiple_choice(tmp_path: Path):
 def test_what_goes_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch):
     (folder / "taken").mkdir()
     (folder / "taken/x").touch()
-    with pytest.raises(InputError, match="taken is there already and not an empty folder"):
+    with pytest.raises(InputError, match="taken already exists and is not an empty directory"):
         export(folder, "taken")
     monkeypatch.setattr(onnx, "_LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(InputError, match="onnxruntime's results differ from TensorFlow's by"):

@@ -190,5 +190,5 @@ def test_sentencepiece_is_refused(tmp_path: Path):
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1))
     tiny.run(tmp_path, train_file=train, do_train=True, num_train_epochs=0.0)
     spm = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name="nmt_nfkc_cf")
-    with pytest.raises(InputError, match=r"Answers are found in the text by WordPiece's pieces"):
+    with pytest.raises(InputError, match=r"Question answering needs a WordPiece tokenizer"):
         export(tmp_path, spm_model_file=spm, bert_config_file=str(tmp_path / "bert_config.json"))

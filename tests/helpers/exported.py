@@ -12,8 +12,8 @@ import json, sys
 import tensorflow as tf
 import tensorflow_text
 for line in sys.stdin:
-    folder, signature, arguments = json.loads(line)
-    model = tf.saved_model.load(folder)
+    directory, signature, arguments = json.loads(line)
+    model = tf.saved_model.load(directory)
     found = model.signatures[signature](**{name: tf.constant(values) for name, values in arguments.items()})
     assert not any(name.startswith("bert_tf2") for name in sys.modules)
     values = {name: value.numpy().tolist() for name, value in found.items()}

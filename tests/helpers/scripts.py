@@ -49,7 +49,7 @@ class Scripts:
     """Runs scripts in processes forked from one that has imported TensorFlow: `script_server.py`."""
 
     def __init__(self, folder: Path) -> None:
-        """Writes what is printed into files of the folder."""
+        """Writes what is printed into files of the directory."""
         self._folder, self._number = folder, itertools.count()
         self._started: list[Process] = []
         self._server = subprocess.Popen(

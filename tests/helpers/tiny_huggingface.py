@@ -1,4 +1,4 @@
-"""A tiny Hugging Face folder, its names and shapes written out by hand from what transformers 5.23 saves."""
+"""A tiny Hugging Face directory, its names and shapes written out by hand from what transformers 5.23 saves."""
 
 import json
 from pathlib import Path

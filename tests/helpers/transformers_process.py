@@ -2,8 +2,8 @@
 
     python tests/transformers_process.py jobs.json
 
-A job has an architecture, a folder, a batch and outputs, both npz files, and computes; with "make", the settings of a
-random model, it saves that in the folder before. A job with a tokenizer's folder cuts texts.
+A job has an architecture, a directory, a batch and outputs, both npz files, and computes; with "make", the settings of
+a random model, it saves that in the directory before. A job with a tokenizer's directory cuts texts.
 """
 
 import json

@@ -208,7 +208,7 @@ def test_random_words_are_uniform_over_the_vocabulary() -> None:
 
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_each_set_of_words_is_as_likely_as_by_shuffling_them(whole_words: bool) -> None:
-    # Words of 1, 2, 3 and 1 pieces, one of them behind a [SEP]; at most 3 of 9 tokens.
+    # Words of 1, 2, 3 and 1 pieces, one of them after a [SEP]; at most 3 of 9 tokens.
     text = [CLS, WORD, WORD, CONTINUATION, WORD, CONTINUATION, CONTINUATION, SEP, CONTINUATION, SEP]
     words = words_of(text) if whole_words else [[at] for word in words_of(text) for at in word]
     orders = list(itertools.permutations(words))

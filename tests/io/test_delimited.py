@@ -96,7 +96,7 @@ def test_encodings_that_could_be_several_are_asked_for(tmp_path: Path, text: str
     with pytest.raises(InputError, match=r"a\.csv, line 2: .* is not UTF-8.* Or give its encoding: --encoding=cp1252"):
         rows(path)
     assert rows(path, given=Form(encoding, ""))[1] == [text, "y"]
-    with pytest.raises(InputError, match=r"a\.csv is not ascii behind line 0 .* give the encoding"):
+    with pytest.raises(InputError, match=r"a\.csv is not ascii after line 0 .* give its actual encoding"):
         rows(path, given=Form("ascii", ""))
 
 

@@ -33,7 +33,7 @@ def test_a_whole_file(server, tmp_path):
 
 def test_a_broken_connection_is_continued_by_the_same_call_and_by_the_next(server, tmp_path):
     server.breaks[PATH] = [1000, 0, 2000, 500]
-    with pytest.raises(download.DownloadError, match=r"broke after 3,000 of 10,240 bytes \(the same command continues"):
+    with pytest.raises(download.DownloadError, match=r"lost after 3,000 of 10,240 bytes \(the same command continues"):
         fetch(server, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == CONTENT[:3000]
     fetch(server, tmp_path / "part")
@@ -50,7 +50,7 @@ def test_what_is_left_of_another_file_is_downloaded_again(server, tmp_path, left
 
 def test_a_wrong_checksum(server, tmp_path):
     server.wrong.add(PATH)
-    with pytest.raises(download.DownloadError, match=r"what arrived \(10,240 bytes, MD5 [0-9a-f]{32}\) is not what"):
+    with pytest.raises(download.DownloadError, match=r"what arrived \(10,240 bytes, MD5 [0-9a-f]{32}\) does not match"):
         fetch(server, tmp_path / "part")
     assert not list(tmp_path.iterdir())
 

@@ -21,9 +21,9 @@ from bert_tf2.io import files, json_files
         ("[" * 100_000, "lists or objects are nested too deeply"),
         ('{"a":' * 100_000, "lists or objects are nested too deeply"),
         ("1" * 5000, r"Exceeds the limit \(4300 digits\) for integer string conversion: value has 5000 digits"),
-        ("[NaN]", "NaN is not a number of JSON"),
-        ("-Infinity", "-Infinity is not a number of JSON"),
-        ("[1e999]", "1e999 is beyond the range of numbers"),
+        ("[NaN]", "NaN is not a JSON number"),
+        ("-Infinity", "-Infinity is not a JSON number"),
+        ("[1e999]", "1e999 is out of range"),
     ],
 )
 def test_what_is_not_json(text, reason):

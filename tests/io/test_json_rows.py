@@ -47,8 +47,8 @@ def test_arrays_are_read_whatever_their_lines(
         ('[{"a": 1},\n3]', r"a\.json, line 2 holds 3, expected objects"),
         ('[{"a": 1},\n[]]', r"a\.json, line 2 holds a list, expected objects"),
         ('[{"a": 1},\n]', r"a\.json, from line 2 is not JSON"),
-        ('[\n{"a": NaN}]', r"a\.json, from line 2 is not JSON \(NaN is not a number"),
-        ('[{"a": 1}]\n[]', r"a\.json, line 2 is not JSON \(there is more text after the array\)"),
+        ('[\n{"a": NaN}]', r"a\.json, from line 2 is not JSON \(NaN is not a JSON number"),
+        ('[{"a": 1}]\n[]', r"a\.json, line 2 is not JSON \(there is text after the array\)"),
         ("[" * 100_000, r"nested too deeply|holds a list"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_lock_is_renewed_and_its_loss_is_told(
         while lock._thread.is_alive():  # between its look and its renewal it may overwrite ours
             write(path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"Process 1 on other has taken {path}, which this process has; stop one of the two."
+        f"Process 1 on other has taken {path}, which this process held; stop one of the two."
     ]
     lock.close()
     assert owner(path)["token"] == "t"

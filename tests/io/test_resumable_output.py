@@ -66,7 +66,7 @@ def test_other_settings_start_again(place: str, caplog: pytest.LogCaptureFixture
         assert (output.done, output.is_empty("a")) == ({}, True)
         output.append("a", b"2")
         output.commit({"bytes": 1}, at_once=True)
-    assert f"{place}/out was begun with other settings" in caplog.text
+    assert f"{place}/out was started with other settings" in caplog.text
     with UnfinishedOutput(f"{place}/out", NAMES, {"setting": 2}) as output:
         assert (output.folder / "a").read_bytes() == b"2"
 

@@ -1,4 +1,4 @@
-"""One training a folder, and what each run writes down."""
+"""One training a directory, and what each run writes down."""
 
 import dataclasses
 import json

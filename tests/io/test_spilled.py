@@ -66,7 +66,7 @@ def test_texts_of_any_size(blocks, most):
             assert made[first:last] == expected[first:last]
         if expected:
             assert made[len(expected) - 1] == expected[-1]
-            with pytest.raises(ValueError, match="Nothing can be added"):
+            with pytest.raises(ValueError, match="Texts cannot be added"):
                 made.extend(["more"])
         for index in (-1, len(expected)):
             with pytest.raises(IndexError):

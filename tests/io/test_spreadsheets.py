@@ -57,7 +57,7 @@ def test_sheets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     path = write(tmp_path / "a#b.xlsx", train=[["x"]], dev=[["y"]])
     assert list(spreadsheets.read(path)) == [(1, ["x"])]
-    assert caplog.messages == [f"{path}: the first sheet, 'train', is read; another one is named by {path}#dev."]
+    assert caplog.messages == [f"{path}: reading the first sheet, 'train'; to read another one, give {path}#dev."]
     assert list(spreadsheets.read(f"{path}#dev")) == [(1, ["y"])]
     with pytest.raises(InputError, match=r"has no sheet 'test'; it has 'train', 'dev'"):
         list(spreadsheets.read(f"{path}#test"))
@@ -66,7 +66,7 @@ def test_sheets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_not_a_workbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.xlsx").write_text("text,label\n")
     for path in (tmp_path / "a.xlsx", tmp_path / "none.xlsx"):
-        with pytest.raises(InputError, match=rf"Cannot read {path} as a workbook of Excel: .+\."):
+        with pytest.raises(InputError, match=rf"Cannot read {path} as an Excel workbook: .+\."):
             list(spreadsheets.read(str(path)))
     with pytest.raises(InputError, match=r"unknown kind of file; .* Save the table as \.xlsx or \.csv\."):
         open_table(str(tmp_path / "a.xls"), header=True)
@@ -82,7 +82,7 @@ def test_a_table(tmp_path: Path) -> None:
     table = open_table(path, header=True)
     assert (table.names, table.width, table.unit) == (["text", "label"], 2, "row")
     assert [(block.lines, block.rows) for block in table.blocks] == [([2, 4], [["a", "1"], ["b", "2"]])]
-    with pytest.raises(InputError, match=r"row 2 has 3 columns, but row 1 has 2; clear the cells beyond the table"):
+    with pytest.raises(InputError, match=r"row 2 has 3 columns, but row 1 has 2; clear the cells outside the table"):
         list(open_table(f"{path}#Two", header=True).blocks)
 
 

@@ -15,7 +15,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import tables
 from bert_tf2.io.tables import Block, Table, open_table
 
-# Not at the beginning of a file, where it is no character.
+# Not at the beginning of a file, where it is not a character.
 TEXT = st.text(max_size=12).filter(lambda text: not text.startswith("\ufeff"))
 # A TSV line ends at \n, and \r in front of it belongs to the end.
 PLAIN = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=("Cs",)), max_size=12).filter(
@@ -163,23 +163,31 @@ def test_json_lines_need_every_key_only_where_it_is_asked_for(tmp_path: Path) ->
         ("a.gz", "a", r"a\.gz: unknown kind of file"),
         ("a.csv", "", r"a\.csv is empty; expected a header and a row for each text"),
         ("a.tsv", "\n\n", r"a\.tsv is empty"),
-        ("a.jsonl", " \n", r"a\.jsonl is empty; expected a JSON object a line"),
-        ("a.csv", "text,label\n", r"a\.csv has a header \('text', 'label'\) and nothing below it"),
-        ("a.csv", "text,label\na,1\nb\n", r"a\.csv, line 3 has 1 column, but line 1 has 2; a cell that holds a comma"),
-        ("a.tsv", "text\tlabel\na\t1\tx\n", r"a\.tsv, line 2 has 3 columns, but line 1 has 2; a text that holds a tab"),
-        ("a.csv", 'a,b\n"x\ny\n"z,1\n', r"a\.csv, row from line 2: this is not CSV \(.*\); a cell that holds commas"),
-        ("a.csv", 'a,b\nc,"d\ne,f\n', r"a\.csv, row from line 2: this is not CSV \(unexpected end of data\)"),
-        ("a.csv", "a,b\rc,d\r", r"a\.csv, row from line 1: this is not CSV \(new-line character seen"),
+        ("a.jsonl", " \n", r"a\.jsonl is empty; expected one JSON object per line"),
+        ("a.csv", "text,label\n", r"a\.csv has a header \('text', 'label'\) but no rows"),
+        (
+            "a.csv",
+            "text,label\na,1\nb\n",
+            r"a\.csv, line 3 has 1 column, but line 1 has 2; a cell that contains a comma",
+        ),
+        (
+            "a.tsv",
+            "text\tlabel\na\t1\tx\n",
+            r"a\.tsv, line 2 has 3 columns, but line 1 has 2; a text that contains a tab",
+        ),
+        ("a.csv", 'a,b\n"x\ny\n"z,1\n', r"a\.csv, row from line 2: invalid CSV \(.*\); a cell that holds commas"),
+        ("a.csv", 'a,b\nc,"d\ne,f\n', r"a\.csv, row from line 2: invalid CSV \(unexpected end of data\)"),
+        ("a.csv", "a,b\rc,d\r", r"a\.csv, row from line 1: invalid CSV \(new-line character seen"),
         ("a.csv", b"a,b\nc,\xe9\n", r"a\.csv, line 2: byte 3 of the line \(0xe9\) is not UTF-8"),
         ("a.jsonl", '{"a": 1}\n{"a"\n', r"a\.jsonl, line 2 is not JSON \(.*\); expected an object on each line"),
-        ("a.jsonl", '{"a": NaN}\n', r"a\.jsonl, line 1 is not JSON \(NaN is not a number of JSON\)"),
+        ("a.jsonl", '{"a": NaN}\n', r"a\.jsonl, line 1 is not JSON \(NaN is not a JSON number\)"),
         ("a.jsonl", '[{"a": 1}]\n', r"a\.jsonl, line 1 holds a list, expected an object on each line"),
         ("a.jsonl", "3\n", r"a\.jsonl, line 1 holds 3, expected an object on each line"),
         ("none.csv", None, r"Cannot read .*none\.csv: No such file"),
         (
             "cut.csv.gz",
             gzip.compress(b"text,label\n" * 99, mtime=0)[:20],
-            r"Cannot read .*cut\.csv\.gz: .* damaged or cut",
+            r"Cannot read .*cut\.csv\.gz: .* corrupt or truncated",
         ),
     ],
 )
@@ -198,7 +206,7 @@ def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentenc
         ("3", r"has no column '3' .* which can be given by number from 0 to 2\."),
         ("-4", "has no column '-4'"),
         ("²", "has no column '²'"),
-        ("label", r"has 2 columns 'label'; give --text_column the number of the one, from 0\."),
+        ("label", r"has 2 columns 'label'; give --text_column the number of one of them, from 0\."),
     ],
 )
 def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str, sentence: str) -> None:
@@ -210,7 +218,7 @@ def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str
 def test_a_header_that_was_not_split(tmp_path: Path) -> None:
     table = open_table(write(tmp_path / "a.csv", "text^label\na^1\n"), header=True)
     with pytest.raises(
-        InputError, match=r"has no column 'text' .*\. If another character .* give it as --delimiter\.$"
+        InputError, match=r"has no column 'text' .*\. If a \.csv file has another delimiter, give it as --delimiter\.$"
     ):
         table.column("text", "--text_column")
     with pytest.raises(InputError, match=r"by number from 0 to 0\.$"):

@@ -43,7 +43,7 @@ def test_sentences():
         "byte 1 is not UTF-8; the text looks like GB18030: convert it with iconv -f GB18030 -t UTF-8"
     )
     assert sentence("byte 1", b"caf\xe9") == (
-        "byte 1 is not UTF-8; convert the text to UTF-8, for example with iconv, from the encoding that it has"
+        "byte 1 is not UTF-8; convert the text to UTF-8, for example with iconv, from its actual encoding"
     )
 
 

@@ -107,11 +107,11 @@ def test_standard_input_that_is_not_utf_8(monkeypatch):
 def test_damaged_input(tmp_path, monkeypatch):
     path = tmp_path / "cut.gz"
     path.write_bytes(gzip.compress(os.urandom(1000).hex().encode())[:500])
-    with pytest.raises(InputError, match=r"cut\.gz: .* damaged or cut short"):
+    with pytest.raises(InputError, match=r"cut\.gz: .* corrupt or truncated"):
         list(text_lines.read([str(path)]))
     with open(path, "rb") as file:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
-        with pytest.raises(InputError, match=r"^Cannot read standard input: .* damaged or cut short"):
+        with pytest.raises(InputError, match=r"^Cannot read standard input: .* corrupt or truncated"):
             list(text_lines.read(["-"]))
     with pytest.raises(InputError, match=r"^Cannot read .*missing"):
         text_lines.count([str(tmp_path / "missing.gz")]) or list(text_lines.read([str(tmp_path / "missing")]))

@@ -35,7 +35,7 @@ def test_spans_are_those_of_seqeval(tags: str, expected: list[Any]) -> None:
 
 @pytest.mark.parametrize("tag", ["PER", "X-PER", "Bx", "", "o"])
 def test_what_is_no_tag(tag: str) -> None:
-    with pytest.raises(ValueError, match="is no tag; expected O, or one of B-, I-, E- and S-"):
+    with pytest.raises(ValueError, match="is not a tag; expected O, or one of B-, I-, E- and S-"):
         metrics.spans(["O", tag])
 
 

@@ -25,7 +25,7 @@ TEXTS = st.text(st.sampled_from("aA tn.,'-é\u3000\nthe "), max_size=12)
         ("The A an", "", 1, 0),  # 1.1: nothing is left of either, and nothing is shared
         ("10,000", "10000", 1, 1),
         ("Levi's Stadium", "Levis Stadium!", 1, 1),
-        ("24–10", "24-10", 0, 0),  # an en dash is no punctuation to the script
+        ("24–10", "24-10", 0, 0),  # an en dash is not punctuation to the script
         ("anthem", "them", 0, 0),  # articles are words, not parts of words
         ("a.b", "b", 0, 0),  # punctuation goes first: "ab"
         ("x-a-x", "x a x", 0, 0),
@@ -226,7 +226,7 @@ def test_words_are_those_of_nltk(parts):
         ("黑豹队", "卡罗来纳黑豹", 0, 2 * (2 / 6) * (2 / 3) / (2 / 6 + 2 / 3)),
         ("黑豹队", "队豹黑", 0, 1 / 3),  # the longest run, not the same characters in any order
         ("在1990年", "1990年", 0, 2 * 1 * (2 / 3) / (1 + 2 / 3)),
-        ("黑 豹", "黑豹", 0, 1),  # the script keeps white space where it compares exactly
+        ("黑 豹", "黑豹", 0, 1),  # the script keeps whitespace where it compares exactly
         ("，", "。", 1, 0),
         ("黑豹", "", 0, 0),
     ],

@@ -212,7 +212,7 @@ def test_the_loop_respects_trainable() -> None:
     names = set(make_optimizer(task.named_variables, OptimizerConfig()).variables)
     assert names == {name for name in task.named_variables if not name.startswith("bert/embeddings/")}
     task.network.trainable = False
-    with pytest.raises(InputError, match="Everything is frozen"):
+    with pytest.raises(InputError, match="All weights are frozen"):
         make_optimizer(task.named_variables, OptimizerConfig())
 
 

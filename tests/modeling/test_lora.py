@@ -211,7 +211,7 @@ def test_fit_trains_what_it_should_and_saving_and_merging_change_no_output(tmp_p
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_programs_that_were_traced_before_merging_are_traced_again(dtype: str) -> None:
     model = trained(dtype)
-    # bfloat16 has 16 bits fewer behind the point, and both sides round
+    # bfloat16 has 16 bits fewer after the point, and both sides round
     expected, depth = model.predict(INPUTS, verbose=0), forward(1) * (1 if dtype == "float32" else 2**11)
     traced = tf.function(model)
     before = traced(INPUTS)

@@ -104,5 +104,5 @@ def test_the_keras_model_has_an_axis_of_choices() -> None:
     for logits in (model.network(inputs).numpy(), model.network.predict(inputs, batch_size=3, verbose=0)):
         assert_close(logits[is_choice], expected[is_choice], DEPTH, float(np.nanmax(np.abs(expected))))
         assert (logits[~is_choice] == -1e9).all()
-    with pytest.raises(InputError, match=r"of shape \(3, 8\); a row for each choice, \[B, C, S\], was expected"):
+    with pytest.raises(InputError, match=r"of shape \(3, 8\); expected \[B, C, S\], one row for each choice"):
         model.network(inputs["input_ids"][0])

@@ -188,7 +188,7 @@ def test_without_a_fraction_nothing_changes(folder: Path, tmp_path: Path) -> Non
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
     for changes, sentence in (
-        ({"eval_fraction": 1.0}, "--eval_fraction=1.0; it has to be"),
+        ({"eval_fraction": 1.0}, "--eval_fraction=1.0; it must be"),
         ({"eval_fraction": 0.0, "eval_output_file": "e"}, "--eval_output_file needs --eval_fraction"),
         ({"eval_output_file": f"{tmp_path}/a"}, "--eval_output_file names '.*/a' twice"),
         ({"eval_output_file": f"{folder}/text.txt"}, "--eval_output_file: '.*' is read by --input_file"),

@@ -255,10 +255,10 @@ def test_documents_are_separated_by_blank_lines() -> None:
         ({"max_seq_length": 4}, r"--max_seq_length=4 is too small.*at least 5"),
         ({"max_seq_length": -1}, r"--max_seq_length=-1 is too small"),
         ({"max_predictions_per_seq": 0}, r"--max_predictions_per_seq=0 masks nothing; give at least 1"),
-        ({"masked_lm_prob": 15}, r"--masked_lm_prob=15 is no share; give a number from 0 to 1"),
-        ({"masked_lm_prob": -0.1}, r"--masked_lm_prob=-0.1 is no share"),
+        ({"masked_lm_prob": 15}, r"--masked_lm_prob=15 must be between 0 and 1"),
+        ({"masked_lm_prob": -0.1}, r"--masked_lm_prob=-0.1 must be between 0 and 1"),
         ({"masked_lm_prob": math.nan}, "--masked_lm_prob=nan; it must be a number"),
-        ({"short_seq_prob": 1.5}, r"--short_seq_prob=1.5 is no share"),
+        ({"short_seq_prob": 1.5}, r"--short_seq_prob=1.5 must be between 0 and 1"),
         ({"dupe_factor": 0}, r"--dupe_factor=0 makes no instances; give at least 1"),
     ],
 )

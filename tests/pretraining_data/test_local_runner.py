@@ -108,14 +108,14 @@ def test_the_death_of_the_command_ends_the_workers(folder: Path, expected: dict[
     process.kill()
     process.wait()
     wait_for(lambda: not processes(process.pid))
-    assert "groups are there from an earlier run" in go_on(folder, tmp_path, expected)
+    assert "shards exist from an earlier run" in go_on(folder, tmp_path, expected)
 
 
 def test_ctrl_c_keeps_what_is_done(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     process = start(folder, tmp_path)
     wait_for(lambda: some_are_made(tmp_path))
     messages = press_ctrl_c(process)
-    assert f"of {GROUPS} groups are done; the same command with --resume goes on" in messages
+    assert f"of {GROUPS} shards are done; run the same command with --resume to continue" in messages
     assert not list(tmp_path.glob(".*unfinished*"))
     go_on(folder, tmp_path, expected)
 

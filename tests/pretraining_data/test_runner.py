@@ -159,7 +159,7 @@ def test_resume_of_a_run_that_has_finished_does_nothing(folder, parts, tmp_path,
 
     monkeypatch.setattr(shard, "make", never)
     summary = create_pretraining_data(config(folder, f"{out}/{output}", resume=True))
-    assert caplog.messages[-1] == f"Nothing to do: an earlier run of the same command has finished {out}/{output}."
+    assert caplog.messages[-1] == f"Nothing to do: an earlier run of the same command finished {out}/{output}."
     assert summary.instances == parts[1].instances
     assert contents(out) == before
     with pytest.raises(Died):  # other flags
@@ -240,15 +240,15 @@ def test_a_full_disk_names_the_output(folder, tmp_path, group_bytes):
 
 def test_parts_of_another_run_are_not_mixed(folder, tmp_path):
     (tmp_path / "part-00000-of-00099").touch()
-    with pytest.raises(InputError, match="has part-00000-of-00099 of another run; remove it or name another folder"):
+    with pytest.raises(InputError, match="has part-00000-of-00099 of another run; remove it or give another directory"):
         create_pretraining_data(config(folder, f"{tmp_path}/"))
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"group_bytes": 0}, "--group_bytes=0; it has to be at least 1"),
-        ({"num_workers": 0}, "--num_workers=0; it has to be at least 1"),
+        ({"group_bytes": 0}, "--group_bytes=0; it must be at least 1"),
+        ({"num_workers": 0}, "--num_workers=0; it must be at least 1"),
         ({"compression": "bz2"}, "Unknown --compression 'bz2'; choose one of none, gzip"),
     ],
 )
@@ -415,7 +415,7 @@ def test_sentencepiece_model(folder, tmp_path):
 def test_one_of_vocabulary_and_model(folder, tmp_path):
     with pytest.raises(InputError, match="Give either --vocab_file or --spm_model_file"):
         dataclasses.replace(config(folder, tmp_path / "a"), vocab_file=None)
-    with pytest.raises(InputError, match="--spm_alpha samples the pieces of a SentencePiece model; give"):
+    with pytest.raises(InputError, match="--spm_alpha is for a SentencePiece model; give"):
         config(folder, tmp_path / "a", spm_alpha=0.1)
 
 

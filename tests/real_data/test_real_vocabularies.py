@@ -53,7 +53,7 @@ def test_chinese(real_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixtu
     pieces = build(real_data / "data/text/zh_novels.txt", tmp_path / "vocab.txt", vocab_size=6000)
     assert {"中", "，", "##a"} < set(pieces)
     assert not {"##中", "##，"} & set(pieces)
-    assert "Left out the " in caplog.text
+    assert "Dropped the " in caplog.text
     assert "0.001% are unknown" in caplog.text
     tokenizer = FullTokenizer(tmp_path / "vocab.txt")
     line = lines_of(real_data, "zh_novels.txt")[0]

@@ -25,7 +25,7 @@ def test_other_lengths_name_both_numbers_and_the_flag(tmp_path: Path) -> None:
         reader.check_lengths([fits, other], records.pretraining(8, 2))
     assert str(caught.value) == (
         f"{other} was made with --max_seq_length=16 (input_ids has 16 values a record), but --max_seq_length is 8; "
-        "set --max_seq_length=16, or make the records again with --max_seq_length=8."
+        "set --max_seq_length=16, or create the records again with --max_seq_length=8."
     )
     with pytest.raises(
         InputError, match=r"/b was made with --max_predictions_per_seq=5 .*--max_predictions_per_seq is 2"
@@ -58,21 +58,21 @@ def test_records_of_another_task(tmp_path: Path) -> None:
 def test_no_records_at_all(tmp_path: Path) -> None:
     schema = records.pretraining(8, 2)
     empty = write(tmp_path / "empty", [])
-    with pytest.raises(InputError, match=r"/empty is empty: it holds no records"):
+    with pytest.raises(InputError, match=r"/empty is empty: it has no records"):
         reader.check_lengths([empty, empty], schema)
     with pytest.raises(InputError, match=r"/empty is empty"):
         reader.check_lengths([empty], schema)
     with pytest.raises(InputError, match=r"Cannot read .*/missing: No such file"):
         reader.check_lengths([empty, str(tmp_path / "missing")], schema)
-    (tmp_path / "text").write_text("A text file is no TFRecord file, however long it may be.\n")
+    (tmp_path / "text").write_text("A text file is not a TFRecord file, however long it may be.\n")
     (tmp_path / "short").write_text("short")
     for name in ("text", "short"):
-        with pytest.raises(InputError, match=rf"/{name} is no TFRecord file, or it is cut short in its first record"):
+        with pytest.raises(InputError, match=rf"/{name} is not a TFRecord file, or is truncated in its first record"):
             reader.check_lengths([tmp_path / name], schema)
     (tmp_path / "zip").write_bytes(gzip.compress(b"text"))
-    with pytest.raises(InputError, match=r"/zip is no TFRecord file"):
+    with pytest.raises(InputError, match=r"/zip is not a TFRecord file"):
         reader.check_lengths([tmp_path / "zip"], schema)
-    with pytest.raises(InputError, match=r"/strings holds records that are no tf.train.Example"):
+    with pytest.raises(InputError, match=r"/strings has records that are not a tf.train.Example"):
         reader.check_lengths([write(tmp_path / "strings", [b"\xff" * 20])], schema)
 
 
@@ -90,9 +90,7 @@ def test_a_file_cut_short(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut"
     path.write_bytes(Path(whole).read_bytes()[:-cut])
     assert reader.locate_damage([whole]) is None
-    sentence = (
-        f"{path} is damaged or cut short at record 1,500; make it again, or copy it again from where it is whole."
-    )
+    sentence = f"{path} is corrupt or truncated at record 1,500; create it again, or copy it again from an intact one."
     assert reader.locate_damage([whole, path, whole]) == sentence
     with pytest.raises(InputError) as caught:
         reader.count_records([whole, path])
@@ -106,11 +104,11 @@ def test_a_flipped_bit(tmp_path: Path, number: int) -> None:
     content[116 * (number - 1) + 50] ^= 1
     path.write_bytes(content)
     assert reader.count_records([path]) == 1300
-    assert f"{path} is damaged or cut short at record {number:,};" in str(reader.locate_damage([path]))
+    assert f"{path} is corrupt or truncated at record {number:,};" in str(reader.locate_damage([path]))
 
 
 def test_features_that_only_some_files_have(tmp_path: Path) -> None:
-    """The files of one training have to be alike."""
+    """The files of one training must be alike."""
     schema = records.pretraining(8, 2, marks_words=True)
     marked = schema.encode({feature.name: [0] * feature.size for feature in schema.features})
     paths = [write(tmp_path / "a", [pretraining_record()]), write(tmp_path / "b", [marked]), write(tmp_path / "c", [])]

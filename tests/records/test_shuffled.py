@@ -219,8 +219,8 @@ def test_a_flipped_bit_costs_one_record(whole, tmp_path, caplog, monkeypatch, pl
     monkeypatch.setattr(shuffled, "_CHUNK", chunk)
     path = harmed(whole, tmp_path, flip=[start_of(5) + place if place >= 0 else start_of(6) - 1])
     assert read([path, path], most_damaged=1) == (RECORDS[:5] + RECORDS[6:]) * 2
-    assert caplog.messages == [f"Skipping 1 damaged records: {path}."]
-    with pytest.raises(InputError, match=r"harmed.tfrecord is damaged or cut short at record 6;"):
+    assert caplog.messages == [f"Skipping corrupt records (1): {path}."]
+    with pytest.raises(InputError, match=r"harmed.tfrecord is corrupt or truncated at record 6;"):
         read([path])
 
 
@@ -228,13 +228,13 @@ def test_a_flipped_bit_costs_one_record(whole, tmp_path, caplog, monkeypatch, pl
 def test_a_cut_file_keeps_what_is_whole(whole, tmp_path, end):
     path = harmed(whole, tmp_path, end=end)
     assert read([path], most_damaged=1) == RECORDS[:19]
-    with pytest.raises(InputError, match="is damaged or cut short at record 20;"):
+    with pytest.raises(InputError, match="is corrupt or truncated at record 20;"):
         read([path])
 
 
 def test_more_damage_than_allowed(whole, tmp_path):
     path = harmed(whole, tmp_path, flip=[start_of(3) + 20, start_of(7) + 20])
-    message = rf"2 damaged records in {path} \(2\), more than --skip_bad_records=1; make the files again"
+    message = rf"2 corrupt records in {path} \(2\), more than --skip_bad_records=1; make the files again"
     with pytest.raises(InputError, match=message):
         read([whole, path], most_damaged=1)
     assert read([path], most_damaged=2) == RECORDS[:3] + RECORDS[4:7] + RECORDS[8:]

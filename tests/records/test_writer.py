@@ -195,8 +195,8 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, compressi
         ({"input_ids": np.zeros((4, 15), int)}, r"input_ids has the shape \(4, 15\), expected \(4, 16\)"),
         ({"segment_ids": np.zeros((3, 16), int)}, r"segment_ids has the shape \(3, 16\), expected \(4, 16\)"),
         ({"input_ids": np.zeros((4, 16))}, r"input_ids is float64, expected integers"),
-        ({"input_ids": np.full((4, 16), 2**31)}, r"too big for int32"),
-        ({"input_ids": np.full((4, 16), -(2**31) - 1)}, r"too big for int32"),
+        ({"input_ids": np.full((4, 16), 2**31)}, r"beyond the range of int32"),
+        ({"input_ids": np.full((4, 16), -(2**31) - 1)}, r"beyond the range of int32"),
         ({"guid": np.zeros(4, int)}, r"A pre-training record has the features .*'input_ids'.* not .*'guid'"),
     ],
 )

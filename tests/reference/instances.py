@@ -174,7 +174,7 @@ def _instance(
 def mask_tokens(
     tokens: Sequence[str], vocab_words: Sequence[str], parameters: InstanceParameters, rng: random.Random
 ) -> tuple[list[str], list[int]]:
-    """Chooses what is to be predicted and hides it: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
+    """Chooses tokens to predict and replaces them: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
 
     Args:
       tokens: an instance's, special tokens included; `[CLS]` and `[SEP]` are never chosen.

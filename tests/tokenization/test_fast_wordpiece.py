@@ -101,7 +101,7 @@ def check(texts: Sequence[str], slow: Slow, *fast: FastTokenizer) -> None:
 
 
 def words_of(tokenizer: FastTokenizer, texts: Sequence[str]) -> str:
-    """The words that the pieces make up, joined by blanks; no word may be unknown."""
+    """The words that the pieces make up, joined by spaces; no word may be unknown."""
     pieces = map(tokenizer.inv_vocab.__getitem__, tokenizer.encode_batch(texts).values.tolist())
     return "".join(piece[2:] if piece.startswith("##") and piece != "##" else " " + piece for piece in pieces)[1:]
 
@@ -343,7 +343,7 @@ def test_interface(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [plain, compiled])
 def test_batches_are_of_texts(make: "type[FastTokenizer]") -> None:
     tokenizer = make(SCARCE, True)
-    with pytest.raises(TypeError, match="a sequence of texts; for a single one there is encode"):
+    with pytest.raises(TypeError, match="a sequence of texts; for a single one, use encode"):
         tokenizer.encode_batch("ab")
     for wrong in ([b"ab"], ["ab", None], [3]):
         with pytest.raises(TypeError):

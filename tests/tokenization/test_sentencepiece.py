@@ -385,7 +385,7 @@ def test_the_names_of_padding_and_unknown(tmp_path: Path):
 def test_not_a_model(content: bytes, tmp_path: Path):
     path = tmp_path / "x.model"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x.model is no SentencePiece model; expected the .model file"):
+    with pytest.raises(InputError, match=r"x.model is not a SentencePiece model; expected the .model file"):
         SentencePieceTokenizer(path)
 
 
@@ -396,5 +396,5 @@ def test_no_such_model(tmp_path: Path):
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.5, float("nan")])
 def test_alpha_is_a_share(alpha: float, tmp_path: Path):
-    with pytest.raises(InputError, match=r"--spm_alpha=.* is not from 0 to 1; 0 does not sample"):
+    with pytest.raises(InputError, match=r"--spm_alpha=.* must be between 0 and 1; 0 does not sample"):
         SentencePieceTokenizer(trained(tmp_path), alpha=alpha)

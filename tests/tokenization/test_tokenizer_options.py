@@ -74,8 +74,8 @@ def test_tokens_that_are_never_split() -> None:
 def test_what_cannot_be_a_token() -> None:
     for token, reason in (
         ("", "is empty"),
-        ("a b", "has whitespace"),
-        (" a", "has whitespace"),
+        ("a b", "contains whitespace"),
+        (" a", "contains whitespace"),
         ("x" * 201, "200"),
         ("\0", "NUL"),
     ):
@@ -207,7 +207,7 @@ def test_flags() -> None:
     assert flags.contradicted(flags.over(known)) is None
     assert TokenizerConfig(never_split="[E1],[E2]").contradicted(flags.over(known)) is None  # in any order
     assert TokenizerConfig(never_split="[E2]").contradicted(known) == "never_split=[E2]"
-    with pytest.raises(InputError, match="--never_split: the token 'a b' has whitespace in it"):
+    with pytest.raises(InputError, match="--never_split: the token 'a b' contains whitespace"):
         TokenizerConfig(never_split="[E1],a b")
 
 
@@ -227,5 +227,5 @@ def test_a_vocabulary_and_its_options_in_a_directory(tmp_path: Path) -> None:
     assert VocabularyFile(path).copy_into(str(tmp_path / "out")) == written[:1]
     with pytest.raises(InputError, match=r"'\[E1\]' is not in the vocabulary"):
         VocabularyFile(path, options=options).tokenizer(True)
-    with pytest.raises(InputError, match=r"^--strip_accents, .* are for vocabularies of WordPiece, and s\.model is a"):
+    with pytest.raises(InputError, match=r"^--strip_accents, .* are for WordPiece vocabularies, but s\.model is a"):
         VocabularyFile("s.model", is_sentencepiece=True, options=options)

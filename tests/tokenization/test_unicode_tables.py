@@ -15,7 +15,7 @@ FEW = Replacements(np.array([65, 768], np.int32), np.array([1, 1], np.int32), np
 
 @pytest.fixture
 def made_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
-    """Sets an empty cache folder; the list grows with each table made, which is a small one."""
+    """Sets an empty cache directory; the list grows with each table made, which is a small one."""
     modes: list[bool] = []
 
     def make(rules: BasicTokenizer) -> Replacements:
@@ -75,7 +75,7 @@ def test_damaged_cache(damage, made_tables: list[bool], tmp_path: Path) -> None:
 
 
 def test_no_cache_to_write(made_tables: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cache").write_text("a file, no folder")
+    (tmp_path / "cache").write_text("a file, no directory")
     assert same(load_replacements(True))
     monkeypatch.setattr(unicode_tables.inspect, "getsource", lambda _: (_ for _ in ()).throw(OSError("no source")))
     assert same(load_replacements(True))

@@ -41,7 +41,9 @@ def test_tokens_go_into_the_first_slots(text: Path) -> None:
     extended = build(text, "x.txt", extend=str(old), min_count=1, max_new=1, tokenizer=rules)
     assert extended[5:] == ["[E1]\r", " [DRUG]", "uber", "[E0]"]
     rules = TextTokenizerConfig(never_split="[A],[B],[C],[D]")
-    with pytest.raises(InputError, match=r"--never_split has 4 tokens .* slots are only 3; give fewer tokens"):
+    with pytest.raises(
+        InputError, match=r"--never_split has 4 tokens .* has only 3 \[unusedN\] slots; give fewer tokens"
+    ):
         build(text, "y.txt", extend=str(old), tokenizer=rules)
     assert not text.with_name("y.txt").exists()
 

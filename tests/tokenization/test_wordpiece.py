@@ -47,7 +47,7 @@ def reference_words(text: str, lower: bool) -> list[str]:
             raw = ""
         elif number in (0, 65533) or category == "Cc" or category == "Cf":
             pass
-        elif category in ("Zl", "Zp"):  # Not cleaned, but white space to Python, which splits the words.
+        elif category in ("Zl", "Zp"):  # Not cleaned, but whitespace to Python, which splits the words.
             words += finished(raw, lower)
             raw = ""
         elif is_chinese(number):
@@ -265,10 +265,10 @@ def write(tmp_path: Path) -> Write:
     [
         ("{}\na\n##b\n", {"a": 5, "##b": 6}),
         ("{}\na\n##b", {"a": 5, "##b": 6}),
-        ("{}\n a\u3000\n##b\t \n", {"a": 5, "##b": 6}),  # White space around a piece.
-        ("{}\na\n\n\r\n \t\n", {"a": 5}),  # Blank lines at the end are no pieces,
-        ("{}\n\na\n", {"": 5, "a": 6}),  # a blank line before it is one,
-        ("{}\n\u2028\n##\u2028\na\n", {"": 5, "##": 6, "a": 7}),  # as is a piece of white space,
+        ("{}\n a\u3000\n##b\t \n", {"a": 5, "##b": 6}),  # Whitespace around a piece.
+        ("{}\na\n\n\r\n \t\n", {"a": 5}),  # Empty lines at the end are no pieces,
+        ("{}\n\na\n", {"": 5, "a": 6}),  # an empty line before it is one,
+        ("{}\n\u2028\n##\u2028\na\n", {"": 5, "##": 6, "a": 7}),  # as is a piece of whitespace,
         ("{}\na\n\u2028\n", {"a": 5, "": 6}),
         ("{}\n\n\u2028\n##\n##\u3000\na\n", {"": 6, "##": 8, "a": 9}),  # ... and of several the last counts.
         ("{}\na\rb\x0bc\n", {"a\rb\x0bc": 5}),  # Only \n ends a line.
@@ -288,9 +288,9 @@ SPECIAL_LINES = "\n".join(SPECIAL) + "\n"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", ["is empty", "one piece a line"]),
+        ("", ["is empty", "one piece per line"]),
         ("\n \r\n", ["is empty"]),
-        (SPECIAL_LINES + "a\nb\na\n", ["'a'", "line 6 and again on line 8", "must be there once", "rename"]),
+        (SPECIAL_LINES + "a\nb\na\n", ["'a'", "line 6 and again on line 8", "must occur once", "rename"]),
         (SPECIAL_LINES + "a\na\u3000\n", ["'a'", "line 6 and again on line 7"]),
         (SPECIAL_LINES + "\na\n \nb\n", ["''", "line 6 and again on line 8"]),
         ("[PAD]\n[UNK]\nb\n[MASK]\n", ["lacks [CLS], [SEP];", "Found 4 lines", "the first is '[PAD]'", "vocab.txt"]),

@@ -29,8 +29,8 @@ def test_new_shapes_that_took_longer(monkeypatch, caplog) -> None:
     made = fusing(monkeypatch)
     made.after(0, shapes([32, 48, 420]), 8.25)
     assert caplog.messages == [
-        "The first step took 8.2 s: it was traced, and XLA compiled what stands between its matmuls for 32 rows of 48 "
-        "positions, up to 448 tokens. That is expected; for a new shape XLA compiles again."
+        "The first step took 8.2 s: it was traced, and XLA compiled everything between its matmuls for 32 rows of 48 "
+        "positions, up to 448 tokens. This is expected; XLA compiles again for each new shape."
     ]
     made.after(1, shapes([32, 48, 440]), 0.3)
     made.after(2, shapes([32, 48, 440], [32, 48, 430]), 2.0)  # the same shape, for whatever reason

@@ -75,7 +75,7 @@ class TestSeveralWorkers:
         [
             (None, "the environment variable TF_CONFIG is not set; set it on each machine to all addresses"),
             ("{", r"TF_CONFIG is not JSON \(.*\); set it on each machine"),
-            ("[]", "does not name the workers and which one this is; set it"),
+            ("[]", "does not name the workers and the index of this one; set it"),
             ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "does not name the workers"),
             (
                 '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',

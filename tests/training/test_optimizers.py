@@ -345,9 +345,9 @@ def test_more_frozen_layers_than_there_are():
     [
         ({"optimizer": "sgd"}, "Unknown --optimizer 'sgd'; choose one of bert, adamw, lamb, adafactor"),
         ({"learning_rate_schedule": "x"}, "Unknown --learning_rate_schedule 'x'; choose one of linear, cosine, const"),
-        ({"ema_decay": 1.0}, "--ema_decay=1.0; it has to be at least 0 and below 1"),
-        ({"layerwise_learning_rate_decay": 0.0}, "--layerwise_learning_rate_decay=0.0; it has to be above 0"),
-        ({"weight_decay": -1.0}, "--weight_decay=-1.0; it has to be at least 0"),
+        ({"ema_decay": 1.0}, "--ema_decay=1.0; it must be at least 0 and below 1"),
+        ({"layerwise_learning_rate_decay": 0.0}, "--layerwise_learning_rate_decay=0.0; it must be above 0"),
+        ({"weight_decay": -1.0}, "--weight_decay=-1.0; it must be at least 0"),
     ],
 )
 def test_impossible_values(change, message):

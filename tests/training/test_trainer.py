@@ -134,11 +134,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(whole_run, tmp_path, c
     caplog.set_level("INFO")
     trainer = new_trainer(tmp_path, 10, save_checkpoints_steps=6)
     trainer.train(poisoned(4, 6, 7))
-    assert "3 steps of this training were skipped: their loss or gradients were not finite." in caplog.text
+    assert "Skipped steps: 3, whose loss or gradients were not finite." in caplog.text
     assert trainer.global_step == 10
     assert int(trainer.step.skipped_steps.numpy()) == 3
     assert all(np.isfinite(value).all() for value in weights(trainer).values())
-    # Nothing of the sixth step is in the weights that were saved behind it: they are those of a run whose sixth step
+    # Nothing of the sixth step is in the weights that were saved after it: they are those of a run whose sixth step
     # was never taken.
     before = new_trainer(tmp_path / "before", 5)
     before.train(poisoned(4))
@@ -151,8 +151,8 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(whole_run, tmp_path, c
 def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path):
     trainer = new_trainer(tmp_path, 10, save_checkpoints_steps=3, max_skipped_steps=3)
     message = (
-        r"Step 8: loss nan, gradient norm nan at learning rate 0\.00416667; --max_skipped_steps=3 steps in a row were "
-        r"like that, were skipped, and training stopped\. The last good checkpoint is .*model\.ckpt-6\. Lower "
+        r"Step 8: loss nan, gradient norm nan at learning rate 0\.00416667; --max_skipped_steps=3 consecutive steps "
+        r"were like this and were skipped, and training stopped\. The last good checkpoint is .*model\.ckpt-6\. Lower "
     )
     with pytest.raises(InputError, match=message):
         trainer.train(poisoned(2, 3, 6, 7, 8))
@@ -177,16 +177,16 @@ def test_two_devices_give_the_numbers_of_one(tmp_path, scripts):
 
 
 def test_batch_has_to_divide_by_the_parts(tmp_path):
-    with pytest.raises(InputError, match=r"--train_batch_size=4 does not divide by 3 .*; take a multiple of it"):
+    with pytest.raises(InputError, match=r"--train_batch_size=4 does not divide by 3 .*; give a multiple of it"):
         new_trainer(tmp_path, 10, gradient_accumulation_steps=3)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"log_steps": 0}, "--log_steps=0; it has to be at least 1"),
-        ({"seed": -1}, "--seed=-1; it has to be at least 0"),
-        ({"profile_steps": "20"}, "--profile_steps=20; two steps were expected, the first below the last"),
+        ({"log_steps": 0}, "--log_steps=0; it must be at least 1"),
+        ({"seed": -1}, "--seed=-1; it must be at least 0"),
+        ({"profile_steps": "20"}, "--profile_steps=20; expected two steps, the first below the last"),
         ({"profile_steps": "5,5"}, "--profile_steps=5,5; two steps"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_signal_saves_and_stops(whole_run, tmp_path, number):
 
     first = new_trainer(tmp_path, 10)
     before = signal.getsignal(number)
-    message = rf"{number.name} asked to stop: saved step 3 of 10 as .*model\.ckpt-3\. Give the same command again"
+    message = rf"{number.name} requested a stop: saved step 3 of 10 as .*model\.ckpt-3\. Run the same command again"
     with pytest.raises(Stopped, match=message):
         first.train(data, [Signal()])
     assert signal.getsignal(number) is before

@@ -1,4 +1,4 @@
-"""Classification and regression of texts and pairs of texts: GLUE, XNLI and anyone's data."""
+"""Classification and regression of texts and pairs of texts: GLUE, XNLI and custom data."""
 
 from typing import TYPE_CHECKING
 

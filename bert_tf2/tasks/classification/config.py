@@ -1,4 +1,4 @@
-"""What `run_classifier.py` can be asked to do."""
+"""The flags of `run_classifier.py`."""
 
 import dataclasses
 from typing import Any
@@ -14,87 +14,91 @@ from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, ch
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(TableForm):
-    """The flags about data, those of `TableForm` included.
+    """The flags about data, including those of `TableForm`.
 
-    None is "not given": the training's choice, or the default that the flag's help says.
+    None means that the flag is omitted: then the value of the training run applies, or the default in the flag's help.
 
     Attributes:
-      output_dir: the model's folder, where the training's choices are remembered.
-      max_seq_length: tokens of a sequence at most: 128.
-      do_lower_case: whether to strip case and accents: true.
+      output_dir: the model's directory, which holds the settings of the training run.
+      max_seq_length: maximum tokens per sequence; default 128.
+      do_lower_case: whether to lower-case the text and strip accents; default true.
 
     Raises:
-      InputError: flags that exclude each other.
+      InputError: flags exclude each other.
     """
 
     output_dir: str
     task_name: str | None = setting(
         None,
         help="cola, mnli, mnli-mm, mrpc, xnli, sst-2, sts-b, qqp, qnli, rte, wnli or ax, read from data_dir; or any "
-        "name for data of your own.",
+        "name for your own data.",
         group=TASK,
         original=True,
     )
     data_dir: str | None = setting(
-        None, help="Folder of the task's .tsv files, as GLUE has them.", group=FILES, original=True
+        None, help="Directory with the task's .tsv files, as in GLUE.", group=FILES, original=True
     )
     train_file: str | None = setting(
         None,
-        help="Data of your own to learn: .csv, .tsv, .jsonl, .json, .parquet or .xlsx (a sheet by .xlsx#NAME).",
+        help="Your own training data: .csv, .tsv, .jsonl, .json, .parquet or .xlsx (.xlsx#NAME for a sheet).",
         group=FILES,
     )
-    dev_file: str | None = setting(None, help="Data of your own to evaluate.", group=FILES)
+    dev_file: str | None = setting(None, help="Your own data to evaluate.", group=FILES)
     predict_file: str | None = setting(
         None,
-        help="Data of your own to predict; needs no labels. Also .txt, a text a line, or - for standard input.",
+        help="Your own data to predict, without labels if you like; also .txt with one text per line, or - for "
+        "standard input.",
         group=FILES,
     )
     text: str | None = setting(
-        None, help="A text to predict, instead of predict_file; the prediction is also printed.", group=FILES
+        None, help="A single text to predict instead of predict_file; the prediction is also printed.", group=FILES
     )
     text_pair: str | None = setting(None, help="With text: the second text of a pair.", group=FILES)
     validation_split: float | None = setting(
         None,
-        help="Without dev_file: hold out this share of train_file to evaluate with, 0.1 for example; about the same "
-        "share of each label.",
+        help="Without dev_file: fraction of train_file to hold out for evaluation, for example 0.1; about the same "
+        "fraction of each label.",
         group=FILES,
         above=0,
         below=1,
     )
     text_column: str | None = setting(
-        None, help="Name or number (from 0) of the column of the text; text if not given.", group=TASK
+        None, help="Column of the text: name or number (from 0); if omitted, text.", group=TASK
     )
     text_pair_column: str | None = setting(None, help="Column of a second text.", group=TASK)
-    label_column: str | None = setting(None, help="Column of the label; label if not given.", group=TASK)
+    label_column: str | None = setting(None, help="Column of the label; if omitted, label.", group=TASK)
     label_columns: str | None = setting(
         None,
-        help="Columns with 1 where a label applies and 0 where not, one a label, with commas between. If omitted "
-        "and there is no label_column, all columns that look like it.",
+        help="Comma-separated columns, one per label, with 1 where the label applies and 0 where it does not. If "
+        "omitted and there is no label_column, all columns that look like it.",
         group=TASK,
     )
     id_column: str | None = setting(
-        None, help="Column of what rows are called in predictions.jsonl; id, or their number.", group=TASK
+        None, help="Column of the row ids for predictions.jsonl; if omitted, id, else the row number.", group=TASK
     )
     header: bool | None = setting(
-        None, help="Whether the first row names the columns; yes, unless columns are given by number.", group=TASK
+        None,
+        help="Whether the first row names the columns; if omitted, yes, unless columns are given by number.",
+        group=TASK,
     )
     labels_file: str | None = setting(
-        None, help="The labels, one a line; if not given, those of train_file.", group=TASK
+        None, help="File of the labels, one per line; if omitted, those in train_file.", group=TASK
     )
-    label_separator: str | None = setting(
-        None, help="What stands between several labels of a row; | if not given.", group=TASK
-    )
+    label_separator: str | None = setting(None, help="Separator of several labels in a row; if omitted, |.", group=TASK)
     problem_type: ProblemType | None = setting(
-        None, help="If not given, told by the labels.", group=TASK, choices=PROBLEM_TYPES
+        None, help="Kind of task; if omitted, inferred from the labels.", group=TASK, choices=PROBLEM_TYPES
     )
     threshold: float | None = setting(
-        None, help="With several labels a row: from which probability a label is given; 0.5.", group=TASK
+        None, help="With multi_label: minimum probability of a predicted label; if omitted, 0.5.", group=TASK
     )
-    long_text: LongText | None = long_texts.long_text(None, "texts", " As in the training; there, truncate_tail.")
+    long_text: LongText | None = long_texts.long_text(
+        None, "texts", " If omitted, as in training, and truncate_tail there."
+    )
     window_stride: int | None = long_texts.window_stride()
     window_pooling: WindowPooling | None = setting(
         None,
-        help="With windows: whether the logits of a text are the mean of those of its windows or the maximum; mean.",
+        help="With windows: whether a text's logits are the mean or the maximum of those of its windows; if omitted, "
+        "mean.",
         group=TASK,
         choices=WINDOW_POOLINGS,
     )
@@ -106,11 +110,11 @@ class DataConfig(TableForm):
 
         if self.task_name and glue.is_known(self.task_name) and self.files:
             raise InputError(
-                f"--task_name={self.task_name} is read from --data_dir and {next(iter(self.files))} is data of your "
-                "own; give one of the two, or the task another name."
+                f"--task_name={self.task_name} is read from --data_dir, but {next(iter(self.files))} is your own data; "
+                "give one of the two, or give the task another name."
             )
         if self.data_dir and self.files:
-            raise InputError(f"--data_dir is for the tasks of GLUE; leave it away with {next(iter(self.files))}.")
+            raise InputError(f"--data_dir is for the tasks of GLUE; omit it with {next(iter(self.files))}.")
         _ = self.form
         if self.validation_split is not None and self.dev_file:
             raise InputError("--validation_split and --dev_file exclude each other; give one of the two.")
@@ -120,7 +124,7 @@ class DataConfig(TableForm):
             raise InputError("--text_pair needs --text, the first text of the pair.")
         self._check_label_columns()
         if self.label_separator == "":
-            raise InputError("--label_separator is empty; give what stands between several labels, for example |.")
+            raise InputError("--label_separator is empty; give the separator of several labels, for example |.")
 
     def _check_label_columns(self) -> None:
         if self.label_columns is None:
@@ -131,16 +135,16 @@ class DataConfig(TableForm):
             ("--problem_type=regression", self.problem_type == "regression"),
         ):
             if excluded:
-                raise InputError(f"--label_columns and {flag} exclude each other: they say where a row's labels stand.")
+                raise InputError(f"--label_columns and {flag} exclude each other: both say where a row's labels are.")
 
     @property
     def files(self) -> dict[str, str]:
-        """Flag and value of what says where data of one's own is."""
+        """Flag and value of each flag that names custom data."""
         return self._given("train_file", "dev_file", "predict_file", "text")
 
     @property
     def for_own_data(self) -> dict[str, Any]:
-        """Flag and value of what has no meaning for the tasks of GLUE."""
+        """Flag and value of each flag that is meaningless for the tasks of GLUE."""
         return self.files | self._given(
             *("validation_split", "text_column", "text_pair_column", "label_column", "label_columns"),
             *("id_column", "header"),
@@ -154,22 +158,25 @@ class DataConfig(TableForm):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassificationConfig(FinetuningConfig, DataConfig):
-    """The flags of `run_classifier.py`: those of `FinetuningConfig`, those of `DataConfig`, and the weights of classes.
+    """The flags of `run_classifier.py`: those of `FinetuningConfig` and `DataConfig`, and the class weights.
 
     Raises:
-      InputError: a value is impossible, flags exclude each other, or nothing is to be done.
+      InputError: a value is invalid, flags exclude each other, or there is nothing to do.
     """
 
     class_weights: str = setting(
-        "none", help="balanced: rare labels count as much as others.", group=TRAINING, choices=CLASS_WEIGHTS
+        "none",
+        help="Weights of labels in the loss; balanced: rare labels count as much as frequent ones.",
+        group=TRAINING,
+        choices=CLASS_WEIGHTS,
     )
 
     def __post_init__(self) -> None:
-        if self.text is not None:  # which is there to be predicted
+        if self.text is not None:  # it is given in order to be predicted
             object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         check_class_weights(self)
-        needed = "needs --do_eval: it holds rows out to evaluate with; give it too, or omit --validation_split"
+        needed = "needs --do_eval, as it holds out rows for evaluation; give both or omit it"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
         DataConfig.__post_init__(self)
 

@@ -1,4 +1,4 @@
-"""Which task it is, and its rows: a GLUE task in its folder, or files of the user's own.
+"""The task and its rows: a GLUE task in its directory, or custom files.
 
 data = open_data(DataConfig(output_dir="model", train_file="train.csv"), training=True)
 data.description, data.examples("train")
@@ -16,7 +16,7 @@ from bert_tf2.checkpoints.task_metadata import TASK_FILE, check_may_read, read_l
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.io import file_system, files, text_lines
 from bert_tf2.io.delimited import Form, is_number
 from bert_tf2.io.sparse_rows import SparseRows
@@ -48,7 +48,7 @@ class Data:
     Attributes:
       description: of the task; `save(output_dir)` belongs before the training.
       task: where it is one of GLUE.
-      train_file: rows to learn, of data of one's own.
+      train_file: rows to learn, of custom data.
       train: its rows where they have been read.
       folder: the model's, whose `task.json` says what no flag says.
       asked: names of the flags that say where data is.
@@ -99,13 +99,13 @@ class Data:
             split
         ]
         if path is None:
-            raise InputError(f"{_FLAGS[split]} is missing: which rows are they?")
+            raise InputError(f"{_FLAGS[split]} is missing; which rows?")
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
         return self._read(path, split)
 
     def save(self, folder: str) -> None:
-        """Writes what evaluation and prediction have to know: `task.json`, `labels.txt`, `validation_split.json`.
+        """Writes what evaluation and prediction need: `task.json`, `labels.txt`, `validation_split.json`.
 
         Raises:
           OSError: they cannot be written.
@@ -146,11 +146,11 @@ class Data:
 
 
 def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Data:
-    """Finds out which task it is.
+    """Determines the task.
 
     Args:
       config: the flags.
-      training: whether there will be training: then a task of one's own is described by its training data, else by the
+      training: whether there will be training: then a custom task is described by its training data, else by the
         `task.json` of `output_dir`.
       overwrite: whether `output_dir` will be emptied: what it holds does not matter.
 
@@ -161,7 +161,7 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     name = config.task_name or (saved.name if saved else None)
     if name is None and not config.files:
         raise InputError(
-            "Which task is it? Give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
+            "No task is given: give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
             f"an --output_dir that holds the {TASK_FILE} of a training."
         )
     if config.files or (saved and name == saved.name and not glue.is_known(saved.name)):
@@ -194,10 +194,10 @@ def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
     task = glue.task_named(name)
     if config.for_own_data:
         flag = next(iter(config.for_own_data))
-        raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; leave it away.")
+        raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; omit it.")
     given = _given(config, saved, *_LENGTHS, "do_lower_case", "data_dir")
     if "data_dir" not in given:
-        raise InputError(f"--task_name={task.name} needs --data_dir, the folder of its files.")
+        raise InputError(f"--task_name={task.name} needs --data_dir, the directory of its files.")
     return Data(TaskDescription(task.trained_as, task.problem_type, task.labels, **given), task)
 
 
@@ -236,7 +236,7 @@ def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDe
     return (config.text,) if config.text_pair is None else (config.text, config.text_pair)
 
 
-# --- Data of one's own -----------------------------------------------------------------------------------------------
+# --- Custom data -----------------------------------------------------------------------------------------------
 
 
 def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
@@ -244,7 +244,7 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     kind, labels = (saved.problem_type, saved.labels) if saved else ("single_label", ())
     if saved is None and config.labels_file is None and config.problem_type != "regression":
         raise InputError(
-            f"{config.output_dir} has no {TASK_FILE}, so that nobody knows the labels: train first, give the folder "
+            f"{config.output_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
     if config.labels_file:
@@ -254,16 +254,16 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
     if config.validation_split is not None and (split is None or split.fraction != config.validation_split):
         raise InputError(
             f"--validation_split={config.validation_split:g}: the training of {config.output_dir} held out "
-            f"{'no rows' if split is None else f'a share of {split.fraction:g}'}; give --dev_file, or omit the flag."
+            f"{'no rows' if split is None else f'a fraction of {split.fraction:g}'}; give --dev_file, or omit the flag."
         )
     description = TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved))
     return Data(description, train_file=config.train_file, split=split)
 
 
 def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
-    """For training: problem and labels are those of the training data, unless they were given."""
+    """For training: problem type and labels come from the training data, unless they are given."""
     if config.train_file is None:
-        raise InputError(f"{_FLAGS['train']} is missing: which rows are they?")
+        raise InputError(f"{_FLAGS['train']} is missing; which rows?")
     own = saved if saved and not glue.is_known(saved.name) else None
     fields = _own_fields(config, own)
     name = config.task_name or (own.name if own else _NO_NAME)
@@ -306,7 +306,7 @@ def _with_label_columns(path: str, description: TaskDescription, form: Form) -> 
     if not found:
         return description
     logger.info(
-        "%s: there is no column %r, and the columns of 0 and 1 are taken as labels: %s. If they are not, "
+        "%s: there is no column %r, so the columns of 0 and 1 are taken as labels: %s. If they are not, "
         "--label_column names the column of the labels, or --label_columns others.",
         *(path, description.label_column, some(found, MOST_NAMED)),
     )
@@ -314,14 +314,15 @@ def _with_label_columns(path: str, description: TaskDescription, form: Form) -> 
 
 
 def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool) -> ValidationSplit | None:
-    """Which rows are held out: as the training of `output_dir` has it, or as the flag asks for."""
+    """Which rows are held out: as in the run of `output_dir`, or according to the flag."""
     fraction, folder = config.validation_split, config.output_dir
     split = ValidationSplit.load(folder) if has_trained else None
     if has_trained and fraction != (split and split.fraction) and (fraction is not None or config.dev_file):
         raise InputError(
-            f"The training of {folder} has {f'held out a share of {split.fraction:g}' if split else 'learned all rows'}"
-            f"; {'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
-            "--overwrite_output_dir to start anew."
+            f"The training of {folder} has "
+            f"{f'held out a fraction of {split.fraction:g}' if split else 'learned all rows'}; "
+            f"{'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
+            "--overwrite_output_dir to start over."
         )
     if split or fraction is None:
         return split
@@ -354,7 +355,7 @@ def _say_header(path: str, description: TaskDescription) -> None:
         return
     taken, other = ("a header", "false") if description.header else ("a row", "true")
     logger.info(
-        "%s: the first line is taken as %s, as in the training; if it is not one, give --header=%s.", path, taken, other
+        "%s: the first line is taken as %s, as in training; if that is wrong, give --header=%s.", path, taken, other
     )
 
 
@@ -362,14 +363,14 @@ def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: boo
     if told:
         _say_numbers(examples.path, kind, labels)
     logger.info(
-        "%s: %s rows, %s%s%s.",
-        *(examples.path, f"{len(examples):,}", kind, ", as the labels look" if told else ""),
+        "%s: %s, %s%s%s.",
+        *(examples.path, counted(len(examples), "row"), kind, ", judging by the labels" if told else ""),
         f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
     )
 
 
 def _say_numbers(path: str, kind: ProblemType, labels: Sequence[str]) -> None:
-    """Logs what labels that are numbers were taken for, and how to have them otherwise."""
+    """Logs how numeric labels were interpreted, and how to change that."""
     if kind == "regression":
         what, other, flag = "amounts, as not all are whole numbers", "classes", "single_label"
     elif kind == "single_label" and len(labels) > 2 and label_lists.are_numbers(labels):

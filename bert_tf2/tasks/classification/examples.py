@@ -1,4 +1,4 @@
-"""What every reader of data returns: the rows of a file, as they stand there."""
+"""The result of every reader of data: the rows of a file, unchanged."""
 
 import dataclasses
 import itertools
@@ -91,7 +91,7 @@ class _Taken(Sequence[Item], Generic[Item]):
 
 
 class Collected:
-    """Examples to which blocks of rows are added; what is large is in files (`spilled`).
+    """Examples to which blocks of rows are added; large data is kept in files (`spilled`).
 
     Args:
       path: the file that is read.
@@ -131,5 +131,5 @@ class Collected:
         return len(self._lines)
 
     def finish(self, ids: Sequence[str | int]) -> Examples:
-        """All rows, and what each is called."""
+        """All rows, with the id of each."""
         return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels, self._unit)

@@ -1,4 +1,4 @@
-"""Examples to token ids to records, all rows at once; no TensorFlow.
+"""Converts examples to token ids and records, all rows at once; no TensorFlow.
 
 A row becomes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, by `sequences.join_rows`, as in `convert_single_example` of
 google-research/bert `run_classifier.py`. With `--long_text=windows` it becomes several such sequences, which are then
@@ -37,7 +37,7 @@ _VALUES_AT_ONCE = 1 << 22  # of records, and of tokens whose segments are told
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Rows as a model takes them, without padding.
+    """Rows as model inputs, without padding.
 
     Attributes:
       input_ids: N rows of at most S ids, special tokens included; where they are many, their values are in a file.
@@ -68,7 +68,7 @@ class Features:
 
     @property
     def weights(self) -> NDArray[np.float32] | None:
-        """How much each window counts in training, float32 [N]: those of a text count as one text. None: all 1."""
+        """The weight of each window in training, float32 [N]: those of a text sum to one text. None: all 1."""
         if self.window_splits is None:
             return None
         counts = np.diff(self.window_splits)
@@ -144,20 +144,20 @@ class Features:
                 )
 
     def truncation(self) -> str:
-        """How much was cut, as a sentence."""
+        """How much was truncated, as a sentence."""
         limit = f"max_seq_length={self.max_seq_length}"
         if self.window_splits is not None:
             return self._division(limit, np.diff(self.window_splits))
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
         share = f"{self.cut:,} of {len(self):,} rows ({100 * self.cut / len(self):.2g} %)"
-        return f"{share} were cut to {limit}; the longest had {self.longest:,} tokens."
+        return f"{share} were truncated to {limit}; the longest had {self.longest:,} tokens."
 
     def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
         divided = int(np.count_nonzero(counts > 1))
         text = (
             f"{divided:,} of {len(counts):,} rows ({100 * divided / len(counts):.2g} %) did not fit into {limit} and "
-            f"were divided; {len(self):,} windows in all. The longest row has {self.longest:,} tokens."
+            f"were split into {len(self):,} windows in total. The longest row has {self.longest:,} tokens."
         )
         if self.cut:
             text += f" Of {self.cut:,} rows the second text was truncated, to leave half of each window to the first."
@@ -173,7 +173,7 @@ def featurize(
     long_text: str = TRUNCATE_TAIL,
     window_stride: int | None = None,
 ) -> Features:
-    """Tokenizes and truncates all rows, or divides them into windows.
+    """Tokenizes and truncates all rows, or splits them into windows.
 
     Args:
       examples: N rows.

@@ -1,4 +1,4 @@
-"""Columns given by number say nothing about a header. A first row unlike all others looks like one."""
+"""Detects a header where columns are given by number: a first row unlike all others looks like one."""
 
 import re
 from collections.abc import Sequence

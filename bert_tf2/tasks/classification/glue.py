@@ -1,4 +1,4 @@
-"""The tasks of GLUE, and XNLI: file layouts, labels, metrics, and the names that GLUE's server knows.
+"""The tasks of GLUE, and XNLI: file layouts, labels, metrics, and the file names for GLUE's server.
 
 cola, mnli, mrpc and xnli are read as run_classifier.py of google-research/bert (commit eedf571) read them: columns by
 number, whatever the header says. The others have a header and are read by the names in it. Quotes are plain characters
@@ -28,7 +28,7 @@ Column = int | str
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where things stand in one file.
+    """The layout of a file.
 
     Attributes:
       file: its path inside `data_dir`.
@@ -37,7 +37,7 @@ class Layout:
       pair: column of the second text.
       label: column of the label.
       header: whether the first row is one.
-      id: column of what stands behind `ids`; else it is the row's number, from 0, the header counted.
+      id: column of what stands after `ids`; else it is the row's number, from 0, the header counted.
       only: a column and what has to stand in it; other rows are left out.
       skip_short: whether rows that lack columns are left out, rather than refused.
     """
@@ -218,7 +218,7 @@ def read(task: GlueTask, data_dir: str, split: Split, directory: str | None = No
 
     Args:
       task: one of `TASKS`.
-      data_dir: folder of its files, as GLUE's or XNLI's archive has them.
+      data_dir: directory of its files, as GLUE's or XNLI's archive has them.
       split: which file.
       directory: for what is too large for memory; None: the system's directory for temporary files.
 

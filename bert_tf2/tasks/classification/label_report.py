@@ -1,4 +1,4 @@
-"""What an evaluation says of each label: precision, recall and F1, and which label was taken for which."""
+"""The report on each label: precision, recall and F1, and the confusion matrix."""
 
 import dataclasses
 import json
@@ -83,7 +83,7 @@ class LabelReport:
         parts = [table([["label", "precision", "recall", "F1", "rows"], *self._rows_of_scores()])]
         if len(self.labels) > _MOST_LABELS_SHOWN:
             parts[0] += (
-                f"\n({_MOST_LABELS_SHOWN} of {len(self.labels):,} labels, those of most rows; "
+                f"\n({_MOST_LABELS_SHOWN} of {len(self.labels):,} labels, the most frequent ones; "
                 f"{run_files.LABEL_REPORT} has all)"
             )
         if self.confusions is not None and len(self.labels) <= _MOST_LABELS_IN_MATRIX:
@@ -109,7 +109,7 @@ class LabelReport:
         ]
 
     def _most_confused(self, confusions: Confusions) -> list[tuple[str, str, int]]:
-        """The greatest numbers beside the diagonal: true label, predicted label, rows."""
+        """The largest off-diagonal entries: true label, predicted label, rows."""
         wrong = np.flatnonzero(confusions.true != confusions.predicted)
         order = wrong[np.argsort(-confusions.rows[wrong], kind="stable")[:_MOST_CONFUSIONS]]
         pairs = zip(*(column[order].tolist() for column in confusions), strict=True)
@@ -140,14 +140,14 @@ class LabelReport:
         return [path, picture] if self._draw(picture) else [path]
 
     def _draw(self, path: str) -> bool:
-        """Whether there was something to draw with, and not too much to draw."""
+        """Draws the report; returns False if matplotlib is missing or there are too many labels."""
         if len(self.labels) > _MOST_LABELS_SHOWN:
-            logger.info("%s was not drawn: there are more than %d labels.", path, _MOST_LABELS_SHOWN)
+            logger.info("%s was not drawn, as there are more than %d labels.", path, _MOST_LABELS_SHOWN)
             return False
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            logger.info("%s was not drawn: that needs matplotlib (pip install matplotlib).", path)
+            logger.info("%s was not drawn, as matplotlib is not installed (pip install matplotlib).", path)
             return False
         matrix = self.matrix
         size = min(4 + 0.4 * len(self.labels), 20)
@@ -163,13 +163,13 @@ class LabelReport:
 
 
 def _draw_matrix(axes: Any, labels: Sequence[str], matrix: NDArray[np.int64]) -> None:
-    """Colours are shares of the true label, so that rare labels can be seen; the numbers are rows."""
+    """Colours show fractions of the true label, so that rare labels are visible; the numbers are rows."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = list(map(_drawn, labels))
     axes.set_xticks(range(len(labels)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), names)
-    axes.set(xlabel="predicted", ylabel="true", title="rows (colour: share of the true label)")
+    axes.set(xlabel="predicted", ylabel="true", title="rows (colour: fraction of the true label)")
     if len(labels) <= _MOST_LABELS_IN_MATRIX:
         for (row, column), count in np.ndenumerate(matrix):
             colour = "white" if shares[row, column] > 0.5 else "black"

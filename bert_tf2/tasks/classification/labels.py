@@ -1,4 +1,4 @@
-"""Labels: what kind of problem they make, their order, their numbers, their weights."""
+"""Labels: the problem type they imply, their order, ids and weights."""
 
 import itertools
 import logging
@@ -19,7 +19,7 @@ from bert_tf2.tasks.classification.examples import Examples, RawLabel
 logger = logging.getLogger(__name__)
 
 SEPARATOR = "|"
-"""What stands between several labels in a cell, unless something else is asked for."""
+"""The default separator of several labels in a cell."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
@@ -29,7 +29,7 @@ _MOST_SEEN = 100_000  # different labels that are remembered, so that none of th
 
 
 def infer_problem_type(examples: Examples, separator: str | None = None) -> ProblemType:
-    """What labels ask for.
+    """The problem type inferred from labels.
 
     * Several labels a row: where there is a list in JSON Lines, or a `|` in a cell, or a separator was asked for.
     * Regression: where all labels are numbers and not all of them are whole (2.0 is whole). They may
@@ -61,12 +61,12 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
 
 
 def infer_from_columns(examples: Examples) -> ProblemType:
-    """What labels in columns of their own ask for: a single label where each row has just one of them, else several."""
+    """The problem type inferred from label columns: a single label if every row has exactly one, else several."""
     return "single_label" if all(len(label) == 1 for label in _labels_of(examples)) else "multi_label"
 
 
 def infer_labels(examples: Examples, problem_type: ProblemType, separator: str = SEPARATOR) -> tuple[str, ...]:
-    """The different labels of the training data, sorted, numbers by their value; or the columns that are labels.
+    """The distinct labels of the training data, sorted, numbers by value; or the label columns.
 
     Args:
       examples: with labels.
@@ -74,7 +74,7 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
       separator: what stands between several labels in a cell.
 
     Raises:
-      InputError: a label is missing, is no text or cannot be a line of a file, or all rows have the same one.
+      InputError: a label is missing, is not a text or cannot be a line of a file, or all rows have the same one.
     """
     if problem_type == "regression":
         return ()
@@ -84,8 +84,8 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
     found = {label for row in _split(examples, problem_type, separator) for label in row}
     if problem_type == "single_label" and len(found) < 2:
         raise InputError(
-            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; there have to be two "
-            "different ones at least. Is --label_column right?"
+            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; expected at least "
+            "two different ones. Is --label_column right?"
         )
     if not found:
         raise InputError(f"{examples.path}: no row has a label. Is --label_column right?")
@@ -128,7 +128,7 @@ def encode(
       Single label: int32 [N]. Several: sparse [N, L], 1 for those that apply. Regression: float32 [N].
 
     Raises:
-      InputError: a label is missing, is not among `labels`, or is no number; names file and line.
+      InputError: a label is missing, is not among `labels`, or is not a number; names file and line.
     """
     rows = len(examples)
     if problem_type == "regression":
@@ -148,7 +148,7 @@ def encode(
 
 
 def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.float32]:
-    """Weights with which every label counts the same in all: rows / (labels * rows of the label).
+    """Weights that give every label the same total weight: rows / (labels * rows of the label).
 
     Args:
       encoded: int [N], the labels of the training data.
@@ -165,7 +165,7 @@ def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArr
     if missing:
         raise InputError(
             f"--class_weights=balanced: no row of the training data has the label {missing[0]!r}; take it off the list "
-            "of labels, or leave the flag away."
+            "of labels, or omit the flag."
         )
     return (len(encoded) / (len(labels) * counts)).astype(np.float32)
 
@@ -186,7 +186,7 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
             if len(label) != 1:
                 raise InputError(
                     f"{examples.place(row)} has 1 in {len(label)} columns of labels{': ' * bool(label)}"
-                    f"{some(label, MOST_NAMED)}; a single label is in just one. Correct the row, or give "
+                    f"{some(label, MOST_NAMED)}; expected exactly one. Correct the row, or give "
                     "--problem_type=multi_label."
                 )
             yield label
@@ -195,13 +195,13 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
                 f"{examples.place(row)} has a list of labels; give --problem_type=multi_label, or one label a row."
             )
         elif not label.strip():
-            raise InputError(f"{examples.place(row)} has no label; every row that is learned or scored needs one.")
+            raise InputError(f"{examples.place(row)} has no label; every row for training or evaluation needs one.")
         else:
             yield (label.strip(),)
 
 
 def _check_commas(examples: Examples) -> None:
-    """Refuses numbers with commas that may be decimal ones or those of thousands, and points beside commas."""
+    """Rejects numbers whose commas may be decimal commas or thousands separators, and mixed points and commas."""
     with_point = with_comma = None
     is_decimal = False
     for row, label in enumerate(_labels_of(examples)):
@@ -213,7 +213,7 @@ def _check_commas(examples: Examples) -> None:
             with_point = row if with_point is None else with_point
     if with_comma is not None and (with_point is not None or not is_decimal):
         label = _shown(_labels_of(examples)[with_comma])
-        why = "other labels have points" if with_point is not None else "the comma may stand before thousands"
+        why = "other labels have decimal points" if with_point is not None else "the comma may be a thousands separator"
         raise InputError(
             f"{examples.place(with_comma)}: is {label} a number? {why[0].upper()}{why[1:]}; write all numbers with a "
             "decimal point, or give --problem_type=single_label if these are names of classes."
@@ -227,22 +227,22 @@ def _values(examples: Examples) -> Iterator[float]:
             label = label.strip().replace(",", ".")
         if isinstance(label, tuple) or not _NUMBER.fullmatch(label.strip()) or abs(float(label)) > _LARGEST:
             raise InputError(
-                f"{examples.place(row)}: {_shown(label)} is no number; regression needs one in every row. For classes "
-                "give --problem_type=single_label."
+                f"{examples.place(row)}: {_shown(label)} is not a number; regression needs one in every row. For "
+                "classes give --problem_type=single_label."
             )
         yield float(label)
 
 
 def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:
     raise InputError(
-        f"{examples.place(row)} has the unknown label {_shown(name)}; known are {some(map(repr, labels), MOST_NAMED)}. "
+        f"{examples.place(row)} has the unknown label {_shown(name)}; expected {some(map(repr, labels), MOST_NAMED)}. "
         "Correct the row, or the list of labels."
     )
 
 
 def _check_name(label: str, path: str) -> None:
     if "\n" in label or "\r" in label:
-        raise InputError(f"{path}: the label {_shown(label)} goes over several lines; is --label_column right?")
+        raise InputError(f"{path}: the label {_shown(label)} spans several lines; is --label_column right?")
 
 
 def _shown(label: RawLabel) -> str:

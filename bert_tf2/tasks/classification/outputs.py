@@ -1,4 +1,4 @@
-"""The files that a prediction writes; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
+"""The output files of predictions; `test_results.tsv` is that of google-research/bert `run_classifier.py`."""
 
 import dataclasses
 import os
@@ -50,7 +50,7 @@ def write_predictions(
     probabilities: NDArray[np.float32] | Probabilities,
     task: GlueTask | None = None,
 ) -> list[str]:
-    """Writes all files of a prediction: `test_results.tsv`, `predictions.jsonl`, and GLUE's where there is one.
+    """Writes all files of a prediction: `test_results.tsv`, `predictions.jsonl`, and GLUE's if there is one.
 
     Args:
       folder: `output_dir`.
@@ -66,7 +66,7 @@ def write_predictions(
       ValueError: there is not one row of probabilities for each example.
     """
     if probabilities.shape != (len(examples), description.outputs):
-        raise ValueError(f"{probabilities.shape} are no probabilities of {len(examples)} rows.")
+        raise ValueError(f"{probabilities.shape} are not probabilities of {len(examples)} rows.")
     paths = [os.path.join(folder, name) for name in (run_files.TEST_RESULTS, run_files.PREDICTION_LINES)]
     write_test_results(paths[0], probabilities)
     write_prediction_lines(paths[1], description, examples, probabilities)
@@ -89,7 +89,7 @@ def write_prediction_lines(
     examples: Examples,
     probabilities: NDArray[np.float32] | Probabilities,
 ) -> None:
-    """JSON Lines: what each row is called, and what was predicted for it.
+    """Writes JSON Lines with the id of each row, and its prediction.
 
     * single label: `{"id": "a1", "label": "good", "probabilities": {"bad": 0.1, "good": 0.9}}`
     * several labels: `"labels": ["rude", "angry"]` in place of `"label"`, those whose probability reaches the threshold
@@ -116,13 +116,13 @@ def write_prediction_lines(
 
 
 def print_lines(path: str) -> None:
-    """Prints what `write_prediction_lines` wrote to standard output, for who gave texts there and then."""
+    """Prints what `write_prediction_lines` wrote to standard output, if the texts were given interactively."""
     for line in files.read_lines(path):
         print(line)
 
 
 def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32] | Probabilities) -> None:
-    """What GLUE's server takes: a header, then the number of each row, from 0, and its label or value."""
+    """Writes the format of GLUE's server: a header, then the number of each row, from 0, and its label or value."""
     parts = row_ranges(len(probabilities), probabilities.shape[1])
     predicted = np.concatenate(
         [metrics.predictions(probabilities[begin:end], task.problem_type) for begin, end in parts]

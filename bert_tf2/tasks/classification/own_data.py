@@ -1,4 +1,4 @@
-"""Rows of a file of one's own, with the columns that a task description names."""
+"""Rows of a custom file, with the columns that a task description names."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def read_own(
     directory: str | None = None,
     given: Form | None = None,
 ) -> Examples:
-    """The rows of a file of one's own.
+    """The rows of a custom file.
 
     Args:
       path: a file of a kind that `tables` reads.
@@ -39,12 +39,14 @@ def read_own(
       given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
-      InputError: the file cannot be read, has no rows, or a cell is not what it has to be.
+      InputError: the file cannot be read, has no rows, or a cell is not what it must be.
     """
     kind = kind_of(path)
     if kind == "text":
         if with_labels:
-            raise InputError(f"{path} has texts alone, and no labels; it can be predicted. Give CSV or JSON Lines.")
+            raise InputError(
+                f"{path} has only texts, without labels, and can only be predicted. Give CSV or JSON Lines."
+            )
         task = dataclasses.replace(
             task, text_column="0", text_pair_column=task.text_pair_column and "1", id_column=None
         )
@@ -138,7 +140,7 @@ class _Column(Generic[Cell]):
         except UnicodeEncodeError as error:
             raise InputError(
                 f"{self._path}, {self._unit} {line}, column {self._column!r}: "
-                f"\\u{ord(error.object[error.start]):04x} is half of a character; repair the text."
+                f"\\u{ord(error.object[error.start]):04x} is an unpaired surrogate; fix the text."
             ) from None
         except ValueError as error:
             raise InputError(
@@ -169,7 +171,7 @@ class _LabelColumns:
 
 
 class _Ids:
-    """What rows are called: the cells of a column; without one, `id` if every row has it, else their numbers."""
+    """The ids of rows: the cells of a column; without one, `id` if every row has it, else their numbers."""
 
     def __init__(self, table: Table, column: str | None, directory: str | None) -> None:
         self._is_optional = column is None and table.width is None
@@ -221,7 +223,7 @@ def _is_truth(cell: Any) -> bool:
 
 def _truth(cell: Any) -> bool:
     if not _is_truth(cell):
-        raise ValueError("0 or 1, as each column of labels has them; --label_columns or --label_column names others")
+        raise ValueError("0 or 1in each column of labels; give --label_columns or --label_column to name others")
     return _TRUTHS[str(cell).strip().lower()]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.io import run_files
@@ -51,13 +51,13 @@ _BEST_METRICS = {"single_label": "matthews", "multi_label": "micro_f1", "regress
 
 
 def run(config: ClassificationConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(ClassificationTask, config)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Rows as the model takes them."""
+    """Rows as model inputs."""
 
     examples: Examples
     labels: NDArray[Any] | SparseRows
@@ -77,7 +77,7 @@ class _Rows:
 
 
 class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
-    """Labels texts, or gives them values; see `FinetuningTask`. Its model says logits, float32 [N, L]."""
+    """Classifies or scores texts; see `FinetuningTask`. Its model outputs logits, float32 [N, L]."""
 
     files = run_files.CLASSIFICATION
     head = "classifier"
@@ -114,7 +114,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         encoded.features.write(path, multiple_of=sizes[split] if self.config.distribution.use_tpu else 1)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:
-        """The encoder with a classifier on it."""
+        """The encoder with a classifier."""
         description, options = self.description, (self.config.recompute, skip_padding)
         weights = _class_weights(self.config, self.data, self.examples.get("train"))
         kind = description.problem_type
@@ -172,7 +172,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task)
         if self.config.text is not None or self.config.predict_file == "-":
             outputs.print_lines(paths[1])
-        return f"{len(rows):,} rows", paths
+        return counted(len(rows), "row"), paths
 
 
 def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation, as `eval_results.txt` has them; no TensorFlow.
+"""The evaluation results in `eval_results.txt`; no TensorFlow.
 
 Shapes: `N` rows, `L` labels. Follows google-research/bert `run_classifier.py`.
 """
@@ -22,7 +22,7 @@ Array = NDArray[Any]
 def pool_windows(
     logits: NDArray[np.float32], window_splits: NDArray[np.int64], pooling: WindowPooling, directory: str | None = None
 ) -> NDArray[np.float32]:
-    """What a model says of texts, from what it says of their windows: float32 [N, L].
+    """A model's outputs for texts, pooled from those for their windows: float32 [N, L].
 
     Args:
       logits: float32 [M, L], of each window.
@@ -41,7 +41,7 @@ def pool_windows(
 
 
 def row_losses(logits: Array, labels: Array, problem_type: ProblemType) -> NDArray[np.float64]:
-    """The loss of each row, as the model has it in training: float64 [N].
+    """The loss of each row, as in training: float64 [N].
 
     Args:
       logits: [N, L].
@@ -72,7 +72,7 @@ def results(
     threshold: float,
     batch_size: int,
 ) -> dict[str, float]:
-    """What an evaluation comes to.
+    """The results of an evaluation.
 
     Args:
       logits, labels, problem_type: see `row_losses`; labels may be sparse.

@@ -1,4 +1,4 @@
-"""What a model was fine-tuned for: `task.json` and `labels.txt` in its folder."""
+"""The description of a classifier's task: `task.json` and `labels.txt` in its directory."""
 
 import csv
 import dataclasses
@@ -23,7 +23,7 @@ def split_columns(names: str) -> tuple[str, ...]:
     found = [name.strip() for row in csv.reader([names], skipinitialspace=True) for name in row]
     if len(found) < 2 or len(set(found)) < len(found) or not all(found):
         raise InputError(
-            f"--label_columns={names!r:.200}: expected the names of different columns with commas between, one for "
+            f"--label_columns={names!r:.200}: expected the names of different columns separated by commas, one for "
             "each label: --label_columns=rude,angry. One column of labels is --label_column."
         )
     return tuple(found)
@@ -41,23 +41,23 @@ _ADDED = {task_metadata.MAY_BE_MISSING: True}
 
 @dataclasses.dataclass(frozen=True)
 class TaskDescription(Description):
-    """What an evaluation or a prediction has to know of the training.
+    """The settings of the training run that evaluation and prediction need.
 
     Attributes:
       name: of the task: GLUE's, or what the user called it.
       problem_type: see `metrics.PROBLEM_TYPES`.
       labels: in the order of their ids; none for regression.
-      max_seq_length: tokens of a sequence at most.
+      max_seq_length: maximum tokens per sequence.
       do_lower_case: whether case and accents were stripped.
-      threshold: of several labels, those with at least this probability are predicted.
+      threshold: minimum probability of a predicted label, with several labels.
       text_column: name or number; this and what follows is for data of the user's own.
       text_pair_column: of the second text, None where there is one.
       label_column: of the label; None where there are columns of labels.
-      label_columns: of labels that have a column each, with commas between; None where there is one column.
+      label_columns: of labels that have a column each, separated by commas; None where there is one column.
       id_column: of what rows are called; None where they are numbered.
       header: whether the first row of CSV and TSV files names the columns.
       label_separator: what stands between several labels in a cell.
-      data_dir: folder of a GLUE task's files.
+      data_dir: directory of a GLUE task's files.
       dev_file: what was evaluated, of data of the user's own.
       predict_file: what was predicted.
       long_text: what becomes of texts that are longer than `max_seq_length`.
@@ -104,7 +104,7 @@ class TaskDescription(Description):
             what = "has no labels, but there are" if self.labels else "needs labels, but there are none:"
             raise InputError(f"The task {self.name!r} ({self.problem_type}) {what} {some(self.labels, MOST_NAMED)}.")
         if not 0 < self.threshold < 1:
-            raise InputError(f"--threshold={self.threshold}; it has to be between 0 and 1.")
+            raise InputError(f"--threshold={self.threshold}; it must be between 0 and 1.")
         if self.max_seq_length < 3:
             raise InputError(f"--max_seq_length={self.max_seq_length}; [CLS], one token and [SEP] need at least 3.")
         _ = self.columns_of_labels
@@ -123,5 +123,5 @@ class TaskDescription(Description):
 
     @property
     def outputs(self) -> int:
-        """How many numbers the classifier gives for a row."""
+        """The number of outputs of the classifier per row."""
         return len(self.labels) or 1

@@ -1,4 +1,4 @@
-"""Rows of the training file that are held out to evaluate with (`--validation_split`); no TensorFlow."""
+"""Rows of the training file that are held out for evaluation (`--validation_split`); no TensorFlow."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from bert_tf2.tasks.classification.examples import Examples
 logger = logging.getLogger(__name__)
 
 _SEED = 12345  # so that the same rows of the same file are held out, whatever --seed is
-_ADVICE = "restore the file that the training wrote, or give --overwrite_output_dir to start anew."
+_ADVICE = "restore the file that the training wrote, or give --overwrite_output_dir to start over."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,25 +61,25 @@ class ValidationSplit:
         if not len(found):
             raise InputError(
                 f"--validation_split={fraction:g} holds out none of the {len(examples):,} rows of {examples.path}, of "
-                "which one of each label is kept to learn from; give a larger share, or --dev_file."
+                "which one of each label is kept for training; give a larger fraction, or --dev_file."
             )
         logger.info(
             "%s: %s of %s rows are held out for evaluation%s.",
             *(examples.path, f"{len(found):,}", f"{len(examples):,}"),
-            ", about the same share of each label" if classes is not None else "",
+            ", about the same fraction of each label" if classes is not None else "",
         )
         return cls(file_system.absolute(examples.path), fraction, len(examples), tuple(found.tolist()))
 
     def divide(self, examples: Examples) -> tuple[Examples, Examples]:
-        """The rows to learn and those held out.
+        """The training rows and those held out.
 
         Raises:
           InputError: the file has another number of rows than when it was divided.
         """
         if len(examples) != self.rows:
             raise InputError(
-                f"{examples.path} has {len(examples):,} rows, but {self.rows:,} when --validation_split divided it; "
-                "restore the file, or give --overwrite_output_dir to start anew."
+                f"{examples.path} has {len(examples):,} rows, but had {self.rows:,} when --validation_split split it; "
+                "restore the file, or give --overwrite_output_dir to start over."
             )
         held_out = np.array(self.held_out, np.int64)
         return examples.take(np.delete(np.arange(self.rows), held_out)), examples.take(held_out)

@@ -1,4 +1,4 @@
-"""Vectors of tokens and of whole texts."""
+"""Extraction of vectors of tokens and of texts."""
 
 from typing import TYPE_CHECKING
 

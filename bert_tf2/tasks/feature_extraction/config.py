@@ -1,4 +1,4 @@
-"""What `extract_features.py` can be asked to do; no TensorFlow, no NumPy."""
+"""The flags of `extract_features.py`; no TensorFlow, no NumPy."""
 
 import dataclasses
 
@@ -20,29 +20,30 @@ POOLINGS = (TOKENS, MEAN, MAX, CLS, POOLER)
 class FeatureConfig:
     """The flags of `extract_features.py`; names and defaults are the original's where it has them.
 
-    What is None is what the checkpoint's folder says.
+    None means that the checkpoint's directory decides.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
     """
 
     input_file: str = setting(
-        help="Lines of text, `a ||| b` for a pair; a path, globs with commas between, perhaps gzip, or - for standard "
+        help="Lines of text, `a ||| b` for a pair: comma-separated paths or globs, possibly gzip, or - for standard "
         "input.",
         group=FILES,
         original=True,
     )
-    output_file: str = setting(help="What to write; - for standard output.", group=FILES, original=True)
+    output_file: str = setting(help="File to write; - for standard output.", group=FILES, original=True)
     init_checkpoint: str = setting(
-        help="The model: the original's, an output_dir, a Hugging Face directory, or the name of a public model.",
+        help="The model: a checkpoint of the original, an output_dir, a Hugging Face directory, or the name of a "
+        "public model.",
         group=MODEL,
         original=True,
     )
     bert_config_file: str | None = setting(
-        None, help="The model's sizes; if not given, those beside init_checkpoint.", group=MODEL, original=True
+        None, help="The model config; if omitted, the one next to init_checkpoint.", group=MODEL, original=True
     )
     vocab_file: str | None = setting(
-        None, help="The vocabulary that the model was or will be trained on.", group=MODEL, original=True
+        None, help="The vocabulary that the model was trained with.", group=MODEL, original=True
     )
     spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
     do_lower_case: bool | None = setting(
@@ -56,13 +57,13 @@ class FeatureConfig:
     num_hidden_layers: int | None = first_layers()
     layers: str = setting(
         "-1,-2,-3,-4",
-        help="Which layers, with commas between: 0 is the lowest, -1 the last one.",
+        help="Comma-separated layers: 0 is the lowest, -1 the last.",
         group=TASK,
         original=True,
     )
     max_seq_length: int = setting(
         128,
-        help="Longest sequence in pieces; longer ones are cut.",
+        help="Maximum tokens per sequence; longer ones are truncated or split.",
         group=MODEL,
         original=True,
         at_least=3,
@@ -72,7 +73,7 @@ class FeatureConfig:
     window_stride: int | None = long_texts.window_stride()
     batch_size: int = setting(
         32,
-        help="Sequences in a batch at most, over all devices; on a CPU, fewer where they are long.",
+        help="Maximum sequences per batch, over all devices; fewer on a CPU if they are long.",
         group=TASK,
         original=True,
         at_least=1,
@@ -80,19 +81,19 @@ class FeatureConfig:
     )
     output_format: str = setting(
         "json",
-        help="json: an object a line, as the original; npy, one vector a line; npz; parquet, which needs pyarrow.",
+        help="json: one object per line, as in the original; npy: one vector per line; npz; parquet (needs pyarrow).",
         group=FILES,
         choices=FORMATS,
     )
     pooling: str = setting(
         TOKENS,
-        help="none: a vector for each token; else one for each line: mean or max over its tokens, its first token, or "
-        "what the model's pooler makes of that.",
+        help="none: a vector for each token; otherwise one for each line: mean or max over its tokens, its first token "
+        "(cls), or the output of the model's pooler for that token.",
         group=TASK,
         choices=POOLINGS,
     )
     use_one_hot_embeddings: bool = setting(
-        False, help="Has no effect; commands for the original may have it.", group=TASK, original=True
+        False, help="Has no effect; accepted for compatibility with the original.", group=TASK, original=True
     )
     precision: PrecisionConfig = dataclasses.field(default_factory=PrecisionConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
@@ -104,9 +105,7 @@ class FeatureConfig:
         check_long_text(self.long_text, self.window_stride, self.max_seq_length)
         _ = self.layer_numbers
         if self.pooling == POOLER and self.layers != type(self).layers:
-            raise InputError(
-                "--pooling=pooler is what the model makes of its last layer, so --layers has no effect; leave it away."
-            )
+            raise InputError("--pooling=pooler always uses the last layer, so --layers has no effect; omit it.")
         if self.output_file == STANDARD_OUTPUT and self.output_format != "json":
             raise InputError(
                 f"--output_format={self.output_format} cannot be written to standard output; give a file as "
@@ -114,7 +113,7 @@ class FeatureConfig:
             )
         if self.distribution.distribution_strategy == "multi_worker_mirrored":
             raise InputError(
-                "--distribution_strategy=multi_worker_mirrored: one machine writes the output; divide the input and "
+                "--distribution_strategy=multi_worker_mirrored: one machine writes the output; split the input and "
                 "start one process on each machine."
             )
         from bert_tf2.tasks.feature_extraction import outputs
@@ -123,17 +122,17 @@ class FeatureConfig:
 
     @property
     def layer_numbers(self) -> tuple[int, ...]:
-        """The numbers of `layers`; none where the pooler's vectors are wanted."""
+        """The numbers of `layers`; none for the pooler's vectors."""
         if self.pooling == POOLER:
             return ()
         try:
             return tuple(int(number) for number in self.layers.split(","))
         except ValueError:
             raise InputError(
-                f"--layers={self.layers}; numbers of layers with commas between were expected: -1,-2 are the last two."
+                f"--layers={self.layers}; expected comma-separated layer numbers: -1,-2 are the last two."
             ) from None
 
     @property
     def of_tokens(self) -> bool:
-        """Whether there is a vector for each token; else for each line."""
+        """Whether there is a vector for each token rather than for each line."""
         return self.pooling == TOKENS

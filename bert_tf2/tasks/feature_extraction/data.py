@@ -68,7 +68,7 @@ def split_line(line: str) -> tuple[str, str]:
 def encode(
     lines: Sequence[str], tokenizer: Tokenizer, max_seq_length: int, long_text: str = TRUNCATE_TAIL
 ) -> Sequences:
-    """Divides lines into tokens, and truncates them.
+    """Tokenizes and truncates lines.
 
     Args:
       lines: texts and pairs.

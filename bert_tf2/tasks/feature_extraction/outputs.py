@@ -28,7 +28,7 @@ _ROW_GROUP_BYTES = 1 << 26  # of a Parquet file
 
 
 def check_format(output_format: str, of_tokens: bool) -> None:
-    """Refuses what cannot be written.
+    """Rejects formats that cannot be written.
 
     Raises:
       InputError: npy for the vectors of tokens, or Parquet without pyarrow.
@@ -45,7 +45,7 @@ def check_format(output_format: str, of_tokens: bool) -> None:
 
 
 class Vectors(Protocol):
-    """What vectors are written to."""
+    """An output for vectors."""
 
     def add(self, first: int, sequences: Sequences, values: Array) -> None:
         """Writes the vectors of some lines.
@@ -60,7 +60,7 @@ class Vectors(Protocol):
         """
 
     def finish(self) -> None:
-        """Makes the output whole.
+        """Completes the output.
 
         Raises:
           OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Vectors of a model for lines of text: lines -> ids -> encoder -> file.
+"""Extracts a model's vectors for lines of text: lines -> ids -> encoder -> file.
 
 Follows google-research/bert `extract_features.py`.
 """
@@ -70,7 +70,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
     folder = os.path.dirname(config.output_file) or "."
     atomic.check_writable(folder)
     if file_system.isdir(config.output_file):
-        raise InputError(f"--output_file={config.output_file} is a folder; give the name of a file.")
+        raise InputError(f"--output_file={config.output_file} is a directory; give the name of a file.")
     atomic.check_output(config.output_file)
     for path in paths:
         if (
@@ -82,7 +82,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
 
 
 def _find_foundation(config: FeatureConfig) -> Pretrained:
-    """Config and vocabulary: the flags, else what is beside the checkpoint."""
+    """Config and vocabulary: from the flags, else from the checkpoint's directory."""
     foundation = pretrained.find(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,
@@ -128,7 +128,7 @@ class _LongLines:
         share = f"{self.long:,} of {self.lines:,} lines ({100 * self.long / self.lines:.2g} %)"
         if config.long_text != WINDOWS:
             return f"{share} were truncated to {limit} ({config.long_text}); the longest had {self.longest:,} tokens."
-        text = f"{share} did not fit into {limit} and were divided; the longest has {self.longest:,} tokens."
+        text = f"{share} did not fit into {limit} and were split; the longest has {self.longest:,} tokens."
         if self.truncated:
             text += f" Of {self.truncated:,} the second text was truncated, to leave half of each window to the first."
         return text
@@ -170,7 +170,7 @@ class _Extraction:
         )
 
     def settings(self) -> dict[str, Any]:
-        """What the output follows from, beside the lines."""
+        """The settings that determine the output, besides the lines."""
         config, foundation = self._config, self._foundation
         names = ("layers", "max_seq_length", "long_text", "window_stride", "output_format", "pooling")
         vocabulary = hashlib.sha256(foundation.vocabulary.content()).hexdigest()
@@ -202,12 +202,12 @@ class _Extraction:
         return outputs.ArrayFile(config.output_format, output, self._size, pieces, config.layer_numbers)
 
     def run_to_standard_output(self) -> int:
-        """Writes to standard output until the input ends or nobody reads any more; returns the number of lines."""
+        """Writes to standard output until the input ends or the reader is gone; returns the number of lines."""
         stream = outputs.JsonStream(self._json_lines(), sys.stdout.buffer)
         try:
             return self.run(stream, None)
         except BrokenPipeError:
-            logger.info("Whatever read standard output has gone; nothing is left to do.")
+            logger.info("The reader of standard output is gone; stopping.")
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
             return 0
 
@@ -272,8 +272,8 @@ class _Extraction:
     def _other_lines(self, done: int) -> InputError:
         config = self._config
         return InputError(
-            f"{config.output_file} was begun by an earlier run with other input: lines 1 to {done:,} of "
-            f"--input_file={config.input_file} are not the same. To start anew, remove the folder "
+            f"{config.output_file} was started by an earlier run with other input: lines 1 to {done:,} of "
+            f"--input_file={config.input_file} differ. To start over, remove the directory "
             f"{unfinished_folder(config.output_file)}."
         )
 

@@ -1,4 +1,4 @@
-"""Vectors of lines that are longer than the model, from those of windows that overlap.
+"""Vectors of lines that are longer than the model, from those of overlapping windows.
 
 Shapes: `N` lines, `M` windows, `T` tokens of all lines, `D` numbers of a vector.
 """
@@ -32,7 +32,7 @@ def vectors(
     Args:
       encoder: makes the vectors of windows.
       sequences: at least one; made for windows.
-      max_seq_length: tokens of a window at most.
+      max_seq_length: maximum tokens per window.
       stride: see `sequences.window_sizes`.
       pooling: as the encoder's.
       most: how many vectors of windows are held at a time, if they are not those of a single one.

@@ -1,1 +1,1 @@
-"""What all fine-tuning tasks do alike."""
+"""The shared code of all fine-tuning tasks."""

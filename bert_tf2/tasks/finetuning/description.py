@@ -1,4 +1,4 @@
-"""What a model was fine-tuned for, as its task describes it: the fields of `task.json`; no TensorFlow."""
+"""The description of a fine-tuned model by its task: the fields of `task.json`; no TensorFlow."""
 
 import dataclasses
 import typing
@@ -14,13 +14,13 @@ if TYPE_CHECKING:  # it imports TensorFlow
     from bert_tf2.checkpoints.pretrained import Pretrained
 
 Split = Literal["train", "dev", "test"]
-"""What is learned, evaluated and predicted."""
+"""The files for training, evaluation and prediction."""
 
 _PATHS = ("data_dir", "dev_file", "predict_file")
 
 
 class Description:
-    """What an evaluation or a prediction has to know of the training; tasks derive frozen dataclasses from it.
+    """The settings of the training run that evaluation and prediction need; tasks derive frozen dataclasses from it.
 
     A dataclass has at least the fields below, and one for each thing that a flag of the same name says and that is to
     be remembered.
@@ -31,7 +31,7 @@ class Description:
       SAME_MODEL: fields that cannot change while a model stays what it is, and what errors call them.
       problem_type: tells other scripts whose model it is.
       labels: in the order of their ids.
-      max_seq_length: tokens of a sequence at most.
+      max_seq_length: maximum tokens per sequence.
       do_lower_case: whether case and accents were stripped.
     """
 
@@ -64,12 +64,12 @@ class Description:
 
     @classmethod
     def saved(cls, config: FinetuningConfig) -> Self | None:
-        """That of `output_dir`, unless it is to be overwritten; see `load`."""
+        """The description in `output_dir`, unless it is to be overwritten; see `load`."""
         return None if config.overwrite_output_dir else cls.load(config.output_dir)
 
     @classmethod
     def remembered(cls, config: FinetuningConfig, foundation: "Pretrained", saved: Self | None) -> dict[str, Any]:
-        """The fields that flags of the same name set: as given now, else at the training, else by default.
+        """The fields set by flags of the same name: the values given now, else those of training, else the defaults.
 
         Args:
           config: the flags; None is "not given".
@@ -91,7 +91,7 @@ class Description:
         return found
 
     def check_same_model(self, saved: Self, folder: str, names: Collection[str] | None = None) -> None:
-        """Checks that a model of the task that a directory holds is one of this task.
+        """Checks that the model in a directory belongs to this task.
 
         Args:
           saved: what was read from the directory.
@@ -114,19 +114,19 @@ class Description:
 
 
 def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) -> str:
-    """The file of a flag, or the one that the training remembers.
+    """The file given by a flag, else the one stored by the training run.
 
     Args:
       config: the flags.
       flag: its name.
       path: of the file.
-      what: asks for it in the error: "which words are they?".
+      what: asks for it in the error: "which words?".
 
     Raises:
       InputError: there is none, or it is remembered and lies outside the model's directory.
     """
     if path is None:
-        raise InputError(f"--{flag} is missing: {what}")
+        raise InputError(f"--{flag} is missing; {what}")
     if getattr(config, flag) is None:
         task_metadata.check_may_read(config.output_dir, flag, path)
     return path

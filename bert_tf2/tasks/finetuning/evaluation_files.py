@@ -1,4 +1,4 @@
-"""What evaluations of all fine-tuning tasks leave: `eval_results.txt`, and tables for the log."""
+"""The output of evaluations of all fine-tuning tasks: `eval_results.txt`, and tables for the log."""
 
 import logging
 import os
@@ -63,7 +63,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def short(name: str) -> str:
-    """A label as it stands in a table."""
+    """A label as shown in a table."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
 
 

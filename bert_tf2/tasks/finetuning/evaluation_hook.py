@@ -1,4 +1,4 @@
-"""Evaluating while a model is fine-tuned: the history, the best weights kept apart, and when to stop early."""
+"""Evaluation during fine-tuning: the history, keeping the best weights, and early stopping."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ Results = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSteps:
-    """When to evaluate: every so many steps, or after each epoch; and at the end.
+    """When to evaluate: at fixed intervals of steps, or after each epoch; and at the end.
 
     Attributes:
       num_train_steps: steps in all.
@@ -39,10 +39,10 @@ class EvaluationSteps:
     every: int = 0
 
     def next_after(self, step: int) -> int:
-        """The first step behind `step` at which to evaluate."""
+        """The first step after `step` at which to evaluate."""
         if self.every:
             due = step - step % self.every + self.every
-        else:  # the first epoch that ends behind this step
+        else:  # the first epoch that ends after this step
             epoch = -(-(step + 1) * self.batch_size // self.examples)
             due = epoch * self.examples // self.batch_size
         return min(due, self.num_train_steps) if step < self.num_train_steps else due
@@ -86,7 +86,7 @@ class BestMetric:
         )
 
     def is_better(self, value: float, than: float | None) -> bool:
-        """Whether a value is better than another; a value that is no number never is."""
+        """Whether a value is better than another; a value that is not a number never is."""
         if math.isnan(value):
             return False
         if than is None or math.isnan(than):
@@ -99,11 +99,11 @@ class EvaluationHook:
     """Evaluates when it is due; a `training.Hook`.
 
     Each evaluation becomes a line of `eval_history.jsonl` in `output_dir` and TensorBoard scalars in `eval/`. Lines
-    behind the step that a training goes on from are dropped first, so that a training that was killed ends with the
+    after the step that a training goes on from are dropped first, so that a training that was killed ends with the
     same history.
 
     Args:
-      output_dir: the training's folder.
+      output_dir: the training's directory.
       steps: when to evaluate.
       best: which evaluation is the best.
       patience: after how many evaluations without a better one training ends; 0: never.
@@ -177,7 +177,7 @@ class EvaluationHook:
             return None
         where = f"since step {best['step']} ({best[self._best.name]:.4g})" if best else "at all"
         times = counted(self._patience, "evaluation")
-        return f"{self._best.name} has not become better {where}, --early_stopping_patience is {times}"
+        return f"{self._best.name} has not improved {where}, --early_stopping_patience is {times}"
 
     def _write_history(self) -> None:
         # NaN, which a correlation can be, and infinity are not JSON.
@@ -203,7 +203,7 @@ def read_history(path: str) -> list[dict[str, Any]]:
             entry["step"] = int(entry["step"])
         except (ValueError, TypeError, KeyError):
             raise InputError(
-                f"{path}, line {number} is no evaluation of a training; remove the file (it is only the history)."
+                f"{path}, line {number} is not an evaluation result; remove the file (it is only a history)."
             ) from None
         history.append({name: math.nan if value is None else value for name, value in entry.items()})
     return history

@@ -1,4 +1,4 @@
-"""What a fine-tuned model is built on, by the flags of its task; and what an emptied directory must not hold."""
+"""The config, vocabulary and weights that a fine-tuned model is built on, and checks before emptying a directory."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 
 def find_foundation(config: FinetuningConfig) -> Pretrained:
-    """What the flags say, else what `output_dir` keeps of an earlier training, else what is beside the checkpoint.
+    """The foundation given by the flags, else that of the run in `output_dir`, else that of the checkpoint's directory.
 
     Raises:
       InputError: there is no model at all, something is missing or cannot be read, or it is not what the earlier
@@ -31,10 +31,10 @@ def find_foundation(config: FinetuningConfig) -> Pretrained:
 
 
 def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:
-    """Refuses to remove what is about to be read.
+    """Rejects an `--overwrite_output_dir` that would remove files to be read.
 
     Args:
-      output_dir: the folder that is going to be emptied.
+      output_dir: the directory that is going to be emptied.
       paths: what is read; None is nothing.
 
     Raises:

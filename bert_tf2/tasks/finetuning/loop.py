@@ -1,4 +1,4 @@
-"""A model that is fine-tuned, on its devices: start or resume, train with evaluations in between, keep the best, load.
+"""The fine-tuning loop: start or resume, train with evaluations in between, keep the best weights, load.
 
 It knows no task; `runner` tells it what to train on and how to evaluate.
 """
@@ -46,13 +46,13 @@ _AVERAGE = f"/{checkpoints.AVERAGE}"
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What is learned, and how it is evaluated in between.
+    """The training data, and how to evaluate during training.
 
     Attributes:
       examples: the examples.
-      keep: writes what the task has to remember into a folder.
+      keep: writes what the task has to remember into a directory.
       results: names of what `evaluate` returns.
-      evaluate: evaluates the model as it is, at a step; None: there is no evaluation.
+      evaluate: evaluates the model as it is, at a step; None: there is non evaluation.
       best: the task's choice for `--metric_for_best`.
       epoch: how many examples are an epoch for evaluations in between, where it is not all of them.
     """
@@ -100,7 +100,7 @@ class Finetuning:
         dispensable: Collection[str] = (),
         head: str | None = None,
     ) -> "Finetuning":
-        """With a fresh model, whose weights follow from the seed.
+        """Creates it with a new model, whose initial weights are determined by the seed.
 
         Args:
           config: the flags.
@@ -143,7 +143,7 @@ class Finetuning:
     # --- Training ----------------------------------------------------------------------------------------------------
 
     def trainer(self, examples: int) -> training.Trainer:
-        """A trainer for so many examples, resumed or started from `init_checkpoint`.
+        """A trainer for this many examples, resumed or started from `init_checkpoint`.
 
         Call it inside `locked_folder`, and `start_anew` before anything is written.
 
@@ -155,7 +155,7 @@ class Finetuning:
         if steps == 0 and config.num_train_epochs:
             raise InputError(
                 f"{examples} examples and --num_train_epochs={config.num_train_epochs:g} are not one batch of "
-                f"--train_batch_size={config.train_batch_size}; take smaller batches or more epochs."
+                f"--train_batch_size={config.train_batch_size}; use smaller batches or more epochs."
             )
         warmup = config.num_warmup_steps(examples)
         name = config.optimizer.learning_rate_schedule
@@ -173,7 +173,7 @@ class Finetuning:
         elif config.init_checkpoint:
             logger.info("%s", self._loaded(config.init_checkpoint))
         else:
-            logger.warning("There is no --init_checkpoint: training from random weights (seed %d).", config.seed)
+            logger.warning("No --init_checkpoint: training from random weights (seed %d).", config.seed)
         logger.info(
             "Training: %s examples, %g epochs, %s steps of %d, %d of them warm-up.",
             *(f"{examples:,}", config.num_train_epochs, f"{steps:,}", config.train_batch_size, warmup),
@@ -185,7 +185,7 @@ class Finetuning:
 
     @contextlib.contextmanager
     def locked_folder(self) -> Iterator[None]:
-        """Inside, `output_dir` is this process's alone to train in.
+        """Inside, no other process can train in `output_dir`.
 
         Raises:
           InputError: another process trains there.
@@ -197,12 +197,12 @@ class Finetuning:
             yield
 
     def start_anew(self) -> None:
-        """Removes what an earlier training left, if that is asked for; `trainer` has checked that it can go."""
+        """Removes the files of an earlier run if requested; `trainer` has checked that they can be removed."""
         if self.config.overwrite_output_dir and self.is_chief:
             run_files.remove_run(self.config.output_dir, self.files)
 
     def keep(self, folder: str, keep_task: Callable[[str], None]) -> None:
-        """Writes all but the weights into a model's folder."""
+        """Writes all but the weights into a model's directory."""
         self.foundation.keep(folder)
         keep_task(folder)
 
@@ -224,7 +224,7 @@ class Finetuning:
         for hook in hooks:
             if hook.best:
                 logger.info(
-                    "The best evaluation was at step %d, its weights are kept: use them by --output_dir=%s.",
+                    "The best evaluation was at step %d; to use its weights, give --output_dir=%s.",
                     *(hook.best["step"], best),
                 )
 
@@ -298,7 +298,7 @@ class Finetuning:
             if averages:
                 logger.info("Evaluating with the moving averages of %d variables.", averages)
             else:
-                logger.warning("--ema_decay: %s has no moving averages; its weights themselves are used.", prefix)
+                logger.warning("--ema_decay: %s has no moving averages; using the weights themselves.", prefix)
         return checkpoints.step_of(prefix)
 
     def _loaded(self, checkpoint: str) -> checkpoints.LoadReport:
@@ -315,7 +315,7 @@ class Finetuning:
         logger.info("Using the weights of %s.", checkpoint)
         if not self.config.optimizer.ema_decay and any(name.endswith(_AVERAGE) for name in report.unused):
             logger.warning(
-                "%s has moving averages, too, with which its training was evaluated; --ema_decay=0.999 uses these.",
+                "%s also has moving averages, which its training used for evaluation; --ema_decay=0.999 uses them.",
                 checkpoint,
             )
 
@@ -327,7 +327,7 @@ class Finetuning:
         directory: str | None = None,
         output_file: str | None = None,
     ) -> OutputBatches:
-        """What the model says of each example.
+        """The model's outputs for each example.
 
         Args:
           outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
@@ -391,14 +391,14 @@ class Finetuning:
 
 
 def _freeze_for_lora(model: Task, dispensable: Collection[str]) -> None:
-    """Freezes what evaluation and prediction do without, as LoRA has frozen the rest of the encoder.
+    """Freezes variables that evaluation and prediction do not use, as LoRA has frozen the rest of the encoder.
 
     Raises:
       InputError: the model has no encoder of ours, and so no LoRA.
     """
     if not any(map(is_lora, model.named_variables)):
         raise InputError(
-            "--lora_rank: this task's model has no variables of a BertModel that it makes itself, so that there is "
+            "--lora_rank: this task's model has no variables of a BertModel that it creates itself, so there is "
             "nothing to train; omit the flag."
         )
     for name, variable in model.named_variables.items():

@@ -1,4 +1,4 @@
-"""Which LoRA the model of a fine-tuning has."""
+"""The LoRA of a fine-tuned model."""
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, lora, pretrained
@@ -7,7 +7,7 @@ from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 
 def find_lora(config: FinetuningConfig) -> Lora | None:
-    """That of the flags if the model is trained; else that of the checkpoint that is evaluated or predicted with.
+    """The LoRA of the flags if the model is trained; else that of the checkpoint used for evaluation or prediction.
 
     So that a training and a later evaluation of it give the same numbers, nothing is merged.
 

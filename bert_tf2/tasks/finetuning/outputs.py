@@ -1,4 +1,4 @@
-"""A model's outputs of examples, computed while they are taken.
+"""A model's outputs for examples, computed lazily.
 
 Shapes: `N` examples.
 """
@@ -59,12 +59,12 @@ class OutputBatches:
 
 
 def discard(output_file: str) -> None:
-    """Removes what has been kept beside a file, once that is written."""
+    """Removes the outputs kept for a file, once it is written."""
     resumable_output.discard(output_file)
 
 
 def fingerprint(model: Task) -> str:
-    """What tells a model's weights from others."""
+    """A fingerprint of a model's weights."""
     digest = hashlib.sha256()
     for name, variable in sorted(model.named_variables.items()):
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""A fine-tuning task from flags to files: start or resume, train, evaluate in between, predict, write; or a dry run."""
+"""Runs a fine-tuning task: start or resume, train, evaluate during training, predict, write; or a dry run."""
 
 import dataclasses
 import functools
@@ -28,7 +28,7 @@ AnyTask = FinetuningTask[Any, Any, Any]
 
 
 def run(make_task: Callable[[Config, Pretrained], AnyTask], config: Config) -> Results | None:
-    """Trains, evaluates and predicts as the config says.
+    """Trains, evaluates and predicts according to the config.
 
     Args:
       make_task: the task's class.
@@ -85,7 +85,7 @@ class _TaskRun:
         return self.finetuning.compiled(self.task.outputs)
 
     def run(self) -> Results | None:
-        """Checks, or trains, evaluates and predicts, as the flags say; returns the evaluation's results."""
+        """Checks, or trains, evaluates and predicts, according to the flags; returns the evaluation's results."""
         config = self.config
         if config.dry_run:
             self.check()
@@ -103,7 +103,7 @@ class _TaskRun:
         return results
 
     def check(self) -> None:
-        """Does all that can go wrong before the first step, and writes nothing."""
+        """Does everything that can fail before the first step, without writing anything."""
         if self.config.do_train:
             atomic.check_writable(self.config.output_dir)
             trainer, _ = self._trainer()
@@ -115,12 +115,12 @@ class _TaskRun:
             self._encode("dev")
         if self.config.do_predict:
             self._encode("test")
-        logger.info("Dry run: all is well, and nothing was written.")
+        logger.info("Dry run: all checks passed; nothing was written.")
 
     # --- Training ----------------------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Trains; what is wrong with the data comes out before anything is removed or written."""
+        """Trains; errors in the data are reported before anything is removed or written."""
         task = self.task
         splits: list[Split] = ["train", "dev"] if self.config.do_eval else ["train"]
         trainer, count = self._trainer()
@@ -137,7 +137,7 @@ class _TaskRun:
         self.finetuning.train(trainer, data)
 
     def _trainer(self) -> tuple[training.Trainer, int]:
-        """A trainer, and how many examples are an epoch."""
+        """A trainer, and the number of examples per epoch."""
         count = self.task.train_count
         if count is None:
             count = len(self._encode("train").arrays)
@@ -160,7 +160,7 @@ class _TaskRun:
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     def evaluate(self, step: int) -> Results:
-        """Evaluates the weights that are loaded, of a step; writes and returns the results."""
+        """Evaluates the loaded weights, of a step; writes and returns the results."""
         self._encode("dev")
         self._write_encoded("dev")
         evaluation = self._evaluation(step, self._kept_beside(run_files.EVAL_RESULTS))
@@ -173,7 +173,7 @@ class _TaskRun:
         return results
 
     def predict(self, step: int) -> None:
-        """Predicts with the weights that are loaded, of a step, and writes that."""
+        """Predicts with the loaded weights, of a step, and writes the predictions."""
         task, name = self.task, self.task.prediction_file or run_files.PREDICTION_LINES
         task.before_prediction()
         encoded = self._encode("test")
@@ -188,7 +188,7 @@ class _TaskRun:
         return self._evaluation(step, None).results
 
     def _evaluation(self, step: int, output_file: str | None) -> Evaluation:
-        """Of the model as it is, which is at a step; the latest one is not computed again."""
+        """The evaluation of the model in its current state, at a step; the latest one is cached."""
         if self.evaluated is None or self.evaluated[0] != step:
             encoded = self._encode("dev")
             found = self._found(encoded, step, self.config.eval_batch_size, output_file)
@@ -196,7 +196,7 @@ class _TaskRun:
         return self.evaluated[1]
 
     def _found(self, encoded: Any, step: int, batch_size: int, output_file: str | None) -> Any:
-        """What the model says of examples; the latest is not computed again."""
+        """The model's outputs for examples; the latest ones are cached."""
         if self.known is None or self.known[0] is not encoded or self.known[1] != step:
             batches = self.finetuning.outputs(
                 self.outputs, encoded.arrays, batch_size, self.task.directory, output_file
@@ -205,7 +205,7 @@ class _TaskRun:
         return self.known[2]
 
     def _kept_beside(self, name: str) -> str | None:
-        """The file beside which outputs are kept. Several workers keep none: each would have to have all others'."""
+        """The file next to which outputs are kept. Several workers keep none: each would need all others'."""
         is_kept = self.task.prediction_file and Workers.of(self.finetuning.strategy).count == 1
         return os.path.join(self.config.output_dir, name) if is_kept else None
 

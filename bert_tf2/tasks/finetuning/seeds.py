@@ -1,4 +1,4 @@
-"""The same training with several seeds, each in a folder of its own, and what their results have in common."""
+"""Runs with several seeds, each in its own directory, and statistics of their results."""
 
 import dataclasses
 import json

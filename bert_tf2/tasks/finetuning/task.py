@@ -1,4 +1,4 @@
-"""What a fine-tuning task says of itself. `runner` does everything else and calls the task, never the other way round.
+"""The interface of a fine-tuning task. `runner` does everything else and calls the task, never vice versa.
 
     class SentimentTask(FinetuningTask[Config, EncodedExamples, Arrays]): ...
 
@@ -34,7 +34,7 @@ __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
 
 
 class Encoded(Protocol):
-    """Examples as the model takes them, with whatever the task needs beside."""
+    """Examples as model inputs, with further data that the task needs."""
 
     @property
     def arrays(self) -> ExampleArrays:
@@ -43,7 +43,7 @@ class Encoded(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class EncodedExamples:
-    """`Encoded` for tasks that need nothing beside.
+    """`Encoded` for tasks that need nothing else.
 
     Attributes:
       arrays: see `Encoded`.
@@ -80,7 +80,7 @@ class EncodedExamples:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation came to.
+    """The result of an evaluation.
 
     Attributes:
       results: by `FinetuningTask.result_names`, for `eval_results.txt` and the choice of the best weights.
@@ -97,7 +97,7 @@ FoundT = TypeVar("FoundT")
 
 
 class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
-    """One task with its data, as the flags say; see the module.
+    """A task with its data, given by the flags; see the module.
 
     Attributes:
       files: what it writes into `output_dir`.
@@ -125,7 +125,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
     model: Any
 
     def __init__(self, config: Config, foundation: Pretrained) -> None:
-        """A task's own constructor reads the files that are asked for and makes `description`.
+        """A task's constructor reads the given files and creates `description`.
 
         Raises:
           InputError: a file cannot be read, or does not fit the flags or the model of `output_dir`.
@@ -134,53 +134,53 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
 
     @property
     def directory(self) -> str | None:
-        """Where goes what is too much for memory, see `spilled`."""
+        """The directory for data that exceeds memory, see `spilled`."""
         return directory_for_spilling(self.config.output_dir)
 
     # --- Data and model ----------------------------------------------------------------------------------------------
 
     @property
     def train_count(self) -> int | None:
-        """How many examples are an epoch; None: as many as there are in the encoded training data."""
+        """The number of examples per epoch; None: that of the encoded training data."""
         return None
 
     @abc.abstractmethod
     def encode(self, split: Split) -> EncodedT:
-        """The examples of a file as the model takes them. Writes nothing.
+        """The examples of a file as model inputs. Writes nothing.
 
         Raises:
           InputError: they do not fit the model.
         """
 
     def write_encoded(self, split: Split, encoded: EncodedT) -> None:
-        """Writes what is to be seen of encoded examples into `output_dir`; by default nothing."""
+        """Writes files about the encoded examples into `output_dir`; by default nothing."""
 
     @abc.abstractmethod
     def make_model(self, skip_padding: bool) -> Task:
-        """A fresh model.
+        """Creates a model.
 
         Args:
           skip_padding: see `encoder.BertModel.call`.
         """
 
     def keep(self, folder: str) -> None:
-        """Writes what later evaluations and predictions have to know into a model's directory."""
+        """Writes what later evaluations and predictions need into a model's directory."""
         self.description.save(folder)
 
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """What is wanted of the model for a batch, each `[B, ...]`; it is traced once."""
+        """The required outputs of the model for a batch, each `[B, ...]`; traced once."""
 
     @abc.abstractmethod
     def gather(self, encoded: EncodedT, outputs: OutputBatches) -> FoundT:
-        """What the model says of the examples, for `score` and `write_predictions`; often `outputs.in_order()`."""
+        """The model's outputs for the examples, for `score` and `write_predictions`; often `outputs.in_order()`."""
 
     @property
     @abc.abstractmethod
     def best_metric(self) -> str:
-        """The task's choice for `--metric_for_best`."""
+        """The task's default for `--metric_for_best`."""
 
     @abc.abstractmethod
     def result_names(self) -> Sequence[str]:
@@ -192,13 +192,13 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
 
     @abc.abstractmethod
     def score(self, encoded: EncodedT, found: FoundT) -> Evaluation:
-        """Compares what the model says with what is right."""
+        """Scores the model's outputs."""
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
-        """Writes what an evaluation came to beside `eval_results.txt`; by default nothing."""
+        """Writes results of an evaluation other than `eval_results.txt`; by default nothing."""
 
     def before_prediction(self) -> None:
-        """Reads and checks what a prediction needs, before the work is done; by default nothing."""
+        """Reads and checks what a prediction needs, before it starts; by default nothing."""
 
     @abc.abstractmethod
     def write_predictions(self, encoded: EncodedT, found: FoundT) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What `run_multiple_choice.py` can be asked to do."""
+"""The flags of `run_multiple_choice.py`."""
 
 import dataclasses
 
@@ -12,14 +12,14 @@ class MultipleChoiceConfig(FinetuningConfig, TableForm):
     """The flags of `run_multiple_choice.py`: those of `FinetuningConfig` and `TableForm`, and the files.
 
     Raises:
-      InputError: a value is impossible, flags exclude each other, or nothing is to be done.
+      InputError: a value is invalid, flags exclude each other, or there is nothing to do.
     """
 
     train_file: str | None = setting(
         None,
-        help="Questions to learn: .csv, .tsv or .jsonl as of SWAG, HellaSwag or RACE, or with the columns context, "
-        "question, ending0, ending1, ... and label; or a directory of RACE's .txt files.",
+        help="Training questions: .csv, .tsv or .jsonl in the form of SWAG, HellaSwag or RACE, or with the columns "
+        "context, question, ending0, ending1, ... and label; or a directory of RACE's .txt files.",
         group=FILES,
     )
     dev_file: str | None = setting(None, help="Questions to evaluate.", group=FILES)
-    predict_file: str | None = setting(None, help="Questions to predict; they need no labels.", group=FILES)
+    predict_file: str | None = setting(None, help="Questions to predict; labels are optional.", group=FILES)

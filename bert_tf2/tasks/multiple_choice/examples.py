@@ -1,4 +1,4 @@
-r"""Questions with their choices, as SWAG, HellaSwag, RACE or the user's own files have them; no TensorFlow.
+r"""Questions with their choices, from SWAG, HellaSwag, RACE or custom files; no TensorFlow.
 
 | | context | what stands before each choice | choices | right one |
 |---|---|---|---|---|
@@ -7,7 +7,7 @@ r"""Questions with their choices, as SWAG, HellaSwag, RACE or the user's own fil
 | RACE | `article` | `question` | `options` | `answer`, a letter |
 | own data | `context` | `question` | any of these | `label` or `answer`, number or letter |
 
-A question with a blank (`_`) has the choice in its place, as RACE's have it.
+A question with a space (`_`) has the choice in its place, as RACE's have it.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ def read(path: str, with_labels: bool, given: Form | None = None) -> list[Exampl
       given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
-      InputError: the file cannot be read, has no questions, or one of them is not what it has to be.
+      InputError: the file cannot be read, has no questions, or one of them is not what it must be.
     """
     examples: list[Example] = []
     for place, row in _rows(path, given):
@@ -126,7 +126,7 @@ def _example(place: str, row: Mapping[str, Any], number: int, with_labels: bool)
 def _text(place: str, row: Mapping[str, Any], key: str) -> str:
     text: str = json_files.get(row, key, str, place, "")
     if not files.is_unicode(text):
-        raise InputError(f"{place}: {key} is not valid Unicode (it has half of a surrogate pair).")
+        raise InputError(f"{place}: {key} is not valid Unicode (it contains an unpaired surrogate).")
     return text
 
 

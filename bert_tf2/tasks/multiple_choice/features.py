@@ -1,4 +1,5 @@
-"""Questions to token ids: each choice a pair, `[CLS] context [SEP] question and choice [SEP]`; no TensorFlow.
+"""Converts questions to token ids: each choice is a pair, `[CLS] context [SEP] question and choice [SEP]`; no
+TensorFlow.
 
 Shapes: `N` questions, `C` choices of the one that has most, `P` pairs.
 """
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.tasks.multiple_choice.examples import Example
@@ -22,7 +24,7 @@ _QUESTIONS_AT_ONCE = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Questions as a model takes them, without padding; the pairs of a question stand one after the other.
+    """Questions as model inputs, without padding; the pairs of a question follow each other.
 
     Attributes:
       row_splits: int64 [N + 1], the tokens of each question.
@@ -43,7 +45,10 @@ class Features:
     def summary(self, max_seq_length: int) -> str:
         """What there is and how much was truncated, as a sentence."""
         pairs = int(np.count_nonzero(self.lengths))
-        what = f"{len(self.lengths):,} questions with {pairs:,} choices; the longest pair has {self.longest:,} tokens"
+        what = (
+            f"{counted(len(self.lengths), 'question')} with {counted(pairs, 'choice')}; the longest pair has "
+            f"{counted(self.longest, 'token')}"
+        )
         limit = f"max_seq_length={max_seq_length}"
         return f"{what}, {self.cut:,} were truncated to {limit}." if self.cut else f"{what}, all fit into {limit}."
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.io import atomic, file_kinds, json_files, run_files
 from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
@@ -32,19 +33,19 @@ Floats = NDArray[np.float32]
 
 
 def run(config: MultipleChoiceConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(MultipleChoiceTask, config)
 
 
 class _Questions(NamedTuple):
-    """A file as the model takes it."""
+    """A file as model inputs."""
 
     examples: list[Example]
     arrays: ExampleArrays
 
 
 class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats]):
-    """Chooses among endings; see `FinetuningTask`. Its model says logits, float32 [N, C]."""
+    """Chooses among endings; see `FinetuningTask`. Its model outputs logits, float32 [N, C]."""
 
     files = run_files.MULTIPLE_CHOICE
     head = "multiple_choice"
@@ -64,7 +65,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
             "test": (config.do_predict, "predict_file", description.predict_file),
         }
         self.paths = {
-            split: file_of(config, flag, path, "which questions are they?")
+            split: file_of(config, flag, path, "which questions?")
             for split, (is_wanted, flag, path) in files.items()
             if is_wanted
         }
@@ -94,7 +95,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         return _Questions(questions, arrays)
 
     def make_model(self, skip_padding: bool) -> MultipleChoiceModel:
-        """The encoder with a score for each choice on it."""
+        """The encoder with a score for each choice."""
         return MultipleChoiceModel(self.foundation.bert_config, self.config.recompute, skip_padding)
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -125,4 +126,4 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
                 probabilities = special.softmax(scores[: len(one.choices)]).astype(str).astype(float).tolist()
                 line = {"id": one.id, "label": label, "choice": one.choices[label], "probabilities": probabilities}
                 file.write(json_files.line(line))
-        return f"{len(encoded.examples):,} questions", [path]
+        return counted(len(encoded.examples), "question"), [path]

@@ -1,4 +1,4 @@
-"""What a model for multiple choice was trained with: `task.json` in its directory."""
+"""The description of a multiple-choice task: `task.json` in the model's directory."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from bert_tf2.tasks.finetuning.description import Description
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultipleChoiceDescription(Description):
-    """What an evaluation or a prediction has to know of the training.
+    """The settings of the training run that evaluation and prediction need.
 
     Attributes:
       problem_type: `choices.MULTIPLE_CHOICE`.

@@ -1,4 +1,4 @@
-"""Pre-training: masked language model and next sentence, and what a trained model fills in."""
+"""Pre-training: masked language model and next sentence, and filling masks with a trained model."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What `run_pretraining.py` can be asked to do."""
+"""The flags of `run_pretraining.py`."""
 
 import dataclasses
 import logging
@@ -34,15 +34,15 @@ def _needs_records(flags: Mapping[str, Any]) -> bool:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingConfig(RunConfig):
-    """What `run_pretraining.py` was asked to do; names and defaults are the original's flags.
+    """The flags of `run_pretraining.py`; names and defaults are the original's where it has them.
 
     Raises:
-      InputError: a value is impossible, or nothing is to be done.
+      InputError: a value is invalid, or there is nothing to do.
     """
 
     input_file: str = setting(
         "",
-        help="Comma-separated TFRecord files of create_pretraining_data.py, or globs; do_predict alone needs none.",
+        help="Comma-separated TFRecord files of create_pretraining_data.py, or globs; not needed for do_predict alone.",
         group=FILES,
         original=True,
         flag_default=None,
@@ -50,13 +50,13 @@ class PretrainingConfig(RunConfig):
     )
     eval_input_file: str | None = setting(
         None,
-        help="Records for do_eval in place of input_file, such as create_pretraining_data.py --eval_fraction writes.",
+        help="Records for do_eval instead of input_file, such as those of create_pretraining_data.py --eval_fraction.",
         group=FILES,
     )
-    predict_file: str = setting("-", help="Text with [MASK] in it, a line each; - for standard input.", group=FILES)
+    predict_file: str = setting("-", help="Lines of text that contain [MASK]; - for standard input.", group=FILES)
     max_seq_length: int = setting(
         128,
-        help="Longest sequence in pieces; has to be that of the records.",
+        help="Maximum tokens per sequence; must match the records.",
         group=MODEL,
         original=True,
         at_least=1,
@@ -64,7 +64,7 @@ class PretrainingConfig(RunConfig):
     )
     max_predictions_per_seq: int = setting(
         20,
-        help="Most masked predictions of a sequence; has to be that of the records.",
+        help="Maximum masked tokens per sequence; must match the records.",
         group=MODEL,
         original=True,
         at_least=1,
@@ -72,66 +72,66 @@ class PretrainingConfig(RunConfig):
     )
     do_eval: bool = setting(
         False,
-        help="Whether to evaluate, after training if there is any, on eval_input_file or else on the same input_file.",
+        help="Whether to evaluate, with do_train after training, on eval_input_file or else on input_file itself.",
         group=ACTIONS,
         original=True,
     )
     do_predict: bool = setting(
-        False, help="Whether to fill the masks of predict_file, after training if there is any.", group=ACTIONS
+        False, help="Whether to fill the masks in predict_file, with do_train after training.", group=ACTIONS
     )
     masking: str = setting(
         "static",
-        help="static: the records are masked; dynamic: they are not, and are masked anew in each epoch.",
+        help="static: the records are already masked; dynamic: they are masked on the fly, differently in each epoch.",
         group=TASK,
         choices=MASKINGS,
     )
     vocab_file: str | None = setting(
-        None, help="The vocabulary that the records were made with; needed with masking=dynamic.", group=MODEL
+        None, help="The vocabulary that the records were made with; required by masking=dynamic.", group=MODEL
     )
-    spm_model_file: str | None = setting(None, help="Or the SentencePiece model that they were made with.", group=MODEL)
+    spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
     tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
-    masked_lm_prob: float = setting(0.15, help="Share of the tokens that masking=dynamic masks.", group=TASK)
+    masked_lm_prob: float = setting(0.15, help="Fraction of the tokens that masking=dynamic masks.", group=TASK)
     do_whole_word_mask: bool = setting(
         False, help="Whether masking=dynamic masks all pieces of a word or none.", group=TASK
     )
     use_nsp: bool = setting(
         True,
-        help="Whether to train the next-sentence task; false for records made with --no_nsp, or without it.",
+        help="Whether to train the next-sentence task; false for records made with --no_nsp, or to train without it.",
         group=TASK,
     )
     shard_input: str = setting(
         "rows",
-        help="With several machines: rows, each reads all records and takes its rows of each batch; files, each its "
-        "own files.",
+        help="With several machines: rows: each reads all records and takes its rows of each batch; files: each reads "
+        "its own files.",
         group=TASK,
         choices=SHARES,
     )
     pack_sequences: bool = setting(
         False,
-        help="Put several short sequences into one row, so that little is padding; a batch then is of so many rows.",
+        help="Pack several short sequences into each row, to avoid padding; batch sizes then count rows.",
         group=TASK,
     )
-    skip_bad_records: int = setting(0, help="Leave out at most so many damaged records.", group=TASK, at_least=0)
+    skip_bad_records: int = setting(0, help="Skip up to this many corrupt records.", group=TASK, at_least=0)
     num_train_steps: int = setting(
         100_000,
-        help="Training steps in all, those of earlier runs included.",
+        help="Total training steps, including those of earlier runs.",
         group=TRAINING,
         original=True,
         at_least=0,
     )
     num_warmup_steps: int = setting(
-        10_000, help="Steps over which the learning rate rises.", group=TRAINING, original=True, at_least=0
+        10_000, help="Steps of linear learning rate warm-up.", group=TRAINING, original=True, at_least=0
     )
     max_eval_steps: int = setting(
         100,
-        help="Batches to evaluate, repeating records if they do not suffice; 0: each record once.",
+        help="Batches to evaluate, repeating records if there are too few; 0: each record once.",
         group=EVALUATION,
         original=True,
         at_least=0,
     )
     eval_every_steps: int = setting(
         0,
-        help="With do_train and do_eval: evaluate after each so many steps too; 0: at the end alone.",
+        help="With do_train and do_eval: steps between evaluations; 0: only at the end.",
         group=EVALUATION,
         at_least=0,
     )
@@ -139,40 +139,42 @@ class PretrainingConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.do_predict and self.distribution.distribution_strategy == "multi_worker_mirrored":
-            raise InputError("--do_predict runs on one machine; leave --distribution_strategy away.")
+            raise InputError("--do_predict runs on one machine; omit --distribution_strategy.")
         check_has_effect(
             self,
             ("eval_every_steps",),
             self.do_train and self.do_eval,
-            "needs --do_train and --do_eval: it is about the evaluations of a training; give both or omit it",
+            "needs --do_train and --do_eval, as it controls evaluation during training; give both or omit it",
         )
         check_has_effect(self, ("eval_input_file",), self.do_eval, "needs --do_eval; give both or omit it")
         check_has_effect(self, ("predict_file",), self.do_predict, "needs --do_predict; give both or omit it")
         names = tuple(field.name for field in dataclasses.fields(self.tokenizer))
-        check_has_effect(self.tokenizer, names, self.do_predict, "needs --do_predict, as records have no text; omit it")
+        check_has_effect(
+            self.tokenizer, names, self.do_predict, "needs --do_predict, as records contain no text; omit it"
+        )
         check_has_effect(
             self,
             ("vocab_file", "spm_model_file"),
             self.masking == "dynamic" or self.do_predict,
-            "has no effect on records that are masked already; omit it, or give --masking=dynamic or --do_predict",
+            "has no effect on records that are already masked; omit it, or give --masking=dynamic or --do_predict",
         )
         if self.pack_sequences and self.shard_input == "files":
             raise InputError("--pack_sequences needs --shard_input=rows.")
         if self.masking == "dynamic":
             if (self.vocab_file is None) == (self.spm_model_file is None):
                 raise InputError(
-                    "--masking=dynamic needs --vocab_file (or --spm_model_file): what the records were made with."
+                    "--masking=dynamic needs --vocab_file or --spm_model_file, the one that the records were made with."
                 )
             _ = self.parameters
         elif self.do_whole_word_mask or self.masked_lm_prob != type(self).masked_lm_prob:
             raise InputError(
-                "--do_whole_word_mask and --masked_lm_prob have no effect on records that are masked already; leave "
-                "them away, or give --masking=dynamic and records made with it."
+                "--do_whole_word_mask and --masked_lm_prob have no effect on records that are already masked; omit "
+                "them, or give --masking=dynamic and records made with it."
             )
         if self.do_train and 0 < self.num_train_steps <= self.num_warmup_steps:
             logger.warning(
-                "--num_warmup_steps=%d is not below --num_train_steps=%d: the learning rate will only rise and never "
-                "reach %g. A tenth of the steps is usual.",
+                "--num_warmup_steps=%d is not below --num_train_steps=%d: the learning rate will still be rising when "
+                "training ends and never reach %g. A tenth of the steps is usual.",
                 self.num_warmup_steps,
                 self.num_train_steps,
                 self.learning_rate,
@@ -180,7 +182,7 @@ class PretrainingConfig(RunConfig):
 
     @property
     def parameters(self) -> InstanceParameters:
-        """What dynamic masking follows."""
+        """The parameters of dynamic masking."""
         return InstanceParameters(
             max_seq_length=self.max_seq_length,
             max_predictions_per_seq=self.max_predictions_per_seq,

@@ -1,4 +1,4 @@
-"""The records of pre-training as batches, and what can be wrong with them.
+"""Batches of pre-training records, and error messages for invalid ones.
 
 Shapes: `B` batch, `S` sequence, `P` predictions.
 """
@@ -32,7 +32,7 @@ _FRAME = 16  # bytes around a record in a file
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingData:
-    """The records as batches, masked on the way where they are not masked already.
+    """The records as batches, masked on the fly unless they are already masked.
 
     Attributes:
       config: the flags.
@@ -71,7 +71,7 @@ class PretrainingData:
         return reader.has_feature([*self.paths, *self.eval_paths], CONTINUES_WORD)
 
     def training(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
-        """Endless; goes on after that many examples, or behind the packed batch of that `INPUT_POSITION`."""
+        """Endless; goes on after that many examples, or after the packed batch of that `INPUT_POSITION`."""
         config, share = self.config, dataclasses.replace(share, by_files=self.config.shard_input == "files")
         if config.pack_sequences:
             return self._packed(position, share)
@@ -134,7 +134,7 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: li
 
 
 def log_input(data: PretrainingData) -> None:
-    """Says how much data there is, by its size where it is large; small files are looked through for damage."""
+    """Logs the amount of data, by its size if it is large; small files are checked for corruption."""
     if data.paths:
         _log_files("Input", data.config, data.paths, data.source, data.config.do_train)
     if data.eval_paths:
@@ -161,14 +161,14 @@ def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exce
     message = str(error.message)
     if dynamic_masking.OTHER_VOCABULARY in message:
         return InputError(
-            "A record does not begin with the [CLS] of --vocab_file: the records were made with another vocabulary; "
+            "A record does not begin with the [CLS] of --vocab_file: the records were created with another vocabulary; "
             "give that one."
         )
     if "is not in [0, " in message:
         return InputError(
-            "A record holds a number that is out of range for the model (piece ids have to be below vocab_size="
-            f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were made with another "
-            "vocabulary than the one of the model's config."
+            "A record holds a number that is out of range for the model (piece ids must be below vocab_size="
+            f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were created with another "
+            "vocabulary than that of the model's config."
         )
     if "parse" in message and "example" in message.lower():
         return InputError(

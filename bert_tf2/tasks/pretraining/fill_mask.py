@@ -1,4 +1,4 @@
-"""What a pre-trained model puts in the place of `[MASK]`: the quickest way to look into it.
+"""Fills `[MASK]` with a pre-trained model: the quickest way to inspect it.
 
 Shapes: `B` batch, `S` sequence, `P` masks of a line at most, `V` vocabulary.
 """
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained as initialization
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, run_files, text_lines
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.modeling.pretraining import PretrainingModel
@@ -32,7 +32,7 @@ _HEAD = "cls/predictions/"
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A piece, and how probable the model holds it."""
+    """A piece, and its probability."""
 
     token: str
     probability: float
@@ -40,7 +40,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Filled:
-    """A line, and what the model puts in.
+    """A line, and its predictions.
 
     Attributes:
       line: its number in the input, from 1.
@@ -91,7 +91,7 @@ def run(config: PretrainingConfig) -> list[Filled]:
                 print(filled.to_table(), flush=True)
                 file.write(f"{filled.to_json()}\n")
                 found.append(filled)
-    logger.info("Wrote %s, %d lines.", path, len(found))
+    logger.info("Wrote %s, %s.", path, counted(len(found), "line"))
     return found
 
 
@@ -107,7 +107,7 @@ class MaskFiller:
 
     def __init__(self, model: PretrainingModel, tokenizer: Tokenizer, max_seq_length: int, source: str) -> None:
         self._tokenizer, self._max_seq_length, self._source = tokenizer, max_seq_length, source
-        # A model may have more rows than there are pieces; what has no name is no candidate.
+        # A model may have more rows than there are pieces; what has no name is not a candidate.
         pieces = np.zeros(model.bert.config.vocab_size, bool)
         pieces[list(tokenizer.inv_vocab)] = True
         names = tf.constant(pieces)
@@ -152,14 +152,14 @@ class MaskFiller:
         if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
             raise InputError(
                 f"--do_predict: {report.prefix} has no masked-LM head (it lacks {lacking[0]}): it was fine-tuned for "
-                "something else, or never had one."
+                "another task, or never had one."
             )
         logger.info("Filling masks with %s.", report.prefix)
         length = min(config.max_seq_length, bert_config.max_position_embeddings)
         return cls(model, tokenizer, length, "standard input" if config.predict_file == "-" else config.predict_file)
 
     def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[Filled]:
-        """The lines with what belongs into them, in their order.
+        """The lines with their predictions, in order.
 
         Args:
           lines: number and text of each.
@@ -177,7 +177,7 @@ class MaskFiller:
         first, second = map(self._tokens, split_line(text))
         tokens, segments = join_pair(first, second or None)
         if MASK not in tokens:
-            logger.warning("%s, line %d has no %s: nothing to fill in.", self._source, number, MASK)
+            logger.warning("%s, line %d has no %s to fill.", self._source, number, MASK)
         if len(tokens) > self._max_seq_length:
             raise InputError(
                 f"{self._source}, line {number}: {len(tokens)} tokens with [CLS] and [SEP], but at most "

@@ -39,7 +39,7 @@ _LARGEST_EXPONENT = 88.0
 
 
 def run(config: PretrainingConfig) -> dict[str, float] | None:
-    """Trains and evaluates as the config says.
+    """Trains and evaluates according to the config.
 
     Returns:
       The evaluation's results, None where there was none.
@@ -159,7 +159,7 @@ class _Job:
         return checkpoints.tf_variables(self.model.named_variables)
 
     def check(self) -> None:
-        """Does all that can go wrong before the first step, and writes nothing."""
+        """Does everything that can fail before the first step, without writing anything."""
         config = self.config
         if config.do_train:
             atomic.check_writable(config.output_dir)
@@ -170,7 +170,7 @@ class _Job:
             if not config.do_train:
                 self._load_for_evaluation()
             next(iter(self.data.evaluation(config.max_eval_steps or None, record_batches.Share())))
-        logger.info("Dry run: all is well, and nothing was written.")
+        logger.info("Dry run: all checks passed; nothing was written.")
 
     def _load_for_evaluation(self) -> int:
         """Loads the newest checkpoint of `output_dir`, or `init_checkpoint` where it has none; returns its step."""
@@ -196,7 +196,7 @@ class _Job:
         return {"global_step": float(step), **self.score(step)}
 
     def score(self, step: int) -> dict[str, float]:
-        """Evaluates the weights as they are, and writes the results down."""
+        """Evaluates the current weights, and writes the results."""
         config = self.config
         steps = config.max_eval_steps or None
         concurrency = Concurrency.of(self.strategy, self.precision.compiles)

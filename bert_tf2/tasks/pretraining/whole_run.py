@@ -5,7 +5,7 @@ from bert_tf2.tasks.pretraining.config import PretrainingConfig
 
 
 def run(config: PretrainingConfig) -> dict[str, float] | None:
-    """Trains, evaluates and fills masks as the config says.
+    """Trains, evaluates and fills masks according to the config.
 
     Returns:
       The evaluation's results, None if there was none.

@@ -1,4 +1,4 @@
-"""What answers to a question are, and which of them is predicted; no TensorFlow.
+"""Candidate answers to a question, and choosing the predicted one; no TensorFlow.
 
 Follows `write_predictions` of google-research/bert `run_squad.py`; `span_selection` finds the candidates.
 """
@@ -49,7 +49,7 @@ class NBestEntry(NamedTuple):
       start_logit: of its first token.
       end_logit: of its last token.
       start: character of the context where it begins, None where it is no span.
-      end: character behind its end, likewise. `context[start:end]` is the text, but that the text has single blanks
+      end: character after its end, likewise. `context[start:end]` is the text, but that the text has single spaces
         between words where the paragraph is not verbatim.
     """
 
@@ -63,7 +63,7 @@ class NBestEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted for a question.
+    """The prediction for a question.
 
     Attributes:
       id: of the question.
@@ -81,13 +81,13 @@ class Prediction:
 
 
 Candidate: TypeAlias = tuple[str, float, float, int | None, int | None]
-"""What becomes an `NBestEntry`: text, start and end logit, first character and the one behind the end."""
+"""What becomes an `NBestEntry`: text, start and end logit, first character and the one after the end."""
 
 
 def decide(
     identity: str, candidates: Sequence[Candidate], null_score: float, parameters: AnswerParameters
 ) -> Prediction:
-    """Which of the candidates is predicted.
+    """Chooses the prediction among the candidates.
 
     Args:
       identity: of the question.
@@ -130,5 +130,5 @@ def n_best_of(candidates: Sequence[Candidate]) -> list[NBestEntry]:
 
 
 def detokenized(tokens: Sequence[str]) -> str:
-    """Pieces put together to words, and words with single blanks between them."""
+    """Joins pieces into words, and words with single spaces."""
     return " ".join(" ".join(tokens).replace(" ##", "").replace("##", "").split())

@@ -1,4 +1,4 @@
-"""What `run_squad.py` can be asked to do."""
+"""The flags of `run_squad.py`."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 class SquadConfig(FinetuningConfig, TableForm):
     """The flags of `run_squad.py`: those of `FinetuningConfig` and `TableForm`, and those of the task.
 
-    None is "not given": what the model was trained with, or the original's default, which `--help` shows.
+    None means that the flag is omitted: then the value the model was trained with applies, or the original's default,
+    which `--help` shows.
 
     Raises:
-      InputError: a value is impossible, a file is missing, or nothing is to be done.
+      InputError: a value is invalid, a file is missing, or there is nothing to do.
     """
 
     train_file: str | None = setting(
         None,
-        help="Questions to learn: SQuAD's JSON, or .jsonl or .csv with question, context, answer and answer_start.",
+        help="Training questions: SQuAD JSON, or .jsonl or .csv with question, context, answer and answer_start.",
         group=FILES,
         original=True,
     )
     dev_file: str | None = setting(
-        None, help="Questions with answers to evaluate; predict_file if not given.", group=FILES
+        None, help="Questions with answers to evaluate; if omitted, predict_file.", group=FILES
     )
     predict_file: str | None = setting(
         None,
-        help='Questions to answer: SQuAD\'s JSON, .jsonl with {"question": ..., "context": ...} a line, or .csv.',
+        help='Questions to answer: SQuAD JSON, .jsonl with {"question": ..., "context": ...} on each line, or .csv.',
         group=FILES,
         original=True,
     )
     max_seq_length: int | None = setting(
         None,
-        help="Longest sequence in pieces; longer ones are cut.",
+        help="Maximum tokens per sequence; longer contexts are split into windows.",
         group=MODEL,
         original=True,
         at_least=3,
@@ -49,7 +50,7 @@ class SquadConfig(FinetuningConfig, TableForm):
     )
     doc_stride: int | None = setting(
         None,
-        help="Pieces from the beginning of one window of a long context to the next one's.",
+        help="Tokens from the start of one window of a long context to the start of the next.",
         group=TASK,
         original=True,
         at_least=1,
@@ -57,7 +58,7 @@ class SquadConfig(FinetuningConfig, TableForm):
     )
     max_query_length: int | None = setting(
         None,
-        help="Longest question in pieces; longer ones are cut.",
+        help="Maximum tokens per question; longer ones are truncated.",
         group=TASK,
         original=True,
         at_least=1,
@@ -73,7 +74,7 @@ class SquadConfig(FinetuningConfig, TableForm):
     )
     language: str | None = setting(
         None,
-        help="zh: Chinese, without white space between words; auto: told by the texts.",
+        help="zh: Chinese, without whitespace between words; auto: detected from the contexts.",
         group=TASK,
         choices=LANGUAGES,
         flag_default="en",
@@ -82,12 +83,12 @@ class SquadConfig(FinetuningConfig, TableForm):
         20, help="Answers to keep in nbest_predictions.json.", group=TASK, original=True, at_least=1, at_most=100_000
     )
     max_answer_length: int = setting(
-        30, help="Longest answer in pieces.", group=TASK, original=True, at_least=1, at_most=MOST_LENGTH
+        30, help="Maximum tokens per answer.", group=TASK, original=True, at_least=1, at_most=MOST_LENGTH
     )
     null_score_diff_threshold: float | None = setting(
         None,
-        help="There is no answer where that scores higher than the best answer by more than this; if not given, what "
-        "do_eval has found to be best.",
+        help='Predict no answer if "no answer" outscores the best answer by more than this; if omitted, the best '
+        "threshold found by do_eval.",
         group=TASK,
         original=True,
         may_be_infinite=True,
@@ -95,39 +96,38 @@ class SquadConfig(FinetuningConfig, TableForm):
     )
     pad_to_max_length: bool | None = setting(
         None,
-        help="True: all batches are as long as max_seq_length, and padding takes part in the loss and among the "
-        "candidates for answers, exactly as in the original. False is faster, above all with small batches: batches "
-        "are as long as their longest window, and padding takes no part. If omitted, training is as with true and "
-        "prediction as with false.",
+        help="True: pad all batches to max_seq_length; padding contributes to the loss and to the answer candidates, "
+        "exactly as in the original. False: pad to the longest window of the batch and ignore padding; faster, "
+        "especially with small batches. If omitted, true for training and false for prediction.",
         group=TRAINING,
         flag_default=True,
     )
     verbose_logging: bool = setting(
-        False, help="Whether to name every question that is left out of the training.", group=TASK, original=True
+        False, help="Whether to log every question that is left out of training.", group=TASK, original=True
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.do_train and not self.train_file:
-            raise InputError("--do_train needs --train_file, questions with answers: SQuAD's JSON, .jsonl or .csv.")
+            raise InputError("--do_train needs --train_file, questions with answers: SQuAD JSON, .jsonl or .csv.")
         if self.do_predict and not self.predict_file:
-            raise InputError("--do_predict needs --predict_file, questions: SQuAD's JSON, .jsonl or .csv.")
+            raise InputError("--do_predict needs --predict_file, questions: SQuAD JSON, .jsonl or .csv.")
         if self.do_eval and not self.evaluated_file:
             raise InputError("--do_eval needs --dev_file (or --predict_file), questions with their answers.")
         if self.spm_model_file:
             raise InputError(
-                "--spm_model_file: answers are found in the text by WordPiece's pieces; give a model with a vocab.txt."
+                "--spm_model_file: question answering needs a WordPiece tokenizer; give a model with a vocab.txt."
             )
 
         if self.pack_sequences and (self.predicts_at_full_length or (self.do_train and self.trains_at_full_length)):
             raise InputError(
-                "--pack_sequences leaves padding out, which has a part in the original's loss: give "
+                "--pack_sequences skips padding, which contributes to the original's loss; give "
                 "--pad_to_max_length=false, or omit --pack_sequences."
             )
 
     @property
     def evaluated_file(self) -> str | None:
-        """What `do_eval` reads."""
+        """The file that `do_eval` reads."""
         return self.dev_file or self.predict_file
 
     @property
@@ -141,7 +141,7 @@ class SquadConfig(FinetuningConfig, TableForm):
         return self.pad_to_max_length is True
 
     def answers(self, version_2_with_negative: bool) -> "AnswerParameters":
-        """How answers are chosen."""
+        """The parameters for choosing answers."""
         from bert_tf2.tasks.squad.answers import AnswerParameters
 
         return AnswerParameters(

@@ -1,4 +1,4 @@
-"""Which questions, and how they are cut: files and flags -> description of the task -> windows -> arrays."""
+"""The data of question answering: files and flags -> description of the task -> windows -> arrays."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ _BLOCK = 2048  # of windows whose padding is held at a time
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """A file's questions as the model takes them.
+    """A file's questions as model inputs.
 
     Attributes:
       path: of the file.
@@ -68,7 +68,7 @@ class Questions:
         )
 
     def save_summary(self, path: str) -> None:
-        """Writes what was read, left out, cut and made, as JSON.
+        """Writes statistics of what was read, left out, truncated and created, as JSON.
 
         Raises:
           OSError: it cannot be written.
@@ -84,7 +84,7 @@ class Questions:
 
 
 def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescription, dict[Split, SquadData]]:
-    """Reads all files that the flags ask for.
+    """Reads all files given by the flags.
 
     Where a flag is not given, the description is that of the model of `output_dir`, else, without training, that of
     the model of `init_checkpoint`, else the original's default. A file that is evaluated and predicted is read once.
@@ -137,7 +137,7 @@ def encode(
     training: bool = False,
     directory: str | None = None,
 ) -> Questions:
-    """Cuts questions into windows.
+    """Splits questions into windows.
 
     Args:
       data: the questions, read for training if `training` is set.
@@ -152,19 +152,19 @@ def encode(
     """
     if not isinstance(tokenizer, FastTokenizer):
         raise InputError(
-            "The model has a SentencePiece vocabulary, but answers are found in the text by WordPiece's pieces; give a "
+            "The model has a SentencePiece vocabulary, but question answering needs a WordPiece tokenizer; give a "
             "model with a vocab.txt."
         )
     chosen = examples.training_order(data.examples) if training else data.examples
     tokens = tokenized_examples.tokenize(chosen, tokenizer, directory=directory)
     windows = fast_features.make_windows(tokens, description.windows, training)
     if training and not len(windows):
-        raise InputError(f"{path}: no context has any text, so there is nothing to learn.")
+        raise InputError(f"{path}: no context has any text to learn from.")
     return Questions(path, data, windows, directory)
 
 
 def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
-    """What an earlier training has written, and the folder where it is sought."""
+    """What an earlier training has written, and the directory where it is sought."""
     if config.overwrite_output_dir:
         return None, config.output_dir
     saved = TaskDescription.load(config.output_dir)
@@ -186,7 +186,7 @@ def _warn_of_chinese(path: str, data: SquadData) -> None:
     contexts = {id(example.paragraph): example.paragraph.text for example in data.examples}
     if words.detect_language(contexts.values()) == "zh":
         logger.warning(
-            "The contexts of %s look Chinese, where white space does not make words: give --language=zh, or answers "
-            "will be whole sentences.",
+            "The contexts of %s look Chinese, where words are not separated by whitespace: give --language=zh, or "
+            "answers will be whole sentences.",
             path,
         )

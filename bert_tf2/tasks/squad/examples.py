@@ -65,12 +65,12 @@ class Example:
 
 @dataclass
 class ReadSummary:
-    """What was read.
+    """Statistics of what was read.
 
     Attributes:
       paragraphs: contexts, equal ones of JSON Lines counted once.
       questions: all, whether they can be used or not.
-      empty_contexts: contexts of nothing but white space.
+      empty_contexts: contexts of nothing but whitespace.
       impossible: questions without an answer; training on 2.0 alone.
       several_answers: questions with more than one answer of which the first is trained with.
       not_found: ids of the questions that are left out of training, as the answer is not in the context.
@@ -86,7 +86,7 @@ class ReadSummary:
     repeated_ids: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The summary for people; what did not occur is left out."""
+        """The summary as text; counts of 0 are omitted."""
         lines = [f"{counted(self.questions, 'question')} on {counted(self.paragraphs, 'context')}"]
         if self.impossible:
             lines.append(f"{counted(self.impossible, 'question')} without an answer")
@@ -313,8 +313,7 @@ def _with_answer(example: Example, question: Any, where: str, version_2: bool, s
     """The example with what it is trained with; None where the answer is not in the text."""
     if version_2 and "is_impossible" not in question:
         raise InputError(
-            f"{where} has no is_impossible: the file is SQuAD 1.1; leave --version_2_with_negative away, or give a "
-            "2.0 file."
+            f"{where} has no is_impossible: the file is SQuAD 1.1; omit --version_2_with_negative, or give a 2.0 file."
         )
     identity, text, paragraph, gold = example.id, example.question, example.paragraph, example.gold
     if version_2 and _get(question, "is_impossible", bool, where):
@@ -356,7 +355,7 @@ def _answer(entry: Any, paragraph: Paragraph, where: str) -> Answer | None:
 
 
 def _checked(data: SquadData, path: str, training: bool) -> SquadData:
-    """The data; counts repeated ids, and refuses what leaves nothing to do."""
+    """The data; counts repeated ids, and rejects files without anything to do."""
     summary = data.summary
     if not summary.questions:
         raise InputError(f"{path} has no questions.")
@@ -375,14 +374,14 @@ def _checked(data: SquadData, path: str, training: bool) -> SquadData:
     logger.info("Read %s: %s.", path, "; ".join(summary.lines()))
     if repeated and not training:
         logger.warning(
-            "%s in %s: only the last one's prediction will be kept (%s).",
+            "%s in %s: only the last prediction of each will be kept (%s).",
             *(f"{counted(len(repeated), 'id')} of several questions", path, some(summary.repeated_ids, 3)),
         )
     return data
 
 
 def _load(path: str) -> Any:
-    return json_files.read(path, "SQuAD's JSON was expected; JSON Lines must be named .jsonl, CSV .csv")
+    return json_files.read(path, "expected SQuAD JSON; JSON Lines must be named .jsonl, CSV .csv")
 
 
 def _get(holder: Any, key: str, kind: type, where: str) -> Any:
@@ -390,7 +389,9 @@ def _get(holder: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(holder, dict):
         raise InputError(f"{where} is {_kind(holder)}, expected an object with {key!r}.")
     if key not in holder:
-        raise InputError(f"{where} has no {key!r}, only {', '.join(map(repr, holder)) or 'nothing'}; see SQuAD's form.")
+        raise InputError(
+            f"{where} has no {key!r}, only {', '.join(map(repr, holder)) or 'nothing'}; see the SQuAD format."
+        )
     value = holder[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InputError(f"{where}: {key!r} is {_kind(value)}, expected {_NAMES[kind]}.")

@@ -1,4 +1,4 @@
-"""A model's logits of windows, kept while they are computed, so that a prediction that was killed goes on.
+"""A model's logits for windows, saved while they are computed, so that a killed prediction can continue.
 
 Shapes: `F` windows, `S` `max_seq_length`.
 """

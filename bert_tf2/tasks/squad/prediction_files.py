@@ -1,4 +1,4 @@
-"""The files of predictions, byte for byte as the original wrote them, and two of our own; no TensorFlow.
+"""Prediction files, byte-identical to the original's, and two of our own; no TensorFlow.
 
 `predictions.json`, `nbest_predictions.json` and, on 2.0, `null_odds.json` are what Python's `json.dumps(..., indent=4)`
 makes of dicts from question to answer, answers and odds. `json` is slow at indenting, so lines are put together here.
@@ -75,10 +75,10 @@ def write(
 def write_json_lines(
     path: str | os.PathLike[str], examples: Iterable[Example], predictions: Iterable[Prediction]
 ) -> None:
-    """Writes a line for each question: what was asked, the answer, its probability and place.
+    """Writes a line for each question: the question, the answer, its probability and position.
 
     A line is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
-    white space between its words. Where there is no answer, it is "" and its place is null.
+    whitespace between its words. Where there is no answer, it is "" and its place is null.
 
     Raises:
       OSError: the file cannot be written.
@@ -99,7 +99,7 @@ def write_json_lines(
 
 
 def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float, weights: str) -> None:
-    """Keeps a threshold, found on one file, for the predictions on others.
+    """Stores a threshold, found on one file, for predictions on others.
 
     Args:
       path: the file.

@@ -130,7 +130,7 @@ def _answers(content: dict[str, Any], where: str) -> list[Any] | None:
             return answers if isinstance(answers, list) or answers is None else _refuse(where, "answers", answers)
         texts, starts = answers.get("text"), answers.get("answer_start")
         if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
-            raise InputError(f"{where}: answers must have as many in the list 'text' as in 'answer_start'.")
+            raise InputError(f"{where}: answers must have lists 'text' and 'answer_start' of the same length.")
         return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     if "answer" not in content:
         return None

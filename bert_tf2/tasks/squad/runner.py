@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.io import file_system, run_files
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.metrics import squad
@@ -38,7 +39,7 @@ _CHARACTERS_AT_ONCE = 1 << 22  # of contexts whose answers are chosen together
 
 
 def run(config: SquadConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(SquadTask, config)
 
 
@@ -61,7 +62,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     @property
     def train_count(self) -> int:
-        """Questions, of which there may be more windows; steps are counted by these."""
+        """The number of questions, which determines the number of steps; there may be more windows."""
         return len(self.read["train"].examples)
 
     def encode(self, split: Split) -> Questions:
@@ -92,7 +93,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         encoded.save_summary(os.path.join(folder, run_files.summary_of(_SUMMARIES[split])))
 
     def make_model(self, skip_padding: bool) -> SpanModel:
-        """The encoder with scores of first and last tokens on it."""
+        """The encoder with scores of first and last tokens."""
         return SpanModel(
             self.foundation.bert_config,
             recompute=self.config.recompute,
@@ -134,7 +135,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         return "best_f1" if self.description.version_2_with_negative else "f1"
 
     def result_names(self) -> list[str]:
-        """What an evaluation comes to, by name; also checks that the file can be scored at all."""
+        """The names of the results; also checks that the file can be scored at all."""
         gold = self.read["dev"].gold
         nothing = dict.fromkeys(gold, "")
         return list(self._evaluate(nothing, dict.fromkeys(gold, 0.0), nothing))
@@ -157,7 +158,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         self._keep_threshold(self.config.output_dir)
 
     def before_prediction(self) -> None:
-        """Finds the threshold; a damaged file is to be known before the work is done."""
+        """Finds the threshold, so that a corrupt file is reported before the work is done."""
         self._threshold = self._find_threshold()
 
     def write_predictions(self, encoded: Questions, found: Answers) -> tuple[str, list[str]]:
@@ -167,19 +168,19 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         paths.append(os.path.join(folder, prediction_files.JSON_LINES))
         decided = (with_threshold(prediction, self._threshold) for prediction in found)
         prediction_files.write_json_lines(paths[-1], encoded.data.examples, decided)
-        return f"{len(found):,} answers", paths
+        return counted(len(found), "answer"), paths
 
     def _find_threshold(self) -> float:
-        """The one that was given, else the one that an evaluation with the same weights has found, else 0."""
+        """The given threshold, else the one found by an evaluation with the same weights, else 0."""
         given = self.config.null_score_diff_threshold
         path = os.path.join(self.config.output_dir, prediction_files.THRESHOLD)
         if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)
         if weights != fingerprint(self.model):
-            logger.info("%s was found with other weights: --null_score_diff_threshold=0.", path)
+            logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
             return 0.0
-        logger.info("--null_score_diff_threshold=%g, as %s says.", found, path)
+        logger.info("Using --null_score_diff_threshold=%g, from %s.", found, path)
         return found
 
     def _evaluate(

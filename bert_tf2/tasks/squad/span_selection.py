@@ -1,4 +1,4 @@
-"""Logits turned into answers, for all questions; no TensorFlow.
+"""Converts logits to answers, for all questions; no TensorFlow.
 
 Follows `write_predictions` of google-research/bert `run_squad.py`. Arrays find the best spans of all windows of a block
 at once, without sorting whole rows, and where they stand in the text. What is left to do for each span is to cut the
@@ -140,7 +140,7 @@ def _best_spans(
     starts = best_indexes(start_logits, parameters.n_best_size)  # [B, N]
     ends = best_indexes(end_logits, parameters.n_best_size)
     start_fits = np.take_along_axis(windows.is_max_context(rows.start, rows.stop), starts, axis=1)
-    end_fits = ends < windows.lengths[rows, None] - 1  # and behind the start, and so in the context
+    end_fits = ends < windows.lengths[rows, None] - 1  # and after the start, and so in the context
     length = ends[:, None, :] - starts[:, :, None]  # [B, N, N], less 1
     fits = start_fits[:, :, None] & end_fits[:, None, :] & (length >= 0) & (length < parameters.max_answer_length)
 
@@ -221,7 +221,7 @@ def _candidates(
 
 
 class _BasicWords(dict[str, str]):
-    """What `BasicTokenizer` makes of a word, joined by blanks; remembered."""
+    """The output of `BasicTokenizer` for a word, joined by spaces; cached."""
 
     def __init__(self, do_lower_case: bool, options: TokenizerOptions) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class _Texts:
           first: as given.
           last: as given.
           starts: the character of the context where it begins.
-          ends: the character behind its end.
+          ends: the character after its end.
           is_sure: whether `aligned` finds the same.
         """
         is_whole = self._is_first[first] & self._is_last[last]  # all tokens of the words: aligned, these words again
@@ -334,7 +334,7 @@ class _Texts:
         if begin == -1 or not predicted or characters != len(basic) - basic.count(" "):
             return paragraph.span(first, last)
         end = begin + len(predicted)
-        # From here on characters are counted without blanks.
+        # From here on characters are counted without spaces.
         before = begin - basic.count(" ", 0, begin)
         after = characters - (end - basic.count(" ", 0, end))
         while before >= len(paragraph.words[first]):

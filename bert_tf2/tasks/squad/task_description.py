@@ -1,4 +1,4 @@
-"""What a model for question answering was trained with: `task.json` in its folder."""
+"""The description of a question-answering task: `task.json` in the model's directory."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ QUESTION_ANSWERING = "question_answering"
 
 @dataclasses.dataclass(frozen=True)
 class TaskDescription(Description):
-    """What an evaluation or a prediction has to know of the training.
+    """The settings of the training run that evaluation and prediction need.
 
     Attributes:
       max_seq_length: tokens of a window.
@@ -46,7 +46,7 @@ class TaskDescription(Description):
 
     @property
     def windows(self) -> FeatureParameters:
-        """How questions are cut into windows."""
+        """How questions are split into windows."""
         return FeatureParameters(self.max_seq_length, self.doc_stride, self.max_query_length)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Questions, contexts and answers as token ids, each context once however many questions it has; no TensorFlow.
+"""Questions, contexts and answers as token ids, with each context stored once; no TensorFlow.
 
 `E` examples.
 """

@@ -1,4 +1,4 @@
-"""How questions are cut into windows that fit the model; no TensorFlow.
+"""How questions are split into windows that fit the model; no TensorFlow.
 
 A window is `[CLS] question [SEP] part of the context [SEP]`. A long context is cut into parts that overlap, each
 `doc_stride` tokens after the one before.
@@ -16,7 +16,7 @@ FIRST_UNIQUE_ID = 1_000_000_000
 
 @dataclass(frozen=True)
 class FeatureParameters:
-    """How questions are cut into windows; names and defaults are the original's flags.
+    """How questions are split into windows; names and defaults are the original's flags.
 
     Attributes:
       max_seq_length: tokens of a window, padding included.
@@ -35,6 +35,6 @@ class FeatureParameters:
         check(self)
         if self.max_seq_length <= self.max_query_length + SPECIAL_IN_PAIR:
             raise InputError(
-                f"--max_seq_length={self.max_seq_length} has to be greater than --max_query_length="
+                f"--max_seq_length={self.max_seq_length} must be greater than --max_query_length="
                 f"{self.max_query_length} + {SPECIAL_IN_PAIR}, or a long question leaves no room for the context."
             )

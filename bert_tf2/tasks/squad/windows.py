@@ -1,4 +1,4 @@
-"""Questions cut into windows that fit the model, all of them at once; no TensorFlow.
+"""Splits questions into windows that fit the model, all of them at once; no TensorFlow.
 
 Follows `convert_examples_to_features` of google-research/bert `run_squad.py`.
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import records
+from bert_tf2.errors import counted
 from bert_tf2.io.progress import Progress
 from bert_tf2.records.writer import BlockWriter
 from bert_tf2.tasks.squad.tokenized_examples import Ints, TokenizedExamples
@@ -33,7 +34,7 @@ _BLOCK = 2048
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """What was made.
+    """Statistics of the windows.
 
     Attributes:
       questions: examples.
@@ -52,13 +53,13 @@ class FeatureSummary:
     without_answer: int
 
     def lines(self, training: bool) -> list[str]:
-        """The summary for people; what did not occur is left out."""
-        lines = [f"{self.windows:,} windows of {self.questions:,} questions"]
+        """The summary as text; counts of 0 are omitted."""
+        lines = [f"{counted(self.windows, 'window')} of {counted(self.questions, 'question')}"]
         if training:
             lines[0] += f", {self.windows_with_answer:,} with the answer"
         counts = {
-            "answers that no window has as a whole": self.without_answer,
-            "questions longer than max_query_length, which were cut": self.cut_questions,
+            "answers that no window contains completely": self.without_answer,
+            "questions longer than max_query_length, which were truncated": self.cut_questions,
             "questions whose context has no token": self.without_windows,
         }
         lines += [f"{what}: {count:,}" for what, count in counts.items() if count]
@@ -114,7 +115,7 @@ class Windows:
 
     @cached_property
     def offset(self) -> Ints:
-        """Where in a window the context begins, `[F]`: behind [CLS], question and [SEP]."""
+        """Where in a window the context begins, `[F]`: after [CLS], question and [SEP]."""
         return self.question_lengths[self.example] + 2
 
     @cached_property
@@ -281,7 +282,7 @@ def write_records(windows: Windows, path: str) -> None:
 
 
 def _spans(tokens: Ints, most: Ints, doc_stride: int) -> tuple[Ints, Ints, Ints]:
-    """The parts into which documents are cut: the document, start and length of each.
+    """The parts into which documents are split: the document, start and length of each.
 
     A stride is never longer than a part, so that no token is left out.
 

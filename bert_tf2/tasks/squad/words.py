@@ -1,6 +1,6 @@
-"""Contexts cut into words, the unit in which answers are aligned with the text; no TensorFlow.
+"""Splits contexts into words, the units in which answers are aligned with the text; no TensorFlow.
 
-The original cuts at white space alone. That makes one word of a whole Chinese sentence, so there is a second way, `zh`.
+The original cuts at whitespace alone. That makes one word of a whole Chinese sentence, so there is a second way, `zh`.
 """
 
 import functools
@@ -20,7 +20,7 @@ from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 WHITE_SPACE = " \t\r\n\u202f"
-"""What the original takes for white space; other characters (U+00A0, U+3000, ...) are parts of words."""
+"""What the original takes for whitespace; other characters (U+00A0, U+3000, ...) are parts of words."""
 
 # A text whose characters are Chinese to this part at least is Chinese. Figures, Latin names and punctuation make up
 # some 30 % of Chinese encyclopedia text; other languages quote a few characters.
@@ -81,8 +81,8 @@ class Paragraph:
       text: the context as the file has it.
       words: its words, none empty, W of them.
       starts: where in `text` each word begins, `[W]`.
-      language: `zh` is quoted as it is, `en` with one blank between words.
-      verbatim: whether quotes are always what `text` has: it is `zh`, or has single blanks anyway.
+      language: `zh` is quoted as it is, `en` with one space between words.
+      verbatim: whether quotes are always what `text` has: it is `zh`, or has single spaces anyway.
     """
 
     text: str
@@ -105,7 +105,7 @@ class Paragraph:
 
 
 def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragraph:
-    """Cuts a context into words.
+    """Splits a context into words.
 
     Args:
       text: the context.
@@ -154,7 +154,7 @@ def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragr
 
 
 def detect_language(texts: Iterable[str]) -> str:
-    """`zh` where at least a quarter of the characters of all texts, white space aside, are Chinese; else `en`."""
+    """`zh` where at least a quarter of the characters of all texts, whitespace aside, are Chinese; else `en`."""
     chinese = total = 0
     for text in texts:
         chinese += len(_CHINESE.findall(text))
@@ -164,7 +164,7 @@ def detect_language(texts: Iterable[str]) -> str:
 
 @functools.cache
 def _tokenized(char: str, tokenize_chinese_chars: bool) -> str:
-    """What the tokenizer makes of a character inside a word: itself, nothing, or " " or " <char> ", which end the word.
+    """The tokenizer's output for a character inside a word: itself, nothing, or " " or " <char> ", which end the word.
 
     The tokenizer's rules are asked.
     """

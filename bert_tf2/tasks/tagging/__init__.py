@@ -1,4 +1,4 @@
-"""Token classification: names and other spans in words, from CoNLL-style files."""
+"""Token classification: named entities and other spans of words, from CoNLL-style files."""
 
 from typing import TYPE_CHECKING
 

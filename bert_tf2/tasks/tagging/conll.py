@@ -1,11 +1,11 @@
-"""CoNLL-style files: a word a line with its tag in another column, a blank line behind each sentence.
+"""CoNLL-style files: one word per line with its tag in another column, an empty line after each sentence.
 
     The     O
     Empire  B-location
     State   I-location
 
 Tags of other schemes, or with an underscore, are read as BIO and written as they were (`schemes`). Columns stand
-between tabs where a line has a tab, else between blanks. Comments (`# id 1`, `# text = The Empire`)
+between tabs where a line has a tab, else between spaces. Comments (`# id 1`, `# text = The Empire`)
 before a sentence are not words. All lines are kept as they are, so that a prediction can be written in the same form;
 what is large is in files without names (`spilled`). No TensorFlow.
 
@@ -31,12 +31,12 @@ from bert_tf2.tasks.tagging.tag_sequence import TagSequence
 from bert_tf2.tasks.tagging.task_description import OUTSIDE
 
 DOCUMENT = "-DOCSTART-"
-"""The first cell of a line that begins a document and is no word."""
+"""The first cell of a line that begins a document and is not a word."""
 
-ONE_WORD_A_LINE = "one word a line, and an empty line after each sentence"
+ONE_WORD_A_LINE = "one word per line, and an empty line after each sentence"
 
 Comments = Literal["auto", "yes", "no"]
-"""Which lines that begin with `#` are comments: those that look like it, all before a sentence, none."""
+"""Which lines that begin with `#` are comments: those that look like comments, all before a sentence, or none."""
 
 Value = TypeVar("Value")
 
@@ -240,7 +240,7 @@ def scheme_of_column(sentences: Sentences, tag_column: int, token_column: int) -
 
 @dataclasses.dataclass(frozen=True)
 class _Comments:
-    """What tells comments from words that begin with `#`, which texts of social media are full of.
+    """Distinguishes comments from words that begin with `#`, which are frequent in social media.
 
     Attributes:
       columns: how many a line has that does not look like a comment; 0: there is none.
@@ -277,7 +277,7 @@ class _Comments:
 
 
 def cells_of(line: str) -> list[str]:
-    """The columns of a line: between its tabs, or where it has none between runs of blanks."""
+    """The columns of a line: between its tabs, or where it has none between runs of spaces."""
     line = line.removesuffix("\r")
     if "\t" in line:
         return [cell.strip(" ") for cell in line.split("\t")]
@@ -287,7 +287,7 @@ def cells_of(line: str) -> list[str]:
 def with_tags(sentences: Sentences, tags: Iterable[str]) -> Iterator[str]:
     """The lines of a file with one more column, the last: a tag for each word, O for `-DOCSTART-`.
 
-    So a file with tags has the true and the predicted one side by side, as `conlleval` wants them. Blank lines, and
+    So a file with tags has the true and the predicted one side by side, as `conlleval` wants them. Empty lines, and
     lines `-DOCSTART-` with fewer columns than words have, stay as they are.
 
     Args:
@@ -313,20 +313,20 @@ def _check_columns(path: str, number: int, columns: int, token_column: int, tag_
     for flag, column in (("token_column", token_column), ("tag_column", tag_column)):
         if column is not None and not -columns <= column < columns:
             raise InputError(
-                f"{path}, line {number + 1} has {counted(columns, 'column')}, so that there is no --{flag}={column}; "
+                f"{path}, line {number + 1} has {counted(columns, 'column')}, so there is no --{flag}={column}; "
                 f"they are numbered from 0 to {columns - 1}, or from the end from -1 to -{columns}."
             )
     if tag_column is not None and token_column % columns == tag_column % columns:
         raise InputError(
             f"{path}, line {number + 1} has {counted(columns, 'column')}: --token_column={token_column} and "
-            f"--tag_column={tag_column} are the same one; expected a word and its tag, between them a tab or blanks."
+            f"--tag_column={tag_column} are the same column; expected a word and its tag, separated by a tab or spaces."
         )
 
 
 def _refuse_ragged(path: str, found: tuple[int, str], first: tuple[int, str]) -> NoReturn:
-    """Refuses a line of other columns than the first one; of both the number, from 0, and the text."""
+    """Rejects a line whose number of columns differs from the first; takes the number, from 0, and text of both."""
     number, cells = found[0], cells_of(found[1])
-    advice = "Words with blanks in them need tabs between the columns."
+    advice = "Words that contain spaces need tabs between the columns."
     if not any("\t" in line for _, line in (found, first)) and not looks_like_tag(cells[-1]):
         advice = f"If these are plain sentences: expected {ONE_WORD_A_LINE}. {advice}"
     raise InputError(

@@ -1,4 +1,4 @@
-"""The files of a command, and what its model is for: flags, an earlier training and the data put together."""
+"""The files of a command and the description of its model, from flags, an earlier run and the data."""
 
 import dataclasses
 import logging
@@ -10,7 +10,7 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE, read_labels
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.tokenizer import TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_kinds
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.tasks.finetuning.description import Split, file_of
@@ -39,10 +39,10 @@ class Data:
 
 
 def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
-    """Reads the files that the flags ask for.
+    """Reads the files given by the flags.
 
     What the flags leave open is as in the training of `output_dir`. The labels are those of `--labels_file`, else of
-    the training data, else of the training, else of the folder of `--init_checkpoint`.
+    the training data, else of the training, else of the directory of `--init_checkpoint`.
 
     Raises:
       InputError: a file cannot be read, nobody says which it is or which the labels are, or it is not the task of
@@ -58,7 +58,7 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     }
     files = {}
     for split in (split for split in wanted if wanted[split]):
-        path = file_of(config, _FLAGS[split], paths[split], "which words are they?")
+        path = file_of(config, _FLAGS[split], paths[split], "which words?")
         files[split] = _read(split, path, fields, config, foundation.vocabulary.options)
     has_columns = not files or any(each.texts is None for each in files.values())
     needed = "is for files with a word on each line, but these have texts; omit it"
@@ -102,7 +102,9 @@ def _read(
     ):
         is_text = plain_text.looks_like_text(path, column)
         if is_text:
-            logger.info("%s: read as plain sentences, one a line; if not, give --predict_format=columns.", path)
+            logger.info(
+                "%s: read as plain sentences, one per line; if that is wrong, give --predict_format=columns.", path
+            )
     if span_rows.is_span_file(path) and not (split == "test" and config.predict_format):
         sentences = span_rows.read(path, split != "test", options, directory)
     elif is_text:
@@ -118,8 +120,8 @@ def _read(
             *(path, f"{len(sentences.comments):,}", first + 1, sentences.lines[first]),
         )
     if sentences.tags is None:
-        counts = f"{len(sentences):,}", f"{len(sentences.words):,}"
-        logger.info("%s: %s sentences, %s words.", path, *counts)
+        counts = counted(len(sentences), "sentence"), counted(len(sentences.words), "word")
+        logger.info("%s: %s, %s.", path, *counts)
     else:
         tags.describe(sentences)
         if sentences.scheme != schemes.BIO:
@@ -138,14 +140,14 @@ def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sent
     labels = saved.labels if saved else _labels_of_checkpoint(config)
     if not labels:
         raise InputError(
-            f"{config.output_dir} has no {TASK_FILE}, so that nobody knows the labels: train first, give the folder "
+            f"{config.output_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
     return tags.checked(labels, config.output_dir if saved else str(config.init_checkpoint))
 
 
 def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:
-    """Those of a tagger in the folder of `--init_checkpoint`; none where there is none."""
+    """Those of a tagger in the directory of `--init_checkpoint`; none where there is none."""
     if not config.init_checkpoint:
         return ()
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file)

@@ -1,4 +1,4 @@
-"""Words to pieces to windows, all of a file at once; no TensorFlow.
+"""Converts words to pieces and windows, a whole file at once; no TensorFlow.
 
 The tag of a word stands at its first piece; all other pieces, and words that another window decides, have none.
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -27,7 +28,7 @@ _NO_WORD = -1
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Windows as a model takes them, without padding.
+    """Windows as model inputs, without padding.
 
     Attributes:
       row_splits: int64 [M + 1]; the pieces of window `i` are `row_splits[i]` to `row_splits[i + 1]`.
@@ -82,10 +83,13 @@ class Features:
     def summary(self, description: TaggingDescription) -> str:
         """How sentences became windows, as a sentence or more."""
         limit = f"max_seq_length={description.max_seq_length}"
-        text = f"{self.sentences:,} sentences in {len(self):,} windows; the longest has {self.longest:,} pieces"
+        text = (
+            f"{counted(self.sentences, 'sentence')} in {counted(len(self), 'window')}; the longest has "
+            f"{counted(self.longest, 'piece')}"
+        )
         if self.divided:
             shared = 2 * description.context
-            text += f", {self.divided:,} did not fit into {limit} and were divided, with {shared} pieces in common."
+            text += f", {self.divided:,} did not fit into {limit} and were split, with {shared} pieces in common."
         else:
             text += f", all fit into {limit}."
         if self.cut:
@@ -98,7 +102,7 @@ class Features:
 def featurize(
     sentences: Sentences, tokenizer: Tokenizer, description: TaggingDescription, directory: str | None = None
 ) -> Features:
-    """Tokenizes the words of a file, each by itself, and divides its sentences into windows.
+    """Tokenizes each word of a file on its own, and splits its sentences into windows.
 
     Args:
       sentences: the file.

@@ -1,4 +1,4 @@
-"""The files that a prediction writes; no TensorFlow.
+"""The output files of predictions; no TensorFlow.
 
 Shapes: `W` words.
 """
@@ -38,7 +38,7 @@ def write_predictions(
       The paths.
     """
     if len(tags) != len(sentences.words):
-        raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; one list is shorter.")
+        raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; expected one tag for each word.")
 
     def written() -> Iterator[list[str]]:
         return (schemes.from_bio(sentence, sentences.scheme) for sentence in sentences.split(tags))

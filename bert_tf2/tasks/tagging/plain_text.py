@@ -1,4 +1,4 @@
-"""Plain sentences: what tells them from columns, and their words. No TensorFlow."""
+"""Plain sentences: distinguishing them from columns, and splitting them into words. No TensorFlow."""
 
 import dataclasses
 import itertools
@@ -26,7 +26,7 @@ _SENTENCE = re.compile(r".{3,}[。！？]", re.DOTALL)  # as Chinese and Japanes
 
 
 def check(sentences: Sentences, token_column: int) -> None:
-    """Refuses a file to predict whose lines are sentences, not words.
+    """Rejects a prediction file whose lines are sentences rather than words.
 
     Lines with tabs are columns. So are lines with as many cells each, one of which looks like a column: it holds tags,
     or parts of speech and the like, or repeats itself. What is not clear counts as sentences: then it is the user who
@@ -54,7 +54,7 @@ def check(sentences: Sentences, token_column: int) -> None:
     if reason:
         raise InputError(
             f"{where} has {len(rows[0])} words between spaces, {lines[0]!r:.60}, which looks like a sentence; expected "
-            f"{ONE_WORD_A_LINE}. If they are sentences: --predict_format=text. If they are columns, say which one has "
+            f"{ONE_WORD_A_LINE}. If they are sentences: --predict_format=text. If they are columns, name the one with "
             f"the words: --token_column={token_column}."
         )
 
@@ -81,7 +81,7 @@ def _is_column(cells: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def looks_like_text(path: str, token_column: int) -> bool:
-    """Whether a file has plain sentences rather than a word a line.
+    """Whether a file has plain sentences rather than one word per line.
 
     It does where no line has a tab and lines differ in how many cells they have, or `check` takes them for sentences.
 
@@ -101,10 +101,10 @@ def looks_like_text(path: str, token_column: int) -> bool:
 
 
 def read(path: str, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:
-    """Reads plain sentences, one a line, as words to be tagged.
+    """Reads plain sentences, one per line, as words to be tagged.
 
-    Words are those of the original's `BasicTokenizer` for cased text: between white space, punctuation and Chinese
-    characters each a word. `lines` are made of them: a word a line, a blank line behind each sentence.
+    Words are those of the original's `BasicTokenizer` for cased text: between whitespace, punctuation and Chinese
+    characters each a word. `lines` are made of them: a word a line, an empty line after each sentence.
 
     Args:
       path: the file.

@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.errors import counted
 from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
 from bert_tf2.io import run_files
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
@@ -34,12 +35,12 @@ _LABELS, _PROBABILITIES, _LOSSES = "labels", "probabilities", "losses"
 
 
 def run(config: TaggingConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts as the config says; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
     return runner.run(TaggingTask, config)
 
 
 class _Windows(NamedTuple):
-    """A file as the model takes it."""
+    """A file as model inputs."""
 
     sentences: Sentences
     features: Features
@@ -47,7 +48,7 @@ class _Windows(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What the model says of W words; of those without pieces that they are O, and NaN.
+    """The model's outputs for W words; for those without pieces, the tag O and NaN.
 
     Attributes:
       tags: W of them.
@@ -90,7 +91,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         return _Windows(sentences, features, arrays)
 
     def make_model(self, skip_padding: bool) -> TaggingModel:
-        """The encoder with a tagger on it."""
+        """The encoder with a tagger."""
         config, weights = self.foundation.bert_config, _class_weights(self.config, self.data)
         return TaggingModel(config, len(self.description.labels), weights, self.config.recompute, skip_padding)
 
@@ -140,7 +141,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         """See `outputs.write_predictions`."""
         sentences = encoded.sentences
         paths = outputs.write_predictions(self.config.output_dir, sentences, found.tags, found.probabilities)
-        return f"{len(sentences.words):,} words", paths
+        return counted(len(sentences.words), "word"), paths
 
 
 def _class_weights(config: TaggingConfig, data: Data) -> list[float] | None:

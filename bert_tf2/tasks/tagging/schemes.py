@@ -1,4 +1,4 @@
-"""Schemes of tags: others are read as BIO, and written as they were; no TensorFlow.
+"""Tagging schemes: all are read as BIO, and written back in the original scheme; no TensorFlow.
 
     word    BIO    IOBES  BILOU  IOB1   IO
     Empire  B-LOC  B-LOC  B-LOC  I-LOC  I-LOC
@@ -29,7 +29,7 @@ _TO_BILOU = str.maketrans("ES", "LU")
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """How a file writes its tags.
+    """The tagging scheme of a file.
 
     Attributes:
       name: which prefixes there are, and when.

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation: spans as seqeval and conlleval score them, in all and of each type; no TensorFlow."""
+"""Evaluation results: scores of spans as in seqeval and conlleval, in total and for each type; no TensorFlow."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ RESULT_NAMES = tuple(f"eval_{name}" for name in ("f1", "precision", "recall", "m
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What an evaluation comes to.
+    """The results of an evaluation.
 
     Attributes:
       spans: precision, recall and F1.

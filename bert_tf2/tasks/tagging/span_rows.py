@@ -1,4 +1,4 @@
-"""Texts with labelled spans, an object a line, as annotators export them; no TensorFlow.
+"""Texts with labelled spans, one object per line, as exported by annotation tools; no TensorFlow.
 
     {"text": "Peter ran.", "label": [[0, 5, "PER"]]}                              Doccano
     {"text": "Peter ran.", "entities": [[0, 5, "PER"]]}                           spaCy
@@ -57,7 +57,7 @@ class Span(NamedTuple):
 
 @dataclasses.dataclass
 class _Counts:
-    """What has become of spans."""
+    """Statistics of converting spans to tags."""
 
     spans: int = 0
     widened: int = 0
@@ -134,7 +134,7 @@ def write(path: str, sentences: Sentences, tags: Sequence[str]) -> None:
             if is_next:
                 text, spans = next(texts, (None, []))
         if text is not None:
-            raise InputError(f"{sentences.path} has changed while it was predicted; run the prediction again.")
+            raise InputError(f"{sentences.path} changed during the prediction; run it again.")
 
 
 def _spans_of_tags(sentences: Sentences, tags: Sequence[str]) -> Iterator[list[Span]]:
@@ -148,7 +148,7 @@ def _spans_of_tags(sentences: Sentences, tags: Sequence[str]) -> Iterator[list[S
 
 
 class _Form(NamedTuple):
-    """How a file has its spans.
+    """The format of a file's spans.
 
     Attributes:
       key: of the list.
@@ -186,7 +186,7 @@ def _text(row: Mapping[str, Any], where: str) -> str:
     if not isinstance(text, str):
         raise InputError(f"{where} has {'no text' if text is None else f'the text {text!r:.60}'}; {EXPECTED}.")
     if not files.is_unicode(text):
-        raise InputError(f"{where}: the text is not valid Unicode (it has half of a surrogate pair).")
+        raise InputError(f"{where}: the text is not valid Unicode (it contains an unpaired surrogate).")
     return text
 
 
@@ -218,8 +218,8 @@ def _spans(found: Any, text: str, where: str) -> list[Span]:
     for one, other in itertools.pairwise(ordered):
         if other.start < one.end:
             raise InputError(
-                f"{where} has spans that overlap, {list(one)} and {list(other)}; a word can have one tag alone, so "
-                "leave out one of them."
+                f"{where} has spans that overlap, {list(one)} and {list(other)}; a word can have only one tag, so "
+                "remove one of them."
             )
     return ordered
 
@@ -234,7 +234,7 @@ def _parts(span: Any, where: str) -> tuple[int, int, str]:
     if len(values) != 3 or not all(type(value) is int for value in values[:2]) or not isinstance(values[2], str):
         raise InputError(f'{where} has the span {span!r:.80}; expected [start, end, "label"], or an object with these.')
     if not values[2].strip():
-        raise InputError(f"{where} has the span {span!r:.80} without a label; name what it is.")
+        raise InputError(f"{where} has the span {span!r:.80} without a label; expected a label.")
     return values[0], values[1], values[2].strip()
 
 

@@ -1,4 +1,4 @@
-"""The tags of many words, of which few are different: a number each; no TensorFlow."""
+"""A compact sequence of the tags of many words, with a number for each distinct tag; no TensorFlow."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Tags: their list, their numbers, their weights; no TensorFlow.
+"""Tags: their list, ids and weights; no TensorFlow.
 
 Shapes: `W` words, `L` labels.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.checkpoints.task_metadata import check_labels
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
 
@@ -28,7 +28,7 @@ def infer_labels(sentences: Sentences) -> tuple[str, ...]:
     kinds = sorted({tag[1:] for tag in set(_tags_of(sentences)) - {OUTSIDE}})
     if not kinds:
         raise InputError(
-            f"{sentences.path}: all {len(sentences.words):,} words have the tag O; nothing can be learned from that. "
+            f"{sentences.path}: all {len(sentences.words):,} words have the tag O, so there is nothing to learn. "
             "Is --tag_column right?"
         )
     labels = (OUTSIDE, *(f"{prefix}{kind}" for kind in kinds for prefix in "BI"))
@@ -44,7 +44,7 @@ def checked(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
       where: where they come from, for the error.
 
     Raises:
-      InputError: one is no tag, or O is missing, or all others.
+      InputError: one is not a tag, or O is missing, or all others.
     """
     wrong = [label for label in labels if not is_tag(label)]
     if wrong or OUTSIDE not in labels or len(labels) < 2:
@@ -73,7 +73,7 @@ def encode(sentences: Sentences, labels: Sequence[str]) -> NDArray[np.int32]:
 
 
 def balanced_weights(encoded: NDArray[np.int32], count: int) -> NDArray[np.float32]:
-    """Weights with which every label that occurs counts the same in all: words / (labels * words of the label).
+    """Weights that give every label that occurs the same total weight: words / (labels * words of the label).
 
     Args:
       encoded: int [W], the tags that are learned.
@@ -97,14 +97,15 @@ def describe(sentences: Sentences) -> None:
         found.update(span.type for span in spans)
         unusual += sum(sentence[span.begin].startswith("I") for span in spans)
     logger.info(
-        "%s: %s sentences, %s words, %s spans%s.",
-        *(sentences.path, f"{len(sentences):,}", f"{len(sentences.words):,}", f"{found.total():,}"),
+        "%s: %s, %s, %s%s.",
+        *(sentences.path, counted(len(sentences), "sentence"), counted(len(sentences.words), "word")),
+        counted(found.total(), "span"),
         f" ({', '.join(f'{kind} {count:,}' for kind, count in found.most_common(MOST_NAMED))})" if found else "",
     )
     if unusual:
         logger.warning(
             "%s: %s of %s spans begin with I- instead of B- (as in the older scheme IOB1). They count as spans, as "
-            "with seqeval and conlleval, and the model learns the tags as they are.",
+            "in seqeval and conlleval, and the model learns the tags unchanged.",
             *(sentences.path, f"{unusual:,}", f"{found.total():,}"),
         )
 

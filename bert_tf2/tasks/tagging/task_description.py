@@ -1,4 +1,4 @@
-"""What a tagger was trained for: `task.json` and `labels.txt` in its folder."""
+"""The description of a tagger's task: `task.json` and `labels.txt` in its directory."""
 
 import dataclasses
 import re
@@ -17,7 +17,7 @@ _TAG = re.compile(r"O|[BI](-.+)?")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaggingDescription(Description):
-    """What an evaluation or a prediction has to know of the training.
+    """The settings of the training run that evaluation and prediction need.
 
     Attributes:
       problem_type: `choices.TAGGING`.
@@ -55,8 +55,8 @@ class TaggingDescription(Description):
             raise InputError(f"--max_seq_length={self.max_seq_length}; [CLS], one piece and [SEP] need at least 3.")
         if not 0 <= 2 * self.context < self.room:
             raise InputError(
-                f"--context_pieces={self.context_pieces} has to be from 0 to {(self.room - 1) // 2}: twice that, and a "
-                f"piece between, have to fit into --max_seq_length={self.max_seq_length} with [CLS] and [SEP]."
+                f"--context_pieces={self.context_pieces} must be from 0 to {(self.room - 1) // 2}: twice that, and a "
+                f"piece between, must fit into --max_seq_length={self.max_seq_length} with [CLS] and [SEP]."
             )
 
     @property
@@ -66,10 +66,10 @@ class TaggingDescription(Description):
 
     @property
     def context(self) -> int:
-        """`context_pieces`, or what it is where it is not given."""
+        """`context_pieces`, or its default."""
         return (self.room - 1) // 4 if self.context_pieces is None else self.context_pieces
 
 
 def is_tag(tag: str) -> bool:
-    """Whether it is O, or B or I with or without a type behind (`B-person`)."""
+    """Whether it is O, or B or I with or without a type after it (`B-person`)."""
     return _TAG.fullmatch(tag) is not None

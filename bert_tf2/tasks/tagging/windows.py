@@ -1,4 +1,4 @@
-"""Sentences cut into windows that fit into the model, each word decided in exactly one of them; no TensorFlow.
+"""Splits sentences into windows that fit into the model, with each word decided in exactly one of them; no TensorFlow.
 
 A sentence that fits is one window. A longer one becomes several that overlap: where one ends, the next begins twice the
 context before. A word in several windows is decided where it has most context, as many pieces as there are on the side
@@ -21,7 +21,7 @@ class Windows:
 
     Attributes:
       first: int64 [M], the first word of each window, ascending.
-      end: int64 [M], the word behind its last one.
+      end: int64 [M], the word after its last one.
       decided: int64 [M], the first word that it decides; it decides all up to the next window's, or to the end of the
         sentence.
       divided: how many sentences became several windows.
@@ -38,7 +38,7 @@ class Windows:
 
 
 def divide(pieces: Ints, row_splits: Ints, room: int, context: int) -> Windows:
-    """Divides sentences.
+    """Splits sentences into windows.
 
     Args:
       pieces: int [W], of each word; at most `room`. A word without any is in no window, or in one by chance.
@@ -64,12 +64,12 @@ def divide(pieces: Ints, row_splits: Ints, room: int, context: int) -> Windows:
 
 
 def _divide_one(places: Ints, begin: int, end: int, room: int, context: int) -> tuple[Ints, Ints, Ints]:
-    """First word, word behind the last, and first decided word of each window of a sentence.
+    """First word, word after the last, and first decided word of each window of a sentence.
 
     Args:
       places: [W + 1], the pieces before each word.
       begin: the first word of the sentence.
-      end: the word behind its last one.
+      end: the word after its last one.
       room: see `divide`.
       context: see there.
     """
@@ -89,8 +89,8 @@ def _divide_one(places: Ints, begin: int, end: int, room: int, context: int) -> 
         first = max(overlapping, first_within(last + 1))
     bounds.append((first_within(end), end))  # the last one goes back as far as there is room
     firsts, lasts = np.array(bounds, np.int64).T
-    # A word goes to the later of two windows where the pieces before it there are more than those behind it here. Twice
-    # its middle, the sum of where it begins and ends, is then behind the sum of where the later begins and the earlier
+    # A word goes to the later of two windows where the pieces before it there are more than those after it here. Twice
+    # its middle, the sum of where it begins and ends, is then after the sum of where the later begins and the earlier
     # ends.
     twice_middle = places[begin:end] + places[begin + 1 : end + 1]
     changes = begin + np.searchsorted(twice_middle, places[firsts[1:]] + places[lasts[:-1]], side="right")

@@ -31,7 +31,7 @@ for command, (name, _) in _READERS.items():
     ):
         text = "Café noir, très bon\n" if encoding == "latin-1" else CHINESE
         if name.endswith(".csv"):  # is read in the encoding that it shows
-            says = "nothing below it"
+            says = "but no rows"
         CASES[f"{command}: {name} in {encoding}"] = Case(command, says, {name: text.encode(encoding)})
 CASES |= {
     "text in Shift JIS": Case("create", "looks like CP932", {"text.txt": "今日はとても良い天気です。".encode("cp932")}),
@@ -54,7 +54,7 @@ for command, (name, flag) in {**_READERS, "squad": ("squad.json", "train_file")}
     CASES[f"{command}: {name} is a directory"] = Case(command, "directory|folder", {name: None, f"{name}/a": "b"})
     CASES[f"{command}: {name} is empty"] = Case(command, name.replace(".", r"\.") + "|empty|no text", {name: ""})
     CASES[f"{command}: {name} is gzip, cut"] = Case(
-        command, "damaged|cut short|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
+        command, "corrupt|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
     )
 del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # of nothing, nothing
 
@@ -89,7 +89,7 @@ for name, content, says in (
     ("nested", DEEP + "\n", "nested too deeply"),
     ("nested inside", '{"text": "a", "label": ' + DEEP + "\n", "nested too deeply"),
     ("a long number", f'{{"text": "a", "label": {LONG}}}\n', "digits"),
-    ("NaN", '{"text": "a", "label": NaN}\n', "NaN is not a number"),
+    ("NaN", '{"text": "a", "label": NaN}\n', "NaN is not a JSON number"),
     ("beyond float64", '{"text": "a", "label": 1e999}\n', "beyond the range"),
     ("a number as text", '{"text": 1, "label": "a"}\n', "line 1"),
     ("null as text", '{"text": null, "label": "a"}\n', "line 1"),
@@ -97,12 +97,12 @@ for name, content, says in (
     (
         "half a character as label",
         '{"text": "a", "label": "\\ud800"}\n{"text": "b", "label": "c"}\n',
-        "half of a character",
+        "an unpaired surrogate",
     ),
     (
         "half a character in labels",
         '{"text": "a", "label": ["\\ud800"]}\n{"text": "b", "label": ["c"]}\n',
-        "half of a character",
+        "an unpaired surrogate",
     ),
     ("a line end as label", '{"text": "a", "label": "x\\ny"}\n{"text": "b", "label": "c"}\n', "label"),
     ("no label", '{"text": "a"}\n', "label"),
@@ -111,7 +111,7 @@ for name, content, says in (
 for name, content, says in (
     ("an open quote", 'text,label\n"a,b\n', "train.csv"),
     ("ragged", "text,label\na,b\na,b,c\n", "line 3"),
-    ("a header alone", "text,label\n", "nothing below it"),
+    ("a header alone", "text,label\n", "but no rows"),
     ("other columns", "a,b\nc,d\n", "no column 'text'"),
     ("one label", "text,label\na,x\nb,x\n", "label"),
     ("no end in UTF-8", b"text,label\na,\xe2\x82", "is not UTF-8"),
@@ -182,13 +182,13 @@ for name, content, says in (
     ("nested", DEEP + "\n", "nested too deeply"),
     ("nested inside", '{"context": "a", "endings": ' + DEEP + "\n", "nested too deeply"),
     ("a long number", f'{{"context": "a", "label": {LONG}}}\n', "digits"),
-    ("NaN", '{"context": "a", "label": NaN}\n', "NaN is not a number"),
+    ("NaN", '{"context": "a", "label": NaN}\n', "NaN is not a JSON number"),
     ("empty", "", "choices.jsonl"),
     ("no context", _GOOD + choices(context=...), "line 2 has 'question', 'endings', 'label'; expected context"),
     ("a context that is a number", choices(context=1), "line 1: context"),
     ("a context that is null", choices(context=None), "line 1 has no context"),
     ("a question that is a list", choices(question=["w1"]), "line 1: question"),
-    ("half a character", choices(context="\ud800"), "not valid Unicode|half of a"),
+    ("half a character", choices(context="\ud800"), "not valid Unicode|unpaired surrogate"),
     ("no choices", choices(endings=...), "line 1 has 0 choices; there must be at least 2"),
     ("one choice", _GOOD + choices(endings=["w4"]), "line 2 has 1 choices"),
     ("choices that are text", choices(endings="w4 w5"), "line 1: endings"),
@@ -214,7 +214,7 @@ _RACE = {"article": "w1", "questions": ["w2"], "options": [["w3", "w4"]], "answe
 for name, file, content, says in (
     ("a table of texts", "t.csv", "text,label\nw1,0\n", "line 2 has 'text', 'label'; expected context and question"),
     ("a ragged table", "t.csv", "context,ending0,ending1,label\nw1,w2,w3,0\nw1,w2,w3,0,1\n", "line 3"),
-    ("a header alone", "t.csv", "context,ending0,ending1,label\n", "nothing below it"),
+    ("a header alone", "t.csv", "context,ending0,ending1,label\n", "but no rows"),
     ("an unknown ending", "t.docx", "PK", "unknown kind of file"),
     ("a missing file", "no.csv", None, "No such file|there is no|no file"),
     ("RACE, no JSON", "r.txt", "{", "r.txt is not JSON"),

@@ -89,7 +89,7 @@ for name, content, says in (
     ("c.json", "[1]", "does not map flags"),
     ("c.json", "[" * 100_000, "nested too deeply"),
     ("c.json", f'{{"seed": {LONG}}}', "digits"),
-    ("c.json", '{"learning_rate": NaN}', "NaN is not a number"),
+    ("c.json", '{"learning_rate": NaN}', "NaN is not a JSON number"),
     ("c.json", '{"seed": {"a": 1}}', "does not map flags"),
     ("c.json", '{"seed": [[1]]}', "does not map flags"),
     ("c.json", '{"sed": 1}', "did you mean seed"),

@@ -27,7 +27,7 @@ _BAD_JSON: tuple[tuple[str, Change, str], ...] = (
     ("nested", DEEP, "nested too deeply"),
     ("nested inside", '{"a": ' + DEEP, "nested too deeply"),
     ("a long number", f'{{"vocab_size": {LONG}}}', "digits"),
-    ("NaN", '{"vocab_size": NaN}', "NaN is not a number"),
+    ("NaN", '{"vocab_size": NaN}', "NaN is not a JSON number"),
     ("infinity", '{"vocab_size": -Infinity}', "-Infinity is not a number"),
     ("beyond float64", '{"vocab_size": 1e999}', "beyond the range"),
     ("Latin-1", b'{"a": "\xe9"}', "is not UTF-8"),
@@ -72,7 +72,7 @@ for command, flags in (
 ):
     for key, value in (("num_hidden_layers", 900), ("intermediate_size", 1 << 20), ("max_position_embeddings", 32)):
         CASES[f"{command}: {key} is not the checkpoint's"] = Case(
-            command, "not the one of|do not belong together|lacks", {CONFIG: with_values(**{key: value})}, flags
+            command, "does not match the BERT config|do not match|lacks", {CONFIG: with_values(**{key: value})}, flags
         )
 CASES["classify: more pieces than the checkpoint's"] = Case(
     "classify", "--grow_vocab", {CONFIG: with_values(vocab_size=50)}, _START

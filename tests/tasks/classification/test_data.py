@@ -1,4 +1,4 @@
-"""Data of one's own and GLUE behind one door: what the flags, the training data and task.json decide."""
+"""Custom data and GLUE behind one door: what the flags, the training data and task.json decide."""
 
 import dataclasses
 import gzip
@@ -31,7 +31,7 @@ def trained(tmp_path: Path, content: str = REVIEWS, name: str = "train.csv", **f
     return data
 
 
-# --- Data of one's own, training -------------------------------------------------------------------------------------
+# --- Custom data, training -------------------------------------------------------------------------------------
 
 
 def test_the_simplest_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -40,7 +40,9 @@ def test_the_simplest_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert data.description == TaskDescription(
         "custom", "single_label", ("bad", "good"), text_column="text", label_column="label"
     )
-    assert caplog.messages == [f"{tmp_path}/train.csv: 3 rows, single_label, as the labels look, 2 labels: bad, good."]
+    assert caplog.messages == [
+        f"{tmp_path}/train.csv: 3 rows, single_label, judging by the labels, 2 labels: bad, good."
+    ]
     rows = data.examples("train")
     assert (list(rows.ids), list(rows.texts), rows.pairs) == (["r1", "r2", "r3"], ["Fine.", "Awful.", "Great."], None)
     assert data.labels(rows).tolist() == [1, 0, 1]
@@ -176,7 +178,7 @@ def test_a_list_of_labels_is_given(tmp_path: Path) -> None:
     assert data.description.problem_type == "single_label"
 
 
-# --- Data of one's own, afterwards -----------------------------------------------------------------------------------
+# --- Custom data, afterwards -----------------------------------------------------------------------------------
 
 
 def test_later_only_the_folder_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +273,7 @@ def test_without_a_training_the_labels_can_be_given(tmp_path: Path) -> None:
     assert data.labels(data.examples("dev")).tolist() == [0, 1, 0]
     data = open_data(DataConfig(str(tmp_path), dev_file=path, problem_type="regression"), training=False)
     assert data.description.outputs == 1
-    with pytest.raises(InputError, match=r"has no task\.json, so that nobody knows the labels: train first"):
+    with pytest.raises(InputError, match=r"has no task\.json, so the labels are unknown: train first"):
         open_data(DataConfig(str(tmp_path), dev_file=path), training=False)
 
 
@@ -338,7 +340,7 @@ def test_tasks_that_share_a_training(tmp_path: Path) -> None:
 def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
     write(tmp_path, "dev.tsv", "gj04\t1\t\tOne.\ngj04\t2\t\tTwo.\n")
     data = open_data(DataConfig("model", task_name="cola", data_dir=str(tmp_path)), training=False)
-    with pytest.raises(InputError, match=r"dev\.tsv, line 2 has the unknown label '2'; known are '0', '1'"):
+    with pytest.raises(InputError, match=r"dev\.tsv, line 2 has the unknown label '2'; expected '0', '1'"):
         data.labels(data.examples("dev"))
 
 
@@ -348,17 +350,17 @@ def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({}, r"Which task is it\? Give --task_name and --data_dir .* --train_file .* --output_dir that holds"),
+        ({}, r"No task is given: give --task_name and --data_dir .* --train_file .* --output_dir that holds"),
         ({"task_name": "mrcp", "data_dir": "x"}, "Unknown task 'mrcp'; choose one of cola, mnli"),
         ({"task_name": "cola"}, "--task_name=cola needs --data_dir"),
-        ({"task_name": "cola", "train_file": "a.csv"}, "--task_name=cola is read from --data_dir and --train_file is"),
-        ({"data_dir": "x", "dev_file": "a.csv"}, "--data_dir is for the tasks of GLUE; leave it away with --dev_file"),
+        ({"task_name": "cola", "train_file": "a.csv"}, "--task_name=cola is read from --data_dir, but --train_file is"),
+        ({"data_dir": "x", "dev_file": "a.csv"}, "--data_dir is for the tasks of GLUE; omit it with --dev_file"),
         ({"task_name": "cola", "data_dir": "x", "text_column": "a"}, "--text_column has no effect on the task cola"),
         ({"task_name": "cola", "data_dir": "x", "header": False}, "--header has no effect on the task cola"),
-        ({"dev_file": "a.csv"}, "--train_file is missing: which rows are they"),
+        ({"dev_file": "a.csv"}, "--train_file is missing; which rows"),
         ({"train_file": "a.csv", "label_separator": ""}, "--label_separator is empty"),
         ({"train_file": "a.csv", "max_seq_length": 1}, "--max_seq_length=1"),
-        ({"train_file": "a.txt"}, "a.txt has texts alone, and no labels"),
+        ({"train_file": "a.txt"}, "a.txt has only texts, without labels"),
     ],
 )
 def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], sentence: str) -> None:
@@ -397,8 +399,8 @@ def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], se
             "column 'label' .* is null, expected a text, a number, or a list",
         ),
         ("a.jsonl", '{"text": "a", "label": [["b"]]}', {}, "column 'label' .* expected a text, a number, or a list"),
-        ("a.jsonl", '{"text": "a", "label": 1e999}', {}, "1e999 is beyond the range of numbers"),
-        ("a.jsonl", '{"text": "a\\ud800", "label": 1}', {}, r"line 1, column 'text': \\ud800 is half of a character"),
+        ("a.jsonl", '{"text": "a", "label": 1e999}', {}, "1e999 is out of range"),
+        ("a.jsonl", '{"text": "a\\ud800", "label": 1}', {}, r"line 1, column 'text': \\ud800 is an unpaired surrogate"),
         ("a.jsonl", '{"text": "a", "label": 1, "id": 1.5}', {}, r"column 'id' .* is 1\.5, expected a text or a whole"),
         ("a.jsonl", '{"text": "a", "label": 1, "id": true}', {}, "column 'id' .* is true, expected a text or a whole"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "a"}', {}, r"line 2 has no key 'label' \(--label_column\)"),

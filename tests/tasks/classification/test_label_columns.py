@@ -51,7 +51,7 @@ def test_several_labels_are_recognized(tmp_path: Path, ending: str, caplog: pyte
     encoded = np.asarray(data.labels(data.examples("train")))
     assert encoded.tolist() == [list(row[2:5]) for row in SEVERAL]
     assert list(data.examples("train").ids) == list("abcdef")
-    said = f"{path}: there is no column 'label', and the columns of 0 and 1 are taken as labels: rude, angry, none."
+    said = f"{path}: there is no column 'label', so the columns of 0 and 1 are taken as labels: rude, angry, none."
     assert any(message.startswith(said) for message in caplog.messages)
 
 

@@ -123,14 +123,14 @@ def test_very_many_labels_take_no_square(tmp_path: Path, caplog: pytest.LogCaptu
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
     assert [Path(path).name for path in paths] == ["label_report.json"]
-    assert caplog.messages == [f"{tmp_path}/label_report.png was not drawn: there are more than 200 labels."]
+    assert caplog.messages == [f"{tmp_path}/label_report.png was not drawn, as there are more than 200 labels."]
     content = json.loads(Path(paths[0]).read_text())
     assert content["confusion_matrix"] is None
     assert content["confusions"] == {"true": [0, 8, 9], "predicted": [9999, 7, 9], "rows": [1, 2, 1]}
     assert len(content["per_label"]) == count
     scores, confused = text.split("\n\n")
     assert scores.splitlines()[1].split() == ["0", "0.0000", "0.0000", "0.0000", "1"]
-    assert scores.endswith("\n(200 of 10,000 labels, those of most rows; label_report.json has all)")
+    assert scores.endswith("\n(200 of 10,000 labels, the most frequent ones; label_report.json has all)")
     assert len(scores.splitlines()) == 202
     assert [line.split() for line in confused.splitlines()[1:]] == [["8", "7", "2"], ["0", "9999", "1"]]
 
@@ -148,5 +148,5 @@ def test_without_matplotlib_there_is_no_picture_and_a_sentence(
         paths = report(THREE, LABELS, PREDICTED).save(str(tmp_path))
     assert [Path(path).name for path in paths] == ["label_report.json"]
     assert caplog.messages == [
-        f"{tmp_path}/label_report.png was not drawn: that needs matplotlib (pip install matplotlib)."
+        f"{tmp_path}/label_report.png was not drawn, as matplotlib is not installed (pip install matplotlib)."
     ]

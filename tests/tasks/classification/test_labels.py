@@ -89,10 +89,10 @@ def test_almost_as_many_labels_as_rows_get_a_warning(caplog: pytest.LogCaptureFi
     ("found", "kind", "sentence"),
     [
         (["a", " "], "single_label", "a.csv, line 3 has no label"),
-        (["a", "a"], "single_label", "a.csv: all 2 rows have the label 'a'; there have to be two different ones"),
+        (["a", "a"], "single_label", "a.csv: all 2 rows have the label 'a'; expected at least two different ones"),
         (["a", ("a",)], "single_label", r"a.csv, line 3 has a list of labels; give --problem_type=multi_label"),
         (["", ()], "multi_label", "a.csv: no row has a label"),
-        (["a", "b\nc"], "single_label", r"a.csv: the label 'b\\nc' goes over several lines"),
+        (["a", "b\nc"], "single_label", r"a.csv: the label 'b\\nc' spans several lines"),
     ],
 )
 def test_what_is_no_list_of_labels(found: list[Any], kind: Any, sentence: str) -> None:
@@ -126,14 +126,14 @@ def test_rows_without_labels_are_zeros(kind: Any, shape: tuple[int, ...]) -> Non
 @pytest.mark.parametrize(
     ("found", "kind", "sentence"),
     [
-        (["a", "c"], "single_label", "a.csv, line 3 has the unknown label 'c'; known are 'a', 'b'. Correct the row"),
+        (["a", "c"], "single_label", "a.csv, line 3 has the unknown label 'c'; expected 'a', 'b'. Correct the row"),
         (["a|c"], "multi_label", "a.csv, line 2 has the unknown label 'c'"),
         (["a", ""], "single_label", "a.csv, line 3 has no label"),
-        (["1", "one"], "regression", "a.csv, line 3: 'one' is no number; regression needs one in every row"),
-        (["1", ""], "regression", "a.csv, line 3: '' is no number"),
-        (["1", "nan"], "regression", "line 3: 'nan' is no number"),
-        (["1", "1e39"], "regression", "line 3: '1e39' is no number"),
-        (["1", ("1",)], "regression", r"line 3: \('1',\) is no number"),
+        (["1", "one"], "regression", "a.csv, line 3: 'one' is not a number; regression needs one in every row"),
+        (["1", ""], "regression", "a.csv, line 3: '' is not a number"),
+        (["1", "nan"], "regression", "line 3: 'nan' is not a number"),
+        (["1", "1e39"], "regression", "line 3: '1e39' is not a number"),
+        (["1", ("1",)], "regression", r"line 3: \('1',\) is not a number"),
     ],
 )
 def test_labels_that_do_not_fit(found: list[Any], kind: Any, sentence: str) -> None:
@@ -142,7 +142,7 @@ def test_labels_that_do_not_fit(found: list[Any], kind: Any, sentence: str) -> N
 
 
 def test_many_known_labels_are_cut() -> None:
-    with pytest.raises(InputError, match=r"known are '0', .*, '19' and 80 more"):
+    with pytest.raises(InputError, match=r"expected '0', .*, '19' and 80 more"):
         labels.encode(examples("x" * 1000), "single_label", tuple(map(str, range(100))))
 
 

@@ -105,6 +105,6 @@ def test_xnli_has_no_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 3), (3,)])
 def test_a_row_of_probabilities_for_each_example(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="are no probabilities of 3 rows"):
+    with pytest.raises(ValueError, match="are not probabilities of 3 rows"):
         outputs.write_predictions(str(tmp_path), TWO, examples(0, 1, 2), np.ones(shape, np.float32))
     assert not list(tmp_path.iterdir())

@@ -73,8 +73,8 @@ def test_decimal_commas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        (("1,250", "12,500"), r"line 2: is '1,250' a number\? The comma may stand before thousands"),
-        (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have points"),
+        (("1,250", "12,500"), r"line 2: is '1,250' a number\? The comma may be a thousands separator"),
+        (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have decimal points"),
     ],
 )
 def test_commas_that_may_be_something_else(tmp_path: Path, labels: tuple[str, ...], sentence: str) -> None:
@@ -103,7 +103,7 @@ def test_labels_that_are_numbers_are_said(tmp_path: Path, caplog: pytest.LogCapt
     [
         ("a.jsonl", {"delimiter": ";"}, "--delimiter is for .csv files; omit it"),
         ("a.parquet", {"encoding": "utf-8"}, "--encoding is for text files; omit it"),
-        ("a.csv", {"encoding": "klingon"}, "--encoding='klingon' is not an encoding that Python knows"),
+        ("a.csv", {"encoding": "klingon"}, "--encoding='klingon' is not an encoding known to Python"),
         ("a.csv", {"encoding": "rot13"}, "--encoding='rot13' is not an encoding"),
         ("a.csv", {"delimiter": "::"}, "--delimiter='::' must be one character"),
     ],
@@ -183,7 +183,7 @@ def test_a_text_in_a_flag(tmp_path: Path) -> None:
         ({}, {"text_pair": "a"}, "--text_pair needs --text"),
         ({}, {"text": "a", "predict_file": "b.csv"}, "--text and --predict_file exclude each other"),
         ({}, {"text": "a\udcff"}, "--text is not valid UTF-8"),
-        ({}, {"dev_file": "a.txt"}, "a.txt has texts alone, and no labels"),
+        ({}, {"dev_file": "a.txt"}, "a.txt has only texts, without labels"),
     ],
 )
 def test_texts_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], flags: dict[str, Any], sentence: str) -> None:

@@ -38,7 +38,7 @@ def test_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     results = tiny.run(tmp_path, **flags, class_weights="balanced", do_train=True, do_eval=True, do_predict=True)
     assert results is not None
     assert results["eval_accuracy"] > 0.9
-    assert "14 of 40 rows (35 %) did not fit into max_seq_length=16 and were divided;" in caplog.text
+    assert "14 of 40 rows (35 %) did not fit into max_seq_length=16 and were split into" in caplog.text
     described = json.loads((tmp_path / "model/task.json").read_text())
     assert [described[name] for name in ("long_text", "window_stride", "window_pooling")] == ["windows", None, "max"]
     predicted = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]

@@ -84,7 +84,7 @@ def test_columns_of_labels() -> None:
     assert split_columns('rude, angry,"a, b"') == ("rude", "angry", "a, b")
     assert join_columns(["rude", "a, b", 'say "x"']) == 'rude,"a, b","say ""x"""'
     for names in ("rude", "rude,rude", "rude,", ""):
-        with pytest.raises(InputError, match="expected the names of different columns with commas between"):
+        with pytest.raises(InputError, match="expected the names of different columns separated by commas"):
             split_columns(names)
 
 
@@ -104,7 +104,7 @@ def test_outputs() -> None:
         ({"problem_type": "classes"}, "Unknown problem type 'classes'; choose one of single_label, multi_label, regr"),
         ({"labels": ()}, r"The task 'a' \(single_label\) needs labels, but there are none"),
         ({"problem_type": "regression"}, r"The task 'a' \(regression\) has no labels, but there are x, y"),
-        ({"threshold": 1.0}, "--threshold=1.0; it has to be between 0 and 1"),
+        ({"threshold": 1.0}, "--threshold=1.0; it must be between 0 and 1"),
         ({"max_seq_length": 2}, r"--max_seq_length=2; \[CLS\], one token and \[SEP\] need at least 3"),
     ],
 )

@@ -74,12 +74,12 @@ def test_only_a_file_in_the_model_is_read_without_a_flag(tmp_path: Path) -> None
             {"validation_split": 0.1},
             {"validation_split": 0.2},
             True,
-            "held out a share of 0.1; omit --validation_split",
+            "held out a fraction of 0.1; omit --validation_split",
         ),
-        ({"validation_split": 0.1}, {"dev_file": "d.csv"}, True, "held out a share of 0.1; omit .* and --dev_file"),
+        ({"validation_split": 0.1}, {"dev_file": "d.csv"}, True, "held out a fraction of 0.1; omit .* and --dev_file"),
         ({}, {"validation_split": 0.2}, True, "learned all rows; omit --validation_split"),
         ({}, {"validation_split": 0.2}, False, "held out no rows; give --dev_file"),
-        ({"validation_split": 0.1}, {"validation_split": 0.2}, False, "held out a share of 0.1; give --dev_file"),
+        ({"validation_split": 0.1}, {"validation_split": 0.2}, False, "held out a fraction of 0.1; give --dev_file"),
         ({}, {"validation_split": 0.1, "dev_file": "d.csv"}, True, "--validation_split and --dev_file exclude each"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
     opened(tmp_path, validation_split=0.1)
     with (tmp_path / "train.csv").open("a") as file:
         file.write("more,a\n")
-    with pytest.raises(InputError, match=r"train\.csv has 51 rows, but 50 when --validation_split divided it"):
+    with pytest.raises(InputError, match=r"train\.csv has 51 rows, but had 50 when --validation_split split it"):
         opened(tmp_path)
 
 
@@ -143,5 +143,5 @@ def test_flags() -> None:
     flags = {"output_dir": "x", "init_checkpoint": "y", "train_file": "a.csv", "do_train": True}
     with pytest.raises(InputError, match="--validation_split needs --do_eval"):
         ClassificationConfig(**flags, validation_split=0.1)
-    with pytest.raises(InputError, match=r"--validation_split=1\.0; it has to be above 0 and below 1"):
+    with pytest.raises(InputError, match=r"--validation_split=1\.0; it must be above 0 and below 1"):
         ClassificationConfig(**flags, do_eval=True, validation_split=1.0)

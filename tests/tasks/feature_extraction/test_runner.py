@@ -103,7 +103,7 @@ def test_golden_features(tmp_path):
     pattern = r"-?\d+\.\d+(?:e-\d+)?"
     assert re.sub(pattern, "x", found) == re.sub(pattern, "x", wanted)
     numbers = [np.array(re.findall(pattern, content), float) for content in (found, wanted)]
-    # The digits of both files end at the sixth place behind the point.
+    # The digits of both files end at the sixth place after the point.
     assert_close(*numbers, forward(3))
     assert len(numbers[0]) > 20_000
     assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", found)) == 6
@@ -243,7 +243,7 @@ def test_case_from_the_folder(model, tmp_path, caplog):
         return [feature["token"] for feature in read_json(tmp_path / "out")[0]["features"]]
 
     assert tokens() == ["[CLS]", "[UNK]", "[SEP]"]
-    assert f"The text keeps its case (--do_lower_case=false), as {folder} says." in caplog.messages
+    assert f"Keeping the case of the text (--do_lower_case=false), according to {folder}." in caplog.messages
     assert tokens(do_lower_case=True) == ["[CLS]", "co", "[SEP]"]
 
 
@@ -327,7 +327,7 @@ def test_other_settings_start_anew(model, text, stopped, monkeypatch, caplog, ch
     lines = seen(monkeypatch)
     run(config(model, text, stopped, **change))
     assert sum(lines) == len(LINES)
-    assert f"{stopped} was begun with other settings; starting anew." in caplog.messages
+    assert f"{stopped} was started with other settings; starting over." in caplog.messages
 
 
 def test_the_batch_size_may_change(model, text, stopped, monkeypatch):
@@ -340,7 +340,7 @@ def test_the_batch_size_may_change(model, text, stopped, monkeypatch):
 def test_other_lines_are_refused(model, text, stopped, content):
     text.write_text(content)
     with pytest.raises(
-        InputError, match=r"lines 1 to 2 of .*text\.txt are not the same\. .* remove the folder .*\.out\.unfinished"
+        InputError, match=r"lines 1 to 2 of .*text\.txt differ\. .* remove the directory .*\.out\.unfinished"
     ):
         run(config(model, text, stopped))
     shutil.rmtree(stopped.with_name(".out.unfinished"))
@@ -399,8 +399,8 @@ def test_full_disk(tmp_path):
             r"^--layers=-1,2: there is no layer 2; the model has 2, 0 to 1 from below or -1 to -2 from",
         ),
         ({"layers": "-3"}, "there is no layer -3"),
-        ({"layers": ""}, "numbers of layers"),
-        ({"max_seq_length": 2}, r"^--max_seq_length=2; it has to be at least 3"),
+        ({"layers": ""}, "expected comma-separated layer numbers"),
+        ({"max_seq_length": 2}, r"^--max_seq_length=2; it must be at least 3"),
         ({"max_seq_length": 9}, r"^--max_seq_length=9, but the model has only 8 positions"),
         ({"batch_size": 0}, "at least 1"),
         ({"output_format": "csv"}, r"^Unknown --output_format 'csv'; choose one of json, npy, npz, parquet"),
@@ -411,7 +411,7 @@ def test_full_disk(tmp_path):
         ({"vocab_file": "a", "spm_model_file": "b"}, "exclude each other"),
         ({"input_file": "none.txt"}, r"^--input_file: no file matches 'none\.txt'"),
         ({"output_file": f"{__file__}/out"}, "cannot be written"),
-        ({"output_file": "/tmp"}, "is a folder"),
+        ({"output_file": "/tmp"}, "is a directory"),
         ({"init_checkpoint": "/tmp/none"}, "/tmp"),
         ({"vocab_file": "none.txt"}, "none.txt"),
         ({"distribution": {"distribution_strategy": "multi_worker_mirrored"}}, "one machine writes the output"),

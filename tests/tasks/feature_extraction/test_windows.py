@@ -67,7 +67,7 @@ def test_long_lines_in_windows(model, tmp_path, caplog):
     given = {"long_text": "windows", "window_stride": 2, "output_format": "npz"}
     with caplog.at_level(logging.INFO):
         run(config(model, tmp_path / "text", tmp_path / "tokens", **given))
-    said = "2 of 3 lines (67 %) did not fit into max_seq_length=8 and were divided; the longest has 26 tokens."
+    said = "2 of 3 lines (67 %) did not fit into max_seq_length=8 and were split; the longest has 26 tokens."
     assert said in caplog.messages
     for pooling in ("mean", "max", "cls"):
         run(config(model, tmp_path / "text", tmp_path / pooling, **given, pooling=pooling))

@@ -153,5 +153,5 @@ def test_early_stopping_without_any_number(tmp_path) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", '{"epoch": 1}'])
 def test_a_damaged_history_is_named(tmp_path, content: str) -> None:
     (tmp_path / "h.jsonl").write_text('{"step": 1}\n' + content + "\n")
-    with pytest.raises(InputError, match=r"h\.jsonl, line 2 is no evaluation of a training; remove the file"):
+    with pytest.raises(InputError, match=r"h\.jsonl, line 2 is not an evaluation result; remove the file"):
         read_history(str(tmp_path / "h.jsonl"))

@@ -109,7 +109,7 @@ def test_a_vocabulary_that_is_hardly_the_models(tmp_path: Path, caplog) -> None:
     assert not caplog.records
     folder = write_model(tmp_path / "b", "Some", "Words", vocab_size=7 + 1024)
     find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=True)
-    assert "vocab.txt has 7 pieces, the model's vocab_size is 1,031: is it the vocabulary of this model?" in caplog.text
+    assert "vocab.txt has 7 pieces, the model's vocab_size is 1,031: is this the model's vocabulary?" in caplog.text
     assert "100 % of the pieces of" in caplog.text
 
 

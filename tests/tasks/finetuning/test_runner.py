@@ -165,7 +165,7 @@ def test_the_first_layers_of_a_deeper_checkpoint(made: Path, tmp_path: Path, cap
     run(made, **flags(made, tmp_path / "deep/model", bert_config_file=config_file, **once))
     start = {"init_checkpoint": str(tmp_path / "deep/model"), "bert_config_file": None, "vocab_file": None}
     run(made, **flags(made, tmp_path / "out", num_hidden_layers=1, **start, **once))
-    assert "Unused on purpose: 16 variables of the layers above the first 1." in caplog.text
+    assert "Not needed: 16 variables of the layers above the first 1." in caplog.text
     assert BertConfig.from_json_file(tmp_path / "out").num_hidden_layers == 1
     found, deep = (weights(checkpoints.latest(tmp_path / name)) for name in ("out", "deep/model"))
     encoder = [name for name in found if name.startswith("bert/") and name in deep]
@@ -216,14 +216,14 @@ def test_averages_that_are_not_used_and_those_that_are_not_there(made: Path, tmp
     averages = OptimizerConfig(ema_decay=0.9)
     expected = run(made, **flags(made, folder, num_train_epochs=1.0, optimizer=averages))
     assert run(made, **flags(made, folder, **asked, optimizer=averages)) == expected
-    assert "has moving averages, too" not in caplog.text
+    assert "also has moving averages" not in caplog.text
     assert run(made, **flags(made, folder, **asked)) != expected
     assert (
-        "has moving averages, too, with which its training was evaluated; --ema_decay=0.999 uses these" in caplog.text
+        "also has moving averages, which its training used for evaluation; --ema_decay=0.999 uses them" in caplog.text
     )
     run(made, **flags(made, folder / "best", **asked, optimizer=averages))
     assert "--ema_decay: " in caplog.text
-    assert "has no moving averages; its weights themselves are used" in caplog.text
+    assert "has no moving averages; using the weights themselves" in caplog.text
 
 
 class TestAnotherTask:
@@ -263,9 +263,7 @@ class TestAnotherTask:
         more = {"bert/encoder/layer_1/output/dense/bias": tf.Variable([1.0])}
         checkpoints.save(str(tmp_path / "model"), 99, {**state, **more})
         before = content(tmp_path / "model")
-        with pytest.raises(
-            InputError, match=r"ckpt-99 is not the one of the BERT config: it has 2 layers, the config 1"
-        ):
+        with pytest.raises(InputError, match=r"ckpt-99 does not match the BERT config: it has 2 layers, the config 1"):
             run(made, **flags(made, tmp_path / "model", num_train_epochs=8.0, keep_checkpoints=1))
         changed = {path for path, value in content(tmp_path / "model").items() if before.get(path) != value}
         assert {path.name for path in changed} <= {".lock"}

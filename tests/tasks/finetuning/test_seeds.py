@@ -1,4 +1,4 @@
-"""Several seeds: a folder for each, mean and deviation of the sample."""
+"""Several seeds: a directory for each, mean and deviation of the sample."""
 
 import json
 

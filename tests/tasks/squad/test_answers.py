@@ -330,7 +330,7 @@ def test_logits_of_another_shape():
 
 @pytest.mark.parametrize("name", ["n_best_size", "max_answer_length"])
 def test_impossible_parameters(name):
-    with pytest.raises(InputError, match=f"--{name}=0; it has to be at least 1"):
+    with pytest.raises(InputError, match=f"--{name}=0; it must be at least 1"):
         AnswerParameters(**{name: 0})
 
 

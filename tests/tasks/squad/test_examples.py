@@ -179,7 +179,7 @@ def test_empty_contexts_and_repeated_ids(write, caplog):
     data = read(write(content), training=False)
     assert data.summary.empty_contexts == 1
     assert data.summary.repeated_ids == ["a"]
-    assert "only the last one's prediction will be kept" in caplog.text
+    assert "only the last prediction of each will be kept" in caplog.text
 
 
 V1, V2 = {"training": True}, {"training": True, "version_2_with_negative": True}
@@ -189,17 +189,17 @@ PREDICT = {"training": False}
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("", PREDICT, "squad.json is not JSON (it is empty); SQuAD's JSON was expected"),
+        ("", PREDICT, "squad.json is not JSON (it is empty); expected SQuAD JSON"),
         (
             '{"data": [',
             PREDICT,
-            "squad.json is not JSON (Expecting value at column 11); SQuAD's JSON was expected",
+            "squad.json is not JSON (Expecting value at column 11); expected SQuAD JSON",
         ),
-        ('{"a": 1}\n{"a": 1}', PREDICT, "at line 2, column 1); SQuAD's JSON was expected; JSON Lines must be named"),
+        ('{"a": 1}\n{"a": 1}', PREDICT, "at line 2, column 1); expected SQuAD JSON; JSON Lines must be named"),
         ([], PREDICT, "squad.json has no questions."),
         ([{"data": []}], PREDICT, "squad.json: [0] has no 'context', only 'data'"),
         (3, PREDICT, "squad.json is a whole number, expected an object with 'data'."),
-        ({"dat": []}, PREDICT, "squad.json has no 'data', only 'dat'; see SQuAD's form."),
+        ({"dat": []}, PREDICT, "squad.json has no 'data', only 'dat'; see the SQuAD format."),
         ({"data": {}}, PREDICT, "squad.json: 'data' is an object, expected a list."),
         ({"data": []}, PREDICT, "squad.json has no questions."),
         ({"data": [{}]}, PREDICT, "data[0] has no 'paragraphs', only nothing"),
@@ -223,7 +223,7 @@ PREDICT = {"training": False}
         (squad(answered(), context=""), V1, "beyond the context's 0"),
         (squad(question()), V1, "(id q1) has no answer: training needs one for each question."),
         (squad(question(answers=[], is_impossible=True)), V1, "the file is SQuAD 2.0; give --version_2_with_negative."),
-        (squad(answered()), V2, "has no is_impossible: the file is SQuAD 1.1; leave --version_2_with_negative away"),
+        (squad(answered()), V2, "has no is_impossible: the file is SQuAD 1.1; omit --version_2_with_negative"),
         (squad(answered(is_impossible=1)), V2, "'is_impossible' is a whole number, expected true or false."),
         (squad(question(answers=[], is_impossible=False)), V2, "one for each question that is not is_impossible."),
         (squad(answered(text="Panthers")), V1, "none of the 1 questions has its answer where answer_start says"),

@@ -72,7 +72,7 @@ def test_json_lines(tmp_path):
     surrogate = NBestEntry('\ud800"', 1.0, 0.0, 0.0, 10, 11)
     prediction_files.write_json_lines(path, asked[:1], [Prediction("a", surrogate, surrogate, None, [surrogate])])
     assert json.loads(path.read_bytes())["answer"] == '\ud800"'
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="one tag for each word"):
         prediction_files.write_json_lines(path, asked, made[:2])
 
 

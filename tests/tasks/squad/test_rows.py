@@ -135,7 +135,11 @@ def test_prediction_needs_no_answers(tmp_path: Path) -> None:
         ("a.csv", [{**ROWS[0], "answer_start": 99}], "line 2.*goes from character 99 to 109, beyond the context's 59"),
         ("a.jsonl", [{**ROWS[0], "answer": 5}], "line 1: 'answer' is a whole number; expected \"answer\": a string"),
         ("a.jsonl", [{**ROWS[0], "answers": "x"}], "line 1: 'answers' is a string; expected"),
-        ("a.jsonl", [{**ROWS[0], "answers": {"text": ["a"]}}], "line 1: answers must have as many in the list 'text'"),
+        (
+            "a.jsonl",
+            [{**ROWS[0], "answers": {"text": ["a"]}}],
+            "line 1: answers must have lists 'text' and 'answer_start'",
+        ),
         ("a.jsonl", [{**ROWS[0], "answers": [{}]}], "line 1.* has no 'text'"),
         ("a.jsonl", [{"question": "?"}], "line 1 has no 'context', only 'question'"),
         ("a.jsonl", [[]], "line 1 is a list, expected an object with 'context'"),
@@ -156,9 +160,9 @@ def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
 def test_ragged_rows_and_empty_files(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content, sentence in (
-        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but line 1 has 2; a cell that holds"),
+        ("question,context\na\n", r"a\.csv, line 2 has 1 column, but line 1 has 2; a cell that contains"),
         ("", r"a\.csv is empty; expected a header and a row"),
-        ("question,context\n", r"a\.csv has a header \('question', 'context'\) and nothing below it"),
+        ("question,context\n", r"a\.csv has a header \('question', 'context'\) but no rows"),
         ("question,context,context\na,b,c\n", r"a\.csv has columns of the same name"),
         ("question^context\na^b\n", r"has no column 'question', but 'question\^context'; .* give it as --delimiter"),
     ):

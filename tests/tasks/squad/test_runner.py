@@ -37,7 +37,7 @@ pytestmark = pytest.mark.numeric
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a vocabulary, a config and questions of both versions, 120 to learn and 40 to answer."""
+    """A directory with a vocabulary, a config and questions of both versions, 120 to learn and 40 to answer."""
     folder = tmp_path_factory.mktemp("made")
     write_model_files(folder)
     for version in (1, 2):
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of a training on 2.0, evaluated and predicted."""
+    """The output directory of a training on 2.0, evaluated and predicted."""
     folder = tmp_path_factory.mktemp("trained")
     files = {"train_file": str(made / "train2.json"), "predict_file": str(made / "dev2.json")}
     flags = {"do_train": True, "do_eval": True, "do_predict": True, "version_2_with_negative": True}
@@ -111,7 +111,7 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
         assert predicted(null_score_diff_threshold=threshold)[0] == sum(value > threshold for value in odds.values())
     assert [line["start"] is None for line in lines_of(trained / "predictions.jsonl")] == [False] * 40
 
-    # In the folder of the best weights, theirs is used.
+    # In the directory of the best weights, theirs is used.
     history = lines_of(trained / "eval_history.jsonl")
     best = max(history, key=lambda entry: entry["best_f1"])
     assert (
@@ -126,7 +126,7 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
     before = path.read_bytes()
     path.write_text(json.dumps({"null_score_diff_threshold": -1e9, "weights": "others"}))
     assert predicted()[0] == sum(value > 0 for value in odds.values())
-    assert "was found with other weights: --null_score_diff_threshold=0" in caplog.text
+    assert "was found with other weights: using --null_score_diff_threshold=0" in caplog.text
     path.write_bytes(before)
 
 
@@ -410,5 +410,5 @@ def test_contexts_without_text(made: Path, trained: Path, tmp_path: Path) -> Non
     assert read_json(trained, "null_odds.json") == {"1": 1000000.0, "2": 1000000.0}
     question = {"id": "q", "question": QUESTION, "answers": [], "is_impossible": True}
     path = write_json(tmp_path / "t.json", {"data": [{"paragraphs": [{"context": " ", "qas": [question] * 20}]}]})
-    with pytest.raises(InputError, match="no context has any text, so there is nothing to learn"):
+    with pytest.raises(InputError, match="no context has any text to learn from"):
         run(made, output_dir=str(tmp_path / "m"), train_file=path, do_train=True, version_2_with_negative=True)

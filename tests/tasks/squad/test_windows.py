@@ -183,16 +183,16 @@ def test_summary(caplog):
         questions=3, windows=4, cut_questions=1, without_windows=1, windows_with_answer=1, without_answer=1
     )
     assert "Made 4 windows of 3 questions, 1 with the answer" in caplog.text
-    assert "answers that no window has as a whole: 1" in caplog.text
+    assert "answers that no window contains completely: 1" in caplog.text
     assert windows.splits.tolist() == [0, 2, 4, 4]
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"doc_stride": 0}, "--doc_stride=0; it has to be at least 1."),
-        ({"max_query_length": 0}, "--max_query_length=0; it has to be at least 1."),
-        ({"max_seq_length": 67}, r"--max_seq_length=67 has to be greater than --max_query_length=64 \+ 3"),
+        ({"doc_stride": 0}, "--doc_stride=0; it must be at least 1."),
+        ({"max_query_length": 0}, "--max_query_length=0; it must be at least 1."),
+        ({"max_seq_length": 67}, r"--max_seq_length=67 must be greater than --max_query_length=64 \+ 3"),
     ],
 )
 def test_impossible_sizes(values, message):

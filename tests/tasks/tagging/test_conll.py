@@ -151,11 +151,11 @@ def test_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "a.conll has no words; expected one word a line"),
+        ("", "a.conll has no words; expected one word per line"),
         ("\n-DOCSTART- O\n \t\n", "a.conll has no words"),
         ("a O\nb\n", "a.conll, line 2 has 1 column, but line 1 has 2; expected the same number for every word"),
         ("\na O\nb c O\n", "line 3 has 3 columns, but line 2 has 2; .* need tabs"),
-        ("a\nb\n", r"line 1 has 1 column: --token_column=0 and --tag_column=-1 are the same one"),
+        ("a\nb\n", r"line 1 has 1 column: --token_column=0 and --tag_column=-1 are the same column"),
         ("a O\nb PER\n", "line 2 has the tag 'PER'; expected O, B-type or I-type .* Is --tag_column right"),
         ("a S-PER\nb U-PER\n", r"tags of two schemes: S, U before types; .* Is --tag_column right"),
         ("a O\nb B-\n", "line 2 has the tag 'B-'"),
@@ -174,11 +174,11 @@ def test_what_is_refused(tmp_path: Path, content: str | bytes, sentence: str) ->
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ((2, -1), "line 1 has 2 columns, so that there is no --token_column=2; they are numbered from 0 to 1"),
+        ((2, -1), "line 1 has 2 columns, so there is no --token_column=2; they are numbered from 0 to 1"),
         ((0, 2), "there is no --tag_column=2"),
         ((0, -3), "there is no --tag_column=-3; .* or from the end from -1 to -2"),
-        ((1, 1), "--token_column=1 and --tag_column=1 are the same one"),
-        ((1, -1), "are the same one"),
+        ((1, 1), "--token_column=1 and --tag_column=1 are the same column"),
+        ((1, -1), "are the same column"),
     ],
 )
 def test_columns_that_are_not_there(tmp_path: Path, columns: tuple[int, int], sentence: str) -> None:

@@ -45,7 +45,7 @@ def test_both_files(tmp_path: Path) -> None:
 def test_as_many_tags_as_words(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a\nb\n")
     sentences = conll.read(str(tmp_path / "a"), 0, None)
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="one tag for each word"):
         outputs.write_predictions(str(tmp_path), sentences, ["O"], np.ones(2, np.float32))
     assert not (tmp_path / "predictions.txt").exists()
 

@@ -36,11 +36,11 @@ def check(folder: Path, content: str, token_column: int = 0) -> None:
 def test_sentences(tmp_path: Path, content: str, found: str) -> None:
     with pytest.raises(InputError, match=rf"new\.txt, {found if found[:4] == 'line' else 'line 1 ' + found}") as error:
         check(tmp_path, content)
-    assert "expected one word a line, and an empty line after each sentence" in str(error.value)
+    assert "expected one word per line, and an empty line after each sentence" in str(error.value)
 
 
 def test_sentences_of_several_lengths(tmp_path: Path) -> None:
-    sentence = r"line 2 has 7 columns, but line 1 has 4; .* If these are plain sentences: expected one word a line"
+    sentence = r"line 2 has 7 columns, but line 1 has 4; .* If these are plain sentences: expected one word per line"
     with pytest.raises(InputError, match=sentence):
         plain_text.check(conll.read(str(CASES / "raw_sentences.txt"), 0, None), 0)
 

@@ -138,7 +138,7 @@ def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pyte
             {"text": "a b", "label": [[0, "1", "X"]]},
             r"""has the span \[0, '1', 'X'\]; expected \[start, end, "label"\]""",
         ),
-        ({"text": "a b", "label": [[0, 1, " "]]}, "without a label; name what it is"),
+        ({"text": "a b", "label": [[0, 1, " "]]}, "without a label; expected a label"),
         ({"text": "a b", "spans": [{"start": 0, "label": "X"}]}, "has the span .*; expected"),
         ({"text": "a b", "label": "X"}, "has 'X' instead of a list of spans"),
         ({"text": "a b"}, "has no spans .*A text without any has an empty list"),
@@ -156,7 +156,7 @@ def test_mistakes(tmp_path: Path, row: Any, sentence: str) -> None:
 def test_a_file_that_changes(tmp_path: Path) -> None:
     sentences = span_rows.read(write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "b"}), with_spans=False)
     write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "c"})
-    with pytest.raises(InputError, match="has changed while it was predicted; run the prediction again"):
+    with pytest.raises(InputError, match="changed during the prediction; run it again"):
         span_rows.write(str(tmp_path / "b.jsonl"), sentences, ["O", "O"])
     assert not (tmp_path / "b.jsonl").exists()
 
@@ -176,7 +176,7 @@ def test_the_files_of_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture
     data: Any = open_data(tiny.config(tmp_path, **given), Foundation())  # type: ignore[arg-type]
     assert data.description.labels == ("O", "B-person", "I-person", "B-place", "I-place")
     assert data.files["test"].tags is None
-    assert f"{train}: 1 sentences, 7 words, 2 spans (person 1, place 1)." in caplog.messages
+    assert f"{train}: 1 sentence, 7 words, 2 spans (person 1, place 1)." in caplog.messages
     with pytest.raises(InputError, match=r"a\.jsonl, line 2 has the tag 'B-place', which the model does not know"):
         encode(data.files["train"], ("O", "B-person", "I-person"))
     for flag in ({"tag_column": 1}, {"token_column": 1}, {"comments": "yes"}):

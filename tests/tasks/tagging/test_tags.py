@@ -22,7 +22,7 @@ def test_labels_are_of_both_kinds_for_every_type() -> None:
 
 
 def test_nothing_to_learn() -> None:
-    with pytest.raises(InputError, match=r"a\.conll: all 3 words have the tag O; nothing can be learned"):
+    with pytest.raises(InputError, match=r"a\.conll: all 3 words have the tag O, so there is nothing to learn"):
         tags.infer_labels(sentences("O O", "O"))
 
 

@@ -50,9 +50,9 @@ def test_the_context_of_windows() -> None:
         ({"max_seq_length": 2}, r"--max_seq_length=2; \[CLS\], one piece and \[SEP\] need at least 3"),
         (
             {"max_seq_length": 12, "context_pieces": 5},
-            "--context_pieces=5 has to be from 0 to 4: twice that, and a piece",
+            "--context_pieces=5 must be from 0 to 4: twice that, and a piece",
         ),
-        ({"context_pieces": -1}, "--context_pieces=-1 has to be from 0 to 62"),
+        ({"context_pieces": -1}, "--context_pieces=-1 must be from 0 to 62"),
     ],
 )
 def test_impossible_values(changes: dict[str, Any], sentence: str) -> None:
