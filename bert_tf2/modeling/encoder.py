@@ -45,6 +45,11 @@ class BertOutputs(NamedTuple):
       encoder_layers: one float `[B, S, H]` for each layer.
       sequence_output: float `[B, S, H]`, the last layer.
       pooled_output: float `[B, H]`, the transformed first position.
+
+    Examples:
+      >>> from bert_tf2.modeling import BertOutputs
+      >>> BertOutputs._fields
+      ('embedding_output', 'encoder_layers', 'sequence_output', 'pooled_output')
     """
 
     embedding_output: tf.Tensor
@@ -205,6 +210,15 @@ class BertModel(BertBase):
       recompute: whether training keeps only each layer's input and recomputes the rest for the gradients (Chen et al.,
         arXiv:1604.06174): a third more work, but the memory of one layer instead of all.
       **options: of `keras.Model`.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertModel
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertModel(config)
+      >>> outputs = model(np.array([[2, 17, 45, 3]]))  # token ids [B, S]
+      >>> outputs.sequence_output.shape, outputs.pooled_output.shape
+      (TensorShape([1, 4, 8]), TensorShape([1, 8]))
     """
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
