@@ -1,6 +1,7 @@
 """What is installed, and what the files beside the code say of it."""
 
 import email
+import itertools
 import os
 import re
 import subprocess
@@ -57,8 +58,15 @@ def test_versions_agree() -> None:
         for tensorflow, condition in zip(tensorflows, conditions, strict=False)
         for name in ("tensorflow", "tensorflow-text")
     ]
+    locked = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    assert locked["constraint-dependencies"] == [f"tensorflow>={tensorflows[-1]}"]
     table = (REPOSITORY / "docs/versions.md").read_text(encoding="utf-8")
     assert set(tensorflows) <= set(re.findall(r"^\| 3[.]\d+ \| (2[.]\d+)", table, re.MULTILINE))
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    headings = re.findall(r"^## (.*)$", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.fullmatch(rf"\[{re.escape(bert_tf2.__version__)}\] - (unreleased|\d{{4}}-\d\d-\d\d)", headings[0])
 
 
 def test_files_about_the_project_name_targets_of_the_makefile() -> None:
@@ -73,6 +81,17 @@ def test_files_about_the_project_name_targets_of_the_makefile() -> None:
         text = path.read_text(encoding="utf-8")
         named = re.findall(r"(?:`|run: |entry: |^)make ([a-z-]+)|target: ([a-z-]+)", text, re.MULTILINE)
         assert {name or of_matrix for name, of_matrix in named} <= targets, path
+
+
+def test_the_lock_file_is_of_these_dependencies_and_from_pypi() -> None:
+    text = (REPOSITORY / "uv.lock").read_text(encoding="utf-8")
+    (own,) = re.findall(r'^name = "bert-tf2"$.*?(?=^\[\[package\]\])', text, re.MULTILINE | re.DOTALL)
+    locked = tomllib.loads(own.replace("[package.", "["))["metadata"]["requires-dist"]
+    declared = [*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())]
+    pairs = [re.fullmatch(r"([\w.-]+)(?:\[.*\])?([^;]*)(?:;.*)?", line).groups() for line in declared]
+    normal = {(re.sub(r"[._]", "-", name).lower(), specifier.strip()) for name, specifier in pairs}
+    assert {(one["name"], one.get("specifier", "")) for one in locked} == normal, "make lock"
+    assert set(re.findall(r"https?://([^/\"]+)", text)) == {"files.pythonhosted.org", "pypi.org"}
 
 
 def built(source: Path, kind: str, directory: Path) -> Path:

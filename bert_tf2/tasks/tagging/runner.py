@@ -35,7 +35,15 @@ _LABELS, _PROBABILITIES, _LOSSES = "labels", "probabilities", "losses"
 
 
 def run(config: TaggingConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`.
+    """Trains, evaluates and predicts according to the config.
+
+    Returns:
+      The results of the evaluation by name, with `seeds` their means; None if there was no evaluation.
+
+    Raises:
+      InputError: flags, data and model do not fit together, or the training diverged.
+      OSError: an output cannot be written.
+      Stopped: SIGTERM or Ctrl-C arrived during training; a checkpoint has been written.
 
     Examples:
       >>> from pathlib import Path
