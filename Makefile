@@ -45,7 +45,7 @@ lint: $(VENV)/.test
 
 # The site, in site/; broken links, missing pages and docstrings that cannot be read are errors.
 docs: $(VENV)/.test
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # The sdist and, made from that, the wheel. A release gives REPOSITORY=https://github.com/OWNER/NAME, its address.
 dist: | $(BIN)/python

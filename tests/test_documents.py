@@ -73,15 +73,24 @@ def test_the_original_has_a_row_for_each_of_its_scripts() -> None:
 @pytest.mark.parametrize("path", [*DOCUMENTS, *sorted(REPOSITORY.glob("*.md"))[1:]], ids=name_of)
 def test_links_lead_to_files(path: Path) -> None:
     text = re.sub(r"^```.*?^```$|`[^`\n]+`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    targets = re.findall(r"\]\(([^)#\s]+)", text)
-    for target in targets:
-        assert re.match(r"https?:", target) or (path.parent / target).exists() or is_made(path, target), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?", text):
+        place = path.parent / target if target else path
+        if re.match(r"https?:", target) or is_made(place):
+            continue
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), f"{target}#{anchor}"
 
 
-def is_made(path: Path, target: str) -> bool:
-    """Whether a link leads to a page that the site makes, of a command."""
-    place = (path.parent / target).resolve()
-    return place.parent == DOCS / "commands" and place.stem in COMMANDS
+def anchors(path: Path) -> set[str]:
+    """Of the headings of a text, as GitHub and the site alike make them."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = [re.sub(r"[^\w\s-]", "", line.lower()) for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+    return {heading.replace(" ", "-") for heading in headings} & {re.sub(r"[-\s]+", "-", one) for one in headings}
+
+
+def is_made(path: Path) -> bool:
+    """Whether it is a page that the site makes, of a command."""
+    return path.resolve().parent == DOCS / "commands" and path.stem in COMMANDS
 
 
 def test_absolute_links(tmp_path: Path) -> None:
