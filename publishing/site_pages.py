@@ -27,6 +27,21 @@ _LANGUAGES = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml",
 """By ending, the files that have a page which shows them; others are copied."""
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts the pages of the commands where the navigation says `commands`."""
+    pages = [f"commands/{name}.md" for name, _ in command_pages.pages()]
+
+    def filled(item: object) -> object:
+        if isinstance(item, list):
+            return [filled(one) for one in item]
+        if isinstance(item, dict):
+            return {title: filled(one) for title, one in item.items()}
+        return pages if item == "commands" else item
+
+    config.nav = [filled(item) for item in config.nav or ()]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages, and what they link to."""
     for path, uri in PAGES.items():
