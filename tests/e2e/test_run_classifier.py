@@ -253,7 +253,7 @@ def test_balanced_classes(tmp_path: Path, caplog) -> None:
         ({"vocab_file": "none.txt"}, r"none\.txt"),
         (
             {"class_weights": "balanced", "do_train": False},
-            "--class_weights needs --do_train: it weights the loss of a training; omit it",
+            "--class_weights needs --do_train, as it weights the training loss; omit it",
         ),
         ({"do_train": False}, "has no checkpoint; train first, or give --init_checkpoint"),
         ({"do_train": False, "init_checkpoint": "x"}, "There is no x: the directory of a model on this machine"),

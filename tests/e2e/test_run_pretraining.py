@@ -304,7 +304,7 @@ def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
         for name in names:
             np.testing.assert_array_equal(ours.get_tensor(name), original.get_tensor(name))
         run(made, out, do_train=True, num_train_steps=0, bert_config_file="")  # and of output_dir itself
-    with pytest.raises(InputError, match=r"^Give --bert_config_file, the JSON file with the sizes of the model"):
+    with pytest.raises(InputError, match=r"^Give --bert_config_file, the JSON file with the model config"):
         run(made, tmp_path / "new", do_train=True, bert_config_file="")
 
 
