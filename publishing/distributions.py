@@ -14,7 +14,7 @@ from pathlib import Path
 
 from repository_links import ROOT, absolute
 
-_NOT_SOURCES = (".*", "*.egg-info", "__pycache__", "build", "demo_output", "dist", "site")
+_NOT_SOURCES = (".*", "*.egg-info", "__pycache__", "build", "demo_output", "dist", "htmlcov", "site")
 _HIDDEN_SOURCES = (".dockerignore",)
 _PROJECT_ENDS = "\n[project.optional-dependencies]\n"
 

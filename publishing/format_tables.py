@@ -26,7 +26,6 @@ SCHEMAS = {
     "squad": [schema.squad(128, training=True)],
 }
 _TYPES = {"int": "int64", "float": "float32"}
-_STAGES = {"any": "", "training": "training", "evaluation": "evaluation", "prediction": "prediction"}
 
 
 def described_features(name: str) -> list[tuple[list[str], str, str]]:
@@ -51,7 +50,10 @@ def features_table(name: str) -> str:
 
 def files_table(name: str) -> str:
     """A Markdown table of output files: names, content, when they are written."""
-    rows = [(", ".join(f"`{one}`" for one in file.names), file.what, _STAGES[file.stage]) for file in files_of(name)]
+    rows = [
+        (", ".join(f"`{one}`" for one in file.names), file.what, "" if file.stage == "any" else file.stage)
+        for file in files_of(name)
+    ]
     return _table(("file", "", "written by"), rows)
 
 

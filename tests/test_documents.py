@@ -17,6 +17,7 @@ from bert_tf2.configs.fields import flags_of
 
 DOCS = REPOSITORY / "docs"
 DOCUMENTS = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
+BENCHMARKS = REPOSITORY / "benchmarks" / "README.md"
 OTHERS_FIRST = {"from_transformers.md", "from_model_garden.md"}  # their tables begin with other programs' flags
 OF_ALL_COMMANDS = {"config", "print_config", "help", "verbosity", "version"}
 OF_OTHER_PROGRAMS = {
@@ -71,7 +72,7 @@ def test_the_scripts_of_the_original_are_here() -> None:
     assert {command: COMMANDS[command][0] for _, command in rows} == {command: script for script, command in rows}
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, *sorted(REPOSITORY.glob("*.md"))[1:]], ids=name_of)
+@pytest.mark.parametrize("path", sorted({*DOCUMENTS, *REPOSITORY.glob("*.md"), BENCHMARKS}), ids=name_of)
 def test_links_lead_to_files(path: Path) -> None:
     text = re.sub(r"^```.*?^```$|`[^`\n]+`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?", text):
@@ -100,9 +101,9 @@ def test_absolute_links(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     image = '<img src="docs/a.png">'
     text = f'see [a](docs/a.md#b), ![p](docs/a.png), {image}, [all](docs), [x](#x), [w](https://w.org), f["a"](b)'
-    found = repository_links.absolute(text, "README.md", "https://github.com/o/n", "v1", tmp_path)
+    result = repository_links.absolute(text, "README.md", "https://github.com/o/n", "v1", tmp_path)
     base = "https://github.com/o/n"
-    assert found == (
+    assert result == (
         f'see [a]({base}/blob/v1/docs/a.md#b), ![p]({base}/raw/v1/docs/a.png), <img src="{base}/raw/v1/docs/a.png">, '
         f'[all]({base}/tree/v1/docs), [x](#x), [w](https://w.org), f["a"](b)'
     )
