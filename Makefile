@@ -53,7 +53,7 @@ dist: | $(BIN)/python
 	$(BIN)/python publishing/distributions.py $(if $(REPOSITORY),--repository=$(REPOSITORY))
 	$(BIN)/twine check --strict dist/*
 
-# uv.lock, one version of each package for all platforms: `uv sync --extra test` installs them.
+# uv.lock, one version of each package on all platforms of CI: `uv sync --extra test` installs these.
 lock: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv lock --upgrade --default-index https://pypi.org/simple
