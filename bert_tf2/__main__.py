@@ -15,6 +15,7 @@ COMMANDS = {
     "ner": ("run_ner", "Fine-tune to tag words; predict"),
     "choose": ("run_multiple_choice", "Fine-tune on multiple-choice questions; predict"),
     "features": ("extract_features", "Extract vectors of tokens or lines"),
+    "inspect": ("inspect_model", "Inspect a model and what it does with a text"),
     "convert": ("convert_checkpoint", "Convert between Google's checkpoints and Hugging Face directories"),
     "export": ("export_model", "Export a SavedModel that takes text, an encoder, or ONNX"),
 }

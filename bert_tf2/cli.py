@@ -37,7 +37,7 @@ _DEFINE = {
 }
 # By flag name: the setting, and whether the flag is required.
 _SETTINGS: dict[str, tuple[Setting, bool]] = {}
-_PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config")
+_PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config|teacher")
 
 flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
 

@@ -1,4 +1,4 @@
-"""The two exceptions that are not bugs: invalid user input, and a request to stop; helpers for messages."""
+"""The exceptions that are not bugs: invalid user input, and a request to stop; helpers for messages."""
 
 from collections.abc import Iterable
 
@@ -20,6 +20,10 @@ class InputError(ValueError):
       ...     print(error)
       BERT config: hidden_size 10 is not a multiple of num_attention_heads 3; ...
     """
+
+
+class Diverged(InputError):
+    """A training whose loss is not finite any more; the user can correct that by other flags."""
 
 
 class Stopped(Exception):

@@ -25,7 +25,7 @@ QUICK = (
     *("bert_tf2.tasks.classification.config", "bert_tf2.tasks.pretraining.config", "bert_tf2.tasks.squad.config"),
     *("bert_tf2.tasks.tagging.config", "bert_tf2.tasks.classification.features", "bert_tf2.tasks.squad.windows"),
     *("bert_tf2.tokenization.fast_wordpiece", "bert_tf2.tokenization.sentencepiece", "bert_tf2.export.config"),
-    "bert_tf2.tasks.multiple_choice.features",
+    *("bert_tf2.tasks.multiple_choice.features", "bert_tf2.inspection.config", "bert_tf2.inspection.attention_page"),
 )
 
 
@@ -115,7 +115,9 @@ def test_exported_names() -> None:
         _ = bert_tf2.Nothing
 
 
-@pytest.mark.parametrize("package", ["checkpoints", "metrics", "modeling", "records", "tokenization", "training"])
+@pytest.mark.parametrize(
+    "package", ["checkpoints", "inspection", "metrics", "modeling", "records", "tokenization", "training"]
+)
 def test_packages_have_the_names_that_they_export(package: str) -> None:
     module = importlib.import_module(f"bert_tf2.{package}")
     for name in module.__all__:

@@ -202,6 +202,7 @@ CONFIGS = {
     "create_pretraining_data": ("pretraining_data.config", "PretrainingDataConfig"),
     "export_model": ("export.config", "ExportConfig"),
     "extract_features": ("tasks.feature_extraction.config", "FeatureConfig"),
+    "inspect_model": ("inspection.config", "InspectionConfig"),
     "run_classifier": ("tasks.classification.config", "ClassificationConfig"),
     "run_multiple_choice": ("tasks.multiple_choice.config", "MultipleChoiceConfig"),
     "run_ner": ("tasks.tagging.config", "TaggingConfig"),

@@ -21,6 +21,7 @@ BENCHMARKS = REPOSITORY / "benchmarks" / "README.md"
 OTHERS_FIRST = {"from_transformers.md", "from_model_garden.md"}  # their tables begin with other programs' flags
 OF_ALL_COMMANDS = {"config", "print_config", "help", "verbosity", "version"}
 OF_OTHER_PROGRAMS = {
+    "backend",  # --backend-store-uri of MLflow
     "local",  # --local-dir of Hugging Face's hf
     "logdir",  # TensorBoard's
     *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's

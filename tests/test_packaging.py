@@ -148,8 +148,9 @@ def test_the_wheel_installs_the_package_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
         metadata = email.message_from_bytes(archive.read(f"bert_tf2-{bert_tf2.__version__}.dist-info/METADATA"))
     assert {name.split("/")[0] for name in names} == {"bert_tf2", f"bert_tf2-{bert_tf2.__version__}.dist-info"}
-    modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "bert_tf2").rglob("*.py")}
-    assert modules | {"bert_tf2/py.typed"} == {name for name in names if name.startswith("bert_tf2/")}
+    package = [path for path in (REPOSITORY / "bert_tf2").rglob("*.*") if "__pycache__" not in path.parts]
+    expected = {str(path.relative_to(REPOSITORY)) for path in package if path.is_file()}
+    assert expected == {name for name in names if name.startswith("bert_tf2/")}
     assert metadata["Version"] == bert_tf2.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Description-Content-Type"] == "text/markdown"

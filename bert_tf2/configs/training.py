@@ -24,6 +24,8 @@ OPTIMIZERS = ("bert", "adamw", "lamb", "adafactor")
 SCHEDULES = ("linear", "cosine", "constant")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 JIT = ("auto", "on", "off")
+TENSORBOARD, NOWHERE = "tensorboard", "none"
+REPORTS = (TENSORBOARD, "wandb", "mlflow")
 STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
 
 
@@ -43,6 +45,12 @@ class LoopConfig:
         1000, help="Maximum steps per call of the compiled loop.", group=CHECKPOINTS, original=True, at_least=1
     )
     log_steps: int = setting(100, help="Steps between TensorBoard events.", group=CHECKPOINTS, at_least=1)
+    report_to: str = setting(
+        TENSORBOARD,
+        help="Where losses and scores go: tensorboard, wandb (Weights & Biases), mlflow, several with commas between; "
+        "or none. Their runs are kept in output_dir unless WANDB_MODE or MLFLOW_TRACKING_URI says otherwise.",
+        group=CHECKPOINTS,
+    )
     seed: int = setting(
         12345,
         help="Random seed for initial weights, dropout and data order.",
@@ -68,7 +76,21 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        _ = self.profiled
+        _ = self.profiled, self.reports
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """The names of `report_to`; none where it says so."""
+        names = tuple(self.report_to.replace(" ", "").split(","))
+        if names == (NOWHERE,):
+            return ()
+        for name in names:
+            if name not in REPORTS:
+                raise InputError(
+                    f"Unknown --report_to {name!r:.60}; choose from {', '.join(REPORTS)}, with commas between, or "
+                    f"{NOWHERE}."
+                )
+        return names
 
     @property
     def profiled(self) -> tuple[int, int] | None:

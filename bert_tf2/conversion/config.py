@@ -1,12 +1,13 @@
 """The flags of `convert_checkpoint.py`; no TensorFlow, no NumPy."""
 
 import dataclasses
+import os
 
 from bert_tf2.configs.fields import FILES, MODEL, TASK, check, setting
 from bert_tf2.configs.model import MOST_POSITIONS, first_layers
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import file_system
+from bert_tf2.io import file_system, run_files
 
 FORMATS = ("google", "huggingface")
 HEADS = ("classifier", "tagger", "multiple_choice")
@@ -73,6 +74,12 @@ class ConversionConfig:
         at_least=1,
         at_most=MOST_POSITIONS,
     )
+    use_best: bool = setting(
+        False,
+        help="If the model is the directory of a training: the weights in its best/, which had the best score on the "
+        "dev data, instead of the latest ones.",
+        group=FILES,
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -82,6 +89,11 @@ class ConversionConfig:
             raise InputError(
                 f"--output_dir={self.output_dir} already exists and is not an empty directory; give a new one."
             )
+
+    @property
+    def model(self) -> str:
+        """The model, in the form of `init_checkpoint`."""
+        return os.path.join(self.init_checkpoint, run_files.BEST) if self.use_best else self.init_checkpoint
 
     @property
     def changes_model(self) -> bool:

@@ -21,6 +21,7 @@ from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
 from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tokenization.auto import SENTENCEPIECE_FILE, check_vocab_size
 from bert_tf2.tokenization.vocab_file import check_in_vocab
 
@@ -41,7 +42,11 @@ def convert(config: ConversionConfig) -> None:
         vocabularies do not match, or labels or pieces cannot be stored one per line.
       OSError: the directory cannot be written.
     """
-    source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
+    if config.use_best:
+        best_weights.check(config.init_checkpoint)
+    else:
+        best_weights.say_if_better(config.init_checkpoint, "converted")
+    source = model_source.open_source(config.model, config.bert_config_file, config.num_hidden_layers)
     target = config.output_format or _default_format(source, config)
     allowed = _allowed(source, config.allow_unused)
     names = [name for name in source.own_names if source.own_names[name] not in allowed]
@@ -66,7 +71,7 @@ def convert(config: ConversionConfig) -> None:
         variables, sizes = _with_positions(config.max_position_embeddings, variables, sizes, source.weights)
     folder_config = FolderConfig(sizes, architecture, *_labels(source, heads, variables))
     do_lower_case = pretrained.find_do_lower_case(
-        config.init_checkpoint,
+        config.model,
         config.do_lower_case,
         pieces=conversion_output.vocabulary(vocab_file) if vocab_file else (),
     )

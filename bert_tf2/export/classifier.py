@@ -14,18 +14,10 @@ from bert_tf2.export.program import Outputs, Program, needed
 from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join, read_part, windows
 from bert_tf2.export.source import ModelSource
 from bert_tf2.modeling.classifier import ClassificationModel
-from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tokenization import tf_tokenizer
 
 _LEAST_OF_PAIRS = 5
-
-
-def takes_pairs(description: TaskDescription) -> bool:
-    """Whether the model was trained on pairs of texts."""
-    if description.text_pair_column:
-        return True
-    return glue.is_known(description.name) and glue.task_named(description.name).has_pairs
 
 
 def build(
@@ -55,7 +47,7 @@ def build(
     bert_config, kind = source.foundation.bert_config, description.problem_type
     model = ClassificationModel(bert_config, description.outputs, kind)
     variables = source.load(model.named_variables, use_averages)
-    pairs = takes_pairs(description) if text_pairs is None else text_pairs
+    pairs = description.has_pairs if text_pairs is None else text_pairs
     source.foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
     if pairs and description.max_seq_length < _LEAST_OF_PAIRS:
         raise InputError(

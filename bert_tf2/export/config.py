@@ -1,10 +1,12 @@
 """The flags of `export_model.py`."""
 
 import dataclasses
+import os
 
 from bert_tf2.configs.fields import FILES, MODEL, MOST_BATCH, MOST_LENGTH, TASK, check, check_has_effect, setting
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
 
 SAVED_MODEL, ENCODER, ONNX = "saved_model", "encoder", "onnx"
 FORMATS = (SAVED_MODEL, ENCODER, ONNX)
@@ -28,6 +30,12 @@ class ExportConfig:
         None,
         help="Any other model, instead of output_dir: a checkpoint of the original, its directory, a Hugging Face "
         "directory, or the name of a public model.",
+        group=FILES,
+    )
+    use_best: bool = setting(
+        False,
+        help="With output_dir: the weights in its best/, which had the best score on the dev data, instead of the "
+        "latest ones.",
         group=FILES,
     )
     export_dir: str = setting(
@@ -110,9 +118,15 @@ class ExportConfig:
             raise InputError(
                 "--dev_file is for measuring the loss of accuracy by --quantize=int8; give both or omit it."
             )
+        if self.use_best and self.use_averages:
+            raise InputError(
+                "--use_best and --use_averages exclude each other: best/ holds the weights that were evaluated, which "
+                "are the averages if there were any; give one of them."
+            )
         if self.version is not None and self.format != SAVED_MODEL:
             raise InputError(f"--version is for --format={SAVED_MODEL}; omit it.")
         for name, has_effect, needed in (
+            ("use_best", self.output_dir is not None, "is about the directory of a training; give --output_dir"),
             ("batch_size", self.quantize != NONE, "is for the measurement of --quantize=int8"),
             ("text_pairs", self.format != ENCODER, "is for classifiers, not for --format=encoder"),
         ):
@@ -121,4 +135,6 @@ class ExportConfig:
     @property
     def model(self) -> str:
         """The model, from whichever flag names it."""
+        if self.output_dir and self.use_best:
+            return os.path.join(self.output_dir, run_files.BEST)
         return str(self.output_dir or self.init_checkpoint)

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,12 +13,12 @@ from bert_tf2.checkpoints import by_name, model_source, pretrained, task_metadat
 from bert_tf2.checkpoints.huggingface_config import default_labels
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
-from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING, ProblemType
+from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError, some
 from bert_tf2.export.config import ENCODER, ExportConfig
-from bert_tf2.io import file_system, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING
 from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
@@ -121,10 +121,11 @@ def open_source(config: ExportConfig) -> ModelSource:
             f"There is no {config.output_dir}: --output_dir is the directory of a training; for any other model, give "
             "--init_checkpoint."
         )
+    if config.output_dir and config.use_best:
+        best_weights.check(config.output_dir)
+    elif config.output_dir:
+        best_weights.say_if_better(config.output_dir, "exported")
     found = model_source.open_source(config.model, config.bert_config_file)
-    best = os.path.join(config.model, run_files.BEST)
-    if config.output_dir and file_system.isdir(best):
-        logger.info("Exporting the latest weights; for the best ones of the run, give --output_dir=%s.", best)
     output_dir = found.folder if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
         config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer
@@ -182,16 +183,9 @@ def _by_head(found: model_source.Source, lower: bool) -> Description:
         return SquadDescription(window, stride, query, do_lower_case=lower)
     if "output_weights" not in found.own_names:
         return EncoderDescription(length, lower)
-    labels = found.labels or default_labels(found.shapes["output_bias"][0])
     if found.classifier == "tagger":
+        labels = found.labels or default_labels(found.shapes["output_bias"][0])
         return TaggingDescription(labels=labels, max_seq_length=length, do_lower_case=lower)
     if found.classifier == "multiple_choice":
         return MultipleChoiceDescription(max_seq_length=length, do_lower_case=lower)
-    kind = found.problem_type or ("regression" if len(labels) == 1 else "single_label")
-    return ClassificationDescription(
-        name="converted",
-        problem_type=cast(ProblemType, kind),
-        labels=() if kind == "regression" else labels,
-        max_seq_length=length,
-        do_lower_case=lower,
-    )
+    return ClassificationDescription.of_head(found, length, lower)

@@ -8,7 +8,8 @@ Shapes: `N` examples, `B` rows of a batch, `S` its columns, `T` tokens of all ex
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS, Batch, Share
 from bert_tf2.io.sparse_rows import SparseRows
+from bert_tf2.io.spilled import SpilledArray
 
 Array = NDArray[Any]
 
@@ -46,6 +48,32 @@ class ExampleArrays:
     tokens: Mapping[str, Array]
     columns: Mapping[str, Array | SparseRows]
     max_length: int
+
+    @classmethod
+    def joined(cls, parts: Sequence["ExampleArrays"], directory: str | None = None) -> "ExampleArrays":
+        """Concatenates examples.
+
+        Args:
+          parts: at least one; all with the same features.
+          directory: for data that exceeds memory, see `spilled`.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        starts = itertools.accumulate((int(part.row_splits[-1]) for part in parts), initial=0)
+        row_splits = [part.row_splits[1:] + start for part, start in zip(parts, starts, strict=False)]
+
+        def column(name: str) -> Array | SparseRows:
+            values = [part.columns[name] for part in parts]
+            sparse = [one for one in values if isinstance(one, SparseRows)]
+            return SparseRows.joined(sparse) if sparse else _joined(values, directory)
+
+        first = parts[0]
+        return cls(
+            row_splits=np.concatenate([[0], *row_splits]),
+            tokens={name: _joined([part.tokens[name] for part in parts], directory) for name in first.tokens},
+            columns={name: column(name) for name in first.columns},
+            max_length=max(part.max_length for part in parts),
+        )
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -95,8 +123,11 @@ class ExampleArrays:
     def _is_large(self) -> bool:
         """Whether the examples are left where they are: in a graph there are several copies of them."""
         tokens = self.tokens.values()
-        return any(isinstance(values, np.memmap) for values in tokens) or (
-            sum(values.nbytes for values in tokens) > MOST_IN_GRAPH
+        dense = [values for values in self.columns.values() if not isinstance(values, SparseRows)]
+        return (
+            any(isinstance(values, np.memmap) for values in (*tokens, *dense))
+            or sum(values.nbytes for values in tokens) > MOST_IN_GRAPH
+            or any(values.nbytes > MOST_IN_GRAPH for values in dense)
         )
 
     def _gather_outside(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
@@ -135,6 +166,14 @@ class ExampleArrays:
             }
 
         return batch
+
+
+def _joined(values: Sequence[Any], directory: str | None) -> Array:
+    """Concatenated arrays; in a file if they exceed memory."""
+    joined = SpilledArray(values[0].shape[1:], values[0].dtype, directory)
+    for part in values:
+        joined.append(part)
+    return joined.finish()
 
 
 def _rows_of(values: Array | SparseRows) -> Callable[[tf.Tensor], tf.Tensor]:

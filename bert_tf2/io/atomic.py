@@ -89,10 +89,15 @@ class Files:
 
 
 @contextlib.contextmanager
-def directory(path: PathLike) -> Iterator[Path]:
+def directory(path: PathLike, replaces: bool = False) -> Iterator[Path]:
     """A new directory that becomes `path`, which is free or an empty directory, at the end of the `with` block.
 
     A remote one is made on this machine and copied file by file, those last without which nobody takes it for a model.
+
+    Args:
+      path: the directory.
+      replaces: whether `path` may be a directory with content, which the new one replaces as a whole. A process that is
+        killed at that moment may leave no directory, but never a mixture.
 
     Raises:
       OSError: it cannot be written; names `path`, and within it what could not be written.
@@ -101,16 +106,23 @@ def directory(path: PathLike) -> Iterator[Path]:
     if file_system.is_remote(path):
         with tempfile.TemporaryDirectory() as local:
             yield Path(local)
+            if replaces:
+                file_system.rmtree(final, ignore_errors=True)
             _copy_directory(Path(local), final)
         return
     final.parent.mkdir(parents=True, exist_ok=True)
-    with directory_beside(final) as unfinished:
+    with directory_beside(final) as place:
+        unfinished = place / "new" if replaces else place
+        unfinished.mkdir(exist_ok=True)
         try:
             yield unfinished
             for file in unfinished.rglob("*"):
                 if file.is_file():
                     file_system.sync(file)
-            os.replace(unfinished, final)
+            if replaces and final.exists():
+                _exchange(unfinished, final, place / "old")
+            else:
+                os.replace(unfinished, final)
         except OSError as error:
             name = os.path.relpath(error.filename, unfinished) if error.filename else os.curdir
             if name.startswith(os.pardir):  # of another file, which cannot be read
@@ -118,6 +130,16 @@ def directory(path: PathLike) -> Iterator[Path]:
             reason = str(error.strerror or error)
             reason = reason if name == os.curdir else f"{name} {reason}"
             raise OSError(error.errno, reason, os.fspath(final)) from error
+
+
+def _exchange(new: Path, final: Path, old: Path) -> None:
+    """Puts a directory in the place of another one, which is moved away, and back where that fails."""
+    os.replace(final, old)
+    try:
+        os.replace(new, final)
+    except OSError:
+        os.replace(old, final)
+        raise
 
 
 _LAST = re.compile(r"saved_model\.pb|.*\.onnx|.*\.index|(bert_)?config\.json")

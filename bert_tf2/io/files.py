@@ -106,7 +106,11 @@ def _beginning(path: str | os.PathLike[str]) -> bytes:
 
 def is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8: JSON can hold halves of surrogate pairs, which cannot."""
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:

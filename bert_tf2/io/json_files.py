@@ -139,6 +139,16 @@ def get(values: Mapping[str, Any], key: str, expected: type, where: str, default
     return value
 
 
+def without_nan(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """Numbers as JSON can have them: None in place of NaN and infinity."""
+    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+
+
+def with_nan(numbers: Mapping[str, float | None]) -> dict[str, float]:
+    """What `without_nan` made of numbers, as numbers: NaN in place of None."""
+    return {name: math.nan if number is None else number for name, number in numbers.items()}
+
+
 def shown(value: Any) -> str:
     """A value as shown in a message."""
     return "null" if value is None else f"{value!r:.60}"

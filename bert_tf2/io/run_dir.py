@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bert_tf2.io import file_system, locks, run_files
+from bert_tf2.errors import InputError
+from bert_tf2.io import file_system, json_files, locks, run_files
 from bert_tf2.io.atomic import replacing
 
 _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
@@ -43,10 +44,10 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     started = datetime.datetime.now().astimezone()
     described = {
         "started": started.isoformat(timespec="seconds"),
-        "command": _command(),
+        "command": command(),
         "folder": os.getcwd(),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "config": _flat(config),
+        "versions": versions(),
+        "config": flat_values(config),
     }
     path = file_system.path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
     with replacing(path) as file:
@@ -55,23 +56,32 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     return path
 
 
-def _command() -> str:
+def latest(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What `describe` wrote last; None where there is nothing that can be read."""
+    for path in sorted((file_system.path(output_dir) / run_files.RUNS).glob("*.json"), reverse=True):
+        with contextlib.suppress(InputError):
+            return json_files.read_object(path)
+    return None
+
+
+def command() -> str:
     """The command line of this process, to be given again."""
     module = sys.modules["__main__"].__spec__  # None of a script
     program = sys.argv[:1] if module is None else ["-m", module.name.removesuffix(".__main__")]
     return shlex.join([sys.executable, *program, *sys.argv[1:]])
 
 
-def _flat(config: Any) -> dict[str, Any]:
+def flat_values(config: Any) -> dict[str, Any]:
+    """The values of a dataclass's fields by name, those of dataclasses in it included."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     own = {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)}
-    return own | {
-        name: value for part in values.values() if dataclasses.is_dataclass(part) for name, value in _flat(part).items()
-    }
+    parts = [flat_values(part) for part in values.values() if dataclasses.is_dataclass(part)]
+    return own | {name: value for part in parts for name, value in part.items()}
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Those of Python, of this project, and of the packages that decide its numbers."""
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)

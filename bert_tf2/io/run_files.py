@@ -18,7 +18,7 @@ Stage = Literal["any", "training", "evaluation", "prediction"]
 # Of a model: what a later run needs.
 CHECKPOINT_LIST, CHECKPOINT_PREFIX = "checkpoint", "model.ckpt"
 BERT_CONFIG, VOCABULARY, SENTENCEPIECE_MODEL = "bert_config.json", "vocab.txt", "spm.model"
-TASK, LABELS, BEST = "task.json", "labels.txt", "best"
+TASK, LABELS, BEST, BEST_SCORE = "task.json", "labels.txt", "best", "score.json"
 NULL_THRESHOLD = "null_score_diff_threshold.json"
 # Of a run.
 LOCK, RUNS, EVAL_EVENTS, PROFILE, RECORD_INDEX = ".lock", "runs", "eval", "plugins", "record_index.json"
@@ -28,12 +28,28 @@ EVAL_RESULTS, EVAL_HISTORY, SEED_RESULTS, SEED_PREFIX = (
     "seed_results.json",
     "seed-",
 )
+FINISHED, SEARCH_RUNS, SEARCH_RESULTS, SEARCH_TABLE, SEARCH_REPORT = (
+    "finished.json",
+    "search",
+    "search_results.json",
+    "search_results.csv",
+    "search.html",
+)
+TRACKING, WANDB, MLFLOW = "tracking.json", "wandb", "mlflow.db"
 TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS = "train.tf_record", "eval.tf_record", "predict.tf_record"
-FILLED_MASKS, PREDICTION_LINES = "fill_mask.jsonl", "predictions.jsonl"
-VALIDATION_SPLIT = "validation_split.json"
+FILLED_MASKS, PREDICTION_LINES, PREDICTION_TABLE = "fill_mask.jsonl", "predictions.jsonl", "predictions.csv"
+REPORT, EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE = "report.html", "eval_predictions.jsonl", "eval_predictions.csv"
+VALIDATION_SPLIT, TEACHER_LOGITS = "validation_split.json", "teacher_logits"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
+# Of inspections.
+ATTENTION_PAGE, ATTENTION_ARRAYS, INSPECTED, SCORES = (
+    "attention.html",
+    "attention.npz",
+    "inspection.jsonl",
+    "scores.jsonl",
+)
 # Of records, conversions and exports.
 DATA_SUMMARY = "summary.json"
 CONVERTED_PREFIX, HF_CONFIG, HF_WEIGHTS = "bert_model.ckpt", "config.json", "model.safetensors"
@@ -89,6 +105,11 @@ _TRAINING: Files = (
         ("events.out.tfevents.*", f"{EVAL_EVENTS}/"),
         "losses, accuracies, learning rate, gradient norm, examples per second for TensorBoard",
     ),
+    RunFile(
+        (TRACKING, f"{WANDB}/", MLFLOW),
+        "with `--report_to`, the ids of the runs in Weights & Biases and MLflow, and these runs",
+        "training",
+    ),
     RunFile((f"{PROFILE}/",), "the profile of `--profile_steps` for TensorBoard", "training"),
     RunFile((LOCK,), "says which process trains there", "training", is_of_run=False),
 )
@@ -112,6 +133,20 @@ FINETUNING: Files = (
     RunFile((HF_TOKENIZER_CONFIG,), "how text becomes words, if not as in the original", "training"),
     RunFile((SEED_RESULTS,), "with `--seeds`, the scores of each, their means and standard deviations", "evaluation"),
     RunFile((f"{SEED_PREFIX}*/",), "with `--seeds`, the run of each", is_of_run=False),
+    RunFile(
+        (SEARCH_RESULTS, SEARCH_TABLE, SEARCH_REPORT),
+        "with `--search`, the settings and scores of every run, the best one first in the table and in the page",
+        "training",
+    ),
+    RunFile((f"{SEARCH_RUNS}/",), "with `--search`, a directory for each run", is_of_run=False),
+    RunFile((FINISHED,), "in the run of a seed or of a search, its flags and scores once it is complete", "training"),
+    RunFile((BEST_SCORE,), "in `best/`, the step and the score of its weights", "training"),
+    RunFile((REPORT,), "a page with scores, learning curves, confusions and the worst errors", "evaluation"),
+    RunFile(
+        (EVAL_PREDICTION_LINES, EVAL_PREDICTION_TABLE),
+        "true label, prediction and loss of each evaluated row",
+        "evaluation",
+    ),
 )
 """Of all fine-tuning, in `--output_dir`; a task adds its own."""
 
@@ -123,9 +158,17 @@ GLUE_SUBMISSIONS = (
 CLASSIFICATION: Files = (
     *FINETUNING,
     RunFile((VALIDATION_SPLIT,), "with `--validation_split`, which rows of the training file are held out", "training"),
+    RunFile(
+        (f"{TEACHER_LOGITS}/",),
+        "with `--teacher`, its logits for the rows; `--overwrite_output_dir` keeps them",
+        "training",
+        is_of_run=False,
+    ),
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "scores and their history", "evaluation"),
     RunFile((LABEL_REPORT, LABEL_PICTURE), "precision, recall and F1 of each label", "evaluation"),
-    RunFile((PREDICTION_LINES, TEST_RESULTS), "label and probabilities of each row", "prediction"),
+    RunFile(
+        (PREDICTION_LINES, PREDICTION_TABLE, TEST_RESULTS), "text, label and probabilities of each row", "prediction"
+    ),
     RunFile(GLUE_SUBMISSIONS, "predictions for GLUE's server", "prediction"),
     RunFile((TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS), "the rows as records, as the original writes them"),
 )
@@ -139,7 +182,7 @@ SQUAD: Files = (
         "evaluation",
     ),
     RunFile((PREDICTIONS, N_BEST, NULL_ODDS), "as the original writes them", "prediction"),
-    RunFile((PREDICTION_LINES,), "answers with probability and place in the context", "prediction"),
+    RunFile((PREDICTION_LINES, PREDICTION_TABLE), "answers with probability and place in the context", "prediction"),
     RunFile(
         (NULL_THRESHOLD,),
         'by how much "no answer" must score higher, as found by `--do_eval`; predictions use it',
@@ -163,6 +206,7 @@ TAGGING: Files = (
     ),
     RunFile((TAGGED,), "the file that was given, with the predicted tag as one more column", "prediction"),
     RunFile((PREDICTION_LINES,), "words, tags, probabilities and spans of each sentence", "prediction"),
+    RunFile((PREDICTION_TABLE,), "the predicted spans, one in each row, with their probabilities", "prediction"),
     RunFile((TAGGED_SPANS,), "of texts with labelled spans: these rows with the predicted spans", "prediction"),
 )
 """Of `run_ner.py`, in `--output_dir`."""
@@ -170,7 +214,11 @@ TAGGING: Files = (
 MULTIPLE_CHOICE: Files = (
     *FINETUNING,
     RunFile((EVAL_RESULTS, EVAL_HISTORY), "accuracy and loss, and their history", "evaluation"),
-    RunFile((PREDICTION_LINES,), "the choice for each question, and the probability of every choice", "prediction"),
+    RunFile(
+        (PREDICTION_LINES, PREDICTION_TABLE),
+        "the choice for each question, and the probability of every choice",
+        "prediction",
+    ),
 )
 """Of `run_multiple_choice.py`, in `--output_dir`."""
 
@@ -207,6 +255,14 @@ EXPORTED_ASSETS: Files = (
 
 ONNX_EXPORT: Files = (RunFile((ONNX_MODEL, ONNX_INT8_MODEL), "the model", is_of_run=False), *EXPORTED_ASSETS)
 """Of `export_model.py --format=onnx`, in `--export_dir`."""
+
+INSPECTION: Files = (
+    RunFile((ATTENTION_PAGE,), "the attention of every layer and head, as a page", is_of_run=False),
+    RunFile((ATTENTION_ARRAYS,), "the same as arrays", is_of_run=False),
+    RunFile((INSPECTED,), "pieces, predictions and labels of each text", is_of_run=False),
+    RunFile((SCORES,), "with `--score`, the log-probability of each piece", is_of_run=False),
+)
+"""Of `inspect_model.py`, in `--output_dir`."""
 
 
 def remove_run(directory: str, files: Iterable[RunFile]) -> None:

@@ -1,6 +1,8 @@
 """Rows of zeros and few ones, of which only the ones are kept."""
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,14 @@ class SparseRows:
     row_splits: NDArray[np.int64]
     values: NDArray[np.int32]
     size: int
+
+    @classmethod
+    def joined(cls, parts: "Sequence[SparseRows]") -> "SparseRows":
+        """Concatenates the rows of matrices with the same columns."""
+        starts = itertools.accumulate((len(part.values) for part in parts), initial=0)
+        row_splits = [part.row_splits[1:] + start for part, start in zip(parts, starts, strict=False)]
+        values = np.concatenate([part.values for part in parts])
+        return cls(np.concatenate([[0], *row_splits]), values, parts[0].size)
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1

@@ -86,6 +86,15 @@ class Table:
         index = self.index(column, flag)
         return lambda block: [row[index] for row in block.rows]
 
+    def optional_column(self, column: str) -> Callable[[Block], list[Any]] | None:
+        """Like `column`, but None where there is no such column, and None for a JSON object that lacks the key."""
+        if self.width is None:
+            return lambda block: [row.get(column) for row in block.rows]
+        try:
+            return self.column(column, "")
+        except InputError:
+            return None
+
     def _values(self, block: Block, key: str, flag: str) -> list[Any]:
         try:
             return [row[key] for row in block.rows]

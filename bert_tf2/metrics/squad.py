@@ -60,13 +60,11 @@ def evaluate(
         without = next((identity for identity, answers in gold.items() if not answers), None)
         if without is not None:
             raise InputError(f"Question {without} has no answer: this is SQuAD 2.0; give --version_2_with_negative.")
-        exact, f1 = _scores(gold, predictions, _CHINESE_1 if language == "zh" else _SQUAD_1)
+        exact, f1 = _scores(gold, predictions, _COMPARISONS[language == "zh", False])
         return {"exact_match": _percent(exact.values()), "f1": _percent(f1.values())}
 
-    compare = _CHINESE_2 if language == "zh" else _SQUAD_2
-    answers = {
-        identity: [text for text in texts if compare.normalize(text)] or [""] for identity, texts in gold.items()
-    }
+    compare = _COMPARISONS[language == "zh", True]
+    answers = {identity: _not_empty(texts, compare) for identity, texts in gold.items()}
     exact, f1 = _scores(answers, predictions, compare)
     results: dict[str, float] = {
         "exact": _percent(exact.values()),
@@ -89,6 +87,21 @@ def evaluate(
             best, threshold = best_threshold(scores, texts, null_odds, has_answer)
             results[f"best_{name}"], results[f"best_{name}_thresh"] = best, threshold
     return results
+
+
+def answer_scores(
+    answers: Sequence[str], text: str, *, version_2_with_negative: bool = False, language: str = "en"
+) -> tuple[float, float]:
+    """Exact match and F1 of one prediction, from 0 to 1, as `evaluate` counts them.
+
+    Args:
+      answers: the true answers; empty if there is none (SQuAD 2.0 only).
+      text: the predicted answer.
+      version_2_with_negative: see `evaluate`.
+      language: see there.
+    """
+    compare = _COMPARISONS[language == "zh", version_2_with_negative]
+    return _best(_not_empty(answers, compare) if version_2_with_negative else answers, text, compare)
 
 
 def best_threshold(
@@ -164,10 +177,22 @@ class _Comparison(NamedTuple):
     f1: Callable[[str, str], float]
 
 
-_SQUAD_1 = _Comparison(normalized, exact, f1_of_1)
-_SQUAD_2 = _Comparison(normalized, exact, f1_of_2)
-_CHINESE_1 = _Comparison(squad_chinese.normalized, squad_chinese.exact, squad_chinese.f1)
-_CHINESE_2 = _Comparison(squad_chinese.normalized, squad_chinese.exact, _chinese_f1_of_2)
+_COMPARISONS = {  # by whether it is Chinese, and 2.0
+    (False, False): _Comparison(normalized, exact, f1_of_1),
+    (False, True): _Comparison(normalized, exact, f1_of_2),
+    (True, False): _Comparison(squad_chinese.normalized, squad_chinese.exact, squad_chinese.f1),
+    (True, True): _Comparison(squad_chinese.normalized, squad_chinese.exact, _chinese_f1_of_2),
+}
+
+
+def _not_empty(answers: Sequence[str], compare: _Comparison) -> list[str]:
+    """The true answers as SQuAD 2.0 compares them: those not empty when normalized, or "" if there are none."""
+    return [text for text in answers if compare.normalize(text)] or [""]
+
+
+def _best(answers: Sequence[str], text: str, compare: _Comparison) -> tuple[float, float]:
+    """Exact match and F1 with the true answer for which each is highest."""
+    return max(compare.exact(answer, text) for answer in answers), max(compare.f1(answer, text) for answer in answers)
 
 
 def _scores(
@@ -177,8 +202,7 @@ def _scores(
     found_exact, found_f1 = {}, {}
     for identity, answers in gold.items():
         text = texts.get(identity)
-        found_exact[identity] = 0.0 if text is None else max(compare.exact(answer, text) for answer in answers)
-        found_f1[identity] = 0.0 if text is None else max(compare.f1(answer, text) for answer in answers)
+        found_exact[identity], found_f1[identity] = (0.0, 0.0) if text is None else _best(answers, text, compare)
     return found_exact, found_f1
 
 

@@ -14,6 +14,7 @@ from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling.distillation import TEACHER_LOGITS, Distillation, with_labels_of_teacher
 from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
 from bert_tf2.modeling.with_head import BertWithLabels
@@ -95,15 +96,17 @@ class ClassificationModel:
     """A classifier and its losses: a `task_model.Task`.
 
     Its loss is a mean over rows: of the cross-entropy for a single label, of the mean cross-entropy of each label for
-    several, of the squared error for regression.
+    several, of the squared error for regression. With a teacher, each has a second term; see `Distillation`.
 
     Args:
       config: the encoder's config.
       outputs: scores of a row, `L`; 1 for regression.
       problem_type: see `metrics.PROBLEM_TYPES`.
       class_weights: for a single label, the weight of rows with each label, [L]; the mean is divided by their sum.
+        They weight the loss of the labels, not the distillation loss.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
+      distillation: the loss for the teacher's logits, which batches then have; None: there is no teacher.
     """
 
     def __init__(
@@ -114,17 +117,20 @@ class ClassificationModel:
         class_weights: Sequence[float] | None = None,
         recompute: bool = False,
         skip_padding: bool = False,
+        distillation: Distillation | None = None,
     ) -> None:
         self.network = BertClassifier(config, outputs, problem_type, recompute)
         self.bert, self.classifier = self.network.bert, self.network.classifier
         self._problem_type = problem_type
         self._skip_padding = skip_padding
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
+        self._distillation = distillation
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """The accuracy, for a single label."""
-        return ("accuracy",) if self._problem_type == "single_label" else ()
+        """The accuracy, for a single label; with a teacher, the mean distillation loss."""
+        accuracy = ("accuracy",) if self._problem_type == "single_label" else ()
+        return accuracy if self._distillation is None else (*accuracy, "teacher_loss")
 
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
@@ -137,19 +143,29 @@ class ClassificationModel:
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """The total weight of the rows of the batch."""
-        return {"rows": tf.reduce_sum(self._weights(batch))}
+        rows = tf.reduce_sum(self._weights(batch))
+        if self._distillation is not None:
+            rows += tf.reduce_sum(self._distillation.weights(batch))
+        return {"rows": rows}
 
     def loss(
         self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, dict[str, Weighted]]:
         """The mean of the rows' losses; see `task_model.Task.loss`."""
         logits, labels = self.logits(batch, dropout_seed), batch[LABELS]
-        loss = tf.reduce_sum(self._row_losses(logits, labels) * self._weights(batch)) / loss_weights["rows"]
-        if self._problem_type != "single_label":
-            return loss, {}
-        rows = heads.example_weights(batch)
-        right = tf.reduce_sum(heads.correct(logits, labels) * rows)
-        return loss, {"accuracy": (right, tf.reduce_sum(rows))}
+        total = tf.reduce_sum(self._row_losses(logits, labels) * self._weights(batch))
+        metrics: dict[str, Weighted] = {}
+        if self._distillation is not None:
+            weights = self._distillation.weights(batch)
+            soft = self._distillation.losses(self._problem_type, logits, batch[TEACHER_LOGITS])
+            metrics["teacher_loss"] = tf.reduce_sum(soft * weights), tf.reduce_sum(weights)
+            total += metrics["teacher_loss"][0]
+        loss = total / loss_weights["rows"]
+        if self._problem_type == "single_label":
+            rows = heads.example_weights(batch)
+            right = tf.reduce_sum(heads.correct(logits, with_labels_of_teacher(batch, labels)) * rows)
+            metrics["accuracy"] = right, tf.reduce_sum(rows)
+        return loss, metrics
 
     def _row_losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """`logits float32 [B, L], labels [B] or [B, L] -> float32 [B]`."""
@@ -161,7 +177,10 @@ class ClassificationModel:
         return tf.reduce_mean(losses, axis=1)
 
     def _weights(self, batch: Batch) -> tf.Tensor:
+        """The weight of the loss of each row's label, float32 `[B]`."""
         weights = heads.example_weights(batch)
+        if self._distillation is not None:
+            weights *= 1.0 - self._distillation.fractions(batch)
         if self._class_weights is None:
             return weights
         return weights * tf.gather(tf.constant(self._class_weights), batch[LABELS])

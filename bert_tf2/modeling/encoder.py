@@ -126,14 +126,7 @@ class EncoderLayer(ConfiguredLayer):
         of_keys: Places | None,
     ) -> tf.Tensor:
         config, fuse = self.config, fuses(self.config, dropout_seed)
-        batch = score_bias.shape[0] or tf.shape(score_bias)[0]
-
-        def heads(dense: Dense, x: tf.Tensor, places: Places | None) -> tf.Tensor:  # [B*S, H] -> [B, N, S, D]
-            projected = dense.project(x)
-            if places is not None:
-                projected = unpadded.with_padding(projected, places)
-            return fused_ops.split_heads(projected, dense.bias, batch, config.num_attention_heads, fuse=fuse)
-
+        heads = functools.partial(self._heads, batch=_batch(score_bias), fuse=fuse)
         context = fused_ops.attention(
             heads(self.query, queries, of_queries),
             heads(self.key, x, of_keys),
@@ -144,6 +137,29 @@ class EncoderLayer(ConfiguredLayer):
         )  # [B, N, Q, D]
         merged = tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, config.hidden_size])  # [B*Q, H]
         return merged if of_queries is None else unpadded.without_padding(merged, of_queries)
+
+    def _heads(
+        self, dense: Dense, x: tf.Tensor, places: Places | None, *, batch: tf.Tensor | int, fuse: bool
+    ) -> tf.Tensor:
+        """Queries, keys or values of each head: `[B*S, H] -> [B, N, S, D]`."""
+        projected = dense.project(x)
+        if places is not None:
+            projected = unpadded.with_padding(projected, places)
+        return fused_ops.split_heads(projected, dense.bias, batch, self.config.num_attention_heads, fuse=fuse)
+
+    def attention_probabilities(self, x: tf.Tensor, score_bias: tf.Tensor) -> tf.Tensor:
+        """What `call` weighs the values of each head by, without dropout.
+
+        Args:
+          x: float `[B*S, H]`, the hidden states before the layer.
+          score_bias: as of `call`, `[B, 1, 1 or S, S]`.
+
+        Returns:
+          float32 `[B, N, S, S]`: how much each position (next to last axis) attends to each (last axis).
+        """
+        batch = _batch(score_bias)
+        query, key = (self._heads(dense, x, None, batch=batch, fuse=False) for dense in (self.query, self.key))
+        return tf.cast(fused_ops.attention_probabilities(query, key, score_bias), tf.float32)
 
     def _project_add_norm(
         self,
@@ -196,6 +212,11 @@ class EncoderLayer(ConfiguredLayer):
             **self.output_dense.named_variables(f"{prefix}/output/dense"),
             **self.output_norm.named_variables(f"{prefix}/output/LayerNorm"),
         }
+
+
+def _batch(score_bias: tf.Tensor) -> tf.Tensor | int:
+    """`B` of `[B, 1, 1 or Q, S]`."""
+    return score_bias.shape[0] or tf.shape(score_bias)[0]
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
@@ -317,11 +338,7 @@ class BertModel(BertBase):
             places = unpadded.find(input_mask, few_sizes=fuses(self.config, dropout_seed))
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         token_type_ids = tf.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        if sequence_ids is None:
-            score_bias = ((1.0 - tf.cast(input_mask, tf.float32)) * PADDING_SCORE)[:, None, None, :]  # [B, 1, 1, S]
-        else:
-            is_other = tf.cast(sequence_ids[:, :, None] != sequence_ids[:, None, :], tf.float32)
-            score_bias = (is_other * PADDING_SCORE)[:, None]  # [B, 1, S, S]
+        score_bias = self._score_bias(input_mask, sequence_ids)
         x = self._embed(input_ids, token_type_ids, dropout_seed, position_ids, places)  # [B*S, H] or [T, H]
         shape = tf.concat([tf.shape(input_ids), [self.config.hidden_size]], axis=0)
 
@@ -344,6 +361,43 @@ class BertModel(BertBase):
             states.append(tf.reshape(x, [*tf.unstack(tf.shape(output_positions)), self.config.hidden_size]))
         pooled_output = self.pooler(states[-1][:, 0])  # [B, H]
         return BertOutputs(states[0], tuple(states[1:]), states[-1], pooled_output)
+
+    def attention_probabilities(
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor | None = None, token_type_ids: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """What each head of each layer attends to: the numbers that `call` computes with outside of training.
+
+        Args:
+          input_ids, input_mask, token_type_ids: as of `call`.
+
+        Returns:
+          For each layer float32 `[B, N, S, S]`: how much each position (next to last axis) attends to each (last
+          axis). Each row sums to 1; padding gets 0.
+
+        Raises:
+          InputError: `S` is more than `max_position_embeddings`.
+
+        Example:
+          >>> layers = model.attention_probabilities(tf.constant([[101, 7592, 102]]))
+          >>> len(layers), layers[0].shape
+          (12, TensorShape([1, 12, 3, 3]))
+        """
+        input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
+        outputs = self(input_ids, input_mask, token_type_ids)
+        score_bias = self._score_bias(input_mask, None)
+        before = (outputs.embedding_output, *outputs.encoder_layers[:-1])
+        return tuple(
+            layer.attention_probabilities(tf.reshape(x, [-1, self.config.hidden_size]), score_bias)
+            for layer, x in zip(self.encoder, before, strict=True)
+        )
+
+    @staticmethod
+    def _score_bias(input_mask: tf.Tensor, sequence_ids: tf.Tensor | None) -> tf.Tensor:
+        """What is added to the attention scores: float32 `[B, 1, 1, S]`, or `[B, 1, S, S]` for `sequence_ids`."""
+        if sequence_ids is None:
+            return ((1.0 - tf.cast(input_mask, tf.float32)) * PADDING_SCORE)[:, None, None, :]
+        is_other = tf.cast(sequence_ids[:, :, None] != sequence_ids[:, None, :], tf.float32)
+        return (is_other * PADDING_SCORE)[:, None]
 
     def _check_length(self, length: int | None) -> None:
         longest = self.config.max_position_embeddings

@@ -212,6 +212,20 @@ def _score_gradient(
     return tf.cast(_wide(probabilities) * (towards_probabilities - sums) * scale, probabilities.dtype)
 
 
+def attention_probabilities(query: tf.Tensor, key: tf.Tensor, score_bias: tf.Tensor, fuse: bool = False) -> tf.Tensor:
+    """`softmax(query·keyᵀ / √D + score_bias)`, softmax in float32; the arguments are those of `attention`.
+
+    Returns:
+      float `[B, N, Q, S]`; each row, over the keys, sums to 1.
+    """
+    scores = tf.matmul(query, key, transpose_b=True)  # [B, N, Q, S]
+    return _softmax(scores, score_bias, _scale(query), fuse=fuse)
+
+
+def _scale(query: tf.Tensor) -> float:
+    return 1.0 / math.sqrt(query.shape[-1])
+
+
 def attention(
     query: tf.Tensor,
     key: tf.Tensor,
@@ -237,12 +251,11 @@ def attention(
     Returns:
       float `[B, N, Q, D]`.
     """
-    scale = 1.0 / math.sqrt(query.shape[-1])
+    scale = _scale(query)
 
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> Any:
-        scores = tf.matmul(query, key, transpose_b=True)  # [B, N, Q, S]
-        probabilities = _softmax(scores, score_bias, scale, fuse=fuse)
+        probabilities = attention_probabilities(query, key, score_bias, fuse=fuse)  # [B, N, Q, S]
         context = tf.matmul(dropout(probabilities, seed, rate, fuse=fuse), value)  # [B, N, Q, D]
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -65,6 +65,22 @@ class Workers:
         return self.index == 0
 
 
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers of a strategy have called it: what the chief has written until then is there for all."""
+    if Workers.of(strategy).count == 1:
+        return
+
+    @tf.function
+    def meet() -> tf.Tensor:
+        def replica() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(1.0))
+
+        return strategy.experimental_local_results(strategy.run(replica))[0]
+
+    _ = float(meet())
+
+
 def _multi_worker() -> tf.distribute.Strategy:
     example = """{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}"""
     text = os.environ.get("TF_CONFIG")

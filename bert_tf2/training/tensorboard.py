@@ -1,13 +1,50 @@
-"""TensorBoard events."""
+"""TensorBoard events; what is written here also goes to the tools of `tracking`."""
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import tensorflow as tf
 
+from bert_tf2.io import file_system
+from bert_tf2.training import tracking
 
-def write_scalars(step: int, values: Mapping[str, float]) -> None:
-    """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed)."""
+
+def event_writer(directory: str) -> Any:
+    """A writer of events, for `with writer.as_default()`; of none where `--report_to` leaves TensorBoard out."""
+    with_events = tracking.current().with_tensorboard
+    return tf.summary.create_file_writer(directory) if with_events else tf.summary.create_noop_writer()
+
+
+def write_scalars(step: int, values: Mapping[str, float], kind: Literal["train", "eval"]) -> None:
+    """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed), and tracks them.
+
+    Args:
+      step: the step that they are of.
+      values: by name.
+      kind: whether they are of training or of an evaluation, for the tools of `tracking`; events are in directories.
+    """
     metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
     metadata.plugin_data.plugin_name = "scalars"
     for name, value in values.items():
         tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
+    tracking.current().log(step, values, kind)
+
+
+def read_scalars(directory: str) -> dict[str, dict[int, float]]:
+    """The scalars in the event files of a directory: by name, value by step, in the order of the steps.
+
+    Of a step that a resumed training has taken again, the latest value counts. A file that ends in the middle of an
+    event, as a killed process leaves it, is read up to there.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for path in sorted(file_system.path(directory).glob("events.out.tfevents.*")):
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
+                for value in event.summary.value:
+                    is_tensor = value.WhichOneof("value") == "tensor"
+                    scalar = tf.make_ndarray(value.tensor) if is_tensor else value.simple_value
+                    values.setdefault(value.tag, {})[event.step] = float(scalar)
+        except tf.errors.DataLossError:
+            continue
+    return {name: dict(sorted(of_name.items())) for name, of_name in values.items()}

@@ -13,7 +13,7 @@ import tensorflow as tf
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import listing
 from bert_tf2.configs.training import LoopConfig, OptimizerConfig, PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError, Stopped
+from bert_tf2.errors import Diverged, InputError, Stopped
 from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share, distribute
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.io.signals import StopRequest, stop_request
@@ -24,7 +24,7 @@ from bert_tf2.training.optimizers import Optimizer, make_optimizer
 from bert_tf2.training.precision import LossScale
 from bert_tf2.training.schedules import Schedule
 from bert_tf2.training.step import Totals, TrainStep
-from bert_tf2.training.tensorboard import write_scalars
+from bert_tf2.training.tensorboard import event_writer, write_scalars
 
 __all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingConfig", "Weighted"]
 
@@ -243,8 +243,8 @@ class Trainer:
           hooks: what to do between steps.
 
         Raises:
-          InputError: too many steps in a row were not finite, the device ran out of memory, or another worker
-            was lost.
+          Diverged: too many steps in a row were not finite.
+          InputError: the device ran out of memory, or another worker was lost.
           OSError: a checkpoint cannot be written.
           Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
         """
@@ -295,7 +295,7 @@ class Trainer:
         means, compilations = _Means(self.step.value_names, config.batch_size, step), Compilations(self.step.compiles)
         seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
         profiled_since, is_chief = None, self._workers.is_chief
-        events = tf.summary.create_file_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
+        events = event_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
         progress = Progress("Training", config.num_train_steps, unit="step", initial=step, shown=is_chief)
         with events.as_default(), progress:
             while step < config.num_train_steps:
@@ -315,11 +315,13 @@ class Trainer:
                 step += taken
                 means.add(totals)
                 if int(in_a_row) >= config.max_skipped_steps:
-                    raise InputError(self._not_finite(step, dict(zip(means.names, totals.last.numpy(), strict=True))))
+                    raise Diverged(self._not_finite(step, dict(zip(means.names, totals.last.numpy(), strict=True))))
                 progress.update(taken, means.note())
                 last = step == config.num_train_steps
                 if last or step % config.log_steps == 0:
-                    write_scalars(step, {**means.values(), SKIPPED_STEPS: float(self.step.skipped_steps.numpy())})
+                    skipped = float(self.step.skipped_steps.numpy())
+                    if is_chief:
+                        write_scalars(step, {**means.values(), SKIPPED_STEPS: skipped}, "train")
                     means = _Means(self.step.value_names, config.batch_size, step)
                 if last or step % config.save_checkpoints_steps == 0:
                     self._save(step)

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ def test_more_positions(sources: dict[str, Path], from_format: str, output_forma
         assert all(found[name].tobytes() == before[name].tobytes() for name in found)
     old = arrays_in(sources["google"])[POSITIONS]
     assert table.tobytes() == np.concatenate([old, old, old[:3]]).tobytes()
+
+
+def test_the_best_weights_of_a_training(sources: dict[str, Path], tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(sources["google"], model / "best")
+    with pytest.raises(InputError, match=r"--use_best: .*model has no best/ with a checkpoint"):
+        run(model, tmp_path / "out", use_best=True)
+    (model / "best/checkpoint").write_text('model_checkpoint_path: "bert_model.ckpt"\n')
+    out = run(model, tmp_path / "out", use_best=True, output_format="google")
+    assert arrays_in(out)[POSITIONS].tobytes() == arrays_in(sources["google"])[POSITIONS].tobytes()
 
 
 def test_as_many_or_fewer_positions(sources: dict[str, Path], tmp_path: Path) -> None:

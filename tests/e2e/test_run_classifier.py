@@ -1,7 +1,9 @@
 """run_classifier.py as a user calls it: the original's flags, records and files, custom data, its errors."""
 
+import csv
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,7 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scr
     assert names >= {"eval.tf_record", "eval_results.txt", "label_report.json", "label_report.png", "checkpoint"}
     values = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
     assert float(values["eval_accuracy"]) > 0.9
+    check_report(folder, float(values["eval_accuracy"]), made / "dev.csv")
     assert [entry["step"] for entry in lines_of(folder / "eval_history.jsonl")] == [10, 20, 30, 40, 50]
 
     # Prediction needs the directory alone, and rows.
@@ -137,6 +140,25 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scr
     assert [[float(cell) for cell in row] for row in probabilities] == [
         pytest.approx(list(line["probabilities"].values())) for line in predictions
     ]
+
+
+def check_report(folder: Path, accuracy: float, dev: Path) -> None:
+    """The page has all that all tasks have; each row of the file has a row, in its order."""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert re.findall("<h2>(.*?)</h2>", page) == [
+        *("Scores", "Learning curves", "Labels", "Confusions", "Calibration and thresholds", "Worst errors"),
+        *("Length and truncation", "Command and versions", "Files beside this page"),
+    ]
+    assert f"<dt>accuracy</dt><dd><b>{100 * accuracy:.1f} %</b><small>95 % interval" in page
+    assert "run_classifier.py --train_file=" in page
+    evaluated = lines_of(folder / "eval_predictions.jsonl")
+    with open(dev, newline="") as file:
+        expected = list(csv.DictReader(file))
+    assert [(line["text"], line["truth"]) for line in evaluated] == [(row["text"], row["label"]) for row in expected]
+    assert np.mean([line["right"] for line in evaluated]) == pytest.approx(accuracy)
+    with open(folder / "eval_predictions.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["prediction"] for row in table] == [line["prediction"] for line in evaluated]
 
 
 def test_from_one_table_alone_to_the_label_of_a_text(
@@ -210,7 +232,8 @@ def test_regression_from_tables_without_header(tmp_path: Path) -> None:
     assert results["eval_pearson"] > 0.9
     assert_close(results["eval_loss"], results["eval_mean_squared_error"], LOSS)
     lines = lines_of(tmp_path / "model/predictions.jsonl")
-    assert [set(line) for line in lines] == [{"id", "value"}] * 100
+    assert [set(line) for line in lines] == [{"id", "text", "value", "truth"}] * 100
+    assert {line["truth"] for line in lines} == set(values.values())
     assert [line["id"] for line in lines] == list(range(100))
     assert not (tmp_path / "model/labels.txt").exists()
 
@@ -243,6 +266,11 @@ def test_balanced_classes(tmp_path: Path, caplog) -> None:
         ({"train_file": "none.csv"}, r"Cannot read none\.csv"),
         ({"do_predict": True}, "--predict_file is missing"),
         ({"class_weights": "balanced", "problem_type": "multi_label"}, "--class_weights=balanced is for rows with a"),
+        ({"min_confidence": 0.5}, "--min_confidence needs --do_predict"),
+        (
+            {"min_confidence": 0.5, "do_predict": True, "problem_type": "multi_label"},
+            "--min_confidence is for a single label a row, but the problem type of this task is multi_label; omit it",
+        ),
         ({"class_weights": "x"}, "Unknown --class_weights 'x'; choose one of none, balanced"),
         ({"metric_for_best": "f2"}, "--metric_for_best=f2: this task is evaluated by accuracy, macro_f1, loss; choose"),
         (

@@ -70,6 +70,17 @@ def test_from_questions_to_scores(made: Path, trained: Path) -> None:
     assert_close(results["eval_loss"], best["eval_loss"], forward(1), scale=10)
 
 
+def test_report(trained: Path) -> None:
+    """The rows of the evaluation say what `eval_results.txt` says, and the page has the sections of the task."""
+    rows = lines_of(trained / "eval_predictions.jsonl")
+    values = dict(line.split(" = ") for line in (trained / "eval_results.txt").read_text().splitlines())
+    assert np.mean([row["right"] for row in rows]) == pytest.approx(float(values["eval_accuracy"]), abs=1e-6)
+    assert np.mean([row["loss"] for row in rows]) == pytest.approx(float(values["eval_loss"]), rel=1e-4)
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    for title in ("Accuracy by number of choices and length", "Positions", "Worst questions"):
+        assert f"<h2>{title}</h2>" in page
+
+
 def test_predictions(made: Path, trained: Path) -> None:
     asked = questions(DEV, seed=2)
     unlabelled = [{name: value for name, value in one.items() if name != "label"} for one in asked]

@@ -1,5 +1,6 @@
 """run_ner.py as a user calls it: training, evaluation, prediction, resuming, conversion, its errors."""
 
+import csv
 import gzip
 import json
 import random
@@ -17,7 +18,7 @@ from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
 from helpers.tiny_tagging import config, run, sentences, write_conll, write_model_files
 
-from bert_tf2 import checkpoints
+from bert_tf2 import checkpoints, metrics
 from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.errors import InputError
@@ -84,6 +85,7 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts)
     assert "160 sentences in 160 windows; the longest has 9 pieces, all fit into max_seq_length=16." in shown
     assert "Training: 160 examples, 8 epochs, 80 steps of 16, 8 of them warm-up" in shown
     assert "type           precision  recall      F1  spans" in shown
+    check_report(folder)
     names = {path.name for path in folder.iterdir()}
     assert unlisted(folder, run_files.TAGGING) == unlisted(folder / "best", run_files.TAGGING) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "labels.txt", "runs", "checkpoint", "eval"}
@@ -116,10 +118,31 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts)
     assert np.mean([a == b for a, b in zip(found.tags, true, strict=True)]) > 0.95
     lines = lines_of(folder / "predictions.jsonl")
     assert [tag for line in lines for tag in line["tags"]] == found.tags
+    with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    described = [(str(line["line"]), span["type"]) for line in lines for span in line["spans"]]
+    assert [(row["line"], row["type"]) for row in table] == described
     spans = [span["words"] for line in lines for span in line["spans"]]
     assert ["Jim", "Henson"] in spans
     assert ["Annson"] in spans
     assert all(0 < span["probability"] <= 1 for line in lines for span in line["spans"])
+
+
+def check_report(folder: Path) -> None:
+    """The rows of the evaluation say what `eval_results.txt` says, and the page has the sections of the task."""
+    rows = lines_of(folder / "eval_predictions.jsonl")
+    assert len(rows) == 60
+    with open(folder / "eval_predictions.csv", newline="", encoding="utf-8") as file:
+        assert [int(row["errors"]) for row in csv.DictReader(file)] == [row["errors"] for row in rows]
+    scores = metrics.span_scores([row["truth"] for row in rows], [row["prediction"] for row in rows])
+    values = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
+    assert scores.micro.f1 == pytest.approx(float(values["eval_f1"]), abs=1e-6)
+    words = [len(row["words"]) for row in rows]
+    loss = np.average([row["loss"] for row in rows], weights=words)
+    assert loss == pytest.approx(float(values["eval_loss"]), rel=1e-4)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for title in ("Spans", "Errors by kind", "Types taken for each other", "Scores by length", "Worst sentences"):
+        assert f"<h2>{title}</h2>" in page
 
 
 def test_every_word_gets_a_tag_in_its_place(made: Path, trained: Path, tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scrip
     assert set(results) == {"global_step", "exact_match", "f1"}
     assert results["exact_match"] > 90
     assert [entry["epoch"] for entry in lines_of(folder / "eval_history.jsonl")] == pytest.approx([1, 2, 3, 4], abs=0.1)
+    check_report(folder)
     questions = {
         one["id"]: (part["context"], one["answers"][0]["text"])
         for article in squad(20, seed=2)["data"]
@@ -173,6 +174,23 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scrip
     assert [(line["id"], line["answer"]) for line in found] == [("1", "Ada Hill"), ("2", "Bob Hill")]
     assert [contexts[0][line["start"] : line["end"]] for line in found[:1]] == ["Ada Hill"]
     assert read_json(folder, "predict_summary.json")["windows"]["windows"] == 2
+
+
+def check_report(folder: Path) -> None:
+    """The rows of the evaluation say what `eval_results.txt` says, and the page has the sections of the task."""
+    rows = lines_of(folder / "eval_predictions.jsonl")
+    results = results_of(folder)
+    assert 100 * np.mean([row["exact"] for row in rows]) == pytest.approx(results["exact_match"])
+    assert 100 * np.mean([row["f1"] for row in rows]) == pytest.approx(results["f1"])
+    assert [row["title"] for row in rows[:3]] == ["0", "0", "1"]
+    assert [row["context"] for row in rows[:3]] == [1, 2, 3]
+    table = (folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0] == "id,question,truth,answer,probability,start,end"
+    assert len(table) == 41
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for title in ("Scores by question word", "Scores by length", "Worst questions"):
+        assert f"<h2>{title}</h2>" in page
+    assert "Questions without an answer" not in page
 
 
 def test_chinese(tmp_path: Path, caplog) -> None:

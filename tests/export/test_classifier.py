@@ -19,6 +19,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.export import classifier, runner
 from bert_tf2.export.config import ExportConfig
 from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, read_part, windows
+from bert_tf2.export.source import open_source
 from bert_tf2.tasks.classification.scores import pool_windows
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer, Ragged
@@ -67,6 +68,27 @@ def assert_probabilities(found, expected) -> None:
 
 def results(folder: Path) -> np.ndarray:
     return np.loadtxt(folder / "model/test_results.tsv", ndmin=2)
+
+
+def test_the_best_weights(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    model = shutil.copytree(folder / "model", tmp_path / "model")
+    first = min(model.glob("model.ckpt-*.index"), key=lambda path: int(path.stem.split("-")[1])).with_suffix("")
+    (model / "best").mkdir()
+    for path in [*model.glob(f"{first.name}.*"), *(model / name for name in ("bert_config.json", "vocab.txt"))]:
+        shutil.copy(path, model / "best")
+    (model / "best/checkpoint").write_text(f'model_checkpoint_path: "{first.name}"\n')
+    asked = {"output_dir": str(model), "export_dir": str(tmp_path / "export")}
+    assert open_source(ExportConfig(**asked)).checkpoint == str(model)
+    assert f"are exported; those in {model}/best (step 0) had the best score" in caplog.text
+    assert open_source(ExportConfig(**asked, use_best=True)).checkpoint == str(model / "best")
+    shutil.rmtree(model / "best")
+    with pytest.raises(InputError, match=r"--use_best: .*model has no best/ with a checkpoint"):
+        open_source(ExportConfig(**asked, use_best=True))
+    with pytest.raises(InputError, match="--use_best is about the directory of a training; give --output_dir"):
+        ExportConfig(init_checkpoint="x", export_dir="y", use_best=True)
+    with pytest.raises(InputError, match="--use_best and --use_averages exclude each other"):
+        ExportConfig(**asked, use_best=True, use_averages=True)
 
 
 def test_text_to_probabilities_in_a_fresh_process(folder: Path, exported: Path):

@@ -23,7 +23,7 @@ def model_files(folder: Path) -> dict[str, str]:
 
 
 def training_flags(folder: Path, **flags: Any) -> dict[str, Any]:
-    """Those of a training in `folder`, which has what `write_model_files` wrote."""
+    """Those of a training in `folder`, which has what `write_model_files` wrote; without a report, which takes time."""
     batches = {f"{kind}_batch_size": 16 for kind in ("train", "eval", "predict")}
     given = {"output_dir": str(folder / "model"), **model_files(folder), **batches}
-    return {**given, "max_seq_length": 16, "learning_rate": 5e-3, **flags}
+    return {**given, "max_seq_length": 16, "learning_rate": 5e-3, "report": False, **flags}

@@ -121,6 +121,27 @@ def test_a_directory_appears_whole(tmp_path):
     assert os.listdir(tmp_path) == ["new"]
 
 
+def test_a_directory_replaces_another_one_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "best"
+    for name in ("a", "b"):
+        with atomic.directory(path, replaces=True) as unfinished:
+            (unfinished / name).touch()
+            assert os.listdir(path) == ["a"] if name == "b" else not path.exists()
+        assert os.listdir(path) == [name]
+    replace = os.replace
+
+    def fail(source, target):
+        if os.path.basename(source) == "new":
+            raise OSError(28, "no room", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no room"), atomic.directory(path, replaces=True):
+        pass
+    assert os.listdir(tmp_path) == ["best"]
+    assert os.listdir(path) == ["b"]
+
+
 def test_a_directory_takes_the_place_of_an_empty_one_only(tmp_path):
     (tmp_path / "empty").mkdir()
     with atomic.directory(tmp_path / "empty") as unfinished:

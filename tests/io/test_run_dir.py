@@ -63,7 +63,7 @@ def test_what_a_run_writes_down(tmp_path):
 )
 def test_the_command_can_be_given_again(tmp_path, how, expected):
     (tmp_path / "pack").mkdir()
-    (tmp_path / "pack/__main__.py").write_text("from bert_tf2.io import run_dir; print(run_dir._command())")
+    (tmp_path / "pack/__main__.py").write_text("from bert_tf2.io import run_dir; print(run_dir.command())")
     command = [sys.executable, *how, "--a=b c"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, env=environment)

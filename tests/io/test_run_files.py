@@ -24,7 +24,8 @@ FINETUNING = {
 def test_an_earlier_run_is_removed_and_nothing_else(tmp_path: Path, files: run_files.Files) -> None:
     ours = {name for file in files if file.is_of_run for name in file.names}
     kept = {name for file in files if not file.is_of_run for name in file.names}
-    assert kept == {".lock", "seed-*/"}
+    teacher = ["teacher_logits/"] if files is run_files.CLASSIFICATION else []
+    assert kept == {".lock", "search/", "seed-*/", *teacher}
     for name in (*ours, *kept, "thesis.txt", "notes/"):
         path = tmp_path / name.replace("*", "7")
         if name.endswith("/"):
@@ -36,7 +37,8 @@ def test_an_earlier_run_is_removed_and_nothing_else(tmp_path: Path, files: run_f
     (tmp_path / ".eval_results.txt.unfinished").mkdir()
     (tmp_path / ".model.ckpt-7.unfinished-1").mkdir()
     run_files.remove_run(str(tmp_path), files)
-    assert sorted(os.listdir(tmp_path)) == [".lock", "notes", "seed-7", "thesis.txt"]
+    names = [name.replace("*", "7").rstrip("/") for name in kept]
+    assert sorted(os.listdir(tmp_path)) == sorted([*names, "notes", "thesis.txt"])
     assert (tmp_path / "seed-7" / "inside").exists()
     assert unlisted(tmp_path, files) == ["notes", "thesis.txt"]
 

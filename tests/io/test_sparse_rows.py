@@ -27,3 +27,6 @@ def test_all_rows_and_parts_of_them(dense):
     for rows in (slice(1, 3), slice(0, 0), slice(3, 1), slice(2, 100), slice(None)):
         np.testing.assert_array_equal(sparse[rows], dense[rows])
         assert sparse[rows].dtype == np.int32
+    np.testing.assert_array_equal(
+        SparseRows.joined([sparse, sparse.select(order)]), np.concatenate([dense, dense[order]])
+    )

@@ -42,6 +42,20 @@ def test_hand_made_cases(gold, predicted, exact, f1):
     assert squad.f1_of_1(gold, predicted) == pytest.approx(f1)
 
 
+@given(TEXTS, TEXTS, st.booleans(), st.sampled_from(["en", "zh"]))
+def test_one_answer_scores_as_all(gold, predicted, version_2, language):
+    """`answer_scores` of each question are what `evaluate` takes the mean of."""
+    how = {"version_2_with_negative": version_2, "language": language}
+    results = evaluate({"q": (gold, "x")}, {"q": predicted}, **how)
+    exact, f1 = squad.answer_scores((gold, "x"), predicted, **how)
+    assert (results["exact" if version_2 else "exact_match"], results["f1"]) == (100 * exact, 100 * f1)
+
+
+def test_an_answer_where_there_is_none():
+    assert squad.answer_scores((), "", version_2_with_negative=True) == (1.0, 1.0)
+    assert squad.answer_scores((), "x", version_2_with_negative=True) == (0.0, 0.0)
+
+
 def official_normalize(text):
     """As the official scripts write it down."""
     text = "".join(char for char in text.lower() if char not in set(string.punctuation))
@@ -77,7 +91,7 @@ def test_several_right_answers():
 
 def test_missing_predictions_score_nothing(caplog):
     assert evaluate({"a": ("x",), "b": ("y",)}, {"b": "y"}) == {"exact_match": 50.0, "f1": 50.0}
-    assert "Questions without a prediction, which score 0: 1, a for one" in caplog.text
+    assert "Questions without a prediction, which score 0: 1, for example a" in caplog.text
     results = evaluate({"a": (), "b": ("y",)}, {"b": "y"}, version_2_with_negative=True)
     assert (results["exact"], results["NoAns_exact"], results["NoAns_total"]) == (50.0, 0.0, 1)
 

@@ -15,7 +15,7 @@ from helpers.two_devices import examples
 
 from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.errors import InputError, Stopped
+from bert_tf2.errors import Diverged, InputError, Stopped
 from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.pretraining.runner import PretrainingModel
 from bert_tf2.training.schedules import make_schedule
@@ -154,7 +154,7 @@ def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path):
         r"Step 8: loss nan, gradient norm nan at learning rate 0\.00416667; --max_skipped_steps=3 consecutive steps "
         r"were like this and were skipped, and training stopped\. The last good checkpoint is .*model\.ckpt-6\. Lower "
     )
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(Diverged, match=message):
         trainer.train(poisoned(2, 3, 6, 7, 8))
     assert trainer.global_step == 8
     assert checkpoints.latest(tmp_path) == str(tmp_path / "model.ckpt-6")

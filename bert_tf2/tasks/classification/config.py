@@ -9,7 +9,13 @@ from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, set
 from bert_tf2.configs.long_texts import WINDOW_POOLINGS, LongText, WindowPooling
 from bert_tf2.configs.table_form import TableForm
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
+from bert_tf2.tasks.finetuning.config import (
+    CLASS_WEIGHTS,
+    FinetuningConfig,
+    MinConfidence,
+    check_class_weights,
+    check_min_confidence,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +60,12 @@ class DataConfig(TableForm):
         None, help="A single text to predict instead of predict_file; the prediction is also printed.", group=FILES
     )
     text_pair: str | None = setting(None, help="With text: the second text of a pair.", group=FILES)
+    unlabeled_file: str | None = setting(
+        None,
+        help="With teacher: unlabeled rows, learned from the teacher alone; files like predict_file, several as a "
+        "comma-separated list or a glob.",
+        group=FILES,
+    )
     validation_split: float | None = setting(
         None,
         help="Without dev_file: fraction of train_file to hold out for evaluation, for example 0.1; about the same "
@@ -157,8 +169,8 @@ class DataConfig(TableForm):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationConfig(FinetuningConfig, DataConfig):
-    """The flags of `run_classifier.py`: those of `FinetuningConfig` and `DataConfig`, and the class weights.
+class ClassificationConfig(FinetuningConfig, DataConfig, MinConfidence):
+    """The flags of `run_classifier.py`: those of `FinetuningConfig` and `DataConfig`, class weights and a teacher.
 
     Raises:
       InputError: a value is invalid, flags exclude each other, or there is nothing to do.
@@ -175,17 +187,52 @@ class ClassificationConfig(FinetuningConfig, DataConfig):
         group=TRAINING,
         choices=CLASS_WEIGHTS,
     )
+    teacher: str | None = setting(
+        None,
+        help="Distillation: a classifier, fine-tuned for the same labels, from which the model learns; a run "
+        "directory, its best/, or anything else that init_checkpoint can be.",
+        group=TRAINING,
+    )
+    teacher_temperature: float = setting(
+        2.0,
+        help="With teacher: divisor of the logits of both models; higher values give more weight to labels that the "
+        "teacher considers improbable.",
+        group=TRAINING,
+        above=0,
+        at_most=1000,
+    )
+    teacher_weight: float = setting(
+        0.5,
+        help="With teacher: weight of its predictions against the labels, from 0 to 1; 1 ignores the labels.",
+        group=TRAINING,
+        at_least=0,
+        at_most=1,
+    )
 
     def __post_init__(self) -> None:
         if self.text is not None:  # it is given in order to be predicted
             object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         check_class_weights(self)
+        self._check_teacher()
         needed = "needs --do_eval, as it holds out rows for evaluation; give both or omit it"
         check_has_effect(self, ("validation_split",), self.do_eval, needed)
+        check_min_confidence(self)
         DataConfig.__post_init__(self)
+
+    def _check_teacher(self) -> None:
+        needed = "needs --do_train, as the model learns from it in training; give both or omit it"
+        check_has_effect(self, ("teacher",), self.do_train, needed)
+        flags = ("teacher_temperature", "teacher_weight", "unlabeled_file")
+        check_has_effect(self, flags, self.teacher is not None, "needs --teacher; give both or omit it")
+        if self.teacher and self.teacher_weight == 0 and self.unlabeled_file is None:
+            raise InputError(
+                "--teacher_weight=0: nothing would be learned from the teacher; give a larger weight or unlabeled rows "
+                "(--unlabeled_file), or omit --teacher."
+            )
 
     @property
     def data(self) -> DataConfig:
-        """The flags about data."""
-        return DataConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(DataConfig)})
+        """The flags about data; `output_dir` is the directory of the model."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(DataConfig)}
+        return DataConfig(**{**values, "output_dir": self.model_dir})

@@ -21,6 +21,7 @@ from bert_tf2.io import file_system, files, text_lines
 from bert_tf2.io.delimited import Form, is_number
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
+from bert_tf2.io.spreadsheets import Workbook
 from bert_tf2.io.tables import kind_of
 from bert_tf2.metrics.classification import DEFAULT_METRICS
 from bert_tf2.tasks.classification import glue
@@ -57,6 +58,7 @@ class Data:
       split: which rows of `train_file` are held out to evaluate with; None where there is another file of them.
       held_out: these rows where they have been read.
       predict_file: what flags ask to predict; it is not remembered where it is standard input.
+      unlabeled_files: files of rows that are learned from a teacher alone.
       given: a text to predict, or a pair, where a flag has it.
     """
 
@@ -71,6 +73,7 @@ class Data:
     split: ValidationSplit | None = None
     held_out: Examples | None = None
     predict_file: str | None = None
+    unlabeled_files: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
 
     @property
@@ -103,6 +106,22 @@ class Data:
         if split != "train":
             self._check_asked(_FLAGS[split].removeprefix("--"), path)
         return self._read(path, split)
+
+    def unlabeled(self) -> list[Examples]:
+        """The rows of each file of unlabeled rows.
+
+        For a GLUE task, columns have the names, or numbers, that they have in its test file.
+
+        Raises:
+          InputError: they cannot be read.
+        """
+        layout = None if self.task is None else self.task.files["test"]
+        columns: dict[str, Any] = {"id_column": None}
+        if layout is not None:
+            pair = None if layout.pair is None else str(layout.pair)
+            columns |= {"text_column": str(layout.text), "text_pair_column": pair, "header": layout.header}
+        reader = dataclasses.replace(self, description=dataclasses.replace(self.description, **columns))
+        return [reader._read(path, "test") for path in self.unlabeled_files]
 
     def save(self, folder: str) -> None:
         """Writes what evaluation and prediction need: `task.json`, `labels.txt`, `validation_split.json`.
@@ -173,10 +192,10 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     is_divided = data.description.long_text == WINDOWS
     check_has_effect(config, ("window_pooling",), is_divided, "is for --long_text=windows; give both or omit it")
-    texts = _given_texts(config, data.description, saved)
-    data = dataclasses.replace(data, predict_file=config.predict_file, given=texts)
+    texts, unlabeled = _given_texts(config, data.description), _unlabeled_files(config.unlabeled_file)
+    data = dataclasses.replace(data, predict_file=config.predict_file, unlabeled_files=unlabeled, given=texts)
     predicted = data.predict_file or data.description.predict_file
-    paths = [path for path in (data.train_file, data.description.dev_file, predicted) if path]
+    paths = [path for path in (data.train_file, data.description.dev_file, predicted, *unlabeled) if path]
     kinds = {kind_of(path) for path in paths}
     is_table = not paths or bool(kinds & _WITH_HEADER)
     check_has_effect(config, ("header",), is_table, "is for CSV, TSV and Excel files; others have no header; omit it")
@@ -217,7 +236,15 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
     return given
 
 
-def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDescription | None) -> tuple[str, ...]:
+def _unlabeled_files(given: str | None) -> tuple[str, ...]:
+    """The files that `--unlabeled_file` names; or a single sheet of a workbook."""
+    if given is None:
+        return ()
+    workbook = Workbook.of(given)
+    return (given,) if workbook and workbook.sheet else tuple(files.expand(given, "--unlabeled_file"))
+
+
+def _given_texts(config: DataConfig, description: TaskDescription) -> tuple[str, ...]:
     """`--text` and perhaps `--text_pair`.
 
     Raises:
@@ -228,8 +255,7 @@ def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDe
     for flag, text in (("--text", config.text), ("--text_pair", config.text_pair or "")):
         if not files.is_unicode(text):
             raise InputError(f"{flag} is not valid UTF-8; check the encoding of the terminal.")
-    name = saved.name if saved else description.name
-    pairs = bool(description.text_pair_column) or (glue.is_known(name) and glue.task_named(name).has_pairs)
+    pairs = description.has_pairs
     if pairs != (config.text_pair is not None):
         what = "pairs of texts; give --text_pair too" if pairs else "single texts; omit --text_pair"
         raise InputError(f"The model of {config.output_dir} is for {what}.")

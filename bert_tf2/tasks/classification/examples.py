@@ -16,6 +16,9 @@ Item = TypeVar("Item")
 RawLabel = str | tuple[str, ...]
 """A label as the file has it; a tuple where the file has a list."""
 
+Truth = str | tuple[str, ...] | float | None
+"""The truth of a row to predict: one of the model's labels, several, or a value; None if unknown."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -30,6 +33,7 @@ class Examples:
       labels: None where the file is read without them.
       unit: what `lines` numbers: "line", or "row" where a file has no lines.
       label_names: of labels in columns of their own, the names of all; None where labels stand in one column.
+      truths: the labels of a file to predict, if it has any; `labels` is None then.
     """
 
     path: str
@@ -40,6 +44,7 @@ class Examples:
     labels: Sequence[RawLabel] | None
     unit: str = "line"
     label_names: tuple[str, ...] | None = None
+    truths: Sequence[Truth] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,6 +66,7 @@ class Examples:
             texts=_Taken(self.texts, rows),
             pairs=None if self.pairs is None else _Taken(self.pairs, rows),
             labels=None if self.labels is None else _Taken(self.labels, rows),
+            truths=None if self.truths is None else _Taken(self.truths, rows),
         )
 
 

@@ -48,6 +48,7 @@ class Features:
       longest: how many tokens the longest row of the file would have had.
       window_splits: int64 [rows of the file + 1]: row `i` of the file is in the rows `window_splits[i]` to
         `window_splits[i + 1]` of these, its windows. None where each is one row.
+      whole_lengths: how many tokens each row of the file would have had: int64 [rows of the file].
     """
 
     input_ids: Ragged
@@ -57,6 +58,7 @@ class Features:
     cut: int
     longest: int
     window_splits: NDArray[np.int64] | None = None
+    whole_lengths: NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.first_lengths)
@@ -219,6 +221,7 @@ def featurize(
         max_seq_length=max_seq_length,
         cut=int(np.count_nonzero(lengths < whole_lengths)),
         longest=int(whole_lengths.max()),
+        whole_lengths=whole_lengths,
     )
     return _of_windows(features, *map(np.concatenate, zip(*windows, strict=True))) if windows else features
 

@@ -223,14 +223,23 @@ def _check_commas(examples: Examples) -> None:
 def _values(examples: Examples) -> Iterator[float]:
     _check_commas(examples)
     for row, label in enumerate(_labels_of(examples)):
-        if isinstance(label, str) and _WITH_COMMA.fullmatch(label.strip()):
-            label = label.strip().replace(",", ".")
-        if isinstance(label, tuple) or not _NUMBER.fullmatch(label.strip()) or abs(float(label)) > _LARGEST:
+        value = value_of(label)
+        if value is None:
             raise InputError(
                 f"{examples.place(row)}: {_shown(label)} is not a number; regression needs one in every row. For "
                 "classes give --problem_type=single_label."
             )
-        yield float(label)
+        yield value
+
+
+def value_of(label: RawLabel) -> float | None:
+    """The number that a label is, perhaps with a decimal comma; None where it is none."""
+    if isinstance(label, tuple):
+        return None
+    text = label.strip()
+    if _WITH_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    return float(text) if _NUMBER.fullmatch(text) and abs(float(text)) <= _LARGEST else None
 
 
 def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:

@@ -10,8 +10,9 @@ from bert_tf2.errors import InputError
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.io.tables import Block, Table, find_form, kind_of, open_table
-from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel
+from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel, Truth
 from bert_tf2.tasks.classification.first_row import FirstRow
+from bert_tf2.tasks.classification.labels import value_of
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 Cell = TypeVar("Cell")
@@ -33,7 +34,7 @@ def read_own(
     Args:
       path: a file of a kind that `tables` reads.
       task: which columns are read.
-      with_labels: whether the labels are among them.
+      with_labels: whether the labels are among them; else those that are there become `Examples.truths`.
       asks_about_header: whether a first row that looks like a header is refused, where it is taken as a row.
       directory: for what is too large for memory; None: the system's directory for temporary files.
       given: what flags say of delimiter and encoding; what is empty there is found.
@@ -51,7 +52,8 @@ def read_own(
             task, text_column="0", text_pair_column=task.text_pair_column and "1", id_column=None
         )
     columns = list(_columns(task, with_labels))
-    table = open_table(path, task.header, find_form(path, columns, task.header, given), columns)
+    read = columns if with_labels or kind == "text" else list(_columns(task, with_labels=True))
+    table = open_table(path, task.header, find_form(path, columns, task.header, given), read)
     texts = _Column(table, str(task.text_column), "--text_column", _text)
     pairs = _Column(table, task.text_pair_column, "--text_pair_column", _text) if task.text_pair_column else None
     labels: _Column[RawLabel] | _LabelColumns | None = None
@@ -59,6 +61,7 @@ def read_own(
         labels = _LabelColumns(table, task.columns_of_labels)
     elif with_labels:
         labels = _Column(table, str(task.label_column), "--label_column", _label)
+    truths = None if with_labels or kind == "text" else _Truths(table, task, directory)
     ids = _Ids(table, task.id_column, directory)
     check = FirstRow.of(table, task) if asks_about_header and kind != "text" else None
     collected = Collected(table.path, directory, pairs=pairs is not None, labels=with_labels, unit=table.unit)
@@ -66,6 +69,8 @@ def read_own(
         if check:
             check.add(block)
         ids.add(block)
+        if truths:
+            truths.add(block)
         collected.add(
             block.lines,
             texts.of(block),
@@ -75,7 +80,8 @@ def read_own(
     if check:
         check.refuse_header()
     examples = collected.finish(ids.finish(len(collected)))
-    return dataclasses.replace(examples, label_names=labels.names) if isinstance(labels, _LabelColumns) else examples
+    names = labels.names if isinstance(labels, _LabelColumns) else None
+    return dataclasses.replace(examples, label_names=names, truths=truths.finish() if truths else None)
 
 
 def find_label_columns(path: str, task: TaskDescription, given: Form | None = None) -> tuple[str, ...]:
@@ -160,14 +166,63 @@ class _LabelColumns:
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
         convert = _truth if table.names is not None else _truth_below_header
         self._columns = [_Column(table, column, "--label_columns", convert) for column in columns]
-        self.names = tuple(columns)
-        if table.width is not None and table.names is not None:
-            self.names = tuple(table.names[table.index(column, "--label_columns")] for column in columns)
+        self.names = _names_of_labels(table, columns)
 
     def of(self, block: Block) -> list[RawLabel]:
         """The labels of some rows."""
         rows = zip(*(column.of(block) for column in self._columns), strict=True)
         return [tuple(name for name, applies in zip(self.names, row, strict=True) if applies) for row in rows]
+
+
+def _names_of_labels(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
+    """The labels that have columns of their own, which may be given by number."""
+    if table.width is None or table.names is None:
+        return tuple(columns)
+    return tuple(table.names[table.index(column, "--label_columns")] for column in columns)
+
+
+class _Truths:
+    """The labels in a file to predict; what is not a label of the task is None, and never an error."""
+
+    def __init__(self, table: Table, task: TaskDescription, directory: str | None) -> None:
+        columns = [table.optional_column(name) for name in task.columns_of_labels]
+        self._columns = [column for column in columns if column is not None] if None not in columns else []
+        has_names = self._columns and task.label_columns is not None
+        self._names = _names_of_labels(table, task.columns_of_labels) if has_names else ()
+        self._task = task
+        self._known = frozenset(task.labels)
+        self._truths: SpilledSequence[Truth] = SpilledSequence(directory)
+        self._has_any = False
+
+    def add(self, block: Block) -> None:
+        if not self._columns:
+            return
+        truths = [self._truth(cells) for cells in zip(*(column(block) for column in self._columns), strict=True)]
+        self._has_any = self._has_any or any(truth not in (None, ()) for truth in truths)
+        self._truths.extend(truths)
+
+    def finish(self) -> Sequence[Truth] | None:
+        return self._truths if self._has_any else None
+
+    def _truth(self, cells: Sequence[Any]) -> Truth:
+        if self._task.label_columns is None:
+            try:
+                label = _label(cells[0])
+            except ValueError:
+                return None
+        elif all(map(_is_truth, cells)):
+            label = tuple(name for name, cell in zip(self._names, cells, strict=True) if _truth(cell))
+        else:
+            return None
+        if self._task.problem_type == "regression":
+            return value_of(label)
+        if self._task.problem_type == "multi_label":
+            names = label if isinstance(label, tuple) else label.split(self._task.label_separator)
+            names = tuple(name.strip() for name in names if name.strip())
+            return names if self._known.issuperset(names) else None
+        if isinstance(label, tuple):
+            label = label[0] if len(label) == 1 else ""
+        return label.strip() if label.strip() in self._known else None
 
 
 class _Ids:

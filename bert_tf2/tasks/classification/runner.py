@@ -5,8 +5,10 @@ Follows google-research/bert `run_classifier.py`.
 
 import dataclasses
 import functools
+import gc
 import logging
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,26 +16,33 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.errors import InputError, counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.input_pipeline.record_batches import EXAMPLE_WEIGHTS
 from bert_tf2.io import run_files
 from bert_tf2.io.sparse_rows import SparseRows
-from bert_tf2.modeling.classifier import LABELS, ClassificationModel
+from bert_tf2.modeling.classifier import ClassificationModel
+from bert_tf2.modeling.distillation import Distillation
 from bert_tf2.modeling.task_model import Batch
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.classification import labels as label_lists
-from bert_tf2.tasks.classification import outputs
+from bert_tf2.tasks.classification import outputs, report_rows, report_sections, score_intervals, teacher_logits
+from bert_tf2.tasks.classification.arrays import arrays_of
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.classification.data import Data, open_data
+from bert_tf2.tasks.classification.evaluated import Evaluated
+from bert_tf2.tasks.classification.evaluated_rows import evaluated_rows
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.features import Features, featurize
 from bert_tf2.tasks.classification.label_report import LabelReport
 from bert_tf2.tasks.classification.scores import pool_windows, result_names, results
 from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.classification.teacher import Teacher
+from bert_tf2.tasks.classification.teacher_logits import TeacherLogits
 from bert_tf2.tasks.finetuning import runner
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
-from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
+from bert_tf2.tasks.finetuning.task import Beside, Evaluation, FinetuningTask, Split
 
 __all__ = ["ClassificationConfig", "ClassificationTask", "run"]
 
@@ -83,28 +92,36 @@ def run(config: ClassificationConfig) -> dict[str, float] | None:
       >>> sorted(results)
       ['eval_accuracy', 'eval_loss', 'eval_macro_f1', 'global_step', 'loss']
     """
-    return runner.run(ClassificationTask, config)
+    kept_in = os.path.join(config.output_dir, run_files.TEACHER_LOGITS)  # of all seeds
+    return runner.run(functools.partial(ClassificationTask, teacher_logits_dir=kept_in), config)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Rows as model inputs."""
+    """Rows as model inputs.
+
+    Attributes:
+      examples: the rows of the split.
+      labels: their labels.
+      features: their features.
+      directory: for data that exceeds memory, see `spilled`.
+      unlabeled: the features of each file of unlabeled rows.
+      taught: all of these with the teacher's logits, once these are computed.
+    """
 
     examples: Examples
     labels: NDArray[Any] | SparseRows
     features: Features
     directory: str | None
+    unlabeled: tuple[Features, ...] = ()
+    taught: ExampleArrays | None = None
 
     @functools.cached_property
     def arrays(self) -> ExampleArrays:
-        features = self.features
-        weights = {} if features.weights is None else {EXAMPLE_WEIGHTS: features.weights}
-        return ExampleArrays(
-            row_splits=features.input_ids.row_splits,
-            tokens={"input_ids": features.input_ids.values, "segment_ids": features.segment_ids(self.directory)},
-            columns={LABELS: features.labels, **weights},
-            max_length=features.max_seq_length,
-        )
+        if self.taught is not None:
+            return self.taught
+        parts = [arrays_of(features, self.directory) for features in (self.features, *self.unlabeled)]
+        return ExampleArrays.joined(parts, self.directory)
 
 
 class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
@@ -115,28 +132,67 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
 
     description: TaskDescription
 
-    def __init__(self, config: ClassificationConfig, foundation: Pretrained) -> None:
+    def __init__(
+        self, config: ClassificationConfig, foundation: Pretrained, teacher_logits_dir: str | None = None
+    ) -> None:
         super().__init__(config, foundation)
         self.data = _open_data(config, foundation)
         self.description = self.data.description
         wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
         self.examples = {split: self.data.examples(split) for split in wanted if wanted[split]}
-        pairs = bool(self.description.text_pair_column) or (self.data.task is not None and self.data.task.has_pairs)
-        self.segments = 1 + pairs
+        self.segments = 1 + self.description.has_pairs
+        self._latest: Evaluated | None = None
+        self.teacher: Teacher | None = None
+        self.unlabeled: list[Examples] = []
+        self.teacher_results: dict[str, float] | None = None
+        self._teacher_logits_dir = teacher_logits_dir or os.path.join(config.output_dir, run_files.TEACHER_LOGITS)
+        if config.teacher:
+            needed = "is for labels, not for regression; omit it"
+            has_labels = self.description.problem_type != "regression"
+            check_has_effect(config, ("teacher_temperature",), has_labels, needed)
+            self.teacher = Teacher.open(config.teacher, self.description, config.output_dir)
+            self.unlabeled = self.data.unlabeled()
 
     @property
     def train_count(self) -> int | None:
         """The rows to learn; of windows it is known only when there are some."""
-        return None if self.description.long_text == WINDOWS else len(self.examples["train"])
+        if self.description.long_text == WINDOWS:
+            return None
+        return sum(map(len, (self.examples["train"], *self.unlabeled)))
 
     def encode(self, split: Split) -> _Rows:
-        """Rows as features."""
+        """Rows as features; those of the training include unlabeled rows."""
         examples = self.examples[split]
-        labels, description = self.data.labels(examples), self.description
+        labels = self.data.labels(examples)
+        features = self._features(examples, labels)
+        unlabeled = self.unlabeled if split == "train" else []
+        further = tuple(self._features(rows, self.data.labels(rows)) for rows in unlabeled)
+        return _Rows(examples, labels, features, self.directory, further)
+
+    def _features(self, examples: Examples, labels: NDArray[Any] | SparseRows) -> Features:
+        description = self.description
         lengths = description.max_seq_length, self.directory, description.long_text, description.window_stride
         features = featurize(examples, labels, self.tokenizer, *lengths)
         logger.info("%s: %s", examples.path, features.truncation())
-        return _Rows(examples, labels, features, self.directory)
+        return features
+
+    def complete_training(self, encoded: _Rows, beside: Beside) -> _Rows:
+        """Adds the teacher's logits; evaluates the teacher on the dev data."""
+        if self.teacher is None:
+            return encoded
+        parts = {"train": encoded.examples}
+        parts |= {f"unlabeled_{number}": rows for number, rows in enumerate(self.unlabeled)}
+        taught = list(parts)
+        if "dev" in self.examples:
+            parts["dev"] = self.examples["dev"]
+        logits = TeacherLogits.start(self.teacher, beside, self._teacher_logits_dir, self.directory).of(parts)
+        gc.collect()  # the teacher's layers refer to each other, and the training needs their memory
+        if "dev" in logits and not self.config.dry_run:
+            self.teacher_results = self._results(logits["dev"], self.data.labels(self.examples["dev"]))
+            logger.info("Teacher on the dev data: %s.", _shown(self.teacher_results))
+        of_taught = [logits[name] for name in taught]
+        arrays = teacher_logits.taught(encoded.features, encoded.unlabeled, of_taught, self.directory)
+        return dataclasses.replace(encoded, taught=arrays)
 
     def write_encoded(self, split: Split, encoded: _Rows) -> None:
         """Writes the original's records; on a TPU they are filled up to whole batches."""
@@ -148,8 +204,11 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         """The encoder with a classifier."""
         description, options = self.description, (self.config.recompute, skip_padding)
         weights = _class_weights(self.config, self.data, self.examples.get("train"))
-        kind = description.problem_type
-        return ClassificationModel(self.foundation.bert_config, description.outputs, kind, weights, *options)
+        kind, config = description.problem_type, self.config
+        distillation = Distillation(config.teacher_temperature, config.teacher_weight) if self.teacher else None
+        return ClassificationModel(
+            self.foundation.bert_config, description.outputs, kind, weights, *options, distillation
+        )
 
     def keep(self, folder: str) -> None:
         """See `Data.save`."""
@@ -178,32 +237,58 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
 
     def score(self, encoded: _Rows, found: Floats) -> Evaluation:
         """See `scores.results`."""
-        description = self.description
-        values = results(
-            found,
-            encoded.labels,
-            description.problem_type,
-            self.data.metrics,
-            description.threshold,
-            self.config.eval_batch_size,
-        )
-        return Evaluation(values, (encoded.labels, found))
+        return Evaluation(self._results(found, encoded.labels), (encoded.labels, found))
+
+    def _results(self, logits: Floats, labels: NDArray[Any] | SparseRows) -> dict[str, float]:
+        kind, threshold = self.description.problem_type, self.description.threshold
+        return results(logits, labels, kind, self.data.metrics, threshold, self.config.eval_batch_size)
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """The scores of each label."""
+        if self.teacher_results is not None:
+            logger.info("Teacher: %s; student: %s.", _shown(self.teacher_results), _shown(evaluation.results))
         labels, logits = evaluation.details
         report = LabelReport.of(self.description, labels, outputs.Probabilities(logits, self.description.problem_type))
         if report:
             logger.info("\n%s\n\nWrote %s.", report.text(), ", ".join(report.save(self.config.output_dir)))
 
+    def evaluation_rows(self, encoded: _Rows, found: Floats) -> Iterator[dict[str, Any]]:
+        """See `evaluated_rows`."""
+        return evaluated_rows(self.description, encoded.examples, encoded.labels, found)
+
+    def score_intervals(self, encoded: _Rows, found: Floats) -> dict[str, tuple[float, float]]:
+        """See `score_intervals.of_metrics`."""
+        return score_intervals.of_metrics(self._evaluated(encoded, found), self.data.metrics)
+
+    def report_sections(self, encoded: _Rows, found: Floats, evaluation: Evaluation) -> list[Section]:
+        """See `report_sections.sections`."""
+        return report_sections.sections(self._evaluated(encoded, found))
+
+    def length_section(self, encoded: _Rows, found: Floats) -> Section:
+        """See `report_rows.lengths`."""
+        return report_rows.lengths(self._evaluated(encoded, found))
+
+    def _evaluated(self, encoded: _Rows, found: Floats) -> Evaluated:
+        """The latest one is kept, as each part of a report asks for it."""
+        if self._latest is None or self._latest.logits is not found:
+            self._latest = Evaluated(self.description, encoded.examples, encoded.labels, encoded.features, found)
+        return self._latest
+
     def write_predictions(self, encoded: _Rows, found: Floats) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""
         folder, rows = self.config.output_dir, encoded.examples
         probabilities = outputs.Probabilities(found, self.description.problem_type)
-        paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task)
+        least = self.config.min_confidence
+        paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task, least)
         if self.config.text is not None or self.config.predict_file == "-":
             outputs.print_lines(paths[1])
         return counted(len(rows), "row"), paths
+
+
+def _shown(results: Mapping[str, float]) -> str:
+    """The scores of an evaluation, without its losses, for the log."""
+    scores = {name.removeprefix("eval_"): value for name, value in results.items() if not name.endswith("loss")}
+    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if name != "global_step")
 
 
 def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
@@ -211,7 +296,11 @@ def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
     saved = TaskDescription.saved(config)
     if flags.do_lower_case is None and saved is None:
         flags = dataclasses.replace(flags, do_lower_case=foundation.do_lower_case)
-    return open_data(flags, config.do_train, config.overwrite_output_dir)
+    data = open_data(flags, config.do_train, config.overwrite_output_dir)
+    kind = data.description.problem_type
+    needed = f"is for a single label a row, but the problem type of this task is {kind}; omit it"
+    check_has_effect(config, ("min_confidence",), kind == "single_label", needed)
+    return data
 
 
 def _class_weights(config: ClassificationConfig, data: Data, train: Examples | None) -> list[float] | None:

@@ -1,6 +1,7 @@
 """The flags of all fine-tuning scripts."""
 
 import dataclasses
+import os
 import re
 
 from bert_tf2.configs.fields import (
@@ -11,6 +12,7 @@ from bert_tf2.configs.fields import (
     MOST_LENGTH,
     MOST_SEED,
     OPTIMIZER,
+    TASK,
     TRAINING,
     check_has_effect,
     setting,
@@ -19,6 +21,8 @@ from bert_tf2.configs.lora import DEFAULT_LAYERS, KERNELS, Lora, layer_names
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
+from bert_tf2.io import run_files
+from bert_tf2.tasks.finetuning.search_space import MOST_RUNS, SearchSpace
 
 CLASS_WEIGHTS = ("none", "balanced")
 _MOST_EPOCHS = 1_000_000  # keeps step numbers within TensorFlow's integers
@@ -111,13 +115,40 @@ class FinetuningConfig(RunConfig):
     metric_for_best: str | None = setting(
         None, help="Metric that selects the weights kept in best/; may be loss.", group=EVALUATION
     )
+    report: bool = setting(
+        True,
+        help="Whether evaluation writes report.html, a page with scores, errors and learning curves; needs matplotlib "
+        "and jinja2.",
+        group=EVALUATION,
+    )
     overwrite_output_dir: bool = setting(
         False, help="Remove the files of an earlier run from output_dir and start over.", group=ACTIONS
+    )
+    use_best: bool = setting(
+        False,
+        help="Evaluate and predict with the weights in best/, which had the best score on the dev data, instead of the "
+        "latest ones; after a training, with those that it kept there.",
+        group=ACTIONS,
     )
     seeds: str | None = setting(
         None,
         help="Comma-separated seeds, such as 1,2,3: one run per seed, in output_dir/seed-N; replaces seed.",
         group=TRAINING,
+    )
+    search: str | None = setting(
+        None,
+        help="Train with each combination of values of these flags, each in a directory of its own, and keep the best "
+        "weights in best/: 'learning_rate=2e-5,3e-5;train_batch_size=16,32'; paper: the grid of BERT's paper; with "
+        "search_trials also ranges, 'learning_rate=1e-5..1e-4:log'.",
+        group=TRAINING,
+    )
+    search_trials: int | None = setting(
+        None,
+        help="With search: make this many runs, whose settings are chosen by the scores of those before, instead of "
+        "one for each combination.",
+        group=TRAINING,
+        at_least=1,
+        at_most=MOST_RUNS,
     )
 
     def __post_init__(self) -> None:
@@ -134,7 +165,14 @@ class FinetuningConfig(RunConfig):
         )
         needed = "needs --lora_rank, as it controls LoRA; give both or omit it"
         check_has_effect(self, ("lora_alpha", "lora_layers"), self.lora_rank > 0, needed)
-        _ = self.all_seeds, self.lora
+        needed = "needs --do_train and --do_eval: the scores of the evaluations are compared; give both or omit it"
+        check_has_effect(self, ("search",), self.do_train and self.do_eval, needed)
+        check_has_effect(self, ("search_trials",), self.search is not None, "needs --search; give both or omit it")
+        if self.use_best and self.do_train and not self.do_eval:
+            raise InputError(
+                "--use_best with --do_train needs --do_eval: its evaluations find the best weights; give it, too."
+            )
+        _ = self.all_seeds, self.lora, self.search_space
 
     @property
     def lora(self) -> Lora | None:
@@ -158,6 +196,26 @@ class FinetuningConfig(RunConfig):
         return found
 
     @property
+    def search_space(self) -> SearchSpace | None:
+        """What `search` tries; None without it."""
+        if self.search is None:
+            return None
+        space = SearchSpace.parse(self.search, type(self))
+        if space.has_ranges and self.search_trials is None:
+            raise InputError("--search has a range, so that --search_trials must say how many runs to make; give both.")
+        return space
+
+    @property
+    def weights_dir(self) -> str:
+        """Where the weights are with which to evaluate and predict: `output_dir`, or its `best/`."""
+        return os.path.join(self.output_dir, run_files.BEST) if self.use_best else self.output_dir
+
+    @property
+    def model_dir(self) -> str:
+        """Where the model is, with what it has to know, that is trained further, evaluated or predicted with."""
+        return self.output_dir if self.do_train else self.weights_dir
+
+    @property
     def trains_at_full_length(self) -> bool:
         """Whether training batches are padded to `max_seq_length` even if nothing needs fixed shapes."""
         return False
@@ -174,6 +232,30 @@ class FinetuningConfig(RunConfig):
     def num_warmup_steps(self, examples: int) -> int:
         """Number of warm-up steps among them."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinConfidence:
+    """The flag of tasks whose predictions have a probability."""
+
+    min_confidence: float = setting(
+        0.0,
+        help="Predictions with a lower probability become null in predictions.jsonl and empty in predictions.csv; "
+        "words of tagged spans become O.",
+        group=TASK,
+        at_least=0,
+        at_most=1,
+    )
+
+
+def check_min_confidence(config: FinetuningConfig) -> None:
+    """Checks `--min_confidence`, which tasks with `MinConfidence` have.
+
+    Raises:
+      InputError: there is no prediction, so the flag has no effect.
+    """
+    needed = "needs --do_predict, as it only affects predictions; give both or omit it"
+    check_has_effect(config, ("min_confidence",), config.do_predict, needed)
 
 
 def check_class_weights(config: FinetuningConfig) -> None:

@@ -64,8 +64,8 @@ class Description:
 
     @classmethod
     def saved(cls, config: FinetuningConfig) -> Self | None:
-        """The description in `output_dir`, unless it is to be overwritten; see `load`."""
-        return None if config.overwrite_output_dir else cls.load(config.output_dir)
+        """The description in the model's directory, unless it is to be overwritten; see `load`."""
+        return None if config.overwrite_output_dir else cls.load(config.model_dir)
 
     @classmethod
     def remembered(cls, config: FinetuningConfig, foundation: "Pretrained", saved: Self | None) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) ->
     if path is None:
         raise InputError(f"--{flag} is missing; {what}")
     if getattr(config, flag) is None:
-        task_metadata.check_may_read(config.output_dir, flag, path)
+        task_metadata.check_may_read(config.model_dir, flag, path)
     return path
 
 

@@ -21,16 +21,14 @@ def report(folder: str, results: Mapping[str, float], with_events: bool) -> None
       results: `global_step` among them.
       with_events: whether to write them for TensorBoard, too: not where the training's last evaluation has done so.
     """
-    import tensorflow as tf
-
-    from bert_tf2.training.tensorboard import write_scalars
+    from bert_tf2.training.tensorboard import event_writer, write_scalars
 
     path = os.path.join(folder, run_files.EVAL_RESULTS)
     lines = write_eval_results(path, results)
     if with_events:
-        with tf.summary.create_file_writer(os.path.join(folder, run_files.EVAL_EVENTS)).as_default():
+        with event_writer(os.path.join(folder, run_files.EVAL_EVENTS)).as_default():
             scalars = {name: value for name, value in results.items() if name != "global_step"}
-            write_scalars(int(results["global_step"]), scalars)
+            write_scalars(int(results["global_step"]), scalars, "eval")
     logger.info("\n".join(["***** Eval results *****", *(f"  {line}" for line in lines), f"Wrote {path}."]))
 
 

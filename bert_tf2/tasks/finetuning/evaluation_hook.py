@@ -6,14 +6,12 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import tensorflow as tf
 
 from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, files, json_files, run_files
-from bert_tf2.training.tensorboard import write_scalars
+from bert_tf2.training.tensorboard import event_writer, write_scalars
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +83,26 @@ class BestMetric:
             f"{', '.join(dict.fromkeys(name.removeprefix('eval_') for name in results))}; choose one of them."
         )
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the lowest value is the best one, as of losses."""
+        return self.name.removeprefix("eval_") in _LOWER_IS_BETTER
+
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether a value is better than another; a value that is not a number never is."""
         if math.isnan(value):
             return False
         if than is None or math.isnan(than):
             return True
-        lower_is_better = self.name.removeprefix("eval_") in _LOWER_IS_BETTER
-        return value < than if lower_is_better else value > than
+        return value < than if self.lower_is_better else value > than
+
+    def best_of(self, history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The best of some evaluations, the first of equal ones; None where there is none."""
+        best = None
+        for entry in history:
+            if self.is_better(entry.get(self.name, math.nan), best[self.name] if best else None):
+                best = entry
+        return best
 
 
 class EvaluationHook:
@@ -108,7 +118,7 @@ class EvaluationHook:
       best: which evaluation is the best.
       patience: after how many evaluations without a better one training ends; 0: never.
       evaluate: evaluates the model as it is, at a step.
-      save_best: keeps the model as it is, at a step.
+      save_best: keeps the model as it is, at a step, with its score.
       first_step: what the training goes on from.
       is_chief: whether this process writes.
     """
@@ -120,7 +130,7 @@ class EvaluationHook:
         best: BestMetric,
         patience: int,
         evaluate: Callable[[int], Results],
-        save_best: Callable[[int], None],
+        save_best: Callable[[int, float], None],
         first_step: int,
         is_chief: bool,
     ) -> None:
@@ -147,28 +157,24 @@ class EvaluationHook:
             )
             best = self.best
             if self._best.is_better(results[self._best.name], best[self._best.name] if best else None):
-                self._save_best(step)
+                self._save_best(step, results[self._best.name])
             self.history.append({"step": step, "epoch": round(self._steps.epoch(step), 6), **results})
             if self._is_chief:  # the best weights are there before the line that says so
                 self._write_history()
                 with self._events.as_default():
-                    write_scalars(step, results)
+                    write_scalars(step, results, "eval")
                 self._events.flush()
         return self._reason()
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The best evaluation so far, the first of equal ones; None where there is none."""
-        best = None
-        for entry in self.history:
-            if self._best.is_better(entry.get(self._best.name, math.nan), best[self._best.name] if best else None):
-                best = entry
-        return best
+        """The best evaluation so far; see `BestMetric.best_of`."""
+        return self._best.best_of(self.history)
 
     @functools.cached_property
     def _events(self) -> Any:
         """One file of events for all evaluations of this process."""
-        return tf.summary.create_file_writer(os.path.join(self._folder, run_files.EVAL_EVENTS))
+        return event_writer(os.path.join(self._folder, run_files.EVAL_EVENTS))
 
     def _reason(self) -> str | None:
         best = self.best
@@ -180,12 +186,8 @@ class EvaluationHook:
         return f"{self._best.name} has not improved {where}, --early_stopping_patience is {times}"
 
     def _write_history(self) -> None:
-        # NaN, which a correlation can be, and infinity are not JSON.
-        lines = [
-            {name: value if math.isfinite(value) else None for name, value in entry.items()} for entry in self.history
-        ]
         with atomic.replacing(self._path) as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.writelines(json.dumps(json_files.without_nan(entry)) + "\n" for entry in self.history)
 
 
 def read_history(path: str) -> list[dict[str, Any]]:
@@ -205,5 +207,5 @@ def read_history(path: str) -> list[dict[str, Any]]:
             raise InputError(
                 f"{path}, line {number} is not an evaluation result; remove the file (it is only a history)."
             ) from None
-        history.append({name: math.nan if value is None else value for name, value in entry.items()})
+        history.append(json_files.with_nan(entry))
     return history

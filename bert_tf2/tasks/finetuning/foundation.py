@@ -6,6 +6,7 @@ from bert_tf2.checkpoints import listing, pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 
@@ -16,11 +17,14 @@ def find_foundation(config: FinetuningConfig) -> Pretrained:
       InputError: there is no model at all, something is missing or cannot be read, or it is not what the earlier
         training had.
     """
-    if not (config.do_train or config.init_checkpoint or listing.is_listed(config.output_dir)):
-        raise InputError(f"{config.output_dir} has no checkpoint; train first, or give --init_checkpoint.")
+    if config.use_best and not config.do_train:
+        best_weights.check(config.output_dir)
+    if not (config.do_train or config.init_checkpoint or listing.is_listed(config.model_dir)):
+        other = "--use_best for the weights in its best/" if best_weights.exist(config.output_dir) else "train first"
+        raise InputError(f"{config.output_dir} has no checkpoint; {other}, or give --init_checkpoint.")
     return pretrained.find(
         config.init_checkpoint,
-        None if config.overwrite_output_dir else config.output_dir,
+        None if config.overwrite_output_dir else config.model_dir,
         bert_config_file=config.bert_config_file,
         vocab_file=config.vocab_file,
         spm_model_file=config.spm_model_file,

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import keras
@@ -26,13 +25,15 @@ from bert_tf2.io import file_system, run_dir, run_files
 from bert_tf2.modeling import summary
 from bert_tf2.modeling.lora import in_new_encoders, is_lora
 from bert_tf2.modeling.task_model import Batch, Task
+from bert_tf2.tasks.finetuning import best_weights
+from bert_tf2.tasks.finetuning.best_weights import BestScore
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
 from bert_tf2.tasks.finetuning.foundation import check_not_inside
 from bert_tf2.tasks.finetuning.lora import find_lora
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.training.concurrency import Concurrency
-from bert_tf2.training.distribution import Workers
+from bert_tf2.training.distribution import Workers, wait_for_all
 from bert_tf2.training.evaluation import Arrays, predict_batches
 from bert_tf2.training.precision import policy, resolved
 from bert_tf2.training.schedules import make_schedule
@@ -121,15 +122,25 @@ class Finetuning:
                 "--pack_sequences: XLA compiles one program for shapes that are fixed, and without padding each batch "
                 "has another number of tokens; omit the flag, or give --jit=off."
             )
-        skip_padding = not precision.compiles if config.pack_sequences is None else config.pack_sequences
         keras.utils.set_random_seed(config.seed)
         lora = find_lora(config)
         with strategy.scope(), policy(precision), in_new_encoders(lora):
-            model = make_model(skip_padding)
+            model = make_model(_skips_padding(config, precision))
         if lora is not None:
             _freeze_for_lora(model, dispensable)
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, files, dispensable, head)
+
+    def beside(self, foundation: Pretrained, make_model: Callable[[bool], Task]) -> "Finetuning":
+        """Another model on the same devices in the same precision, for predictions; its weights are random.
+
+        Args:
+          foundation: the config and vocabulary of that model.
+          make_model: see `create`.
+        """
+        with self.strategy.scope(), policy(self.precision):
+            model = make_model(_skips_padding(self.config, self.precision))
+        return dataclasses.replace(self, foundation=foundation, model=model, dispensable=(), head=None)
 
     @property
     def is_chief(self) -> bool:
@@ -213,20 +224,24 @@ class Finetuning:
           InputError, OSError, Stopped: see `training.Trainer.train`.
         """
         config = self.config
-        best = os.path.join(config.output_dir, run_files.BEST)
+        best = best_weights.directory_of(config.output_dir)
         if file_system.islink(best):
             raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
+        kept = BestScore.load(best)
+        if kept and kept.run:
+            raise InputError(
+                f"{best} has the best weights of a search, which this training would replace; give another "
+                "--output_dir."
+            )
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
         if self.is_chief:
             self.keep(config.output_dir, data.keep)
             run_dir.describe(config.output_dir, config)
         trainer.train(self.batches(data.examples), hooks)
+        wait_for_all(self.strategy)  # until the chief has written what the others may read
         for hook in hooks:
             if hook.best:
-                logger.info(
-                    "The best evaluation was at step %d; to use its weights, give --output_dir=%s.",
-                    *(hook.best["step"], best),
-                )
+                logger.info("The best evaluation was at step %d; its weights are kept in %s.", hook.best["step"], best)
 
     def batches(self, examples: ExampleArrays) -> training.Data:
         """Endless training batches, as `training.Trainer` takes them."""
@@ -247,15 +262,18 @@ class Finetuning:
             with trainer.optimizer.averages_in_place():
                 return evaluate(step)
 
-        def save_best(step: int) -> None:
+        best = BestMetric.named(config.metric_for_best or data.best, list(data.results))
+
+        def save_best(step: int, value: float) -> None:
             if not self.is_chief:
                 return
-            folder = os.path.join(config.output_dir, run_files.BEST)
+            folder = best_weights.directory_of(config.output_dir)
             checkpoints.remove_unfinished(folder)
             self.keep(folder, data.keep)
             with trainer.optimizer.averages_in_place():
                 state = {**self._variables, checkpoints.GLOBAL_STEP: trainer.step.global_step}
                 checkpoints.save(folder, step, state, keep=1)
+            BestScore(best.name, value, step).save(folder)
 
         return EvaluationHook(
             config.output_dir,
@@ -265,7 +283,7 @@ class Finetuning:
                 config.train_batch_size,
                 config.eval_every_steps,
             ),
-            BestMetric.named(config.metric_for_best or data.best, list(data.results)),
+            best,
             config.early_stopping_patience,
             evaluate_averages,
             save_best,
@@ -276,7 +294,9 @@ class Finetuning:
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     def load(self, is_trained: bool) -> int:
-        """Loads the weights to evaluate or predict with: the newest of `output_dir`, else those of `init_checkpoint`.
+        """Loads the weights to evaluate or predict with.
+
+        They are those of `--use_best`, else the newest of `output_dir`, else those of `init_checkpoint`.
 
         Args:
           is_trained: whether the model has just been trained, so that only the moving averages are to be loaded.
@@ -288,12 +308,16 @@ class Finetuning:
           InputError: they cannot be read, or lack a part of the model.
         """
         config = self.config
-        prefix = checkpoints.latest(config.output_dir)
-        if not is_trained or prefix is None:
+        if config.use_best:
+            best_weights.check(config.output_dir)
+        elif self.is_chief:
+            best_weights.say_if_better(config.output_dir, "used")
+        prefix = checkpoints.latest(config.weights_dir)
+        if config.use_best or not is_trained or prefix is None:
             self._load_whole(prefix or str(config.init_checkpoint))
         if prefix is None:
             return 0
-        if config.optimizer.ema_decay:
+        if config.optimizer.ema_decay and not config.use_best:  # which has kept the averages as weights
             averages = checkpoints.load_averages(self._variables, prefix)
             if averages:
                 logger.info("Evaluating with the moving averages of %d variables.", averages)
@@ -388,6 +412,11 @@ class Finetuning:
         """`outputs` for the method `outputs`, traced once however often it is used."""
         jit = self.precision.compiles or None
         return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
+
+
+def _skips_padding(config: FinetuningConfig, precision: PrecisionConfig) -> bool:
+    """Whether models skip padding."""
+    return not precision.compiles if config.pack_sequences is None else config.pack_sequences
 
 
 def _freeze_for_lora(model: Task, dispensable: Collection[str]) -> None:

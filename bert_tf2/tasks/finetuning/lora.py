@@ -16,7 +16,7 @@ def find_lora(config: FinetuningConfig) -> Lora | None:
     """
     if config.do_train:
         return config.lora
-    path = str(checkpoints.latest(config.output_dir) or by_name.local(str(config.init_checkpoint)))
+    path = str(checkpoints.latest(config.model_dir) or by_name.local(str(config.init_checkpoint)))
     kept = None
     if not pretrained.hugging_face_folder(path):
         path = checkpoints.find(path)

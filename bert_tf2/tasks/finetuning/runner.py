@@ -11,14 +11,15 @@ import tensorflow as tf
 
 from bert_tf2 import training
 from bert_tf2.checkpoints.pretrained import Pretrained
-from bert_tf2.io import atomic, file_system, run_files
-from bert_tf2.tasks.finetuning import evaluation_files, outputs
+from bert_tf2.io import atomic, file_system, run_dir, run_files
+from bert_tf2.tasks.finetuning import evaluation_files, outputs, report
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
 from bert_tf2.tasks.finetuning.foundation import find_foundation
 from bert_tf2.tasks.finetuning.loop import Finetuning, TrainingData
-from bert_tf2.tasks.finetuning.seeds import run_seeds
+from bert_tf2.tasks.finetuning.search import run_search
 from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
+from bert_tf2.training import tracking
 from bert_tf2.training.distribution import Workers, make_strategy
 
 logger = logging.getLogger(__name__)
@@ -35,19 +36,24 @@ def run(make_task: Callable[[Config, Pretrained], AnyTask], config: Config) -> R
       config: the flags.
 
     Returns:
-      The evaluation's results, with several seeds their means; None where there was none.
+      The evaluation's results, with several seeds their means, with a search those of the best weights; None where
+      there was none.
 
     Raises:
       InputError: data, model, checkpoint and flags do not fit together, or the training diverged.
       OSError: something cannot be written.
       Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
     """
+    tracking.check_installed(config.reports)
     strategy = make_strategy(config.distribution)
-    return run_seeds(config, lambda config: _run(make_task, config, strategy), Workers.of(strategy).is_chief)
+    return run_search(config, functools.partial(_run, make_task, strategy), strategy)
 
 
 def _run(
-    make_task: Callable[[Config, Pretrained], AnyTask], config: Config, strategy: tf.distribute.Strategy
+    make_task: Callable[[Config, Pretrained], AnyTask],
+    strategy: tf.distribute.Strategy,
+    config: Config,
+    predicts: bool = True,
 ) -> Results | None:
     foundation = find_foundation(config)
     task = make_task(config, foundation)
@@ -57,7 +63,9 @@ def _run(
         config, foundation, task.make_model, strategy, task.files, task.dispensable, task.head
     )
     task.model = finetuning.model
-    return _TaskRun(task, finetuning).run()
+    reports = config.reports if finetuning.is_chief and not config.dry_run else ()
+    with tracking.tracking(reports, config.output_dir, run_dir.flat_values(config)):
+        return _TaskRun(task, finetuning, predicts=predicts).run()
 
 
 @dataclasses.dataclass
@@ -66,6 +74,7 @@ class _TaskRun:
 
     task: AnyTask
     finetuning: Finetuning
+    predicts: bool = True  # if that is asked for
     encoded: dict[Split, Any] = dataclasses.field(default_factory=dict)
     written: list[Any] = dataclasses.field(default_factory=list)  # those that have been written
     # Of the latest computation: the examples, the step of the model, and what it said.
@@ -94,11 +103,12 @@ class _TaskRun:
             with self.finetuning.locked_folder():
                 self.train()
         results = None
-        if config.do_eval or config.do_predict:
+        predicts = config.do_predict and self.predicts
+        if config.do_eval or predicts:
             step = self.finetuning.load(is_trained=config.do_train)
             if config.do_eval:
                 results = self.evaluate(step)
-            if config.do_predict:
+            if predicts:
                 self.predict(step)
         return results
 
@@ -107,7 +117,8 @@ class _TaskRun:
         if self.config.do_train:
             atomic.check_writable(self.config.output_dir)
             trainer, _ = self._trainer()
-            trainer.check(self.finetuning.batches(self._encode("train").arrays))
+            encoded = self.task.complete_training(self._encode("train"), self.finetuning.beside)
+            trainer.check(self.finetuning.batches(encoded.arrays))
         else:
             self.finetuning.load(is_trained=False)
         if self.config.do_eval:
@@ -126,14 +137,17 @@ class _TaskRun:
         trainer, count = self._trainer()
         for split in splits:
             self._encode(split)
-        data = TrainingData(self._encode("train").arrays, task.keep)
+        names = task.result_names() if self.config.do_eval else ()
+        self.encoded["train"] = task.complete_training(self.encoded["train"], self.finetuning.beside)
+        data = TrainingData(self.encoded["train"].arrays, task.keep)
         if self.config.do_eval:
-            evaluate, names = self._results, task.result_names()
+            evaluate = self._results
             data = dataclasses.replace(data, results=names, evaluate=evaluate, best=task.best_metric, epoch=count)
         self.finetuning.start_anew()
         for split in splits:
             self._write_encoded(split)
         del self.encoded["train"]
+        tracking.current().start()
         self.finetuning.train(trainer, data)
 
     def _trainer(self) -> tuple[training.Trainer, int]:
@@ -161,14 +175,16 @@ class _TaskRun:
 
     def evaluate(self, step: int) -> Results:
         """Evaluates the loaded weights, of a step; writes and returns the results."""
-        self._encode("dev")
+        encoded = self._encode("dev")
         self._write_encoded("dev")
         evaluation = self._evaluation(step, self._kept_beside(run_files.EVAL_RESULTS))
+        found = self._found(encoded, step, self.config.eval_batch_size, None)  # is known
         results: Results = {"global_step": step, **evaluation.results}
         if self.finetuning.is_chief:
             folder, with_events = self.config.output_dir, not self.config.do_train
             evaluation_files.report(folder, results, with_events)
             self.task.write_evaluation(evaluation)
+            report.write(self.task, encoded, found, evaluation, step)
             self._discard(run_files.EVAL_RESULTS)
         return results
 

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from bert_tf2.io import atomic, run_files
+from bert_tf2.io import atomic, json_files, run_files
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.sub_runs import run_once
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     for number, seed in enumerate(config.all_seeds, 1):
         logger.info("***** Seed %d (%d of %d) *****", seed, number, len(config.all_seeds))
         folder = os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}")
-        results = run(dataclasses.replace(config, seed=seed, seeds=None, output_dir=folder))
+        results = run_once(dataclasses.replace(config, seed=seed, seeds=None, output_dir=folder), run, is_chief)
         if results is not None:
             found[seed] = results
     if not found:
@@ -46,9 +47,13 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     logger.info("%s", "\n".join([f"***** {len(found)} seeds *****", *_lines(found, means, deviations)]))
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
+        content = {
+            "seeds": {seed: json_files.without_nan(results) for seed, results in found.items()},
+            "mean": json_files.without_nan(means),
+            "standard_deviation": json_files.without_nan(deviations),
+        }
         with atomic.replacing(path) as file:
-            json.dump({"seeds": found, "mean": means, "standard_deviation": deviations}, file, indent=1)
-            file.write("\n")
+            file.write(json.dumps(content, indent=1) + "\n")
         logger.info("Wrote %s.", path)
     return means
 

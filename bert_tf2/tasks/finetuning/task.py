@@ -11,8 +11,8 @@ turns into numbers; what is to be written is written by the methods that begin w
 
 import abc
 import dataclasses
-from collections.abc import Collection, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,7 @@ from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.io import run_files
 from bert_tf2.io.spilled import directory_for_spilling
 from bert_tf2.modeling.task_model import Batch, Task
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.description import Description, Split
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
@@ -30,7 +31,14 @@ from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
 
+if TYPE_CHECKING:
+    from bert_tf2.tasks.finetuning.loop import Finetuning
+
 __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
+
+
+Beside = Callable[[Pretrained, Callable[[bool], Task]], "Finetuning"]
+"""Creates another model on the devices of a run, see `loop.Finetuning.beside`."""
 
 
 class Encoded(Protocol):
@@ -106,6 +114,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         another of these is not taken from `--init_checkpoint`.
       prediction_file: the name of a file of predictions beside which outputs are kept while they are computed, if
         `gather` does that; see `OutputBatches.output_file`.
+      scores_are_percentages: whether scores such as F1 are between 0 and 100 instead of 0 and 1.
       segments: how many segments a sequence has.
       config: the flags.
       foundation: model config, vocabulary and case.
@@ -118,6 +127,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
     dispensable: ClassVar[Collection[str]] = ()
     head: ClassVar[str | None] = None
     prediction_file: ClassVar[str | None] = None
+    scores_are_percentages: ClassVar[bool] = False
 
     segments: int = 1
     description: Description
@@ -151,6 +161,20 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         Raises:
           InputError: they do not fit the model.
         """
+
+    def complete_training(self, encoded: EncodedT, beside: Beside) -> EncodedT:
+        """Adds the outputs of another model, a teacher, to the training examples; by default returns them unchanged.
+
+        Called once, after all data has been checked. A dry run must not compute anything slow here.
+
+        Args:
+          encoded: the result of `encode("train")`.
+          beside: creates the other model.
+
+        Raises:
+          InputError: that model cannot be used.
+        """
+        return encoded
 
     def write_encoded(self, split: Split, encoded: EncodedT) -> None:
         """Writes files about the encoded examples into `output_dir`; by default nothing."""
@@ -196,6 +220,23 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """Writes results of an evaluation other than `eval_results.txt`; by default nothing."""
+
+    def evaluation_rows(self, encoded: EncodedT, found: FoundT) -> Iterable[Mapping[str, Any]] | None:
+        """The rows of `eval_predictions.jsonl` and `.csv`, in the order of the file; see `write_rows`.
+
+        By default None: the files are not written.
+        """
+
+    def score_intervals(self, encoded: EncodedT, found: FoundT) -> Mapping[str, tuple[float, float]]:
+        """95 % intervals for `report.html`: low and high by names of results; by default none."""
+        return {}
+
+    def report_sections(self, encoded: EncodedT, found: FoundT, evaluation: Evaluation) -> Sequence[Section]:
+        """The sections of `report.html` specific to the task, between learning curves and lengths."""
+        return ()
+
+    def length_section(self, encoded: EncodedT, found: FoundT) -> Section | None:
+        """The section of `report.html` about lengths; by default None: the lengths of the model's inputs."""
 
     def before_prediction(self) -> None:
         """Reads and checks what a prediction needs, before it starts; by default nothing."""

@@ -4,11 +4,11 @@ import dataclasses
 
 from bert_tf2.configs.fields import FILES, setting
 from bert_tf2.configs.table_form import TableForm
-from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.config import FinetuningConfig, MinConfidence, check_min_confidence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MultipleChoiceConfig(FinetuningConfig, TableForm):
+class MultipleChoiceConfig(FinetuningConfig, TableForm, MinConfidence):
     """The flags of `run_multiple_choice.py`: those of `FinetuningConfig` and `TableForm`, and the files.
 
     Raises:
@@ -28,3 +28,7 @@ class MultipleChoiceConfig(FinetuningConfig, TableForm):
     )
     dev_file: str | None = setting(None, help="Questions to evaluate.", group=FILES)
     predict_file: str | None = setting(None, help="Questions to predict; labels are optional.", group=FILES)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_min_confidence(self)

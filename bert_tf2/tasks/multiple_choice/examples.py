@@ -44,7 +44,8 @@ class Example:
       context: the first text of each pair.
       pairs: the second text of each: what stands before the choice, and the choice.
       choices: as the file has them.
-      label: the right one, from 0; None where the file was read without labels.
+      label: the index of the right choice; None if the file has no label.
+      question: the text before each choice; "" if there is none.
     """
 
     id: str | int
@@ -52,6 +53,7 @@ class Example:
     pairs: tuple[str, ...]
     choices: tuple[str, ...]
     label: int | None
+    question: str = dataclasses.field(default="", compare=False)  # a part of the pairs
 
 
 def read(path: str, with_labels: bool, given: Form | None = None) -> list[Example]:
@@ -59,7 +61,7 @@ def read(path: str, with_labels: bool, given: Form | None = None) -> list[Exampl
 
     Args:
       path: a CSV, TSV, Excel or JSON Lines file, perhaps compressed; or a .txt file of RACE, or a directory of such.
-      with_labels: whether the right choices are read.
+      with_labels: whether labels are required; if not, missing and invalid ones are None.
       given: what flags say of delimiter and encoding; what is empty there is found.
 
     Raises:
@@ -118,9 +120,9 @@ def _example(place: str, row: Mapping[str, Any], number: int, with_labels: bool)
     context, question = _text(place, row, keys[0]), _text(place, row, keys[1])
     choices = _choices(place, row)
     pairs = tuple(_pair(question, choice) for choice in choices)
-    label = _label(place, row, len(choices)) if with_labels else None
+    label = _label(place, row, len(choices), with_labels)
     identity = next((row[key] for key in _IDS if isinstance(row.get(key), str | int) and row[key] != ""), number)
-    return Example(identity, context, pairs, choices, label)
+    return Example(identity, context, pairs, choices, label, question)
 
 
 def _text(place: str, row: Mapping[str, Any], key: str) -> str:
@@ -153,7 +155,7 @@ def _choices(place: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _label(place: str, row: Mapping[str, Any], count: int) -> int:
+def _label(place: str, row: Mapping[str, Any], count: int, is_needed: bool) -> int | None:
     value = next((row[key] for key in _LABELS if row.get(key) is not None), None)
     found = -1
     if isinstance(value, int) and not isinstance(value, bool):
@@ -164,9 +166,11 @@ def _label(place: str, row: Mapping[str, Any], count: int) -> int:
             found = int(text) if len(text) < 10 else -1
         elif len(text) == 1 and text.isascii() and text.isalpha():
             found = ord(text.upper()) - ord("A")
-    if not 0 <= found < count:
+    if 0 <= found < count:
+        return found
+    if is_needed:
         raise InputError(
             f"{place} has {json_files.shown(value)} as label of {count} choices; it must be a number from 0 to "
             f"{count - 1} or a letter from A to {chr(ord('A') + min(count, 26) - 1)}."
         )
-    return found
+    return None

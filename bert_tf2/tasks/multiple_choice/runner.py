@@ -2,27 +2,31 @@
 
 import logging
 import os
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy import special
 
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import counted
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
-from bert_tf2.io import atomic, file_kinds, json_files, run_files
+from bert_tf2.io import file_kinds, run_files
 from bert_tf2.modeling.multiple_choice import CHOICE_LENGTHS, LABELS, MultipleChoiceModel
 from bert_tf2.modeling.task_model import Batch
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.finetuning import runner
 from bert_tf2.tasks.finetuning.description import file_of
+from bert_tf2.tasks.finetuning.latest import Latest
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
+from bert_tf2.tasks.finetuning.row_files import write_rows
 from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
-from bert_tf2.tasks.multiple_choice import examples
+from bert_tf2.tasks.multiple_choice import examples, outputs, report
 from bert_tf2.tasks.multiple_choice.config import MultipleChoiceConfig
+from bert_tf2.tasks.multiple_choice.evaluated import evaluated_questions, losses_of
 from bert_tf2.tasks.multiple_choice.examples import Example
-from bert_tf2.tasks.multiple_choice.features import featurize
+from bert_tf2.tasks.multiple_choice.features import Features, featurize
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
 
 __all__ = ["MultipleChoiceConfig", "MultipleChoiceTask", "run"]
@@ -73,6 +77,7 @@ class _Questions(NamedTuple):
     """A file as model inputs."""
 
     examples: list[Example]
+    features: Features
     arrays: ExampleArrays
 
 
@@ -89,7 +94,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         saved = MultipleChoiceDescription.saved(config)
         description = MultipleChoiceDescription(**MultipleChoiceDescription.remembered(config, foundation, saved))
         if saved:
-            description.check_same_model(saved, config.output_dir)
+            description.check_same_model(saved, config.model_dir)
         self.description = description
         files: dict[Split, tuple[bool, str, str | None]] = {
             "train": (config.do_train, "train_file", config.train_file),
@@ -103,6 +108,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         }
         config.check_form(map(file_kinds.kind_of, self.paths.values()))
         read, form = examples.read, config.form
+        self._reported = Latest[report.Collected]()
         self.examples = {split: read(path, split != "test", form) for split, path in self.paths.items()}
 
     @property
@@ -124,7 +130,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
             },
             max_length=size * features.lengths.shape[1],
         )
-        return _Questions(questions, arrays)
+        return _Questions(questions, features, arrays)
 
     def make_model(self, skip_padding: bool) -> MultipleChoiceModel:
         """The encoder with a score for each choice."""
@@ -145,17 +151,33 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
     def score(self, encoded: _Questions, found: Floats) -> Evaluation:
         """The fraction of questions whose choice is right, and the mean cross-entropy."""
         labels = np.array([one.label for one in encoded.examples])
-        losses = -special.log_softmax(found.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+        losses = losses_of(found, labels)
         accuracy = float(np.mean(found.argmax(axis=1) == labels))
         return Evaluation({"eval_accuracy": accuracy, "eval_loss": float(losses.mean())})
 
+    def evaluation_rows(self, encoded: _Questions, found: Floats) -> Iterator[dict[str, Any]]:
+        """See `EvaluatedQuestion.row`."""
+        return (question.row() for question in evaluated_questions(encoded.examples, found))
+
+    def score_intervals(self, encoded: _Questions, found: Floats) -> dict[str, tuple[float, float]]:
+        """See `report.Collected.intervals`."""
+        return self._collected(encoded, found).intervals()
+
+    def report_sections(self, encoded: _Questions, found: Floats, evaluation: Evaluation) -> list[Section]:
+        """See `report.sections`."""
+        return report.sections(self._collected(encoded, found), encoded.features)
+
+    def length_section(self, encoded: _Questions, found: Floats) -> Section:
+        """See `report.truncated`."""
+        return Section("Length", [report.truncated(encoded.features, self.description.max_seq_length)])
+
+    def _collected(self, encoded: _Questions, found: Floats) -> report.Collected:
+        return self._reported.of(found, lambda: report.Collected.of(evaluated_questions(encoded.examples, found)))
+
     def write_predictions(self, encoded: _Questions, found: Floats) -> tuple[str, list[str]]:
-        """A line for each question: `{"id": "q1", "label": 1, "choice": "...", "probabilities": [0.1, 0.9]}`."""
-        path = os.path.join(self.config.output_dir, run_files.PREDICTION_LINES)
-        with atomic.replacing(path) as file:
-            for one, scores in zip(encoded.examples, found, strict=True):
-                label = int(scores.argmax())
-                probabilities = special.softmax(scores[: len(one.choices)]).astype(str).astype(float).tolist()
-                line = {"id": one.id, "label": label, "choice": one.choices[label], "probabilities": probabilities}
-                file.write(json_files.line(line))
-        return counted(len(encoded.examples), "question"), [path]
+        """See `outputs.prediction_rows`."""
+        folder, least = self.config.output_dir, self.config.min_confidence
+        lines = os.path.join(folder, run_files.PREDICTION_LINES)
+        table = os.path.join(folder, run_files.PREDICTION_TABLE)
+        write_rows(lines, table, outputs.prediction_rows(encoded.examples, found, least))
+        return counted(len(encoded.examples), "question"), [lines, table]

@@ -103,9 +103,17 @@ class MaskFiller:
       tokenizer: the model's.
       max_seq_length: tokens of a line at most.
       source: how an error calls the lines' file.
+      most: pieces for each mask.
     """
 
-    def __init__(self, model: PretrainingModel, tokenizer: Tokenizer, max_seq_length: int, source: str) -> None:
+    def __init__(
+        self,
+        model: PretrainingModel,
+        tokenizer: Tokenizer,
+        max_seq_length: int,
+        source: str,
+        most: int = _CANDIDATES,
+    ) -> None:
         self._tokenizer, self._max_seq_length, self._source = tokenizer, max_seq_length, source
         # A model may have more rows than there are pieces; what has no name is not a candidate.
         pieces = np.zeros(model.bert.config.vocab_size, bool)
@@ -118,7 +126,7 @@ class MaskFiller:
             sums = tf.reduce_sum(tf.cast(logits, tf.float32), -1)  # [B*P], not finite where a logit is not
             probabilities = tf.where(names, tf.nn.softmax(logits), 0.0)
             # [B*P, candidates] each
-            return *tf.math.top_k(probabilities, min(_CANDIDATES, len(tokenizer.inv_vocab))), sums
+            return *tf.math.top_k(probabilities, min(most, len(tokenizer.inv_vocab))), sums
 
         self._best = best
 
@@ -170,7 +178,7 @@ class MaskFiller:
         """
         for first in range(0, len(lines), batch_size):
             part = lines[first : first + batch_size]
-            yield from map(Filled, *zip(*part, strict=True), self._candidates([self._form(*line) for line in part]))
+            yield from map(Filled, *zip(*part, strict=True), self.candidates([self._form(*line) for line in part]))
 
     def _form(self, number: int, text: str) -> tuple[list[str], list[int]]:
         """Tokens and segments of a line."""
@@ -191,8 +199,17 @@ class MaskFiller:
         first, *others = map(self._tokenizer.tokenize, text.split(MASK))
         return [*first, *(token for other in others for token in (MASK, *other))]
 
-    def _candidates(self, forms: Sequence[tuple[list[str], list[int]]]) -> list[tuple[tuple[Candidate, ...], ...]]:
-        """The best pieces for each mask of some lines."""
+    def candidates(
+        self, forms: Sequence[tuple[Sequence[str], Sequence[int]]]
+    ) -> list[tuple[tuple[Candidate, ...], ...]]:
+        """The best pieces for each mask of some sequences, the most probable first.
+
+        Args:
+          forms: tokens and segments of each sequence.
+
+        Raises:
+          InputError: the logits are not finite.
+        """
         places = [[place for place, token in enumerate(tokens) if token == MASK] for tokens, _ in forms]
         columns, most = max(len(tokens) for tokens, _ in forms), max(1, *map(len, places))
         rows = [self._tokenizer.convert_tokens_to_ids(pad(tokens, columns, PAD)) for tokens, _ in forms]

@@ -25,7 +25,7 @@ from bert_tf2.records import index, reader, shuffled
 from bert_tf2.tasks.finetuning import evaluation_files
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tasks.pretraining.data import PretrainingData, explained, log_input, vocabulary_for
-from bert_tf2.training import evaluation
+from bert_tf2.training import evaluation, tracking
 from bert_tf2.training.concurrency import Concurrency
 from bert_tf2.training.distribution import Workers, make_strategy
 from bert_tf2.training.precision import policy, resolved
@@ -49,6 +49,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
       OSError: something cannot be written.
       Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
     """
+    tracking.check_installed(config.reports)
     strategy = make_strategy(config.distribution)
     precision = resolved(config.precision)
     bert_config = pretrained.find_bert_config(
@@ -79,12 +80,13 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         if config.dry_run:
             job.check()
             return None
-        with contextlib.ExitStack() as training_alone:
+        is_chief = job.workers.is_chief
+        reports = config.reports if is_chief else ()
+        with tracking.tracking(reports, config.output_dir, run_dir.flat_values(config)):
             if config.do_train:
-                if job.workers.is_chief:
-                    training_alone.enter_context(run_dir.locked(config.output_dir))
-                job.train()
-        return job.evaluate() if config.do_eval else None
+                with run_dir.locked(config.output_dir) if is_chief else contextlib.nullcontext():
+                    job.train()
+            return job.evaluate() if config.do_eval else None
     except tf.errors.OpError as error:
         if source.error:
             raise source.error from None

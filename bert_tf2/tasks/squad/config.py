@@ -7,14 +7,14 @@ from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
 from bert_tf2.configs.table_form import TableForm
 from bert_tf2.errors import InputError
-from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.config import FinetuningConfig, MinConfidence, check_min_confidence
 
 if TYPE_CHECKING:
     from bert_tf2.tasks.squad.answers import AnswerParameters
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SquadConfig(FinetuningConfig, TableForm):
+class SquadConfig(FinetuningConfig, TableForm, MinConfidence):
     """The flags of `run_squad.py`: those of `FinetuningConfig` and `TableForm`, and those of the task.
 
     None means that the flag is omitted: then the value the model was trained with applies, or the original's default,
@@ -113,6 +113,7 @@ class SquadConfig(FinetuningConfig, TableForm):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_min_confidence(self)
         if self.do_train and not self.train_file:
             raise InputError("--do_train needs --train_file, questions with answers: SQuAD JSON, .jsonl or .csv.")
         if self.do_predict and not self.predict_file:

@@ -167,9 +167,9 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     """What an earlier training has written, and the directory where it is sought."""
     if config.overwrite_output_dir:
         return None, config.output_dir
-    saved = TaskDescription.load(config.output_dir)
+    saved = TaskDescription.load(config.model_dir)
     if saved or config.do_train or not config.init_checkpoint:
-        return saved, config.output_dir
+        return saved, config.model_dir
     folder = pretrained.folder_of(config.init_checkpoint)
     is_ours = task_metadata.setting(folder, "problem_type", str) == QUESTION_ANSWERING
     return TaskDescription.load(folder) if is_ours else None, folder

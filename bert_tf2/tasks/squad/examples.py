@@ -53,6 +53,8 @@ class Example:
       gold: texts of the right answers, none where there is no answer; None where the file does not tell.
       answer: what to train with; None for prediction, and where it is impossible.
       is_impossible: there is no answer to train with; always false for prediction.
+      gold_starts: the character offset of each text of `gold` in the paragraph, -1 if it is not found; empty for
+        training.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Example:
     gold: tuple[str, ...] | None = None
     answer: Answer | None = None
     is_impossible: bool = False
+    gold_starts: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass
@@ -213,17 +216,17 @@ def read_squad(
     content = _load(where) if content is None else content
     articles = _get(content, "data", list, where)
     paragraphs = [
-        (f"{where}: data[{i}].paragraphs[{j}]", paragraph)
+        (f"{where}: data[{i}].paragraphs[{j}]", _title(article), paragraph)
         for i, article in enumerate(articles)
         for j, paragraph in enumerate(_get(article, "paragraphs", list, f"{where}: data[{i}]"))
     ]
-    contexts = [_get(paragraph, "context", str, place) for place, paragraph in paragraphs]
+    contexts = [_get(paragraph, "context", str, place) for place, _, paragraph in paragraphs]
     if language == "auto":
         language = words.detect_language(contexts)
     summary = ReadSummary(paragraphs=len(paragraphs))
     examples = []
-    for (place, entry), context in zip(paragraphs, contexts, strict=True):
-        paragraph = words.split(context, language, options)
+    for (place, title, entry), context in zip(paragraphs, contexts, strict=True):
+        paragraph = words.split(context, language, options, title)
         summary.empty_contexts += not paragraph.words
         for k, question in enumerate(_get(entry, "qas", list, place)):
             summary.questions += 1
@@ -306,7 +309,22 @@ def _example(question: Any, paragraph: Paragraph, where: str) -> Example:
     if not isinstance(answers, list):
         raise InputError(f"{where}: answers is {_kind(answers)}, expected a list.")
     gold = tuple(_get(answer, "text", str, f"{where}.answers[{i}]") for i, answer in enumerate(answers))
-    return Example(_id(question, where), text, paragraph, gold)
+    starts = tuple(_start(answer, paragraph.text) for answer in answers)
+    return Example(_id(question, where), text, paragraph, gold, gold_starts=starts)
+
+
+def _start(answer: dict[str, Any], context: str) -> int:
+    """The given character offset of an answer if the text is there, else that of its first occurrence, or -1."""
+    text, start = answer["text"], answer.get("answer_start")
+    if isinstance(start, int) and start >= 0 and context.startswith(text, start):
+        return start
+    return context.find(text)
+
+
+def _title(article: Any) -> str:
+    """The title of an article, which is optional."""
+    title = article.get("title")
+    return title if isinstance(title, str) else ""
 
 
 def _with_answer(example: Example, question: Any, where: str, version_2: bool, summary: ReadSummary) -> Example | None:

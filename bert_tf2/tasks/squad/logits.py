@@ -3,20 +3,14 @@
 Shapes: `F` windows, `S` `max_seq_length`.
 """
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
-from bert_tf2.io.resumable_output import UnfinishedOutput
-from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS
+from bert_tf2.tasks.finetuning import kept_outputs
 from bert_tf2.tasks.finetuning.outputs import OutputBatches, fingerprint
 
 Floats = NDArray[np.float32]
-
-_ROWS = "rows"
 
 
 class Logits:
@@ -51,31 +45,9 @@ def compute(outputs: OutputBatches) -> Logits:
       InputError: another process computes for the same file.
       OSError: the logits cannot be written.
     """
-    size, windows = outputs.examples.max_length, outputs.examples
-    if outputs.output_file is None or not len(windows):
-        rows = [np.empty(0, np.int64)]
-        found = {name: SpilledArray((size,), np.float32, outputs.directory) for name in (START_LOGITS, END_LOGITS)}
-        for batch in outputs.batches():
-            rows.append(batch[ROW])
-            for name, values in found.items():
-                values.append(batch[name])
-        return Logits(np.concatenate(rows), *(values.finish() for values in found.values()))
-    settings = {**outputs.settings, "weights": fingerprint(outputs.model), "windows": _digest(windows)}
-    with UnfinishedOutput(outputs.output_file, (_ROWS, START_LOGITS, END_LOGITS), settings) as output:
-        done = output.done.get("batches", 0)
-        for batch in outputs.batches(done):
-            output.append(_ROWS, batch[ROW].astype(np.int64).tobytes())
-            for name in (START_LOGITS, END_LOGITS):
-                output.append(name, batch[name].astype(np.float32).tobytes())
-            done += 1
-            output.commit({"batches": done})
-        output.commit({"batches": done}, at_once=True)
-        start, end = (np.memmap(output.folder / name, np.float32, "r") for name in (START_LOGITS, END_LOGITS))
-        return Logits(np.fromfile(output.folder / _ROWS, np.int64), start.reshape(-1, size), end.reshape(-1, size))
-
-
-def _digest(windows: ExampleArrays) -> str:
-    digest = hashlib.sha256()
-    for values in (windows.row_splits, *(windows.tokens[name] for name in sorted(windows.tokens))):
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
+    sizes = dict.fromkeys((START_LOGITS, END_LOGITS), outputs.examples.max_length)
+    follows_from = {}
+    if outputs.output_file is not None:
+        follows_from = {"weights": fingerprint(outputs.model), "windows": kept_outputs.digest(outputs.examples)}
+    rows, values = kept_outputs.compute(outputs, sizes, follows_from)
+    return Logits(rows, values[START_LOGITS], values[END_LOGITS])

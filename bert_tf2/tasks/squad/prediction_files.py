@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, run_files
@@ -17,7 +17,7 @@ from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
 
 PREDICTIONS, N_BEST, NULL_ODDS = run_files.PREDICTIONS, run_files.N_BEST, run_files.NULL_ODDS
-JSON_LINES, THRESHOLD = run_files.PREDICTION_LINES, run_files.NULL_THRESHOLD
+THRESHOLD = run_files.NULL_THRESHOLD
 
 _THRESHOLD, _WEIGHTS = "null_score_diff_threshold", "weights"
 _THRESHOLD_ADVICE = f'expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a string}}; remove it, or evaluate again'
@@ -72,30 +72,34 @@ def write(
     return paths
 
 
-def write_json_lines(
-    path: str | os.PathLike[str], examples: Iterable[Example], predictions: Iterable[Prediction]
-) -> None:
-    """Writes a line for each question: the question, the answer, its probability and position.
+def rows(
+    examples: Sequence[Example], predictions: Iterable[Prediction], min_confidence: float = 0.0
+) -> Iterator[dict[str, Any]]:
+    """The rows of `predictions.jsonl`: question, answer, its probability and position.
 
-    A line is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
-    whitespace between its words. Where there is no answer, it is "" and its place is null.
+    A row is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
+    whitespace between its words. Where there is no answer, it is "" and its position is None. If the file has true
+    answers, they follow the question as `truth`.
 
-    Raises:
-      OSError: the file cannot be written.
+    Args:
+      examples: the questions.
+      predictions: one for each.
+      min_confidence: an answer with a lower probability becomes None, as does its position.
     """
-    # A lone surrogate, which JSON can hold and UTF-8 cannot, is written as JSON escapes it.
-    with atomic.replacing(path, errors="backslashreplace") as file:
-        for example, prediction in zip(examples, predictions, strict=True):
-            answer = prediction.answer
-            line = {
-                "id": example.id,
-                "question": example.question,
-                "answer": "" if answer.start is None else answer.text,
-                "probability": answer.probability,
-                "start": answer.start,
-                "end": answer.end,
-            }
-            file.write(json_files.line(line))
+    has_truths = any(example.gold is not None for example in examples)
+    for example, prediction in zip(examples, predictions, strict=True):
+        answer = prediction.answer
+        is_sure = answer.probability >= min_confidence
+        text = "" if answer.start is None else answer.text
+        yield {
+            "id": example.id,
+            "question": example.question,
+            **({"truth": None if example.gold is None else list(example.gold)} if has_truths else {}),
+            "answer": text if is_sure else None,
+            "probability": answer.probability,
+            "start": answer.start if is_sure else None,
+            "end": answer.end if is_sure else None,
+        }
 
 
 def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float, weights: str) -> None:

@@ -5,7 +5,8 @@ Follows google-research/bert `run_squad.py`.
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,13 +18,17 @@ from bert_tf2.metrics import squad
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
 from bert_tf2.modeling.question_answering import SpanModel
 from bert_tf2.modeling.task_model import Batch
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.finetuning import runner
+from bert_tf2.tasks.finetuning.latest import Latest
 from bert_tf2.tasks.finetuning.outputs import OutputBatches, fingerprint
+from bert_tf2.tasks.finetuning.row_files import write_rows
 from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
-from bert_tf2.tasks.squad import logits, prediction_files, span_selection
+from bert_tf2.tasks.squad import logits, prediction_files, report, span_selection
 from bert_tf2.tasks.squad.answers import Prediction, with_threshold
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.data import Questions, encode, files_of, open_data
+from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion, evaluated_questions, scores_of
 from bert_tf2.tasks.squad.task_description import TaskDescription
 from bert_tf2.tasks.squad.windows import write_records
 
@@ -81,6 +86,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
     files = run_files.SQUAD
     dispensable = POOLER_VARIABLES
     prediction_file = prediction_files.PREDICTIONS
+    scores_are_percentages = True
     segments = 2
 
     description: TaskDescription
@@ -91,6 +97,7 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         self._both: Questions | None = None  # what is evaluated and predicted, where that is one file
         self._best_threshold: tuple[float, str] | None = None  # of the latest evaluation, and what tells the weights
         self._threshold = 0.0  # of the prediction
+        self._reported, self._scores = Latest[report.Collected](), Latest[list[tuple[float, float]]]()
 
     @property
     def train_count(self) -> int:
@@ -187,25 +194,54 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """The threshold, for later predictions."""
-        self._keep_threshold(self.config.output_dir)
+        self._keep_threshold(self.config.weights_dir)
+
+    def evaluation_rows(self, encoded: Questions, found: Answers) -> Iterator[dict[str, Any]]:
+        """See `EvaluatedQuestion.row`."""
+        return (question.row() for question in self._evaluated(encoded, found))
+
+    def score_intervals(self, encoded: Questions, found: Answers) -> dict[str, tuple[float, float]]:
+        """See `report.Collected.intervals`."""
+        return self._collected(encoded, found).intervals()
+
+    def report_sections(self, encoded: Questions, found: Answers, evaluation: Evaluation) -> list[Section]:
+        """See `report.sections`."""
+        threshold = self.config.answers(self.description.version_2_with_negative).null_score_diff_threshold
+        return report.sections(self._collected(encoded, found), encoded.windows, threshold, evaluation.results)
+
+    def length_section(self, encoded: Questions, found: Answers) -> Section:
+        """See `report.windows_table`."""
+        return Section("Length", [report.windows_table(encoded.windows)])
+
+    def _collected(self, encoded: Questions, found: Answers) -> report.Collected:
+        version_2, language = self.description.version_2_with_negative, encoded.data.language
+        return self._reported.of(
+            found, lambda: report.Collected.of(self._evaluated(encoded, found), version_2, language)
+        )
+
+    def _evaluated(self, encoded: Questions, found: Answers) -> Iterator[EvaluatedQuestion]:
+        data, version_2 = encoded.data, self.description.version_2_with_negative
+        scores = self._scores.of(found, lambda: scores_of(data.examples, found, version_2, data.language))
+        return evaluated_questions(data.examples, found, scores)
 
     def before_prediction(self) -> None:
         """Finds the threshold, so that a corrupt file is reported before the work is done."""
         self._threshold = self._find_threshold()
 
     def write_predictions(self, encoded: Questions, found: Answers) -> tuple[str, list[str]]:
-        """The original's files, and `predictions.jsonl`."""
+        """Writes the original's files, `predictions.jsonl` and `predictions.csv`."""
         folder = self.config.output_dir
         paths = list(map(str, prediction_files.write(folder, found, self._threshold)))
-        paths.append(os.path.join(folder, prediction_files.JSON_LINES))
+        lines = os.path.join(folder, run_files.PREDICTION_LINES)
+        table = os.path.join(folder, run_files.PREDICTION_TABLE)
         decided = (with_threshold(prediction, self._threshold) for prediction in found)
-        prediction_files.write_json_lines(paths[-1], encoded.data.examples, decided)
-        return counted(len(found), "answer"), paths
+        write_rows(lines, table, prediction_files.rows(encoded.data.examples, decided, self.config.min_confidence))
+        return counted(len(found), "answer"), [*paths, lines, table]
 
     def _find_threshold(self) -> float:
         """The given threshold, else the one found by an evaluation with the same weights, else 0."""
         given = self.config.null_score_diff_threshold
-        path = os.path.join(self.config.output_dir, prediction_files.THRESHOLD)
+        path = os.path.join(self.config.weights_dir, prediction_files.THRESHOLD)
         if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
             return given or 0.0
         found, weights = prediction_files.read_threshold(path)

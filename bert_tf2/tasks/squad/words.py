@@ -83,6 +83,7 @@ class Paragraph:
       starts: where in `text` each word begins, `[W]`.
       language: `zh` is quoted as it is, `en` with one space between words.
       verbatim: whether quotes are always what `text` has: it is `zh`, or has single spaces anyway.
+      title: of its article; "" if the file has none.
     """
 
     text: str
@@ -90,6 +91,7 @@ class Paragraph:
     starts: "array[int]"
     language: str
     verbatim: bool
+    title: str = ""
 
     def word_at(self, place: int) -> int:
         """The word that holds a character of `text`; for what is between words the one before, -1 before the first."""
@@ -104,7 +106,7 @@ class Paragraph:
         return self.text[start:end] if self.verbatim else " ".join(_WORD.findall(self.text, start, end))
 
 
-def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragraph:
+def split(text: str, language: str, options: TokenizerOptions = PLAIN, title: str = "") -> Paragraph:
     """Splits a context into words.
 
     Args:
@@ -113,6 +115,7 @@ def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragr
         space to the tokenizer, and each character that it sets off (Chinese characters and punctuation) is a word; what
         it removes is part of no word, unless it is inside of one.
       options: of the tokenizer. (For `en` they make no difference.)
+      title: of the paragraph's article.
     """
     if language == "en":
         words = _WORD.findall(text)
@@ -125,7 +128,7 @@ def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragr
         else:
             starts = array("i", (match.start() for match in _WORD.finditer(text)))
         ends = array("i", map(operator.add, starts, lengths))
-        return Paragraph(text, Words(text, starts, ends), starts, language, has_single_blanks)
+        return Paragraph(text, Words(text, starts, ends), starts, language, has_single_blanks, title)
     starts, ends = array("i"), array("i")
     inside = False
     pattern = options.pattern()
@@ -150,7 +153,7 @@ def split(text: str, language: str, options: TokenizerOptions = PLAIN) -> Paragr
                 ends.append(place)
             ends[-1] = place + 1
             inside = not is_alone
-    return Paragraph(text, Words(text, starts, ends), starts, language, verbatim=True)
+    return Paragraph(text, Words(text, starts, ends), starts, language, verbatim=True, title=title)
 
 
 def detect_language(texts: Iterable[str]) -> str:

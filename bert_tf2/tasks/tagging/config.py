@@ -3,11 +3,17 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
-from bert_tf2.tasks.finetuning.config import CLASS_WEIGHTS, FinetuningConfig, check_class_weights
+from bert_tf2.tasks.finetuning.config import (
+    CLASS_WEIGHTS,
+    FinetuningConfig,
+    MinConfidence,
+    check_class_weights,
+    check_min_confidence,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaggingConfig(FinetuningConfig):
+class TaggingConfig(FinetuningConfig, MinConfidence):
     """The flags of `run_ner.py`: those of `FinetuningConfig`, and the following, where None means that one is omitted.
 
     Raises:
@@ -68,5 +74,6 @@ class TaggingConfig(FinetuningConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_class_weights(self)
+        check_min_confidence(self)
         needed = "needs --do_predict, as it says how predict_file is read; omit it"
         check_has_effect(self, ("predict_format",), self.do_predict, needed)

@@ -17,7 +17,7 @@ import itertools
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class Sentences:
       text_lines: the line of the file that each text is, from 1.
       offsets: int64 [W, 2], where each word begins and ends in its text, in characters.
       is_of_spans: whether the texts are of a file of `span_rows`.
+      truths: the tags that a file to predict has, in BIO, including those unknown to the model; None if it has none.
     """
 
     path: str
@@ -83,6 +84,7 @@ class Sentences:
     text_lines: Sequence[int] = ()
     offsets: NDArray[np.int64] | None = None
     is_of_spans: bool = False
+    truths: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -92,6 +94,21 @@ class Sentences:
         if self.texts is not None:
             return f"{self.path}, line {self.text_lines[int(np.searchsorted(self.row_splits, word, 'right')) - 1]}"
         return f"{self.path}, line {self.word_lines[word] + 1}"
+
+    def place_of(self, number: int, words: Sequence[str]) -> "Place":
+        """The position and the text of a sentence; without texts, its words separated by spaces.
+
+        Args:
+          number: the index of the sentence.
+          words: its words.
+        """
+        begin = int(self.row_splits[number])
+        if self.texts is not None and self.offsets is not None:
+            offsets = self.offsets[begin : begin + len(words)].tolist()
+            return Place(self.text_lines[number], self.texts[number], offsets)
+        ends = itertools.accumulate(len(word) + 1 for word in words)
+        offsets = [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+        return Place(int(self.word_lines[begin]) + 1, " ".join(words), offsets)
 
     def split(self, values: Sequence[Value]) -> Iterator[Sequence[Value]]:
         """What there is for each word, sentence by sentence."""
@@ -111,6 +128,20 @@ class Sentences:
         kinds[self.word_lines] = _WORD
         kinds[np.array(self.documents, np.int64)] = _DOCUMENT
         return kinds.tobytes()
+
+
+class Place(NamedTuple):
+    """The position of a sentence in its file, and its text.
+
+    Attributes:
+      line: the line where it begins, from 1.
+      text: the text.
+      offsets: the character offsets of the beginning and end of each word in the text.
+    """
+
+    line: int
+    text: str
+    offsets: Sequence[Sequence[int]]
 
 
 class Collected:
@@ -222,8 +253,8 @@ def _tagged(sentences: Sentences, tags: TagSequence) -> Sentences:
     return dataclasses.replace(sentences, tags=tags, scheme=scheme)
 
 
-def scheme_of_column(sentences: Sentences, tag_column: int, token_column: int) -> Scheme | None:
-    """The scheme of the tags in a column of a file that was read without; None where it does not hold tags."""
+def tagged_by_column(sentences: Sentences, tag_column: int, token_column: int) -> Sentences | None:
+    """A file that was read without tags, with the tags of a column; None if that has no tags, or only O."""
     names, tags = dict[str, int](), array("i")
     for line in sentences.lines_of_words():
         cells = cells_of(line)
@@ -235,7 +266,7 @@ def scheme_of_column(sentences: Sentences, tag_column: int, token_column: int) -
         tags.append(names.setdefault(tag, len(names)))
     if set(names) <= {OUTSIDE}:
         return None
-    return schemes.find(sentences.split(TagSequence(list(names), np.array(tags, np.int32))), sentences.path)
+    return _tagged(sentences, TagSequence(list(names), np.array(tags, np.int32)))
 
 
 @dataclasses.dataclass(frozen=True)

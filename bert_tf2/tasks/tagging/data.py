@@ -70,22 +70,22 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
         files["test"] = _to_be_written(files["test"], fields)
     description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
     if saved:
-        description.check_same_model(saved, config.output_dir)
+        description.check_same_model(saved, config.model_dir)
     return Data(description, files)
 
 
 def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences:
     """A file to predict with the scheme in which its tags will be written: its own if it has tags, else the model's."""
-    scheme = None
+    tagged = None
     if sentences.texts is None:
-        scheme = conll.scheme_of_column(sentences, fields["tag_column"], fields["token_column"])
+        tagged = conll.tagged_by_column(sentences, fields["tag_column"], fields["token_column"])
     try:
-        scheme = scheme or Scheme.parse(fields["scheme"] or str(schemes.BIO))
+        scheme = tagged.scheme if tagged else Scheme.parse(fields["scheme"] or str(schemes.BIO))
     except ValueError as error:
         raise InputError(f"{TASK_FILE}: {error} Restore the file that the training wrote, or train again.") from None
     if scheme != schemes.BIO:
         logger.info("%s: predicted tags are written in the scheme %s.", sentences.path, scheme)
-    return dataclasses.replace(sentences, scheme=scheme)
+    return dataclasses.replace(sentences, scheme=scheme, truths=tagged.tags if tagged else sentences.truths)
 
 
 def _read(
@@ -140,10 +140,10 @@ def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sent
     labels = saved.labels if saved else _labels_of_checkpoint(config)
     if not labels:
         raise InputError(
-            f"{config.output_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
+            f"{config.model_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
-    return tags.checked(labels, config.output_dir if saved else str(config.init_checkpoint))
+    return tags.checked(labels, config.model_dir if saved else str(config.init_checkpoint))
 
 
 def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:

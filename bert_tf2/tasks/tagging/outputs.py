@@ -3,6 +3,7 @@
 Shapes: `W` words.
 """
 
+import csv
 import itertools
 import json
 import math
@@ -17,14 +18,21 @@ from bert_tf2 import metrics
 from bert_tf2.io import atomic, run_files, spilled
 from bert_tf2.tasks.tagging import conll, schemes, span_rows
 from bert_tf2.tasks.tagging.conll import Sentences
+from bert_tf2.tasks.tagging.tag_sequence import TagSequence
+from bert_tf2.tasks.tagging.task_description import OUTSIDE
 
 _VALUES_AT_ONCE = 1 << 16  # of probabilities; as text each takes 128 bytes
+_COLUMNS = ("line", "text", "type", "probability", "begin", "end", "sentence")
 
 
 def write_predictions(
-    folder: str, sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32]
+    folder: str,
+    sentences: Sentences,
+    tags: Sequence[str],
+    probabilities: NDArray[np.float32],
+    min_confidence: float = 0.0,
 ) -> list[str]:
-    """Writes `predictions.txt`, the file that was read with one more column, and `predictions.jsonl`.
+    """Writes `predictions.txt`, the file that was read with one more column, `predictions.jsonl` and `predictions.csv`.
 
     Of a file of spans, moreover `predicted_spans.jsonl`, in its form.
 
@@ -33,6 +41,7 @@ def write_predictions(
       sentences: what was predicted.
       tags: W of them, in BIO; they are written in the scheme of the file.
       probabilities: float32 [W], of each tag; NaN for words without pieces, of which the model says nothing.
+      min_confidence: spans with a lower probability (see `describe`) are not predicted: their words become O.
 
     Returns:
       The paths.
@@ -40,33 +49,74 @@ def write_predictions(
     if len(tags) != len(sentences.words):
         raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; expected one tag for each word.")
 
-    def written() -> Iterator[list[str]]:
-        return (schemes.from_bio(sentence, sentences.scheme) for sentence in sentences.split(tags))
-
-    paths = [os.path.join(folder, run_files.TAGGED), os.path.join(folder, run_files.PREDICTION_LINES)]
+    if min_confidence > 0:
+        tags = _sure(sentences, tags, probabilities, min_confidence)
+    names = [run_files.TAGGED, run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE]
+    paths = [os.path.join(folder, name) for name in names]
     with atomic.replacing(paths[0]) as file:
-        lines = conll.with_tags(sentences, itertools.chain.from_iterable(written()))
+        written = (schemes.from_bio(sentence, sentences.scheme) for sentence in sentences.split(tags))
+        lines = conll.with_tags(sentences, itertools.chain.from_iterable(written))
         file.writelines(f"{line}\n" for line in lines)
-    # As float32 prints itself: 0.1, not 0.10000000149011612.
-    values: Any = spilled.empty(probabilities.shape, np.float64, folder)
-    for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
-        values[begin:end] = probabilities[begin:end].astype(str).astype(float)
-    sure_of = (np.asarray(part).tolist() for part in sentences.split(values))
-    parts = zip(sentences.split(sentences.words), sentences.split(tags), written(), sure_of, strict=True)
-    with atomic.replacing(paths[1]) as file:
-        for number, (of_sentence, found, as_written, sure) in enumerate(parts):
-            begin = int(sentences.row_splits[number])
-            described = describe(of_sentence, found, sure)
-            line = {"line": int(sentences.word_lines[begin]) + 1, **described, "tags": as_written}
-            if sentences.texts is not None and sentences.offsets is not None:
-                line["line"] = sentences.text_lines[number]
-                offsets = sentences.offsets[begin : begin + len(of_sentence)].tolist()
-                _add_text(line, sentences.texts[number], offsets)
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    with atomic.replacing(paths[1]) as file, atomic.replacing(paths[2]) as table:
+        writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row, spans in _rows(sentences, tags, _printed(probabilities, folder)):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            writer.writerows(spans)
     if sentences.is_of_spans:
         paths.append(os.path.join(folder, run_files.TAGGED_SPANS))
         span_rows.write(paths[-1], sentences, tags)
     return paths
+
+
+def _sure(
+    sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float32], min_confidence: float
+) -> Sequence[str]:
+    """The tags without the spans whose probability is lower than `min_confidence`."""
+
+    values: Any = probabilities  # an array can be split as a sequence can
+
+    def of_sentences() -> Iterator[list[str]]:
+        for of_sentence, sure_of in zip(sentences.split(tags), sentences.split(values), strict=True):
+            kept = list(of_sentence)
+            for span in metrics.spans(of_sentence):
+                words = slice(span.begin, span.end + 1)
+                if math.prod(np.asarray(sure_of[words], np.float64).tolist()) < min_confidence:
+                    kept[words] = [OUTSIDE] * len(of_sentence[words])
+            yield kept
+
+    return TagSequence.of(itertools.chain.from_iterable(of_sentences()))
+
+
+def _printed(probabilities: NDArray[np.float32], folder: str) -> NDArray[np.float64]:
+    """The values that float32 prints: 0.1, not 0.10000000149011612."""
+    values: NDArray[np.float64] = spilled.empty(probabilities.shape, np.float64, folder)
+    for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
+        values[begin:end] = probabilities[begin:end].astype(str).astype(float)
+    return values
+
+
+def _rows(
+    sentences: Sentences, tags: Sequence[str], probabilities: NDArray[np.float64]
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """The row of `predictions.jsonl` for each sentence, and the rows of `predictions.csv` for its spans."""
+    truths = itertools.repeat(None) if sentences.truths is None else sentences.split(sentences.truths)
+    columns: Sequence[Any] = (sentences.words, tags, probabilities)
+    parts = zip(*(sentences.split(column) for column in columns), strict=True)
+    for number, ((words, predicted, sure_of), truth) in enumerate(zip(parts, truths, strict=False)):
+        described = describe(words, predicted, np.asarray(sure_of).tolist())
+        place = sentences.place_of(number, words)
+        row = {"line": place.line, **described, "tags": schemes.from_bio(predicted, sentences.scheme)}
+        if truth is not None:
+            row["truth"] = schemes.from_bio(truth, sentences.scheme)
+        if sentences.texts is not None:
+            _add_text(row, place.text, place.offsets)
+        spans = []
+        for span in row["spans"]:
+            begin, end = place.offsets[span["begin"]][0], place.offsets[span["end"] - 1][1]
+            values = {name: span[name] for name in ("type", "probability", "begin", "end")}
+            spans.append({"line": place.line, "text": place.text[begin:end], **values, "sentence": place.text})
+        yield row, spans
 
 
 def _add_text(line: dict[str, Any], text: str, offsets: Sequence[Sequence[int]]) -> None:

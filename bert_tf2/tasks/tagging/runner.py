@@ -2,7 +2,8 @@
 
 import logging
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,13 +16,16 @@ from bert_tf2.io import run_files
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
 from bert_tf2.modeling.tagger import TAGS, TaggingModel
 from bert_tf2.modeling.task_model import Batch
+from bert_tf2.reports.page import Section
 from bert_tf2.tasks.finetuning import runner
+from bert_tf2.tasks.finetuning.latest import Latest
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
-from bert_tf2.tasks.tagging import outputs, scores, tags
+from bert_tf2.tasks.tagging import outputs, report, scores, tags
 from bert_tf2.tasks.tagging.config import TaggingConfig
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.data import Data, open_data
+from bert_tf2.tasks.tagging.evaluated import EvaluatedSentence, evaluated_sentences
 from bert_tf2.tasks.tagging.features import Features, featurize
 from bert_tf2.tasks.tagging.scores import Scores
 from bert_tf2.tasks.tagging.tag_sequence import TagSequence
@@ -106,6 +110,7 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         super().__init__(config, foundation)
         self.data = open_data(config, foundation)
         self.description = self.data.description
+        self._reported = Latest[report.Collected]()
 
     def encode(self, split: Split) -> _Windows:
         """Sentences as windows."""
@@ -168,11 +173,36 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         evaluated: Scores = evaluation.details
         logger.info("\n%s\n\nWrote %s.", evaluated.text(), evaluated.save(self.config.output_dir))
 
+    def evaluation_rows(self, encoded: _Windows, found: _Found) -> Iterator[dict[str, Any]]:
+        """See `EvaluatedSentence.row`."""
+        return (sentence.row(encoded.sentences.scheme) for sentence in _evaluated(encoded, found))
+
+    def score_intervals(self, encoded: _Windows, found: _Found) -> dict[str, tuple[float, float]]:
+        """See `report.Collected.intervals`."""
+        return self._collected(encoded, found).intervals()
+
+    def report_sections(self, encoded: _Windows, found: _Found, evaluation: Evaluation) -> list[Section]:
+        """See `report.sections`."""
+        return report.sections(self._collected(encoded, found))
+
+    def length_section(self, encoded: _Windows, found: _Found) -> Section:
+        """See `report.windows`."""
+        return Section("Length", [report.windows(encoded.features, self.description)])
+
+    def _collected(self, encoded: _Windows, found: _Found) -> report.Collected:
+        words = np.diff(encoded.sentences.row_splits)
+        return self._reported.of(found, lambda: report.Collected.of(_evaluated(encoded, found), words))
+
     def write_predictions(self, encoded: _Windows, found: _Found) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""
         sentences = encoded.sentences
-        paths = outputs.write_predictions(self.config.output_dir, sentences, found.tags, found.probabilities)
+        folder, least = self.config.output_dir, self.config.min_confidence
+        paths = outputs.write_predictions(folder, sentences, found.tags, found.probabilities, least)
         return counted(len(sentences.words), "word"), paths
+
+
+def _evaluated(encoded: _Windows, found: _Found) -> Iterator[EvaluatedSentence]:
+    return evaluated_sentences(encoded.sentences, found.tags, found.probabilities, found.losses)
 
 
 def _class_weights(config: TaggingConfig, data: Data) -> list[float] | None:

@@ -86,7 +86,7 @@ def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directo
 
     Args:
       path: JSON Lines, or a JSON array of objects; perhaps compressed.
-      with_spans: whether to read the spans; else there need not be any.
+      with_spans: whether spans are required; if not, the spans of a file become `truths` if all of them are valid.
       options: of the model's tokenizer; see `plain_text.read`.
       directory: for what is large; None: the system's directory for temporary files.
 
@@ -96,20 +96,31 @@ def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directo
     texts = Texts(options, directory)
     names, tags = dict[str, int](), array("i")
     counts = _Counts()
-    key = _KEYS[0]
+    key, has_spans = _KEYS[0], True
     for line, row in json_rows.read(path, EXPECTED):
         where = f"{path}, line {line}"
         text = _text(row, where)
         offsets = texts.add(line, text)
-        if not with_spans:
+        if not has_spans:
             continue
-        key = key if key in row else _key(row, where)
-        of_text = _tags(_spans(row[key], text, where), text, offsets, where, counts)
+        try:
+            key = key if key in row else _key(row, where)
+            spans = _spans(row[key], text, where)
+        except InputError:
+            if with_spans:
+                raise
+            has_spans = False
+            continue
+        of_text = _tags(spans, text, offsets, where, counts)
         tags.extend(names.setdefault(tag, len(names)) for tag in of_text)
-    counts.log(path)
-    of_words = TagSequence(list(names), np.array(tags, np.int32)) if with_spans else None
-    sentences = texts.sentences(path, "texts with labelled spans", of_words)
-    return dataclasses.replace(sentences, is_of_spans=True)
+    of_words = TagSequence(list(names), np.array(tags, np.int32))
+    if with_spans:
+        counts.log(path)
+        sentences = texts.sentences(path, "texts with labelled spans", of_words)
+        return dataclasses.replace(sentences, is_of_spans=True)
+    sentences = texts.sentences(path, "texts with labelled spans")
+    is_tagged = has_spans and not of_words.different <= {OUTSIDE}  # empty lists may be placeholders
+    return dataclasses.replace(sentences, is_of_spans=True, truths=of_words if is_tagged else None)
 
 
 def write(path: str, sentences: Sentences, tags: Sequence[str]) -> None:

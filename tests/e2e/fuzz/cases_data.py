@@ -22,6 +22,7 @@ _READERS = {
     "tag": ("train.conll", "train_file"),
     "features": ("text.txt", "input_file"),
     "fill": ("masked.txt", "predict_file"),
+    "score": ("text.txt", "text_file"),
 }
 for command, (name, _) in _READERS.items():
     for encoding, says in (

@@ -16,6 +16,7 @@ for command, name in (
     *(("vocab", name) for name in ("input_file", "output_file", "extend")),
     *(("pretrain", name) for name in ("output_dir", "init_checkpoint")),
     *(("classify", name) for name in ("train_file", "vocab_file", "output_dir", "init_checkpoint", "labels_file")),
+    *(("classify", name) for name in ("teacher", "unlabeled_file")),
     ("classify_predict", "predict_file"),
     *(("squad", name) for name in ("train_file", "output_dir", "init_checkpoint")),
     ("squad_predict", "predict_file"),
@@ -24,6 +25,8 @@ for command, name in (
     *(("tag", name) for name in ("train_file", "output_dir")),
     *(("features", name) for name in ("input_file", "output_file", "init_checkpoint")),
     *(("convert", name) for name in ("init_checkpoint", "output_dir", "grow_vocab")),
+    *(("inspect", name) for name in ("init_checkpoint", "text", "output_dir", "nearest")),
+    ("score", "text_file"),
     *(("export", name) for name in ("output_dir", "export_dir", "init_checkpoint")),
 ):
     CASES[f"{command} --{name}="] = Case(command, f"--{name} is empty", flags={name: ""})
@@ -31,7 +34,9 @@ CASES["create --output_file=' '"] = Case("create", "--output_file is empty", fla
 
 # --- Flags that are not there, or not what they should be ------------------------------------------------------------
 
-for command in ("create", "vocab", "pretrain", "classify", "squad", "tag", "choose", "features", "convert", "export"):
+for command in (
+    *("create", "vocab", "pretrain", "classify", "squad", "tag", "choose", "features", "inspect", "convert", "export"),
+):
     CASES[f"{command} --no_such_flag"] = Case(command, "no_such_flag.*--help", flags={"no_such_flag": 1})
 for command, name in (("create", "output_file"), ("vocab", "input_file"), ("features", "init_checkpoint")):
     CASES[f"{command} without {name}"] = Case(command, f"--{name} is missing; --help", flags={name: None})
@@ -43,6 +48,9 @@ CASES |= {
     "pretrain without a config": Case("pretrain", "--bert_config_file", flags={"bert_config_file": None}),
     "nothing to do": Case("classify", "Nothing to do", flags={"do_train": False}),
     "an unknown strategy": Case("classify", "distribution_strategy", flags={"distribution_strategy": "all"}),
+    "two kinds of texts": Case("score", "exclude each other", flags={"text": "w1"}),
+    "a second text alone": Case("inspect", "--text_b is the second", flags={"text": None, "text_b": "w1"}),
+    "an output without texts": Case("inspect", "--output_dir needs --text", flags={"text": None}),
     "layers that are none": Case("features", "--layers=x", flags={"layers": "x"}),
     "a layer of 30 digits": Case("features", "there is no layer", flags={"layers": "9" * 30}),
     "profile of 20 digits": Case("classify", "--profile_steps", flags={"profile_steps": f"1,{HUGE}"}),
@@ -59,6 +67,8 @@ for command, names in {
     "choose": ("max_seq_length", "train_batch_size", "seed"),
     "tag": ("max_seq_length", "keep_checkpoints", "gradient_accumulation_steps"),
     "features": ("max_seq_length", "batch_size"),
+    "inspect": ("top_k",),
+    "score": ("batch_size",),
     "export": ("max_seq_length", "version"),
 }.items():
     for name in names:
@@ -80,6 +90,28 @@ for command, name, value in (
 ):
     CASES[f"{command} --{name}={value}"] = Case(command, f"--{name}={value}", flags={name: value})
 CASES["seeds, one of 2^32"] = Case("classify", "--seeds=1,4294967296", flags={"seeds": "1,4294967296"})
+CASES |= {
+    f"--search={text}": Case("classify", says, flags={"search": text, "do_eval": True, "dev_file": "train.csv"})
+    for text, says in (
+        ("learnig_rate=1", "did you mean learning_rate"),
+        ("learning_rate", "has no ="),
+        ("learning_rate=1e-5,-1", "--search, learning_rate=-1: --learning_rate=-1.0"),
+        ("learning_rate=1e-5..1e-4", "--search_trials"),
+        ("train_batch_size=1..x", "whole number"),
+        (f"seed=1,{HUGE}", "--seed=1"),
+        (f"seed={','.join(map(str, range(1100)))}", "1,100 runs"),
+        ("output_dir=a,b", "must be the same for all runs"),
+    )
+}
+CASES |= {
+    "search without evaluation": Case("classify", "--search needs", flags={"search": "paper"}),
+    "reports to nobody": Case("tag", "Unknown --report_to 'x'", flags={"report_to": "tensorboard,x"}),
+    "pretrain --report_to=": Case("pretrain", "Unknown --report_to ''", flags={"report_to": ""}),
+}
+for command in ("classify_predict", "squad_predict", "tag_predict", "choose_predict", "export", "convert_classifier"):
+    CASES[f"{command} --use_best without best/"] = Case(
+        command, "has no best/ with a checkpoint", flags={"use_best": True}
+    )
 CASES["seeds that are words"] = Case("classify", "--seeds=a,b", flags={"seeds": "a,b"})
 
 # --- Files of flags --------------------------------------------------------------------------------------------------

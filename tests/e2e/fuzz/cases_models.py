@@ -123,6 +123,22 @@ CASES |= {
     "classify: a model without a head": Case(
         "classify_predict", "task|label|model", flags={"output_dir": "pretrained"}
     ),
+    "classify: a teacher without a head": Case(
+        "classify", "--teacher: pretrained has no", flags={"teacher": "pretrained"}
+    ),
+    "classify: a teacher of other labels": Case(
+        "classify",
+        "--teacher: classifier knows the labels bad, good, but those of the training data are bad, fine",
+        {"train.csv": lambda content: content.replace(b"good", b"fine")},
+        {"teacher": "classifier"},
+    ),
+    "classify: a teacher that is cut": Case(
+        "classify",
+        r"--teacher: .*classifier/model\.ckpt",
+        {"classifier/model.ckpt-2.data-00000-of-00001": _cut},
+        {"teacher": "classifier"},
+        leaves=RUN_DIRECTORY,
+    ),
     "squad: a classifier": Case("squad_predict", "classif|single_label", flags={"output_dir": "classifier"}),
     "tag: a classifier": Case("tag_predict", "classif|single_label", flags={"output_dir": "classifier"}),
     "choose: a classifier": Case(
@@ -378,6 +394,16 @@ for name, content in {
 # --- Where to write --------------------------------------------------------------------------------------------------
 
 CASES |= {
+    "inspect: below a file": Case("inspect", "text.txt", flags={"output_dir": "text.txt/x"}),
+    "inspect: no model": Case("inspect", r"There is no \./none", flags={"init_checkpoint": "./none"}),
+    "inspect: no checkpoint": Case("inspect", "directory d has no", {"d/a": ""}, {"init_checkpoint": "d"}),
+    "inspect: a cut checkpoint": Case("inspect", "pretrained", {_INDEX: _cut}),
+    "inspect: no vocabulary": Case("inspect", "no vocab.txt; give --vocab_file", flags={"vocab_file": None}),
+    "inspect: too long": Case("inspect", "--text has .* only 24 positions", flags={"text": "w1 " * 23}),
+    "inspect: a word without pieces": Case("inspect", "the vocabulary has no piece", flags={"nearest": "zebra"}),
+    "score: too long": Case("score", "line 2 has .* only 24 positions", {"text.txt": "w1\n" + "w1 " * 23}),
+    "score: a mask": Case("score", r"line 1 has a \[MASK\]", {"text.txt": "w1 [MASK]\n"}),
+    "score: no masked-LM head": Case("score", "no masked-LM head", flags={"init_checkpoint": "classifier"}),
     "convert: the output is there": Case("convert", "not an empty", flags={"output_dir": "tagger"}),
     "convert: the output is a file": Case("convert", "not an empty", flags={"output_dir": "text.txt"}),
     "convert: below a file": Case("convert", "text.txt", flags={"output_dir": "text.txt/x"}),

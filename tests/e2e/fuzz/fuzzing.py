@@ -104,6 +104,14 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "convert_classifier": ("convert_checkpoint", {"init_checkpoint": "classifier", "output_dir": "out"}),
     "convert_back": ("convert_checkpoint", {"init_checkpoint": "hf", "output_dir": "out"}),
+    "inspect": (
+        "inspect_model",
+        {"init_checkpoint": "pretrained", "vocab_file": "vocab.txt", "text": "w1 [MASK] w2", "output_dir": "out"},
+    ),
+    "score": (
+        "inspect_model",
+        {"init_checkpoint": "pretrained", "vocab_file": "vocab.txt", "text_file": "text.txt", "score": True},
+    ),
     "export": ("export_model", {"output_dir": "classifier", "export_dir": "out"}),
 }
 

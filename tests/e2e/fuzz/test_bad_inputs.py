@@ -34,7 +34,10 @@ def test_the_table_is_large_and_has_all_scripts() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["fill", "classify_predict", "squad_predict", "tag_predict", "choose_predict", "features", "convert_back"],
+    [
+        *("fill", "classify_predict", "squad_predict", "tag_predict", "choose_predict", "features", "convert_back"),
+        *("inspect", "score"),
+    ],
 )
 def test_the_good_commands_work(command: str, tmp_path: Path, world: Path, server: Server) -> None:
     directory = tmp_path / "case"

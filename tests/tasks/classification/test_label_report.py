@@ -53,7 +53,7 @@ def test_the_json(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("count", [2, 3, 40])
+@pytest.mark.parametrize("count", [2, 22])
 def test_the_picture(tmp_path: Path, count: int) -> None:
     """Drawn, of a sensible size, and not all of one colour; names may be anything."""
     from matplotlib import image

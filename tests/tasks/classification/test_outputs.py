@@ -1,5 +1,6 @@
 """What an evaluation and a prediction write, number for number."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ PROBABILITIES = np.array([[0.1, 0.9], [2 / 3, 1 / 3], [1e-7, 0.9999999]], np.flo
 TWO = TaskDescription("cola", "single_label", ("bad", "gut ✓"))
 
 
-def examples(*ids: Any) -> Examples:
-    return Examples("a.csv", range(len(ids)), ids, ["text"] * len(ids), None, None)
+def examples(*ids: Any, **columns: Any) -> Examples:
+    return dataclasses.replace(Examples("a.csv", range(len(ids)), ids, ["text"] * len(ids), None, None), **columns)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_test_results_are_those_of_the_original(tmp_path: Path) -> None:
@@ -40,7 +45,7 @@ def test_no_probability_loses_a_digit(tmp_path_factory: pytest.TempPathFactory, 
     lines = [line.split("\t") for line in Path(paths[0]).read_text().splitlines()]
     assert [list(map(np.float32, line)) for line in lines] == probabilities.tolist()
     assert lines == [[str(value) for value in row] for row in probabilities], "as the original printed them"
-    found = [json.loads(line) for line in Path(paths[1]).read_text().splitlines()]
+    found = lines_of(Path(paths[1]))
     assert [[str(np.float32(value)) for value in line["probabilities"].values()] for line in found] == lines
     assert [list(line["probabilities"].values()) for line in found] == [list(map(float, line)) for line in lines]
     assert [line["labels"] for line in found] == [
@@ -49,30 +54,58 @@ def test_no_probability_loses_a_digit(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def test_predictions_of_one_label(tmp_path: Path) -> None:
-    paths = outputs.write_predictions(str(tmp_path), TWO, examples("r1", 7, "ü"), PROBABILITIES)
-    assert [Path(path).name for path in paths] == ["test_results.tsv", "predictions.jsonl"]
+    rows = examples("r1", 7, "ü", texts=["a", "b, c", "中"])
+    paths = outputs.write_predictions(str(tmp_path), TWO, rows, PROBABILITIES)
+    assert [Path(path).name for path in paths] == ["test_results.tsv", "predictions.jsonl", "predictions.csv"]
     assert Path(paths[1]).read_text(encoding="utf-8") == (
-        '{"id": "r1", "label": "gut ✓", "probabilities": {"bad": 0.1, "gut ✓": 0.9}}\n'
-        '{"id": 7, "label": "bad", "probabilities": {"bad": 0.6666667, "gut ✓": 0.33333334}}\n'
-        '{"id": "ü", "label": "gut ✓", "probabilities": {"bad": 1e-07, "gut ✓": 0.9999999}}\n'
+        '{"id": "r1", "text": "a", "label": "gut ✓", "confidence": 0.9, "probabilities": {"bad": 0.1, "gut ✓": 0.9}}\n'
+        '{"id": 7, "text": "b, c", "label": "bad", "confidence": 0.6666667, '
+        '"probabilities": {"bad": 0.6666667, "gut ✓": 0.33333334}}\n'
+        '{"id": "ü", "text": "中", "label": "gut ✓", "confidence": 0.9999999, '
+        '"probabilities": {"bad": 1e-07, "gut ✓": 0.9999999}}\n'
+    )
+    assert Path(paths[2]).read_text(encoding="utf-8") == (
+        "id,text,label,confidence,probabilities.bad,probabilities.gut ✓\n"
+        "r1,a,gut ✓,0.9,0.1,0.9\n"
+        '7,"b, c",bad,0.6666667,0.6666667,0.33333334\n'
+        "ü,中,gut ✓,0.9999999,1e-07,0.9999999\n"
     )
 
 
-def test_predictions_of_several_labels_and_of_values(tmp_path: Path) -> None:
+def test_truths_and_second_texts(tmp_path: Path) -> None:
+    rows = examples(0, 1, 2, pairs=["d", "e", "f"], truths=["bad", None, "gut ✓"])
+    paths = outputs.write_predictions(str(tmp_path), TWO, rows, PROBABILITIES)
+    found = lines_of(Path(paths[1]))
+    assert [line["truth"] for line in found] == ["bad", None, "gut ✓"]
+    assert list(found[0]) == ["id", "text", "text_pair", "label", "confidence", "truth", "probabilities"]
+    table = Path(paths[2]).read_text(encoding="utf-8").splitlines()
+    assert table[2] == "1,text,e,bad,0.6666667,,0.6666667,0.33333334"
+
+
+def test_what_is_not_sure_enough_has_no_label(tmp_path: Path) -> None:
+    paths = outputs.write_predictions(str(tmp_path), TWO, examples(0, 1, 2), PROBABILITIES, min_confidence=0.9)
+    found = lines_of(Path(paths[1]))
+    assert [line["label"] for line in found] == ["gut ✓", None, "gut ✓"], "0.9 itself is enough"
+    assert [line["confidence"] for line in found] == [0.9, 0.6666667, 0.9999999]
+    table = Path(paths[2]).read_text(encoding="utf-8").splitlines()
+    assert table[2] == "1,text,,0.6666667,0.6666667,0.33333334"
+    assert Path(paths[0]).read_text() == "0.1\t0.9\n0.6666667\t0.33333334\n1e-07\t0.9999999\n"
+
+
+def test_predictions_of_several_labels_and_of_values() -> None:
     task = TaskDescription("a", "multi_label", ("x", "y"), threshold=0.3)
-    outputs.write_prediction_lines(str(tmp_path / "a"), task, examples(0, 1, 2), PROBABILITIES)
-    found = [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()]
+    found = list(outputs.prediction_rows(task, examples(0, 1, 2), PROBABILITIES))
     assert [line["labels"] for line in found] == [["y"], ["x", "y"], ["y"]]
     task = TaskDescription("a", "regression", ())
-    outputs.write_prediction_lines(str(tmp_path / "a"), task, examples("b"), np.float32([[0.1]]))
-    assert (tmp_path / "a").read_text() == '{"id": "b", "value": 0.1}\n'
+    assert list(outputs.prediction_rows(task, examples("b"), np.float32([[0.1]]))) == [
+        {"id": "b", "text": "text", "value": 0.1}
+    ]
 
 
-def test_many_rows_in_order(tmp_path: Path) -> None:
+def test_many_rows_in_order() -> None:
     rows = 10_000
     probabilities = np.linspace(0, 1, 2 * rows, dtype=np.float32).reshape(rows, 2)
-    outputs.write_prediction_lines(str(tmp_path / "a"), TWO, examples(*range(rows)), probabilities)
-    found = [json.loads(line) for line in (tmp_path / "a").read_text(encoding="utf-8").splitlines()]
+    found = list(outputs.prediction_rows(TWO, examples(*range(rows)), probabilities))
     assert [line["id"] for line in found] == list(range(rows))
     assert [np.float32(line["probabilities"]["bad"]) for line in found] == probabilities[:, 0].tolist()
 
@@ -91,15 +124,15 @@ def test_what_glues_server_takes(tmp_path: Path, name: str, probabilities: Any, 
     description = TaskDescription(name, task.problem_type, task.labels)
     values = np.array(probabilities, np.float32)
     paths = outputs.write_predictions(str(tmp_path), description, examples(*range(len(values))), values, task)
-    assert Path(paths[2]).name == task.submission
-    assert Path(paths[2]).read_text() == f"index\tprediction\n{expected}"
+    assert Path(paths[3]).name == task.submission
+    assert Path(paths[3]).read_text() == f"index\tprediction\n{expected}"
 
 
 def test_xnli_has_no_server(tmp_path: Path) -> None:
     task = glue.TASKS["xnli"]
     description = TaskDescription("xnli", task.problem_type, task.labels)
     assert (
-        len(outputs.write_predictions(str(tmp_path), description, examples(0), np.ones((1, 3), np.float32), task)) == 2
+        len(outputs.write_predictions(str(tmp_path), description, examples(0), np.ones((1, 3), np.float32), task)) == 3
     )
 
 

@@ -121,6 +121,42 @@ def test_flags_about_the_form_of_files(tmp_path: Path, name: str, flags: dict[st
 # --- Texts to predict ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "fields", "truths"),
+    [
+        ("a.csv", "text,label\na,no\nb, yes \nc,maybe\nd,\n", {}, ["no", "yes", None, None]),
+        ("a.csv", "text,label\na,\nb,maybe\n", {}, None),
+        ("a.csv", "text\na\nb\n", {}, None),
+        ("a.jsonl", '{"text": "a"}\n{"text": "b", "label": true}\n', {"labels": ("false", "true")}, [None, "true"]),
+        ("a.jsonl", '{"text": "a", "label": {}}\n{"text": "b", "label": ["yes"]}\n', {}, [None, "yes"]),
+        ("a.tsv", "no\ta\n7\tb\n", {"header": False, "text_column": "1", "label_column": "0"}, ["no", None]),
+        (
+            "a.csv",
+            "text,label\na,no|yes\nb,\nc,no|x\n",
+            {"problem_type": "multi_label"},
+            [("no", "yes"), (), None],
+        ),
+        (
+            "a.csv",
+            "text,no,yes\na,1,0\nb,0,0\nc,x,1\n",
+            {"problem_type": "multi_label", "label_column": None, "label_columns": "no,yes"},
+            [("no",), (), None],
+        ),
+        ("a.csv", 'text,label\na,"1,5"\nb,2\nc,x\n', {"problem_type": "regression", "labels": ()}, [1.5, 2.0, None]),
+        ("a.txt", "a\nb\n", {}, None),
+    ],
+)
+def test_truths_of_a_file_that_is_predicted(
+    tmp_path: Path, name: str, content: str, fields: dict[str, Any], truths: list[Any] | None
+) -> None:
+    """What is no label of the model stops nothing."""
+    path = write(tmp_path, name, content)
+    fields = {"labels": ("no", "yes"), "text_column": "text", "label_column": "label", **fields}
+    rows = open_data(DataConfig(trained(tmp_path, **fields), predict_file=path), training=False).examples("test")
+    assert rows.labels is None
+    assert (None if rows.truths is None else list(rows.truths)) == truths
+
+
 def trained(tmp_path: Path, **fields: Any) -> str:
     """A directory with the task.json of a training."""
     description = TaskDescription("custom", "single_label", ("bad", "good"), text_column="body", label_column="what")

@@ -30,6 +30,13 @@ def test_seeds() -> None:
     assert config().all_seeds == ()
 
 
+def test_where_the_model_is() -> None:
+    trained, used = config(use_best=True), config(use_best=True, do_train=False)
+    assert (trained.model_dir, trained.weights_dir) == ("o", "o/best")
+    assert (used.model_dir, used.weights_dir) == ("o/best", "o/best")
+    assert (config().model_dir, config(do_train=False).weights_dir) == ("o", "o")
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -45,6 +52,18 @@ def test_seeds() -> None:
         ({"do_train": False, "overwrite_output_dir": True}, "--overwrite_output_dir without --do_train would remove"),
         ({"do_eval": False, "early_stopping_patience": 2}, "--early_stopping_patience needs --do_train and --do_eval"),
         ({"seeds": "1,x"}, "--seeds=1,x; expected different comma-separated integers up to 4294967295"),
+        (
+            {"search": "seed=1", "do_eval": False},
+            "--search needs --do_train and --do_eval: the scores of the evaluation",
+        ),
+        ({"search": "sed=1,2"}, "--search: there is no flag 'sed'; did you mean seed"),
+        (
+            {"search": "learning_rate=1e-5..1e-4"},
+            "--search has a range, so that --search_trials must say how many runs",
+        ),
+        ({"search_trials": 3}, "--search_trials needs --search"),
+        ({"search": "paper", "search_trials": 0}, "--search_trials=0; it must be at least 1"),
+        ({"use_best": True, "do_eval": False}, "--use_best with --do_train needs --do_eval"),
         ({"seeds": "1,1"}, "--seeds=1,1; expected different comma-separated integers"),
     ],
 )

@@ -79,7 +79,7 @@ class Training:
             BestMetric("eval_accuracy"),
             patience,
             self.evaluate,
-            self.saved.append,
+            lambda step, value: self.saved.append(step),
             first_step,
             is_chief=True,
         )

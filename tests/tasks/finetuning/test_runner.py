@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import fake_trackers
 from helpers.rounding import assert_close, assert_results_close, backward, forward
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
@@ -52,6 +53,12 @@ def history(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "eval_history.jsonl").read_text().splitlines()]
 
 
+def predicted_right(folder: Path) -> list[bool]:
+    """Which rows of dev.csv are."""
+    lines = (folder / "predictions.jsonl").read_text().splitlines()
+    return [json.loads(line)["label"] == label for line, (_, label) in zip(lines, rows(40, seed=2), strict=True)]
+
+
 def content(folder: Path):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -76,21 +83,29 @@ def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_evaluations_and_the_best(whole: Path, made: Path) -> None:
+def test_evaluations_and_the_best(whole: Path, made: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
     found = history(whole)
     assert [entry["step"] for entry in found] == [3, 6, 9, 12, 15, 18, 20]
     best = max(found, key=lambda entry: entry["eval_accuracy"])
     assert checkpoints.step_of(checkpoints.latest(whole / "best")) == best["step"]
     assert {path.name for path in (whole / "best").iterdir()} >= {"bert_config.json", "vocab.txt", "task.json"}
     assert not [name for name in weights(checkpoints.latest(whole / "best")) if "adam" in name]
-    results = run(made, output_dir=str(whole / "best"), dev_file=str(made / "dev.csv"), do_eval=True)
-    assert results["eval_accuracy"] == best["eval_accuracy"]
+    folder = shutil.copytree(whole, tmp_path / "model")  # whose results are written again
+    asked = {"output_dir": str(folder), "dev_file": str(made / "dev.csv"), "predict_file": str(made / "dev.csv")}
+    results = run(made, **asked, do_eval=True, do_predict=True, use_best=True)
+    assert f"Using the weights of {folder}/best/model.ckpt-{best['step']}." in caplog.text
+    assert "--use_best takes them" not in caplog.text
+    assert np.mean(predicted_right(folder)) == results["eval_accuracy"] == best["eval_accuracy"]
     assert_close(results["eval_loss"], best["eval_loss"], forward(1), scale=1)
     assert results["global_step"] == best["step"]
     assert list((whole / "eval").glob("events.out.tfevents.*"))
+    score = json.loads((whole / "best/score.json").read_text())
+    assert score == {"metric": "eval_accuracy", "value": best["eval_accuracy"], "step": best["step"]}
 
 
-def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+    caplog.set_level("INFO")
     folder = shutil.copytree(whole, tmp_path / "model")  # whose results are written again
     asked = {"output_dir": str(folder), "dev_file": str(made / "dev.csv"), "predict_file": str(made / "dev.csv")}
 
@@ -99,6 +114,8 @@ def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, tmp_path: Path, 
         return results, np.loadtxt(folder / "test_results.tsv")
 
     expected, probabilities = scores()
+    accuracies = [entry["eval_accuracy"] for entry in history(folder)]
+    assert (accuracies[-1] < max(accuracies)) == ("--use_best takes them" in caplog.text)
     monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, most_tokens=20))
     sizes = []
     plain = loop.predict_batches
@@ -177,27 +194,48 @@ def test_the_first_layers_of_a_deeper_checkpoint(made: Path, tmp_path: Path, cap
         run(made, **flags(made, tmp_path / "out", num_hidden_layers=2, **start))
 
 
-def test_early_stopping(made: Path, tmp_path: Path, caplog) -> None:
+def test_early_stopping_and_what_weights_and_biases_get(made: Path, tmp_path: Path, caplog, monkeypatch) -> None:
     caplog.set_level("INFO")
-    asked = flags(made, tmp_path / "model", eval_every_steps=2, learning_rate=1e-9, early_stopping_patience=2)
+    wandb, _ = fake_trackers.install(monkeypatch)
+    stops = {"eval_every_steps": 2, "learning_rate": 1e-9, "early_stopping_patience": 2, "report_to": "wandb"}
+    asked = flags(made, tmp_path / "model", **stops, log_steps=3)
     results = run(made, **asked)
+    logged = [
+        (entry["global_step"], "train/loss" in entry, "eval/eval_loss" in entry) for entry in wandb.logged["run1"]
+    ]
+    assert logged == [(2, False, True), (3, True, False), (4, False, True), (6, True, False), (6, False, True)]
+    assert wandb.started[0]["config"]["learning_rate"] == 1e-9
+    assert not list(tmp_path.rglob("events.out.tfevents.*"))
     assert results["global_step"] == 6
     assert "Training ends at step 6: eval_accuracy has not improved since step 2" in caplog.text
     assert run(made, **asked) == results
     assert "Nothing left to train: eval_accuracy has not improved" in caplog.text
 
 
-def test_seeds(made: Path, tmp_path: Path) -> None:
-    means = run(made, **flags(made, tmp_path / "model", seeds="3,4", num_train_epochs=1.0))
-    found = json.loads((tmp_path / "model/seed_results.json").read_text())
-    assert unlisted(tmp_path / "model", run_files.CLASSIFICATION) == []
-    accuracies = [found["seeds"][seed]["eval_accuracy"] for seed in "34"]
-    assert means["eval_accuracy"] == pytest.approx(np.mean(accuracies))
-    assert found["standard_deviation"]["eval_loss"] > 0
+def test_search_and_seeds(made: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    asked = {"num_train_epochs": 1.0, "do_predict": True, "predict_file": str(made / "dev.csv"), "report": False}
+    final = run(made, **flags(made, output, seeds="3,4", search="learning_rate=5e-3", **asked))
+    of_run = output / "search/learning_rate=0.005"
+    found = json.loads((of_run / "seed_results.json").read_text())
+    for directory in (output, of_run, of_run / "seed-3"):
+        assert unlisted(directory, run_files.CLASSIFICATION) == []
+    (row,) = json.loads((output / "search_results.json").read_text())["runs"]
+    assert row["scores"]["eval_accuracy"] == pytest.approx(
+        np.mean([found["seeds"][seed]["eval_accuracy"] for seed in "34"])
+    )
+    assert row["deviations"]["eval_loss"] == found["standard_deviation"]["eval_loss"] > 0
     alone = run(made, **flags(made, tmp_path / "alone", seed=4, num_train_epochs=1.0))
     assert alone == found["seeds"]["4"]
-    for seed in (3, 4):
-        assert (tmp_path / f"model/seed-{seed}/best/task.json").exists()
+
+    best = json.loads((output / "best/score.json").read_text())
+    seed = max("34", key=lambda seed: found["seeds"][seed]["eval_accuracy"])
+    assert best["run"] == f"search/learning_rate=0.005/seed-{seed}"
+    assert final == found["seeds"][seed]
+    assert np.mean(predicted_right(output)) == final["eval_accuracy"]
+    assert not list((output / "search").rglob("predictions.jsonl"))
+    with pytest.raises(InputError, match=r"model has no checkpoint; --use_best for the weights in its best/, or give"):
+        run(made, **{**flags(made, output), "do_train": False})
 
 
 def test_moving_averages_are_evaluated_and_kept_as_the_best(made: Path, tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_race(tmp_path: Path) -> None:
     assert [one.label for one in read(write(tmp_path / "a.jsonl", article), with_labels=False)] == [None, None]
 
 
+def test_questions_and_labels_that_are_not_needed(tmp_path: Path) -> None:
+    """Of a file to predict, labels are read if they can be."""
+    rows = [OWN, {**OWN, "label": 7}, {**OWN, "label": ""}, {"context": "c", "endings": ["a", "b"]}]
+    found = read(write(tmp_path / "own.jsonl", *rows), with_labels=False)
+    assert [one.label for one in found] == [1, None, None, None]
+    assert [one.question for one in found] == ["She", "She", "She", ""]
+
+
 def test_own_data(tmp_path: Path) -> None:
     rows = [OWN, {**OWN, "label": "B", "id": "x"}, {"context": "c", "choices": ["a", "b", "c"], "answer": "c"}]
     found = read(write(tmp_path / "own.jsonl", *rows), with_labels=True)

@@ -61,6 +61,22 @@ def test_prediction_reads_right_answers_and_ignores_what_training_checks(write):
     assert data.examples[0].paragraph is data.examples[1].paragraph
 
 
+def test_places_of_right_answers_and_titles(write):
+    """Where the file says if the text is there, else the first place."""
+    content = squad(
+        answered("a", text="er", start=8),
+        answered("b", text="er", start=33),
+        answered("c", text="nowhere", start=0),
+        question("d", answers=[{"text": "Super"}, {"text": "AFC", "answer_start": None}]),
+        question("e", answers=[]),
+    )
+    data = read(write(content), training=False)
+    assert [one.gold_starts for one in data.examples] == [(3,), (33,), (-1,), (0, 46), ()]
+    assert data.examples[0].paragraph.title == "T"
+    content["data"][0]["title"] = 7
+    assert read(write(content), training=False).examples[0].paragraph.title == ""
+
+
 def test_training(write, caplog):
     caplog.set_level(logging.INFO)
     several = answered("b", text="AFC", start=46)

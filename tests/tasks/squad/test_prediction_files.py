@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.finetuning.row_files import write_rows
 from bert_tf2.tasks.squad import prediction_files
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction
 from bert_tf2.tasks.squad.examples import Example
@@ -56,9 +57,15 @@ def test_json_lines(tmp_path):
         Prediction("b", nothing, cafe, 1.0, [cafe, nothing]),
         Prediction("c", empty, empty, None, [empty]),
     ]
-    path = tmp_path / "answers.jsonl"
-    prediction_files.write_json_lines(path, asked, made)
+    path, table = tmp_path / "answers.jsonl", tmp_path / "answers.csv"
+    write_rows(str(path), str(table), prediction_files.rows(asked, made))
     lines = path.read_text(encoding="utf-8").splitlines()
+    assert table.read_text().splitlines() == [
+        "id,question,answer,probability,start,end",
+        "a,Où?,Das Café,0.75,0,9",
+        "b,Où?,,0.25,,",
+        "c,Où?,,1.0,,",
+    ]
     assert lines[0] == '{"id": "a", "question": "Où?", "answer": "Das Café", "probability": 0.75, "start": 0, "end": 9}'
     assert [json.loads(line)["answer"] for line in lines] == ["Das Café", "", ""]
     assert json.loads(lines[1]) == {
@@ -70,10 +77,22 @@ def test_json_lines(tmp_path):
         "end": None,
     }
     surrogate = NBestEntry('\ud800"', 1.0, 0.0, 0.0, 10, 11)
-    prediction_files.write_json_lines(path, asked[:1], [Prediction("a", surrogate, surrogate, None, [surrogate])])
+    odd = [Prediction("a", surrogate, surrogate, None, [surrogate])]
+    write_rows(str(path), str(table), prediction_files.rows(asked[:1], odd))
     assert json.loads(path.read_bytes())["answer"] == '\ud800"'
-    with pytest.raises(ValueError, match="one tag for each word"):
-        prediction_files.write_json_lines(path, asked, made[:2])
+    assert table.read_text().splitlines()[1] == 'a,Où?,"\\ud800""",1.0,10,11'
+    with pytest.raises(ValueError, match="shorter"):
+        list(prediction_files.rows(asked, made[:2]))
+
+
+def test_truths_and_answers_that_are_not_sure():
+    paragraph = split("Ada Hill", "en")
+    asked = [Example("a", "who", paragraph, ("Ada Hill",)), Example("b", "who", paragraph)]
+    sure, unsure = NBestEntry("Ada", 0.75, 0.0, 0.0, 0, 3), NBestEntry("Hill", 0.25, 0.0, 0.0, 4, 8)
+    made = [Prediction("a", sure, sure, None, [sure]), Prediction("b", unsure, unsure, None, [unsure])]
+    rows = list(prediction_files.rows(asked, made, min_confidence=0.5))
+    assert [row["truth"] for row in rows] == [["Ada Hill"], None]
+    assert [(row["answer"], row["start"], row["end"]) for row in rows] == [("Ada", 0, 3), (None, None, None)]
 
 
 def test_of_several_questions_with_one_id_the_last_one_counts(tmp_path):

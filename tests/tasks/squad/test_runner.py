@@ -52,7 +52,7 @@ def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     files = {"train_file": str(made / "train2.json"), "predict_file": str(made / "dev2.json")}
     flags = {"do_train": True, "do_eval": True, "do_predict": True, "version_2_with_negative": True}
-    run(made, output_dir=str(folder), **files, **flags, num_train_epochs=3.0, eval_every_steps=11)
+    run(made, output_dir=str(folder), **files, **flags, num_train_epochs=3.0, eval_every_steps=11, report=True)
     return folder
 
 
@@ -95,6 +95,10 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
     results, kept = results_of(trained), read_json(trained, "null_score_diff_threshold.json")
     assert kept["null_score_diff_threshold"] == pytest.approx(results["best_f1_thresh"], rel=1e-6)
     assert results["global_step"] == 22
+    rows = lines_of(trained / "eval_predictions.jsonl")
+    assert 100 * np.mean([row["exact"] for row in rows]) == pytest.approx(results["exact"])
+    assert [row["truth"] == [] for row in rows].count(True) == results["NoAns_total"]
+    assert "<h2>Questions without an answer</h2>" in (trained / "report.html").read_text(encoding="utf-8")
     (tmp_path / "gold.json").write_bytes((made / "dev2.json").read_bytes())
     asked = {"output_dir": str(trained), "predict_file": str(tmp_path / "gold.json")}  # the version is remembered
 
@@ -105,7 +109,7 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
         return sum(answer == "" for answer in answers.values()), odds
 
     empty, odds = predicted()
-    assert f"{kept['null_score_diff_threshold']:g}, as " in caplog.text
+    assert f"{kept['null_score_diff_threshold']:g}, from " in caplog.text
     assert empty == sum(value > kept["null_score_diff_threshold"] for value in odds.values())
     for threshold in (-1e9, 0.0, 1e9):
         assert predicted(null_score_diff_threshold=threshold)[0] == sum(value > threshold for value in odds.values())
@@ -119,7 +123,7 @@ def test_the_best_threshold_is_found_kept_and_used(made: Path, trained: Path, tm
     )
     caplog.clear()
     run(made, **{**asked, "output_dir": str(trained / "best")}, do_predict=True)
-    assert f"{best['best_f1_thresh']:g}, as " in caplog.text
+    assert f"{best['best_f1_thresh']:g}, from " in caplog.text
 
     # Found with other weights, it says nothing about these.
     path = trained / "null_score_diff_threshold.json"

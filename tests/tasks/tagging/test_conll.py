@@ -203,7 +203,9 @@ def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str
     assert found.scheme == scheme
     assert found.tags == tags * len(found)
     untagged = conll.read(str(CASES / name), 0, None)
-    assert conll.scheme_of_column(untagged, -1, 0) == scheme
+    tagged = conll.tagged_by_column(untagged, -1, 0)
+    assert tagged is not None
+    assert (tagged.scheme, tagged.tags) == (scheme, found.tags)
 
 
 @pytest.mark.parametrize(("comments", "words"), [("yes", ["a", "# O", "b"]), ("no", ["#", "#tag", "a", "# O", "b"])])
@@ -213,9 +215,9 @@ def test_comments_can_be_said(tmp_path: Path, comments: conll.Comments, words: l
     assert conll.read(str(path), 0, -1, comments).words == words
 
 
-def test_no_scheme_where_there_are_no_tags(tmp_path: Path) -> None:
+def test_no_tags_where_there_are_no_tags(tmp_path: Path) -> None:
     for content in ("a\nb\n", "a O\nb O\n", "a NN\nb VB\n"):
-        assert conll.scheme_of_column(read(tmp_path, content, tag_column=None), -1, 0) is None
+        assert conll.tagged_by_column(read(tmp_path, content, tag_column=None), -1, 0) is None
 
 
 WORD = st.text(st.characters(exclude_characters="\n\r\t \ufeff", exclude_categories=("Cs",)), min_size=1, max_size=5)

@@ -18,7 +18,7 @@ def test_both_files(tmp_path: Path) -> None:
     probabilities = np.array([0.9, 0.5, np.nan, 0.1], np.float32)
     tags = ["B-person", "I-person", "O", "I-location"]
     paths = outputs.write_predictions(str(tmp_path), sentences, tags, probabilities)
-    assert [Path(path).name for path in paths] == ["predictions.txt", "predictions.jsonl"]
+    assert [Path(path).name for path in paths] == ["predictions.txt", "predictions.jsonl", "predictions.csv"]
     assert Path(paths[0]).read_text() == (
         "Jim\tB-person\tB-person\nHenson\tI-person\tI-person\n\x07\tO\tO\n\nParis\tO\tI-location\n"
     )
@@ -40,6 +40,32 @@ def test_both_files(tmp_path: Path) -> None:
             "spans": [{"type": "location", "begin": 0, "end": 1, "words": ["Paris"], "probability": 0.1}],
         },
     ]
+    assert Path(paths[2]).read_text().splitlines() == [
+        "line,text,type,probability,begin,end,sentence",
+        "1,Jim Henson,person,0.45,0,2,Jim Henson \x07",
+        "5,Paris,location,0.1,0,1,Paris",
+    ]
+
+
+def test_spans_that_are_not_sure_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("Jim\nHenson\n\nParis\n")
+    sentences = conll.read(str(tmp_path / "a"), 0, None)
+    tags, probabilities = ["B-x", "I-x", "B-y"], np.array([0.9, 0.5, 0.5], np.float32)
+    outputs.write_predictions(str(tmp_path), sentences, tags, probabilities, min_confidence=0.5)
+    assert (tmp_path / "predictions.txt").read_text() == "Jim O\nHenson O\n\nParis B-y\n"
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert [(line["tags"], line["probabilities"]) for line in lines] == [(["O", "O"], [0.9, 0.5]), (["B-y"], [0.5])]
+    assert [span["type"] for line in lines for span in line["spans"]] == ["y"]
+
+
+def test_true_tags_that_the_file_has(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("Jim B_x\nHenson E_x\n")
+    sentences = conll.tagged_by_column(conll.read(str(tmp_path / "a"), 0, None), -1, 0)
+    assert sentences is not None
+    sentences = dataclasses.replace(sentences, truths=sentences.tags, tags=None)
+    outputs.write_predictions(str(tmp_path), sentences, ["B-y", "O"], np.ones(2, np.float32))
+    line = json.loads((tmp_path / "predictions.jsonl").read_text())
+    assert (line["tags"], line["truth"]) == (["S_y", "O"], ["B_x", "E_x"])
 
 
 def test_as_many_tags_as_words(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_predictions_have_the_form_of_the_file(tmp_path: Path, form: str) -> Non
     sentences = span_rows.read(write(tmp_path / "a.jsonl", *rows), with_spans=False)
     tags = [*TAGS[:2], "O", "O", "O", "O", "O", "O", "B-place"]
     paths = outputs.write_predictions(str(tmp_path), sentences, tags, np.full(len(tags), 0.5, np.float32))
-    assert [Path(path).name for path in paths] == ["predictions.txt", "predictions.jsonl", "predicted_spans.jsonl"]
+    assert [Path(path).name for path in paths][2:] == ["predictions.csv", "predicted_spans.jsonl"]
     written = [json.loads(line) for line in (tmp_path / "predicted_spans.jsonl").read_text().splitlines()]
     key = key_of(form)
     spans = [row[key] for row in written]
@@ -76,13 +76,24 @@ def test_predictions_have_the_form_of_the_file(tmp_path: Path, form: str) -> Non
     assert [{name: row[name] for name in row if name != key} for row in written] == [
         {name: row[name] for name in row if name != key} for row in rows
     ]
-    again = span_rows.read(paths[2], with_spans=True)
+    again = span_rows.read(paths[3], with_spans=True)
     assert again.tags == tags
+
+
+def test_spans_of_a_file_to_predict_are_truths_if_all_are_right(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, empty = FORMS["doccano"], {"text": "Jim", "label": []}
+    sentences = span_rows.read(write(tmp_path / "a.jsonl", told, empty), with_spans=False)
+    assert (sentences.tags, sentences.truths) == (None, [*TAGS, "O"])
+    for rows in ([empty], [told, {"text": "Jim"}], [told, {"text": "Jim", "label": [[0, 99, "x"]]}]):
+        assert span_rows.read(write(tmp_path / "a.jsonl", *rows), with_spans=False).truths is None
+    assert not caplog.messages
 
 
 def test_our_own_predictions_can_be_read(tmp_path: Path) -> None:
     sentences = span_rows.read(write(tmp_path / "a.jsonl", FORMS["spacy"]), with_spans=False)
-    _, lines, _ = outputs.write_predictions(str(tmp_path), sentences, TAGS, np.ones(7, np.float32))
+    _, lines, _, _ = outputs.write_predictions(str(tmp_path), sentences, TAGS, np.ones(7, np.float32))
     again = span_rows.read(lines, with_spans=True)
     assert (again.words, again.tags) == (WORDS, TAGS)
 

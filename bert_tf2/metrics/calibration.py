@@ -1,0 +1,94 @@
+"""Calibration of probabilities, and the best thresholds of labels; counted block by block.
+
+Shapes: `n` rows of a block, `L` labels.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.metrics.classification import Score, score_of_counts
+
+BINS = 15
+"""Groups of probabilities of equal width, as Guo et al. (https://arxiv.org/abs/1706.04599) have them."""
+
+THRESHOLDS: NDArray[np.float32] = (np.arange(1, 100) / 100).astype(np.float32)
+"""What is tried: 0.01 to 0.99."""
+
+
+class Reliability:
+    """How often predictions of a given probability come true.
+
+    Attributes:
+      rows: int64 [BINS], how many probabilities are in each group.
+    """
+
+    def __init__(self) -> None:
+        self.rows = np.zeros(BINS, np.int64)
+        self._probabilities, self._true = np.zeros(BINS), np.zeros(BINS)
+
+    def add(self, probabilities: NDArray[Any], is_true: NDArray[Any]) -> None:
+        """Counts a block, both of the same shape: from 0 to 1, and whether that came true."""
+        values = np.asarray(probabilities, np.float64).ravel()
+        groups = np.minimum((values * BINS).astype(np.int64), BINS - 1)
+        self.rows += np.bincount(groups, minlength=BINS)
+        self._probabilities += np.bincount(groups, values, BINS)
+        self._true += np.bincount(groups, np.asarray(is_true, np.float64).ravel(), BINS)
+
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of the groups that are not empty, the mean probability and the fraction that is true."""
+        is_there = self.rows > 0
+        rows = self.rows[is_there]
+        return self._probabilities[is_there] / rows, self._true[is_there] / rows
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean of the distances of both, each weighted by its rows."""
+        said, true = self.curve()
+        return float(np.sum(np.abs(said - true) * self.rows[self.rows > 0]) / max(self.rows.sum(), 1))
+
+    @property
+    def mean(self) -> float:
+        """The mean of all probabilities."""
+        return float(self._probabilities.sum() / max(self.rows.sum(), 1))
+
+
+class ThresholdScores:
+    """Scores of labels for each of `THRESHOLDS`.
+
+    Args:
+      size: L.
+    """
+
+    def __init__(self, size: int) -> None:
+        # By label, rows by how many of the thresholds their probability reaches.
+        self._all, self._true = np.zeros((2, size, len(THRESHOLDS) + 1), np.int64)
+
+    def add(self, probabilities: NDArray[np.float32], labels: NDArray[Any]) -> None:
+        """Counts a block: float32 [n, L], and 0 or 1, [n, L]."""
+        shape = size, count = self._all.shape
+        reached = np.searchsorted(THRESHOLDS, probabilities, side="right")  # [n, L]
+        places = (reached + count * np.arange(size)).ravel()
+        self._all += np.bincount(places, minlength=size * count).reshape(shape)
+        true = places[np.asarray(labels).ravel() != 0]
+        self._true += np.bincount(true, minlength=size * count).reshape(shape)
+
+    def scores(self, label: int | None = None) -> list[Score]:
+        """Precision, recall and F1 at each threshold, of one label or of all together."""
+        predicted, right = (self._of(counts, label)[::-1].cumsum()[::-1] for counts in (self._all, self._true))
+        expected = int(right[0])
+        pairs = zip(right[1:].tolist(), predicted[1:].tolist(), strict=True)
+        return [score_of_counts(true, count, expected) for true, count in pairs]
+
+    def best(self, label: int | None = None) -> tuple[float, Score]:
+        """Threshold with the best F1, of equal ones the nearest to 0.5, and its score."""
+        scores = self.scores(label)
+        most = max(score.f1 for score in scores)
+        equal = [place for place, score in enumerate(scores) if score.f1 == most]
+        place = min(equal, key=lambda place: abs(place - len(THRESHOLDS) // 2))
+        return (place + 1) / 100, scores[place]
+
+    @staticmethod
+    def _of(counts: NDArray[np.int64], label: int | None) -> NDArray[np.int64]:
+        return counts.sum(axis=0) if label is None else counts[label]

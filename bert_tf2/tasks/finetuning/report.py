@@ -1,0 +1,216 @@
+"""What an evaluation writes for people: each example with truth and prediction, and `report.html`.
+
+The page has what all tasks have (scores with intervals, learning curves, lengths, the command and the files beside it)
+and the sections of the task.
+"""
+
+import datetime
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert_tf2.io import atomic, file_system, run_dir, run_files
+from bert_tf2.reports import page
+from bert_tf2.reports.page import (
+    Block,
+    Code,
+    Figures,
+    Links,
+    Picture,
+    Report,
+    Section,
+    Table,
+    Text,
+    shown_as_number,
+    shown_as_percent,
+)
+from bert_tf2.tasks.finetuning import learning_curves
+from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
+from bert_tf2.tasks.finetuning.row_files import write_rows
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask
+
+logger = logging.getLogger(__name__)
+
+_NAMES = {
+    "HasAns_exact": "exact match, answerable",
+    "HasAns_f1": "F1, answerable",
+    "HasAns_total": "answerable questions",
+    "NoAns_exact": "exact match, unanswerable",
+    "NoAns_f1": "F1, unanswerable",
+    "NoAns_total": "unanswerable questions",
+    "best_exact": "exact match, best threshold",
+    "best_exact_thresh": "best threshold, exact match",
+    "best_f1": "F1, best threshold",
+    "best_f1_thresh": "best threshold, F1",
+    "exact": "exact match",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "micro_f1": "micro F1",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+    "total": "questions",
+}
+_FRACTIONS = ("accuracy", "exact_match", "f1", "macro_f1", "micro_f1", "precision", "recall")
+
+
+def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int) -> None:
+    """Writes `eval_predictions.jsonl`, `eval_predictions.csv` and `report.html`.
+
+    If a package is missing, the log says what to install, and there is no page.
+
+    Args:
+      task: what was evaluated.
+      encoded: its examples.
+      found: the outputs of the model for them, from `FinetuningTask.gather`.
+      evaluation: their evaluation.
+      step: of the weights.
+
+    Raises:
+      OSError: a file cannot be written.
+    """
+    folder, paths = task.config.output_dir, []
+    rows = task.evaluation_rows(encoded, found)
+    if rows is not None:
+        names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
+        paths = [os.path.join(folder, name) for name in names]
+        write_rows(paths[0], paths[1], rows)
+    if task.config.report:
+        path = os.path.join(folder, run_files.REPORT)
+        paths += write_page(path, lambda: _report(task, encoded, found, evaluation, step))
+    if paths:
+        logger.info("Wrote %s.", ", ".join(paths))
+
+
+def write_page(path: str, make: Callable[[], Report]) -> list[str]:
+    """Writes a report; if the packages that it needs are missing, the log says how to install them.
+
+    Args:
+      path: the HTML file.
+      make: makes the content, if it can be written.
+
+    Returns:
+      The path, if it was written.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    missing = page.missing_packages()
+    if missing:
+        logger.info(
+            "%s was not written: it needs %s (python -m pip install 'bert-tf2[report]').%s",
+            *(path, " and ".join(missing)),
+            " The existing file is from an earlier evaluation." if file_system.exists(path) else "",
+        )
+        return []
+    content = page.render(make())
+    with atomic.replacing(path, errors="backslashreplace") as file:
+        file.write(content)
+    return [path]
+
+
+def _report(
+    task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int
+) -> Report:
+    folder = task.config.output_dir
+    best = BestMetric.named(task.config.metric_for_best or task.best_metric, list(evaluation.results))
+    lengths = task.length_section(encoded, found) or _lengths(encoded.arrays.lengths, encoded.arrays.max_length)
+    sections = [
+        _scores(task, evaluation, task.score_intervals(encoded, found)),
+        learning_curves.section(folder, best, called),
+        *task.report_sections(encoded, found, evaluation),
+        lengths,
+        _command(folder),
+        _files(folder),
+    ]
+    now = datetime.datetime.now().astimezone()
+    what = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
+    return Report(f"Evaluation of {_name(folder)}", what, [section for section in sections if section])
+
+
+def _name(folder: str) -> str:
+    """The name of a directory; of the best weights or of a seed, together with that of the directory above."""
+    *above, name = os.path.normpath(file_system.absolute(folder)).split(os.sep)
+    is_part = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
+    return os.path.join(*above[-1:], name) if is_part else name
+
+
+def called(name: str) -> str:
+    """The name of a result in a report: "macro F1" for `eval_macro_f1`."""
+    name = name.removeprefix("eval_")
+    return _NAMES.get(name, name.replace("_", " "))
+
+
+def _scores(
+    task: "FinetuningTask[Any, Any, Any]", evaluation: "Evaluation", intervals: Mapping[str, tuple[float, float]]
+) -> Section:
+    results = evaluation.results
+    tiles = []
+    for name, value in results.items():
+        if name == "loss" and "eval_loss" in results:  # the original's, a mean of means of batches
+            continue
+        is_fraction = name.removeprefix("eval_") in _FRACTIONS and not task.scores_are_percentages
+        show = shown_as_percent if is_fraction else shown_as_number
+        small = ""
+        if name in intervals and not any(map(math.isnan, intervals[name])):
+            low, high = (show(bound).removesuffix(" %") for bound in intervals[name])
+            small = f"95 % interval {low} to {high}"
+        tiles.append((called(name), show(value), small))
+    blocks: list[Block] = [Figures(tiles)]
+    if intervals:
+        blocks.append(
+            Text(
+                "The intervals reflect the limited number of evaluated examples: Wilson's for fractions of examples "
+                "and F1 of spans and answers, the bootstrap for other scores. They do not cover the "
+                "variation between seeds, or other data."
+            )
+        )
+    return Section("Scores", blocks)
+
+
+def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
+    """The lengths of the model's inputs."""
+    from bert_tf2.reports import pictures
+
+    svg = pictures.histogram(lengths, "tokens", "examples")
+    full = int(np.count_nonzero(lengths >= limit))
+    figures = [
+        ("examples", f"{len(lengths):,}", ""),
+        ("tokens on average", f"{lengths.mean():.1f}", ""),
+        ("longest", f"{lengths.max():,}", f"of at most {limit:,}"),
+        ("at the limit", f"{full:,}", "longer ones are truncated or split"),
+    ]
+    picture = Picture(svg, "Examples by number of tokens", "Tokens per example, including special tokens")
+    return Section("Length", [Figures(figures), picture] if len(lengths) else [Text("There are no examples.")])
+
+
+def _command(folder: str) -> Section:
+    """What was run, with what."""
+    blocks: list[Block] = [Code(run_dir.command())]
+    training = run_dir.latest(folder)
+    if training and training.get("command") != run_dir.command():
+        blocks += [Text(f"Latest training in this directory, started {training.get('started')}:")]
+        blocks += [Code(str(training.get("command")))]
+    versions = [(name, version) for name, version in run_dir.versions().items()]
+    return Section("Command and versions", [*blocks, Table(("package", "version"), versions)])
+
+
+def _files(folder: str) -> Section:
+    """Links to the other files of the evaluation."""
+    files = (
+        (run_files.EVAL_RESULTS, "the scores as the original writes them"),
+        (run_files.EVAL_HISTORY, "the scores of all evaluations during training"),
+        (run_files.EVAL_PREDICTION_TABLE, "every evaluated example with true label and prediction, as a table"),
+        (run_files.EVAL_PREDICTION_LINES, "the same as JSON Lines"),
+        (run_files.LABEL_REPORT, "precision, recall and F1 of each label"),
+        (run_files.SPAN_REPORT, "precision, recall and F1 of spans"),
+    )
+    present = [(name, what) for name, what in files if file_system.exists(os.path.join(folder, name))]
+    return Section("Files beside this page", [Links(present)])

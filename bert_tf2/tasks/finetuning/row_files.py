@@ -1,0 +1,56 @@
+"""Rows of predictions as JSON Lines, and beside it as a table that any spreadsheet opens."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bert_tf2.io import atomic, json_files
+
+MOST_COLUMNS = 20
+"""Of an object with more keys, probabilities of many labels for example, the table has no columns."""
+
+_SEPARATOR = "|"
+
+
+def write_rows(lines_path: str, table_path: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes both files; they appear when both are whole.
+
+    In the table, a list of texts is one cell, `rude|angry`, or JSON where a text has a `|`; an object becomes a column
+    for each of its keys, `probabilities.rude`; null is empty.
+
+    Args:
+      lines_path: the JSON Lines.
+      table_path: the CSV.
+      rows: as JSON has them, all with the keys of the first one, and objects in them likewise.
+
+    Raises:
+      InputError, OSError: see `atomic.replacing`.
+      ValueError: a row has a key that the first one lacks.
+    """
+    with atomic.replacing(lines_path) as lines, atomic.replacing(table_path, errors="backslashreplace") as table:
+        writer = None
+        for row in rows:
+            lines.write(json_files.line(row))
+            cells = dict(_cells(row))
+            if writer is None:
+                writer = csv.DictWriter(table, list(cells), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(cells)
+
+
+def _cells(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if not isinstance(value, Mapping):
+            yield name, _cell(value)
+        elif len(value) <= MOST_COLUMNS:
+            yield from ((f"{name}.{key}", _cell(one)) for key, one in value.items())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, list | tuple):
+        return value
+    is_plain = all(isinstance(one, str) and _SEPARATOR not in one for one in value)
+    return _SEPARATOR.join(value) if is_plain else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,226 @@
+"""The same training with several values of its flags, each in a directory of its own: `--search`.
+
+A grid, or as many runs as `--search_trials` says, chosen by Optuna. The runs are made by `sub_runs`, so that a search
+that was killed continues; what they came to is kept by `search_results`.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import tensorflow as tf
+
+from bert_tf2.checkpoints import listing
+from bert_tf2.configs.fields import ACTIONS, CHECKPOINTS, flags_of
+from bert_tf2.configs.training import DistributionConfig
+from bert_tf2.configs.values import with_checked_values, with_values
+from bert_tf2.errors import Diverged, InputError
+from bert_tf2.io import atomic, file_system, json_files, run_dir, run_files
+from bert_tf2.tasks.finetuning import best_weights, report, search_report, search_trials, sub_runs
+from bert_tf2.tasks.finetuning.best_weights import BestScore
+from bert_tf2.tasks.finetuning.config import FinetuningConfig
+from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, Results
+from bert_tf2.tasks.finetuning.search_results import SearchResults, SearchRun
+from bert_tf2.tasks.finetuning.search_space import SearchSpace, Settings, described
+from bert_tf2.tasks.finetuning.seeds import run_seeds
+from bert_tf2.training.distribution import Workers, wait_for_all
+
+logger = logging.getLogger(__name__)
+
+Config = TypeVar("Config", bound=FinetuningConfig)
+
+
+def run_search(config: Config, run: Callable[..., Results | None], strategy: tf.distribute.Strategy) -> Results | None:
+    """Runs once, or for `--seeds` and `--search` several times.
+
+    With `--search`, each run is in `output_dir/search/SETTINGS`, where it is evaluated with its best weights. In the
+    end `search_results.json`, `.csv` and `search.html` have all runs, and `best/` the weights of the best one, with
+    which `output_dir` is evaluated and predicted.
+
+    Args:
+      config: the flags.
+      run: does all that the flags ask for; returns the results of the evaluation, None if there was none. With
+        `predicts=False`, it reads what is to be predicted but does not predict it.
+      strategy: what it runs on.
+
+    Returns:
+      The results; with several seeds their means, with a search those of its best weights.
+
+    Raises:
+      InputError: the settings are impossible, or the directory holds another search; or see `run`.
+    """
+    is_chief = Workers.of(strategy).is_chief
+    if config.search_space is None:
+        return run_seeds(config, run, is_chief)
+    return _Search(config, config.search_space, run, strategy, is_chief).run_all()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search(Generic[Config]):
+    config: Config
+    space: SearchSpace
+    run: Callable[..., Results | None]
+    strategy: tf.distribute.Strategy
+    is_chief: bool
+
+    def run_all(self) -> Results | None:
+        config = self.config
+        planned = self.space.samples() if config.search_trials else self.space.grid()
+        configs = [self._config(settings) for settings in planned]  # what is wrong comes out before anything runs
+        if config.search_trials:
+            search_trials.check_installed()
+        if config.dry_run:
+            for one in configs:
+                run_seeds(one, self.run, self.is_chief)
+            return None
+        with run_dir.locked(config.output_dir) if self.is_chief else contextlib.nullcontext():
+            results = self._start()
+            count = config.search_trials or len(planned)
+            for number, settings in enumerate(self._settings(results), 1):
+                logger.info("***** Run %d of %d: %s *****", number, count, described(settings))
+                self._run_one(settings, results)
+            return self._finish(results)
+
+    def _start(self) -> SearchResults:
+        """What an earlier search has left, if it is to be continued."""
+        config, path = self.config, os.path.join(self.config.output_dir, run_files.SEARCH_RESULTS)
+        if listing.is_listed(config.output_dir):
+            raise InputError(
+                f"--search: {config.output_dir} holds a training, whose best weights the search would replace; give "
+                "another --output_dir."
+            )
+        own = self._shared_flags()
+        if config.overwrite_output_dir:
+            if self.is_chief:
+                file_system.remove(path)
+            return SearchResults(config.output_dir, self.space.names, own)
+        return SearchResults.continued(config.output_dir, self.space.names, own)
+
+    def _shared_flags(self) -> dict[str, Any]:
+        """The flags that all runs of a directory must share, so that their scores can be compared."""
+        free = {field.name for field, said in flags_of(type(self.config)) if said.group in (ACTIONS, CHECKPOINTS)}
+        free |= {field.name for field, _ in flags_of(DistributionConfig)}
+        free |= {"output_dir", "report", "search", "search_trials", *self.space.names}
+        return {name: value for name, value in sub_runs.plain_flags(self.config).items() if name not in free}
+
+    def _config(self, settings: Settings) -> Config:
+        """The flags of a run, which is evaluated with its best weights."""
+        directory = os.path.join(self.config.output_dir, SearchRun(settings).directory)
+        of_run = {"search": None, "search_trials": None, "use_best": True, "output_dir": directory}
+        try:
+            return with_values(self.config, {**settings, **of_run})
+        except InputError as error:
+            raise InputError(f"--search, {described(settings)}: {error}") from None
+
+    def _settings(self, results: SearchResults) -> Iterator[Settings]:
+        """Those of one run after another."""
+        if not self.config.search_trials:
+            yield from self.space.grid()
+            return
+        yield from [run.settings for run in results.runs]
+        while len(results.runs) < self.config.search_trials:
+            settings = search_trials.suggest(self.space, results.runs, results.metric, self.config.seed)
+            if settings is None:
+                logger.info("--search: all settings have been tried, after %d runs.", len(results.runs))
+                return
+            yield settings
+
+    def _run_one(self, settings: Settings, results: SearchResults) -> None:
+        known = results.run_with(settings)
+        if known and known.error:
+            logger.info("This run has ended without scores before: %s", known.error)
+            return
+        config = self._config(settings)
+        try:
+            scores = self._scores(config)
+        except Diverged as error:
+            logger.warning("%s", error)
+            results.add(SearchRun(settings, error=str(error)))
+        else:
+            results.metric = self._best_of(config)[1].metric
+            results.add(SearchRun(settings, scores, self._deviations(config)))
+        if self.is_chief:
+            results.save()
+
+    def _scores(self, config: Config) -> Results:
+        run = functools.partial(self.run, predicts=False)
+        if config.all_seeds:
+            results = run_seeds(config, run, self.is_chief)
+        else:
+            results = sub_runs.run_once(config, run, self.is_chief)
+        assert results is not None, "a search evaluates"
+        return results
+
+    def _deviations(self, config: Config) -> Results:
+        if not config.all_seeds:
+            return {}
+        path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
+        return json_files.with_nan(json_files.get(json_files.read_object(path), "standard_deviation", dict, path, {}))
+
+    def _best_of(self, config: Config) -> tuple[str, BestScore]:
+        """The directory of a run, the best one of several seeds, and the score of its best weights."""
+        seeds = [os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}") for seed in config.all_seeds]
+        best: tuple[str, BestScore] | None = None
+        for directory in seeds or [config.output_dir]:
+            score = BestScore.load(best_weights.directory_of(directory))
+            if score is None:
+                raise InputError(
+                    f"{best_weights.directory_of(directory)} has no {run_files.BEST_SCORE}; remove {directory}, and "
+                    "the run is made again."
+                )
+            if best is None or BestMetric(score.metric).is_better(score.value, best[1].value):
+                best = directory, score
+        assert best is not None
+        return best
+
+    # --- The end -----------------------------------------------------------------------------------------------------
+
+    def _finish(self, results: SearchResults) -> Results | None:
+        """Publishes the best run, evaluates and predicts with it, and says what the search came to."""
+        best = results.best
+        if best is None:
+            raise InputError("--search: no run has a score; the log above says why. Search other values.")
+        config = self._config(best.settings)
+        if self.is_chief:
+            self._publish(config)
+        wait_for_all(self.strategy)
+        final = self.run(self._for_evaluation(config))
+        directory, paths = self.config.output_dir, results.paths
+        if self.is_chief and self.config.report:
+            page = os.path.join(directory, run_files.SEARCH_REPORT)
+            paths += report.write_page(page, lambda: search_report.report(results))
+        score = f"{results.metric} {best.score(str(results.metric)):.4f}"
+        lines = [
+            f"***** {len(results.runs)} runs of the search *****",
+            results.table(),
+            f"Wrote {', '.join(paths)}.",
+            f"The best run is {described(best.settings)} ({score}); its weights are in "
+            f"{best_weights.directory_of(directory)}: --use_best takes them.",
+        ]
+        logger.info("%s", "\n".join(lines))
+        return final
+
+    def _publish(self, config: Config) -> None:
+        """Copies the best weights of a run into `best/` of the search, unless they are there."""
+        source, score = self._best_of(config)
+        source = best_weights.directory_of(source)
+        target = best_weights.directory_of(self.config.output_dir)
+        run = os.path.relpath(os.path.dirname(source), self.config.output_dir)
+        score = dataclasses.replace(score, run=run)
+        if best_weights.exist(self.config.output_dir) and BestScore.load(target) == score:
+            return
+        with atomic.directory(target, replaces=True) as directory:
+            for name in file_system.listdir(source):
+                if file_system.isfile(os.path.join(source, name)) and not name.startswith("."):
+                    file_system.copy(os.path.join(source, name), directory / name)
+            score.save(directory)
+
+    def _for_evaluation(self, config: Config) -> Config:
+        """The flags that evaluate, and predict if that is asked for, with `best/` of the search."""
+        return with_checked_values(
+            config, do_train=False, overwrite_output_dir=False, seeds=None, output_dir=self.config.output_dir
+        )

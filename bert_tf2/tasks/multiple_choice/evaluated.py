@@ -1,0 +1,99 @@
+"""Evaluated questions: the right and the chosen choice side by side; no TensorFlow.
+
+Shapes: `N` questions, `C` choices of the one that has most.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from bert_tf2.tasks.multiple_choice.examples import Example
+
+
+def probabilities_of(scores: NDArray[np.float32], choices: int) -> list[float]:
+    """The probabilities of the choices of a question, as float32 prints them: 0.1, not 0.10000000149011612.
+
+    Args:
+      scores: float32 [C].
+      choices: the number of choices.
+    """
+    printed: list[float] = special.softmax(scores[:choices]).astype(str).astype(float).tolist()
+    return printed
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedQuestion:
+    """A question with the right and the chosen choice.
+
+    Attributes:
+      number: the index of the question in the file.
+      example: the question, read with its label.
+      truth: the index of the right choice.
+      prediction: the index of the chosen one.
+      probabilities: of all choices.
+      loss: the cross-entropy.
+    """
+
+    number: int
+    example: Example
+    truth: int
+    prediction: int
+    probabilities: Sequence[float]
+    loss: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the right choice was chosen."""
+        return self.truth == self.prediction
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the chosen choice."""
+        return self.probabilities[self.prediction]
+
+    def row(self) -> dict[str, Any]:
+        """The row of `eval_predictions.jsonl`."""
+        one = self.example
+        return {
+            "id": one.id,
+            "context": one.context,
+            "question": one.question,
+            "choices": list(one.choices),
+            "truth": self.truth,
+            "prediction": self.prediction,
+            "right": self.is_right,
+            "right_choice": one.choices[self.truth],
+            "predicted_choice": one.choices[self.prediction],
+            "probabilities": list(self.probabilities),
+            "confidence": self.confidence,
+            "loss": round(self.loss, 8),
+        }
+
+
+def losses_of(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The cross-entropy of each question, float64 [N].
+
+    Args:
+      scores: float32 [N, C].
+      labels: int [N], the right choices.
+    """
+    losses: NDArray[np.float64] = -special.log_softmax(scores.astype(np.float64), axis=1)
+    return losses[np.arange(len(labels)), labels]
+
+
+def evaluated_questions(examples: Sequence[Example], scores: NDArray[np.float32]) -> Iterator[EvaluatedQuestion]:
+    """The questions of a file, in order.
+
+    Args:
+      examples: N questions, read with labels.
+      scores: float32 [N, C], of their choices.
+    """
+    labels = np.array([one.label for one in examples])
+    losses = losses_of(scores, labels).tolist()
+    for number, (one, of_one, loss) in enumerate(zip(examples, scores, losses, strict=True)):
+        probabilities = probabilities_of(of_one, len(one.choices))
+        yield EvaluatedQuestion(number, one, int(labels[number]), int(of_one.argmax()), probabilities, loss)

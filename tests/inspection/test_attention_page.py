@@ -1,0 +1,191 @@
+"""The page with the attention: what is in it, that text stays text, its size, and what a browser makes of it."""
+
+import base64
+import gzip
+import html.parser
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from helpers.chromium import ChromiumPage
+
+from bert_tf2.inspection import attention_page
+from bert_tf2.inspection.pieces import Piece, TextPieces
+from bert_tf2.inspection.results import Attention
+
+HOSTILE = "</script><script>alert(1)</script>"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def attention(tokens, layers=2, heads=3, seed=0):
+    pieces = tuple(
+        Piece(token, number, int(number > 3), None if token in ("[CLS]", "[SEP]") else number)
+        for number, token in enumerate(tokens)
+    )
+    logits = 3 * np.random.default_rng(seed).normal(size=(layers, heads, len(tokens), len(tokens)))
+    powers = np.exp(logits)
+    probabilities = (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+    return Attention(TextPieces(" ".join(tokens), None, tuple(tokens), pieces), probabilities)
+
+
+class Reader(html.parser.HTMLParser):
+    """The elements of a page and the text of each script."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.scripts, self.policy, self._open = [], {}, "", None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.tags.append(tag)
+        self._open = values.get("id", tag) if tag in ("script", "style", "title") else None
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = values["content"]
+        assert not {"src", "href", "style", "onclick"} & values.keys()
+
+    def handle_data(self, data):
+        if self._open:
+            self.scripts[self._open] = self.scripts.get(self._open, "") + data
+
+    def handle_endtag(self, tag):
+        self._open = None
+
+
+def weights(reader, number, layers, heads, pieces):
+    packed = base64.b64decode(reader.scripts[f"weights-{number}"])
+    return np.frombuffer(gzip.decompress(packed), np.uint8).reshape(layers, heads, pieces, pieces)
+
+
+def test_the_page_has_tokens_and_weights():
+    texts = [attention(["[CLS]", "a", "##b", "[SEP]", "c", "[SEP]"]), attention(["[CLS]", "x", "[SEP]"], seed=1)]
+    reader = Reader(attention_page.render("tiny", texts))
+    data = json.loads(reader.scripts["data"])
+    assert data["model"] == "tiny"
+    assert data["given"] == 2
+    assert data["texts"][0] == {
+        "tokens": ["[CLS]", "a", "##b", "[SEP]", "c", "[SEP]"],
+        "segments": [0, 0, 0, 0, 1, 1],
+        "words": [None, 1, 2, None, 4, None],
+        "pieces": 6,
+        "layers": 2,
+        "heads": 3,
+    }
+    for number, text in enumerate(texts):
+        levels = weights(reader, number, 2, 3, len(text.pieces.pieces))
+        assert np.abs((levels / 255.0) ** 2 - text.probabilities).max() < 0.004
+    assert attention_page.encode(np.array([0.0, 1e-4, 0.25, 1.0], np.float32)).tolist() == [0, 3, 128, 255]
+
+
+def test_text_stays_text():
+    """Neither a token nor a model's name can end an element, and only the page's own script and style may run."""
+    page = attention_page.render(HOSTILE, [attention(["[CLS]", HOSTILE, "&amp;", "$data", "[SEP]"])])
+    reader = Reader(page)
+    assert reader.tags.count("script") == 3
+    assert json.loads(reader.scripts["data"])["texts"][0]["tokens"][1:4] == [HOSTILE, "&amp;", "$data"]
+    assert json.loads(reader.scripts["data"])["model"] == HOSTILE
+    assert page.count("alert(1)") == 3  # title, model's name, token
+    assert reader.policy.startswith("default-src 'none'; style-src 'sha256-")
+    for name in ("style", "script"):
+        assert attention_page._hash(reader.scripts[name]) in reader.policy
+    assert "unsafe" not in reader.policy
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
+    assert "innerHTML" not in page
+
+
+def test_the_size_has_a_bound(monkeypatch):
+    monkeypatch.setattr(attention_page, "MOST_WEIGHTS", 2 * 3 * 16)
+    text = attention(["[CLS]", *"abcdef", "[SEP]"])
+    assert attention_page.shown_pieces(2, 3, 8) == 4
+    reader = Reader(attention_page.render("tiny", [text, text]))
+    data = json.loads(reader.scripts["data"])
+    assert [(len(each["tokens"]), each["pieces"]) for each in data["texts"]] == [(4, 8)]
+    assert data["given"] == 2
+    np.testing.assert_array_equal(weights(reader, 0, 2, 3, 4), attention_page.encode(text.probabilities[..., :4, :4]))
+    small = attention(["[CLS]", "[SEP]"])
+    assert attention_page.fitting([small] * 9) == 4
+    assert attention_page.fitting([text, small]) == 1
+
+
+def test_all_of_bert_base_fits():
+    assert attention_page.shown_pieces(12, 12, 512) == 512
+    assert attention_page.shown_pieces(24, 16, 512) == 322
+
+
+# --- In a browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A page of two texts, open in Chromium."""
+    path = tmp_path / "attention.html"
+    texts = [attention(["[CLS]", HOSTILE, "##b", "[SEP]", "c", "[SEP]"]), attention(["[CLS]", "x", "[SEP]"])]
+    path.write_text(attention_page.render("tiny", texts), encoding="utf-8")
+    with ChromiumPage(str(BROWSER), tmp_path / "profile") as opened:
+        opened.open(f"file://{path}#layer=1&head=2&piece=1&special=0", "document.documentElement?.dataset.ready")
+        yield opened, texts[0].probabilities.astype(np.float64)
+
+
+def ranks(browser):
+    """The rows of the list: number and weight of each piece."""
+    rows = browser.ask("[...document.querySelectorAll('.ranks li')].map(row => row.innerText.split('\\n'))")
+    return [(int(row[0]), float(row[-1].removesuffix(" %")) / 100) for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_in_a_browser(page):
+    browser, probabilities = page
+    assert browser.ask("document.querySelector('.one h2').innerText") == "Layer 1, head 2"
+    assert browser.ask("document.querySelectorAll('.cell').length") == 2 * (3 + 1)
+    assert browser.ask("document.querySelectorAll('.strip .piece')[1].innerText") == HOSTILE
+    weights = probabilities[1, 2, 1]
+    best = sorted((1, 2, 4), key=lambda place: -weights[place])  # without [CLS] and [SEP]
+    assert ranks(browser) == [(place, pytest.approx(weights[place], abs=0.005)) for place in best]
+
+    # From the text with the keyboard: the next piece, then none, which shows the means.
+    browser.ask("document.querySelectorAll('.strip .piece')[1].focus()")
+    browser.press("ArrowRight")
+    assert browser.ask("document.querySelector('.one h3').innerText") == "##b (piece 2) attends to"
+    browser.press("Escape")
+    shown = dict(ranks(browser))
+    means = probabilities[1, 2].mean(0)
+    assert {place: pytest.approx(means[place], abs=0.005) for place in (1, 2, 4)} == shown
+
+    # From the grid: the head on the left, then a row up.
+    browser.ask("document.querySelector('.cell[aria-pressed=true]').focus()")
+    for key, title in (
+        ("ArrowLeft", "Layer 1, head 1"),
+        ("ArrowUp", "Layer 0, head 1"),
+        ("End", "Layer 0, mean of all heads"),
+    ):
+        browser.press(key)
+        assert browser.ask("document.querySelector('.one h2').innerText") == title
+    assert "layer=0&head=mean&piece=-1" in browser.ask("location.hash")
+
+    # What a piece is attended to by, under the pointer.
+    browser.point_at("document.querySelectorAll('.side.right .piece')[4]")
+    assert browser.ask("document.querySelector('.one h3').innerText") == "c (piece 4) is attended to by"
+    mean = probabilities[0].mean(0)[:, 4]
+    assert dict(ranks(browser))[2] == pytest.approx(mean[2], abs=0.005)
+
+    browser.ask("document.querySelector('.texts select').value = '1'")
+    browser.ask("document.querySelector('.texts select').dispatchEvent(new Event('change'))")
+    browser.wait_for("document.querySelectorAll('.strip .piece').length === 3")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1400])
+def test_nothing_is_wider_than_the_window_and_no_request_leaves_the_page(page, width, scheme):
+    browser, _ = page
+    browser.resize(width, 900, scheme)
+    assert browser.ask("innerWidth") == width
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    background = browser.ask("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(18, 21, 27)") == (scheme == "dark")
+    assert [url.partition(":")[0] for url in browser.requests] == ["file"]
+    assert browser.errors == []

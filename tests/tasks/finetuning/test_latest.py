@@ -1,0 +1,15 @@
+"""A result is computed once for a source."""
+
+from bert_tf2.tasks.finetuning.latest import Latest
+
+
+def test_once_for_each_source_in_a_row() -> None:
+    latest = Latest[int]()
+    computed: list[int] = []
+
+    def compute() -> int:
+        computed.append(len(computed))
+        return computed[-1]
+
+    one, other = [1], [1]
+    assert [latest.of(source, compute) for source in (one, one, other, other, one)] == [0, 0, 1, 1, 2]

@@ -1,0 +1,99 @@
+"""What all tasks' reports have, and a run without what draws them."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bert_tf2.reports.page import Section, Text
+from bert_tf2.tasks.finetuning import report
+from bert_tf2.tasks.finetuning.task import Evaluation
+
+RESULTS = {"eval_accuracy": 0.9125, "eval_matthews": 0.5, "eval_loss": 0.25, "loss": 0.2}
+ENCODED = SimpleNamespace(arrays=SimpleNamespace(lengths=np.array([3, 5, 8, 8]), max_length=8))
+
+
+class Task:
+    """A task as `report` knows it."""
+
+    best_metric = "accuracy"
+    scores_are_percentages = False
+
+    def __init__(self, folder: Path, **flags: Any) -> None:
+        self.config = SimpleNamespace(output_dir=str(folder), metric_for_best=None, report=True, **flags)
+        self.description = SimpleNamespace(TASK="classification")
+        self.rows: list[dict[str, Any]] | None = None
+
+    def evaluation_rows(self, encoded: Any, found: Any) -> Iterator[dict[str, Any]] | None:
+        return None if self.rows is None else iter(self.rows)
+
+    def score_intervals(self, encoded: Any, found: Any) -> dict[str, tuple[float, float]]:
+        return {"eval_accuracy": (0.875, 0.9333), "eval_matthews": (0.25, 0.75)}
+
+    def report_sections(self, encoded: Any, found: Any, evaluation: Any) -> list[Section]:
+        return [Section("Mine <own>", [Text("a & b")])]
+
+    def length_section(self, encoded: Any, found: Any) -> None:
+        return None
+
+
+def write(task: Any) -> list[str]:
+    report.write(task, ENCODED, None, Evaluation(RESULTS), 1234)
+    return sorted(path.name for path in Path(task.config.output_dir).iterdir())
+
+
+def test_what_all_have(tmp_path: Path) -> None:
+    task = Task(tmp_path / "model")
+    task.rows = [{"id": 1, "truth": "a"}]
+    assert write(task) == ["eval_predictions.csv", "eval_predictions.jsonl", "report.html"]
+    page = (tmp_path / "model/report.html").read_text(encoding="utf-8")
+    assert "<h1>Evaluation of model</h1>" in page
+    assert "<p>Classification, weights of step 1,234, " in page
+    for tile in (
+        "<dt>accuracy</dt><dd><b>91.2 %</b><small>95 % interval 87.5 to 93.3</small></dd>",
+        "<dt>Matthews correlation</dt><dd><b>0.5</b><small>95 % interval 0.25 to 0.75</small></dd>",
+        "<dt>loss</dt><dd><b>0.25</b></dd>",
+        "<dt>at the limit</dt><dd><b>2</b>",
+    ):
+        assert tile in page
+    assert "<h2>Mine &lt;own&gt;</h2>" in page
+    assert '<a href="eval_predictions.csv">' in page
+    assert "span_report.json" not in page, "it is not there"
+
+
+def test_percentages_stay_what_they_are(tmp_path: Path) -> None:
+    task = Task(tmp_path)
+    task.scores_are_percentages = True
+    assert write(task) == ["report.html"]
+    assert "<b>0.9125</b>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_without_what_draws_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    tmp_path.joinpath("report.html").write_text("old")
+    task = Task(tmp_path)
+    task.rows = [{"id": 1, "truth": "a"}]
+    assert write(task) == ["eval_predictions.csv", "eval_predictions.jsonl", "report.html"]
+    assert caplog.messages == [
+        f"{tmp_path}/report.html was not written: it needs jinja2 and matplotlib (python -m pip install "
+        "'bert-tf2[report]'). The existing file is from an earlier evaluation.",
+        f"Wrote {tmp_path}/eval_predictions.jsonl, {tmp_path}/eval_predictions.csv.",
+    ]
+    assert (tmp_path / "report.html").read_text() == "old"
+
+
+def test_no_report_if_none_is_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    task = Task(tmp_path)
+    task.config.report = False
+    assert write(task) == []
+    assert not caplog.messages

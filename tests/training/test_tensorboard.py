@@ -1,0 +1,25 @@
+"""Scalars are read as they were written, also of a training that was killed and went on."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from bert_tf2.training.tensorboard import read_scalars, write_scalars
+
+
+def write(directory: Path, values: dict[int, dict[str, float]], suffix: str) -> Path:
+    with tf.summary.create_file_writer(str(directory), filename_suffix=suffix).as_default():
+        for step, scalars in values.items():
+            write_scalars(step, scalars)
+    return next(directory.glob(f"events.out.tfevents.*{suffix}"))
+
+
+def test_scalars_of_all_files(tmp_path: Path) -> None:
+    first = write(tmp_path, {10: {"loss": 0.5}, 20: {"loss": 0.25, "rate": 1.0}, 30: {"loss": 0.125}}, ".1")
+    first.write_bytes(first.read_bytes()[:-10])  # killed while it wrote
+    write(tmp_path, {20: {"loss": 0.75}, 5: {"loss": 2.0}}, ".2")
+    assert read_scalars(str(tmp_path)) == {"loss": {5: 2.0, 10: 0.5, 20: 0.75}, "rate": {20: 1.0}}
+
+
+def test_no_files(tmp_path: Path) -> None:
+    assert read_scalars(str(tmp_path / "none")) == {}
