@@ -1,12 +1,16 @@
 """The main job end to end: raw text -> vocabulary -> masked records -> pre-trained model, in minutes on a CPU.
 
+    python demo.py --output_dir=demo_output
+
 The text is English that every machine with this project has: docstrings of the installed TensorFlow, Keras and NumPy
 and of Python's library. Each step prints the command that does it, so that it can be repeated on other text.
 """
 
 import ast
+import concurrent.futures
 import dataclasses
 import json
+import multiprocessing
 import random
 import re
 import shlex
@@ -17,17 +21,22 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from bert_tf2 import cli
+from bert_tf2.configs.fields import as_flag
 from bert_tf2.errors import InputError
 from bert_tf2.io.atomic import replacing
-from bert_tf2.io.progress import duration
+from bert_tf2.io.progress import Progress, duration
+
+if TYPE_CHECKING:
+    from bert_tf2 import records
 
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Directory for everything that the demo makes.")
 TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")
-NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 7000, "Training steps.")
+NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 5000, "Training steps.")
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
 
 HELD_OUT_SHARE = 20  # every 20th document is kept for evaluation
@@ -50,20 +59,36 @@ The default [MASK] is None.
 RECORD_FLAGS = {"max_seq_length": 64, "max_predictions_per_seq": 10}
 
 
-def docstrings() -> Iterator[str]:
-    """Docstrings of the installed libraries, file by file in the order of their names."""
+def source_files() -> list[Path]:
+    """The source files of the installed libraries, sorted by name."""
     site_packages, library = Path(sysconfig.get_path("platlib")), Path(sysconfig.get_path("stdlib"))
-    for package in (site_packages / "keras", site_packages / "numpy", library, site_packages / "tensorflow"):
-        for path in sorted(package.rglob("*.py")):
-            if {"test", "tests", "site-packages", "idlelib"} & set(path.parts[len(package.parts) :]):
-                continue
-            try:
-                tree = ast.parse(path.read_text(encoding="utf-8"))
-            except (SyntaxError, UnicodeDecodeError):
-                continue
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    yield ast.get_docstring(node) or ""
+    return [
+        path
+        for package in (site_packages / "keras", site_packages / "numpy", library, site_packages / "tensorflow")
+        for path in sorted(package.rglob("*.py"))
+        if not {"test", "tests", "site-packages", "idlelib"} & set(path.parts[len(package.parts) :])
+    ]
+
+
+def documents_of(path: Path) -> list[tuple[str, ...]]:
+    """The sentences of each docstring of a file that has at least three."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError):
+        return []
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [document for docstring in docstrings if len(document := tuple(sentences(docstring))) >= 3]
+
+
+def documents() -> Iterator[tuple[str, ...]]:
+    """The documents of all files in order, read by a process per core."""
+    with concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        files = source_files()
+        with Progress("Reading", len(files), unit="file") as progress:
+            for of_file in pool.map(documents_of, files, chunksize=32):
+                yield from of_file
+                progress.update()
 
 
 def sentences(docstring: str) -> list[str]:
@@ -82,8 +107,7 @@ def sentences(docstring: str) -> list[str]:
 
 def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
     """Writes `train.txt` and `held_out.txt`: a sentence a line, an empty line between documents."""
-    documents = {text: None for docstring in docstrings() if len(text := tuple(sentences(docstring))) >= 3}
-    shuffled = list(documents)  # each document once, however often it was found
+    shuffled = list(dict.fromkeys(documents()))  # each document once, however often it was found
     random.Random(12345).shuffle(shuffled)
     parts: dict[str, list[tuple[str, ...]]] = {"train": [], "held_out": []}
     size = 0
@@ -101,7 +125,7 @@ def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
 
 def call(script: str, **values: object) -> None:
     """Prints a command and runs it."""
-    arguments = [f"--{name}={value}" for name, value in values.items()]
+    arguments = [as_flag(name, value) for name, value in values.items()]
     print(f"  $ python {script} \\\n      " + " \\\n      ".join(map(shlex.quote, arguments)), flush=True)
     status = subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *arguments], check=False).returncode
     if status:
@@ -114,14 +138,19 @@ def read_results(folder: Path) -> dict[str, float]:
     return {name: float(value) for name, value in (line.split(" = ") for line in lines)}
 
 
+def record_schema() -> "records.Schema":
+    """The features of the demo's records."""
+    from bert_tf2 import records
+
+    return records.pretraining(RECORD_FLAGS["max_seq_length"], RECORD_FLAGS["max_predictions_per_seq"])
+
+
 def constant_guess(records_file: Path) -> dict[str, float]:
     """The accuracies of always giving the most frequent answer, the least that a trained model should beat."""
     import numpy as np
     import tensorflow as tf
 
-    from bert_tf2 import records
-
-    schema = records.pretraining(RECORD_FLAGS["max_seq_length"], RECORD_FLAGS["max_predictions_per_seq"])
+    schema = record_schema()
     batches = [schema.parse(batch) for batch in tf.data.TFRecordDataset(str(records_file)).batch(4096)]
     masked = np.concatenate([batch["masked_lm_ids"][batch["masked_lm_weights"] > 0] for batch in batches])
     random_next = np.concatenate([batch["next_sentence_labels"].numpy().ravel() for batch in batches])
@@ -199,48 +228,68 @@ def make_records(vocabulary: Path, text: Path, dupe_factor: int) -> Path:
     return output
 
 
+def show_pieces(vocabulary: Path, text: Path) -> None:
+    """Prints a sentence as the model will see it."""
+    from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+    with text.open(encoding="utf-8") as file:
+        sentence = next(line.strip() for line in file if 30 < len(line) < 100)
+    print(f"  {sentence}\n  {' '.join(FastTokenizer(str(vocabulary)).tokenize(sentence))}")
+
+
+def show_record(vocabulary: Path, records_file: Path) -> None:
+    """Prints the first record: a pair of texts with masks, and what is to be learned from it."""
+    cli.import_tensorflow()
+    import tensorflow as tf
+
+    pieces = vocabulary.read_text(encoding="utf-8").splitlines()
+    batch = record_schema().parse(next(iter(tf.data.TFRecordDataset(str(records_file)).batch(1))))
+    row = {name: values.numpy()[0] for name, values in batch.items()}
+    tokens = [pieces[index] for index in row["input_ids"][row["input_mask"] > 0]]
+    masked = [pieces[index] for index in row["masked_lm_ids"][row["masked_lm_weights"] > 0]]
+    follows = "does not follow" if row["next_sentence_labels"].item() else "follows"
+    print(f"  {' '.join(tokens)}\n  to guess: {', '.join(masked)}; the second text {follows} the first")
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model in a directory, its config and the records that it is evaluated on."""
+    """A model in a directory, and the files that define and evaluate it."""
 
     folder: Path
+    vocabulary: Path
     config_file: Path
     held_out: Path
+    masked: Path
 
-    def run(self, **values: object) -> dict[str, float]:
-        """Runs `run_pretraining.py` and returns the latest results."""
-        call("run_pretraining.py", output_dir=self.folder, bert_config_file=self.config_file, **values, **RECORD_FLAGS)
-        return read_results(self.folder)
+    def train(self, records: Path, steps: int, of_steps: int) -> dict[str, float]:
+        """Trains up to a step, evaluates on all held-out records and fills masks; returns the evaluation's results.
 
-    def train(self, records: Path, steps: int) -> dict[str, float]:
-        """Evaluates the untrained model, then trains it; returns the results of the evaluation."""
-        training = {
-            "do_train": True,
-            "train_batch_size": 16,
-            "learning_rate": 2e-3,
-            "num_warmup_steps": steps // 10,
-            "log_steps": max(1, steps // 40),
-        }
-        before = self.evaluate(**training, num_train_steps=0)
-        self.run(input_file=records, **training, num_train_steps=steps)
-        return before
-
-    def evaluate(self, **values: object) -> dict[str, float]:
-        """Evaluates the model on all held-out records."""
-        return self.run(input_file=self.held_out, do_eval=True, eval_batch_size=64, max_eval_steps=0, **values)
-
-    def fill_masks(self, vocabulary: Path, masked: Path) -> None:
-        """Asks it to fill in missing words."""
-        with replacing(masked) as file:
-            file.write(MASKED_LINES)
+        Args:
+          records: to train on.
+          steps: the step at which to stop; 0 leaves the model untrained.
+          of_steps: the steps of the complete training.
+        """
         call(
             "run_pretraining.py",
-            predict_file=masked,
-            output_dir=self.folder,
-            vocab_file=vocabulary,
+            do_train=True,
+            do_eval=True,
             do_predict=True,
-            max_seq_length=RECORD_FLAGS["max_seq_length"],
+            input_file=records,
+            eval_input_file=self.held_out,
+            predict_file=self.masked,
+            output_dir=self.folder,
+            bert_config_file=self.config_file,
+            vocab_file=self.vocabulary,
+            train_batch_size=16,
+            learning_rate=2e-3,
+            num_train_steps=steps,
+            num_warmup_steps=of_steps // 10,
+            log_steps=max(1, of_steps // 40),
+            eval_batch_size=64,
+            max_eval_steps=0,
+            **RECORD_FLAGS,
         )
+        return read_results(self.folder)
 
 
 def print_table(before: dict[str, float], after: dict[str, float], held_out: Path) -> None:
@@ -259,24 +308,25 @@ def main() -> None:
     new_folder(folder)
 
     def step(number: int, what: str) -> None:
-        print(f"\n[{number}/6] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
+        print(f"\n[{number}/5] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
 
-    print("From raw text to a pre-trained BERT, in five to six minutes on two cores.")
-    step(1, "Collecting English text from the docstrings of the installed libraries, about 30 s")
+    print("From raw text to a pre-trained BERT, in three to four minutes on two cores.")
+    step(1, "Collecting English text from the docstrings of the installed libraries, about 15 s")
     train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
     step(2, "Learning a vocabulary, a second")
     vocabulary, config_file = learn_vocabulary(folder, train_text)
+    show_pieces(vocabulary, train_text)
     step(3, "Making masked, paired records, a few seconds")
     train, held_out = make_records(vocabulary, train_text, 5), make_records(vocabulary, held_out_text, 1)
-    model = Model(folder / "model", config_file, held_out)
-    step(4, "Evaluating the untrained model, then training it, four to five minutes")
-    before = model.train(train, NUM_TRAIN_STEPS.value)
-    step(5, "Evaluating the trained model")
-    after = model.evaluate()
-    step(6, "Asking it for words that are left out")
-    model.fill_masks(vocabulary, folder / "masked.txt")
+    show_record(vocabulary, train)
+    model = Model(folder / "model", vocabulary, config_file, held_out, folder / "masked.txt")
+    with replacing(model.masked) as file:
+        file.write(MASKED_LINES)
+    step(4, "Asking an untrained model for missing words, which it does not know")
+    before = model.train(train, 0, NUM_TRAIN_STEPS.value)
+    step(5, "Training it, two to three minutes, and asking again")
+    after = model.train(train, NUM_TRAIN_STEPS.value, NUM_TRAIN_STEPS.value)
 
-    cli.import_tensorflow()
     picture = folder / "learning_curve.png"
     plot(picture, model.folder, before, after)
     print_table(before, after, held_out)

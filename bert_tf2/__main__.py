@@ -5,6 +5,7 @@ import importlib
 import sys
 
 from bert_tf2 import __version__
+from bert_tf2.configs import help_text
 
 COMMANDS = {
     "build-vocab": ("build_vocab", "Make a vocabulary from text"),
@@ -25,9 +26,9 @@ COMMANDS = {
 def main() -> None:
     """Runs the command named by the first argument."""
     name = sys.argv[1] if len(sys.argv) > 1 else None
-    if name in ("--help", "-h", "-?", "--helpshort", "--helpfull"):
+    if name in ("--help", "-help", "-h", "-?", "--helpshort", "--helpfull", "help"):
         print(_help())
-    elif name == "--version":
+    elif name in ("--version", "-version"):
         print(f"bert-tf2 {__version__}")
     elif name is None:
         sys.exit(_help())
@@ -39,9 +40,17 @@ def main() -> None:
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<24} {about} ({script}.py)" for name, (script, about) in COMMANDS.items())
+    width = help_text.width()
+    rows = "\n".join(
+        help_text.row(f"  {name}", f"{about} ({script}.py)", width, names=27)
+        for name, (script, about) in COMMANDS.items()
+    )
+    about = "BERT for TensorFlow 2 and Keras 3: Google's research pipeline, its commands, files and checkpoints."
     return f"""\
-BERT for TensorFlow 2 and Keras 3: Google's research pipeline, its commands, files and checkpoints.
+{help_text.filled(about, width)}
+
+    bert-tf2 classify --do_train --train_file=reviews.csv \\
+      --init_checkpoint=bert-base-uncased --output_dir=model
 
 usage: bert-tf2 COMMAND --flag=value ...
        bert-tf2 COMMAND --help
@@ -51,7 +60,7 @@ commands:
 
 {rows}
 
-In parentheses: the equivalent script in a clone of the repository."""
+{help_text.filled("In parentheses: the equivalent script in a clone of the repository.", width)}"""
 
 
 def _unknown(name: str) -> str:

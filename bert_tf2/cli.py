@@ -6,18 +6,20 @@ import dataclasses
 import difflib
 import functools
 import io
+import itertools
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from absl import app, flags
 
 from bert_tf2 import __version__
-from bert_tf2.configs.fields import GROUPS, Setting, flags_of, is_required, type_of
+from bert_tf2.configs import help_text
+from bert_tf2.configs.fields import GROUPS, Setting, as_flag, flags_of, is_required, type_of
 from bert_tf2.errors import InputError, Stopped
 from bert_tf2.io import json_files, standard_error
 from bert_tf2.io.files import read_lines
@@ -143,12 +145,15 @@ def _out_of_memory() -> str:
 
 def _parse(arguments: list[str], known_only: bool) -> list[str]:
     """Parses flags as absl does, those in the `--config` file included; reports all missing flags at once."""
+    if "version" in _SETTINGS and _asks_for_version(arguments):
+        print(_version())
+        sys.exit(0)
     try:
         rest = list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
-    except flags.Error as error:
-        sys.exit(f"ERROR: {_of_flags(str(error))}; --help lists the flags.")
     except InputError as error:
         sys.exit(f"ERROR: {error}")
+    except (flags.Error, ValueError) as error:  # `--noname=value` is a ValueError of absl's
+        sys.exit(f"ERROR: {_about_flag(error)}")
     values = {name: flags.FLAGS[name].value for name in _SETTINGS}
     missing = [
         f"--{name}"
@@ -161,10 +166,51 @@ def _parse(arguments: list[str], known_only: bool) -> list[str]:
     return rest
 
 
-def _of_flags(message: str) -> str:
-    """absl's message about flags, without advice to programmers; long values are truncated."""
-    message = " ".join(message.split()).partition("; use sys.")[0].rstrip(".")
-    return re.sub(r"(\S{60})\S{60,}", r"\1...", message)
+def _about_flag(error: Exception) -> str:
+    """A sentence about an invalid flag: it is unknown, or its value is missing or invalid."""
+    message = " ".join(str(error).split()).partition("; use sys.")[0].rstrip(".")
+    if isinstance(error, flags.UnrecognizedFlagError):
+        own = _own_flags()
+        names = (flag.name for flag in own), (f"no{flag.name}" for flag in own if flag.boolean)
+        return _unknown_flag(error.flagname, itertools.chain(*names))
+    if missing := re.fullmatch(r"Missing value for flag -*(.*)", message):
+        return f"--{missing[1]} has no value; write --{missing[1]}=VALUE."
+    if negated := re.fullmatch(r"-*no(.*)=.* does not take an argument", message):
+        return f"--no{negated[1]} takes no value; write --no{negated[1]}, or --{negated[1]}=false."
+    flag = re.match(r"flag --(\w+)=", message)
+    if not isinstance(error, flags.IllegalFlagValueError) or not flag or flag[1] not in flags.FLAGS:
+        return f"{_truncated(message)}; --help lists the flags."
+    given = str(error).removeprefix("flag ").removesuffix(f": {error.__context__}")
+    return f"{_truncated(' '.join(given.split()))}; it must be {_allowed(flags.FLAGS[flag[1]])}."
+
+
+def _truncated(text: str) -> str:
+    return re.sub(r"(\S{60})\S{60,}", r"\1...", text)
+
+
+def _allowed(flag: Any) -> str:
+    """The allowed values of a flag, the end of a sentence."""
+    if isinstance(flag.parser, flags.EnumParser):
+        return f"one of {', '.join(flag.parser.enum_values)}"
+    kinds = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+    return kinds.get(flag.flag_type(), f"of the type {flag.flag_type()}")
+
+
+def _unknown_flag(name: str, known: Iterable[str]) -> str:
+    """A sentence about an unknown flag on the command line or in the `--config` file."""
+    close = difflib.get_close_matches(name, list(known), 1, cutoff=0.7)
+    hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
+    return f"there is no flag --{_truncated(name)}; {hint}"
+
+
+def _asks_for_version(arguments: Sequence[str]) -> bool:
+    """Whether `--version` is given without a value, to a command that has a setting of this name."""
+    after = dict(zip(arguments, [*arguments[1:], "-"], strict=True))
+    return any(after.get(name, "").startswith("-") for name in ("--version", "-version"))
+
+
+def _version() -> str:
+    return f"bert-tf2 {__version__}"
 
 
 def _check_paths() -> None:
@@ -184,17 +230,15 @@ def _from_config_file(arguments: list[str]) -> list[str]:
     path = given.parse_known_args(arguments[1:])[0].config
     if not path:
         return []
-    allowed = {flag.name for flag in _key_flags()}
+    allowed = [flag.name for flag in _key_flags()]
     found = []
     for name, value in read_config_file(path).items():
         if name not in allowed:
-            close = difflib.get_close_matches(name, allowed, 1)
-            hint = f"did you mean {close[0]}?" if close else f"the flags are {', '.join(sorted(allowed))}."
-            raise InputError(f"{path}: there is no flag {name!r}; {hint}")
+            raise InputError(f"{path}: {_unknown_flag(name, allowed)}")
         if isinstance(value, list):
             value = ",".join(map(str, value))
         if value is not None:
-            found.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+            found.append(as_flag(name, value))
     return found
 
 
@@ -267,7 +311,8 @@ def _define_help(about: str) -> None:
     """Defines `--help` and its variants: the sections of `GROUPS`, in each the original's flags first."""
 
     def of_the_command() -> str:
-        return f"{about}\n\nflags:\n\n{_sections()}Try --helpfull to get a list of all flags."
+        shown = list(map(_described, _own_flags()))
+        return help_text.render(about, shown, (*GROUPS, _CONFIGURATION), help_text.width())
 
     app.define_help_flags()
     for flag in (
@@ -275,7 +320,7 @@ def _define_help(about: str) -> None:
         _Printing("helpshort", of_the_command, "?"),
         _Printing("helpfull", lambda: f"{about}\n\nflags:\n{flags.FLAGS.get_help()}"),
         _Printing("helpxml", _help_in_xml),
-        _Printing("version", lambda: f"bert-tf2 {__version__}"),
+        _Printing("version", _version),
     ):
         if flag.name not in _SETTINGS:  # export_model.py has its own --version
             flags.FLAGS[flag.name] = flag
@@ -287,28 +332,33 @@ def _help_in_xml() -> str:
     return text.getvalue()
 
 
-def _sections() -> str:
-    sections: dict[str, list[tuple[bool, str]]] = {group: [] for group in (*GROUPS, _CONFIGURATION)}
-    for flag in _own_flags():
-        group = _CONFIGURATION if flag.name in _NOT_CONFIGURATION else Setting().group
-        said, required = _SETTINGS.get(flag.name, (Setting(group=group), False))
-        name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
-        remarks = ["required"] if required else []
-        if flag.default is not None and flag.name not in _NOT_CONFIGURATION:
-            remarks.append(f"default: {flag.default_as_str.strip(chr(39)) or chr(39) * 2}")
-        elif flag.parser.syntactic_help:
-            remarks.append(flag.parser.syntactic_help)
-        text = f"{name}: {flag.help}" + f" ({', '.join(remarks)})" * bool(remarks)
-        sections[said.group].append((not said.original, flags.text_wrap(text, indent="      ", firstline_indent="  ")))
-    return "".join(
-        f"{group}:\n" + "".join(f"{text}\n" for _, text in sorted(shown, key=lambda one: one[0])) + "\n"
-        for group, shown in sections.items()
-        if shown
+def _described(flag: Any) -> help_text.Flag:
+    """What `--help` says of a flag."""
+    is_configuration = flag.name in _NOT_CONFIGURATION
+    said, is_required = _SETTINGS.get(flag.name, (Setting(help=flag.help), False))
+    default = None if flag.default is None or is_configuration else flag.default_as_str.strip("'")
+    return help_text.Flag(
+        name=flag.name,
+        help=said.help,
+        group=_CONFIGURATION if is_configuration else said.group,
+        is_boolean=flag.boolean,
+        choices=said.choices,
+        default="false" if is_configuration and flag.boolean else default,
+        is_required=is_required,
+        is_original=said.original,
     )
 
 
 def _flag_values() -> dict[str, Any]:
-    return {flag.name: flag.value for flag in _key_flags()}
+    """The values of all flags; None for an omitted flag whose default is not the one shown by `--help`."""
+    return {
+        flag.name: None if not flag.present and _setting(flag.name).flag_default is not ... else flag.value
+        for flag in _key_flags()
+    }
+
+
+def _setting(name: str) -> Setting:
+    return _SETTINGS[name][0] if name in _SETTINGS else Setting()
 
 
 def _exit(sentence: str) -> None:

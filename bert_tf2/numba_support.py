@@ -6,6 +6,7 @@ nobody imports them directly: `kernel` does, when there is work for them.
 `NUMBA_DISABLE_JIT=1` runs the same functions uncompiled: the same results, many times slower.
 """
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -60,6 +61,26 @@ def _warn_of_cache() -> None:
 
 
 @functools.cache
+def _say_that_it_compiles() -> None:
+    if not _warn_of_cache.cache_info().currsize:  # which has said it
+        logger.info("Compiling with Numba, which takes up to a minute; later runs find the result on disk.")
+
+
+def _saying_that_it_compiles() -> contextlib.AbstractContextManager[Any]:
+    """Says in the log, once in a process, when Numba compiles something rather than loads what it has kept."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            _say_that_it_compiles()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    return event.install_listener("numba:compile", Listener())
+
+
+@functools.cache
 def kernel(name: str) -> ModuleType:
     """Imports a module of compiled functions and tries it out.
 
@@ -72,7 +93,8 @@ def kernel(name: str) -> ModuleType:
     """
     try:
         module = importlib.import_module(name)
-        module.try_out()
+        with _saying_that_it_compiles():
+            module.try_out()
     except Exception as error:  # whatever it is: import, LLVM, the cache
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise InputError(

@@ -1,6 +1,8 @@
 """How scripts start and end, and their flags: made from settings, exit status, one sentence, verbosity."""
 
 import importlib
+import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +11,10 @@ from helpers import command_flags
 from helpers.repository import REPOSITORY
 
 import bert_tf2
+from bert_tf2.configs import help_text
 from bert_tf2.configs.fields import GROUPS, flags_of, is_required, type_of
+from bert_tf2.configs.table_form import TABLES
+from bert_tf2.io import file_kinds
 
 PROGRAM = """
 import logging
@@ -23,12 +28,12 @@ cli.run(main)
 """
 
 
-def run(body, *arguments):
-    command = [sys.executable, "-c", PROGRAM.format(body=body), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+@pytest.fixture
+def run(scripts):
+    return lambda body, *arguments: scripts.run_program(PROGRAM.format(body=body), list(arguments))
 
 
-def test_success_and_plain_log_lines():
+def test_success_and_plain_log_lines(run):
     done = run("logging.info('read %d', flags.FLAGS.number); logging.warning('odd')", "--number=4")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "read 4\nWARNING: odd\n")
 
@@ -42,45 +47,49 @@ def test_success_and_plain_log_lines():
         ("raise OSError('Cannot save x: full. Make room.')", "ERROR: Cannot save x: full. Make room.\n"),
     ],
 )
-def test_mistakes_are_one_sentence(body, stderr):
+def test_mistakes_are_one_sentence(run, body, stderr):
     done = run(body)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", stderr)
 
 
-def test_verbosity_adds_the_traceback():
+def test_verbosity_adds_the_traceback(run):
     done = run("raise InputError('bad.')", "--verbosity=1")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert done.stderr.endswith("ERROR: bad.\n")
 
 
-def test_defects_keep_their_traceback():
+def test_defects_keep_their_traceback(run):
     done = run("raise RuntimeError('a defect')")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
 
-def test_arguments_that_are_no_flags_are_refused():
+def test_arguments_that_are_no_flags_are_refused(run):
     done = run("pass", "--number=4", "False")
     assert done.returncode == 1
     assert done.stderr == "ERROR: unexpected argument 'False'; flags are written --name=value.\n"
 
 
-def test_interrupt():
+def test_interrupt(run):
     done = run("raise KeyboardInterrupt")
     assert (done.returncode, done.stderr) == (130, "\nInterrupted.\n")
 
 
 def test_tensorflow_starts_in_silence_and_says_why_it_does_not():
+
+    def run(body):  # in a process that has not imported it
+        command = [sys.executable, "-c", PROGRAM.format(body=body)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+
     done = run("cli.import_tensorflow(); import tensorflow as tf; print(tf.constant(1).numpy())")
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
-    body = "import os, sys; sys.modules['tensorflow'] = None; cli.import_tensorflow()"
-    done = run(body)
+    done = run("import os, sys; sys.modules['tensorflow'] = None; cli.import_tensorflow()")
     assert done.returncode == 1
     assert "tensorflow" in done.stderr
 
 
-def test_being_stopped_has_a_status_of_its_own():
+def test_being_stopped_has_a_status_of_its_own(run):
     done = run("from bert_tf2.errors import Stopped; raise Stopped('Saved step 3. Give the same command again.')")
     assert (done.returncode, done.stderr) == (75, "Saved step 3. Give the same command again.\n")
 
@@ -94,7 +103,7 @@ class TestConfigFile:
             ("run.json", '{"command": "x", "config": {"number": 5}, "versions": {}}'),
         ],
     )
-    def test_gives_values_for_flags(self, tmp_path, name, text):
+    def test_gives_values_for_flags(self, run, tmp_path, name, text):
         (tmp_path / name).write_text(text)
         for arguments, expected in (((), "5"), (("--number=6",), "6")):
             done = run("print(flags.FLAGS.number)", f"--config={tmp_path / name}", *arguments)
@@ -103,16 +112,16 @@ class TestConfigFile:
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [
-            ("a.json", '{"numbr": 5}', "a.json: there is no flag 'numbr'; did you mean number?"),
-            ("a.json", '{"zzz": 5}', "a.json: there is no flag 'zzz'; the flags are number."),
-            ("a.json", '{"number": "x"}', "flag --number=x: invalid literal"),
+            ("a.json", '{"numbr": 5}', "a.json: there is no flag --numbr; did you mean --number?"),
+            ("a.json", '{"zzz": 5}', "a.json: there is no flag --zzz; --help lists the flags."),
+            ("a.json", '{"number": "x"}', "ERROR: --number=x; it must be a whole number."),
             ("a.json", "{", "a.json is not JSON (Expecting property name enclosed in double quotes at column 2)."),
             ("a.yaml", "a: [", "a.yaml is not YAML: "),
             ("a.json", "[1]", "a.json does not map flags to values; an object like"),
             ("none.json", None, "none.json: No such file"),
         ],
     )
-    def test_mistakes(self, tmp_path, name, text, message):
+    def test_mistakes(self, run, tmp_path, name, text, message):
         if text is not None:
             (tmp_path / name).write_text(text)
         done = run("pass", f"--config={tmp_path / name}")
@@ -120,7 +129,7 @@ class TestConfigFile:
         assert message in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_print_config_is_what_config_takes(self, tmp_path):
+    def test_print_config_is_what_config_takes(self, run, tmp_path):
         printed = run("print('ran')", "--number=8", "--print_config")
         assert (printed.stdout, printed.returncode) == ('{\n  "number": 8\n}\n', 0)
         (tmp_path / "a.json").write_text(printed.stdout)
@@ -128,6 +137,7 @@ class TestConfigFile:
 
 
 SETTINGS = """
+'Does nothing.'
 import dataclasses
 from absl import flags
 from bert_tf2 import cli
@@ -151,49 +161,87 @@ cli.run(main)
 """
 
 
-class TestSettings:
-    def call(self, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-c", SETTINGS, *arguments], capture_output=True, text=True, cwd=REPOSITORY
-        )
+@pytest.fixture
+def call(scripts):
+    """The exit status, what is printed and the messages of `SETTINGS` with arguments, at so many columns."""
+
+    def called(*arguments, columns=80):
+        done = scripts.run_program(SETTINGS, list(arguments), environment={"COLUMNS": str(columns)})
         return done.returncode, done.stdout, done.stderr
 
-    def test_values(self):
+    return called
+
+
+class TestSettings:
+    def test_values(self, call):
         """What is not given is the field's default, not the one that is shown."""
-        status, printed, said = self.call("--source=s", "--nowrites", "--rate=1")
+        status, printed, said = call("--source=s", "--nowrites", "--rate=1")
         values = {"extra": None, "source": "s", "target": "", "writes": False, "length": None, "kind": "a"}
         assert (status, printed, said) == (0, f"{ ({**values, 'inner': {'rate': 1.0}}) }\n", "")
-        assert "'length': 128" in self.call("--source=s", "--target=t", "--length=128")[1]
+        assert "'length': 128" in call("--source=s", "--target=t", "--length=128")[1]
 
-    def test_missing_flags_are_named_at_once(self):
+    def test_missing_flags_are_named_at_once(self, call):
         for arguments, sentence in (
             ((), "--source and --target are missing"),
             (("--nowrites",), "--source is missing"),
             (("--source=s", "--kind=b"), "--target is missing"),
         ):
-            assert self.call(*arguments) == (1, "", f"ERROR: {sentence}; --help lists the flags.\n")
-        assert self.call("--kind=c")[2].startswith("ERROR: flag --kind=c: value should be one of <a|b>; --help")
+            assert call(*arguments) == (1, "", f"ERROR: {sentence}; --help lists the flags.\n")
 
-    def test_all_flags_and_the_version(self):
+    @pytest.mark.parametrize(
+        ("argument", "sentence"),
+        [
+            ("--kind=c", "--kind=c; it must be one of a, b."),
+            ("--length=1e3", "--length=1e3; it must be a whole number."),
+            ("--length=", "--length=; it must be a whole number."),
+            (f"--length={'1' * 5000}", f"--length={'1' * 51}...; it must be a whole number."),
+            ("--rate=fast: yes", "--rate=fast: yes; it must be a number."),
+            ("--writes=perhaps", "--writes=perhaps; it must be true or false."),
+            ("--nowrites=true", "--nowrites takes no value; write --nowrites, or --writes=false."),
+            ("--source", "--source has no value; write --source=VALUE."),
+            ("--sorce=s", "there is no flag --sorce; did you mean --source?"),
+            ("--nowrite", "there is no flag --nowrite; did you mean --nowrites?"),
+            ("-lenght=3", "there is no flag --lenght; did you mean --length?"),
+            ("--zzz", "there is no flag --zzz; --help lists the flags."),
+        ],
+    )
+    def test_mistakes_are_one_sentence(self, call, argument, sentence):
+        assert call(argument) == (1, "", f"ERROR: {sentence}\n")
+
+    def test_all_flags_and_the_version(self, call):
         for name, expected in (("helpfull", "absl.app:"), ("helpxml", "<name>source</name>")):
-            status, printed, messages = self.call(f"--{name}")
+            status, printed, messages = call(f"--{name}")
             assert (status, messages) == (0, "")
             assert expected in printed
-        assert self.call("--version") == (0, f"bert-tf2 {bert_tf2.__version__}\n", "")
+        assert call("--version") == (0, f"bert-tf2 {bert_tf2.__version__}\n", "")
 
-    def test_help_has_sections_and_the_originals_flags_first(self):
-        status, printed, messages = self.call("--help")
+    def test_help_has_sections_and_the_originals_flags_first(self, call):
+        status, printed, messages = call("--help")
         assert (status, messages) == (0, "")
         for same in ("-h", "-help", "--helpshort", "-?"):
-            assert self.call(same) == (0, printed, "")
-        sections = ["Files:", "Task:", "Training:", "Files of flags:"]
+            assert call(same) == (0, printed, "")
+        sections = ["Common flags:", "Files:", "Task:", "Training:", "Files of flags:", "Help:"]
         assert [line for line in printed.splitlines() if line in sections] == sections
-        lines = [line.strip() for line in printed.splitlines()]
+        lines = [" ".join(line.split()) for line in printed.splitlines()]
+        assert lines[lines.index("Common flags:") + 1 : lines.index("Files:") - 1] == ["--source To read. (required)"]
         files = lines[lines.index("Files:") + 1 : lines.index("Task:") - 1]
-        assert files == ["--source: To read. (needed)", "--extra: More.", "--target: To write."]
-        assert "--length: Of lines. (default: 128)" in lines
-        assert "--kind: <a|b>: Of it. (default: a)" in lines
-        assert "--[no]writes: Whether to write. (default: true)" in lines
+        assert files == ["--extra More.", "--target To write."]
+        assert "--length Of lines. (default: 128)" in lines
+        assert "--kind Of it. (one of a, b; default: a)" in lines
+        assert "--[no]writes Whether to write. (default: true)" in lines
+
+    def test_what_is_not_given_stays_open(self, call):
+        """Of a flag that shows another default than the field's, `--print_config` has no value."""
+        for arguments, value in (((), None), (("--length=128",), 128)):
+            assert json.loads(call("--source=s", "--target=t", "--print_config", *arguments)[1])["length"] == value
+
+
+def test_version_of_a_command_that_has_such_a_setting(scripts):
+    for arguments in (["--version"], ["--version", "--export_dir=x"]):
+        done = scripts.run("export_model.py", arguments)
+        assert (done.returncode, done.stdout) == (0, f"bert-tf2 {bert_tf2.__version__}\n")
+    done = scripts.run("export_model.py", ["--version=3"])
+    assert done.stderr.endswith("ERROR: --export_dir is missing; --help lists the flags.\n")
 
 
 CONFIGS = {
@@ -228,6 +276,33 @@ def test_every_field_is_a_flag_and_every_flag_a_field(script: str) -> None:
         assert field.metadata, f"{name} is not made by `setting`"
         assert said.help.endswith("."), name
         assert said.group in GROUPS, name
+
+
+@pytest.mark.parametrize("script", CONFIGS)
+def test_help_fits_the_terminal_and_begins_with_an_example(scripts, script: str) -> None:
+    """Each flag of the examples is one, and has its place among the common flags."""
+    for columns in (80, 100):
+        done = scripts.run(f"{script}.py", ["--help"], environment={"COLUMNS": str(columns)})
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert columns - 10 < max(map(len, lines)) <= columns
+    assert f"\n\n    python {script}.py --" in done.stdout[:400]
+    about, _, rest = done.stdout.partition("\nCommon flags:\n")
+    named = re.findall(r"--([a-z0-9_]+)", "".join(help_text.examples(about)))
+    common = re.findall(r"^  --(?:\[no\])?(\w+)", rest.partition("\n\n")[0], re.MULTILINE)
+    assert named
+    assert set(named) <= set(common)
+    assert {name for name in common if name not in named} <= {
+        field.name for field, _ in flags_of(config_of(script)) if is_required(field)
+    }
+
+
+@pytest.mark.parametrize("script", ["run_squad", "run_multiple_choice"])
+def test_help_names_the_tables(script: str) -> None:
+    helps = {field.name: said.help for field, said in flags_of(config_of(script))}
+    assert TABLES in helps["train_file"]
+    for ending in file_kinds.ENDINGS.keys() - {".txt", ".ndjson"}:
+        assert ending in TABLES
 
 
 DEVICES = {"use_tpu", "tpu_name", "tpu_zone", "gcp_project", "master", "num_tpu_cores"}

@@ -34,6 +34,7 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
 def nothing_remembered() -> None:
     kernel.cache_clear()
     numba_support._warn_of_cache.cache_clear()
+    numba_support._say_that_it_compiles.cache_clear()
 
 
 def add_module(monkeypatch: pytest.MonkeyPatch, **content: Any) -> types.ModuleType:
@@ -113,6 +114,20 @@ def test_where_no_code_can_be_kept(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     )
 
 
+def test_compiling_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Where something is compiled, that is; what has been compiled is called in silence."""
+    caplog.set_level(logging.INFO)
+    double, triple = numba.njit(lambda number: number * 2), numba.njit(lambda number: number * 3)
+    add_module(monkeypatch, try_out=lambda: (double(1), triple(1)))
+    kernel("some_kernel")
+    said = "Compiling with Numba, which takes up to a minute; later runs find the result on disk."
+    assert caplog.messages == [said]
+    kernel.cache_clear()
+    numba_support._say_that_it_compiles.cache_clear()
+    kernel("some_kernel")
+    assert caplog.messages == [said]
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [("pretraining_data._instances_numba", "create_instances"), ("records._tfrecord_numba", "encode")],
@@ -120,11 +135,14 @@ def test_where_no_code_can_be_kept(monkeypatch: pytest.MonkeyPatch, caplog: pyte
 def test_code_is_kept_between_runs(name: str, function: str) -> None:
     kernel(f"bert_tf2.{name}")
     code = (
-        "from bert_tf2.numba_support import kernel\n"
+        "import logging; from bert_tf2.numba_support import kernel\n"
+        "logging.basicConfig(level=logging.INFO)\n"
         f"stats = kernel('bert_tf2.{name}').{function}.stats\n"
         "print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))"
     )
-    assert python(code).stdout.split() == ["1", "0"]
+    done = python(code)
+    assert done.stdout.split() == ["1", "0"]
+    assert "Compiling" not in done.stderr
 
 
 def test_kernels_are_imported_when_there_is_work_for_them() -> None:

@@ -240,7 +240,7 @@ def _checked(
 def _listed(value: Any, other: Any) -> str:
     """A value as shown in an error next to another one: of long lists, only where they differ."""
     if not isinstance(value, tuple):
-        return repr(value)
+        return str(value).lower() if isinstance(value, bool) else repr(value)
     if max(len(value), len(other)) <= MOST_NAMED:
         return ", ".join(map(repr, value)) or "(none)"
     first = next(index for index, pair in enumerate(zip_longest(value, other)) if pair[0] != pair[1])

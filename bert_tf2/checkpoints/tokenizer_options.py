@@ -58,7 +58,7 @@ def with_options(
     settings = TokenizerSettings() if directory is None else TokenizerSettings.read(directory)
     if trained and (flag := flags.contradicted(settings.options)):
         raise InputError(
-            f"--{flag} is not how the model in {directory} was trained; omit the flag, or give another --output_dir."
+            f"{flag} is not how the model in {directory} was trained; omit the flag, or give another --output_dir."
         )
     known = {*load_vocab(vocabulary.path), *added} if settings.options.never_split else ()
     return dataclasses.replace(vocabulary, options=options_with(settings, flags, known, vocabulary.path))

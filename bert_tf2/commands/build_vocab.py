@@ -1,8 +1,10 @@
 """Learns a vocabulary from text: WordPiece (vocab.txt) or a SentencePiece model, or adds words to an existing one.
 
-    python build_vocab.py --input_file='text/*.txt' --output_file=vocab.txt --vocab_size=30522
+    python build_vocab.py --input_file='text/*.txt' --output_file=vocab.txt \\
+      --vocab_size=30522
 
-    python build_vocab.py --input_file='medicine/*.txt' --extend=uncased_L-12_H-768_A-12/vocab.txt \\
+    python build_vocab.py --input_file='medicine/*.txt' \\
+      --extend=uncased_L-12_H-768_A-12/vocab.txt \\
       --output_file=medicine_vocab.txt
 
 The second command puts the domain's most useful words into the [unusedN] slots, for continued pre-training from the

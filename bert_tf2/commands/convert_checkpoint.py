@@ -1,14 +1,16 @@
 """Converts a model between Google's checkpoints (and this project's, which are the same) and Hugging Face directories.
 
-    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --output_dir=bert-base-hf
+    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 \\
+      --output_dir=bert-base-hf
 
-    python convert_checkpoint.py --init_checkpoint=all-MiniLM-L6-v2 --output_dir=minilm
+    python convert_checkpoint.py --init_checkpoint=all-MiniLM-L6-v2 \\
+      --output_dir=minilm
 
-    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --grow_vocab=medicine_vocab.txt \\
-      --output_dir=medicine_L-12_H-768_A-12
+    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 \\
+      --grow_vocab=medicine_vocab.txt --output_dir=medicine_L-12_H-768_A-12
 
-    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 --max_position_embeddings=1024 \\
-      --output_dir=long_L-12_H-768_A-12
+    python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 \\
+      --max_position_embeddings=1024 --output_dir=long_L-12_H-768_A-12
 
 It prints where each variable went. The third command makes room for the new pieces of a vocabulary made with
 build_vocab.py --extend, the fourth for longer sequences.

@@ -1,7 +1,8 @@
 """Converts plain text to TFRecord files of masked, paired instances for run_pretraining.py.
 
-    python create_pretraining_data.py \\
-      --input_file=text.txt --output_file=train.tfrecord --vocab_file=vocab.txt
+    python create_pretraining_data.py --input_file='text/*.txt' \\
+      --output_file=train.tfrecord --vocab_file=vocab.txt --max_seq_length=128 \\
+      --max_predictions_per_seq=20 --dupe_factor=5
 
 The input has one sentence per line and an empty line between documents.
 """

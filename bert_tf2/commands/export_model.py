@@ -2,9 +2,11 @@
 
     python export_model.py --output_dir=model --export_dir=serving/sentiment
 
-    python export_model.py --init_checkpoint=uncased_L-12_H-768_A-12 --format=encoder --export_dir=encoder
+    python export_model.py --init_checkpoint=uncased_L-12_H-768_A-12 \\
+      --format=encoder --export_dir=encoder
 
-    python export_model.py --output_dir=model --format=onnx --quantize=int8 --dev_file=dev.csv --export_dir=onnx
+    python export_model.py --output_dir=model --format=onnx --quantize=int8 \\
+      --dev_file=dev.csv --export_dir=onnx
 
 The model's task is read from its directory. docs/serving.md has example requests.
 """

@@ -2,12 +2,14 @@
 
     python inspect_model.py --init_checkpoint=bert-base-uncased
 
-    python inspect_model.py --init_checkpoint=bert-base-uncased --text='The capital of France is [MASK].' \\
-      --output_dir=inspected
+    python inspect_model.py --init_checkpoint=bert-base-uncased \\
+      --text='The capital of France is [MASK].' --output_dir=inspected
 
-    python inspect_model.py --init_checkpoint=bert-base-uncased --nearest=paris
+    python inspect_model.py --init_checkpoint=bert-base-uncased \\
+      --nearest=paris
 
-    python inspect_model.py --init_checkpoint=bert-base-uncased --score --text_file=sentences.txt --output_dir=scored
+    python inspect_model.py --init_checkpoint=bert-base-uncased --score \\
+      --text_file=sentences.txt --output_dir=scored
 
 Without a text: architecture, vocabulary, head, parameters. With a text: its pieces, predictions for each [MASK], labels
 of a fine-tuned model; with --output_dir the attention of every layer and head, as a page and as arrays.

@@ -126,6 +126,17 @@ def type_of(field: "dataclasses.Field[Any]") -> type:
     return str if typing.get_origin(kind) is typing.Literal else typing.cast(type, kind)
 
 
+def as_flag(name: str, value: Any) -> str:
+    """A flag with a value, as it is written on the command line.
+
+    >>> as_flag("do_train", True), as_flag("do_lower_case", False), as_flag("seed", 1)
+    ('--do_train', '--do_lower_case=false', '--seed=1')
+    """
+    if value is True:
+        return f"--{name}"
+    return f"--{name}={'false' if value is False else value}"
+
+
 def check(config: "DataclassInstance") -> None:
     """Checks the values of a dataclass of settings.
 

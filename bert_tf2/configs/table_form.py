@@ -8,6 +8,9 @@ from bert_tf2.io import delimited, text_lines
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.file_kinds import Kind
 
+TABLES = ".csv, .tsv, .jsonl, .json, .parquet or .xlsx (Excel; .xlsx#NAME for a sheet)"
+"""The tables that fine-tuning reads, for `--help` and errors."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableForm:

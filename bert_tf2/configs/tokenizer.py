@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 
-from bert_tf2.configs.fields import MODEL, setting
+from bert_tf2.configs.fields import MODEL, as_flag, setting
 from bert_tf2.errors import InputError
 
 LONGEST_TOKEN = 200
@@ -101,11 +101,11 @@ class TokenizerConfig:
         return dataclasses.replace(options, **given)
 
     def contradicted(self, options: TokenizerOptions) -> str | None:
-        """The first flag that contradicts the options, as `name=value`; None if none does."""
+        """The first flag that contradicts the options, as a command has it; None if none does."""
         for field in dataclasses.fields(self):
             said, known = (getattr(one, field.name) for one in (self.over(options), options))
             if (sorted(said) != sorted(known)) if isinstance(known, tuple) else said != known:
-                return f"{field.name}={getattr(self, field.name)}"
+                return as_flag(field.name, getattr(self, field.name))
         return None
 
 

@@ -377,10 +377,13 @@ class BertModel(BertBase):
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
 
-        Example:
-          >>> layers = model.attention_probabilities(tf.constant([[101, 7592, 102]]))
+        Examples:
+          >>> import tensorflow as tf
+          >>> from bert_tf2 import BertConfig, BertModel
+          >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+          >>> layers = BertModel(config).attention_probabilities(tf.constant([[2, 17, 3]]))
           >>> len(layers), layers[0].shape
-          (12, TensorShape([1, 12, 3, 3]))
+          (1, TensorShape([1, 2, 3, 3]))
         """
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         outputs = self(input_ids, input_mask, token_type_ids)

@@ -4,6 +4,7 @@ import concurrent.futures
 import concurrent.futures.process
 import contextlib
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -12,14 +13,15 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
+from bert_tf2 import numba_support
 from bert_tf2.errors import InputError
 from bert_tf2.pretraining_data import shard
 from bert_tf2.pretraining_data.shard import Advance, Job, Summary
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
-# In a worker: how many bytes of each group, by its index, have been made records of; shared by all, and without a lock,
-# which somebody might hold who dies.
+# In a worker: how many bytes of each group, by its index, have been made records of, and last whether somebody has said
+# that Numba compiles; shared by all, and without a lock, which somebody might hold who dies.
 _worked: Any = None
 
 
@@ -38,7 +40,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
       InputError: a worker died.
     """
     context = multiprocessing.get_context("spawn")
-    worked, told = context.RawArray("d", 1 + max(job.group.index for job in jobs)), 0.0
+    worked, told = context.RawArray("d", 2 + max(job.group.index for job in jobs)), 0.0
     theirs, ours = context.Pipe(duplex=False)
     pool = concurrent.futures.ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(theirs, worked)
@@ -51,7 +53,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
             done, left = concurrent.futures.wait(
                 left, _SECONDS_BETWEEN_LOOKS, return_when=concurrent.futures.FIRST_COMPLETED
             )
-            now = sum(worked)
+            now = sum(worked[:-1])
             advance(now - told)
             told = now
             for future in done:
@@ -80,8 +82,18 @@ def _start(parent: Connection, worked: Any) -> None:
     """Prepares a new process."""
     global _worked
     _worked = worked
+    logging.basicConfig(format="%(message)s")
+    numba_support.logger.setLevel(logging.INFO)
+    numba_support.logger.addFilter(_is_first)
     gc.disable()  # as in the script
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _is_first(record: logging.LogRecord) -> bool:
+    """Whether no other worker has logged this yet."""
+    is_first = not _worked[-1]
+    _worked[-1] = 1.0
+    return is_first
 
 
 def _end_with(parent: Connection) -> None:

@@ -38,13 +38,16 @@ class Compilations:
         self._usual = math.inf  # seconds of a step
         self._lines = 0
 
-    def after(self, step: int, shapes: NDArray[np.int32], seconds: float) -> None:
+    def after(self, step: int, shapes: NDArray[np.int32], seconds: float) -> float:
         """Records some steps, and logs what is worth logging.
 
         Args:
           step: the number of steps before them.
           shapes: of their batches, see `step.Totals.shapes`.
           seconds: what they took.
+
+        Returns:
+          How many of these seconds were spent compiling for a new shape; 0 for the first step.
         """
         met = [
             (rows, columns, 0 if self._compiles else unpadded.rounded(tokens))
@@ -52,7 +55,7 @@ class Compilations:
             for tokens in parts
         ]
         new = [shape for shape in dict.fromkeys(met) if shape not in self._known]
-        is_first = not self._known
+        is_first, compiling = not self._known, 0.0
         self._known.update(new)
         steps = f"step {step + 1}" if len(shapes) == 1 else f"steps {step + 1} to {step + len(shapes)}"
         if new and (self._compiles or fused_ops.uses() > self._uses):
@@ -64,9 +67,11 @@ class Compilations:
                     f"{_shown(new)}. This is expected; XLA compiles again for each new shape."
                 )
             elif seconds - usual >= max(_LEAST_SECONDS, _LEAST_PART * usual):
-                self._say(f"XLA compiled for {_shown(new)}: {steps} took {_shown_seconds(seconds - usual)} longer.")
+                compiling = seconds - usual
+                self._say(f"XLA compiled for {_shown(new)}: {steps} took {_shown_seconds(compiling)} longer.")
         if not is_first:
             self._usual = min(self._usual, seconds / len(shapes))
+        return compiling
 
     def _say(self, text: str) -> None:
         self._lines += 1

@@ -17,6 +17,8 @@ from bert_tf2.training.concurrency import ONE_BY_ONE, Concurrency
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
+_PREPARING = "tracing and compiling the model"
+
 
 def evaluate(
     task: Task,
@@ -62,7 +64,7 @@ def evaluate(
     iterator = iter(distribute(batches, strategy))
     # By the first batch, in this thread, it is traced.
     results = itertools.chain(map(sums, itertools.islice(iterator, 1)), concurrency.map(sums, iterator))
-    with Progress("Evaluating", steps, unit="batch") as progress:
+    with Progress("Evaluating", steps, unit="batch", preparing=_PREPARING) as progress:
         for found in results:
             check_finite({"loss and metrics": np.array(list(found.values()))})
             for name, (total, weight) in found.items():
@@ -107,12 +109,11 @@ def predict_batches(
         per_replica = strategy.run(replica, args=(batch,))
         return {name: strategy.gather(value, axis=0) for name, value in per_replica.items()}
 
-    predict_batch.get_concrete_function()  # traced here, not in the threads of the batches
-
     def arrays(batch: Any) -> Arrays:
         return {name: value.numpy() for name, value in predict_batch(batch).items()}
 
-    with Progress("Predicting", steps, unit="batch", initial=done) as progress:
+    with Progress("Predicting", steps, unit="batch", initial=done, preparing=_PREPARING) as progress:
+        predict_batch.get_concrete_function()  # traced here, not in the threads of the batches
         for found in concurrency.map(arrays, dataset):
             is_example = found.pop(EXAMPLE_WEIGHTS) > 0
             found = {name: value[is_example] for name, value in found.items()}

@@ -296,7 +296,12 @@ class Trainer:
         seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
         profiled_since, is_chief = None, self._workers.is_chief
         events = event_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
-        progress = Progress("Training", config.num_train_steps, unit="step", initial=step, shown=is_chief)
+        preparing = "tracing and compiling the training step"
+        progress = Progress(
+            "Training", config.num_train_steps, unit="step", initial=step, preparing=preparing, shown=is_chief
+        )
+        if is_chief and not progress.is_on_terminal:
+            logger.info("%s...", preparing.capitalize())
         with events.as_default(), progress:
             while step < config.num_train_steps:
                 profiled_since = self._profile(step, profiled_since)
@@ -308,7 +313,7 @@ class Trainer:
                 wants_stop, others_seconds = totals.agreed.numpy().tolist()
                 seconds = time.monotonic() - call_start
                 if is_chief:
-                    compilations.after(step, totals.shapes.numpy(), seconds)
+                    progress.leave_out(compilations.after(step, totals.shapes.numpy(), seconds))
                 seconds_per_step = max(seconds / taken, 1e-9)
                 if self._workers.count > 1:  # what all know, so that all take as many steps in the next call
                     seconds_per_step = others_seconds or math.inf

@@ -1,6 +1,7 @@
 """Worker processes end with the command, however it ends; what was done is kept and not done again."""
 
 import contextlib
+import logging
 import os
 import random
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from helpers.repository import REPOSITORY
+
+from bert_tf2.pretraining_data import local_runner
 
 WORDS = [f"w{number}" for number in range(50)]
 GROUPS = 60
@@ -148,3 +151,10 @@ def test_a_dead_worker_is_one_sentence(folder: Path, expected: dict[str, bytes],
     assert "Traceback" not in messages
     assert messages.splitlines()[-1].startswith("ERROR: A worker process died, perhaps out of memory; continue with")
     go_on(folder, tmp_path, expected)
+
+
+def test_one_of_the_workers_says_that_numba_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_runner, "_worked", [7.0, 8.0, 0.0])
+    record = logging.LogRecord("bert_tf2.numba_support", logging.INFO, "", 0, "Compiling", None, None)
+    assert [local_runner._is_first(record) for _ in range(3)] == [True, False, False]
+    assert sum(local_runner._worked[:-1]) == 15.0

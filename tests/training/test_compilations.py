@@ -27,7 +27,7 @@ def fusing(monkeypatch, compiles=False) -> Compilations:
 
 def test_new_shapes_that_took_longer(monkeypatch, caplog) -> None:
     made = fusing(monkeypatch)
-    made.after(0, shapes([32, 48, 420]), 8.25)
+    assert made.after(0, shapes([32, 48, 420]), 8.25) == 0.0
     assert caplog.messages == [
         "The first step took 8.2 s: it was traced, and XLA compiled everything between its matmuls for 32 rows of 48 "
         "positions, up to 448 tokens. This is expected; XLA compiles again for each new shape."
@@ -41,7 +41,7 @@ def test_new_shapes_that_took_longer(monkeypatch, caplog) -> None:
         "XLA compiled for 32 rows of 56 positions, up to 448 tokens; 32 rows of 56 positions, up to 512 tokens: "
         "steps 6 to 8 took 1.2 s longer."
     ]
-    made.after(8, shapes([32, 64, 440]), 1.3)
+    assert made.after(8, shapes([32, 64, 440]), 1.3) == pytest.approx(1.0)
     assert caplog.messages[2:] == [
         "XLA compiled for 32 rows of 64 positions, up to 448 tokens: step 9 took 1.0 s longer."
     ]

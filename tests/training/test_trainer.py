@@ -296,6 +296,7 @@ def test_progress_and_events_agree(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("bert_tf2.training.trainer.Progress", functools.partial(Progress, seconds_between_lines=0.0))
     caplog.set_level("INFO")
     new_trainer(tmp_path, 4, log_steps=4).train(data)
+    assert "Tracing and compiling the training step..." in caplog.messages
     shown = [message for message in caplog.messages if message.startswith("Training: 4 of 4 steps")][-1]
     (events,) = tmp_path.glob("events.out.tfevents.*")
     logged = {

@@ -7,7 +7,7 @@ from bert_tf2.configs import long_texts
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.fields import FILES, TASK, TRAINING, check_has_effect, setting
 from bert_tf2.configs.long_texts import WINDOW_POOLINGS, LongText, WindowPooling
-from bert_tf2.configs.table_form import TableForm
+from bert_tf2.configs.table_form import TABLES, TableForm
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import (
     CLASS_WEIGHTS,
@@ -46,7 +46,7 @@ class DataConfig(TableForm):
     )
     train_file: str | None = setting(
         None,
-        help="Your own training data: .csv, .tsv, .jsonl, .json, .parquet or .xlsx (.xlsx#NAME for a sheet).",
+        help=f"Your own training data: {TABLES}.",
         group=FILES,
     )
     dev_file: str | None = setting(None, help="Your own data to evaluate.", group=FILES)

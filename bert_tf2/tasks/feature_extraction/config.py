@@ -14,6 +14,11 @@ STANDARD_OUTPUT = "-"
 FORMATS = ("json", "npy", "npz", "parquet")
 TOKENS, MEAN, MAX, CLS, POOLER = "none", "mean", "max", "cls", "pooler"
 POOLINGS = (TOKENS, MEAN, MAX, CLS, POOLER)
+PIECE, WORD = "piece", "word"
+UNITS = (PIECE, WORD)
+CONCAT, SUM = "concat", "sum"
+COMBINATIONS = (CONCAT, SUM, MEAN)
+_ORIGINAL_LAYERS, _LAST_LAYER = "-1,-2,-3,-4", "-1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +65,19 @@ class FeatureConfig:
     )
     tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
     num_hidden_layers: int | None = first_layers()
-    layers: str = setting(
-        "-1,-2,-3,-4",
-        help="Comma-separated layers: 0 is the lowest, -1 the last.",
+    layers: str | None = setting(
+        None,
+        help="Comma-separated layers: 0 is the lowest, -1 the last. If omitted with pooling or unit=word, -1.",
         group=TASK,
         original=True,
+        flag_default=_ORIGINAL_LAYERS,
+    )
+    combine: str = setting(
+        CONCAT,
+        help="How several layers are combined: concat, one after the other (listed separately in JSON, as in the "
+        "original); or their sum or mean, as long as the vector of one layer.",
+        group=TASK,
+        choices=COMBINATIONS,
     )
     max_seq_length: int = setting(
         128,
@@ -92,11 +105,19 @@ class FeatureConfig:
     )
     pooling: str = setting(
         TOKENS,
-        help="none: a vector for each token; otherwise one for each line: mean or max over its tokens, its first token "
-        "(cls), or the output of the model's pooler for that token.",
+        help="none: a vector for each token or word; otherwise one for each line: mean or max over its tokens, its "
+        "first token (cls), or the output of the model's pooler for that token.",
         group=TASK,
         choices=POOLINGS,
     )
+    unit: str = setting(
+        PIECE,
+        help="Without pooling: piece, a vector for each token; or word, one for each whitespace-separated word, the "
+        "mean of its pieces.",
+        group=TASK,
+        choices=UNITS,
+    )
+    normalize: bool = setting(False, help="Scale each vector to length 1 (L2 norm).", group=TASK)
     use_one_hot_embeddings: bool = setting(
         False, help="Has no effect; accepted for compatibility with the original.", group=TASK, original=True
     )
@@ -108,9 +129,7 @@ class FeatureConfig:
         if self.vocab_file and self.spm_model_file:
             raise InputError("--vocab_file and --spm_model_file exclude each other; give the one that the model has.")
         check_long_text(self.long_text, self.window_stride, self.max_seq_length)
-        _ = self.layer_numbers
-        if self.pooling == POOLER and self.layers != type(self).layers:
-            raise InputError("--pooling=pooler always uses the last layer, so --layers has no effect; omit it.")
+        self._check_vectors()
         if self.output_file == STANDARD_OUTPUT and self.output_format != "json":
             raise InputError(
                 f"--output_format={self.output_format} cannot be written to standard output; give a file as "
@@ -125,13 +144,35 @@ class FeatureConfig:
 
         outputs.check_format(self.output_format, self.of_tokens)
 
+    def _check_vectors(self) -> None:
+        """Checks the flags that choose the vectors."""
+        layers = self.layer_numbers
+        if self.pooling == POOLER and self.layers is not None:
+            raise InputError("--pooling=pooler always uses the last layer, so --layers has no effect; omit it.")
+        if self.combine != CONCAT and len(layers) < 2:
+            reason = f"--layers={self.layers or _LAST_LAYER} is a single layer"
+            if self.pooling == POOLER:
+                reason = "--pooling=pooler has no layers"
+            raise InputError(
+                f"--combine={self.combine} is for several layers, but {reason}; give for example --layers=-1,-2,-3,-4, "
+                "or omit --combine."
+            )
+        if self.unit == WORD and self.pooling != TOKENS:
+            raise InputError(
+                f"--unit=word is for vectors of words, but --pooling={self.pooling} gives one for each line; omit one "
+                "of the two."
+            )
+
     @property
     def layer_numbers(self) -> tuple[int, ...]:
         """The numbers of `layers`; none for the pooler's vectors."""
         if self.pooling == POOLER:
             return ()
+        layers = self.layers
+        if layers is None:
+            layers = _ORIGINAL_LAYERS if self.pooling == TOKENS and self.unit == PIECE else _LAST_LAYER
         try:
-            return tuple(int(number) for number in self.layers.split(","))
+            return tuple(int(number) for number in layers.split(","))
         except ValueError:
             raise InputError(
                 f"--layers={self.layers}; expected comma-separated layer numbers: -1,-2 are the last two."
@@ -139,5 +180,10 @@ class FeatureConfig:
 
     @property
     def of_tokens(self) -> bool:
-        """Whether there is a vector for each token rather than for each line."""
+        """Whether the model gives a vector for each token rather than for each line."""
         return self.pooling == TOKENS
+
+    @property
+    def lists_layers(self) -> bool:
+        """Whether JSON lists the layers separately, as in the original."""
+        return self.of_tokens and self.combine == CONCAT

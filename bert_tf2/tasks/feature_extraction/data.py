@@ -3,7 +3,7 @@
 A line is a text, or two with ` ||| ` between; an empty line is an empty text. Follows google-research/bert
 `extract_features.py`.
 
-Shapes: `N` lines, `T` tokens of all of them.
+Shapes: `N` lines, `T` tokens of all of them, `W` words.
 """
 
 import dataclasses
@@ -14,11 +14,28 @@ import numpy as np
 
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL
 from bert_tf2.tokenization.auto import Tokenizer
-from bert_tf2.tokenization.sequences import CLS, SEP, join_rows, ranges
+from bert_tf2.tokenization.sequences import CLS, SEP, JoinedRows, join_rows, ranges
 
 Array = np.ndarray[Any, Any]
 
-_SEPARATOR = " ||| "
+SEPARATOR = " ||| "
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The words of lines.
+
+    Attributes:
+      texts: W words as they are in the lines, in any order.
+      offsets: int32 [W, 2], the start and end of each word in its line, in characters.
+      of_tokens: int64 [T], the word that each token is a piece of; -1 for special tokens.
+      without_pieces: the number of words without a piece, because the tokenizer removes all their characters.
+    """
+
+    texts: Sequence[str]
+    offsets: Array
+    of_tokens: Array
+    without_pieces: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +47,28 @@ class Sequences:
       input_ids: int32 [T].
       segment_ids: int32 [T], 1 in the second text.
       whole_lengths: int64 [N], how many tokens each line had before it was truncated; None: it is not known.
+      words: the words that the tokens are pieces of; None if not needed.
     """
 
     row_splits: Array
     input_ids: Array
     segment_ids: Array
     whole_lengths: Array | None = None
+    words: Words | None = None
+
+    @classmethod
+    def of_rows(cls, rows: JoinedRows, input_ids: Array, words: Words | None = None) -> "Sequences":
+        """The sequences of joined rows.
+
+        Args:
+          rows: their boundaries.
+          input_ids: int32 [T].
+          words: the words that the tokens are pieces of.
+        """
+        row_splits = rows.input_ids.row_splits
+        lengths = np.diff(row_splits)
+        is_second = ranges(0, lengths) >= np.repeat(rows.first_lengths, lengths)
+        return cls(row_splits, input_ids, is_second.astype(np.int32), rows.whole_lengths, words)
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -55,13 +88,14 @@ class Sequences:
         """Lines `first` to `end` alone."""
         splits = self.row_splits[first : end + 1]
         tokens = slice(int(splits[0]), int(splits[-1]))
-        return Sequences(splits - splits[0], self.input_ids[tokens], self.segment_ids[tokens])
+        words = self.words and dataclasses.replace(self.words, of_tokens=self.words.of_tokens[tokens])
+        return Sequences(splits - splits[0], self.input_ids[tokens], self.segment_ids[tokens], words=words)
 
 
 def split_line(line: str) -> tuple[str, str]:
     """The texts of a line; the second one is empty where there is one alone."""
     line = line.strip()
-    first, separator, second = line.rpartition(_SEPARATOR)
+    first, separator, second = line.rpartition(SEPARATOR)
     return (first, second) if separator else (line, "")
 
 
@@ -85,7 +119,4 @@ def encode(
         tokenizer.vocab[SEP],
         long_text,
     )
-    row_splits = rows.input_ids.row_splits
-    within = ranges(0, np.diff(row_splits))
-    is_second = within >= np.repeat(rows.first_lengths, np.diff(row_splits))
-    return Sequences(row_splits, rows.input_ids.values, is_second.astype(np.int32), rows.whole_lengths)
+    return Sequences.of_rows(rows, rows.input_ids.values)

@@ -1,7 +1,7 @@
 """A model's vectors of tokens or of whole sequences.
 
 Shapes: `N` sequences, `T` tokens of all of them, `B` rows of a batch, `S` its columns, `H` hidden, `D` numbers of a
-vector: its layers one after the other.
+vector.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from bert_tf2 import modeling
 from bert_tf2.metrics.finite import check_finite
-from bert_tf2.tasks.feature_extraction.config import CLS, MAX, POOLER, TOKENS
+from bert_tf2.tasks.feature_extraction.config import CLS, CONCAT, MAX, POOLER, SUM, TOKENS
 from bert_tf2.tasks.feature_extraction.data import Array, Sequences
 from bert_tf2.training.concurrency import Concurrency
 
@@ -24,7 +24,7 @@ _MOST_COMPILED_LENGTHS = 8
 _MOST_ON_ACCELERATOR = 8  # batches side by side, for their memory
 
 
-def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str) -> Features:
+def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str, combine: str = CONCAT) -> Features:
     """A function from ids, mask and segments, int32 [B, S], to vectors, float32.
 
     Only what the result needs is computed, once it is a `tf.function`.
@@ -35,16 +35,20 @@ def features_of(model: modeling.BertModel, layers: tuple[int, ...], pooling: str
       pooling: "none", all positions, [B, S, D]; "mean", the mean over the positions that the mask lets through, "max",
         the greatest of each number there, "cls", the first position, or "pooler", what the model's pooler makes of the
         last layer, whatever `layers` are: [B, D].
+      combine: "concat", the layers one after the other, or their "sum" or "mean", before they are pooled.
     """
 
     def features(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tensor:
         outputs = model(input_ids, input_mask, segment_ids)
         if pooling == POOLER:
             return tf.cast(outputs.pooled_output, tf.float32)
-        found = [tf.cast(outputs.encoder_layers[layer], tf.float32) for layer in layers]
+        vectors = [tf.cast(outputs.encoder_layers[layer], tf.float32) for layer in layers]
+        if combine != CONCAT:
+            total = tf.add_n(vectors)
+            vectors = [total if combine == SUM else total / len(layers)]
         if pooling == TOKENS:
-            return tf.concat(found, -1)  # [B, S, D]
-        return tf.concat([_pooled(layer, input_mask, pooling) for layer in found], -1)  # [B, D]
+            return tf.concat(vectors, -1)  # [B, S, D]
+        return tf.concat([_pooled(layer, input_mask, pooling) for layer in vectors], -1)  # [B, D]
 
     return features
 

@@ -25,8 +25,18 @@ from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
 from bert_tf2.io.text_lines import STANDARD_INPUT
-from bert_tf2.tasks.feature_extraction import data, encoder, outputs, windows
-from bert_tf2.tasks.feature_extraction.config import POOLER, STANDARD_OUTPUT, FeatureConfig
+from bert_tf2.tasks.feature_extraction import data, encoder, outputs, windows, words
+from bert_tf2.tasks.feature_extraction.config import (
+    CLS,
+    CONCAT,
+    MAX,
+    MEAN,
+    PIECE,
+    POOLER,
+    STANDARD_OUTPUT,
+    WORD,
+    FeatureConfig,
+)
 from bert_tf2.tasks.feature_extraction.data import Array, Sequences
 from bert_tf2.tasks.feature_extraction.encoder import Encoder
 from bert_tf2.training.distribution import make_strategy
@@ -77,9 +87,9 @@ def run(config: FeatureConfig) -> int:
     with contextlib.ExitStack() as opened:
         if config.output_file == STANDARD_OUTPUT:
             return extraction.run_to_standard_output()
-        names = outputs.names_of(config.output_format, config.of_tokens)
+        names = outputs.names_of(config.output_format, config.unit if config.of_tokens else None)
         output = opened.enter_context(UnfinishedOutput(config.output_file, names, extraction.settings()))
-        lines = extraction.run(extraction.file(output), output)
+        lines = extraction.run(extraction.file(output, names), output)
     logger.info("Wrote %s: the vectors of %s.", config.output_file, counted(lines, "line"))
     return lines
 
@@ -117,10 +127,29 @@ def _find_foundation(config: FeatureConfig) -> Pretrained:
     for number in config.layer_numbers:
         if not -count <= number < count:
             raise InputError(
-                f"--layers={config.layers}: there is no layer {number}; the model has {count}, 0 to {count - 1} from "
-                f"below or -1 to -{count} from above."
+                f"--layers={_joined(config.layer_numbers)}: there is no layer {number}; the model has {count}, 0 to "
+                f"{count - 1} from below or -1 to -{count} from above."
             )
     return foundation
+
+
+def _about_vectors(config: FeatureConfig, size: int) -> str:
+    """Describes the vectors, for the log."""
+    layers = config.layer_numbers
+    if len(layers) < 2:
+        source = f"layer {_joined(layers)}" if layers else "the pooler's output"
+    elif config.combine == CONCAT:
+        source = f"layers {_joined(layers)}, {size // len(layers):,} each"
+    else:
+        source = f"the {config.combine} of layers {_joined(layers)}"
+    pooled = {MEAN: ", the mean over its tokens", MAX: ", the maximum over its tokens", CLS: ", at its first token"}
+    unit = ("token" if config.unit == PIECE else "word") if config.of_tokens else "line"
+    normalized = ", divided by its length" if config.normalize else ""
+    return f"A vector of {size:,} numbers for each {unit}: {source}{pooled.get(config.pooling, '')}{normalized}."
+
+
+def _joined(layers: Sequence[int]) -> str:
+    return ",".join(map(str, layers))
 
 
 @dataclasses.dataclass
@@ -131,6 +160,7 @@ class _LongLines:
     long: int = 0
     truncated: int = 0
     longest: int = 0
+    words_without_pieces: int = 0
 
     def add(self, sequences: Sequences, limit: int) -> None:
         """Adds lines that `data.encode` made."""
@@ -139,6 +169,7 @@ class _LongLines:
         self.long += int(np.count_nonzero(whole_lengths > limit))
         self.truncated += int(np.count_nonzero(whole_lengths > sequences.lengths))
         self.longest = max(self.longest, int(whole_lengths.max(initial=0)))
+        self.words_without_pieces += sequences.words.without_pieces if sequences.words else 0
 
     def sentence(self, config: FeatureConfig) -> str:
         """That, for the log."""
@@ -176,11 +207,12 @@ class _Extraction:
             raise InputError(f"--pooling=pooler: {report.prefix} has no pooler; give --pooling=mean, max or cls.")
         logger.info("Using the weights of %s.", report.prefix)
         self._weights = report.prefix
-        self._size = bert_config.hidden_size * max(1, len(numbers))
+        self._size = bert_config.hidden_size * (max(1, len(numbers)) if config.combine == CONCAT else 1)
+        logger.info("%s", _about_vectors(config, self._size))
         self._most = max(1, _BLOCK_BYTES // (4 * self._size))  # vectors that are held at a time
         self._counts = _LongLines()
         self._encoder = Encoder(
-            encoder.features_of(model, numbers, config.pooling),
+            encoder.features_of(model, numbers, config.pooling, config.combine),
             self._size,
             of_tokens=config.of_tokens,
             batch_size=config.batch_size,
@@ -192,11 +224,13 @@ class _Extraction:
     def settings(self) -> dict[str, Any]:
         """The settings that determine the output, besides the lines."""
         config, foundation = self._config, self._foundation
-        names = ("layers", "max_seq_length", "long_text", "window_stride", "output_format", "pooling")
+        of_lines = ("max_seq_length", "long_text", "window_stride", "output_format")
+        names = (*of_lines, "pooling", "combine", "unit", "normalize")
         vocabulary = hashlib.sha256(foundation.vocabulary.content()).hexdigest()
         weights = next(path for path in (self._weights, f"{self._weights}.index") if file_system.isfile(path))
         return {
             **{name: getattr(config, name) for name in names},
+            "layers": config.layer_numbers,
             "precision": self._precision.precision,
             "do_lower_case": foundation.do_lower_case,
             "vocabulary": vocabulary,
@@ -210,16 +244,18 @@ class _Extraction:
         }
 
     def _json_lines(self) -> outputs.JsonLines:
-        numbers = self._config.layer_numbers if self._config.of_tokens else ()
-        return outputs.JsonLines(self._tokenizer.inv_vocab, numbers)
+        config = self._config
+        pieces = (self._tokenizer.inv_vocab if config.unit == PIECE else {}) if config.of_tokens else None
+        return outputs.JsonLines(pieces, config.layer_numbers if config.lists_layers else ())
 
-    def file(self, output: UnfinishedOutput) -> outputs.Vectors:
-        """What writes the output."""
+    def file(self, output: UnfinishedOutput, names: Sequence[str]) -> outputs.Vectors:
+        """The writer of the output, whose growing files have these names."""
         config = self._config
         if config.output_format == "json":
             return outputs.JsonFile(self._json_lines(), output)
-        pieces = self._tokenizer.inv_vocab if config.of_tokens else None
-        return outputs.ArrayFile(config.output_format, output, self._size, pieces, config.layer_numbers)
+        pieces = self._tokenizer.inv_vocab if config.of_tokens and config.unit == PIECE else None
+        about = {"layers": config.layer_numbers} | ({} if config.combine == CONCAT else {"combine": config.combine})
+        return outputs.ArrayFile(config.output_format, output, names, self._size, pieces, about)
 
     def run_to_standard_output(self) -> int:
         """Writes to standard output until the input ends or the reader is gone; returns the number of lines."""
@@ -235,45 +271,60 @@ class _Extraction:
         """Writes the vectors of all lines that the output does not have yet; returns the number of lines."""
         earlier = output.done if output else {}
         done = earlier.get("lines", 0)
-        lines = tokens = 0
+        lines = written = 0  # lines and units
         digest = hashlib.sha256()  # of the lines so far, to go on with the same ones
-        with Progress("Extracting", text_lines.count(self._paths), unit="line", initial=done) as progress:
+        preparing = "compiling the model" if self._precision.compiles else ""
+        total = text_lines.count(self._paths)
+        with Progress("Extracting", total, unit="line", initial=done, preparing=preparing) as progress:
             for text, part in self._parts():
+                units = outputs.Units.of(part)
                 skipped = min(len(text), max(0, done - lines))
                 if skipped:
-                    lines, tokens = lines + skipped, tokens + int(part.row_splits[skipped])
+                    lines, written = lines + skipped, written + int(units.row_splits[skipped])
                     digest.update(_bytes(text[:skipped]))
                     if lines == done and digest.hexdigest() != earlier["digest"]:
                         raise self._other_lines(done)
                     text, part = text[skipped:], part.part(skipped, len(part))
+                    units = outputs.Units.of(part)
                 if not text:
                     continue
-                vectors.add(lines, part, self._vectors(part, progress.update))
+                vectors.add(lines, units, self._vectors(part, progress.update))
                 digest.update(_bytes(text))
-                lines, tokens = lines + len(text), tokens + len(part.input_ids)
+                lines, written = lines + len(text), written + int(units.row_splits[-1])
                 if output:
-                    output.commit({"lines": lines, "tokens": tokens, "digest": digest.hexdigest()})
+                    output.commit({"lines": lines, "units": written, "digest": digest.hexdigest()})
         if lines < done:
             raise self._other_lines(done)
         if output:
             output.commit(output.done, at_once=True)
         vectors.finish()
         logger.info("%s", self._counts.sentence(self._config))
+        if count := self._counts.words_without_pieces:
+            logger.warning("%s without a vector: the tokenizer removes all their characters.", counted(count, "word"))
         return lines
 
     def _vectors(self, part: Sequences, report: Callable[[int], None]) -> Array:
+        """The vectors of the lines, their tokens or their words."""
         config = self._config
         if config.long_text != WINDOWS:
-            return self._encoder.vectors(part, report)
-        lengths = config.max_seq_length, config.window_stride
-        return windows.vectors(self._encoder, part, *lengths, config.pooling, self._most, report)
+            vectors = self._encoder.vectors(part, report)
+        else:
+            lengths = config.max_seq_length, config.window_stride
+            vectors = windows.vectors(self._encoder, part, *lengths, config.pooling, self._most, report)
+        if part.words is not None:
+            vectors = words.means(vectors, part.words)
+        if config.normalize:
+            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+            vectors /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+        return vectors
 
     def _parts(self) -> Iterator[tuple[list[str], Sequences]]:
         """All lines, as many at a time as their vectors can be held; the same parts each time, and so the same bits."""
         lines = 0
         for block in text_lines.read(self._paths):
             limit, long_text = self._config.max_seq_length, self._config.long_text
-            sequences = data.encode(block, self._tokenizer, limit, long_text)
+            encode = words.encode if self._config.unit == WORD else data.encode
+            sequences = encode(block, self._tokenizer, limit, long_text)
             self._counts.add(sequences, limit)
             self._check_segments(sequences, lines)
             lines += len(block)

@@ -103,14 +103,8 @@ class Description:
         """
         compared = []
         for name in self.SAME_MODEL if names is None else names:
-            here, there = (self._shown(getattr(one, name)) for one in (self, saved))
-            compared.append((self.SAME_MODEL[name], here, there))
+            compared.append((self.SAME_MODEL[name], getattr(self, name), getattr(saved, name)))
         task_metadata.check_same_model(folder, compared)
-
-    @staticmethod
-    def _shown(value: Any) -> Any:
-        """A value of a field as errors show it."""
-        return value
 
 
 def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) -> str:

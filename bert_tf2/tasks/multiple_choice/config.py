@@ -3,7 +3,7 @@
 import dataclasses
 
 from bert_tf2.configs.fields import FILES, setting
-from bert_tf2.configs.table_form import TableForm
+from bert_tf2.configs.table_form import TABLES, TableForm
 from bert_tf2.tasks.finetuning.config import FinetuningConfig, MinConfidence, check_min_confidence
 
 
@@ -22,8 +22,8 @@ class MultipleChoiceConfig(FinetuningConfig, TableForm, MinConfidence):
 
     train_file: str | None = setting(
         None,
-        help="Training questions: .csv, .tsv or .jsonl in the form of SWAG, HellaSwag or RACE, or with the columns "
-        "context, question, ending0, ending1, ... and label; or a directory of RACE's .txt files.",
+        help=f"Training questions: {TABLES} in the form of SWAG, HellaSwag or RACE, or with the columns context, "
+        "question, ending0, ending1, ... and label; or a directory of RACE's .txt files.",
         group=FILES,
     )
     dev_file: str | None = setting(None, help="Questions to evaluate.", group=FILES)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.fields import FILES, MODEL, MOST_LENGTH, TASK, TRAINING, setting
-from bert_tf2.configs.table_form import TableForm
+from bert_tf2.configs.table_form import TABLES, TableForm
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig, MinConfidence, check_min_confidence
 
@@ -31,7 +31,8 @@ class SquadConfig(FinetuningConfig, TableForm, MinConfidence):
 
     train_file: str | None = setting(
         None,
-        help="Training questions: SQuAD JSON, or .jsonl or .csv with question, context, answer and answer_start.",
+        help=f"Training questions: SQuAD JSON; or {TABLES} with the columns question, context, answer and "
+        "answer_start.",
         group=FILES,
         original=True,
     )
@@ -40,7 +41,7 @@ class SquadConfig(FinetuningConfig, TableForm, MinConfidence):
     )
     predict_file: str | None = setting(
         None,
-        help='Questions to answer: SQuAD JSON, .jsonl with {"question": ..., "context": ...} on each line, or .csv.',
+        help=f"Questions to answer: SQuAD JSON; or {TABLES} with the columns question and context.",
         group=FILES,
         original=True,
     )
@@ -115,9 +116,9 @@ class SquadConfig(FinetuningConfig, TableForm, MinConfidence):
         super().__post_init__()
         check_min_confidence(self)
         if self.do_train and not self.train_file:
-            raise InputError("--do_train needs --train_file, questions with answers: SQuAD JSON, .jsonl or .csv.")
+            raise InputError("--do_train needs --train_file, questions with answers: SQuAD JSON, or a table.")
         if self.do_predict and not self.predict_file:
-            raise InputError("--do_predict needs --predict_file, questions: SQuAD JSON, .jsonl or .csv.")
+            raise InputError("--do_predict needs --predict_file, questions: SQuAD JSON, or a table.")
         if self.do_eval and not self.evaluated_file:
             raise InputError("--do_eval needs --dev_file (or --predict_file), questions with their answers.")
         if self.spm_model_file:

@@ -1,7 +1,7 @@
 """The description of a question-answering task: `task.json` in the model's directory."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bert_tf2.tasks.finetuning.description import Description
 from bert_tf2.tasks.squad.window_parameters import FeatureParameters
@@ -48,7 +48,3 @@ class TaskDescription(Description):
     def windows(self) -> FeatureParameters:
         """How questions are split into windows."""
         return FeatureParameters(self.max_seq_length, self.doc_stride, self.max_query_length)
-
-    @staticmethod
-    def _shown(value: Any) -> Any:
-        return str(value).lower() if isinstance(value, bool) else value

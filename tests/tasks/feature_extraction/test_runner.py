@@ -1,36 +1,29 @@
 """Feature extraction: the original's output, every format and pooling, what is refused, and going on after a stop."""
 
 import dataclasses
-import json
 import logging
-import re
 import shutil
 import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.full_disk import expect_full_disk
-from helpers.repository import GOLDEN
 from helpers.rounding import assert_close, forward
+from helpers.tiny_features import LINES, config, read_json
 from helpers.tiny_huggingface import H, write_folder
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import pretrained
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import resumable_output, text_lines
 from bert_tf2.modeling.encoder import BertModel
-from bert_tf2.tasks.feature_extraction import data, encoder, runner
+from bert_tf2.tasks.feature_extraction import encoder, runner
 from bert_tf2.tasks.feature_extraction import outputs as feature_outputs
-from bert_tf2.tasks.feature_extraction.config import FORMATS, FeatureConfig
+from bert_tf2.tasks.feature_extraction.config import FeatureConfig
 from bert_tf2.tasks.feature_extraction.runner import run
-from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 pytestmark = pytest.mark.numeric
-
-LINES = ["co covid", "", "a ||| as co", "+", "co co co a as + covid a", "a", "covid ||| a", "nothing known"]
 
 
 @pytest.fixture(scope="module")
@@ -53,28 +46,6 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(resumable_output, "_SECONDS_BETWEEN_STATES", 0.0)
 
 
-def config(model, text, output, **changes):
-    options = {"max_seq_length": 8, "batch_size": 3, "layers": "-1,0", **changes}
-    return FeatureConfig(input_file=str(text), output_file=str(output), init_checkpoint=str(model), **options)
-
-
-def expected(model):
-    """Tokens and vectors, a line at a time: [tokens, 2 * H] each, and the pooler's output."""
-    bert = BertModel(pretrained.find_bert_config(str(model)))
-    pretrained.load(checkpoints.tf_variables(bert.named_variables()), str(model))
-    tokenizer = FastTokenizer(str(model / "vocab.txt"))
-    for line in LINES:
-        sequence = data.encode([line], tokenizer, 8)
-        outputs = bert(tf.constant([sequence.input_ids]), token_type_ids=tf.constant([sequence.segment_ids]))
-        layers = [outputs.encoder_layers[1][0], outputs.encoder_layers[0][0]]
-        tokens = tokenizer.convert_ids_to_tokens(sequence.input_ids.tolist())
-        yield tokens, np.concatenate(layers, -1), outputs.pooled_output[0].numpy()
-
-
-def read_json(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_the_first_layers(model, text, tmp_path):
     """The lowest layer is the same whether the model has more or not."""
     run(config(model, text, tmp_path / "one.json", layers="0", num_hidden_layers=1))
@@ -84,124 +55,6 @@ def test_the_first_layers(model, text, tmp_path):
     np.testing.assert_array_equal(*values)
     with pytest.raises(InputError, match="--layers=1: there is no layer 1; the model has 1"):
         run(config(model, text, tmp_path / "x", layers="1", num_hidden_layers=1))
-
-
-def test_golden_features(tmp_path):
-    """Token for token and key for key what the original wrote; each number as close as float32's rounding allows."""
-    run(
-        FeatureConfig(
-            input_file=str(GOLDEN / "features/input.txt"),
-            output_file=str(tmp_path / "out.jsonl"),
-            init_checkpoint=str(GOLDEN / "tiny/bert_model.ckpt"),
-            layers="-1,-2",
-            max_seq_length=24,
-        )
-    )
-    found, wanted = (
-        (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (GOLDEN, "features/output.jsonl"))
-    )
-    pattern = r"-?\d+\.\d+(?:e-\d+)?"
-    assert re.sub(pattern, "x", found) == re.sub(pattern, "x", wanted)
-    numbers = [np.array(re.findall(pattern, content), float) for content in (found, wanted)]
-    # The digits of both files end at the sixth place after the point.
-    assert_close(*numbers, forward(3))
-    assert len(numbers[0]) > 20_000
-    assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", found)) == 6
-
-
-@pytest.mark.usefixtures("small_blocks")
-def test_json(model, text, tmp_path, caplog):
-    with caplog.at_level(logging.INFO):
-        assert run(config(model, text, tmp_path / "out")) == len(LINES)
-    assert caplog.messages[-1] == f"Wrote {tmp_path / 'out'}: the vectors of {len(LINES)} lines."
-    for number, (line, (tokens, vectors, _)) in enumerate(
-        zip(read_json(tmp_path / "out"), expected(model), strict=True)
-    ):
-        assert list(line) == ["linex_index", "features"]
-        assert line["linex_index"] == number
-        assert [feature["token"] for feature in line["features"]] == tokens
-        assert [[layer["index"] for layer in feature["layers"]] for feature in line["features"]] == [[-1, 0]] * len(
-            tokens
-        )
-        values = [[layer["values"] for layer in feature["layers"]] for feature in line["features"]]
-        assert_close(np.reshape(values, vectors.shape), vectors, forward(2))
-    assert [path.name for path in tmp_path.iterdir() if "unfinished" in path.name] == []
-
-
-@pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize(
-    ("pooling", "output_format"),
-    [*(("mean", name) for name in FORMATS), ("max", "npy"), ("cls", "json"), ("pooler", "npz")],
-)
-def test_vectors_of_lines(model, text, tmp_path, pooling, output_format):
-    layers = {"layers": FeatureConfig.layers} if pooling == "pooler" else {}
-    out = tmp_path / "out"
-    run(config(model, text, out, pooling=pooling, output_format=output_format, **layers))
-    if output_format == "json":
-        rows = read_json(out)
-        assert [list(row) for row in rows] == [["linex_index", "values"]] * len(LINES)
-        assert [row["linex_index"] for row in rows] == list(range(len(LINES)))
-        found = np.array([row["values"] for row in rows])
-    elif output_format == "parquet":
-        table = pytest.importorskip("pyarrow.parquet").read_table(out)
-        assert table.schema.names == ["linex_index", "values"]
-        assert table["linex_index"].to_pylist() == list(range(len(LINES)))
-        found = np.array(table["values"].to_pylist())
-    else:
-        content = np.load(out)
-        found = content if output_format == "npy" else content["values"]
-        assert found.dtype == np.float32
-        if output_format == "npz":
-            assert content["layers"].tolist() == ([] if pooling == "pooler" else [-1, 0])
-    pool = {
-        "mean": lambda vectors, _: vectors.mean(0),
-        "max": lambda vectors, _: vectors.max(0),
-        "cls": lambda vectors, _: vectors[0],
-        "pooler": lambda _, pooled: pooled,
-    }[pooling]
-    wanted = [pool(vectors, pooled) for _, vectors, pooled in expected(model)]
-    assert_close(found, wanted, forward(2))
-
-
-@pytest.mark.usefixtures("small_blocks")
-def test_vectors_of_tokens_as_npz(model, text, tmp_path):
-    run(config(model, text, tmp_path / "out.npz", output_format="npz"))
-    found = np.load(tmp_path / "out.npz")
-    assert sorted(found) == ["input_ids", "layers", "pieces", "row_splits", "values"]
-    assert found["layers"].tolist() == [-1, 0]
-    splits = found["row_splits"]
-    assert splits.dtype == np.int64
-    assert splits[-1] == len(found["values"]) == len(found["input_ids"])
-    for row, (tokens, vectors, _) in enumerate(expected(model)):
-        part = slice(splits[row], splits[row + 1])
-        assert found["pieces"][found["input_ids"][part]].tolist() == tokens
-        assert_close(found["values"][part], vectors, forward(2))
-
-
-@pytest.mark.usefixtures("small_blocks")
-def test_vectors_of_tokens_as_parquet(model, text, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    run(config(model, text, tmp_path / "out", output_format="parquet"))
-    assert parquet.ParquetFile(tmp_path / "out").num_row_groups > 2
-    table = parquet.read_table(tmp_path / "out")
-    assert table.schema.names == ["linex_index", "tokens", "values"]
-    assert table.schema.metadata[b"layers"] == b"-1,0"
-    for number, (row, (tokens, vectors, _)) in enumerate(zip(table.to_pylist(), expected(model), strict=True)):
-        assert row["linex_index"] == number
-        assert row["tokens"] == tokens
-        assert_close(np.reshape(row["values"], vectors.shape), vectors, forward(2))
-
-
-@pytest.mark.parametrize("output_format", ["json", "npz", "parquet"])
-def test_no_lines(model, tmp_path, output_format):
-    (tmp_path / "empty").write_text("")
-    run(config(model, tmp_path / "empty", tmp_path / "out", output_format=output_format))
-    if output_format == "json":
-        assert (tmp_path / "out").read_bytes() == b""
-    elif output_format == "npz":
-        assert np.load(tmp_path / "out")["values"].shape == (0, 2 * H)
-    else:
-        assert pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "out").num_rows == 0
 
 
 def test_compiled_by_xla(model, text, tmp_path):
@@ -279,13 +132,13 @@ def seen(monkeypatch):
     return found
 
 
-FORMS = [("json", "none"), ("npy", "mean"), ("npz", "none"), ("parquet", "none")]
+FORMS = [("json", "none", "piece"), ("npy", "mean", "piece"), ("npz", "none", "piece"), ("parquet", "none", "word")]
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize(("output_format", "pooling"), FORMS)
-def test_goes_on_after_a_stop(model, text, tmp_path, output_format, pooling):
-    options = {"output_format": output_format, "pooling": pooling}
+@pytest.mark.parametrize(("output_format", "pooling", "unit"), FORMS)
+def test_goes_on_after_a_stop(model, text, tmp_path, output_format, pooling, unit):
+    options = {"output_format": output_format, "pooling": pooling, "unit": unit}
     run(config(model, text, tmp_path / "whole", **options))
     out = tmp_path / "out"
     out.write_text("of an earlier run")
@@ -296,7 +149,7 @@ def test_goes_on_after_a_stop(model, text, tmp_path, output_format, pooling):
                 run(config(model, text, out, **options))
         assert out.read_text() == "of an earlier run"
         folder = tmp_path / ".out.unfinished"
-        for path in (*folder.glob("*.npy"), *folder.glob("*.jsonl")):
+        for path in (*folder.glob("*.npy"), *folder.glob("*.jsonl"), *folder.glob("*.txt")):
             path.write_bytes(path.read_bytes() + b"half a block")
     with pytest.MonkeyPatch.context() as patch:
         lines = seen(patch)
@@ -406,6 +259,16 @@ def test_full_disk(tmp_path):
         ({"output_format": "csv"}, r"^Unknown --output_format 'csv'; choose one of json, npy, npz, parquet"),
         ({"pooling": "sum"}, r"^Unknown --pooling 'sum'; choose one of none, mean, max, cls, pooler"),
         ({"pooling": "pooler"}, "so --layers has no effect"),
+        (
+            {"combine": "sum", "layers": "-1"},
+            r"^--combine=sum is for several layers, but --layers=-1 is a single layer;",
+        ),
+        ({"combine": "mean", "layers": None, "pooling": "mean"}, "but --layers=-1 is a single layer; give for example"),
+        ({"combine": "sum", "layers": None, "pooling": "pooler"}, "but --pooling=pooler has no layers"),
+        ({"combine": "max"}, r"^Unknown --combine 'max'; choose one of concat, sum, mean"),
+        ({"unit": "word", "pooling": "mean"}, r"^--unit=word is for vectors of words, but --pooling=mean gives one"),
+        ({"unit": "token"}, r"^Unknown --unit 'token'; choose one of piece, word"),
+        ({"unit": "word", "output_format": "npy"}, "holds one vector a line: give --pooling"),
         ({"output_format": "npy"}, "holds one vector a line: give --pooling"),
         ({"output_format": "npz", "output_file": "-"}, "cannot be written to standard output"),
         ({"vocab_file": "a", "spm_model_file": "b"}, "exclude each other"),
@@ -441,7 +304,7 @@ def test_parquet_without_pyarrow(model, text, tmp_path, monkeypatch):
 def test_pooler_that_is_not_there(text, tmp_path):
     folder = write_folder(tmp_path / "model", "BertForMaskedLM")
     with pytest.raises(InputError, match=r"^--pooling=pooler: .* has no pooler; give --pooling=mean"):
-        run(config(folder, text, tmp_path / "out", pooling="pooler", layers=FeatureConfig.layers))
+        run(config(folder, text, tmp_path / "out", pooling="pooler", layers=None))
     assert run(config(folder, text, tmp_path / "out", pooling="mean")) == len(LINES)
 
 

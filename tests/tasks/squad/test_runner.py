@@ -379,8 +379,8 @@ def test_another_model_in_the_folder_is_refused(made: Path, trained: Path, tmp_p
     before = content(trained)
     flags = {"train_file": str(made / "train1.json"), "output_dir": str(trained), "do_train": True}
     for wrong, sentence in (
-        ({"version_2_with_negative": False}, "--version_2_with_negative 'true', where this command has 'false'"),
-        ({"do_lower_case": False}, "--do_lower_case 'true', where this command has 'false'"),
+        ({"version_2_with_negative": False}, "--version_2_with_negative true, where this command has false"),
+        ({"do_lower_case": False}, "--do_lower_case true, where this command has false"),
     ):
         train_file = str(made / ("train1.json" if "version_2_with_negative" in wrong else "train2.json"))
         with pytest.raises(InputError, match=sentence):

@@ -1,0 +1,73 @@
+"""Words of lines: which tokens are theirs, and their vectors."""
+
+import sys
+import unicodedata
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert_tf2.tasks.feature_extraction import data, words
+from bert_tf2.tasks.feature_extraction.outputs import Units
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##b", "##a", "|", ".", "σ", "ς", "##σ"]
+TOKENIZER = FastTokenizer.of_vocab({piece: index for index, piece in enumerate(PIECES)}, do_lower_case=True)
+# All that some Python function or some rule of BERT's takes for whitespace, and characters that are deleted.
+SEPARATORS = [
+    char for char in map(chr, range(sys.maxunicode + 1)) if char.isspace() or unicodedata.category(char).startswith("Z")
+]
+DELETED = ["\0", "\ufffd", "\u200b", "\u00ad", "\x7f"]
+
+
+def of_units(sequences):
+    units = Units.of(sequences)
+    rows = zip(units.row_splits, units.row_splits[1:], strict=False)
+    return [list(units.words[begin:end]) for begin, end in rows]
+
+
+def test_words_between_whitespace():
+    lines = ["  ab. b ||| aab \u3000a ", "", "b\u200b \u200b b", "bb ba bb baa bb", "a |||"]
+    found = words.encode(lines, TOKENIZER, 10)
+    assert found.input_ids.tolist() == data.encode(lines, TOKENIZER, 10).input_ids.tolist()
+    # The room of a line may leave two of three pieces of a word; where it leaves none, the word is not there.
+    assert of_units(found) == [["ab.", "b", "aab"], [], ["b\u200b", "b"], ["bb", "ba", "bb", "baa"], ["a", "|||"]]
+    assert found.words.without_pieces == 1
+    units = Units.of(found)
+    assert units.offsets.tolist()[:3] == [[2, 5], [6, 7], [12, 15]]
+    for row, line in enumerate(lines):
+        for unit in range(*units.row_splits[row : row + 2]):
+            assert line[slice(*units.offsets[unit])] == units.words[unit]
+    # Tokens 1 to 3 are the first word's; special tokens are nobody's.
+    vectors = np.arange(2.0 * len(found.input_ids), dtype=np.float32).reshape(-1, 2)
+    means = words.means(vectors.copy(), found.words)
+    assert means.shape == (11, 2)
+    np.testing.assert_array_equal(means[0], vectors[1:4].mean(0))
+    np.testing.assert_array_equal(means[1], vectors[4])
+    part = found.part(2, 4)
+    assert of_units(part) == [["b\u200b", "b"], ["bb", "ba", "bb", "baa"]]
+    tokens = slice(*found.row_splits[[2, 4]])
+    np.testing.assert_array_equal(words.means(vectors[tokens].copy(), part.words), means[3:9])
+
+
+@given(
+    st.lists(st.text(st.sampled_from([*"abΣσ.|\u0301", " ", "\t", *SEPARATORS, *DELETED]), max_size=12), max_size=4),
+    st.sampled_from(["truncate_tail", "truncate_head", "head_tail", "windows"]),
+)
+def test_the_same_tokens_as_of_whole_lines(lines, long_text):
+    """Each word is tokenized by itself, and yet the model reads what it reads without words."""
+    lines = [line.replace("\n", " ") for line in lines]
+    found, whole = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
+    for name in ("row_splits", "input_ids", "segment_ids", "whole_lengths"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    starts = words.starts(found.words)
+    assert len(set(found.words.of_tokens[starts].tolist())) == len(starts)  # the tokens of a word are side by side
+
+
+def test_no_words():
+    found = words.encode([], TOKENIZER, 6)
+    assert len(found) == 0
+    found = words.encode(["", " "], TOKENIZER, 6)
+    assert found.input_ids.tolist() == [2, 3, 2, 3]
+    assert words.means(np.ones((4, 3), np.float32), found.words).shape == (0, 3)
+    assert Units.of(found).row_splits.tolist() == [0, 0, 0]
