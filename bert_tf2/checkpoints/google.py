@@ -297,8 +297,10 @@ def resume(
     """Restores the newest complete checkpoint of a directory, and warns if it is not the newest of all.
 
     Args:
-      variables, optional, foreign: see `restore`.
+      variables: see `restore`.
       output_dir: the directory.
+      optional: see `restore`.
+      foreign: see `restore`.
 
     Returns:
       The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.

@@ -45,6 +45,14 @@ class BertForMultipleChoice(BertWithHead):
       config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertForMultipleChoice
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertForMultipleChoice(config)
+      >>> model(np.array([[[2, 17, 3, 45, 3], [2, 17, 3, 46, 3]]])).shape  # ids [B, C, S] -> [B, C]
+      TensorShape([1, 2])
     """
 
     ARCHITECTURE = "BertForMultipleChoice"

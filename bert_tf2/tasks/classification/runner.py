@@ -60,7 +60,38 @@ _BEST_METRICS = {"single_label": "matthews", "multi_label": "micro_f1", "regress
 
 
 def run(config: ClassificationConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config.
+
+    Returns:
+      The results of the evaluation by name, with `seeds` their means; None if there was no evaluation.
+
+    Raises:
+      InputError: flags, data and model do not fit together, or the training diverged.
+      OSError: an output cannot be written.
+      Stopped: SIGTERM or Ctrl-C arrived during training; a checkpoint has been written.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from bert_tf2 import BertConfig, BertModel, FullTokenizer
+      >>> from bert_tf2.tasks import classification
+      >>> _ = Path("vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\n[MASK]\\ngood\\nbad\\nfilm\\n")
+      >>> config = BertConfig(8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> BertModel(config).save_pretrained("tiny", tokenizer=FullTokenizer("vocab.txt"))
+      >>> _ = Path("train.csv").write_text("text,label\\n" + "good film,pos\\nbad film,neg\\n" * 8)
+      >>> results = classification.run(
+      ...     classification.ClassificationConfig(
+      ...         train_file="train.csv",
+      ...         dev_file="train.csv",
+      ...         init_checkpoint="tiny",
+      ...         output_dir="model",
+      ...         do_train=True,
+      ...         do_eval=True,
+      ...         train_batch_size=8,
+      ...     )
+      ... )
+      >>> sorted(results)
+      ['eval_accuracy', 'eval_loss', 'eval_macro_f1', 'global_step', 'loss']
+    """
     kept_in = os.path.join(config.output_dir, run_files.TEACHER_LOGITS)  # of all seeds
     return runner.run(functools.partial(ClassificationTask, teacher_logits_dir=kept_in), config)
 

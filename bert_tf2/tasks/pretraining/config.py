@@ -38,6 +38,11 @@ class PretrainingConfig(RunConfig):
 
     Raises:
       InputError: a value is invalid, or there is nothing to do.
+
+    Examples:
+      >>> from bert_tf2.tasks.pretraining import PretrainingConfig
+      >>> PretrainingConfig(input_file="records/part-*", output_dir="model", do_train=True).num_train_steps
+      100000
     """
 
     input_file: str = setting(
