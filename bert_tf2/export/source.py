@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ from bert_tf2.checkpoints import by_name, model_source, pretrained, task_metadat
 from bert_tf2.checkpoints.huggingface_config import default_labels
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
-from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING, ProblemType
+from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.errors import InputError, some
 from bert_tf2.export.config import ENCODER, ExportConfig
@@ -182,16 +182,9 @@ def _by_head(found: model_source.Source, lower: bool) -> Description:
         return SquadDescription(window, stride, query, do_lower_case=lower)
     if "output_weights" not in found.own_names:
         return EncoderDescription(length, lower)
-    labels = found.labels or default_labels(found.shapes["output_bias"][0])
     if found.classifier == "tagger":
+        labels = found.labels or default_labels(found.shapes["output_bias"][0])
         return TaggingDescription(labels=labels, max_seq_length=length, do_lower_case=lower)
     if found.classifier == "multiple_choice":
         return MultipleChoiceDescription(max_seq_length=length, do_lower_case=lower)
-    kind = found.problem_type or ("regression" if len(labels) == 1 else "single_label")
-    return ClassificationDescription(
-        name="converted",
-        problem_type=cast(ProblemType, kind),
-        labels=() if kind == "regression" else labels,
-        max_seq_length=length,
-        do_lower_case=lower,
-    )
+    return ClassificationDescription.of_head(found, length, lower)

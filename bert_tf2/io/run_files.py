@@ -70,6 +70,11 @@ def summary_of(split: str) -> str:
     return f"{split}_summary.json"
 
 
+def summary_of_records(path: str) -> str:
+    """The path of the summary of a record file that `create_pretraining_data.py --output_file` names."""
+    return f"{path}.{DATA_SUMMARY}"
+
+
 Files = tuple[RunFile, ...]
 
 _TRAINING: Files = (
@@ -95,6 +100,11 @@ _TRAINING: Files = (
 
 PRETRAINING: Files = (
     *_TRAINING,
+    RunFile(
+        (VOCABULARY, SENTENCEPIECE_MODEL, HF_TOKENIZER_CONFIG),
+        "the vocabulary of the records, and how text becomes words, if not as in the original",
+        "training",
+    ),
     RunFile((EVAL_RESULTS,), "`global_step`, `loss`, accuracies and losses of both tasks, `perplexity`", "evaluation"),
     RunFile((RECORD_INDEX,), "how many records each file has, so that the next run starts sooner", "training"),
     RunFile((FILLED_MASKS,), "the top predictions for each `[MASK]`", "prediction"),

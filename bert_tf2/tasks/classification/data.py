@@ -145,7 +145,9 @@ class Data:
         return label_lists.encode(examples, wanted.problem_type, wanted.labels, wanted.label_separator)
 
 
-def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Data:
+def open_data(
+    config: DataConfig, training: bool, overwrite: bool = False, of_checkpoint: TaskDescription | None = None
+) -> Data:
     """Determines the task.
 
     Args:
@@ -153,19 +155,21 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
       training: whether there will be training: then a custom task is described by its training data, else by the
         `task.json` of `output_dir`.
       overwrite: whether `output_dir` will be emptied: what it holds does not matter.
+      of_checkpoint: the task of the classifier that is used as it is, if `output_dir` has no `task.json`.
 
     Raises:
       InputError: nobody says which task it is, it is not that of `output_dir`, or the data cannot be read.
     """
     saved = None if overwrite else TaskDescription.load(config.output_dir)
-    name = config.task_name or (saved.name if saved else None)
+    known = saved or of_checkpoint
+    name = config.task_name or (known.name if known else None)
     if name is None and not config.files:
         raise InputError(
             "No task is given: give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
             f"an --output_dir that holds the {TASK_FILE} of a training."
         )
-    if config.files or (saved and name == saved.name and not glue.is_known(saved.name)):
-        data = _learned_from(config, saved) if training else _remembered(config, saved)
+    if config.files or (known and name == known.name and not glue.is_known(known.name)):
+        data = _learned_from(config, saved) if training else _remembered(config, known)
     else:
         data = _glue(config, saved, str(name))
     kind = data.description.problem_type
@@ -173,7 +177,7 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     is_divided = data.description.long_text == WINDOWS
     check_has_effect(config, ("window_pooling",), is_divided, "is for --long_text=windows; give both or omit it")
-    texts = _given_texts(config, data.description, saved)
+    texts = _given_texts(config, data.description)
     data = dataclasses.replace(data, predict_file=config.predict_file, given=texts)
     predicted = data.predict_file or data.description.predict_file
     paths = [path for path in (data.train_file, data.description.dev_file, predicted) if path]
@@ -217,7 +221,7 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
     return given
 
 
-def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDescription | None) -> tuple[str, ...]:
+def _given_texts(config: DataConfig, description: TaskDescription) -> tuple[str, ...]:
     """`--text` and perhaps `--text_pair`.
 
     Raises:
@@ -228,8 +232,7 @@ def _given_texts(config: DataConfig, description: TaskDescription, saved: TaskDe
     for flag, text in (("--text", config.text), ("--text_pair", config.text_pair or "")):
         if not files.is_unicode(text):
             raise InputError(f"{flag} is not valid UTF-8; check the encoding of the terminal.")
-    name = saved.name if saved else description.name
-    pairs = bool(description.text_pair_column) or (glue.is_known(name) and glue.task_named(name).has_pairs)
+    pairs = description.has_pairs
     if pairs != (config.text_pair is not None):
         what = "pairs of texts; give --text_pair too" if pairs else "single texts; omit --text_pair"
         raise InputError(f"The model of {config.output_dir} is for {what}.")

@@ -4,14 +4,19 @@ import csv
 import dataclasses
 import io
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from bert_tf2.checkpoints import task_metadata
+from bert_tf2.checkpoints.huggingface_config import default_labels
 from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOW_POOLINGS, LongText, WindowPooling, check_long_text
 from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.finetuning.description import Description
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from bert_tf2.checkpoints.model_source import Source
 
 
 def split_columns(names: str) -> tuple[str, ...]:
@@ -113,6 +118,30 @@ class TaskDescription(Description):
             raise InputError(
                 f"Unknown --window_pooling {self.window_pooling!r:.60}; choose one of {', '.join(WINDOW_POOLINGS)}."
             )
+
+    @classmethod
+    def of_head(cls, source: "Source", max_seq_length: int, do_lower_case: bool) -> "TaskDescription":
+        """That of a classifier without `task.json`, by its head and what its other files say of it.
+
+        Args:
+          source: a model with a classifier.
+          max_seq_length: maximum tokens per sequence.
+          do_lower_case: whether case and accents are stripped.
+        """
+        labels = source.labels or default_labels(source.shapes["output_bias"][0])
+        kind = source.problem_type or ("regression" if len(labels) == 1 else "single_label")
+        return cls(
+            name="converted",
+            problem_type=cast(ProblemType, kind),
+            labels=() if kind == "regression" else labels,
+            max_seq_length=max_seq_length,
+            do_lower_case=do_lower_case,
+        )
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the texts are known to be pairs."""
+        return bool(self.text_pair_column) or (glue.is_known(self.name) and glue.task_named(self.name).has_pairs)
 
     @property
     def columns_of_labels(self) -> tuple[str, ...]:

@@ -96,8 +96,8 @@ def test_a_line_without_a_mask(model, tmp_path, caplog):
     (tmp_path / "text").write_text("a\n\nco [mask]\n")
     found = run(model, tmp_path / "text", tmp_path / "out")
     assert [filled.masks for filled in found] == [(), ()]
-    assert f"{tmp_path}/text, line 1 has no [MASK]: nothing to fill in." in caplog.messages
-    assert f"{tmp_path}/text, line 3 has no [MASK]: nothing to fill in." in caplog.messages
+    assert f"{tmp_path}/text, line 1 has no [MASK] to fill." in caplog.messages
+    assert f"{tmp_path}/text, line 3 has no [MASK] to fill." in caplog.messages
     assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 2
 
 
