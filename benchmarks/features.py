@@ -70,7 +70,7 @@ def ours(folder: str) -> Vectors:
     from bert_tf2 import checkpoints, modeling
     from bert_tf2.checkpoints import pretrained
     from bert_tf2.configs.training import DistributionConfig
-    from bert_tf2.tasks.feature_extraction import data, encoder
+    from bert_tf2.tasks.feature_extraction import config, data, encoder
     from bert_tf2.training import concurrency
 
     concurrency.use_a_core_a_batch(DistributionConfig())
@@ -79,7 +79,7 @@ def ours(folder: str) -> Vectors:
     tokenizer = tokenizer_of(folder)
     encoders = {
         size: encoder.Encoder(
-            encoder.features_of(model, (-1,), encoder.MEAN),
+            encoder.features_of(model, (-1,), config.MEAN),
             model.config.hidden_size,
             of_tokens=False,
             batch_size=size,

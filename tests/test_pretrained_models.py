@@ -90,7 +90,7 @@ def test_the_encoder_is_the_checkpoints(batch) -> None:
 def test_the_kind_of_problem_is_kept(kind, tmp_path: Path, caplog) -> None:
     labels = 1 if kind == "regression" else 3
     model = BertClassifier.from_pretrained(TINY, labels=labels, problem_type=kind)
-    assert "has no weights for output_weights, output_bias, which start at random" in caplog.text
+    assert "has no weights for output_weights, output_bias, which are initialized randomly" in caplog.text
     for output_format in ("google", "huggingface"):
         model.save_pretrained(tmp_path / output_format, output_format)
         other = BertClassifier.from_pretrained(tmp_path / output_format)
@@ -122,7 +122,7 @@ def test_a_head_of_the_same_shape_is_another_tasks(output_format: str, tmp_path:
         caplog.clear()
         one = BertClassifier.from_pretrained(tmp_path / "choice", labels=1)
         assert "is that of multiple choice, not of a classifier: it is not loaded" in caplog.text
-        assert "has no weights for output_weights, output_bias, which start at random" in caplog.text
+        assert "has no weights for output_weights, output_bias, which are initialized randomly" in caplog.text
     for new, taken in ((other.choice, value.classifier), (one.classifier, choice.choice)):
         assert np.abs(np.asarray(new.output_weights) - np.asarray(taken.output_weights)).max() > 0
     with pytest.raises(InputError, match="has no head of a BertClassifier; give labels="):

@@ -56,7 +56,7 @@ class Concurrency:
 
     Attributes:
       batches: how many are computed at a time.
-      most_tokens: of a batch, where it is to be small; None: a batch has as many rows as its size says.
+      most_tokens: of a batch, which then has as many rows as fit; None: as many as its size says.
     """
 
     batches: int = 1
@@ -84,7 +84,7 @@ class Concurrency:
 
         Args:
           lengths: tokens of each of `N` rows, the longest first.
-          most_rows: of a batch.
+          most_rows: of a batch, unless `most_tokens` limits it.
 
         Returns:
           int64 `[batches + 1]`: batch `i` has the rows from number `i` of this to number `i + 1`.
@@ -94,7 +94,7 @@ class Concurrency:
         while splits[-1] < len(lengths):
             rows = most_rows
             if self.most_tokens is not None:
-                rows = max(1, min(rows, of_few, self.most_tokens // max(int(lengths[splits[-1]]), 1)))
+                rows = max(1, min(of_few, self.most_tokens // max(int(lengths[splits[-1]]), 1)))
             splits.append(min(splits[-1] + rows, len(lengths)))
         return np.array(splits)
 

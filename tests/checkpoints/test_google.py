@@ -257,8 +257,8 @@ def test_resume_takes_the_newest(tmp_path, encoder):
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (lambda folder: flip(folder / "model.ckpt-3.data-00000-of-00001"), r"bert/\w in .*ckpt-3 is damaged \("),
-        (lambda folder: cut(folder / "model.ckpt-3.data-00000-of-00001"), r"in .*ckpt-3 is damaged \("),
+        (lambda folder: flip(folder / "model.ckpt-3.data-00000-of-00001"), r"bert/\w in .*ckpt-3 is corrupt \("),
+        (lambda folder: cut(folder / "model.ckpt-3.data-00000-of-00001"), r"in .*ckpt-3 is corrupt \("),
         (lambda folder: flip(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
         (lambda folder: cut(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
         (lambda folder: (folder / "model.ckpt-3.index").unlink(), r"ckpt-3 is incomplete: its \.index or \.data file"),

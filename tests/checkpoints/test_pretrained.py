@@ -248,7 +248,7 @@ def test_rules_of_the_tokenizer(places, tmp_path, caplog):
     found = pretrained.find(start).vocabulary
     assert found.added_tokens == ("[E1]", "[E2]")
     assert found.options == TokenizerOptions(False, False, ("[E2]", "[E1]", "co"))
-    assert "vocab.txt has no [E9], so that this is split like other text." in caplog.text
+    assert "vocab.txt has no [E9], so this token is split like other text." in caplog.text
     assert found.tokenizer(True).encode("aco[E2]É") == [9, 7, 13, 1]
     assert pretrained.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.options.never_split == ("co",)
     flags = TokenizerConfig(strip_accents=True, never_split="a")

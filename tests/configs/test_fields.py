@@ -136,7 +136,7 @@ def test_what_is_taken(values) -> None:
         ({"steps": 2**31}, "--steps=2147483648; it must be at most 2147483647."),
         ({"steps": -(2**40)}, "--steps=-1099511627776; it must be at least -2147483648."),
         ({"steps": 10**5000}, "--steps=a number of more than 38 digits; it must be at most 2147483647."),
-        ({"share": 1.5}, "--share=1.5; it must be from 0 to 1."),
+        ({"share": 1.5}, "--share=1.5; it must be between 0 and 1."),
         ({"share": math.nan}, "--share=nan; it must be a number."),
         ({"rate": 0.0}, "--rate=0.0; it must be above 0."),
         ({"rate": 0}, "--rate=0; it must be above 0."),

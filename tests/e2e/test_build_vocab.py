@@ -221,7 +221,7 @@ def test_extend_takes_what_saves_most(text: Path, old: Path, tmp_path: Path, cap
     assert new == ["[PAD]", "lowee", *new[2:6], "zurich", *new[7:12], "ab"]
     before = old.read_text().split("\n")
     assert [piece for piece in new if piece in before] == [piece for piece in before if piece and "unused" not in piece]
-    assert "lowee (6 times) was low ##e ##e, is id 1" in caplog.text
+    assert "lowee (6 times), before: low ##e ##e, now: id 1" in caplog.text
     assert "3 words in slots of" in caplog.text
     assert "0 slots left" in caplog.text
     # 24 words: 2 low, 2 [UNK], 6 lower and 8 ab of two pieces, 6 lowee of three; then only lower has two.

@@ -346,7 +346,7 @@ def test_added_tokens_become_pieces(tmp_path, caplog):
     (source / "added_tokens.json").write_text('{"[E2]": 13}')
     (source / "tokenizer.json").unlink()
     assert (run(source, tmp_path / "gap") / "vocab.txt").read_text().split() == PIECES
-    assert "([E2], ...) are left out: their ids do not go on from" in caplog.text
+    assert "([E2], ...) are left out: their ids do not continue" in caplog.text
 
 
 def test_a_masked_lm_decoder_of_its_own(tmp_path):
@@ -392,7 +392,7 @@ def test_grow_vocab(tmp_path, caplog, output_format):
     new.write_text("".join(f"{piece}\n" for piece in [*PIECES[:6], "covid", *PIECES[7:], "##vids"]))
     with caplog.at_level(logging.INFO):
         out = run(tmp_path / "model", tmp_path / "out", grow_vocab=str(new), output_format=output_format)
-    assert "covid, id 6, starts as the mean of co ##vid" in caplog.text
+    assert "covid, id 6, initialized to the mean of co ##vid" in caplog.text
     assert "2 new pieces, 1 of them in unused slots; vocab_size is now 13, was 12." in caplog.text
     assert (out / "vocab.txt").read_bytes() == new.read_bytes()
     if output_format:

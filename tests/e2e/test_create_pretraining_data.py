@@ -242,7 +242,7 @@ def test_outputs_that_cannot_be(tmp_path: Path, text: str, vocab: str) -> None:
         (text, r"--output_file: '.*text.txt' is read by --input_file; write to another file"),
         (f"{tmp_path}/a,{tmp_path}/link", r"--output_file: '.*link' is read by --input_file"),
         (vocab, r"--output_file: '.*vocab.txt' is read by --vocab_file"),
-        (f"{tmp_path}/a,{tmp_path}", r"--output_file: '.*' is a directory; name a directory alone, or files"),
+        (f"{tmp_path}/a,{tmp_path}", r"--output_file: '.*' is a directory; name one directory, or only files"),
         (f"{tmp_path}/a,{tmp_path}/b,{tmp_path}/./a", r"--output_file names '.*/\./a' twice; name each file once"),
         (" ,", r"--output_file names no file"),
     ):

@@ -124,8 +124,8 @@ def test_two_workers_that_are_stopped(flags, scripts, tmp_path):
     workers[1].send_signal(signal.SIGTERM)  # one is asked, both stop
     codes, shown = end(workers)
     assert codes == [75, 75], shown
-    assert "Another worker asked to stop: saved step" in shown[0]
-    assert "SIGTERM asked to stop: saved step" in shown[1]
+    assert "Another worker requested a stop: saved step" in shown[0]
+    assert "SIGTERM requested a stop: saved step" in shown[1]
     newest = int(tf.train.latest_checkpoint(str(broken)).rpartition("-")[2])
     assert newest < steps
 

@@ -156,7 +156,7 @@ def test_best_threshold_is_the_best(questions):
 def test_mistakes():
     with pytest.raises(InputError, match="There are no questions to score"):
         evaluate({}, {})
-    with pytest.raises(InputError, match=r"Question b has no right answer: this is SQuAD 2\.0"):
+    with pytest.raises(InputError, match=r"Question b has no answer: this is SQuAD 2\.0"):
         evaluate({"a": ("x",), "b": ()}, {"a": "x", "b": ""})
 
 

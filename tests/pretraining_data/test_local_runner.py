@@ -146,5 +146,5 @@ def test_a_dead_worker_is_one_sentence(folder: Path, expected: dict[str, bytes],
     _, messages = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "Traceback" not in messages
-    assert messages.splitlines()[-1].startswith("ERROR: A worker process died, perhaps for want of memory; go on with")
+    assert messages.splitlines()[-1].startswith("ERROR: A worker process died, perhaps out of memory; continue with")
     go_on(folder, tmp_path, expected)

@@ -115,5 +115,5 @@ def test_features_that_only_some_files_have(tmp_path: Path) -> None:
     assert reader.has_feature(paths, "continues_word")
     assert not reader.has_feature([paths[0], paths[2]], "continues_word")
     reader.check_lengths(paths, records.pretraining(8, 2))
-    with pytest.raises(InputError, match=r"/a lacks continues_word\. Other files say which characters make a word"):
+    with pytest.raises(InputError, match=r"/a lacks continues_word\. Other files mark the characters of each word"):
         reader.check_lengths(paths, schema)

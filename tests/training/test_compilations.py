@@ -62,8 +62,8 @@ def test_the_whole_step(monkeypatch, caplog) -> None:
     for step in range(5):
         made.after(step, shapes([32, 128, 420 + 99 * step]), 40.0 if step == 0 else 0.1)
     assert caplog.messages == [
-        "The first step took 40 s: it was traced, and XLA compiled the whole step for 32 rows of 128 positions. That "
-        "is expected; for a new shape XLA compiles again."
+        "The first step took 40 s: it was traced, and XLA compiled the whole step for 32 rows of 128 positions. This "
+        "is expected; XLA compiles again for each new shape."
     ]
 
 

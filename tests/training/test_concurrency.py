@@ -57,7 +57,7 @@ def test_what_suits_a_process(monkeypatch, threads, gpus, compiles, expected) ->
     ("how", "most_rows", "splits"),
     [
         (Concurrency(4, 99), 32, [0, 2, 4, 6, 7]),  # none of four cores without some
-        (Concurrency(4, 99), 1, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (Concurrency(1, 99), 2, [0, 7]),  # tokens decide alone
         (Concurrency(4, 8), 32, [0, 1, 2, 4, 6, 7]),  # few tokens, but at least a row
         (Concurrency(4), 3, [0, 3, 6, 7]),
         (ONE_BY_ONE, 7, [0, 7]),

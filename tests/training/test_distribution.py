@@ -36,7 +36,7 @@ def test_a_tpu_that_is_not_there(monkeypatch):
 
 
 def test_a_tpu_that_nobody_answers_for():
-    with pytest.raises(InputError, match=r"nobody answers at grpc://localhost:1 \(Connection refused\); check"):
+    with pytest.raises(InputError, match=r"no response from grpc://localhost:1 \(Connection refused\); check"):
         make_strategy(DistributionConfig(use_tpu=True, tpu_name="grpc://localhost:1"))
 
 
@@ -58,7 +58,7 @@ class TestSeveralWorkers:
     def test_hosts_that_are_not_known_yet(self, monkeypatch, caplog):
         text = '{"cluster": {"worker": ["no-such-host.invalid:1"]}, "task": {"type": "worker", "index": 0}}'
         assert self.make(monkeypatch, text) == "made"
-        assert "The host no-such-host.invalid of TF_CONFIG is not known here (yet)" in caplog.text
+        assert "The host no-such-host.invalid in TF_CONFIG cannot be resolved (yet)" in caplog.text
 
     def test_a_port_that_is_taken(self, monkeypatch):
         def taken():
@@ -79,7 +79,7 @@ class TestSeveralWorkers:
             ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "does not name the workers"),
             (
                 '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
-                "TF_CONFIG has the jobs worker, ps; only chief and worker have work here",
+                "TF_CONFIG has the jobs worker, ps; only chief and worker are supported",
             ),
         ],
     )

@@ -73,7 +73,7 @@ class FeatureConfig:
     window_stride: int | None = long_texts.window_stride()
     batch_size: int = setting(
         32,
-        help="Maximum sequences per batch, over all devices; fewer on a CPU if they are long.",
+        help="Maximum sequences per batch, over all devices; on a CPU, up to 384 tokens instead.",
         group=TASK,
         original=True,
         at_least=1,

@@ -58,7 +58,7 @@ class FinetuningConfig(RunConfig):
     )
     predict_batch_size: int = setting(
         8,
-        help="Maximum examples per prediction batch, over all devices; fewer on a CPU if they are long.",
+        help="Maximum examples per prediction batch, over all devices; on a CPU, up to 384 tokens instead.",
         group=TRAINING,
         original=True,
         at_least=1,

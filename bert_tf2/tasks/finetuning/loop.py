@@ -333,7 +333,7 @@ class Finetuning:
           outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
           examples: the examples.
           batch_size: rows of a batch at most, over all devices; one that does not divide by their number is rounded
-            up. On a CPU batches of long rows have fewer, see `Concurrency`.
+            up. On a CPU batches have a number of tokens instead, see `Concurrency`.
           directory: see `OutputBatches`.
           output_file: see there.
         """

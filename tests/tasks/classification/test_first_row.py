@@ -63,7 +63,7 @@ def test_rows_to_predict_without_a_header(tmp_path: Path, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     assert len(data.examples("test")) == content.count("\n")
     assert caplog.messages == [
-        f"{path}: the first line is taken as a row, as in the training; if it is not one, give --header=true."
+        f"{path}: the first line is taken as a row, as in training; if that is wrong, give --header=true."
     ]
 
 

@@ -63,7 +63,7 @@ def test_one_label_a_row_is_a_single_label(tmp_path: Path) -> None:
     path = write(tmp_path, SEVERAL)
     data = opened(tmp_path, path, problem_type="single_label")
     with pytest.raises(
-        InputError, match=r"line 6 has 1 in 2 columns of labels: rude, angry; a single label is in just"
+        InputError, match=r"line 6 has 1 in 2 columns of labels: rude, angry; expected exactly one"
     ):
         data.labels(data.examples("train"))
 

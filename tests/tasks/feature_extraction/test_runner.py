@@ -393,7 +393,7 @@ def test_full_disk(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layers": "-1,two"}, r"^--layers=-1,two; numbers of layers with commas"),
+        ({"layers": "-1,two"}, r"^--layers=-1,two; expected comma-separated layer numbers"),
         (
             {"layers": "-1,2"},
             r"^--layers=-1,2: there is no layer 2; the model has 2, 0 to 1 from below or -1 to -2 from",

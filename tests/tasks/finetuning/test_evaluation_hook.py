@@ -138,7 +138,7 @@ def test_killed_between_checkpoint_and_evaluation(tmp_path) -> None:
 def test_early_stopping(tmp_path) -> None:
     training = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], patience=2)
     assert training.go() == (
-        "eval_accuracy has not become better since step 20 (0.7), --early_stopping_patience is 2 evaluations"
+        "eval_accuracy has not improved since step 20 (0.7), --early_stopping_patience is 2 evaluations"
     )
     assert training.step == 40
     again = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], patience=2, first_step=40)

@@ -182,9 +182,9 @@ def test_early_stopping(made: Path, tmp_path: Path, caplog) -> None:
     asked = flags(made, tmp_path / "model", eval_every_steps=2, learning_rate=1e-9, early_stopping_patience=2)
     results = run(made, **asked)
     assert results["global_step"] == 6
-    assert "Training ends at step 6: eval_accuracy has not become better since step 2" in caplog.text
+    assert "Training ends at step 6: eval_accuracy has not improved since step 2" in caplog.text
     assert run(made, **asked) == results
-    assert "Nothing left to train: eval_accuracy has not become better" in caplog.text
+    assert "Nothing left to train: eval_accuracy has not improved" in caplog.text
 
 
 def test_seeds(made: Path, tmp_path: Path) -> None:

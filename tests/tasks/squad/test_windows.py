@@ -182,7 +182,7 @@ def test_summary(caplog):
     assert windows.summary == FeatureSummary(
         questions=3, windows=4, cut_questions=1, without_windows=1, windows_with_answer=1, without_answer=1
     )
-    assert "Made 4 windows of 3 questions, 1 with the answer" in caplog.text
+    assert "4 windows of 3 questions, 1 with the answer" in caplog.text
     assert "answers that no window contains completely: 1" in caplog.text
     assert windows.splits.tolist() == [0, 2, 4, 4]
 
