@@ -1,7 +1,8 @@
 """The files that each script writes into a directory, named once; no TensorFlow.
 
-Writers take their names from here, `--overwrite_output_dir` removes what is listed here, and the tables of the README
-are these. A new output is a name and its line in the table of its script; tests find files that are in no table.
+Writers take their names from here, `--overwrite_output_dir` removes what is listed here, and the tables of
+docs/data_formats.md are these. A new output is a name and its line in the table of its script; tests find files that
+are in no table.
 """
 
 import logging
@@ -48,7 +49,7 @@ class RunFile:
 
     Attributes:
       names: within the directory, or glob patterns; those of directories end in a slash.
-      what: what they are, for the README.
+      what: what they are, for docs/data_formats.md.
       stage: what writes them.
       is_of_run: whether they are the results of a run, which `--overwrite_output_dir` removes.
     """
