@@ -133,7 +133,7 @@ def public_models(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "google").mkdir()
     shutil.copy(vocabulary, folder / "google" / "vocab.txt")
     size = len(Path(vocabulary).read_text(encoding="utf-8").splitlines())
-    config = BertConfig(size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    config = BertConfig(size, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64)
     (folder / "google" / "bert_config.json").write_text(config.to_json_string())
     variables = checkpoints.tf_variables(BertModel(config).named_variables())
     checkpoints.write(str(folder / "google" / "bert_model.ckpt"), variables)

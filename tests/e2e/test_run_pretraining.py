@@ -1,6 +1,5 @@
 """run_pretraining.py as a user calls it, from text to results; its errors; what SIGKILL leaves."""
 
-import dataclasses
 import json
 import math
 import os
@@ -20,10 +19,8 @@ from helpers import bytes_read
 from helpers.command_flags import defaults_of
 from helpers.repository import GOLDEN, REPOSITORY, TINY_CONFIG
 from helpers.run_directory import unlisted
-from helpers.tiny_huggingface import write_folder
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import pretrained
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
@@ -31,10 +28,8 @@ from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import record_batches
 from bert_tf2.io import run_files
 from bert_tf2.records import index, shuffled
-from bert_tf2.tasks.pretraining import data, kept_vocabulary, runner, whole_run
-from bert_tf2.tasks.pretraining.kept_vocabulary import KeptVocabulary
+from bert_tf2.tasks.pretraining import data, runner
 from bert_tf2.tasks.pretraining.runner import PretrainingConfig
-from bert_tf2.tokenization.auto import VocabularyFile
 
 LENGTH, PREDICTIONS = 16, 3
 ORIGINAL_DEFAULTS = {
@@ -169,58 +164,6 @@ def test_train_and_evaluate(made, tmp_path, scripts):
 
     again = scripts.call("run_pretraining.py", **options(made, tmp_path, do_train=True))
     assert "Nothing left to train: step 6 of 6 is reached." in again
-
-
-def test_the_vocabulary_is_kept_for_filling_masks(made, tmp_path, caplog):
-    """As in the README: training, and then masks to fill with nothing but `output_dir`."""
-    (tmp_path / "lines.txt").write_text("w1 [MASK] w3\n")
-    run(made, tmp_path / "model", do_train=True, num_train_steps=1, num_warmup_steps=0)
-    assert (tmp_path / "model/vocab.txt").read_bytes() == (made / "vocab.txt").read_bytes()
-    flags = {"do_predict": True, "predict_file": str(tmp_path / "lines.txt"), "max_seq_length": LENGTH}
-    whole_run.run(PretrainingConfig(output_dir=str(tmp_path / "model"), **flags))
-    (line,) = (tmp_path / "model/fill_mask.jsonl").read_text().splitlines()
-    assert len(json.loads(line)["masks"][0]) == 5
-
-    other = tmp_path / "other.txt"
-    other.write_text((made / "vocab.txt").read_text().replace("w7", "w77"))
-    with pytest.raises(
-        InputError, match=r"other\.txt is not the vocabulary that the model in .*/model was trained with"
-    ):
-        run(made, tmp_path / "model", do_train=True, vocab_file=other)
-    other.write_text((made / "vocab.txt").read_text() + "w99\n" * 30)
-    with pytest.raises(InputError, match=r"other\.txt"):
-        run(made, tmp_path / "new", do_train=True, vocab_file=other)
-    assert not (tmp_path / "new").exists()
-
-
-def test_which_vocabulary_is_kept(made, tmp_path, caplog):
-    bert_config = BertConfig(**TINY_CONFIG)
-    records, plain = str(made / "a.tfrecord"), str(tmp_path / "plain.tfrecord")
-    shutil.copy(records, plain)  # without a summary
-    model = write_folder(tmp_path / "model", "BertForPreTraining")
-
-    def kept(path, **changes):
-        config = PretrainingConfig(output_dir=str(tmp_path / "out"), input_file=path, do_train=True, **changes)
-        found = kept_vocabulary.find(config, bert_config, [path])
-        return found and (found.file.path, found.do_lower_case)
-
-    assert kept(records) == (str(made / "vocab.txt"), True)
-    assert kept(records, init_checkpoint=str(model)) == (str(made / "vocab.txt"), True)
-    assert kept(plain) is None
-    assert kept(plain, init_checkpoint=str(model)) == (str(model / "vocab.txt"), None)
-    given = shutil.copy(made / "vocab.txt", tmp_path / "given.txt")
-    assert kept(plain, vocab_file=str(given)) == (str(given), None)
-    (model / "vocab.txt").unlink()
-    assert kept(plain, init_checkpoint=str(model)) is None
-    small = dataclasses.replace(bert_config, vocab_size=7)
-    config = PretrainingConfig(output_dir=str(tmp_path / "out"), input_file=records, do_train=True)
-    assert kept_vocabulary.find(config, small, [records]) is None
-    assert caplog.messages[-1].startswith("The vocabulary is not kept with the model: ")
-
-    (tmp_path / "out").mkdir()
-    KeptVocabulary(VocabularyFile(str(given)), do_lower_case=False).copy_into(str(tmp_path / "out"))
-    assert pretrained.find_do_lower_case(str(tmp_path / "out")) is False
-    assert kept(records) is None, "one has been kept"
 
 
 def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, trained, tmp_path):
