@@ -166,7 +166,9 @@ def choices_apart(batch: Batch) -> Batch:
     starts = tf.cumsum(lengths, axis=1, exclusive=True)  # [B, C]
     positions = tf.range(size)
     is_token = positions < lengths[:, :, None]  # [B, C, S]
-    places = tf.where(is_token, starts[:, :, None] + positions, 0)
+    # A row that fills up a batch has the lengths of a question, which may be longer than the batch, and no tokens.
+    last = tf.shape(batch["input_ids"])[1] - 1
+    places = tf.where(is_token, tf.minimum(starts[:, :, None] + positions, last), 0)
     apart = {}
     for name in ("input_ids", "input_mask", "segment_ids"):
         values = tf.where(is_token, tf.gather(batch[name], places, batch_dims=1), 0)

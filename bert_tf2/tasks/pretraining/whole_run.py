@@ -1,5 +1,6 @@
 """All that `run_pretraining.py` does, in one call."""
 
+from bert_tf2.tasks.finetuning.foundation import with_model_in_output_dir
 from bert_tf2.tasks.pretraining import fill_mask, runner
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 
@@ -42,6 +43,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
       >>> int(results["global_step"])
       2
     """
+    config = with_model_in_output_dir(config)
     results = runner.run(config) if config.do_train or config.do_eval else None
     if config.do_predict:
         fill_mask.run(config)
