@@ -118,7 +118,7 @@ class LoadReport:
             lines.append(f"  Missing there, so newly initialized ({len(self.missing)}): {', '.join(self.missing)}")
         if self.mismatched:
             lines.append(
-                "  Of another shape there (a head for another number of labels), so freshly initialised "
+                "  Of another shape there (a head for another number of labels), so newly initialized "
                 f"({len(self.mismatched)}): {', '.join(self.mismatched)}"
             )
         if others:

@@ -155,11 +155,11 @@ class _Job:
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
         elif self.config.init_checkpoint:
-            logger.info("%s", self._initialise(self.config.init_checkpoint))
+            logger.info("%s", self._initialize(self.config.init_checkpoint))
         else:
             logger.info("Starting from random weights (seed %d).", self.config.seed)
 
-    def _initialise(self, checkpoint: str) -> checkpoints.LoadReport:
+    def _initialize(self, checkpoint: str) -> checkpoints.LoadReport:
         return pretrained.load(self._variables, checkpoint, num_hidden_layers=self.config.num_hidden_layers)
 
     @property
@@ -189,10 +189,10 @@ class _Job:
                 f"--do_eval: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
             )
         if prefix is None:
-            logger.info("%s", self._initialise(str(config.init_checkpoint)))
+            logger.info("%s", self._initialize(str(config.init_checkpoint)))
         else:
             if not config.do_train:  # else the weights are already those of the newest checkpoint
-                self._initialise(prefix)
+                self._initialize(prefix)
             if config.optimizer.ema_decay:
                 averages = checkpoints.load_averages(self._variables, prefix)
                 logger.info("Evaluating with the moving averages of %d variables.", averages)
