@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-numeric test-real-data test-slow test-oldest lint dist clean
+.PHONY: demo test test-numeric test-real-data test-slow test-oldest coverage lint docs dist lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
@@ -31,18 +31,32 @@ test-oldest:
 	$(VENV)-oldest/bin/python -m pytest $(PARALLEL) tests/configs tests/io tests/modeling tests/records \
 	  tests/tokenization/test_auto.py tests/tokenization/test_tf_tokenizer.py
 
+# The tests once more, with the lines that they run; fails below the floor in pyproject.toml.
+coverage: $(VENV)/.test
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=html
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/mypy
 
-# The sdist and, made from that, the wheel.
+# The site, in site/; broken links, missing pages and docstrings that cannot be read are errors.
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The sdist and, made from that, the wheel. A release gives REPOSITORY=https://github.com/OWNER/NAME, its address.
 dist: | $(BIN)/python
-	rm -rf dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
-	$(BIN)/python -m build
+	$(BIN)/python publishing/distributions.py $(if $(REPOSITORY),--repository=$(REPOSITORY))
 	$(BIN)/twine check --strict dist/*
+
+# uv.lock, one version of each package on all platforms of CI: `uv sync --extra test` installs these.
+lock: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv lock --upgrade --default-index https://pypi.org/simple
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -57,4 +71,4 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf demo_output build dist *.egg-info
+	rm -rf demo_output build dist htmlcov site .coverage* *.egg-info

@@ -3,9 +3,22 @@
 The names below are imported when they are first used, so that `import bert_tf2` does not import TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 from bert_tf2 import lazy_exports
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from bert_tf2.configs.model import BertConfig
+    from bert_tf2.errors import InputError
+    from bert_tf2.modeling.classifier import BertClassifier
+    from bert_tf2.modeling.encoder import BertModel
+    from bert_tf2.modeling.multiple_choice import BertForMultipleChoice
+    from bert_tf2.modeling.pretraining import BertForPreTraining, BertMaskedLM
+    from bert_tf2.modeling.question_answering import BertForQuestionAnswering
+    from bert_tf2.modeling.tagger import BertTagger
+    from bert_tf2.tokenization.wordpiece import BasicTokenizer, FullTokenizer, WordpieceTokenizer
+
+__version__ = "0.2.0"
 
 __all__ = [
     "BasicTokenizer",

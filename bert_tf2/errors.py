@@ -11,6 +11,14 @@ class InputError(ValueError):
 
     The message is one clear sentence: what was found, where, what was expected, what to do. The scripts print it
     without a traceback and exit with status 1; any other exception is a bug in this project and keeps its traceback.
+
+    Examples:
+      >>> from bert_tf2 import BertConfig, InputError
+      >>> try:
+      ...     BertConfig(100, hidden_size=10, num_attention_heads=3)
+      ... except InputError as error:
+      ...     print(error)
+      BERT config: hidden_size 10 is not a multiple of num_attention_heads 3; ...
     """
 
 

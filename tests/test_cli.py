@@ -257,13 +257,6 @@ CONFIGS = {
     "run_pretraining": ("tasks.pretraining.config", "PretrainingConfig"),
     "run_squad": ("tasks.squad.config", "SquadConfig"),
 }
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-OF_ALL_SCRIPTS = {"config", "print_config", "help", "verbosity"}
-OF_OTHER_PROGRAMS = {
-    "local",  # --local-dir of Hugging Face's hf
-    "logdir",  # TensorBoard's
-    *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's
-}
 
 
 def config_of(script: str) -> type:
@@ -310,14 +303,6 @@ def test_help_names_the_tables(script: str) -> None:
     assert TABLES in helps["train_file"]
     for ending in file_kinds.ENDINGS.keys() - {".txt", ".ndjson"}:
         assert ending in TABLES
-
-
-def test_documents_name_flags_that_there_are() -> None:
-    names = {field.name for script in CONFIGS for field, _ in flags_of(config_of(script))}
-    names |= OF_ALL_SCRIPTS | OF_OTHER_PROGRAMS
-    for path in DOCUMENTS:
-        found = set(re.findall(r"(?<![\w-])--([a-z][a-z0-9_]*)", path.read_text(encoding="utf-8")))
-        assert not {name for name in found if name not in names and name.removeprefix("no") not in names}, path.name
 
 
 DEVICES = {"use_tpu", "tpu_name", "tpu_zone", "gcp_project", "master", "num_tpu_cores"}

@@ -1,9 +1,9 @@
 """What is installed, and what the files beside the code say of it."""
 
 import email
+import itertools
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,12 +12,14 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import distributions
 import pytest
 from helpers.repository import REPOSITORY
 
 import bert_tf2
 from bert_tf2.__main__ import COMMANDS
 
+ADDRESS = "https://github.com/example/bert-tf2"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -56,8 +58,15 @@ def test_versions_agree() -> None:
         for tensorflow, condition in zip(tensorflows, conditions, strict=False)
         for name in ("tensorflow", "tensorflow-text")
     ]
+    locked = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    assert locked["constraint-dependencies"] == [f"tensorflow>={tensorflows[-1]}"]
     table = (REPOSITORY / "docs/versions.md").read_text(encoding="utf-8")
     assert set(tensorflows) <= set(re.findall(r"^\| 3[.]\d+ \| (2[.]\d+)", table, re.MULTILINE))
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    headings = re.findall(r"^## (.*)$", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.fullmatch(rf"\[{re.escape(bert_tf2.__version__)}\] - (unreleased|\d{{4}}-\d\d-\d\d)", headings[0])
 
 
 def test_files_about_the_project_name_targets_of_the_makefile() -> None:
@@ -74,6 +83,17 @@ def test_files_about_the_project_name_targets_of_the_makefile() -> None:
         assert {name or of_matrix for name, of_matrix in named} <= targets, path
 
 
+def test_the_lock_file_is_of_these_dependencies_and_from_pypi() -> None:
+    text = (REPOSITORY / "uv.lock").read_text(encoding="utf-8")
+    (own,) = re.findall(r'^name = "bert-tf2"$.*?(?=^\[\[package\]\])', text, re.MULTILINE | re.DOTALL)
+    locked = tomllib.loads(own.replace("[package.", "["))["metadata"]["requires-dist"]
+    declared = [*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())]
+    pairs = [re.fullmatch(r"([\w.-]+)(?:\[.*\])?([^;]*)(?:;.*)?", line).groups() for line in declared]
+    normal = {(re.sub(r"[._]", "-", name).lower(), specifier.strip()) for name, specifier in pairs}
+    assert {(one["name"], one.get("specifier", "")) for one in locked} == normal, "make lock"
+    assert set(re.findall(r"https?://([^/\"]+)", text)) == {"files.pythonhosted.org", "pypi.org"}
+
+
 def built(source: Path, kind: str, directory: Path) -> Path:
     """The distribution of a source tree, made by the hooks that every installer calls: a `wheel` or an `sdist`."""
     program = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
@@ -84,11 +104,10 @@ def built(source: Path, kind: str, directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, unpacked, of a copy of the repository."""
+    """The sdist, unpacked, as a release from `ADDRESS` makes it."""
     folder = tmp_path_factory.mktemp("sdist")
-    unwanted = shutil.ignore_patterns(".*", "*.egg-info", "build", "demo_output", "dist", "__pycache__")
-    shutil.copytree(REPOSITORY, folder / "copy", ignore=unwanted)
-    shutil.copy(REPOSITORY / ".dockerignore", folder / "copy")
+    distributions.copy_sources(folder / "copy")
+    distributions.add_addresses(folder / "copy", ADDRESS)
     with tarfile.open(built(folder / "copy", "sdist", folder)) as archive:
         archive.extractall(folder, filter="data")
     return folder / f"bert_tf2-{bert_tf2.__version__}"
@@ -116,9 +135,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sdist_has_documents_and_tests(sdist: Path) -> None:
-    for name in ("README.md", "LICENSE", "CHANGELOG.md", "Dockerfile", "Makefile", "run_classifier.py"):
+    for name in ("LICENSE", "CHANGELOG.md", "Dockerfile", "Makefile", "mkdocs.yml", "run_classifier.py"):
         assert (sdist / name).read_bytes() == (REPOSITORY / name).read_bytes()
-    for directory in ("docs", "examples", "tests", "benchmarks"):
+    for directory in ("docs", "examples", "publishing", "tests", "benchmarks"):
         expected = {path.relative_to(REPOSITORY) for path in (REPOSITORY / directory).rglob("*.*")}
         expected = {path for path in expected if "__pycache__" not in path.parts and ".hypothesis" not in path.parts}
         assert expected <= {path.relative_to(sdist) for path in (sdist / directory).rglob("*")}
@@ -138,6 +157,12 @@ def test_the_wheel_installs_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"gpu", "beam", "onnx"} <= set(metadata.get_all("Provides-Extra"))
     for name in ("Summary", "Keywords", "Author", "Requires-Python", "Classifier", "Requires-Dist"):
         assert metadata[name]
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
+    assert urls["Repository"] == ADDRESS
+    assert urls["Changelog"] == f"{ADDRESS}/blob/v{bert_tf2.__version__}/CHANGELOG.md"
+    targets = re.findall(r"\]\(([^)\s]+)\)", metadata.get_payload())
+    assert any(target.startswith(f"{ADDRESS}/blob/v{bert_tf2.__version__}/docs/") for target in targets)
+    assert all(target.startswith(("https://", "#")) for target in targets), targets
 
 
 def test_commands_of_an_installation(installed: Path, tmp_path: Path) -> None:

@@ -1,4 +1,43 @@
-"""Checkpoints under Google's names, Hugging Face directories, and what a model starts from."""
+"""Checkpoints under Google's names, Hugging Face directories, and what a model starts from.
+
+Examples:
+  The variables of a model by name, saved as a step of a training:
+
+  >>> import numpy as np
+  >>> import tensorflow as tf
+  >>> from bert_tf2 import BertConfig, BertModel, checkpoints
+  >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+  >>> variables = checkpoints.tf_variables(BertModel(config).named_variables())
+  >>> training = {**variables, checkpoints.GLOBAL_STEP: tf.Variable(7, dtype=tf.int64)}
+  >>> prefix = checkpoints.save("model", 7, training)
+  >>> prefix, checkpoints.latest("model"), checkpoints.find("model")
+  ('model/model.ckpt-7', 'model/model.ckpt-7', 'model/model.ckpt-7')
+  >>> checkpoints.step_of(prefix)
+  7
+
+  Another model starts from them, and the same training continues:
+
+  >>> others = checkpoints.tf_variables(BertModel(config).named_variables())
+  >>> report = checkpoints.load(others, "model")
+  >>> isinstance(report, checkpoints.LoadReport), report.missing, report.unused
+  (True, (), ('global_step',))
+  >>> checkpoints.restore(training, prefix)
+  []
+  >>> checkpoints.resume(training, "model")
+  ('model/model.ckpt-7', [])
+
+  Single arrays, read and written:
+
+  >>> reader = checkpoints.open_reader(prefix)
+  >>> checkpoints.training_state(reader.get_variable_to_shape_map())
+  {'global_step'}
+  >>> bias = checkpoints.read(reader, "bert/pooler/dense/bias", prefix)
+  >>> checkpoints.write("averages.ckpt", {f"bert/pooler/dense/bias/{checkpoints.AVERAGE}": bias + 1})
+  >>> checkpoints.load_averages(variables, "averages.ckpt")
+  1
+  >>> checkpoints.remove("averages.ckpt")
+  >>> checkpoints.remove_unfinished("model")  # what killed processes left
+"""
 
 from typing import TYPE_CHECKING
 

@@ -118,7 +118,7 @@ class LoadReport:
             lines.append(f"  Missing there, so newly initialized ({len(self.missing)}): {', '.join(self.missing)}")
         if self.mismatched:
             lines.append(
-                "  Of another shape there (a head for another number of labels), so freshly initialised "
+                "  Of another shape there (a head for another number of labels), so newly initialized "
                 f"({len(self.mismatched)}): {', '.join(self.mismatched)}"
             )
         if others:
@@ -297,8 +297,10 @@ def resume(
     """Restores the newest complete checkpoint of a directory, and warns if it is not the newest of all.
 
     Args:
-      variables, optional, foreign: see `restore`.
+      variables: see `restore`.
       output_dir: the directory.
+      optional: see `restore`.
+      foreign: see `restore`.
 
     Returns:
       The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.

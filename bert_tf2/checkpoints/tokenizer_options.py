@@ -78,7 +78,7 @@ def options_with(
     options = settings.options
     lacking = [token for token in options.never_split if token not in vocab]
     if lacking and flags.never_split is None:
-        logger.warning("%s has no %s, so these tokens are split like other text.", vocab_file, some(lacking))
+        logger.warning("%s has no %s, split like other text.", vocab_file, some(lacking))
     kept = tuple(token for token in options.never_split if token in vocab)
     return flags.over(dataclasses.replace(options, never_split=kept))
 

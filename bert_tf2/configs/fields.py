@@ -80,7 +80,7 @@ class Setting:
     def range(self) -> str:
         """The bounds in words, to complete "it must be ..."."""
         if self.at_least is not None and self.at_most is not None:
-            return f"from {self.at_least:,} to {self.at_most:,}"
+            return f"between {self.at_least:,} and {self.at_most:,}"
         bounds = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
         return " and ".join(f"{words} {bound:,}" for words, bound in bounds if bound is not None)
 

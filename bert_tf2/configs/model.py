@@ -117,6 +117,14 @@ class BertConfig:
 
     Raises:
       InputError: a value is invalid; the message names the key.
+
+    Examples:
+      >>> from bert_tf2 import BertConfig
+      >>> config = BertConfig(vocab_size=30522, hidden_size=256, num_hidden_layers=4, num_attention_heads=4)
+      >>> config.head_size
+      64
+      >>> BertConfig.from_dict(config.to_dict()) == config
+      True
     """
 
     vocab_size: int

@@ -15,9 +15,9 @@ class TextInput(TableForm):
 
     text_column: str = setting(
         "text",
-        help="Column of the texts in .csv, .tsv, .jsonl, .json and .parquet files: its name, or its number from 0 in a "
-        "CSV or TSV file without a header. Each row is a document, its lines are sentences. If empty, such files are "
-        "read as plain UTF-8 text, like all others.",
+        help="Column of the texts in .csv, .tsv, .jsonl, .json, .parquet and .xlsx files: its name, or its number from "
+        "0 without a header. Each row is a document, its lines are sentences. If empty, such files are read as plain "
+        "UTF-8 text, like all others.",
         group=FILES,
     )
 
@@ -26,11 +26,13 @@ class TextInput(TableForm):
 
         Raises:
           InputError: a flag has an invalid value, or is about tables and none of the files is one; or a file is an
-            Excel workbook.
+            Excel workbook that would be read as plain text.
         """
         for path in paths:
-            if file_kinds.kind_of(path) == "xlsx":
-                raise InputError(f"{path}: Excel workbooks are not read as training text; save the sheet as CSV.")
+            if not self.text_column and file_kinds.kind_of(path) == "xlsx":
+                raise InputError(
+                    f"{path} is an Excel workbook, not plain text; name the column to read by --text_column."
+                )
         kinds = {text_columns.kind_of(path) for path in paths} - {None} if self.text_column else set()
         needed = "is for tables (.csv, .jsonl, ...); omit it"
         check_has_effect(self, ("text_column",), bool(kinds) or not self.text_column, needed)

@@ -114,6 +114,11 @@ class TrainingConfig(LoopConfig):
       num_train_steps: total number of steps, including those of earlier runs.
       batch_size: examples per step, over all replicas.
       clip_norm: maximum global norm of the gradients.
+
+    Examples:
+      >>> from bert_tf2.configs.training import TrainingConfig
+      >>> TrainingConfig(output_dir="model", num_train_steps=1000, batch_size=32).save_checkpoints_steps
+      1000
     """
 
     output_dir: str
@@ -134,6 +139,11 @@ class OptimizerConfig:
 
     Raises:
       InputError: a value is unknown or out of range.
+
+    Examples:
+      >>> from bert_tf2.configs.training import OptimizerConfig
+      >>> OptimizerConfig(optimizer="lamb").weight_decay
+      0.01
     """
 
     optimizer: str = setting(
@@ -179,6 +189,11 @@ class PrecisionConfig:
 
     Raises:
       InputError: a value is unknown.
+
+    Examples:
+      >>> from bert_tf2.configs.training import PrecisionConfig
+      >>> PrecisionConfig(precision="bfloat16").jit
+      'auto'
     """
 
     precision: str = setting(
@@ -209,6 +224,11 @@ class DistributionConfig:
 
     Raises:
       InputError: the strategy is unknown.
+
+    Examples:
+      >>> from bert_tf2.configs.training import DistributionConfig
+      >>> DistributionConfig().distribution_strategy
+      'auto'
     """
 
     distribution_strategy: str = setting(

@@ -1,7 +1,8 @@
 """The files that each script writes into a directory, named once; no TensorFlow.
 
-Writers take their names from here, `--overwrite_output_dir` removes what is listed here, and the tables of the README
-are these. A new output is a name and its line in the table of its script; tests find files that are in no table.
+Writers take their names from here, `--overwrite_output_dir` removes what is listed here, and the tables of
+docs/data_formats.md are these. A new output is a name and its line in the table of its script; tests find files that
+are in no table.
 """
 
 import logging
@@ -64,7 +65,7 @@ class RunFile:
 
     Attributes:
       names: within the directory, or glob patterns; those of directories end in a slash.
-      what: what they are, for the README.
+      what: what they are, for docs/data_formats.md.
       stage: what writes them.
       is_of_run: whether they are the results of a run, which `--overwrite_output_dir` removes.
     """
@@ -84,6 +85,11 @@ class RunFile:
 def summary_of(split: str) -> str:
     """What `run_squad.py` calls the summary of a file: "train", "dev" or "predict"."""
     return f"{split}_summary.json"
+
+
+def summary_of_records(path: str) -> str:
+    """The path of the summary of a record file that `create_pretraining_data.py --output_file` names."""
+    return f"{path}.{DATA_SUMMARY}"
 
 
 Files = tuple[RunFile, ...]
@@ -116,6 +122,11 @@ _TRAINING: Files = (
 
 PRETRAINING: Files = (
     *_TRAINING,
+    RunFile(
+        (VOCABULARY, SENTENCEPIECE_MODEL, HF_TOKENIZER_CONFIG),
+        "the vocabulary of the records, and how text becomes words, if not as in the original",
+        "training",
+    ),
     RunFile((EVAL_RESULTS,), "`global_step`, `loss`, accuracies and losses of both tasks, `perplexity`", "evaluation"),
     RunFile((RECORD_INDEX,), "how many records each file has, so that the next run starts sooner", "training"),
     RunFile((FILLED_MASKS,), "the top predictions for each `[MASK]`", "prediction"),

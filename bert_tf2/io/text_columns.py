@@ -1,4 +1,4 @@
-"""Texts in a column of a table: CSV, TSV, JSON Lines, JSON and Parquet, recognized by the file's name; no TensorFlow.
+"""Texts in a column of a table: CSV, TSV, JSON Lines, JSON, Parquet and Excel, by the file's name; no TensorFlow.
 
 A table is read in parts, each from a byte up to another one, so that many processes can work on one of any size. Of a
 Parquet file the bytes are those of its row groups, one after the other.
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
-from bert_tf2.io import delimited, file_kinds, file_system, files, json_rows, parquet_files, text_lines
+from bert_tf2.io import delimited, file_kinds, file_system, files, json_rows, parquet_files, spreadsheets, text_lines
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.file_kinds import Kind
 
 UNPACKED = 3.5
 """How much larger compressed text is when it is unpacked, about; for planning only."""
 
-_KINDS = {"csv", "tsv", "json lines", "json", "parquet"}
+_KINDS = {"csv", "tsv", "json lines", "json", "parquet", "xlsx"}
 _FLAG = "--text_column"
 _ROWS_AT_ONCE = 1024
 _CHARACTERS_AT_ONCE = 1 << 18
@@ -31,8 +31,8 @@ class TextColumn:
 
     Attributes:
       name: of the column, or its number; of JSON the key.
-      kind: "csv", "tsv", "json lines", "json" or "parquet".
-      index: the number of the column in CSV and TSV, from 0.
+      kind: "csv", "tsv", "json lines", "json", "parquet" or "xlsx".
+      index: the number of the column in CSV, TSV and Excel, from 0.
       width: how many columns a row of them has.
       has_header: whether the first row of them names the columns.
       form: how it is written.
@@ -62,7 +62,7 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
 
     Args:
       path: of a table by its ending.
-      name: of the column; a number, from 0, in CSV and TSV without header.
+      name: of the column; a number, from 0, in CSV, TSV and Excel without a header.
       given: how text files are written, as far as somebody says so; else the file shows it.
 
     Raises:
@@ -75,15 +75,22 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
         return TextColumn(name, kind)
     has_header = not delimited.is_number(name)
     is_csv = kind == "csv"
+    if kind == "xlsx":
+        return _in_first_row(path, TextColumn(name, kind, has_header=has_header), next(spreadsheets.read(path), None))
     form = delimited.find_form(path, [name] if is_csv else [], has_header, is_csv, given)
     column = TextColumn(name, str(kind), has_header=has_header, form=form)
     if kind in ("json", "json lines"):
         return column
-    first = next(_cells(path, column, text_lines.read_decoded(path, form.encoding), 1), None)
+    rows = _cells(path, column, text_lines.read_decoded(path, form.encoding), 1)
+    return _in_first_row(path, column, next(rows, None))
+
+
+def _in_first_row(path: str, column: TextColumn, first: tuple[int, list[str]] | None) -> TextColumn:
+    """The column with its place in the first row of a table: its header, or a row that shows the number of columns."""
     if first is None:
         raise InputError(f"{path} is empty; expected a table with a column of texts.")
-    names = [cell.strip() for cell in first[1]]
-    if not has_header:
+    names, name = [cell.strip() for cell in first[1]], column.name
+    if not column.has_header:
         if not -len(names) <= int(name) < len(names):
             raise InputError(f"{path} has no column {name} ({_FLAG}); it has {len(names)}, numbered from 0.")
         return dataclasses.replace(column, index=int(name) % len(names), width=len(names))
@@ -93,9 +100,10 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
 def boundary(path: str, column: TextColumn, start: int, least: int) -> int | None:
     """Where a part of a table may end so that it has at least so many bytes (of Parquet, unpacked): between two rows.
 
-    None where the table cannot be divided: where it is compressed, in another encoding than UTF-8, or an array of JSON.
+    None where the table cannot be divided: where it is compressed, in another encoding than UTF-8, an array of JSON or
+    an Excel workbook.
     """
-    if files.compression(path) or not column.is_utf8:
+    if column.kind == "xlsx" or files.compression(path) or not column.is_utf8:
         return None
     if column.kind == "parquet":
         passed = 0
@@ -118,7 +126,7 @@ def size_of(path: str, column: TextColumn, start: int, end: int) -> float:
     """About how many bytes of text there are from one byte to another."""
     if column.kind == "parquet":
         return sum(unpacked for begin, unpacked, _ in _row_groups(path, column.name) if start <= begin < end)
-    return (end - start) * (UNPACKED if files.compression(path) else 1.0)
+    return (end - start) * (UNPACKED if column.kind == "xlsx" or files.compression(path) else 1.0)
 
 
 def read(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[list[str], int]]:
@@ -147,6 +155,9 @@ def read(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[
 def _blocks(path: str, start: int, end: int, column: TextColumn, first_line: int) -> Iterator[tuple[list[str], int]]:
     if column.kind == "parquet":
         yield from _parquet_texts(path, start, end, column)
+        return
+    if column.kind == "xlsx":
+        yield _sheet_texts(path, column), end - start
         return
     lines = _Lines(path, start, end, column)
     texts: list[str] = []
@@ -275,6 +286,14 @@ def _after_csv_rows(path: str, column: TextColumn, start: int, least: int) -> in
     except InputError:  # that will be said when the row is read
         pass
     return file_system.getsize(path)
+
+
+def _sheet_texts(path: str, column: TextColumn) -> list[str]:
+    """The texts of a sheet, which has a million rows at most."""
+    rows = spreadsheets.read(path)
+    if column.has_header:
+        next(rows, None)
+    return [cells[column.index] for _, cells in rows]
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------------------

@@ -50,6 +50,12 @@ def probabilities(logits: Array, problem_type: ProblemType) -> NDArray[np.float3
     Returns:
       float32 of the same shape: softmax for a single label, the sigmoid of each for several, the value itself for
       regression.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import metrics
+      >>> metrics.probabilities(np.array([[0.0, 0.0]]), "single_label")
+      array([[0.5, 0.5]], dtype=float32)
     """
     from scipy import special
 
@@ -69,6 +75,12 @@ def predictions(probabilities: Array, problem_type: ProblemType, threshold: floa
 
     Returns:
       Single label: int [N], the first of the most probable ones. Several: bool [N, L]. Regression: float [N].
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import metrics
+      >>> metrics.predictions(np.array([[0.1, 0.9], [0.8, 0.2]]), "single_label")
+      array([1, 0])
     """
     if problem_type == "single_label":
         return np.asarray(probabilities.argmax(axis=-1))
@@ -161,6 +173,13 @@ def evaluate(
 
     Raises:
       ValueError: no rows, shapes that do not fit, or an unknown name.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import metrics
+      >>> logits, labels = np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1])
+      >>> metrics.evaluate("single_label", logits, labels, names=["accuracy"])
+      {'accuracy': 0.5}
     """
     known = _METRICS[problem_type]
     wanted = DEFAULT_METRICS[problem_type] if names is None else tuple(names)
@@ -193,6 +212,12 @@ def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
 
     Returns:
       A score for each of the L labels.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import metrics
+      >>> metrics.per_label(np.array([0, 1, 1]), np.array([0, 1, 0]), count=2)[1]
+      Score(precision=1.0, recall=0.5, f1=0.66..., support=2)
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -229,7 +254,15 @@ class Confusions(NamedTuple):
 
 
 def confusion_matrix(labels: Array, predicted: Array, count: int) -> NDArray[np.int64]:
-    """The confusion matrix, [L, L]: a row for each true label, a column for each predicted one."""
+    """The confusion matrix, [L, L]: a row for each true label, a column for each predicted one.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import metrics
+      >>> metrics.confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), count=2)
+      array([[1, 0],
+             [1, 1]])
+    """
     return Confusions.of(labels, predicted, count).matrix(count)
 
 

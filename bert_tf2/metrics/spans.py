@@ -35,6 +35,11 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
     Raises:
       ValueError: a tag is none of these.
+
+    Examples:
+      >>> from bert_tf2 import metrics
+      >>> metrics.spans(["B-PER", "I-PER", "O", "B-LOC"])
+      [Span(type='PER', begin=0, end=1), Span(type='LOC', begin=3, end=3)]
     """
     found = []
     begin = 0
@@ -71,6 +76,11 @@ def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]
 
     Raises:
       ValueError: numbers of sentences or tags differ, or a tag is not a tag.
+
+    Examples:
+      >>> from bert_tf2 import metrics
+      >>> metrics.span_scores([["B-PER", "O"]], [["B-PER", "B-LOC"]]).micro
+      Score(precision=0.5, recall=1.0, f1=0.66..., support=1)
     """
     expected, found, right = Counter[str](), Counter[str](), Counter[str]()
     for true_tags, predicted_tags in itertools.zip_longest(true, predicted):

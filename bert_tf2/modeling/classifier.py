@@ -38,6 +38,14 @@ class BertClassifier(BertWithLabels):
 
     Raises:
       InputError: there are no labels, or the problem type is unknown.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertClassifier, BertConfig
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertClassifier(config, labels=["bad", "good"])
+      >>> model(np.array([[2, 17, 45, 3]])).shape  # [B, L]
+      TensorShape([1, 2])
     """
 
     ARCHITECTURE = "BertForSequenceClassification"

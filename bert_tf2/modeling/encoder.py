@@ -45,6 +45,11 @@ class BertOutputs(NamedTuple):
       encoder_layers: one float `[B, S, H]` for each layer.
       sequence_output: float `[B, S, H]`, the last layer.
       pooled_output: float `[B, H]`, the transformed first position.
+
+    Examples:
+      >>> from bert_tf2.modeling import BertOutputs
+      >>> BertOutputs._fields
+      ('embedding_output', 'encoder_layers', 'sequence_output', 'pooled_output')
     """
 
     embedding_output: tf.Tensor
@@ -226,6 +231,15 @@ class BertModel(BertBase):
       recompute: whether training keeps only each layer's input and recomputes the rest for the gradients (Chen et al.,
         arXiv:1604.06174): a third more work, but the memory of one layer instead of all.
       **options: of `keras.Model`.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertModel
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertModel(config)
+      >>> outputs = model(np.array([[2, 17, 45, 3]]))  # token ids [B, S]
+      >>> outputs.sequence_output.shape, outputs.pooled_output.shape
+      (TensorShape([1, 4, 8]), TensorShape([1, 8]))
     """
 
     def __init__(self, config: BertConfig, recompute: bool = False, **options: Any) -> None:
@@ -363,10 +377,13 @@ class BertModel(BertBase):
         Raises:
           InputError: `S` is more than `max_position_embeddings`.
 
-        Example:
-          >>> layers = model.attention_probabilities(tf.constant([[101, 7592, 102]]))
+        Examples:
+          >>> import tensorflow as tf
+          >>> from bert_tf2 import BertConfig, BertModel
+          >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+          >>> layers = BertModel(config).attention_probabilities(tf.constant([[2, 17, 3]]))
           >>> len(layers), layers[0].shape
-          (12, TensorShape([1, 12, 3, 3]))
+          (1, TensorShape([1, 2, 3, 3]))
         """
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         outputs = self(input_ids, input_mask, token_type_ids)

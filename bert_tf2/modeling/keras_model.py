@@ -86,11 +86,16 @@ class BertBase(keras.Model):
         Raises:
           InputError: a value is invalid, or the model already has LoRA.
 
-        Example:
-          >>> model = BertClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=["bad", "good"])
-          >>> model.add_lora(rank=8)
+        Examples:
+          >>> from bert_tf2 import BertClassifier, BertConfig
+          >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+          >>> model = BertClassifier(config, labels=["bad", "good"])
+          >>> model.add_lora(rank=4)
           >>> model.lora
-          Lora(rank=8, alpha=8.0, layers=('query', 'value'))
+          Lora(rank=4, alpha=4.0, layers=('query', 'value'))
+          >>> model.merge_lora()
+          >>> print(model.lora)
+          None
         """
         self._encoder()._add_lora(
             Lora(rank, alpha, layer_names(layers) if isinstance(layers, str) else tuple(layers)), self
@@ -157,6 +162,13 @@ class BertBase(keras.Model):
 
         Raises:
           InputError: the model does not exist, cannot be downloaded or read, has fewer layers, or has no labels.
+
+        Examples:
+          >>> from bert_tf2 import BertClassifier, BertConfig
+          >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+          >>> BertClassifier(config, labels=["bad", "good"]).save_pretrained("my_model")
+          >>> BertClassifier.from_pretrained("my_model").labels
+          ('bad', 'good')
         """
         return importlib.import_module("bert_tf2.pretrained_models").load_model(cls, os.fspath(path), options)
 
@@ -173,6 +185,14 @@ class BertBase(keras.Model):
         Raises:
           InputError: there is no such format, something is at `path`, or the vocabulary is not the model's.
           OSError: the directory cannot be written.
+
+        Examples:
+          >>> import os
+          >>> from bert_tf2 import BertConfig, BertModel
+          >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+          >>> BertModel(config).save_pretrained("for_transformers", format="huggingface")
+          >>> sorted(os.listdir("for_transformers"))[:2]
+          ['config.json', 'model.safetensors']
         """
         importlib.import_module("bert_tf2.pretrained_models").save_model(self, os.fspath(path), format, tokenizer)
 

@@ -45,6 +45,14 @@ class BertForMultipleChoice(BertWithHead):
       config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertForMultipleChoice
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertForMultipleChoice(config)
+      >>> model(np.array([[[2, 17, 3, 45, 3], [2, 17, 3, 46, 3]]])).shape  # ids [B, C, S] -> [B, C]
+      TensorShape([1, 2])
     """
 
     ARCHITECTURE = "BertForMultipleChoice"
@@ -158,7 +166,9 @@ def choices_apart(batch: Batch) -> Batch:
     starts = tf.cumsum(lengths, axis=1, exclusive=True)  # [B, C]
     positions = tf.range(size)
     is_token = positions < lengths[:, :, None]  # [B, C, S]
-    places = tf.where(is_token, starts[:, :, None] + positions, 0)
+    # A row that fills up a batch has the lengths of a question, which may be longer than the batch, and no tokens.
+    last = tf.shape(batch["input_ids"])[1] - 1
+    places = tf.where(is_token, tf.minimum(starts[:, :, None] + positions, last), 0)
     apart = {}
     for name in ("input_ids", "input_mask", "segment_ids"):
         values = tf.where(is_token, tf.gather(batch[name], places, batch_dims=1), 0)

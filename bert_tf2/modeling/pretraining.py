@@ -33,6 +33,15 @@ class BertMaskedLM(BertWithHead):
       config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertMaskedLM
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertMaskedLM(config)
+      >>> inputs = {"input_ids": np.array([[2, 4, 45, 3]]), "masked_lm_positions": np.array([[1]])}
+      >>> model(inputs).shape  # [B, P, V]
+      TensorShape([1, 1, 100])
     """
 
     ARCHITECTURE = "BertForMaskedLM"
@@ -109,6 +118,14 @@ class BertForPreTraining(BertMaskedLM):
 
     It returns a dictionary of `masked_lm` and `next_sentence`, float32 `[B, 2]`: 0, the second segment follows the
     first; 1, it is a random one.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertForPreTraining
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> outputs = BertForPreTraining(config)(np.array([[2, 4, 3, 45, 3]]))
+      >>> outputs["masked_lm"].shape, outputs["next_sentence"].shape
+      (TensorShape([1, 5, 100]), TensorShape([1, 2]))
     """
 
     ARCHITECTURE = "BertForPreTraining"

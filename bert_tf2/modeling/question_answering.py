@@ -61,6 +61,14 @@ class BertForQuestionAnswering(BertWithHead):
       config: the encoder's config.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertForQuestionAnswering
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> outputs = BertForQuestionAnswering(config)(np.array([[2, 17, 3, 45, 3]]))
+      >>> outputs["start_logits"].shape, outputs["end_logits"].shape  # [B, S]
+      (TensorShape([1, 5]), TensorShape([1, 5]))
     """
 
     ARCHITECTURE = "BertForQuestionAnswering"

@@ -36,6 +36,14 @@ class BertTagger(BertWithLabels):
 
     Raises:
       InputError: there are no labels.
+
+    Examples:
+      >>> import numpy as np
+      >>> from bert_tf2 import BertConfig, BertTagger
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> model = BertTagger(config, labels=["O", "B-PER", "I-PER"])
+      >>> model(np.array([[2, 17, 45, 3]])).shape  # [B, S, L]
+      TensorShape([1, 4, 3])
     """
 
     ARCHITECTURE = "BertForTokenClassification"

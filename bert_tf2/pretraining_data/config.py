@@ -238,8 +238,11 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
         """The file for held-out records; None if nothing is held out."""
         if not self.eval_fraction:
             return None
-        if self.eval_output_file:
-            return self.eval_output_file
+        return self.eval_output_file or self.usual_eval_output
+
+    @property
+    def usual_eval_output(self) -> str:
+        """The file for held-out records if no flag names one."""
         if folder := self.output_folder:
             return os.fspath(folder / run_files.EVAL_RECORDS)
         beginning, ending = os.path.splitext(self.outputs[0])
@@ -254,8 +257,8 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
     def summary_file(self) -> Path:
         """The path of the summary: in the directory, or next to the first output."""
         if self.output_folder:
-            return self.output_folder / "summary.json"
-        return file_system.path(f"{self.outputs[0]}.summary.json")
+            return self.output_folder / run_files.DATA_SUMMARY
+        return file_system.path(run_files.summary_of_records(self.outputs[0]))
 
 
 def _is_folder(path: str) -> bool:

@@ -20,7 +20,7 @@ from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
-from bert_tf2.pretraining_data import shard
+from bert_tf2.pretraining_data import records_vocabulary, shard
 from bert_tf2.pretraining_data.chinese_words import read_word_list
 from bert_tf2.pretraining_data.config import PretrainingDataConfig
 from bert_tf2.pretraining_data.merge import JoinedOutputs, remove
@@ -108,6 +108,7 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
     finally:
         _remove_unfinished(config, left)
     summary = Summary.add(done.values())
+    _remove_held_out_before(config)
     _report(config, jobs, summary, time.monotonic() - started)
     _remove_groups(config)
     return summary
@@ -230,6 +231,23 @@ def _remove_groups(config: PretrainingDataConfig) -> None:
         remove(folder.glob(".part-*-of-*.json"))
     for path in map(file_system.path, config.joined):
         remove(path.parent.glob(f".{glob.escape(path.name)}.group-*-of-*"))
+
+
+def _remove_held_out_before(config: PretrainingDataConfig) -> None:
+    """Removes the held-out records of an earlier run with the same outputs, which do not belong to the new ones.
+
+    Only if its summary names them, and where they are unless a flag names another place.
+    """
+    usual = config.usual_eval_output
+    if config.eval_output or not file_system.isfile(usual):
+        return
+    try:
+        before = json_files.read(config.summary_file)
+    except InputError:
+        return
+    if isinstance(before, dict) and os.path.basename(str(before.get("eval_output"))) == os.path.basename(usual):
+        remove([file_system.path(usual)])
+        logger.info("Removed %s: an earlier run held it out of other records.", usual)
 
 
 def _job(config: PretrainingDataConfig, group: text_shards.Group, groups: int) -> Job:
@@ -381,6 +399,7 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
         "masked_tokens_per_instance": summary.masked_tokens / summary.instances,
     }
     values = {**dataclasses.asdict(summary), **shares, "seconds": seconds, "groups": len(jobs)}
+    values |= records_vocabulary.entry(_vocabulary(config))
     made = {"outputs": outputs, "sizes": _sizes(outputs), "fingerprint": _fingerprint(jobs)}
     if config.eval_output:
         made |= {"eval_output": config.eval_output, "eval_size": file_system.getsize(config.eval_output)}

@@ -59,6 +59,13 @@ class Schema:
       task: the name of the records in errors, for example `"pre-training"`.
       features: in any order.
       unwanted: features that records may not have, each with advice for the error message, a sentence.
+
+    Examples:
+      >>> from bert_tf2 import records
+      >>> schema = records.Schema("toy", (records.schema.Feature("ids", (2,)),))
+      >>> record = schema.encode({"ids": [3, 4]})
+      >>> schema.parse([record])["ids"].numpy()
+      array([[3, 4]], dtype=int32)
     """
 
     task: str
@@ -192,6 +199,12 @@ def pretraining(
     | masked_lm_weights | [P] | float: 1 for predictions, 0 for padding |
     | next_sentence_labels | [1] | 0: b follows a, 1: b is random |
     | continues_word | [S] | 1 for a Chinese character that continues a word |
+
+    Examples:
+      >>> from bert_tf2 import records
+      >>> schema = records.pretraining(max_seq_length=128, max_predictions_per_seq=20)
+      >>> [feature.name for feature in schema.features][:3]
+      ['input_ids', 'input_mask', 'segment_ids']
     """
     predictions: dict[str, Any] = {
         "shape": (max_predictions_per_seq,),
@@ -225,6 +238,11 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
     | start_positions, end_positions | [1] | training: first and last token of the answer, 0 where there is none |
     | is_impossible | [1] | training: 1 for a question without an answer |
+
+    Examples:
+      >>> from bert_tf2 import records
+      >>> [feature.name for feature in records.squad(384, training=False).features]
+      ['unique_ids', 'input_ids', 'input_mask', 'segment_ids']
     """
     features = [Feature("unique_ids", (1,)), *_sequences(max_seq_length)]
     if training:
@@ -247,6 +265,21 @@ def classification(
     | label_ids | [L] | the label's id, L = 1; of several labels the ids, then zeros; for regression a float, L = 1 |
     | label_count | [1] | several labels: how many of `label_ids` there are |
     | is_real_example | [1] | 0 for rows that only fill up a batch |
+
+    Examples:
+      >>> from bert_tf2 import records
+      >>> schema = records.classification(4)
+      >>> record = schema.encode(
+      ...     {
+      ...         "input_ids": [2, 17, 3, 0],
+      ...         "input_mask": [1, 1, 1, 0],
+      ...         "segment_ids": [0, 0, 0, 0],
+      ...         "label_ids": [1],
+      ...         "is_real_example": [1],
+      ...     }
+      ... )
+      >>> schema.parse([record])["label_ids"].numpy()
+      array([[1]], dtype=int32)
     """
     return Schema(
         "classification",
@@ -273,6 +306,14 @@ class RecordWriter:
     Raises:
       InputError: see `atomic.check_output`.
       OSError: a file cannot be written; names the file.
+
+    Examples:
+      >>> from bert_tf2 import records
+      >>> with records.RecordWriter(["a.tfrecord", "b.tfrecord"]) as writer:
+      ...     for record in (b"1", b"2", b"3"):
+      ...         writer.write(record)
+      >>> writer.counts
+      [2, 1]
     """
 
     def __init__(self, paths: Sequence[str], open_file: Callable[[str], Any] | None = None) -> None:

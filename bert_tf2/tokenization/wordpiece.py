@@ -158,6 +158,19 @@ class FullTokenizer:
       added_tokens: those of its pieces that the file does not have.
       basic_tokenizer: the `BasicTokenizer` that text goes through first.
       wordpiece_tokenizer: the `WordpieceTokenizer` that its words go through.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> _ = Path("vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\n[MASK]\\nwalk\\n##ed\\nhome\\n")
+      >>> from bert_tf2 import FullTokenizer
+      >>> tokenizer = FullTokenizer("vocab.txt")
+      >>> tokenizer.tokenize("Walked home")
+      ['walk', '##ed', 'home']
+      >>> tokenizer.convert_tokens_to_ids(['walk', '##ed', 'home'])
+      [5, 6, 7]
+      >>> tokenizer(["Walked home", "home"])["input_ids"]
+      array([[2, 5, 6, 7, 3],
+             [2, 7, 3, 0, 0]], dtype=int32)
     """
 
     def __init__(
@@ -175,8 +188,9 @@ class FullTokenizer:
         Args:
           vocab_file: as in `load_vocab`, with its errors.
           do_lower_case: whether to lower-case and strip accents, as in the checkpoint's training.
-          strip_accents, tokenize_chinese_chars, never_split: as of `BasicTokenizer`; the original has none of them.
-            Tokens of `never_split` must be in the vocabulary.
+          strip_accents: see `BasicTokenizer`; the original has neither this nor what follows.
+          tokenize_chinese_chars: see `BasicTokenizer`.
+          never_split: see `BasicTokenizer`; the tokens must be in the vocabulary.
           added_tokens: pieces whose ids follow the last one of the file.
 
         Raises:
@@ -273,6 +287,11 @@ class BasicTokenizer:
 
     Raises:
       InputError: a token of `never_split` cannot be one; see `TokenizerOptions`.
+
+    Examples:
+      >>> from bert_tf2 import BasicTokenizer
+      >>> BasicTokenizer().tokenize("Café, 北京!")
+      ['cafe', ',', '北', '京', '!']
     """
 
     def __init__(
@@ -374,6 +393,11 @@ class WordpieceTokenizer:
       vocab: the pieces.
       unk_token: the token for words that cannot be split.
       max_input_chars_per_word: maximum length of words to split, in characters (code points, not bytes).
+
+    Examples:
+      >>> from bert_tf2 import WordpieceTokenizer
+      >>> WordpieceTokenizer({"walk", "##ed"}).tokenize("walked talked")
+      ['walk', '##ed', '[UNK]']
     """
 
     def __init__(self, vocab: Container[str], unk_token: str = "[UNK]", max_input_chars_per_word: int = 200):

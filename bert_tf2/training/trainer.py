@@ -46,7 +46,18 @@ _LOST_CONNECTION = (
 
 
 class Hook(Protocol):
-    """Work to do between steps, for example evaluation."""
+    """Work to do between steps, for example evaluation.
+
+    Examples:
+      >>> class EnoughSteps:
+      ...     def next_after(self, step):
+      ...         return 100 if step < 100 else step + 1
+      ...
+      ...     def run(self, step):
+      ...         return "100 steps are enough" if step >= 100 else None
+      >>> EnoughSteps().run(100)
+      '100 steps are enough'
+    """
 
     def next_after(self, step: int) -> int:
         """The first step after `step` at which `run` has something to do."""
@@ -68,6 +79,28 @@ class Trainer:
       strategy: where it runs.
       config: how.
       step: what is done in each step.
+
+    Examples:
+      >>> import tensorflow as tf
+      >>> from bert_tf2 import BertConfig
+      >>> from bert_tf2.configs.training import TrainingConfig
+      >>> from bert_tf2.modeling.classifier import ClassificationModel
+      >>> from bert_tf2.training import Trainer
+      >>> from bert_tf2.training.schedules import make_schedule
+      >>> config = BertConfig(100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> trainer = Trainer.create(
+      ...     ClassificationModel(config, outputs=2, problem_type="single_label"),
+      ...     make_schedule("linear", 1e-3, num_train_steps=2, num_warmup_steps=0),
+      ...     tf.distribute.get_strategy(),
+      ...     TrainingConfig(output_dir="model", num_train_steps=2, batch_size=2),
+      ... )
+      >>> def data(start, share):
+      ...     ids = tf.constant([[2, 17, 3], [2, 45, 3]])
+      ...     batch = {"input_ids": ids, "input_mask": tf.ones_like(ids), "segment_ids": tf.zeros_like(ids)}
+      ...     return tf.data.Dataset.from_tensors({**batch, "label_ids": tf.constant([0, 1])}).repeat()
+      >>> trainer.train(data)
+      >>> trainer.global_step
+      2
     """
 
     task: Task

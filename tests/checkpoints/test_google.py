@@ -109,7 +109,7 @@ def test_load_reports_missing_and_unused_heads(tmp_path, encoder):
     assert report.loaded == ("bert/a", "bert/b")
     assert report.missing == ("cls/new",)
     assert report.unused == ("bert/a/adam_m", "cls/head", "cls/other")
-    assert "freshly initialised (1): cls/new" in str(report)
+    assert "newly initialized (1): cls/new" in str(report)
     assert "unused (2): cls/head, cls/other" in str(report)
     assert "1 values of the optimizer" in str(report)
     np.testing.assert_array_equal(model["bert/a"], [1, 2])
@@ -157,7 +157,7 @@ def test_damaged_files_are_refused(tmp_path, encoder):
     content = bytearray(data.read_bytes())
     content[100] ^= 1
     data.write_bytes(content)
-    with pytest.raises(InputError, match=r"bert/a in .* is damaged"):
+    with pytest.raises(InputError, match=r"bert/a in .* is corrupt"):
         google.load({"bert/a": tf.Variable(tf.zeros([1000]))}, prefix)
     (tmp_path / "model.ckpt-1.index").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="is not a readable TensorFlow checkpoint"):
@@ -220,7 +220,7 @@ def test_step_of(tmp_path, encoder):
 @pytest.mark.parametrize("step", [[1, 2], -1, float("nan"), "12", True])
 def test_a_step_that_is_no_number(tmp_path, step):
     prefix = google.save(str(tmp_path), 1, {"global_step": tf.Variable(step)})
-    with pytest.raises(InputError, match=r"global_step in .*model\.ckpt-1 is .*; the number of finished steps"):
+    with pytest.raises(InputError, match=r"global_step in .*model\.ckpt-1 is .*; expected the number of finished steps"):
         google.step_of(prefix)
 
 

@@ -68,7 +68,7 @@ def test_half_precision_and_other_numbers(tmp_path):
     write(tmp_path / "x.h5", "tf_bert_model", {name: bias})
     assert keras_h5.open_h5(tmp_path / "x.h5")[name].read().dtype == np.float32
     write(tmp_path / "x.h5", "tf_bert_model", {name: bias.astype(np.int32)})
-    with pytest.raises(InputError, match=r"pooler/dense/bias:0 \(int32\) in .*x.h5 is not of 32 or 16 bit"):
+    with pytest.raises(InputError, match=r"pooler/dense/bias:0 \(int32\) in .*x.h5 does not hold 32-bit or 16-bit"):
         keras_h5.open_h5(tmp_path / "x.h5")[name].read()
 
 

@@ -109,9 +109,9 @@ def test_a_training_with_another_one_is_not_resumed(saved, config: Lora | None, 
 def test_a_damaged_one_is_named(saved, tmp_path: Path) -> None:
     _, state = saved
     for wrong, value, sentence in (
-        (f"{QUERY}/lora_scale", None, f"{QUERY}/kernel in .* is damaged .*lora_scale not found"),
-        (f"{QUERY.replace('1', '0')}/lora_scale", None, "layer_0/attention/self/query/lora_scale in .* is damaged"),
-        (f"{QUERY}/lora_b", np.zeros((3, 16), np.float32), f"{QUERY}/kernel in .* is damaged"),
+        (f"{QUERY}/lora_scale", None, f"{QUERY}/kernel in .* is corrupt .*lora_scale not found"),
+        (f"{QUERY.replace('1', '0')}/lora_scale", None, "layer_0/attention/self/query/lora_scale in .* is corrupt"),
+        (f"{QUERY}/lora_b", np.zeros((3, 16), np.float32), f"{QUERY}/kernel in .* is corrupt"),
         (
             "bert/encoder/layer_0/other/lora_a",
             np.zeros((3, 16), np.float32),

@@ -69,7 +69,7 @@ def test_half_precision_becomes_float32_exactly(tmp_path):
     np.testing.assert_array_equal(arrays["half"].read(), numbers.astype(np.float32))
     np.testing.assert_array_equal(arrays["brain"].read()[:, 0], brain.astype(np.float32))
     for name, what in (("ids", "I64"), ("tiny", "F8_E4M3")):
-        with pytest.raises(InputError, match=rf"{name} \({what}\) in .*x.safetensors is not of 32 or 16 bit floating"):
+        with pytest.raises(InputError, match=rf"{name} \({what}\) in .*x.safetensors does not hold 32-bit or 16-bit floating"):
             arrays[name].read()
 
 
@@ -96,7 +96,7 @@ def test_half_precision_becomes_float32_exactly(tmp_path):
 def test_what_is_no_safetensors_file(tmp_path, content):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
-    message = r"x\.safetensors is not a safetensors file, or is corrupt or truncated \([\d,]+ bytes; .*\); get"
+    message = r"x\.safetensors is not a safetensors file, or is corrupt or truncated \([\d,]+ bytes; .*\); download"
     with pytest.raises(InputError, match=message):
         open_safetensors(path)
 
@@ -122,13 +122,13 @@ def test_parts(tmp_path):
     arrays = open_parts(index, open_safetensors)
     assert {name: array.read()[0] for name, array in arrays.items()} == {"a": 1, "b": 2}
     for text, message in (
-        ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not beside it"),
+        ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not in the same directory"),
         (
             '{"weight_map": {"a": "../1.safetensors"}}',
             r"names '\.\./1\.safetensors', which is not a file in the same directory",
         ),
         ('{"weight_map": {"a": "/dev/zero"}}', "names '/dev/zero', which is not a file in the same directory"),
-        ('{"weight_map": {"a": ".."}}', r"names \.\., which is not beside it"),
+        ('{"weight_map": {"a": ".."}}', r"names \.\., which is not in the same directory"),
         ('{"weight_map": {"c": "1.safetensors"}}', "says that c is in 1.safetensors, but it is not"),
         ("{}", 'has no "weight_map"'),
         ('{"weight_map": {"a": 1}}', 'has no "weight_map" of names to files'),

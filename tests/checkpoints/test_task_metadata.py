@@ -60,7 +60,7 @@ def test_a_file_of_labels_from_anywhere(tmp_path: Path) -> None:
     [
         ("", "labels.txt is empty; expected one label per line"),
         ("a\n\nb\n", "labels.txt, line 2 is empty"),
-        ("a\nb\na \n", "labels.txt, line 3 has the label 'a' again"),
+        ("a\nb\na \n", "labels.txt, line 3 repeats the label 'a'"),
     ],
 )
 def test_what_is_no_file_of_labels(tmp_path: Path, content: str, sentence: str) -> None:

@@ -66,7 +66,7 @@ def test_reads_what_pytorch_wrote(tmp_path, layout):
         assert (array.dtype, array.shape) == (np.float32, arrays[name].shape)
         np.testing.assert_array_equal(array, values)
     assert (arrays["ids"].shape, arrays["ids"].dtype) == ((1, 3), "int64")
-    with pytest.raises(InputError, match=r"ids \(int64\) in .*pytorch_model.bin is not of 32 or 16 bit"):
+    with pytest.raises(InputError, match=r"ids \(int64\) in .*pytorch_model.bin does not hold 32-bit or 16-bit"):
         arrays["ids"].read()
 
 

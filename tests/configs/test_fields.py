@@ -182,13 +182,13 @@ BOTH = "needs --do_train and --do_eval, as it controls evaluation during trainin
         (PretrainingConfig, {"eval_every_steps": 10}, f"--eval_every_steps {BOTH}"),
         (
             PretrainingConfig,
-            {"vocab_file": "vocab.txt"},
-            "--vocab_file has no effect on records that are already masked",
+            {"vocab_file": "vocab.txt", "do_train": False, "do_eval": True},
+            "--vocab_file has no effect on the evaluation of records that are already masked",
         ),
         (
             PretrainingConfig,
-            {"spm_model_file": "m"},
-            "--spm_model_file has no effect on records that are already masked",
+            {"spm_model_file": "m", "do_train": False, "do_eval": True},
+            "--spm_model_file has no effect on the evaluation of records that are already masked",
         ),
         (PretrainingConfig, {"predict_file": "lines.txt"}, "--predict_file needs --do_predict"),
         (PretrainingDataConfig, {"runner": "DirectRunner", "num_workers": 2}, "--num_workers is for local processes"),

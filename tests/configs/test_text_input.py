@@ -26,9 +26,9 @@ def test_flags_that_fit(changes: dict[str, Any], paths: list[str]) -> None:
     [
         ({"text_column": "x"}, ["a.txt"], "--text_column is for tables"),
         (
-            {},
+            {"text_column": ""},
             ["a.csv", "b.xlsx"],
-            "^b.xlsx: Excel workbooks are not read as training text; save",
+            "^b.xlsx is an Excel workbook, not plain text; name the column",
         ),
         ({"delimiter": ";"}, ["a.txt", "a.jsonl"], "--delimiter is for .csv files; omit it"),
         ({"delimiter": ";", "text_column": ""}, ["a.csv"], "--delimiter is for .csv files"),

@@ -16,6 +16,7 @@ from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
 from helpers.tiny_classification import config, rows, run, write_csv, write_model_files
 
+from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files, spilled
 from bert_tf2.records.reader import count_records
@@ -305,6 +306,33 @@ def test_a_checkpoint_without_a_head_is_not_evaluated(tmp_path: Path) -> None:
     }
     with pytest.raises(InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"):
         run(tmp_path, **asked, **tiny)
+
+
+def test_a_model_that_was_not_trained_here(made: Path, tmp_path: Path, caplog, capsys) -> None:
+    """Its directory knows the labels, whether it is given as --init_checkpoint or, for predictions, as --output_dir."""
+    caplog.set_level("INFO")
+    flags = own(made, output_dir=str(tmp_path / "trained"), do_train=True, max_seq_length=12, num_train_epochs=1)
+    run(made, **{**flags, "dev_file": None})
+    outside = {"train_file": None, "dev_file": None, "vocab_file": None, "bert_config_file": None, "text": "w1 happy"}
+    outside["max_seq_length"] = None
+    config = {"predict_batch_size": 16}
+    printed = []
+    capsys.readouterr()
+    for format_ in ("google", "huggingface"):
+        model = str(tmp_path / format_)
+        convert(ConversionConfig(str(tmp_path / "trained"), model, output_format=format_))
+        run(made, **config, **outside, output_dir=str(tmp_path / "new"), init_checkpoint=model)
+        run(made, **config, **outside, output_dir=model)
+        assert f"{model} is not the directory of a training; using the model in it." in caplog.messages
+        printed += capsys.readouterr().out.splitlines()
+    run(made, **config, **outside, output_dir=str(tmp_path / "trained"))
+    printed += capsys.readouterr().out.splitlines()
+    labels = [json.loads(line)["probabilities"] for line in printed if line.startswith('{"id"')]
+    assert len(labels) == 5
+    for probabilities in labels:
+        assert_close(probabilities["good"], labels[-1]["good"], forward(1))
+    with pytest.raises(InputError, match="is for single texts; omit --text_pair"):
+        run(made, **config, **outside, output_dir=str(tmp_path / "google"), text_pair="b")
 
 
 def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:

@@ -53,8 +53,8 @@ def test_expand_takes_paths_that_exist_literally(tmp_path, patterns, names):
 @pytest.mark.parametrize(
     ("patterns", "message"),
     [
-        ("", "--input_file names no file"),
-        (" , ", "--input_file names no file"),
+        ("", "--input_file does not name a file"),
+        (" , ", "--input_file does not name a file"),
         ("{}/none*.txt", "--input_file: no file matches '.*/none"),
         ("{}", "is a directory; name its files"),
     ],

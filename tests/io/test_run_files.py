@@ -1,15 +1,12 @@
-"""The tables of files: what `--overwrite_output_dir` removes, and the README's."""
+"""The tables of files: what `--overwrite_output_dir` removes."""
 
 import os
-import re
 from pathlib import Path
 
 import pytest
-from helpers.repository import REPOSITORY
 from helpers.run_directory import unlisted
 
 from bert_tf2.io import run_files
-from bert_tf2.io.run_files import RunFile
 from bert_tf2.tasks.classification import glue
 
 FINETUNING = {
@@ -60,30 +57,3 @@ def test_the_list_of_checkpoints_goes_before_what_it_names() -> None:
 
 def test_submissions_are_those_of_glue() -> None:
     assert {task.submission for task in glue.TASKS.values() if task.submission} == {*run_files.GLUE_SUBMISSIONS}
-
-
-# --- The README ------------------------------------------------------------------------------------------------------
-
-SECTIONS = {
-    "Pre-train on your own text": (run_files.PRETRAINING, ()),
-    "Classify": (run_files.CLASSIFICATION, run_files.PRETRAINING),
-    "Answer questions": (run_files.SQUAD, run_files.CLASSIFICATION),
-    "Tag words": (run_files.TAGGING, run_files.CLASSIFICATION),
-    "Choose among endings": (run_files.MULTIPLE_CHOICE, run_files.CLASSIFICATION),
-}
-
-
-def row(file: RunFile) -> str:
-    names = [f"`{name}`" for name in file.names]
-    return f"| {', '.join(names if len(names) < 5 else [*names[:2], '…', names[-1]])} | {file.what} |"
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_tables_of_the_readme(section: str) -> None:
-    """Those of a script, but for what stands in the table before it."""
-    files, shown_before = SECTIONS[section]
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
-    found = re.search(r"\| in `output_dir` \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
-    assert found
-    rows = [row(file) for file in files if file not in shown_before and not file.names[0].startswith(".")]
-    assert found[1].splitlines() == rows

@@ -106,3 +106,15 @@ def test_the_keras_model_has_an_axis_of_choices() -> None:
         assert (logits[~is_choice] == -1e9).all()
     with pytest.raises(InputError, match=r"of shape \(3, 8\); expected \[B, C, S\], one row for each choice"):
         model.network(inputs["input_ids"][0])
+
+
+def test_rows_that_fill_up_a_batch_of_short_questions() -> None:
+    """They have the lengths of the first question, which is longer than all that the last batch has."""
+    model = make_model()
+    batches = example_batches.evaluation(examples(), 3)
+    *_, batch = batches
+    assert batch["row"].numpy().tolist() == [3, -1, -1]
+    assert batch["input_ids"].shape[1] < LENGTHS[0].sum()
+    logits = tf.function(model.logits, input_signature=[batches.element_spec], autograph=False)  # as in a prediction
+    expected = one_by_one(model)
+    assert_close(logits(batch).numpy()[0, :2], expected[3, :2], DEPTH, float(np.nanmax(np.abs(expected))))

@@ -186,6 +186,19 @@ def test_without_a_fraction_nothing_changes(folder: Path, tmp_path: Path) -> Non
     assert sources(tmp_path / "a") == set(range(DOCUMENTS))
 
 
+@pytest.mark.parametrize("output", ["records/", "a.tfrecord"])
+def test_held_out_records_of_an_earlier_run_are_removed(folder: Path, tmp_path: Path, output: str) -> None:
+    """But for a file that no summary names."""
+    create_pretraining_data(config(folder, f"{tmp_path}/{output}"))
+    held_out = tmp_path / ("records/eval.tf_record" if output.endswith("/") else "a.eval.tfrecord")
+    assert held_out.exists()
+    create_pretraining_data(config(folder, f"{tmp_path}/{output}", eval_fraction=0.0))
+    assert not held_out.exists()
+    held_out.touch()
+    create_pretraining_data(config(folder, f"{tmp_path}/{output}", eval_fraction=0.0))
+    assert held_out.exists()
+
+
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
     for changes, sentence in (
         ({"eval_fraction": 1.0}, "--eval_fraction=1.0; it must be"),

@@ -8,12 +8,13 @@ from helpers.repository import REPOSITORY
 
 from bert_tf2.io import text_shards
 from bert_tf2.tasks.classification.data import DataConfig, open_data
+from bert_tf2.tasks.multiple_choice import examples as choices
 from bert_tf2.tasks.squad import examples
 from bert_tf2.tasks.tagging import conll, plain_text, span_rows
 
 TEXT = (REPOSITORY / "docs" / "own_data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-CSV, TSV, JSON_LINES, WORDS, SENTENCES, QUESTIONS, QUESTION_TABLE = [text for kind, text in BLOCKS if not kind]
+CSV, TSV, JSON_LINES, WORDS, SENTENCES, QUESTIONS, QUESTION_TABLE, CHOICES = [text for kind, text in BLOCKS if not kind]
 (LABEL_COLUMNS,), (SPANS, DOCUMENTS) = ([text for kind, text in BLOCKS if kind == wanted] for wanted in ("csv", "json"))
 
 
@@ -80,6 +81,12 @@ def test_words_and_sentences(tmp_path: Path) -> None:
 def test_questions(tmp_path: Path, name: str, content: str) -> None:
     data = examples.read(write(tmp_path, name, content), training=True)
     assert data.gold == {"q1": ("Peter",)}
+
+
+def test_questions_with_choices(tmp_path: Path) -> None:
+    (question,) = choices.read(write(tmp_path, "a.jsonl", CHOICES), with_labels=True)
+    assert question.pairs == ("Ida opens her umbrella.", "Ida opens the oven.")
+    assert (question.context, question.label) == ("It starts to rain.", 0)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("text", "a.txt"), ("json", "a.jsonl")])

@@ -174,6 +174,11 @@ class ClassificationConfig(FinetuningConfig, DataConfig, MinConfidence):
 
     Raises:
       InputError: a value is invalid, flags exclude each other, or there is nothing to do.
+
+    Examples:
+      >>> from bert_tf2.tasks.classification import ClassificationConfig
+      >>> ClassificationConfig(output_dir="model", text="A delight.").do_predict
+      True
     """
 
     class_weights: str = setting(

@@ -164,7 +164,9 @@ class Data:
         return label_lists.encode(examples, wanted.problem_type, wanted.labels, wanted.label_separator)
 
 
-def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Data:
+def open_data(
+    config: DataConfig, training: bool, overwrite: bool = False, of_checkpoint: TaskDescription | None = None
+) -> Data:
     """Determines the task.
 
     Args:
@@ -172,19 +174,21 @@ def open_data(config: DataConfig, training: bool, overwrite: bool = False) -> Da
       training: whether there will be training: then a custom task is described by its training data, else by the
         `task.json` of `output_dir`.
       overwrite: whether `output_dir` will be emptied: what it holds does not matter.
+      of_checkpoint: the task of the classifier that is used as it is, if `output_dir` has no `task.json`.
 
     Raises:
       InputError: nobody says which task it is, it is not that of `output_dir`, or the data cannot be read.
     """
     saved = None if overwrite else TaskDescription.load(config.output_dir)
-    name = config.task_name or (saved.name if saved else None)
+    known = saved or of_checkpoint
+    name = config.task_name or (known.name if known else None)
     if name is None and not config.files:
         raise InputError(
             "No task is given: give --task_name and --data_dir for one of GLUE, --train_file for data of your own, or "
             f"an --output_dir that holds the {TASK_FILE} of a training."
         )
-    if config.files or (saved and name == saved.name and not glue.is_known(saved.name)):
-        data = _learned_from(config, saved) if training else _remembered(config, saved)
+    if config.files or (known and name == known.name and not glue.is_known(known.name)):
+        data = _learned_from(config, saved) if training else _remembered(config, known)
     else:
         data = _glue(config, saved, str(name))
     kind = data.description.problem_type

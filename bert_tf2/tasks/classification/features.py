@@ -150,6 +150,8 @@ class Features:
         limit = f"max_seq_length={self.max_seq_length}"
         if self.window_splits is not None:
             return self._division(limit, np.diff(self.window_splits))
+        if not self.cut and len(self) == 1:
+            return f"The text fits into {limit}; it has {self.longest:,} tokens."
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
         cut = share(self.cut, len(self), "rows")

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
@@ -29,7 +30,7 @@ from bert_tf2.reports.page import Section
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification import outputs, report_rows, report_sections, score_intervals, teacher_logits
 from bert_tf2.tasks.classification.arrays import arrays_of
-from bert_tf2.tasks.classification.config import ClassificationConfig
+from bert_tf2.tasks.classification.config import ClassificationConfig, DataConfig
 from bert_tf2.tasks.classification.data import Data, open_data
 from bert_tf2.tasks.classification.evaluated import Evaluated
 from bert_tf2.tasks.classification.evaluated_rows import evaluated_rows
@@ -60,7 +61,38 @@ _BEST_METRICS = {"single_label": "matthews", "multi_label": "micro_f1", "regress
 
 
 def run(config: ClassificationConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config.
+
+    Returns:
+      The results of the evaluation by name, with `seeds` their means; None if there was no evaluation.
+
+    Raises:
+      InputError: flags, data and model do not fit together, or the training diverged.
+      OSError: an output cannot be written.
+      Stopped: SIGTERM or Ctrl-C arrived during training; a checkpoint has been written.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from bert_tf2 import BertConfig, BertModel, FullTokenizer
+      >>> from bert_tf2.tasks import classification
+      >>> _ = Path("vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\n[MASK]\\ngood\\nbad\\nfilm\\n")
+      >>> config = BertConfig(8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> BertModel(config).save_pretrained("tiny", tokenizer=FullTokenizer("vocab.txt"))
+      >>> _ = Path("train.csv").write_text("text,label\\n" + "good film,pos\\nbad film,neg\\n" * 8)
+      >>> results = classification.run(
+      ...     classification.ClassificationConfig(
+      ...         train_file="train.csv",
+      ...         dev_file="train.csv",
+      ...         init_checkpoint="tiny",
+      ...         output_dir="model",
+      ...         do_train=True,
+      ...         do_eval=True,
+      ...         train_batch_size=8,
+      ...     )
+      ... )
+      >>> sorted(results)
+      ['eval_accuracy', 'eval_loss', 'eval_macro_f1', 'global_step', 'loss']
+    """
     kept_in = os.path.join(config.output_dir, run_files.TEACHER_LOGITS)  # of all seeds
     return runner.run(functools.partial(ClassificationTask, teacher_logits_dir=kept_in), config)
 
@@ -265,11 +297,26 @@ def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
     saved = TaskDescription.saved(config)
     if flags.do_lower_case is None and saved is None:
         flags = dataclasses.replace(flags, do_lower_case=foundation.do_lower_case)
-    data = open_data(flags, config.do_train, config.overwrite_output_dir)
+    of_checkpoint = None if config.do_train or saved or flags.labels_file else _task_of_checkpoint(config, flags)
+    data = open_data(flags, config.do_train, config.overwrite_output_dir, of_checkpoint)
     kind = data.description.problem_type
     needed = f"is for a single label a row, but the problem type of this task is {kind}; omit it"
     check_has_effect(config, ("min_confidence",), kind == "single_label", needed)
     return data
+
+
+def _task_of_checkpoint(config: ClassificationConfig, flags: DataConfig) -> TaskDescription | None:
+    """What the classifier of `--init_checkpoint` was trained for, without its paths; None if nothing says it."""
+    if not config.init_checkpoint:
+        return None
+    source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
+    if source.classifier != "classifier" or "output_weights" not in source.own_names:
+        return None
+    if description := TaskDescription.load(source.folder):
+        return dataclasses.replace(description, data_dir=None, dev_file=None, predict_file=None)
+    length = min(TaskDescription.max_seq_length, source.config.max_position_embeddings)
+    description = TaskDescription.of_head(source, length, bool(flags.do_lower_case))
+    return dataclasses.replace(description, text_pair_column=None if flags.text_pair is None else "text_pair")
 
 
 def _class_weights(config: ClassificationConfig, data: Data, train: Examples | None) -> list[float] | None:

@@ -29,6 +29,11 @@ class FeatureConfig:
 
     Raises:
       InputError: a value is invalid.
+
+    Examples:
+      >>> from bert_tf2.tasks.feature_extraction import FeatureConfig
+      >>> FeatureConfig("lines.txt", "features.jsonl", "bert-base-uncased", layers="-1,-2").layer_numbers
+      (-1, -2)
     """
 
     input_file: str = setting(

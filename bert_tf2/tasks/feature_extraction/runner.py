@@ -57,6 +57,26 @@ def run(config: FeatureConfig) -> int:
     Raises:
       InputError: input, config, checkpoint and flags do not fit together.
       OSError: the output cannot be written.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from bert_tf2 import BertConfig, BertModel, FullTokenizer
+      >>> from bert_tf2.tasks import feature_extraction
+      >>> _ = Path("vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\n[MASK]\\ngood\\nbad\\nfilm\\n")
+      >>> config = BertConfig(8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> BertModel(config).save_pretrained("tiny", tokenizer=FullTokenizer("vocab.txt"))
+      >>> _ = Path("lines.txt").write_text("good film\\nbad film\\n")
+      >>> feature_extraction.run(
+      ...     feature_extraction.FeatureConfig(
+      ...         input_file="lines.txt",
+      ...         output_file="vectors.npy",
+      ...         init_checkpoint="tiny",
+      ...         output_format="npy",
+      ...         pooling="mean",
+      ...         layers="-1",
+      ...     )
+      ... )
+      2
     """
     paths = text_lines.find(config.input_file)
     _check_files(config, paths)

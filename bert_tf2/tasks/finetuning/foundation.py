@@ -1,13 +1,36 @@
 """The config, vocabulary and weights that a fine-tuned model is built on, and checks before emptying a directory."""
 
+import dataclasses
+import logging
 from collections.abc import Sequence
+from typing import TypeVar
 
 from bert_tf2.checkpoints import listing, pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
+from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
+
+logger = logging.getLogger(__name__)
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def with_model_in_output_dir(config: Config) -> Config:
+    """The config with `output_dir` as `init_checkpoint`, if nothing is trained and a model is there all the same.
+
+    Such a directory is not that of a training, whose checkpoints are listed in the file `checkpoint`: it was written by
+    `convert_checkpoint.py` or downloaded.
+    """
+    directory = config.output_dir
+    if config.do_train or config.init_checkpoint or not file_system.isdir(directory) or listing.is_listed(directory):
+        return config
+    if not (listing.unlisted(directory) or pretrained.hugging_face_folder(directory)):
+        return config
+    logger.info("%s is not the directory of a training; using the model in it.", directory)
+    return dataclasses.replace(config, init_checkpoint=directory)
 
 
 def find_foundation(config: FinetuningConfig) -> Pretrained:

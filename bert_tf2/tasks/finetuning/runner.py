@@ -15,7 +15,7 @@ from bert_tf2.io import atomic, file_system, run_dir, run_files
 from bert_tf2.tasks.finetuning import evaluation_files, outputs, report
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import Results
-from bert_tf2.tasks.finetuning.foundation import find_foundation
+from bert_tf2.tasks.finetuning.foundation import find_foundation, with_model_in_output_dir
 from bert_tf2.tasks.finetuning.loop import Finetuning, TrainingData
 from bert_tf2.tasks.finetuning.search import run_search
 from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
@@ -55,6 +55,7 @@ def _run(
     config: Config,
     predicts: bool = True,
 ) -> Results | None:
+    config = with_model_in_output_dir(config)
     foundation = find_foundation(config)
     task = make_task(config, foundation)
     foundation.check_sequences(task.description.max_seq_length, segments=task.segments)

@@ -13,6 +13,11 @@ class MultipleChoiceConfig(FinetuningConfig, TableForm, MinConfidence):
 
     Raises:
       InputError: a value is invalid, flags exclude each other, or there is nothing to do.
+
+    Examples:
+      >>> from bert_tf2.tasks.multiple_choice import MultipleChoiceConfig
+      >>> MultipleChoiceConfig(output_dir="model", predict_file="new.jsonl", do_predict=True).predict_batch_size
+      8
     """
 
     train_file: str | None = setting(

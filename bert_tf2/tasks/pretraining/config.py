@@ -38,6 +38,11 @@ class PretrainingConfig(RunConfig):
 
     Raises:
       InputError: a value is invalid, or there is nothing to do.
+
+    Examples:
+      >>> from bert_tf2.tasks.pretraining import PretrainingConfig
+      >>> PretrainingConfig(input_file="records/part-*", output_dir="model", do_train=True).num_train_steps
+      100000
     """
 
     input_file: str = setting(
@@ -86,7 +91,10 @@ class PretrainingConfig(RunConfig):
         choices=MASKINGS,
     )
     vocab_file: str | None = setting(
-        None, help="The vocabulary that the records were made with; required by masking=dynamic.", group=MODEL
+        None,
+        help="The vocabulary that the records were made with; required by masking=dynamic. Training keeps it in "
+        "output_dir; if omitted, the one that the summary of the records names, else that of init_checkpoint.",
+        group=MODEL,
     )
     spm_model_file: str | None = setting(None, help="A SentencePiece model, instead of vocab_file.", group=MODEL)
     tokenizer: TokenizerConfig = dataclasses.field(default_factory=TokenizerConfig)
@@ -155,8 +163,8 @@ class PretrainingConfig(RunConfig):
         check_has_effect(
             self,
             ("vocab_file", "spm_model_file"),
-            self.masking == "dynamic" or self.do_predict,
-            "has no effect on records that are already masked; omit it, or give --masking=dynamic or --do_predict",
+            self.masking == "dynamic" or self.do_train or self.do_predict,
+            "has no effect on the evaluation of records that are already masked; omit it",
         )
         if self.pack_sequences and self.shard_input == "files":
             raise InputError("--pack_sequences needs --shard_input=rows.")

@@ -23,8 +23,10 @@ from bert_tf2.modeling import summary
 from bert_tf2.modeling.pretraining import PretrainingModel
 from bert_tf2.records import index, reader, shuffled
 from bert_tf2.tasks.finetuning import evaluation_files
+from bert_tf2.tasks.pretraining import kept_vocabulary
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tasks.pretraining.data import PretrainingData, explained, log_input, vocabulary_for
+from bert_tf2.tasks.pretraining.kept_vocabulary import KeptVocabulary
 from bert_tf2.training import evaluation, tracking
 from bert_tf2.training.concurrency import Concurrency
 from bert_tf2.training.distribution import Workers, make_strategy
@@ -75,7 +77,8 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     with strategy.scope(), policy(precision):
         model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
     logger.info("%s", summary.summary(bert_config, model.named_variables))
-    job = _Job(config, bert_config, model, strategy, precision, data)
+    kept = kept_vocabulary.find(config, bert_config, paths) if config.do_train else None
+    job = _Job(config, bert_config, model, strategy, precision, data, kept)
     try:
         if config.dry_run:
             job.check()
@@ -114,6 +117,7 @@ class _Job:
     strategy: tf.distribute.Strategy
     precision: PrecisionConfig
     data: PretrainingData
+    kept: KeptVocabulary | None
 
     @property
     def workers(self) -> Workers:
@@ -140,6 +144,8 @@ class _Job:
         self._start(trainer)
         if self.workers.is_chief:
             pretrained.keep_config(config.output_dir, self.bert_config)
+            if self.kept:
+                self.kept.copy_into(config.output_dir)
             run_dir.describe(config.output_dir, config)
         hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
         trainer.train(self.data.training, hooks)
@@ -149,11 +155,11 @@ class _Job:
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
         elif self.config.init_checkpoint:
-            logger.info("%s", self._initialise(self.config.init_checkpoint))
+            logger.info("%s", self._initialize(self.config.init_checkpoint))
         else:
             logger.info("Starting from random weights (seed %d).", self.config.seed)
 
-    def _initialise(self, checkpoint: str) -> checkpoints.LoadReport:
+    def _initialize(self, checkpoint: str) -> checkpoints.LoadReport:
         return pretrained.load(self._variables, checkpoint, num_hidden_layers=self.config.num_hidden_layers)
 
     @property
@@ -183,10 +189,10 @@ class _Job:
                 f"--do_eval: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
             )
         if prefix is None:
-            logger.info("%s", self._initialise(str(config.init_checkpoint)))
+            logger.info("%s", self._initialize(str(config.init_checkpoint)))
         else:
             if not config.do_train:  # else the weights are already those of the newest checkpoint
-                self._initialise(prefix)
+                self._initialize(prefix)
             if config.optimizer.ema_decay:
                 averages = checkpoints.load_averages(self._variables, prefix)
                 logger.info("Evaluating with the moving averages of %d variables.", averages)

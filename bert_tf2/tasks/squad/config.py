@@ -22,6 +22,11 @@ class SquadConfig(FinetuningConfig, TableForm, MinConfidence):
 
     Raises:
       InputError: a value is invalid, a file is missing, or there is nothing to do.
+
+    Examples:
+      >>> from bert_tf2.tasks.squad import SquadConfig
+      >>> SquadConfig(output_dir="model", predict_file="questions.jsonl", do_predict=True).n_best_size
+      20
     """
 
     train_file: str | None = setting(

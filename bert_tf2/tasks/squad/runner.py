@@ -44,7 +44,39 @@ _CHARACTERS_AT_ONCE = 1 << 22  # of contexts whose answers are chosen together
 
 
 def run(config: SquadConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config.
+
+    Returns:
+      The results of the evaluation by name, with `seeds` their means; None if there was no evaluation.
+
+    Raises:
+      InputError: flags, data and model do not fit together, or the training diverged.
+      OSError: an output cannot be written.
+      Stopped: SIGTERM or Ctrl-C arrived during training; a checkpoint has been written.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from bert_tf2 import BertConfig, BertModel, FullTokenizer
+      >>> from bert_tf2.tasks import squad
+      >>> _ = Path("vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\n[MASK]\\ngood\\nbad\\nfilm\\n")
+      >>> config = BertConfig(8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> BertModel(config).save_pretrained("tiny", tokenizer=FullTokenizer("vocab.txt"))
+      >>> line = '{"question": "good?", "context": "bad film", "answer": "film", "answer_start": 4}'
+      >>> _ = Path("train.jsonl").write_text(f"{line}\\n" * 8)
+      >>> results = squad.run(
+      ...     squad.SquadConfig(
+      ...         train_file="train.jsonl",
+      ...         dev_file="train.jsonl",
+      ...         init_checkpoint="tiny",
+      ...         output_dir="model",
+      ...         do_train=True,
+      ...         do_eval=True,
+      ...         train_batch_size=4,
+      ...     )
+      ... )
+      >>> results["f1"] >= results["exact_match"]
+      True
+    """
     return runner.run(SquadTask, config)
 
 

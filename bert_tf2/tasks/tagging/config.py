@@ -18,6 +18,11 @@ class TaggingConfig(FinetuningConfig, MinConfidence):
 
     Raises:
       InputError: a value is invalid, flags exclude each other, or there is nothing to do.
+
+    Examples:
+      >>> from bert_tf2.tasks.tagging import TaggingConfig
+      >>> TaggingConfig(output_dir="model", predict_file="new.txt", do_predict=True).comments
+      'auto'
     """
 
     train_file: str | None = setting(

@@ -39,7 +39,38 @@ _LABELS, _PROBABILITIES, _LOSSES = "labels", "probabilities", "losses"
 
 
 def run(config: TaggingConfig) -> dict[str, float] | None:
-    """Trains, evaluates and predicts according to the config; see `finetuning.runner.run`."""
+    """Trains, evaluates and predicts according to the config.
+
+    Returns:
+      The results of the evaluation by name, with `seeds` their means; None if there was no evaluation.
+
+    Raises:
+      InputError: flags, data and model do not fit together, or the training diverged.
+      OSError: an output cannot be written.
+      Stopped: SIGTERM or Ctrl-C arrived during training; a checkpoint has been written.
+
+    Examples:
+      >>> from pathlib import Path
+      >>> from bert_tf2 import BertConfig, BertModel, FullTokenizer
+      >>> from bert_tf2.tasks import tagging
+      >>> _ = Path("vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\n[MASK]\\ngood\\nbad\\nfilm\\n")
+      >>> config = BertConfig(8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+      >>> BertModel(config).save_pretrained("tiny", tokenizer=FullTokenizer("vocab.txt"))
+      >>> _ = Path("train.conll").write_text("good\\tB-KIND\\nfilm\\tO\\n\\nbad\\tB-KIND\\nfilm\\tO\\n\\n" * 8)
+      >>> results = tagging.run(
+      ...     tagging.TaggingConfig(
+      ...         train_file="train.conll",
+      ...         dev_file="train.conll",
+      ...         init_checkpoint="tiny",
+      ...         output_dir="model",
+      ...         do_train=True,
+      ...         do_eval=True,
+      ...         train_batch_size=8,
+      ...     )
+      ... )
+      >>> sorted(results)[:3]
+      ['eval_accuracy', 'eval_f1', 'eval_loss']
+    """
     return runner.run(TaggingTask, config)
 
 

@@ -173,6 +173,8 @@ def test_truncation_is_reported() -> None:
     assert found.truncation() == "1 of 3 rows (33 %) were truncated to max_seq_length=8; the longest had 9 tokens."
     found = featurize(examples(["a" * 6, "a"]), np.zeros(2, np.int32), Letters(), 8)
     assert found.truncation() == "All 2 rows fit into max_seq_length=8; the longest has 8 tokens."
+    found = featurize(examples(["a"]), np.zeros(1, np.int32), Letters(), 8)
+    assert found.truncation() == "The text fits into max_seq_length=8; it has 3 tokens."
 
 
 def test_windows() -> None:

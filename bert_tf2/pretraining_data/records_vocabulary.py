@@ -1,0 +1,87 @@
+"""The vocabulary that records were made with, as their summary file names it; no TensorFlow."""
+
+import dataclasses
+import hashlib
+import logging
+import os
+from typing import Any
+
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig
+from bert_tf2.errors import InputError
+from bert_tf2.io import file_system, json_files, run_files
+from bert_tf2.tokenization.auto import VocabularyFile
+
+logger = logging.getLogger(__name__)
+
+_ENTRY = "vocabulary"
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordsVocabulary:
+    """The vocabulary of some records.
+
+    Attributes:
+      file: the vocabulary, with the options of the tokenizer.
+      do_lower_case: whether the text was lower-cased.
+    """
+
+    file: VocabularyFile
+    do_lower_case: bool
+
+
+def entry(vocabulary: VocabularyFile) -> dict[str, Any]:
+    """What the summary of records says of their vocabulary, besides the flags.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    return {_ENTRY: {"file": file_system.absolute(vocabulary.path), "sha256": _digest(vocabulary)}}
+
+
+def find(records: str) -> RecordsVocabulary | None:
+    """The vocabulary of a record file, by the summary beside it.
+
+    None if there is no summary, or one of an older version; or, which is logged, if the vocabulary is gone or has
+    changed.
+
+    Args:
+      records: path of a file that `create_pretraining_data.py` wrote.
+    """
+    summary = _summary(records)
+    if summary is None:
+        return None
+    try:
+        flags, named = summary["config"], summary[_ENTRY]
+        options = TokenizerConfig(**flags["tokenizer"]).over(PLAIN)
+        vocabulary = VocabularyFile(str(named["file"]), flags["vocab_file"] is None, options)
+        if _digest(vocabulary) == named["sha256"]:
+            return RecordsVocabulary(vocabulary, bool(flags["do_lower_case"]))
+        problem = "has changed since"
+    except FileNotFoundError:
+        problem = "is gone"
+    except (OSError, EOFError, InputError, TypeError, KeyError, AttributeError):
+        return None
+    logger.info(
+        "%s, with which %s was made, %s, so it is not kept with the model; give it as --vocab_file to keep it.",
+        *(vocabulary.path, records, problem),
+    )
+    return None
+
+
+def _summary(records: str) -> dict[str, Any] | None:
+    """The summary beside a record file, with its entry about the vocabulary."""
+    directory, name = os.path.split(records)
+    for path in (run_files.summary_of_records(records), os.path.join(directory, run_files.DATA_SUMMARY)):
+        try:
+            content = json_files.read(path) if file_system.isfile(path) else {}
+        except InputError:  # it is another program's
+            continue
+        if isinstance(content, dict) and _ENTRY in content:
+            outputs = [*content.get("outputs", ()), content.get("eval_output", "")]
+            if name in map(os.path.basename, map(str, outputs)):
+                return content
+    return None
+
+
+def _digest(vocabulary: VocabularyFile) -> str:
+    return hashlib.sha256(vocabulary.content()).hexdigest()

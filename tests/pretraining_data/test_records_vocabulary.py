@@ -1,0 +1,66 @@
+"""The vocabulary of records, found by their summary."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from bert_tf2.configs.tokenizer import TextTokenizerConfig
+from bert_tf2.pretraining_data import records_vocabulary
+from bert_tf2.pretraining_data.config import PretrainingDataConfig
+from bert_tf2.pretraining_data.runner import create_pretraining_data
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "One", "two", "three", "."]
+
+
+def create(folder: Path, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of a small text; the paths are relative, as a user writes them."""
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    (folder / "text.txt").write_text("One two.\nthree two.\n\ntwo One.\nOne three.\n", encoding="utf-8")
+    monkeypatch.chdir(folder)
+    flags = {"input_file": "text.txt", "output_file": output, "vocab_file": "vocab.txt", "do_lower_case": False}
+    tokenizer = TextTokenizerConfig(never_split="two")
+    create_pretraining_data(PretrainingDataConfig(**flags, tokenizer=tokenizer, max_seq_length=16))
+
+
+@pytest.mark.parametrize("output", ["records/", "a.tfrecord,b.tfrecord"])
+def test_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    create(tmp_path, output, monkeypatch)
+    records = tmp_path / ("records/part-00000-of-00001" if output == "records/" else "a.tfrecord")
+    monkeypatch.chdir("/")
+    found = records_vocabulary.find(str(records))
+    assert found
+    assert found.file.content() == (tmp_path / "vocab.txt").read_bytes()
+    assert found.file.options.never_split == ("two",)
+    assert (found.file.is_sentencepiece, found.do_lower_case) == (False, False)
+
+
+def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    create(tmp_path, "a.tfrecord", monkeypatch)
+    caplog.clear()
+    assert records_vocabulary.find("other.tfrecord") is None
+    summary = tmp_path / "a.tfrecord.summary.json"
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    for other in (
+        {**content, "outputs": ["c.tfrecord"]},
+        {**content, "config": None},
+        {name: value for name, value in content.items() if name != "vocabulary"},
+        [],
+    ):
+        summary.write_text(json.dumps(other), encoding="utf-8")
+        assert records_vocabulary.find("a.tfrecord") is None
+    summary.write_text("{", encoding="utf-8")
+    assert records_vocabulary.find("a.tfrecord") is None
+    assert caplog.messages == []
+    summary.write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES[:-1]) + "\n", encoding="utf-8")
+    assert records_vocabulary.find("a.tfrecord") is None
+    (tmp_path / "vocab.txt").unlink()
+    assert records_vocabulary.find("a.tfrecord") is None
+    says = f"{tmp_path}/vocab.txt, with which a.tfrecord was made, {{}}, so it is not kept with the model; give it as"
+    assert [message.split(" --")[0] for message in caplog.messages] == [
+        says.format("has changed since"),
+        says.format("is gone"),
+    ]

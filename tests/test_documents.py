@@ -1,0 +1,156 @@
+"""The documents name what there is: flags, files, public names; their tables are those of the code."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import command_pages
+import format_tables
+import pytest
+import repository_links
+from helpers.repository import REPOSITORY
+
+import bert_tf2
+from bert_tf2.__main__ import COMMANDS
+from bert_tf2.configs.fields import flags_of
+
+DOCS = REPOSITORY / "docs"
+DOCUMENTS = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
+BENCHMARKS = REPOSITORY / "benchmarks" / "README.md"
+OTHERS_FIRST = {"from_transformers.md", "from_model_garden.md"}  # their tables begin with other programs' flags
+OF_ALL_COMMANDS = {"config", "print_config", "help", "verbosity", "version"}
+OF_OTHER_PROGRAMS = {
+    "backend",  # --backend-store-uri of MLflow
+    "local",  # --local-dir of Hugging Face's hf
+    "logdir",  # TensorBoard's
+    *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's
+}
+SCRIPTS = [script for script, _ in COMMANDS.values()]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def our_part(path: Path) -> str:
+    """A document without what it says of other programs: their programs, which have a title, and their columns."""
+    text = re.sub(r'^```\w+ title=".*?^```$', "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"^\| .*? \| ", "| ", text, flags=re.MULTILINE) if path.name in OTHERS_FIRST else text
+
+
+def flags_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--([a-z][a-z0-9_]*)", text))
+
+
+def flags_of_script(script: str) -> set[str]:
+    """The names of its flags, those that turn a boolean off included."""
+    names = {field.name for field, _ in flags_of(command_pages.config_of(script))} | OF_ALL_COMMANDS
+    return names | {f"no{name}" for name in names}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_documents_name_flags_that_there_are(path: Path) -> None:
+    known = set[str]().union(*map(flags_of_script, SCRIPTS)) | OF_OTHER_PROGRAMS
+    assert flags_in(our_part(path)) <= known
+
+
+def test_sections_about_a_script_name_its_flags() -> None:
+    """Of the tables that lead from another program to a command."""
+    text = our_part(DOCS / "from_transformers.md")
+    sections = re.findall(r"^## [^\n]*: (`[^\n]*`)\n(.*?)(?=^## )", text, re.DOTALL | re.MULTILINE)
+    assert len(sections) == 5
+    for heading, text in sections:
+        known = set[str]().union(*(flags_of_script(script) for script in re.findall(r"(\w+)\.py", heading)))
+        middle = [row.split(" | ")[0] for row in re.findall(r"^\| (.*)$", text, re.MULTILINE)]
+        assert flags_in("\n".join(middle)) <= known, heading
+
+
+def test_the_scripts_of_the_original_are_here() -> None:
+    text = (DOCS / "from_google_bert.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)\.py` \| `\1\.py`, `bert-tf2 ([\w-]+)` \|", text, re.MULTILINE)
+    assert len(rows) == 5
+    assert {command: COMMANDS[command][0] for _, command in rows} == {command: script for script, command in rows}
+
+
+@pytest.mark.parametrize("path", sorted({*DOCUMENTS, *REPOSITORY.glob("*.md"), BENCHMARKS}), ids=name_of)
+def test_links_lead_to_files(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$|`[^`\n]+`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?", text):
+        place = path.parent / target if target else path
+        if re.match(r"https?:", target) or is_made(place):
+            continue
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), f"{target}#{anchor}"
+
+
+def anchors(path: Path) -> set[str]:
+    """Of the headings of a text, as GitHub and the site alike make them."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = [re.sub(r"[^\w\s-]", "", line.lower()) for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+    return {heading.replace(" ", "-") for heading in headings} & {re.sub(r"[-\s]+", "-", one) for one in headings}
+
+
+def is_made(path: Path) -> bool:
+    """Whether it is a page that the site makes, of a command."""
+    return path.resolve().parent == DOCS / "commands" and path.stem in COMMANDS
+
+
+def test_absolute_links(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for name in ("docs/a.md", "docs/a.png", "LICENSE"):
+        (tmp_path / name).touch()
+    image = '<img src="docs/a.png">'
+    text = f'see [a](docs/a.md#b), ![p](docs/a.png), {image}, [all](docs), [x](#x), [w](https://w.org), f["a"](b)'
+    result = repository_links.absolute(text, "README.md", "https://github.com/o/n", "v1", tmp_path)
+    base = "https://github.com/o/n"
+    assert result == (
+        f'see [a]({base}/blob/v1/docs/a.md#b), ![p]({base}/raw/v1/docs/a.png), <img src="{base}/raw/v1/docs/a.png">, '
+        f'[all]({base}/tree/v1/docs), [x](#x), [w](https://w.org), f["a"](b)'
+    )
+    assert repository_links.rewritten("[l](../LICENSE)", "docs/a.md", str.lower, tmp_path) == "[l](license)"
+
+
+# --- Data formats ----------------------------------------------------------------------------------------------------
+
+
+def test_tables_of_data_formats() -> None:
+    page = format_tables.PAGE.read_text(encoding="utf-8")
+    assert format_tables.render(page) == page, "python publishing/format_tables.py writes the tables again"
+    assert len(re.findall("<!-- features ", page)) == 3
+
+
+@pytest.mark.parametrize("name", format_tables.SCHEMAS)
+def test_features_are_described_as_they_are(name: str) -> None:
+    described = {
+        feature: shape for features, shape, _ in format_tables.described_features(name) for feature in features
+    }
+    letters = {128: "S", 20: "P", 3: "L", 1: "1"}
+    for schema in format_tables.SCHEMAS[name]:
+        for feature in schema.features:
+            shape = ", ".join(letters[size] for size in feature.shape)
+            assert described[feature.name] in (f"[{shape}]", "[L]" if shape == "1" else ""), feature.name
+    assert set(described) == {feature.name for schema in format_tables.SCHEMAS[name] for feature in schema.features}
+
+
+# --- The API ---------------------------------------------------------------------------------------------------------
+
+
+def public_names() -> Iterator[str]:
+    """What the packages export that are meant to be imported."""
+    yield from (f"bert_tf2.{name}" for name in bert_tf2.__all__)
+    packages = ("checkpoints", "metrics", "modeling", "records", "tokenization", "training")
+    tasks = ("classification", "feature_extraction", "multiple_choice", "pretraining", "squad", "tagging")
+    for package in (*packages, *(f"tasks.{task}" for task in tasks)):
+        module = importlib.import_module(f"bert_tf2.{package}")
+        for name in module.__all__:
+            if name not in bert_tf2.__all__:
+                yield f"bert_tf2.{package}.{name}"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
+    described = set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
+    names = set(public_names())
+    whole = {name.rpartition(".")[0] for name in names} & described  # packages of which a page shows all
+    assert {name for name in names if name not in described and name.rpartition(".")[0] not in whole} == set()
