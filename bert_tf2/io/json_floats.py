@@ -1,7 +1,7 @@
-"""float32 numbers as JSON text with at most six decimals, many at a time; no TensorFlow.
+"""float32 numbers for JSON, many at a time; no TensorFlow.
 
-The text of a number `x` is that of `json.dumps(round(float(x), 6))`, as the original's `extract_features.py` writes it:
-`0.25`, `-0.0`, `1.2e-05`, `NaN`.
+The text of a number `x` from `rows_as_text` has at most six decimals: it is that of `json.dumps(round(float(x), 6))`,
+as the original's `extract_features.py` writes it: `0.25`, `-0.0`, `1.2e-05`, `NaN`.
 
 Written by our own compiled code, as no library writes that text: orjson, for one, writes `1.2e-5` and `null`, and does
 not round. Python's own way, which numbers that are not finite or very large still take, is about 20 times slower
@@ -13,6 +13,7 @@ import json
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bert_tf2.numba_support import kernel
 
@@ -32,3 +33,8 @@ def rows_as_text(values: np.ndarray[Any, Any]) -> list[bytes]:
         bounds = [0, *ends.tolist()]
         return [whole[begin:end] for begin, end in itertools.pairwise(bounds)]
     return [json.dumps([round(value, 6) for value in row])[1:-1].encode() for row in values.tolist()]
+
+
+def as_printed(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Numbers whose text in JSON is that of float32: 0.1, not 0.10000000149011612. Of any shape."""
+    return values.astype(str).astype(np.float64)

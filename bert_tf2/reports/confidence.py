@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bert_tf2.metrics.calibration import Reliability
 from bert_tf2.reports import pictures
 from bert_tf2.reports.intervals import wilson
-from bert_tf2.reports.page import Block, Figures, Picture, Table, shown_as_percent
+from bert_tf2.reports.page import Block, Figures, Picture, Table, shown_as_percent, shown_as_percents
 
 _LEAST = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _CLOSE = 0.01  # a difference of confidence and accuracy that is not worth mentioning
@@ -75,8 +75,7 @@ def _least_confidences(
         kept, correct = int(is_kept.sum()), int((is_kept & is_right).sum())
         if rows and kept == rows[-1][1]:
             continue
-        low, high = wilson(correct, kept)
-        interval = f"{100 * low:.1f} to {100 * high:.1f}" if kept else ""
+        interval = shown_as_percents(*wilson(correct, kept))
         fraction = shown_as_percent(correct / kept if kept else math.nan)
         rows.append((f"{least:g}", kept, shown_as_percent(kept / len(is_kept)), fraction, interval))
     headers = ("min_confidence", f"{unit} kept", "fraction kept", f"their {right}", "95 % interval")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2.reports.intervals import wilson
-from bert_tf2.reports.page import Table, shown_as_percent
+from bert_tf2.reports.page import Table, shown_as_percent, shown_as_percents
 
 Array = NDArray[np.int64]
 
@@ -57,9 +57,8 @@ def interval(low: float, high: float) -> str:
 
 def figure(label: str, fraction: float, bounds: tuple[float, float]) -> tuple[str, str, str]:
     """A fraction and its 95 % interval for `Figures`."""
-    low, high = bounds
-    small = "" if math.isnan(low) else f"95 % interval {100 * low:.1f} to {100 * high:.1f}"
-    return label, shown_as_percent(fraction), small
+    shown = shown_as_percents(*bounds)
+    return label, shown_as_percent(fraction), f"95 % interval {shown}" if shown else ""
 
 
 def mean_scores(

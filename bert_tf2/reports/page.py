@@ -208,7 +208,7 @@ def render(report: Report) -> str:
         groups=_groups,
         table=_laid_out,
         card=_card,
-        shortened=_shortened,
+        shortened=shortened,
         href=urllib.parse.quote,
         most_examples=MOST_EXAMPLES,
         most_in_fact=_MOST_IN_FACT,
@@ -272,13 +272,14 @@ def _column(values: Sequence[str | int | float]) -> tuple[bool, Sequence[_Cell]]
         texts = [value if isinstance(value, str) else f"{value:,}" for value in values]
         if all(_NUMBER.fullmatch(text) or text in _NOTHING for text in texts) and set(texts) - _NOTHING:
             return True, list(map(_numeral_cell, texts))
-        return False, [_Cell(_shortened(text), is_long=len(text) > _MOST_IN_LINE) for text in texts]
+        return False, [_Cell(shortened(text), is_long=len(text) > _MOST_IN_LINE) for text in texts]
     numbers = [float(value) for value in values]
     decimals = None if all(isinstance(value, int) for value in values) else _decimals(numbers)
     return True, [_number_cell(value, decimals) for value in numbers]
 
 
-def _shortened(text: str, most: int = _MOST_IN_CELL) -> str:
+def shortened(text: str, most: int = _MOST_IN_CELL) -> str:
+    """At most so many characters of a text, the last one an ellipsis if it has more."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -339,6 +340,11 @@ def _pieces(text: str, marks: Sequence[Mark], first: int, last: int) -> Iterator
 def shown_as_percent(value: float) -> str:
     """A fraction as it stands in a report: "91.3 %"."""
     return "–" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def shown_as_percents(low: float, high: float) -> str:
+    """An interval of fractions as it stands in a report: "89.9 to 92.5"; nothing if it is not defined."""
+    return "" if math.isnan(low) or math.isnan(high) else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def shown_as_number(value: Any) -> str:

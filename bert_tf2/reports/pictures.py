@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bert_tf2.reports.page import shortened
+
 MOST_POINTS = 400
 """Points of a line, and ..."""
 MOST_DOTS = 1500
@@ -287,8 +289,7 @@ def _edges(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _short(name: str) -> str:
-    name = " ".join(name.split())
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return shortened(" ".join(name.split()), _LONGEST_NAME)
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bert_tf2.io.json_floats import rows_as_text
+from bert_tf2.io.json_floats import as_printed, rows_as_text
 
 EDGES = (
     *(0.0, -0.0, 1e-9, -1e-9, 5e-7, -5e-7, 1e-6, 1.5e-6, 9.9e-5, 9.95e-5, 1e-4, 0.1, 0.9999996, 0.99999949, 1.0),
@@ -53,3 +53,9 @@ def test_no_rows_and_views():
     assert rows_as_text(np.empty((0, 3), np.float32)) == []
     values = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2] / 8
     assert rows_as_text(values) == by_python(values)
+
+
+def test_numbers_as_float32_prints_them():
+    values = as_printed(np.array([[0.1, 1e-7], [np.nan, 16777216]], np.float32))
+    assert values.dtype == np.float64
+    assert str(values.tolist()) == "[[0.1, 1e-07], [nan, 16777216.0]]"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bert_tf2 import metrics
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.io import atomic, files, run_files
+from bert_tf2.io.json_floats import as_printed
 from bert_tf2.io.spilled import row_ranges
 from bert_tf2.tasks.classification.examples import Examples
 from bert_tf2.tasks.classification.glue import GlueTask
@@ -141,8 +142,8 @@ def rows_of_texts(examples: Examples, begin: int, end: int) -> Iterator[dict[str
 
 
 def printed(values: NDArray[np.float32]) -> list[Any]:
-    """Numbers as float32 prints them: 0.1, not 0.10000000149011612."""
-    numbers: list[Any] = values.astype(str).astype(float).tolist()
+    """Numbers as float32 prints them."""
+    numbers: list[Any] = as_printed(values).tolist()
     return numbers
 
 

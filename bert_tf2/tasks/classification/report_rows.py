@@ -22,8 +22,10 @@ from bert_tf2.reports.page import (
     Section,
     Table,
     Text,
+    shortened,
     shown_as_number,
     shown_as_percent,
+    shown_as_percents,
 )
 from bert_tf2.tasks.classification.evaluated import Evaluated
 from bert_tf2.tasks.classification.features import Features
@@ -63,8 +65,7 @@ def _card(evaluated: Evaluated, row: int) -> Example:
     ]
     text = examples.texts[row]
     if examples.pairs is not None:
-        first = text if len(text) <= _MOST_OF_FIRST else f"{text[:_MOST_OF_FIRST]} …"
-        text = f"{first}\n{examples.pairs[row]}"
+        text = f"{shortened(text, _MOST_OF_FIRST)}\n{examples.pairs[row]}"
     return Example(title, text, facts)
 
 
@@ -154,8 +155,7 @@ def _scores(evaluated: Evaluated, is_chosen: NDArray[np.bool_]) -> tuple[Any, ..
     if evaluated.description.problem_type == "regression":  # whose loss is the squared error
         return float(np.sqrt(losses).mean()), float(np.sqrt(losses.mean()))
     right = int(evaluated.scores.is_right[is_chosen].sum())
-    low, high = wilson(right, len(losses))
-    interval = f"{100 * low:.1f} to {100 * high:.1f}"
+    interval = shown_as_percents(*wilson(right, len(losses)))
     return shown_as_percent(right / len(losses)), interval, float(losses.mean())
 
 

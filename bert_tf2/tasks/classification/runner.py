@@ -42,6 +42,7 @@ from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.classification.teacher import Teacher
 from bert_tf2.tasks.classification.teacher_logits import TeacherLogits
 from bert_tf2.tasks.finetuning import runner
+from bert_tf2.tasks.finetuning.latest import Latest
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.tasks.finetuning.task import Beside, Evaluation, FinetuningTask, Split
 
@@ -142,7 +143,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
         self.examples = {split: self.data.examples(split) for split in wanted if wanted[split]}
         self.segments = 1 + self.description.has_pairs
-        self._latest: Evaluated | None = None
+        self._latest = Latest[Evaluated]()
         self.teacher: Teacher | None = None
         self.unlabeled: list[Examples] = []
         self.teacher_results: dict[str, float] | None = None
@@ -270,10 +271,9 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         return report_rows.lengths(self._evaluated(encoded, found))
 
     def _evaluated(self, encoded: _Rows, found: Floats) -> Evaluated:
-        """The latest one is kept, as each part of a report asks for it."""
-        if self._latest is None or self._latest.logits is not found:
-            self._latest = Evaluated(self.description, encoded.examples, encoded.labels, encoded.features, found)
-        return self._latest
+        """They are kept, as each part of a report asks for them."""
+        columns = encoded.examples, encoded.labels, encoded.features, found
+        return self._latest.of(found, lambda: Evaluated(self.description, *columns))
 
     def write_predictions(self, encoded: _Rows, found: Floats) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""

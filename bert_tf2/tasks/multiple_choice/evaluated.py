@@ -11,18 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from bert_tf2.io.json_floats import as_printed
 from bert_tf2.tasks.multiple_choice.examples import Example
 
 
 def probabilities_of(scores: NDArray[np.float32], choices: int) -> list[float]:
-    """The probabilities of the choices of a question, as float32 prints them: 0.1, not 0.10000000149011612.
+    """The probabilities of the choices of a question, as float32 prints them.
 
     Args:
       scores: float32 [C].
       choices: the number of choices.
     """
-    printed: list[float] = special.softmax(scores[:choices]).astype(str).astype(float).tolist()
-    return printed
+    probabilities: list[float] = as_printed(special.softmax(scores[:choices])).tolist()
+    return probabilities
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Shapes: `W` words.
 
 import csv
 import itertools
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
-from bert_tf2.io import atomic, run_files, spilled
+from bert_tf2.io import atomic, json_files, run_files, spilled
+from bert_tf2.io.json_floats import as_printed
 from bert_tf2.tasks.tagging import conll, schemes, span_rows
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.tag_sequence import TagSequence
@@ -61,7 +61,7 @@ def write_predictions(
         writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row, spans in _rows(sentences, tags, _printed(probabilities, folder)):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json_files.line(row))
             writer.writerows(spans)
     if sentences.is_of_spans:
         paths.append(os.path.join(folder, run_files.TAGGED_SPANS))
@@ -89,10 +89,10 @@ def _sure(
 
 
 def _printed(probabilities: NDArray[np.float32], folder: str) -> NDArray[np.float64]:
-    """The values that float32 prints: 0.1, not 0.10000000149011612."""
+    """The values that float32 prints."""
     values: NDArray[np.float64] = spilled.empty(probabilities.shape, np.float64, folder)
     for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
-        values[begin:end] = probabilities[begin:end].astype(str).astype(float)
+        values[begin:end] = as_printed(probabilities[begin:end])
     return values
 
 
