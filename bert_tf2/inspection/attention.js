@@ -37,6 +37,7 @@
     return [element("label", {}, label, select), select];
   }
 
+  const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
   const percent = (weight) => `${(100 * weight).toFixed(1)} %`;
   const named = (place) => `${text.tokens[place]} (piece ${place})`;
 
@@ -463,7 +464,7 @@
     const nodes = [
       element("h1", {}, "Attention"),
       element("p", { className: "quiet model" },
-        `${data.model}: ${layers} layers of ${heads} heads, ${text.pieces} pieces`),
+        `${data.model}: ${counted(layers, "layer")} of ${counted(heads, "head")}, ${counted(text.pieces, "piece")}`),
     ];
     if (data.texts.length > 1) {
       const beginning = (each) => each.tokens.filter((_, k) => each.words[k] !== null).slice(0, 40).join(" ");

@@ -95,17 +95,18 @@ def lines(
         if len(series) > 1:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, borderaxespad=0, handlelength=1.2)
         axes.set(xlabel=x_label, ylabel=y_label)
+        if not any(np.mod(points[0], 1).any() for points in series.values()):  # steps, for example
+            axes.xaxis.get_major_locator().set_params(integer=True)
     return drawing.svg
 
 
-def bars(labels: Sequence[str], values: Sequence[float], x_label: str, y_label: str = "") -> str:
+def bars(labels: Sequence[str], values: Sequence[float], x_label: str) -> str:
     """Horizontal bars, the first at the top, with their values.
 
     Args:
       labels: one for each bar.
       values: their lengths.
       x_label: of the horizontal axis.
-      y_label: of the labels.
     """
     with _drawing(height=70 + 24 * len(labels)) as drawing:
         axes = drawing.axes
@@ -114,7 +115,7 @@ def bars(labels: Sequence[str], values: Sequence[float], x_label: str, y_label: 
         for place, value in zip(places, values, strict=True):
             axes.annotate(_number(value), (value, place), (4, 0), textcoords="offset points", va="center", size=10.5)
         axes.set_yticks(places, [_short(label) for label in labels])
-        axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=x_label, ylabel=y_label)
+        axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=x_label)
         axes.margins(x=0.12)
         axes.grid(axis="y", visible=False)
     return drawing.svg

@@ -54,6 +54,11 @@ def test_many_points_are_thinned() -> None:
     assert len(pictures.histogram(steps, "x", "y")) < 30_000
 
 
+def test_steps_are_whole_numbers() -> None:
+    svg = pictures.lines({"loss": ([4, 8], [0.5, 0.25])}, "step", "loss")
+    assert re.findall(r">(\d+(?:\.\d+)?)</text>", svg)[:5] == ["4", "5", "6", "7", "8"]
+
+
 def test_nothing_to_draw() -> None:
     for svg in (pictures.histogram([], "x", "y"), pictures.scatter([], [], "x", "y")):
         assert ">x</text>" in svg

@@ -8,7 +8,7 @@ import datetime
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,14 +148,19 @@ def called(name: str) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
+def without_second_loss(names: Iterable[str]) -> list[str]:
+    """The names of results without the original's loss, a mean of means of batches, where there is `eval_loss`."""
+    names = list(names)
+    return [name for name in names if name != "loss" or "eval_loss" not in names]
+
+
 def _scores(
     task: "FinetuningTask[Any, Any, Any]", evaluation: "Evaluation", intervals: Mapping[str, tuple[float, float]]
 ) -> Section:
     results = evaluation.results
     tiles = []
-    for name, value in results.items():
-        if name == "loss" and "eval_loss" in results:  # the original's, a mean of means of batches
-            continue
+    for name in without_second_loss(results):
+        value = results[name]
         is_fraction = name.removeprefix("eval_") in _FRACTIONS and not task.scores_are_percentages
         show = shown_as_percent if is_fraction else shown_as_number
         small = ""

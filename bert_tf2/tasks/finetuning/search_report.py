@@ -7,7 +7,7 @@ from bert_tf2.configs.values import Value, written
 from bert_tf2.reports import pictures
 from bert_tf2.reports.page import Code, Figures, Picture, Report, Section, Table, Text
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
-from bert_tf2.tasks.finetuning.report import called
+from bert_tf2.tasks.finetuning.report import called, without_second_loss
 from bert_tf2.tasks.finetuning.search_results import SearchResults, SearchRun
 from bert_tf2.tasks.finetuning.search_space import described
 
@@ -40,7 +40,7 @@ def report(results: SearchResults) -> Report:
 
 def _table(results: SearchResults) -> Table:
     """All runs, the best one first."""
-    scores, deviations = results.columns
+    scores, deviations = map(without_second_loss, results.columns)
     has_errors = any(run.error for run in results.runs)
     headers = [*results.names, *map(called, scores), *(f"{called(name)}, deviation" for name in deviations)]
     rows: list[list[str | int | float]] = []
@@ -70,6 +70,6 @@ def _picture(name: str, runs: Sequence[SearchRun], metric: str) -> Picture:
         svg = pictures.lines(series, name, called(metric))
     else:
         labels = [written(value) for value in scores]
-        svg = pictures.bars(labels, [best[value] for value in scores], f"best {called(metric)}", name)
+        svg = pictures.bars(labels, [best[value] for value in scores], f"best {called(metric)}")
     listed = ", ".join(f"{written(value)}: {score:.4f}" for value, score in best.items())
     return Picture(svg, f"Best {called(metric)} by {name}: {listed}", name)

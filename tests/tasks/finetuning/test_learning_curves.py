@@ -57,7 +57,7 @@ def test_percentages_are_drawn_without_counts(tmp_path: Path, drawn: list[dict[s
     history = [{"step": 5, "epoch": 1, "exact": 70.0, "f1": 80.5, "total": 90, "best_f1_thresh": -3.0}]
     section = learning_curves.section(write(tmp_path, history), BestMetric("f1"), called)
     assert section is not None
-    assert [list(lines) for lines in drawn] == [["exact", "F1"]]
+    assert [list(lines) for lines in drawn] == [["exact match", "F1"]]
     assert section.blocks[0] == Text("The best evaluation was the last one, at step 5, with F1 80.5.")
 
 

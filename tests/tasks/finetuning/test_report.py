@@ -66,6 +66,11 @@ def test_what_all_have(tmp_path: Path) -> None:
     assert "span_report.json" not in page, "it is not there"
 
 
+def test_one_loss_is_shown() -> None:
+    assert report.without_second_loss(RESULTS) == ["eval_accuracy", "eval_matthews", "eval_loss"]
+    assert report.without_second_loss(["global_step", "loss"]) == ["global_step", "loss"]
+
+
 def test_percentages_stay_what_they_are(tmp_path: Path) -> None:
     task = Task(tmp_path)
     task.scores_are_percentages = True
