@@ -20,6 +20,7 @@ from bert_tf2.checkpoints import by_name, huggingface, listing, lora, model_gard
 from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
+from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
 from bert_tf2.errors import InputError, some
 from bert_tf2.io import atomic, file_system, run_files
 
@@ -133,22 +134,6 @@ class LoadReport:
         if not (self.missing or self.unused or self.mismatched):
             lines.append("  Nothing missing, nothing unused.")
         return "\n".join(lines)
-
-
-def hugging_face_folder(path: str) -> str | None:
-    """The Hugging Face directory that a path of weights names; None if it names something else.
-
-    Raises:
-      InputError: it is one without weights that can be read.
-    """
-    directory = huggingface.find_folder(path)
-    config_only = directory is None and file_system.isfile(os.path.join(path, huggingface.CONFIG_FILE))
-    if config_only and not listing.has_checkpoint(path):
-        raise InputError(
-            f"{path} has a config.json, but neither model.safetensors nor pytorch_model.bin nor tf_model.h5; weights "
-            "in other formats cannot be read."
-        )
-    return directory
 
 
 def load(

@@ -7,7 +7,6 @@ stands for the directory into which it is downloaded (`by_name`).
 """
 
 import dataclasses
-import glob
 import logging
 import os
 from collections.abc import Iterable
@@ -22,12 +21,13 @@ from bert_tf2.checkpoints import (
     task_metadata,
     tokenizer_options,
 )
-from bert_tf2.checkpoints.google import hugging_face_folder as hugging_face_folder
 from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
+from bert_tf2.checkpoints.paths import check_exists as check_exists
+from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
@@ -371,28 +371,6 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
     if len({file_system.realpath(place) for place in places}) == 1:
         return InputError(f"{places[0]} has no {name}; {advice}")
     return InputError(f"Neither {places[0]} nor {places[1]} has a {name}; {advice}")
-
-
-def check_exists(init_checkpoint: str) -> None:
-    """Checks that a path names something, and not the directory of a search, whose weights are in `best/`.
-
-    Raises:
-      InputError: it does not; the message says what could be given, and what is like it.
-    """
-    best = os.path.join(init_checkpoint, run_files.BEST)
-    has_own = listing.has_checkpoint(init_checkpoint) or hugging_face_folder(init_checkpoint)
-    if listing.is_listed(best) and not has_own:
-        raise InputError(f"The directory {init_checkpoint} has no weights of its own; give {best}, which has the best.")
-    if file_system.exists(init_checkpoint) or file_system.glob(f"{glob.escape(init_checkpoint)}*"):
-        return
-    folder = os.path.dirname(init_checkpoint)
-    if folder and file_system.isdir(folder):
-        prefixes = sorted(path.removesuffix(".index") for path in file_system.glob(f"{glob.escape(folder)}/*.index"))
-        raise InputError(
-            f"There is no {init_checkpoint}: {folder} has no directory and no checkpoint of that name"
-            f"{f', but {some(prefixes)}' if prefixes else ''}."
-        )
-    raise by_name.unknown(init_checkpoint)
 
 
 # --- Case ------------------------------------------------------------------------------------------------------------

@@ -126,4 +126,4 @@ def _about_help(width: int) -> str:
         ("  --verbosity=1", "Log more, including tracebacks of errors."),
     )
     written = "Flags are written --name=value; true-or-false flags are switched on by --name and off by --noname."
-    return "Help:\n" + "".join(f"{row(*one, width)}\n" for one in rows) + "\n" + filled(written, width)
+    return "Help:\n" + "".join(f"{row(*entry, width)}\n" for entry in rows) + "\n" + filled(written, width)

@@ -81,8 +81,8 @@ def flat_values(config: Any) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Those of Python, of this project, and of the packages that decide its numbers."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            installed[package] = importlib.metadata.version(package)
+    return installed

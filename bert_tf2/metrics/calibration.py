@@ -38,15 +38,15 @@ class Reliability:
 
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Of the groups that are not empty, the mean probability and the fraction that is true."""
-        is_there = self.rows > 0
-        rows = self.rows[is_there]
-        return self._probabilities[is_there] / rows, self._true[is_there] / rows
+        is_filled = self.rows > 0
+        rows = self.rows[is_filled]
+        return self._probabilities[is_filled] / rows, self._true[is_filled] / rows
 
     @property
     def error(self) -> float:
         """The expected calibration error: the mean of the distances of both, each weighted by its rows."""
-        said, true = self.curve()
-        return float(np.sum(np.abs(said - true) * self.rows[self.rows > 0]) / max(self.rows.sum(), 1))
+        predicted, observed = self.curve()
+        return float(np.sum(np.abs(predicted - observed) * self.rows[self.rows > 0]) / max(self.rows.sum(), 1))
 
     @property
     def mean(self) -> float:

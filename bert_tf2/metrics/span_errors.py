@@ -136,8 +136,8 @@ class SpanErrors:
 
     def counts(self, kind: str | None = None) -> tuple[int, int, int]:
         """The numbers of right, predicted and true spans, of one type or of all."""
-        is_counted = {one for one in self.types if kind in (None, one)}
-        right = sum(counts[RIGHT] for one, counts in self.by_type.items() if one in is_counted)
-        predicted = sum(count for (_, one), count in self.pairs.items() if one in is_counted)
-        true = sum(count for (one, _), count in self.pairs.items() if one in is_counted)
+        is_counted = {name for name in self.types if kind in (None, name)}
+        right = sum(counts[RIGHT] for name, counts in self.by_type.items() if name in is_counted)
+        predicted = sum(count for (_, name), count in self.pairs.items() if name in is_counted)
+        true = sum(count for (name, _), count in self.pairs.items() if name in is_counted)
         return right, predicted, true

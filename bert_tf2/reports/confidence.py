@@ -52,8 +52,8 @@ def calibration(reliability: Reliability, what: str, true: str) -> Picture:
       what: the label of the probabilities.
       true: the label of the observed frequencies.
     """
-    said, came_true = reliability.curve()
-    svg = pictures.lines({"model": (said.tolist(), came_true.tolist())}, what, true, diagonal=True)
+    predicted, observed = reliability.curve()
+    svg = pictures.lines({"model": (predicted.tolist(), observed.tolist())}, what, true, diagonal=True)
     return Picture(svg, f"{true} by {what}", "Calibration (dashed: perfect)")
 
 

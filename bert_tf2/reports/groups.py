@@ -42,7 +42,7 @@ class LengthGroups(NamedTuple):
         of_row = np.searchsorted(ends, values)
         present, of_row = np.unique(of_row, return_inverse=True)
         members = [values[of_row == number] for number in range(len(present))]
-        return cls([(int(one.min()), int(one.max())) for one in members], of_row)
+        return cls([(int(group.min()), int(group.max())) for group in members], of_row)
 
     @property
     def names(self) -> list[str]:

@@ -100,8 +100,8 @@ def tracking(report_to: tuple[str, ...], output_dir: str, flags: Mapping[str, An
     Raises:
       InputError: `tracking.json` is corrupt.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    run = Run(output_dir, given, TENSORBOARD in report_to, tuple(name for name in report_to if name in TOOLS))
+    present = {name: value for name, value in flags.items() if value is not None}
+    run = Run(output_dir, present, TENSORBOARD in report_to, tuple(name for name in report_to if name in TOOLS))
     token = _CURRENT.set(run)
     succeeded = False
     try:

@@ -44,9 +44,9 @@ FIELDS = {field.name: field for config in (Config, Part) for field in dataclasse
     ],
 )
 def test_from_text(name: str, text: str, value: values.Value) -> None:
-    found = values.parse(FIELDS[name], text)
-    assert found == value
-    assert type(found) is type(value)
+    parsed = values.parse(FIELDS[name], text)
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ def replace(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
     drawn: dict[str, tuple[Any, ...]] = {}
 
     def replacement(name: str) -> Any:
-        def draw(*given: Any, **more: Any) -> str:
-            drawn[name] = given
+        def draw(*arguments: Any, **options: Any) -> str:
+            drawn[name] = arguments
             return "<svg></svg>"
 
         return draw

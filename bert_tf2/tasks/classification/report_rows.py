@@ -89,7 +89,9 @@ def _of_several_labels(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
         ("right", is_true & is_decided),
     ):
         labels = np.flatnonzero(chosen).tolist()
-        named = [f"{names[one]} ({shown_as_percent(float(probabilities[one]))})" for one in labels[:_MOST_LABELS_NAMED]]
+        named = [
+            f"{names[label]} ({shown_as_percent(float(probabilities[label]))})" for label in labels[:_MOST_LABELS_NAMED]
+        ]
         if len(labels) > len(named):
             named.append(f"{len(labels) - len(named)} more")
         facts += [(what, ", ".join(named))] if named else []

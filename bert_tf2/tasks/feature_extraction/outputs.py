@@ -290,13 +290,13 @@ class ArrayFile:
             most = max(1, _ROW_GROUP_BYTES // (4 * self._size))
             for first, end in _equal_ranges(count, most) if splits is None else ranges(splits, most):
                 part = slice(first, end) if splits is None else slice(int(splits[first]), int(splits[end]))
-                found: Any = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(self._numbers(part)), self._size)
-                table = {"linex_index": np.arange(first, end), "values": found}
+                vectors: Any = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(self._numbers(part)), self._size)
+                table = {"linex_index": np.arange(first, end), "values": vectors}
                 if splits is not None:
                     offsets = pyarrow.array((splits[first : end + 1] - splits[first]).astype(np.int32))
                     names = pyarrow.array(itertools.islice(texts, part.stop - part.start), pyarrow.string())
                     table["tokens"] = pyarrow.ListArray.from_arrays(offsets, names)
-                    table["values"] = pyarrow.ListArray.from_arrays(offsets, found)
+                    table["values"] = pyarrow.ListArray.from_arrays(offsets, vectors)
                 writer.write_table(pyarrow.table([table[name] for name in schema.names], schema=schema))
 
     def _texts(self, arrays: Mapping[str, Array]) -> Iterator[str]:

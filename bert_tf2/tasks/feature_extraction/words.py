@@ -64,8 +64,8 @@ def encode(
     ids = np.append(pieces.values, [tokenizer.vocab[CLS], tokenizer.vocab[SEP]]).astype(np.int32)
     words = np.append(np.repeat(np.arange(len(texts)), counts), [_NO_WORD, _NO_WORD])
     taken = rows.input_ids.values
-    found = Words(texts, np.array(offsets, np.int32).reshape(-1, 2), words[taken], int((counts == 0).sum()))
-    return Sequences.of_rows(rows, ids[taken], found)
+    spans = np.array(offsets, np.int32).reshape(-1, 2)
+    return Sequences.of_rows(rows, ids[taken], Words(texts, spans, words[taken], int((counts == 0).sum())))
 
 
 def starts(words: Words) -> Array:

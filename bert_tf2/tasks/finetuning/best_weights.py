@@ -104,7 +104,7 @@ def say_if_better(directory: str, used: str, flag: str | None = None) -> None:
     if not (listing.is_listed(directory) and listing.is_listed(best)):
         return
     try:
-        step, best_step = (checkpoints.step_of(str(checkpoints.latest(one))) for one in (directory, best))
+        step, best_step = (checkpoints.step_of(str(checkpoints.latest(place))) for place in (directory, best))
         score = BestScore.load(best)
     except InputError as error:  # of best/, which was not asked for; the latest ones are checked when they are loaded
         logger.warning("%s cannot be compared with the latest weights: %s", best, error)

@@ -76,14 +76,14 @@ def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evalu
     Raises:
       OSError: a file cannot be written.
     """
-    folder, paths = task.config.output_dir, []
+    directory, paths = task.config.output_dir, []
     rows = task.evaluation_rows(encoded, found)
     if rows is not None:
         names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
-        paths = [os.path.join(folder, name) for name in names]
+        paths = [os.path.join(directory, name) for name in names]
         write_rows(paths[0], paths[1], rows)
     if task.config.report:
-        path = os.path.join(folder, run_files.REPORT)
+        path = os.path.join(directory, run_files.REPORT)
         paths += write_page(path, lambda: _report(task, encoded, found, evaluation, step))
     if paths:
         logger.info("Wrote %s.", ", ".join(paths))
@@ -119,25 +119,25 @@ def write_page(path: str, make: Callable[[], Report]) -> list[str]:
 def _report(
     task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int
 ) -> Report:
-    folder = task.config.output_dir
+    directory = task.config.output_dir
     best = BestMetric.named(task.config.metric_for_best or task.best_metric, list(evaluation.results))
     lengths = task.length_section(encoded, found) or _lengths(encoded.arrays.lengths, encoded.arrays.max_length)
     sections = [
         _scores(task, evaluation, task.score_intervals(encoded, found)),
-        learning_curves.section(folder, best, called),
+        learning_curves.section(directory, best, called),
         *task.report_sections(encoded, found, evaluation),
         lengths,
-        _command(folder),
-        _files(folder),
+        _command(directory),
+        _files(directory),
     ]
     now = datetime.datetime.now().astimezone()
     what = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
-    return Report(f"Evaluation of {_name(folder)}", what, [section for section in sections if section])
+    return Report(f"Evaluation of {_name(directory)}", what, [section for section in sections if section])
 
 
-def _name(folder: str) -> str:
+def _name(directory: str) -> str:
     """The name of a directory; of the best weights or of a seed, together with that of the directory above."""
-    *above, name = os.path.normpath(file_system.absolute(folder)).split(os.sep)
+    *above, name = os.path.normpath(file_system.absolute(directory)).split(os.sep)
     is_part = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
     return os.path.join(*above[-1:], name) if is_part else name
 
@@ -196,10 +196,10 @@ def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
     return Section("Length", [Figures(figures), picture] if len(lengths) else [Text("There are no examples.")])
 
 
-def _command(folder: str) -> Section:
+def _command(directory: str) -> Section:
     """What was run, with what."""
     blocks: list[Block] = [Code(run_dir.command())]
-    training = run_dir.latest(folder)
+    training = run_dir.latest(directory)
     if training and training.get("command") != run_dir.command():
         blocks += [Text(f"Latest training in this directory, started {training.get('started')}:")]
         blocks += [Code(str(training.get("command")))]
@@ -207,7 +207,7 @@ def _command(folder: str) -> Section:
     return Section("Command and versions", [*blocks, Table(("package", "version"), versions)])
 
 
-def _files(folder: str) -> Section:
+def _files(directory: str) -> Section:
     """Links to the other files of the evaluation."""
     files = (
         (run_files.EVAL_RESULTS, "the scores as the original writes them"),
@@ -217,5 +217,5 @@ def _files(folder: str) -> Section:
         (run_files.LABEL_REPORT, "precision, recall and F1 of each label"),
         (run_files.SPAN_REPORT, "precision, recall and F1 of spans"),
     )
-    present = [(name, what) for name, what in files if file_system.exists(os.path.join(folder, name))]
+    present = [(name, what) for name, what in files if file_system.exists(os.path.join(directory, name))]
     return Section("Files beside this page", [Links(present)])

@@ -44,7 +44,7 @@ def _cells(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if not isinstance(value, Mapping):
             yield name, _cell(value)
         elif len(value) <= MOST_COLUMNS:
-            yield from ((f"{name}.{key}", _cell(one)) for key, one in value.items())
+            yield from ((f"{name}.{key}", _cell(item)) for key, item in value.items())
 
 
 def _cell(value: Any) -> Any:
@@ -52,5 +52,5 @@ def _cell(value: Any) -> Any:
         return str(value).lower()
     if not isinstance(value, list | tuple):
         return value
-    is_plain = all(isinstance(one, str) and _SEPARATOR not in one for one in value)
+    is_plain = all(isinstance(item, str) and _SEPARATOR not in item for item in value)
     return _SEPARATOR.join(value) if is_plain else json.dumps(value, ensure_ascii=False)

@@ -103,7 +103,7 @@ class _Search(Generic[Config]):
 
     def _shared_flags(self) -> dict[str, Any]:
         """The flags that all runs of a directory must share, so that their scores can be compared."""
-        free = {field.name for field, said in flags_of(type(self.config)) if said.group in (ACTIONS, CHECKPOINTS)}
+        free = {field.name for field, setting in flags_of(type(self.config)) if setting.group in (ACTIONS, CHECKPOINTS)}
         free |= {field.name for field, _ in flags_of(DistributionConfig)}
         free |= {"output_dir", "report", "search", "search_trials", *self.space.names}
         return {name: value for name, value in sub_runs.plain_flags(self.config).items() if name not in free}

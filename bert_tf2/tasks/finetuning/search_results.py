@@ -191,8 +191,8 @@ class SearchResults:
             if self.metric in run.deviations:
                 score += f" +- {run.deviations[self.metric]:.4f}"
             rows.append([*(written(run.settings[name]) for name in self.names), score])
-        more = len(self.runs) - len(shown)
-        return table(rows) + (f"\nand {more:,} more in {run_files.SEARCH_TABLE}" if more else "")
+        hidden = len(self.runs) - len(shown)
+        return table(rows) + (f"\nand {hidden:,} more in {run_files.SEARCH_TABLE}" if hidden else "")
 
 
 def _with_flag(name: str, value: Any) -> str:

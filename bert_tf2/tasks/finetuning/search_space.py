@@ -168,7 +168,7 @@ def _parts(text: str) -> list[str]:
 
 def _searchable(config: type) -> list[str]:
     never = {*_NEVER, *(field.name for field, _ in flags_of(DistributionConfig))}
-    return [field.name for field, said in flags_of(config) if said.group != ACTIONS and field.name not in never]
+    return [field.name for field, setting in flags_of(config) if setting.group != ACTIONS and field.name not in never]
 
 
 def _why_not(name: str, fields: Mapping[str, Any], searchable: list[str]) -> str:

@@ -82,5 +82,5 @@ def _state(path: str) -> list[list[Any]]:
         paths = [os.path.join(path, name) for name in names]
     else:
         paths = [path]
-    states = [(os.path.basename(one), file_system.stat(one)) for one in paths if file_system.isfile(one)]
+    states = [(os.path.basename(each), file_system.stat(each)) for each in paths if file_system.isfile(each)]
     return [[name, state.st_size, state.st_mtime_ns] for name, state in states]

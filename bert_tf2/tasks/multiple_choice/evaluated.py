@@ -58,17 +58,17 @@ class EvaluatedQuestion:
 
     def row(self) -> dict[str, Any]:
         """The row of `eval_predictions.jsonl`."""
-        one = self.example
+        example = self.example
         return {
-            "id": one.id,
-            "context": one.context,
-            "question": one.question,
-            "choices": list(one.choices),
+            "id": example.id,
+            "context": example.context,
+            "question": example.question,
+            "choices": list(example.choices),
             "truth": self.truth,
             "prediction": self.prediction,
             "right": self.is_right,
-            "right_choice": one.choices[self.truth],
-            "predicted_choice": one.choices[self.prediction],
+            "right_choice": example.choices[self.truth],
+            "predicted_choice": example.choices[self.prediction],
             "probabilities": list(self.probabilities),
             "confidence": self.confidence,
             "loss": round(self.loss, 8),
@@ -93,8 +93,8 @@ def evaluated_questions(examples: Sequence[Example], scores: NDArray[np.float32]
       examples: N questions, read with labels.
       scores: float32 [N, C], of their choices.
     """
-    labels = np.array([one.label for one in examples])
+    labels = np.array([example.label for example in examples])
     losses = losses_of(scores, labels).tolist()
-    for number, (one, of_one, loss) in enumerate(zip(examples, scores, losses, strict=True)):
-        probabilities = probabilities_of(of_one, len(one.choices))
-        yield EvaluatedQuestion(number, one, int(labels[number]), int(of_one.argmax()), probabilities, loss)
+    for number, (example, of_example, loss) in enumerate(zip(examples, scores, losses, strict=True)):
+        probabilities = probabilities_of(of_example, len(example.choices))
+        yield EvaluatedQuestion(number, example, int(labels[number]), int(of_example.argmax()), probabilities, loss)

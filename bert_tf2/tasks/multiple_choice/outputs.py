@@ -26,18 +26,18 @@ def prediction_rows(
       scores: float32 [N, C], of their choices.
       min_confidence: `label` and `choice` become None if the probability is lower.
     """
-    has_truths = any(one.label is not None for one in examples)
-    for one, of_one in zip(examples, scores, strict=True):
-        label = int(of_one.argmax())
-        probabilities = probabilities_of(of_one, len(one.choices))
+    has_truths = any(example.label is not None for example in examples)
+    for example, of_example in zip(examples, scores, strict=True):
+        label = int(of_example.argmax())
+        probabilities = probabilities_of(of_example, len(example.choices))
         is_sure = probabilities[label] >= min_confidence
         yield {
-            "id": one.id,
-            "context": one.context,
-            "question": one.question,
-            **({"truth": one.label} if has_truths else {}),
+            "id": example.id,
+            "context": example.context,
+            "question": example.question,
+            **({"truth": example.label} if has_truths else {}),
             "label": label if is_sure else None,
-            "choice": one.choices[label] if is_sure else None,
+            "choice": example.choices[label] if is_sure else None,
             "confidence": probabilities[label],
             "probabilities": probabilities,
         }

@@ -50,7 +50,7 @@ class Collected:
         collected = cls()
         wrong = (question for question in questions if not collected._add(question))
         # Ties go to the first, so that the page is deterministic.
-        collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda one: (-one.loss, one.number))
+        collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda question: (-question.loss, question.number))
         return collected
 
     def _add(self, question: EvaluatedQuestion) -> bool:
@@ -83,7 +83,7 @@ def sections(collected: Collected, features: Features) -> list[Section]:
       collected: from the questions.
       features: of the questions.
     """
-    scores, worst = {"accuracy": collected.is_right}, [_example(one) for one in collected.worst]
+    scores, worst = {"accuracy": collected.is_right}, [_example(question) for question in collected.worst]
     by_choices = LengthGroups.of(collected.choices, most=10)
     by_length = LengthGroups.of(features.lengths.max(axis=1))
     return [
@@ -134,18 +134,18 @@ def _positions(truth: Array, prediction: Array) -> list[Block]:
 
 
 def _example(question: EvaluatedQuestion) -> Example:
-    one = question.example
-    facts = [("question", one.question)] if one.question else []
+    example = question.example
+    facts = [("question", example.question)] if example.question else []
     shown = _shown_choices(question)
     for number in shown:
         notes = [text for text, at in (("right", question.truth), ("chosen", question.prediction)) if at == number]
         name = f"{number} ({', '.join(notes)})" if notes else f"{number}"
-        text, _ = excerpt(one.choices[number], most=_MOST_CHARACTERS)
+        text, _ = excerpt(example.choices[number], most=_MOST_CHARACTERS)
         facts.append((name, f"{text} – {question.probabilities[number]:.3f}"))
-    if len(shown) < len(one.choices):
-        facts.append(("choices", f"{len(one.choices):,} in all"))
-    facts += [("loss", f"{question.loss:.3f}"), ("id", str(one.id))]
-    return Example(f"{question.prediction} instead of {question.truth}", excerpt(one.context)[0], facts)
+    if len(shown) < len(example.choices):
+        facts.append(("choices", f"{len(example.choices):,} in all"))
+    facts += [("loss", f"{question.loss:.3f}"), ("id", str(example.id))]
+    return Example(f"{question.prediction} instead of {question.truth}", excerpt(example.context)[0], facts)
 
 
 def _shown_choices(question: EvaluatedQuestion) -> Sequence[int]:

@@ -87,7 +87,7 @@ def scores_of(
     """
     how: Any = {"version_2_with_negative": version_2_with_negative, "language": language}
     pairs = zip(examples, predictions, strict=True)
-    return [squad.answer_scores(example.gold or (), one.answer.text, **how) for example, one in pairs]
+    return [squad.answer_scores(example.gold or (), prediction.answer.text, **how) for example, prediction in pairs]
 
 
 def evaluated_questions(

@@ -84,7 +84,9 @@ class Collected:
 
         # Ties go to the first, so that the page is deterministic.
         collected.worst = heapq.nsmallest(
-            _WORST, passing(), key=lambda one: (one.f1, -one.prediction.answer.probability, one.number)
+            _WORST,
+            passing(),
+            key=lambda question: (question.f1, -question.prediction.answer.probability, question.number),
         )
         return collected
 
@@ -153,7 +155,7 @@ def sections(collected: Collected, windows: Windows, threshold: float, results: 
       threshold: the `null_score_diff_threshold` of the evaluation.
       results: of the evaluation, for the best thresholds.
     """
-    worst = [_example(one) for one in collected.worst]
+    worst = [_example(question) for question in collected.worst]
     sure = np.array(collected.confidence, np.float32), np.array(collected.exact) > 0
     parts = [
         Section("Scores by question word", _by_word(collected)),

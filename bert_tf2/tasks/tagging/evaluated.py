@@ -85,11 +85,11 @@ class EvaluatedSentence:
             "words": list(self.words),
             "truth": schemes.from_bio(self.true, scheme),
             "prediction": schemes.from_bio(self.predicted, scheme),
-            "true_spans": [self._described(one.true) for one in self.outcomes if one.true],
+            "true_spans": [self._described(outcome.true) for outcome in self.outcomes if outcome.true],
             "predicted_spans": [
-                {**self._described(one.predicted), "probability": round(self.probability(one.predicted), 8)}
-                for one in self.outcomes
-                if one.predicted
+                {**self._described(outcome.predicted), "probability": round(self.probability(outcome.predicted), 8)}
+                for outcome in self.outcomes
+                if outcome.predicted
             ],
             "right": not self.errors,
             "errors": len(self.errors),

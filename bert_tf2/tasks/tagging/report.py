@@ -101,7 +101,9 @@ class Collected:
         groups = zip(lengths.of_row.tolist(), sentences, strict=True)
         wrong = (sentence for group, sentence in groups if not collected._add(sentence, group))
         # Ties go to the first, so that the page is deterministic.
-        collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda one: (-len(one.errors), -(one.loss or 0), one.line))
+        collected.worst = heapq.nsmallest(
+            _WORST, wrong, key=lambda sentence: (-len(sentence.errors), -(sentence.loss or 0), sentence.line)
+        )
         return collected
 
     def _add(self, sentence: EvaluatedSentence, group: int) -> bool:
@@ -136,7 +138,7 @@ def sections(collected: Collected) -> list[Section]:
     sentences = figure("sentences without errors", right / collected.sentences, wilson(right, collected.sentences))
     if not errors.pairs:
         return [Section("Spans", [Text("There are no true and no predicted spans.")])]
-    worst = [_example(one) for one in collected.worst]
+    worst = [_example(sentence) for sentence in collected.worst]
     sure = np.array(collected.confidences, np.float32), np.array(collected.are_right, np.bool_)
     calibration = list(confidence.blocks(*sure, "spans", "precision", _NOTE)) if len(sure[0]) else []
     return [
@@ -181,7 +183,7 @@ def _by_type(errors: SpanErrors) -> Table:
 def _by_length(collected: Collected) -> Table:
     sentences = np.bincount(collected.lengths.of_row).tolist()
     parts = zip(collected.lengths.names, sentences, collected.by_length, strict=True)
-    rows: list[list[str | int | float]] = [[name, count, *_score_cells(one.counts())] for name, count, one in parts]
+    rows: list[list[str | int | float]] = [[name, count, *_score_cells(group.counts())] for name, count, group in parts]
     return Table(["words", "sentences", *_SCORE_HEADERS], rows)
 
 
@@ -194,10 +196,10 @@ def _kinds(errors: SpanErrors) -> list[Block]:
         [kind, counts[kind], counts[kind] / (total or 1), _MEANINGS[kind]] for kind in ERRORS
     ]
     by_kind = Table(["kind", "errors", "fraction", "definition"], rows, counted(total, "error"))
-    types = sorted(errors.by_type, key=lambda one: (-_errors_of(errors.by_type[one]), one))[:_MOST_TYPES]
+    types = sorted(errors.by_type, key=lambda name: (-_errors_of(errors.by_type[name]), name))[:_MOST_TYPES]
     by_type = Table(
         ["type", RIGHT, *ERRORS],
-        [[one, *(errors.by_type[one][kind] for kind in (RIGHT, *ERRORS))] for one in types],
+        [[name, *(errors.by_type[name][kind] for kind in (RIGHT, *ERRORS))] for name in types],
         "Errors by type",
         "By the type of the true span; if spurious, by the predicted type.",
     )
@@ -236,12 +238,12 @@ def _confusions(errors: SpanErrors) -> list[Block]:
 def _example(sentence: EvaluatedSentence) -> Example:
     text, marks = excerpt(sentence.text, _marks(sentence))
     least, loss = sentence.confidence, sentence.loss
-    kinds = Counter(one.kind for one in sentence.errors)
+    kinds = Counter(outcome.kind for outcome in sentence.errors)
     facts = [
         ("line", f"{sentence.line:,}"),
         ("errors", ", ".join(f"{kind} {kinds[kind]:,}" for kind in ERRORS if kinds[kind])),
-        ("true", _listed(sentence, [one.true for one in sentence.errors])),
-        ("predicted", _listed(sentence, [one.predicted for one in sentence.errors])),
+        ("true", _listed(sentence, [outcome.true for outcome in sentence.errors])),
+        ("predicted", _listed(sentence, [outcome.predicted for outcome in sentence.errors])),
         ("loss", "" if loss is None else f"{loss:.3f}"),
         ("lowest probability", "" if least is None else f"{least:.3f}"),
     ]
@@ -263,7 +265,7 @@ def _listed(sentence: EvaluatedSentence, spans: Sequence[Span | None]) -> str:
 def _marks(sentence: EvaluatedSentence) -> list[Mark]:
     """The predicted spans of a sentence, and the words of true spans that are in no predicted one."""
     marks = []
-    predicted = {word for one in sentence.outcomes if one.predicted for word in _words(one.predicted)}
+    predicted = {word for outcome in sentence.outcomes if outcome.predicted for word in _words(outcome.predicted)}
     for outcome in sentence.outcomes:
         if outcome.predicted is not None:
             kind: Literal["right", "wrong"] = "right" if outcome.kind == RIGHT else "wrong"

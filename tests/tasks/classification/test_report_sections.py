@@ -28,8 +28,8 @@ def blocks(sections: list[Section], title: str, kind: type[Block]) -> Iterator:
 
 
 def table(sections: list[Section], title: str, caption: str) -> list:
-    (one,) = [block for block in blocks(sections, title, Table) if block.caption == caption]
-    return list(one.rows)
+    (table,) = [block for block in blocks(sections, title, Table) if block.caption == caption]
+    return list(table.rows)
 
 
 def cards(sections: list[Section]) -> list[Example]:
@@ -49,18 +49,18 @@ def of_six(undrawn: None) -> list[Section]:
 
 
 def test_labels_and_confusions(of_six: list[Section]) -> None:
-    found = of_six
-    assert [section.title for section in found] == [
+    parts = of_six
+    assert [section.title for section in parts] == [
         *("Labels", "Confusions", "Calibration and thresholds", "Worst errors"),
     ]
-    (text,) = blocks(found, "Labels", Text)
+    (text,) = blocks(parts, "Labels", Text)
     assert text.text.startswith("50.0 % of the rows are 'good'")
-    assert table(found, "Labels", "Scores of each label") == [
+    assert table(parts, "Labels", "Scores of each label") == [
         ("good", 3, 2, 1.0, pytest.approx(2 / 3), pytest.approx(0.8)),
         ("bad", 2, 2, 0.5, 0.5, 0.5),
         ("fair", 1, 2, 0.5, 1.0, pytest.approx(2 / 3)),
     ]
-    assert table(found, "Confusions", "Most frequent confusions") == [
+    assert table(parts, "Confusions", "Most frequent confusions") == [
         ("bad", "fair", 1, 0.5),
         ("good", "bad", 1, pytest.approx(1 / 3)),
     ]
@@ -77,13 +77,13 @@ def test_the_worst_come_first(of_six: list[Section]) -> None:
 
 
 def test_calibration_and_what_is_left_of_the_certain(of_six: list[Section]) -> None:
-    found = of_six
-    (figures,) = blocks(found, "Calibration and thresholds", Figures)
+    parts = of_six
+    (figures,) = blocks(parts, "Calibration and thresholds", Figures)
     # Groups of a fifteenth: two of 0.7, three of 0.8, one of 0.9.
     error = (2 * abs(0.7 - 0.5) + 3 * abs(0.8 - 1) + abs(0.9 - 0)) / 6
     assert figures.values[0][:2] == ("expected calibration error", f"{100 * error:.1f} %")
     assert [value for _, value, _ in figures.values[1:]] == ["78.3 %", "66.7 %"]
-    kept = table(found, "Calibration and thresholds", "Accuracy if uncertain predictions are withheld")
+    kept = table(parts, "Calibration and thresholds", "Accuracy if uncertain predictions are withheld")
     assert [row[:4] for row in kept] == [
         ("0", 6, "100.0 %", "66.7 %"),
         ("0.8", 4, "66.7 %", "75.0 %"),
@@ -110,8 +110,8 @@ def test_lengths() -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_two_labels_have_a_threshold() -> None:
     logits = np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
-    found = sections(of_logits("single_label", ("no", "yes"), [0, 0, 1, 1, 1], logits))
-    (row,) = table(found, "Calibration and thresholds", "Threshold with the best F1")
+    parts = sections(of_logits("single_label", ("no", "yes"), [0, 0, 1, 1, 1], logits))
+    (row,) = table(parts, "Calibration and thresholds", "Threshold with the best F1")
     assert row == ("yes", 3, pytest.approx(0.5), 1.0, pytest.approx(0.3, abs=0.011), 1.0, 1.0)
 
 
@@ -119,12 +119,12 @@ def test_two_labels_have_a_threshold() -> None:
 def test_several_labels() -> None:
     labels = [[1, 0], [1, 1], [0, 1], [0, 0]]
     logits = np.log([[9, 0.5], [0.5, 9], [0.1, 9], [9, 0.1]])
-    found = sections(of_logits("multi_label", ("rude", "angry"), labels, logits))
-    assert [section.title for section in found] == ["Labels", "Calibration and thresholds", "Worst errors"]
-    rows = table(found, "Calibration and thresholds", "Thresholds with the best F1")
+    parts = sections(of_logits("multi_label", ("rude", "angry"), labels, logits))
+    assert [section.title for section in parts] == ["Labels", "Calibration and thresholds", "Worst errors"]
+    rows = table(parts, "Calibration and thresholds", "Thresholds with the best F1")
     assert [row[0] for row in rows] == ["all together", "rude", "angry"]
     assert rows[1][:5] == ("rude", 2, 0.5, pytest.approx(0.8), pytest.approx(0.33))
-    first, second = cards(found)
+    first, second = cards(parts)
     assert (first.title, second.title) == ("labels wrong", "labels missed")
     assert first.facts[0] == ("wrong", "rude (90.0 %)")
     assert second.facts[:2] == [("missed", "rude (33.3 %)"), ("right", "angry (90.0 %)")]
@@ -132,11 +132,11 @@ def test_several_labels() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_values() -> None:
-    found = sections(of_logits("regression", (), [1, 2, 3], [[1.5], [2], [1]]))
-    assert [section.title for section in found] == ["Predictions and true values", "Worst errors"]
-    (figures,) = blocks(found, "Predictions and true values", Figures)
+    parts = sections(of_logits("regression", (), [1, 2, 3], [[1.5], [2], [1]]))
+    assert [section.title for section in parts] == ["Predictions and true values", "Worst errors"]
+    (figures,) = blocks(parts, "Predictions and true values", Figures)
     assert [value for _, value, _ in figures.values] == ["0.8333", "1.19", "-0.5", "-1.125"]
-    first, second, third = cards(found)
+    first, second, third = cards(parts)
     assert [card.title for card in (first, second, third)] == ["too low", "too high", "too low"]
     assert first.facts[:3] == [("truth", "3"), ("prediction", "1"), ("loss", "4")]
 
@@ -148,19 +148,19 @@ def test_of_many_labels_the_picture_has_those_that_are_confused(monkeypatch: pyt
     monkeypatch.setattr(pictures, "matrix", lambda *arguments: drawn.append(arguments) or "<svg></svg>")
     labels = [*range(25), 3, 3, 3, 24]
     predicted = [*range(25), 7, 7, 0, 3]
-    found = sections(of_logits("single_label", tuple(map(str, range(25))), labels, np.eye(25)[predicted]))
+    parts = sections(of_logits("single_label", tuple(map(str, range(25))), labels, np.eye(25)[predicted]))
     (rows, columns, counts, *_) = drawn[0]
     assert (len(rows), len(columns), columns[-1]) == (20, 21, "others")
     assert {"0", "3", "7", "24"} <= set(rows)
     assert counts[rows.index("3"), columns.index("7")] == 2
     assert counts[rows.index("3")].sum() == 4
-    assert table(found, "Confusions", "Most frequent confusions")[0] == ("3", "7", 2, 0.5)
+    assert table(parts, "Confusions", "Most frequent confusions")[0] == ("3", "7", 2, 0.5)
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_all_right() -> None:
-    found = sections(of_logits("single_label", ("a", "b"), [0, 1], [[9, 0], [0, 9]]))
-    assert [text.text for text in blocks(found, "Worst errors", Text)] == ["No row is wrong."]
+    parts = sections(of_logits("single_label", ("a", "b"), [0, 1], [[9, 0], [0, 9]]))
+    assert [text.text for text in blocks(parts, "Worst errors", Text)] == ["No row is wrong."]
 
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])

@@ -50,16 +50,16 @@ def test_golden_features(tmp_path):
             max_seq_length=24,
         )
     )
-    found, wanted = (
+    actual, expected_values = (
         (path / name).read_text() for path, name in ((tmp_path, "out.jsonl"), (GOLDEN, "features/output.jsonl"))
     )
     pattern = r"-?\d+\.\d+(?:e-\d+)?"
-    assert re.sub(pattern, "x", found) == re.sub(pattern, "x", wanted)
-    numbers = [np.array(re.findall(pattern, content), float) for content in (found, wanted)]
+    assert re.sub(pattern, "x", actual) == re.sub(pattern, "x", expected_values)
+    numbers = [np.array(re.findall(pattern, content), float) for content in (actual, expected_values)]
     # The digits of both files end at the sixth place after the point.
     assert_close(*numbers, forward(3))
     assert len(numbers[0]) > 20_000
-    assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", found)) == 6
+    assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", actual)) == 6
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -94,16 +94,16 @@ def test_vectors_of_lines(model, text, tmp_path, pooling, output_format):
         rows = read_json(out)
         assert [list(row) for row in rows] == [["linex_index", "values"]] * len(LINES)
         assert [row["linex_index"] for row in rows] == list(range(len(LINES)))
-        found = np.array([row["values"] for row in rows])
+        actual = np.array([row["values"] for row in rows])
     elif output_format == "parquet":
         table = pytest.importorskip("pyarrow.parquet").read_table(out)
         assert table.schema.names == ["linex_index", "values"]
         assert table["linex_index"].to_pylist() == list(range(len(LINES)))
-        found = np.array(table["values"].to_pylist())
+        actual = np.array(table["values"].to_pylist())
     else:
         content = np.load(out)
-        found = content if output_format == "npy" else content["values"]
-        assert found.dtype == np.float32
+        actual = content if output_format == "npy" else content["values"]
+        assert actual.dtype == np.float32
         if output_format == "npz":
             assert content["layers"].tolist() == ([] if pooling == "pooler" else [-1, 0])
     pool = {
@@ -112,23 +112,23 @@ def test_vectors_of_lines(model, text, tmp_path, pooling, output_format):
         "cls": lambda vectors, _: vectors[0],
         "pooler": lambda _, pooled: pooled,
     }[pooling]
-    wanted = [pool(vectors, pooled) for _, vectors, pooled in expected(model)]
-    assert_close(found, wanted, forward(2))
+    expected_values = [pool(vectors, pooled) for _, vectors, pooled in expected(model)]
+    assert_close(actual, expected_values, forward(2))
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_vectors_of_tokens_as_npz(model, text, tmp_path):
     run(config(model, text, tmp_path / "out.npz", output_format="npz"))
-    found = np.load(tmp_path / "out.npz")
-    assert sorted(found) == ["input_ids", "layers", "pieces", "row_splits", "values"]
-    assert found["layers"].tolist() == [-1, 0]
-    splits = found["row_splits"]
+    actual = np.load(tmp_path / "out.npz")
+    assert sorted(actual) == ["input_ids", "layers", "pieces", "row_splits", "values"]
+    assert actual["layers"].tolist() == [-1, 0]
+    splits = actual["row_splits"]
     assert splits.dtype == np.int64
-    assert splits[-1] == len(found["values"]) == len(found["input_ids"])
+    assert splits[-1] == len(actual["values"]) == len(actual["input_ids"])
     for row, (tokens, vectors, _) in enumerate(expected(model)):
         part = slice(splits[row], splits[row + 1])
-        assert found["pieces"][found["input_ids"][part]].tolist() == tokens
-        assert_close(found["values"][part], vectors, forward(2))
+        assert actual["pieces"][actual["input_ids"][part]].tolist() == tokens
+        assert_close(actual["values"][part], vectors, forward(2))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -158,22 +158,22 @@ def test_layers_combined(model, text, tmp_path, combine, pooling, output_format)
     if output_format == "json":
         features = [feature for line in read_json(out) for feature in line["features"]]
         assert {tuple(feature) for feature in features} == {("token", "values")}
-        found = np.array([feature["values"] for feature in features])
+        actual = np.array([feature["values"] for feature in features])
     elif output_format == "npz":
         content = np.load(out)
         assert content["combine"] == combine
-        found = content["values"]
+        actual = content["values"]
     else:
         table = pytest.importorskip("pyarrow.parquet").read_table(out)
         assert table.schema.metadata[b"combine"] == combine.encode()
-        found = np.array(table["values"].to_pylist())
+        actual = np.array(table["values"].to_pylist())
     rows = []
     for _, vectors, _ in expected(model):
         layers = vectors.reshape(-1, 2, H)
         combined = layers.sum(1) if combine == "sum" else layers.mean(1)
         rows.append(combined if pooling == "none" else combined.max(0, keepdims=True))
-    wanted = np.concatenate(rows)
-    assert_close(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), forward(2))
+    expected_values = np.concatenate(rows)
+    assert_close(actual, expected_values / np.linalg.norm(expected_values, axis=1, keepdims=True), forward(2))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -198,11 +198,11 @@ def test_vectors_of_words(model, text, tmp_path):
         assert len(groups) == part.stop - part.start
         if not groups:
             continue
-        wanted = np.stack([vectors[group].mean(0) for group in groups])
-        assert_close(arrays["values"][part], wanted, forward(2))
+        expected_values = np.stack([vectors[group].mean(0) for group in groups])
+        assert_close(arrays["values"][part], expected_values, forward(2))
         np.testing.assert_array_equal(table[row]["values"], arrays["values"][part])
         values = [[layer["values"] for layer in feature["layers"]] for feature in lines[row]["features"]]
-        assert_close(np.reshape(values, wanted.shape), wanted, forward(2))
+        assert_close(np.reshape(values, expected_values.shape), expected_values, forward(2))
 
 
 @pytest.mark.parametrize(

@@ -28,25 +28,25 @@ def of_units(sequences):
 
 def test_words_between_whitespace():
     lines = ["  ab. b ||| aab \u3000a ", "", "b\u200b \u200b b", "bb ba bb baa bb", "a |||"]
-    found = words.encode(lines, TOKENIZER, 10)
-    assert found.input_ids.tolist() == data.encode(lines, TOKENIZER, 10).input_ids.tolist()
+    encoded = words.encode(lines, TOKENIZER, 10)
+    assert encoded.input_ids.tolist() == data.encode(lines, TOKENIZER, 10).input_ids.tolist()
     # The room of a line may leave two of three pieces of a word; where it leaves none, the word is not there.
-    assert of_units(found) == [["ab.", "b", "aab"], [], ["b\u200b", "b"], ["bb", "ba", "bb", "baa"], ["a", "|||"]]
-    assert found.words.without_pieces == 1
-    units = Units.of(found)
+    assert of_units(encoded) == [["ab.", "b", "aab"], [], ["b\u200b", "b"], ["bb", "ba", "bb", "baa"], ["a", "|||"]]
+    assert encoded.words.without_pieces == 1
+    units = Units.of(encoded)
     assert units.offsets.tolist()[:3] == [[2, 5], [6, 7], [12, 15]]
     for row, line in enumerate(lines):
         for unit in range(*units.row_splits[row : row + 2]):
             assert line[slice(*units.offsets[unit])] == units.words[unit]
     # Tokens 1 to 3 are the first word's; special tokens are nobody's.
-    vectors = np.arange(2.0 * len(found.input_ids), dtype=np.float32).reshape(-1, 2)
-    means = words.means(vectors.copy(), found.words)
+    vectors = np.arange(2.0 * len(encoded.input_ids), dtype=np.float32).reshape(-1, 2)
+    means = words.means(vectors.copy(), encoded.words)
     assert means.shape == (11, 2)
     np.testing.assert_array_equal(means[0], vectors[1:4].mean(0))
     np.testing.assert_array_equal(means[1], vectors[4])
-    part = found.part(2, 4)
+    part = encoded.part(2, 4)
     assert of_units(part) == [["b\u200b", "b"], ["bb", "ba", "bb", "baa"]]
-    tokens = slice(*found.row_splits[[2, 4]])
+    tokens = slice(*encoded.row_splits[[2, 4]])
     np.testing.assert_array_equal(words.means(vectors[tokens].copy(), part.words), means[3:9])
 
 
@@ -57,17 +57,17 @@ def test_words_between_whitespace():
 def test_the_same_tokens_as_of_whole_lines(lines, long_text):
     """Each word is tokenized by itself, and yet the model reads what it reads without words."""
     lines = [line.replace("\n", " ") for line in lines]
-    found, whole = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
+    encoded, whole = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
     for name in ("row_splits", "input_ids", "segment_ids", "whole_lengths"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
-    starts = words.starts(found.words)
-    assert len(set(found.words.of_tokens[starts].tolist())) == len(starts)  # the tokens of a word are side by side
+        np.testing.assert_array_equal(getattr(encoded, name), getattr(whole, name))
+    starts = words.starts(encoded.words)
+    assert len(set(encoded.words.of_tokens[starts].tolist())) == len(starts)  # the tokens of a word are side by side
 
 
 def test_no_words():
-    found = words.encode([], TOKENIZER, 6)
-    assert len(found) == 0
-    found = words.encode(["", " "], TOKENIZER, 6)
-    assert found.input_ids.tolist() == [2, 3, 2, 3]
-    assert words.means(np.ones((4, 3), np.float32), found.words).shape == (0, 3)
-    assert Units.of(found).row_splits.tolist() == [0, 0, 0]
+    encoded = words.encode([], TOKENIZER, 6)
+    assert len(encoded) == 0
+    encoded = words.encode(["", " "], TOKENIZER, 6)
+    assert encoded.input_ids.tolist() == [2, 3, 2, 3]
+    assert words.means(np.ones((4, 3), np.float32), encoded.words).shape == (0, 3)
+    assert Units.of(encoded).row_splits.tolist() == [0, 0, 0]

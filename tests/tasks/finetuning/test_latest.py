@@ -11,5 +11,5 @@ def test_once_for_each_source_in_a_row() -> None:
         computed.append(len(computed))
         return computed[-1]
 
-    one, other = [1], [1]
-    assert [latest.of(source, compute) for source in (one, one, other, other, one)] == [0, 0, 1, 1, 2]
+    first, second = [1], [1]
+    assert [latest.of(source, compute) for source in (first, first, second, second, first)] == [0, 0, 1, 1, 2]

@@ -22,19 +22,19 @@ HISTORY = [
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The lines of each picture."""
-    made: list[dict[str, Any]] = []
-    monkeypatch.setattr(pictures, "lines", lambda series, *_: made.append(dict(series)) or "<svg></svg>")
-    return made
+    drawings: list[dict[str, Any]] = []
+    monkeypatch.setattr(pictures, "lines", lambda series, *_: drawings.append(dict(series)) or "<svg></svg>")
+    return drawings
 
 
-def write(folder: Path, history: list[dict[str, Any]]) -> str:
-    (folder / "eval_history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
-    return str(folder)
+def write(directory: Path, history: list[dict[str, Any]]) -> str:
+    (directory / "eval_history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
+    return str(directory)
 
 
 def test_losses_and_scores(tmp_path: Path, drawn: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     scalars = {"loss": {5: 0.9, 10: 0.6, 15: 0.3}, "learning_rate": {5: 1e-5, 10: 2e-5, 15: 0.0}}
-    monkeypatch.setattr(learning_curves, "read_scalars", lambda folder: scalars)
+    monkeypatch.setattr(learning_curves, "read_scalars", lambda directory: scalars)
     section = learning_curves.section(write(tmp_path, HISTORY), BestMetric("eval_accuracy"), called)
     assert section is not None
     text = section.blocks[0]
