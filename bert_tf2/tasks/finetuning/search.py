@@ -197,7 +197,7 @@ class _Search(Generic[Config]):
         lines = [
             f"***** {counted(len(results.runs), 'run')} of the search *****",
             results.table(),
-            f"Wrote {', '.join(paths)}.",
+            *([f"Wrote {', '.join(paths)}."] if self.is_chief else []),
             f"The best run is {described(best.settings)} ({score}); its weights are in "
             f"{best_weights.directory_of(directory)}: --use_best takes them.",
         ]
