@@ -92,6 +92,22 @@ def check(directory: str) -> None:
         )
 
 
+def check_replaceable(directory: str) -> None:
+    """Checks that a training may write its best weights into its directory.
+
+    Raises:
+      InputError: those there are of a search, or a link leads elsewhere.
+    """
+    best = directory_of(directory)
+    if file_system.islink(best):
+        raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
+    kept = BestScore.load(best)
+    if kept and kept.run:
+        raise InputError(
+            f"{best} has the best weights of a search, which this training would replace; give another --output_dir."
+        )
+
+
 def say_if_better(directory: str, used: str, flag: str | None = None) -> None:
     """Logs, where the latest weights of a training are not the best ones, which are which.
 

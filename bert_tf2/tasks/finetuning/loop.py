@@ -21,7 +21,7 @@ from bert_tf2.errors import InputError, some
 from bert_tf2.input_pipeline import example_batches
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
-from bert_tf2.io import file_system, run_dir, run_files
+from bert_tf2.io import run_dir, run_files
 from bert_tf2.modeling import summary
 from bert_tf2.modeling.lora import in_new_encoders, is_lora
 from bert_tf2.modeling.task_model import Batch, Task
@@ -192,6 +192,8 @@ class Finetuning:
         if config.overwrite_output_dir:
             given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
             check_not_inside(config.output_dir, given)
+        else:
+            best_weights.check_replaceable(config.output_dir)
         return trainer
 
     @contextlib.contextmanager
@@ -225,14 +227,6 @@ class Finetuning:
         """
         config = self.config
         best = best_weights.directory_of(config.output_dir)
-        if file_system.islink(best):
-            raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
-        kept = BestScore.load(best)
-        if kept and kept.run:
-            raise InputError(
-                f"{best} has the best weights of a search, which this training would replace; give another "
-                "--output_dir."
-            )
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
         if self.is_chief:
             self.keep(config.output_dir, data.keep)

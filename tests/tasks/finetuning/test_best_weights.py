@@ -78,6 +78,17 @@ def test_a_damaged_best_is_no_reason_not_to_use_the_latest(tmp_path: Path, caplo
     assert "best cannot be compared with the latest weights: " in caplog.text
 
 
+def test_a_training_does_not_replace_what_is_not_its_own(tmp_path: Path) -> None:
+    best_weights.check_replaceable(training(tmp_path, 2, 1, BestScore("f1", 0.5, 1)))
+    BestScore("f1", 0.5, 1, "search/seed=1").save(tmp_path / "best")
+    with pytest.raises(InputError, match="/best has the best weights of a search, which this training would replace"):
+        best_weights.check_replaceable(str(tmp_path))
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link/best").symlink_to(tmp_path / "best")
+    with pytest.raises(InputError, match="/best is a symbolic link"):
+        best_weights.check_replaceable(str(tmp_path / "link"))
+
+
 def test_use_best_needs_best(tmp_path: Path) -> None:
     best_weights.check(training(tmp_path, 2, 1, None))
     assert not best_weights.exist(str(tmp_path / "best"))
