@@ -95,7 +95,7 @@ def test_the_kind_of_problem_is_kept(kind, tmp_path: Path, caplog) -> None:
         model.save_pretrained(tmp_path / output_format, output_format)
         other = BertClassifier.from_pretrained(tmp_path / output_format)
         assert (other.problem_type, other.number_of_labels) == (kind, labels)
-    assert "has no vocabulary" in caplog.text
+    assert "gets no vocabulary" in caplog.text
 
 
 def test_a_head_of_another_task_is_not_taken(tmp_path: Path, caplog) -> None:

@@ -147,8 +147,8 @@ def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
 def damage(path: str | os.PathLike[str], number: int) -> str:
     """The message for a corrupt record, counted from 1."""
     return (
-        f"{os.fspath(path)} is corrupt or truncated at record {number:,}; make it again, or copy it again from where "
-        "it is whole."
+        f"{os.fspath(path)} is corrupt or truncated at record {number:,}; create it again, or copy it again from an "
+        "intact one."
     )
 
 

@@ -188,7 +188,7 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
     for changes, sentence in (
         ({**words, "segmented_text": True}, "--segmented_text and --word_list both say where words end"),
         ({**words, "do_whole_word_mask": False}, "--word_list says which .*; add --do_whole_word_mask"),
-        ({"segmented_text": True, "vocab_file": None, "spm_model_file": "m"}, "--segmented_text is for a --vocab_file"),
+        ({"segmented_text": True, "vocab_file": None, "spm_model_file": "m"}, "--segmented_text needs --vocab_file"),
     ):
         with pytest.raises(InputError, match=sentence):
             PretrainingDataConfig(**{**config(folder, tmp_path / "a").__dict__, **changes})

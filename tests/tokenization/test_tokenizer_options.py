@@ -203,10 +203,10 @@ def test_flags() -> None:
     flags = TokenizerConfig(strip_accents=True, tokenize_chinese_chars=True, never_split=" [E2],[E1],,[E2]")
     assert flags.over(known) == TokenizerOptions(True, True, ("[E2]", "[E1]"))
     assert TokenizerConfig(never_split="").over(known).never_split == ()
-    assert flags.contradicted(known) == "strip_accents=True"
+    assert flags.contradicted(known) == "--strip_accents"
     assert flags.contradicted(flags.over(known)) is None
     assert TokenizerConfig(never_split="[E1],[E2]").contradicted(flags.over(known)) is None  # in any order
-    assert TokenizerConfig(never_split="[E2]").contradicted(known) == "never_split=[E2]"
+    assert TokenizerConfig(never_split="[E2]").contradicted(known) == "--never_split=[E2]"
     with pytest.raises(InputError, match="--never_split: the token 'a b' contains whitespace"):
         TokenizerConfig(never_split="[E1],a b")
 

@@ -10,7 +10,7 @@ from bert_tf2.training.tensorboard import read_scalars, write_scalars
 def write(directory: Path, values: dict[int, dict[str, float]], suffix: str) -> Path:
     with tf.summary.create_file_writer(str(directory), filename_suffix=suffix).as_default():
         for step, scalars in values.items():
-            write_scalars(step, scalars)
+            write_scalars(step, scalars, "train")
     return next(directory.glob(f"events.out.tfevents.*{suffix}"))
 
 

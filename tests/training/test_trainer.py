@@ -187,7 +187,7 @@ def test_batch_has_to_divide_by_the_parts(tmp_path):
         ({"log_steps": 0}, "--log_steps=0; it must be at least 1"),
         ({"seed": -1}, "--seed=-1; it must be at least 0"),
         ({"profile_steps": "20"}, "--profile_steps=20; expected two steps, the first below the last"),
-        ({"profile_steps": "5,5"}, "--profile_steps=5,5; two steps"),
+        ({"profile_steps": "5,5"}, "--profile_steps=5,5; expected two steps"),
     ],
 )
 def test_impossible_values(change, message):

@@ -91,7 +91,7 @@ for name, content, says in (
     ("nested inside", '{"text": "a", "label": ' + DEEP + "\n", "nested too deeply"),
     ("a long number", f'{{"text": "a", "label": {LONG}}}\n', "digits"),
     ("NaN", '{"text": "a", "label": NaN}\n', "NaN is not a JSON number"),
-    ("beyond float64", '{"text": "a", "label": 1e999}\n', "beyond the range"),
+    ("beyond float64", '{"text": "a", "label": 1e999}\n', "out of range"),
     ("a number as text", '{"text": 1, "label": "a"}\n', "line 1"),
     ("null as text", '{"text": null, "label": "a"}\n', "line 1"),
     ("a label that is an object", '{"text": "a", "label": {"b": 1}}\n{"text": "a", "label": "b"}\n', "line 1"),
@@ -123,7 +123,7 @@ CASES["table: no workbook"] = Case("classify", "Cannot read t.xlsx", {"t.xlsx": 
 CASES["spans: overlapping"] = Case(
     "tag", "overlap", {"t.jsonl": '{"text": "a b", "label": [[0, 3, "x"], [2, 3, "y"]]}'}, {"train_file": "t.jsonl"}
 )
-CASES["labels: twice"] = Case("classify", "again", {"l.txt": "a\na\n"}, {"labels_file": "l.txt"})
+CASES["labels: twice"] = Case("classify", "line 2 repeats the label", {"l.txt": "a\na\n"}, {"labels_file": "l.txt"})
 CASES["labels: others than the data's"] = Case(
     "classify", "unknown label", {"l.txt": "a\nb\n"}, {"labels_file": "l.txt"}, leaves=RUN_DIRECTORY
 )

@@ -283,7 +283,7 @@ def test_without_a_training_the_labels_can_be_given(tmp_path: Path) -> None:
         ("text,label\na,x\nb,y\n", {}, "for the labels 'bad', 'good', where this command has 'x', 'y'"),
         ("text,label\na,.5\nb,1\n", {}, "for the problem type 'single_label', where this command has 'regression'"),
         (REVIEWS, {"task_name": "films"}, "for the task 'custom', where this command has 'films'"),
-        (REVIEWS, {"do_lower_case": False}, "for --do_lower_case True, where this command has False"),
+        (REVIEWS, {"do_lower_case": False}, "for --do_lower_case true, where this command has false"),
     ],
 )
 def test_another_task_in_the_same_folder_is_refused(

@@ -172,7 +172,7 @@ def test_labels_that_were_changed(tmp_path: Path) -> None:
         ({"labels": ("x", "z")}, "model holds a model for the labels 'x', 'y', where this command has 'x', 'z'"),
         ({"labels": ("y", "x")}, "for the labels 'x', 'y', where this command has 'y', 'x'"),
         ({"problem_type": "multi_label"}, "for the problem type 'single_label', where this command has 'multi_label'"),
-        ({"do_lower_case": False}, "for --do_lower_case True, where this command has False"),
+        ({"do_lower_case": False}, "for --do_lower_case true, where this command has false"),
     ],
 )
 def test_another_task_is_refused(changes: dict[str, Any], sentence: str) -> None:
