@@ -69,7 +69,7 @@ def test_half_precision_becomes_float32_exactly(tmp_path):
     np.testing.assert_array_equal(arrays["half"].read(), numbers.astype(np.float32))
     np.testing.assert_array_equal(arrays["brain"].read()[:, 0], brain.astype(np.float32))
     for name, what in (("ids", "I64"), ("tiny", "F8_E4M3")):
-        with pytest.raises(InputError, match=rf"{name} \({what}\) in .*x.safetensors does not hold 32-bit or 16-bit floating"):
+        with pytest.raises(InputError, match=rf"{name} \({what}\) in .*x.safetensors does not hold 32-bit"):
             arrays[name].read()
 
 

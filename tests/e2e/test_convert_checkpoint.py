@@ -182,7 +182,7 @@ def test_what_has_no_place_is_an_error_unless_allowed(tmp_path, capsys, caplog):
 def test_heads_that_no_model_has_together(tmp_path):
     head = {"output_weights": np.ones([3, 4], np.float32), "output_bias": np.ones(3, np.float32)}
     google_folder(tmp_path / "model", **head)
-    with pytest.raises(InputError, match="has the heads classifier, masked_lm, next_sentence, which no transformers model"):
+    with pytest.raises(InputError, match="has the heads classifier, masked_lm, next_sentence, which no transformers"):
         run(tmp_path / "model", tmp_path / "out")
     run(tmp_path / "model", tmp_path / "out", allow_unused="cls/*")
     assert FolderConfig.read(tmp_path / "out/config.json").architecture == "BertForSequenceClassification"
