@@ -83,6 +83,7 @@ def test_golden_records_and_result_files(tmp_path: Path, task: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_evaluation_is_the_same_in_batches_of_any_size(made: Path, tmp_path: Path) -> None:
     write_model_files(tmp_path)
     results = run(tmp_path, **own(made), do_train=True, do_eval=True, num_train_epochs=1.0)

@@ -297,6 +297,7 @@ def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path, s
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_moving_averages_early_stopping_and_seeds(made: Path, tmp_path: Path) -> None:
     flags = own(made, tmp_path / "model", do_train=True, do_eval=True, eval_every_steps=2, learning_rate=1e-9)
     means = run(made, **flags, seeds="3,4", early_stopping_patience=1, optimizer=OptimizerConfig(ema_decay=0.9))

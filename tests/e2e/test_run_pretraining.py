@@ -345,6 +345,7 @@ def test_damaged_records_can_be_left_out(made, tmp_path, caplog):
     assert f"Skipping corrupt records (1): {harmed}." in caplog.text
 
 
+@pytest.mark.slow
 def test_moving_averages_are_evaluated(made, tmp_path, caplog):
     caplog.set_level("INFO")
     averaged = run(
@@ -450,6 +451,7 @@ class TestKill:
         self.compare(self.final_weights(broken, steps), final)
         assert not list(broken.glob(".*unfinished*"))
 
+    @pytest.mark.slow
     def test_a_run_killed_in_a_save_ends_with_the_same_bits(self, made, tmp_path, scripts):
         self.check(made, tmp_path, scripts, steps=16, kills=1)
 

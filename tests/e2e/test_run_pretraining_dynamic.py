@@ -168,6 +168,7 @@ def test_lines_without_masks_that_say_what_a_chinese_word_is(made: Path, tmp_pat
 
 
 @pytest.mark.parametrize("records_file", ["sentences.masked", "pairs.masked"])
+@pytest.mark.slow
 def test_masked_records_without_the_next_sentence_task(made: Path, tmp_path: Path, records_file: str) -> None:
     results = run(made, tmp_path, input_file=records_file, use_nsp=False, do_train=True, do_eval=True)
     assert results is not None

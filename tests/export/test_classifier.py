@@ -314,6 +314,7 @@ def test_logits_of_windows_are_pooled(folder: Path, pooling: WindowPooling):
     assert_close(found, tf.sigmoid(expected), SUM)
 
 
+@pytest.mark.slow
 def test_windows_in_a_saved_model(folder: Path, tmp_path: Path):
     """What run_classifier.py predicts for texts of many windows, some of them among short ones."""
     texts = [*TEXTS, " ".join(f"w{number % 30}" for number in range(70)) + " happy", "sad " + "w1 " * 33]

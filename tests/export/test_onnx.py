@@ -91,6 +91,7 @@ def test_a_tagger(tmp_path: Path):
         export(tmp_path, "other", quantize="int8", dev_file=train)
 
 
+@pytest.mark.slow
 def test_multiple_choice(tmp_path: Path):
     """The scores of the pairs; their softmax is what run_multiple_choice.py says."""
     tiny_choices.write_model_files(tmp_path)

@@ -53,7 +53,7 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
     [
         *(pytest.param("en", negative, TokenizerConfig(), marks=pytest.mark.slow) for negative in (False, True)),
         ("zh", True, TokenizerConfig()),
-        ("zh", False, OTHER_RULES),
+        pytest.param("zh", False, OTHER_RULES, marks=pytest.mark.slow),
         pytest.param("en", True, OTHER_RULES, marks=pytest.mark.slow),
     ],
 )

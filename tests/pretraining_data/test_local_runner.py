@@ -114,6 +114,7 @@ def test_the_death_of_the_command_ends_the_workers(folder: Path, expected: dict[
     assert "shards exist from an earlier run" in go_on(folder, tmp_path, expected)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     process = start(folder, tmp_path)
     wait_for(lambda: some_are_made(tmp_path))

@@ -72,7 +72,10 @@ for command, flags in (
 ):
     for key, value in (("num_hidden_layers", 900), ("intermediate_size", 1 << 20), ("max_position_embeddings", 32)):
         CASES[f"{command}: {key} is not the checkpoint's"] = Case(
-            command, "do not belong together|do not match|lacks", {CONFIG: with_values(**{key: value})}, flags
+            command,
+            "do not belong together|does not match the BERT config|do not match|lacks",
+            {CONFIG: with_values(**{key: value})},
+            flags,
         )
 CASES["classify: more pieces than the checkpoint's"] = Case(
     "classify", "--grow_vocab", {CONFIG: with_values(vocab_size=50)}, _START

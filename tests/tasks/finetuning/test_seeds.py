@@ -34,6 +34,7 @@ def test_one_seed_has_no_deviation(tmp_path) -> None:
     assert json.loads((tmp_path / "seed_results.json").read_text())["standard_deviation"] == {"eval_loss": 0.0}
 
 
+@pytest.mark.slow
 def test_without_seeds_and_without_evaluation(tmp_path) -> None:
     asked = config(tmp_path)
     assert run_seeds(asked, lambda config: {"same": float(config is asked)}, is_chief=True) == {"same": 1.0}

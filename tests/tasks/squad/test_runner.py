@@ -220,6 +220,7 @@ def test_padding_in_prediction(made: Path, tmp_path: Path) -> None:
     assert read_json(tmp_path, "model/predictions.json") == default
 
 
+@pytest.mark.slow
 def test_seeds(made: Path, tmp_path: Path) -> None:
     flags = own(made, output_dir=str(tmp_path / "model"), do_train=True, do_eval=True, num_train_epochs=0.0)
     means = run(made, **flags, seeds="3,4")
@@ -309,6 +310,7 @@ def test_a_core_a_batch_predicts_the_same_after_a_kill(made: Path, trained: Path
         assert len((folder / name).read_text()) > 100
 
 
+@pytest.mark.slow
 def test_two_devices_predict_the_same_after_a_kill(made: Path, trained: Path, tmp_path: Path, scripts: Scripts) -> None:
     """In a process of its own: there is one strategy in each."""
     run(made, output_dir=str(trained), predict_file=str(made / "dev2.json"), do_predict=True)
