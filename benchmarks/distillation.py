@@ -21,7 +21,6 @@ import dataclasses
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +99,11 @@ def predict(options: argparse.Namespace) -> dict[str, float]:
 
     sides.use_threads(options.threads, predicts=True)
 
-    def seconds(name: str) -> float:
-        path = str(Path(options.data, f"{name}.txt"))
-        begin = time.perf_counter()
+    def predict_rows(rows: int) -> None:
+        path = str(Path(options.data, "few.txt" if rows == _FEW_ROWS else "many.txt"))
         run(ClassificationConfig(output_dir=options.directory, predict_file=path, do_predict=True))
-        return time.perf_counter() - begin
 
-    seconds("few")
-    few = seconds("few")
-    return {"examples_per_second": (options.predict - _FEW_ROWS) / (seconds("many") - few)}
+    return {"examples_per_second": sides.rate_of_difference(_FEW_ROWS, options.predict, predict_rows)}
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
