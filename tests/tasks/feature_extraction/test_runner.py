@@ -10,13 +10,13 @@ import pytest
 from helpers.full_disk import expect_full_disk
 from helpers.rounding import assert_close, forward
 from helpers.tiny_features import LINES, config, read_json
-from helpers.tiny_huggingface import H, write_folder
+from helpers.tiny_huggingface import write_folder
 
 from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import resumable_output, text_lines
+from bert_tf2.io import resumable_output
 from bert_tf2.modeling.encoder import BertModel
 from bert_tf2.tasks.feature_extraction import encoder, runner
 from bert_tf2.tasks.feature_extraction import outputs as feature_outputs
@@ -24,26 +24,6 @@ from bert_tf2.tasks.feature_extraction.config import FeatureConfig
 from bert_tf2.tasks.feature_extraction.runner import run
 
 pytestmark = pytest.mark.numeric
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text("".join(f"{line}\n" for line in LINES))
-    return path
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(text_lines, "_MOST_LINES", 3)
-    monkeypatch.setattr(runner, "_BLOCK_BYTES", 4 * 2 * H * 12)
-    monkeypatch.setattr(feature_outputs, "_ROW_GROUP_BYTES", 4 * 2 * H * 12)
-    monkeypatch.setattr(resumable_output, "_SECONDS_BETWEEN_STATES", 0.0)
 
 
 def test_the_first_layers(model, text, tmp_path):

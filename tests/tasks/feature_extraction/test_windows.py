@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.rounding import assert_close, forward
-from helpers.tiny_huggingface import H, write_folder
+from helpers.tiny_huggingface import H
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained
@@ -19,11 +19,6 @@ from bert_tf2.tasks.feature_extraction.runner import run
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 pytestmark = pytest.mark.numeric
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
 
 
 @pytest.fixture
