@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest.register_assert_rewrite("helpers")
@@ -13,6 +14,8 @@ from helpers.repository import REPOSITORY, own_lines  # noqa: E402
 from helpers.scripts import Scripts  # noqa: E402
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+hypothesis.settings.register_profile("any_processor")
+hypothesis.settings.load_profile("any_processor")
 # No test downloads a model: those that seem to do have a server of their own.
 _NOWHERE = "http://127.0.0.1:9"
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": _NOWHERE, "BERT_TF2_GOOGLE_MODELS": _NOWHERE}

@@ -13,7 +13,7 @@ NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda name: name 
 
 
 @given(st.lists(NAMES, min_size=1, unique=True))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_labels_are_kept(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = str(tmp_path_factory.mktemp("labels") / "labels.txt")
     write_labels(path, names)
@@ -21,7 +21,7 @@ def test_labels_are_kept(tmp_path_factory: pytest.TempPathFactory, names: list[s
 
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=3), min_size=1))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = tmp_path_factory.mktemp("labels") / "labels.txt"
     try:

@@ -137,7 +137,7 @@ def test_a_word_seen_once_does_not_take_the_place_of_an_earlier_merge():
     assert "xyxyzz" in vocab_training.learn_wordpiece(words, characters + 6, num_unused=0)[characters:]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(words_of_letters, st.integers(40, 90), st.integers(0, 5), st.integers(1, 3))
 def test_text_of_the_alphabet_is_never_unknown(words, vocab_size, num_unused, min_count):
     lines = [f"{word} " * count for word, count in words.items()]

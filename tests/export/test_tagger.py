@@ -80,7 +80,7 @@ def test_words_to_tags_in_a_fresh_process(folder: Path):
 
 
 @given(cases())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_windows_are_those_of_the_task(case: tuple[list[list[int]], int, int]):
     sentences, room, context = case
     pieces = np.array([count for words in sentences for count in words])

@@ -108,7 +108,7 @@ def test_every_row_by_the_rules(whole_words: bool, predictions: int) -> None:
     check(rows, mask(rows, parameters), parameters)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     texts=st.lists(st.lists(st.integers(WORD, 39) | st.just(SEP), max_size=11), min_size=1, max_size=4),
     predictions=st.integers(1, 15),

@@ -122,7 +122,7 @@ def test_order_follows_from_the_seed():
 
 
 @given(done=st.integers(0, 20), batch_size=st.integers(1, 30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_resuming_gives_the_batches_that_would_have_come(done, batch_size):
     whole = numbers(example_batches.training(made(LENGTHS), batch_size, seed=3), done + 2)
     later = example_batches.training(made(LENGTHS), batch_size, seed=3, examples_done=done * batch_size)
@@ -148,7 +148,7 @@ def test_shares_are_the_rows_of_one_device():
 
 
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=20), batch_size=st.integers(1, 6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_evaluation_takes_like_lengths_together_and_restores_the_order(lengths, batch_size):
     examples = made(lengths)
     found = list(example_batches.evaluation(examples, batch_size))

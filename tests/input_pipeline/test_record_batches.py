@@ -60,7 +60,7 @@ def test_order_follows_from_the_seed(paths):
 
 
 @given(done=st.integers(0, 20), batch_size=st.integers(1, 30), buffer=st.sampled_from([3, 1000]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_resuming_gives_the_batches_that_would_have_come(paths, done, batch_size, buffer):
     whole = numbers(record_batches.training(paths, parse, batch_size, seed=3, buffer=buffer), done + 2)
     later = record_batches.training(paths, parse, batch_size, seed=3, examples_done=done * batch_size, buffer=buffer)

@@ -58,7 +58,7 @@ def as_they_were(examples):
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 60), shortest=st.sampled_from([3, 10, LENGTH]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_is_lost_or_mixed(seed, count, shortest):
     rng = np.random.default_rng(seed)
     examples = sequences(rng, count, shortest)

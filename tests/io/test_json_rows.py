@@ -22,7 +22,7 @@ def read(path: Path, content: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=4), VALUES, max_size=3), min_size=1, max_size=8), st.integers(0, 2))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_arrays_are_read_whatever_their_lines(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], indent: int
 ) -> None:

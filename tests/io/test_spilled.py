@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_tf2.io import spilled
@@ -52,7 +52,6 @@ def test_a_sequence_of_any_size(sizes, most):
 
 
 @given(st.lists(st.lists(st.text(max_size=20), max_size=300), max_size=4), st.sampled_from([0, 10**6]))
-@settings(deadline=None)
 def test_texts_of_any_size(blocks, most):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spilled, "MOST_IN_MEMORY", most)

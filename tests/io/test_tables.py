@@ -54,7 +54,7 @@ def write(path: Path, content: str | bytes) -> str:
 
 
 @given(grids(TEXT), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_what_is_written_as_csv_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, mark: bool, packed: bool
 ) -> None:
@@ -75,7 +75,7 @@ def test_what_is_written_as_csv_is_read(
 
 
 @given(grids(PLAIN), st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @example([['"a', 'b "c" d'], ['"', "'"]], "\n", True)
 def test_what_is_written_as_tsv_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, last_end: bool
@@ -88,7 +88,7 @@ def test_what_is_written_as_tsv_is_read(
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.one_of(TEXT, st.integers(), st.none(), st.lists(TEXT)))))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_what_is_written_as_json_lines_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
@@ -108,7 +108,7 @@ def test_what_is_written_as_json_lines_is_read(
 
 
 @given(st.binary(max_size=60), st.sampled_from([".csv", ".tsv", ".jsonl"]), st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @example(b'a,"b', ".csv", False)
 @example(b'a,"b"c\n', ".csv", False)
 @example(b"a,b\rc\n", ".csv", False)

@@ -65,7 +65,7 @@ def test_a_large_file_without_blank_lines_stays_whole(tmp_path):
     at_once=st.integers(1, 50),
     ends=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_line_once_in_order(tmp_path_factory, monkeypatch_class, texts, group_bytes, at_once, ends):
     monkeypatch_class.setattr(text_shards, "_BLOCK", at_once)
     folder = tmp_path_factory.mktemp("texts")

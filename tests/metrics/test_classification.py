@@ -130,7 +130,7 @@ def test_what_cannot_be_scored(logits: Any, labels: Any, names: Any, sentence: s
 
 
 @given(st.integers(2, 5), st.data())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_scores_of_labels_by_their_definition(count: int, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 30))
     index = st.integers(0, count - 1)
@@ -160,7 +160,7 @@ def test_scores_of_labels_by_their_definition(count: int, data: st.DataObject) -
 
 
 @given(st.integers(1, 4), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_scores_of_several_labels_by_their_definition(count: int, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 12))
     row = st.lists(st.booleans(), min_size=count, max_size=count)
@@ -207,7 +207,7 @@ def test_the_same_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, kind: Any) 
     st.integers(1, 9),
     st.integers(-9, 9),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_correlations_do_not_depend_on_scale_and_origin(pairs: list[Any], scale: int, origin: int) -> None:
     labels, values = np.array(pairs, float).T
     found = metrics.evaluate("regression", values[:, None], labels, ("pearson", "spearman"))

@@ -225,7 +225,7 @@ def test_chinese_segments(text, segments):
         st.sampled_from([*"abt12 .,;'\"()[]!?%$@«»‘„–…é\n中国", "can't", "'tis", "gonna ", "..", "n't "]), max_size=9
     )
 )
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_words_are_those_of_nltk(parts):
     nltk = pytest.importorskip("nltk.tokenize", reason="nltk is not installed")
     sentence = squad_chinese.normalized("".join(parts).replace("中", "").replace("国", ""))

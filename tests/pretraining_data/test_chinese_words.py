@@ -72,7 +72,7 @@ mixed = st.text(st.sampled_from([*CHARACTERS, *"ab  。é龘鿿豈\u200d\u0301Σ
 
 
 @given(lines=st.lists(mixed, max_size=6), listed=st.booleans(), lower=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_marks_are_those_of_plain_code(folder: Path, lines: list[str], listed: bool, lower: bool) -> None:
     vocab_file = str(folder / "vocab.txt")
     tokenizer, plain = FastTokenizer(vocab_file, lower), FullTokenizer(vocab_file, lower)

@@ -121,13 +121,13 @@ DOCUMENTS = st.builds(
 
 
 @given(DOCUMENTS, PARAMETERS, st.integers(0, 2**64))
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 def test_the_same_instances(documents: list[Document], parameters: InstanceParameters, seed: int) -> None:
     check(documents, parameters, seed)
 
 
 @given(DOCUMENTS, PARAMETERS, st.integers(0, 2**64), st.integers(1, 7))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_slices_change_nothing(
     documents: list[Document], parameters: InstanceParameters, seed: int, instances_at_once: int
 ) -> None:

@@ -76,7 +76,7 @@ def texts_of(features: dict[str, Any]) -> list[list[int]]:
 
 
 @given(texts=documents, length=st.integers(5, 24), seed=st.integers(0, 9))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_rows(texts: Documents, length: int, seed: int) -> None:
     parameters = InstanceParameters(length, dupe_factor=3)
     made = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, random.Random(seed), masked=False)

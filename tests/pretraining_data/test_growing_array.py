@@ -15,7 +15,7 @@ from bert_tf2.pretraining_data.growing_array import GrowingArray
     st.sampled_from([(), (2,), (0,)]),
     st.sampled_from([np.int32, np.uint16, np.bool_]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_it_holds_what_was_appended(parts: list[tuple[list[int], float]], shape: tuple[int, ...], dtype: Any) -> None:
     array = GrowingArray(shape, dtype)
     expected = [np.zeros((0, *shape), dtype)]

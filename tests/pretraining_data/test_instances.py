@@ -90,7 +90,7 @@ def check(instance: TrainingInstance, parameters: InstanceParameters) -> None:
         do_whole_word_mask=st.booleans(),
     ),
 )
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_invariants(seed: int, documents: int, segments: int, words: int, parameters: InstanceParameters) -> None:
     texts = corpus(seed, documents, segments, words)
     progress: list[None] = []

@@ -49,7 +49,7 @@ def corpus_of(lines: list[list[str]]) -> Corpus:
     seed=st.integers(0, 2**64),
     long_lines=st.sampled_from(["truncate", "split"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_same_instances_as_in_plain_code(
     lines: list[list[str]], parameters: InstanceParameters, seed: int, long_lines: str
 ) -> None:

@@ -38,7 +38,7 @@ def check_end(rng: random.Random, state: Any) -> None:
 
 
 @given(SEEDS, DRAWN)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_words_and_floats(seed: int, drawn: int) -> None:
     rng, state = pair(seed, drawn)
     assert [next_word(state) for _ in range(700)] == [rng.getrandbits(32) for _ in range(700)]
@@ -67,7 +67,7 @@ def test_ranges() -> None:
 
 
 @given(SEEDS, DRAWN, st.integers(0, 600))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_shuffle(seed: int, drawn: int, length: int) -> None:
     rng, state = pair(seed, drawn)
     values, expected = np.arange(length), list(range(length))
@@ -88,7 +88,7 @@ def test_shuffle_of_every_kind_of_length(length: int) -> None:
 
 
 @given(SEEDS, st.integers(0, 3), DRAWN)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_there_and_back(seed: int, normal: int, drawn: int) -> None:
     """Also half way between two normally distributed numbers, of which Python makes two and keeps one."""
     rng, expected = random.Random(seed), random.Random(seed)

@@ -45,7 +45,7 @@ def schemas_and_batches(draw: st.DrawFn) -> tuple[Schema, list[dict[str, Any]]]:
 
 
 @given(schemas_and_batches())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_what_is_written_is_what_is_parsed(case: tuple[Schema, list[dict[str, Any]]]) -> None:
     schema, batch = case
     parsed = schema.parse(tf.constant([schema.encode(values) for values in batch]))
@@ -120,7 +120,7 @@ def test_values_that_do_not_fit(changes: dict[str, Any], sentence: str) -> None:
 
 
 @given(count=st.integers(0, 12), files=st.integers(1, 5))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_records_are_dealt_in_turn(tmp_path_factory: pytest.TempPathFactory, count: int, files: int) -> None:
     folder = tmp_path_factory.mktemp("dealt")
     paths = [str(folder / "new" / str(number)) for number in range(files)]

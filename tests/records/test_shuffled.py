@@ -79,7 +79,7 @@ def test_records_of_all_open_files_are_mixed(tmp_path):
 
 
 @given(st.integers(0, 250), st.sampled_from([1, 7, 30, 1000]), st.sampled_from([(0, 1), (0, 2), (2, 3)]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_stream_is_entered_anywhere(several, done, most, part):
     options = {"most": most, "part": part[0], "parts": part[1]}
     assert first(several, 10, done, **options) == first(several, done + 10, **options)[done:]

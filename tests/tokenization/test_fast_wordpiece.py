@@ -191,9 +191,7 @@ def tokenizers(request: pytest.FixtureRequest) -> tuple[Slow, FastTokenizer, Fas
     return Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower)
 
 
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(TEXTS, max_size=6))
 @example(["ΑΣ", "ΑΣ.", "Σ", "ΑΣ ΑΣΑ", "Α\u0301Σ\u0301", "ab", ""])
 @example(["a\u302e\u0323b", "a\u302e\u1b44b", "\U0001d160\u1b44", "a\u0323\u0301 a\u0301\u0323"])
@@ -244,7 +242,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 SMALL = "abéΣσ中.#\x11"
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.lists(st.text(SMALL, max_size=5) | st.text(SMALL, max_size=9).map("##".__add__), max_size=25),
     st.lists(st.text(SMALL + "B ́", max_size=60), max_size=5),

@@ -1,7 +1,7 @@
 """Text divided into the longest words of a list."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_tf2.tokenization.longest_words import LongestWords
@@ -22,7 +22,6 @@ def test_the_longest_word_at_each_place() -> None:
 
 
 @given(st.lists(st.text(LETTERS, min_size=2, max_size=5), min_size=1, max_size=8), st.text(LETTERS + "X ", max_size=30))
-@settings(deadline=None)
 def test_as_in_plain_code(words: list[str], text: str) -> None:
     expected = []
     for run in text.replace("X", " ").split(" "):

@@ -120,7 +120,7 @@ def test_rows(models: dict[str, str]):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.2])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=st.lists(st.one_of(SPELT_OUT, st.text(max_size=5)), max_size=8))
 def test_text_makes_no_special_token(alpha: float, parts: list[str], models: dict[str, str]):
     text = "".join(parts)

@@ -77,7 +77,7 @@ def test_marks_are_put_in_order(name: str):
         assert any(text != unicodedata.normalize("NFD", text) for text in texts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40), max_size=8))
 def test_random_texts(texts: list[str]):
     for name in VOCABULARIES:

@@ -156,7 +156,7 @@ def check(texts: Sequence[str], slow: Slow, *others: FastTokenizer) -> None:
         assert [tokenizer.encode(text + " " * 40) for text in texts] == expected
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS, max_size=6))
 @example(["ΑΣ[E1]Α", "", "[E1]", "[E1][E1]x", "É[E1] É", "中国中", "\u0941[E1]\u0301", "##a##", "a.b.b"])
 @example(["ΑΣ", "ΑΣ.", "Σ", "ΑΣ ΑΣΑ", "Α\u0301Σ\u0301", "É", "İ", "a\u302e\U0001d165b", "\U0001d15e\u0323"])

@@ -173,7 +173,7 @@ TEXT = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(text=TEXT, lower=st.booleans())
 def test_any_text(text: str, lower: bool) -> None:
     assert (UNCASED if lower else CASED).tokenize(text) == reference_words(text, lower)
@@ -209,7 +209,7 @@ def test_known_texts(text: str, uncased: str, cased: str) -> None:
 # --- WordpieceTokenizer ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(
     vocab=st.frozensets(st.builds("{}{}".format, st.sampled_from(["", "##"]), st.text("ab#é", max_size=4))),
     word=st.text("ab#é", max_size=12),

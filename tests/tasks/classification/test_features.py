@@ -67,7 +67,7 @@ TEXTS = st.text("abcdefgh ", max_size=14)
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8), st.booleans(), st.integers(5, 20), st.integers(1, 5))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_rows_are_those_of_the_plain_definition(
     rows: list[tuple[str, str]], with_pairs: bool, length: int, at_once: int
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
@@ -158,7 +158,6 @@ def test_inferred_labels_know_every_row(found: list[str]) -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_balanced_weights_are_those_of_scikit_learn(rows: list[int]) -> None:
     from sklearn.utils.class_weight import compute_class_weight
 

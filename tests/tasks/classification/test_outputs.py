@@ -35,7 +35,7 @@ def test_test_results_are_those_of_the_original(tmp_path: Path) -> None:
 
 
 @given(arrays.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 3)), elements=st.floats(0, 1, width=32)))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_probability_loses_a_digit(tmp_path_factory: pytest.TempPathFactory, probabilities: np.ndarray) -> None:
     folder = tmp_path_factory.mktemp("predictions")
     names = tuple("abc"[: probabilities.shape[1]])

@@ -45,7 +45,7 @@ def descriptions(draw: st.DrawFn) -> TaskDescription:
 
 
 @given(descriptions())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, description: TaskDescription) -> None:
     folder = tmp_path_factory.mktemp("model") / "new"
     description.save(str(folder))

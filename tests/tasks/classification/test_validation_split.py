@@ -103,7 +103,7 @@ def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.sampled_from([0.1, 0.25, 0.5, 0.9]))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_shares(sizes: list[int], fraction: float) -> None:
     labels = [str(label) for label, size in enumerate(sizes) for _ in range(size)]
     classes = np.array(labels, np.int32)

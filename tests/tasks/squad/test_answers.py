@@ -51,7 +51,7 @@ def choices(draw):
 
 
 @given(st.data(), choices(), st.booleans(), st.integers(0, 2**32), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_fast_is_plain(data, parameters, lower, seed, has_ties):
     made = data.draw(questions(training=False))
     full, fast = tokenizers(lower)
@@ -71,7 +71,7 @@ def test_fast_is_plain(data, parameters, lower, seed, has_ties):
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_span_is_aligned_as_the_definition_does(data):
     made = data.draw(questions(training=False, most=1))
     _, fast = tokenizers(data.draw(st.booleans()))

@@ -77,7 +77,7 @@ def parameters(draw):
 
 
 @given(st.data(), st.booleans(), parameters(), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_fast_is_plain(data, training, sizes, lower):
     made = data.draw(questions(training))
     full, fast = tokenizers(lower)
@@ -110,7 +110,7 @@ def check_long(tokens, most, stride):
 
 
 @given(st.integers(1, 90), st.integers(2, 40), st.integers(1, 45))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_max_context_of_long_documents(tokens, most, stride):
     check_long(tokens, most, stride)
 

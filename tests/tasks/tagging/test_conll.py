@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.repository import REPOSITORY
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_tf2.errors import InputError
@@ -230,7 +230,6 @@ LINE = st.one_of(
 
 
 @given(st.lists(LINE, min_size=1), WORD, TAG)
-@settings(deadline=None)
 def test_a_prediction_has_the_form_of_its_input(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], word: str, tag: str
 ) -> None:

@@ -94,7 +94,7 @@ WORDS = st.sampled_from(["a", "ab", "abab", "x", "北京", "a.b.a", "." * 30, NO
 
 
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=30), min_size=1, max_size=4), st.integers(3, 14), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_every_word_with_pieces_is_decided_exactly_once(
     tokenizer: FastTokenizer, sentences: list[list[str]], max_seq_length: int, data: st.DataObject
 ) -> None:

@@ -23,7 +23,7 @@ def sentences(tags: list[list[str]]) -> Sentences:
 
 
 @given(st.lists(st.lists(st.tuples(TAG, TAG), min_size=1, max_size=12), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_scores_are_those_of_seqeval(rows: list[list[tuple[str, str]]]) -> None:
     true, predicted = ([[pair[side] for pair in row] for row in rows] for side in (0, 1))
     found = Scores.of(sentences(true), [tag for row in predicted for tag in row], 0.5)

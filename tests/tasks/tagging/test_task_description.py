@@ -29,7 +29,7 @@ MAYBE = st.none() | st.text(max_size=5)
         predict_file=MAYBE,
     )
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, description: TaggingDescription) -> None:
     folder = tmp_path_factory.mktemp("model")
     description.save(str(folder))

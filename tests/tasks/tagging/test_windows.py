@@ -12,7 +12,7 @@ def context_of(places: np.ndarray, word: int, first: int, end: int) -> int:
 
 
 @given(cases())
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_each_word_is_decided_once_where_it_has_most_context(case: tuple[list[list[int]], int, int]) -> None:
     sentences, room, _ = case
     found = divided(*case)
@@ -40,7 +40,7 @@ def test_each_word_is_decided_once_where_it_has_most_context(case: tuple[list[li
 
 
 @given(cases())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_context_is_as_wide_as_asked_for(case: tuple[list[list[int]], int, int]) -> None:
     """Of words of one piece each; a longer one lies across the middle of what two windows share."""
     sentences, room, context = [[1] * len(words) for words in case[0]], *case[1:]
