@@ -22,6 +22,7 @@ from typing import Any
 
 DIRECTORY = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "README.md"
+_MOST_SHOWN = 4
 _TABLE = re.compile(r"(<!-- results/([\w.-]+)\.json -->\n).*?(<!-- end -->)", re.DOTALL)
 _PACKAGES = ("tensorflow", "keras", "torch", "transformers", "keras-hub")
 _ISA = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
@@ -102,18 +103,25 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
 
 
+def _range(runs: Sequence[float]) -> str:
+    return f"{len(runs)} from {_number(min(runs))} to {_number(max(runs))}"
+
+
 def table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of medians, each run in parentheses; of speeds, also the ratio of the first side to others."""
+    """A Markdown table of medians, in parentheses each of a few runs or the range of many, and ratios of speeds.
+
+    Ratios are those of the first side to the others.
+    """
     lines = ["| | | median (each run) | this project is |", "|---|---|---|---|"]
     for entry in entries:
         medians = {side: statistics.median(runs) for side, runs in entry["values"].items()}
         first = next(iter(medians.values()))
         for number, (side, runs) in enumerate(entry["values"].items()):
             title = f"{entry['title']}, {entry['unit']}" if not number else ""
-            each = ", ".join(map(_number, runs))
+            each = ", ".join(map(_number, runs)) if len(runs) <= _MOST_SHOWN else _range(runs)
             ratio = f"{first / medians[side]:.2f}x" if number and entry["unit"].endswith("/second") else ""
             lines.append(f"| {title} | {side} | {_number(medians[side])} ({each}) | {ratio} |")
-    return "\n".join([*lines, "", *_origins(entries)]) + "\n"
+    return "\n".join([*lines, "", *(f"- {origin}" for origin in _origins(entries))]) + "\n"
 
 
 def _origins(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -270,7 +270,7 @@ def divide(path: str, directory: Path, articles: int, test_articles: int) -> dic
     return {name: str(file) for name, file in files.items()}
 
 
-# The first is what ratios are of. Ours predicts in one way only.
+# The first is what ratios are of. `--pad_to_max_length` would have ours predict as the original does, padding included.
 _WAYS = {
     "training": {
         "ours, --pad_to_max_length=false": ("ours", False),
@@ -279,7 +279,7 @@ _WAYS = {
         "transformers, longest of the batch": ("peer", False),
     },
     "prediction": {
-        "ours": ("ours", True),
+        "ours": ("ours", False),
         "transformers, max_seq_length": ("peer", True),
         "transformers, sorted by length": ("peer", False),
     },

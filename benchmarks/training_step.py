@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import results
 from sides import KEEP_MEMORY
 
 VOCABULARY = 30522
@@ -48,6 +49,11 @@ class Work(NamedTuple):
     batch: int
     length: int
     is_classification: bool
+
+    @property
+    def title(self) -> str:
+        name = "classification" if self.is_classification else "pre-training"
+        return f"{name}, {self.layers} layers of {self.hidden}, batch of {self.batch} x {self.length}"
 
     @property
     def predictions(self) -> int:
@@ -364,14 +370,21 @@ def most_memory(side: str) -> float:
 
 
 class Measured(NamedTuple):
-    """Medians of steps: seconds of the clock, seconds of the processor; the most memory in MB."""
+    """Of steps: medians of the clock's and the processor's seconds, the most memory in MB, and each one's seconds."""
 
     seconds: float
     processor: float
     memory: float
+    each: list[float]
+
+    def rates(self, amount: float) -> list[float]:
+        """Of each step, if one does so much work."""
+        return [amount / seconds for seconds in self.each]
 
 
-def race(sides: dict[str, tuple[str, str]], work: Work, precision: str, options: argparse.Namespace) -> dict:
+def race(
+    sides: dict[str, tuple[str, str]], work: Work, precision: str, options: argparse.Namespace
+) -> dict[str, Measured]:
     """Steps in turns of each side, name -> (side, change)."""
     running = {}
     for name, (side, change) in sides.items():
@@ -394,15 +407,22 @@ def race(sides: dict[str, tuple[str, str]], work: Work, precision: str, options:
             running[name] = process
         else:
             print(f"{name} cannot be run here; --verbose says why.", flush=True)
-    found: dict[str, list] = {name: [] for name in running}
+    steps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in running}
     for _ in range(options.steps):
         for name, process in running.items():
             process.stdin.write("\n")
             process.stdin.flush()
-            found[name].append(json.loads(process.stdout.readline()))
+            steps[name].append(json.loads(process.stdout.readline()))
     for process in running.values():
         process.communicate()
-    return {name: Measured(*map(statistics.median, zip(*values, strict=True))) for name, values in found.items()}
+    columns = {name: list(zip(*values, strict=True)) for name, values in steps.items()}
+    return {name: Measured(*map(statistics.median, values), list(values[0])) for name, values in columns.items()}
+
+
+def keep(options: argparse.Namespace, title: str, unit: str, values: dict[str, list[float]]) -> None:
+    """Puts figures of each step into the file that `--results` names."""
+    if options.results:
+        results.add(options.results, options.peer, title, unit, values)
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -416,38 +436,50 @@ def compare(options: argparse.Namespace) -> None:
     }
     chosen = {name: side for name, side in sides.items() if name == "ours" or re.search(options.others, name)}
     for task, precision in options.cases:
-        show(task, precision, race(chosen, TASKS[task], precision, options))
+        show(task, precision, race(chosen, TASKS[task], precision, options), options)
 
 
 def parts(options: argparse.Namespace) -> None:
     changes = ("nothing fused", "TensorFlow's gradient of matmuls", "the whole last layer", "no dropout")
     sides = {"ours": ("ours", ""), **{f"ours, {name}": ("ours", name) for name in (*changes, "recomputation")}}
     for task, precision in options.cases:
-        show(task, precision, race(sides, TASKS[task], precision, options))
+        show(task, precision, race(sides, TASKS[task], precision, options), options)
 
 
-def show(task: str, precision: str, found: dict[str, Measured]) -> None:
-    for name, measured in found.items():
-        rate, ratio = TASKS[task].batch / measured.seconds, measured.seconds / found["ours"].seconds
-        processor = measured.processor / found["ours"].processor
+def show(task: str, precision: str, measurements: dict[str, Measured], options: argparse.Namespace) -> None:
+    work, ours = TASKS[task], measurements["ours"]
+    for name, measured in measurements.items():
+        rate, ratio = work.batch / measured.seconds, measured.seconds / ours.seconds
+        processor = measured.processor / ours.processor
         print(
             f"{task:15}{precision:10}{name:40}{rate:8.1f} examples/s  {ratio:5.2f}x ours' time "
             f"(processor's {processor:5.2f}x)  {measured.memory:6.0f} MB",
             flush=True,
         )
+    title = f"{work.title}, {precision}"
+    keep(options, title, "examples/second", {name: one.rates(work.batch) for name, one in measurements.items()})
+    if options.mode == "parts":
+        keep(options, title, "MB at most", {name: [one.memory] for name, one in measurements.items()})
 
 
 def limit(options: argparse.Namespace) -> None:
     for task, precision in options.cases:
         work = TASKS[task]
-        found = race({"ours": ("ours", ""), "matmul": ("matmul", "")}, work, precision, options)
-        rate = work.flops(True) / found["matmul"].seconds
-        whole, computed = (work.flops(is_whole) / found["ours"].seconds / rate for is_whole in (True, False))
+        measurements = race({"ours": ("ours", ""), "matmul": ("matmul", "")}, work, precision, options)
+        ours, matmul = measurements.values()
+        rate = work.flops(True) / matmul.seconds
+        whole, computed = (work.flops(is_whole) / ours.seconds / rate for is_whole in (True, False))
         print(
             f"{task:15}{precision:10}{rate / 1e9:7.0f} GFLOP/s of matmuls; model FLOPs reach {whole:.2f} of it, those "
             f"computed (the last layer where it is read) {computed:.2f}",
             flush=True,
         )
+        billions = {
+            "ours": ours.rates(work.flops(True) / 1e9),
+            "ours, the last layer where it is read": ours.rates(work.flops(False) / 1e9),
+            "matmuls alone": matmul.rates(work.flops(True) / 1e9),
+        }
+        keep(options, f"{work.title}, {precision}", "GFLOP/second", billions)
 
 
 def growth(options: argparse.Namespace) -> None:
@@ -455,7 +487,13 @@ def growth(options: argparse.Namespace) -> None:
         for batch, length in ((8, 128), (32, 128), (64, 128), (32, 64), (8, 256), (8, 512)):
             work = TASKS[task]._replace(batch=batch, length=length)
             sides = {"": ("ours", ""), "recomputed": ("ours", "recomputation")}
-            for name, measured in race(sides, work, precision, options).items():
+            measurements = race(sides, work, precision, options)
+            title = f"{work.title}, {precision}"
+            rates = {f"ours{name and ', '}{name}": one.rates(batch * length) for name, one in measurements.items()}
+            keep(options, title, "tokens/second", rates)
+            most = {f"ours{name and ', '}{name}": [one.memory] for name, one in measurements.items()}
+            keep(options, title, "MB at most", most)
+            for name, measured in measurements.items():
                 tokens = batch * length / measured.seconds
                 print(
                     f"{task:15}{precision:10}batch {batch:3} of {length:3}{name:>12}  {measured.seconds:6.3f} s "
@@ -473,6 +511,7 @@ def main() -> None:
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--steps", type=int, default=9, help="timed steps of each side")
     parser.add_argument("--others", default="", help="regular expression of the sides to compare with")
+    parser.add_argument("--results", help="name of a file of benchmarks/results that keeps the figures")
     parser.add_argument("--verbose", action="store_true", help="show what the sides say")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()

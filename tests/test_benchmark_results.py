@@ -43,6 +43,8 @@ def test_a_table_has_medians_and_ratios():
     lines = _results().table([entry, {**entry, "title": "CoLA, training"}]).splitlines()
     assert lines[2] == "| SST-2, training, examples/second | ours | 100.0 (3.0, 1,000, 100.0) |  |"
     assert lines[3] == "|  | theirs | 50.0 (40.0, 50.0, 60.0) | 2.00x |"
+    many = {**entry, "values": {"ours": [3.0, 1.0, 2.0, 5.0, 4.0]}}
+    assert _results().table([many]).splitlines()[2].endswith("| ours | 3.0 (5 from 1.0 to 5.0) |  |")
     assert lines[7:] == [
-        "`python benchmarks/classification.py`; commit 0123abc, 2026-01-02; 2 cores, Some CPU (avx2); keras 3.15.1."
+        "- `python benchmarks/classification.py`; commit 0123abc, 2026-01-02; 2 cores, Some CPU (avx2); keras 3.15.1."
     ]
