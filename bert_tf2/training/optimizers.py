@@ -5,9 +5,10 @@ checkpoints, moving averages, frozen layers and replicas follow from that.
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -17,6 +18,8 @@ from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.errors import InputError
 
 EXCLUDED_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
+# Elements of the smallest variable whose update XLA compiles: that takes a tenth of a second per shape.
+_MIN_FUSED = 65_536
 
 
 def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
@@ -115,6 +118,8 @@ class Optimizer:
       exclude: regular expressions, searched for in the names.
       rate_scales: what to multiply each variable's learning rate by, 1 by default.
       ema_decay: decay of the moving averages of the weights; 0 keeps none.
+      fuse: whether XLA compiles the update of each large variable into one pass over its memory, in place. Only for a
+        single device.
     """
 
     def __init__(
@@ -125,7 +130,9 @@ class Optimizer:
         exclude: Sequence[str] = EXCLUDED_FROM_WEIGHT_DECAY,
         rate_scales: Mapping[str, float] | None = None,
         ema_decay: float = 0.0,
+        fuse: bool = False,
     ) -> None:
+        self._fuse = fuse
         self.variables = checkpoints.tf_variables(variables)
         self._ema_decay = ema_decay
         self._states = {}
@@ -210,8 +217,11 @@ class Optimizer:
             strategy: tf.distribute.Strategy, gradients: Mapping[str, tf.Tensor], step: _Step, shared: _Shared
         ) -> None:
             for name, gradient in gradients.items():
-                arguments = (self._states[name], gradient, step, shared)
-                strategy.extended.update(self.variables[name], self._update_with_average, args=arguments, group=False)
+                variable, state = self.variables[name], self._states[name]
+                fuse = self._fuse and variable.shape.num_elements() >= _MIN_FUSED
+                update = self._fused_update if fuse else self._update_with_average
+                of_variable = step._replace(rate=step.rate * state.rate_scale)
+                strategy.extended.update(variable, update, args=(state, gradient, of_variable, shared), group=False)
 
         tf.distribute.get_replica_context().merge_call(update_all, (dict(gradients), step, shared))
 
@@ -222,6 +232,11 @@ class Optimizer:
         if state.average is not None:
             state.average.assign(state.average * step.average_decay + variable * (1.0 - step.average_decay))
 
+    @functools.cached_property
+    def _fused_update(self) -> Any:
+        """`_update_with_average`, compiled once for each shape."""
+        return tf.function(self._update_with_average, jit_compile=True, autograph=False)
+
     def _shared(self, step: _Step) -> _Shared:
         """Scalars that are computed once per step rather than for each variable."""
         return {}
@@ -231,9 +246,9 @@ class Optimizer:
 
         Args:
           variable: the weights.
-          state: their slots, weight decay (0 for those that have none) and factor of the learning rate.
+          state: their slots and weight decay (0 for those that have none).
           gradient: clipped; zeros in a step that is skipped.
-          step: see `_Step`.
+          step: see `_Step`; the learning rate is that of the variable.
           shared: what `_shared` returned.
         """
         raise NotImplementedError
@@ -262,16 +277,15 @@ class _Adam(Optimizer):
 
     def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
         """Decay, then TensorFlow's one-pass kernel for moments and weights."""
-        rate = step.rate * state.rate_scale
         if state.decay:
-            variable.assign(variable * (1.0 - rate * state.decay))
+            variable.assign(variable * (1.0 - step.rate * state.decay))
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=state.slots["adam_m"].handle,
             v=state.slots["adam_v"].handle,
             beta1_power=shared["power_1"],
             beta2_power=shared["power_2"],
-            lr=rate,
+            lr=step.rate,
             beta1=shared["beta_1"],
             beta2=shared["beta_2"],
             epsilon=shared["epsilon"],
@@ -326,7 +340,7 @@ class Lamb(_Adam):
             weight_norm, direction_norm = tf.norm(variable), tf.norm(direction)
             usable = (weight_norm > 0) & (direction_norm > 0)
             trust = tf.where(usable, tf.math.divide_no_nan(weight_norm, direction_norm), 1.0)
-        variable.assign_sub(step.rate * state.rate_scale * trust * direction)
+        variable.assign_sub(step.rate * trust * direction)
 
 
 class Adafactor(Optimizer):
@@ -367,7 +381,7 @@ class Adafactor(Optimizer):
             column = moment("adafactor_column", tf.reduce_mean(square, axis=0))
             direction = gradient * tf.math.rsqrt(row / tf.reduce_mean(row))[:, None] * tf.math.rsqrt(column)[None]
         direction /= tf.maximum(1.0, _root_mean_square(direction) / self.LARGEST_UPDATE)
-        rate = step.rate * state.rate_scale * tf.maximum(_root_mean_square(variable), self.LEAST_SCALE)
+        rate = step.rate * tf.maximum(_root_mean_square(variable), self.LEAST_SCALE)
         # The first step of all may be skipped: its direction is 0 / 0.
         direction = tf.where(step.taken, direction, 0.0)
         variable.assign_sub(rate * (direction + state.decay * variable))
@@ -377,7 +391,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"bert": BertAdam, "adamw": AdamW, "lam
 """By the value of `--optimizer`."""
 
 
-def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerConfig) -> Optimizer:
+def make_optimizer(
+    variables: Mapping[str, keras.Variable], config: OptimizerConfig, *, fuse: bool = False
+) -> Optimizer:
     """The optimizer of a model's variables, without those that the config or the model (`trainable`) freezes.
 
     Raises:
@@ -391,6 +407,7 @@ def make_optimizer(variables: Mapping[str, keras.Variable], config: OptimizerCon
         weight_decay=config.weight_decay,
         rate_scales=layerwise_scales(list(variables), config.layerwise_learning_rate_decay),
         ema_decay=config.ema_decay,
+        fuse=fuse,
     )
 
 

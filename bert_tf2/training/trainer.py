@@ -143,7 +143,7 @@ class Trainer:
         with strategy.scope():
             step = TrainStep(
                 task=task,
-                optimizer=make_optimizer(task.named_variables, optimizer or OptimizerConfig()),
+                optimizer=make_optimizer(task.named_variables, optimizer or OptimizerConfig(), fuse=is_whole),
                 schedule=schedule,
                 strategy=strategy,
                 loss_scale=LossScale(precision.precision),

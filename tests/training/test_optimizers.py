@@ -15,6 +15,7 @@ from bert_tf2.checkpoints import listing
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.pretraining.runner import PretrainingModel
+from bert_tf2.training import optimizers
 from bert_tf2.training.optimizers import (
     OPTIMIZERS,
     Adafactor,
@@ -261,25 +262,31 @@ def test_any_slots_are_saved_and_resumed_to_the_last_bit(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())
-def test_xla_gives_the_same_numbers(kind):
+def test_xla_gives_the_same_numbers(kind, monkeypatch):
+    monkeypatch.setattr(optimizers, "_MIN_FUSED", 2)  # the kernel, not the bias
     found = []
-    for compiles in (False, True):
+    for compiles, fuse in ((False, False), (True, False), (False, True), (True, True)):
         variables = variables_of(a__kernel=[[1.0, -2.0], [0.5, 3.0]], a__bias=[3.0])
-        optimizer = kind(variables)
+        optimizer = kind(variables, rate_scales={"a/kernel": 0.5}, ema_decay=0.9, fuse=fuse)
+        optimizer.start_averages()
         apply = tf.function(optimizer.apply, jit_compile=compiles, autograph=False)
         gradients = {"a/kernel": tf.constant([[0.5, 0.1], [-1.0, 0.3]]), "a/bias": tf.constant([2.0])}
         for updates in range(2):
             apply(gradients, tf.constant(0.1), tf.constant(1.0), tf.constant(updates))
-        found.append([variable.numpy() for variable in (*variables.values(), *optimizer.named_slots().values())])
-    for one, two in zip(*found, strict=True):
-        assert_close(one, two, SUM)
+        kept = (*variables.values(), *optimizer.named_slots().values(), *optimizer.named_averages().values())
+        found.append([variable.numpy() for variable in kept])
+    for plain, *others in zip(*found, strict=True):
+        for other in others:
+            assert_close(plain, other, SUM)
 
 
+@pytest.mark.parametrize("fuse", [False, True])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())
-def test_scale_zero_changes_nothing(kind, bad):
+def test_scale_zero_changes_nothing(kind, bad, fuse, monkeypatch):
+    monkeypatch.setattr(optimizers, "_MIN_FUSED", 2)
     variables = variables_of(a__kernel=[[1.0, -2.0]], a__bias=[3.0, 0.0])
-    optimizer = kind(variables, ema_decay=0.9)
+    optimizer = kind(variables, ema_decay=0.9, fuse=fuse)
     optimizer.start_averages()
 
     def values():
