@@ -1,6 +1,6 @@
 """Lists and numbers in messages."""
 
-from bert_tf2.errors import counted, share, some
+from bert_tf2.errors import counted, proportion, some
 
 
 def test_some() -> None:
@@ -14,5 +14,5 @@ def test_counted() -> None:
 
 
 def test_share() -> None:
-    shares = [share(count, 4000, "rows") for count in (1, 1111, 4000)]
-    assert shares == ["1 of 4,000 rows (0.025 %)", "1,111 of 4,000 rows (28 %)", "4,000 of 4,000 rows (100 %)"]
+    proportions = [proportion(count, 4000, "rows") for count in (1, 1111, 4000)]
+    assert proportions == ["1 of 4,000 rows (0.025 %)", "1,111 of 4,000 rows (28 %)", "4,000 of 4,000 rows (100 %)"]

@@ -33,8 +33,8 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     kernel.cache_clear()
-    numba_support._warn_of_cache.cache_clear()
-    numba_support._say_that_it_compiles.cache_clear()
+    numba_support._warn_about_cache.cache_clear()
+    numba_support._log_compilation_once.cache_clear()
 
 
 def add_module(monkeypatch: pytest.MonkeyPatch, **content: Any) -> types.ModuleType:
@@ -123,7 +123,7 @@ def test_compiling_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.
     said = "Compiling with Numba, which takes up to a minute; later runs find the result on disk."
     assert caplog.messages == [said]
     kernel.cache_clear()
-    numba_support._say_that_it_compiles.cache_clear()
+    numba_support._log_compilation_once.cache_clear()
     kernel("some_kernel")
     assert caplog.messages == [said]
 

@@ -57,7 +57,7 @@ def test_required_flags_then_those_of_the_examples_then_sections() -> None:
 
 
 def test_paths_and_lists_are_not_divided() -> None:
-    text = help_text.filled("Layers such as -1,-2,-3,-4 of uncased_L-12_H-768_A-12 are read.", 30)
+    text = help_text.wrap("Layers such as -1,-2,-3,-4 of uncased_L-12_H-768_A-12 are read.", 30)
     assert text == "Layers such as -1,-2,-3,-4 of\nuncased_L-12_H-768_A-12 are\nread."
 
 

@@ -76,4 +76,4 @@ def test_with_values() -> None:
     ("value", "text"), [(2e-5, "2e-05"), (3.0, "3"), (0.1 + 0.2, "0.30000000000000004"), (True, "true"), ("a b", "a b")]
 )
 def test_written(value: values.Value, text: str) -> None:
-    assert values.written(value) == text
+    assert values.format_value(value) == text

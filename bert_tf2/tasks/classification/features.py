@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
-from bert_tf2.errors import InputError, counted, share
+from bert_tf2.errors import InputError, counted, proportion
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.sparse_rows import SparseRows
@@ -154,13 +154,13 @@ class Features:
             return f"The text fits into {limit}; it has {self.longest:,} tokens."
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
-        cut = share(self.cut, len(self), "rows")
+        cut = proportion(self.cut, len(self), "rows")
         return f"{cut} were truncated to {limit}; the longest had {self.longest:,} tokens."
 
     def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
         divided = int(np.count_nonzero(counts > 1))
         text = (
-            f"{share(divided, len(counts), 'rows')} did not fit into {limit} and were split into "
+            f"{proportion(divided, len(counts), 'rows')} did not fit into {limit} and were split into "
             f"{len(self):,} windows in total. The longest row has {self.longest:,} tokens."
         )
         if self.cut:

@@ -20,7 +20,7 @@ from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.configs.training import PrecisionConfig
-from bert_tf2.errors import InputError, counted, share
+from bert_tf2.errors import InputError, counted, proportion
 from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
@@ -176,7 +176,7 @@ class _LongLines:
         limit = f"max_seq_length={config.max_seq_length}"
         if not self.long:
             return f"All {self.lines:,} lines fit into {limit}; the longest has {self.longest:,} tokens."
-        long = share(self.long, self.lines, "lines")
+        long = proportion(self.long, self.lines, "lines")
         if config.long_text != WINDOWS:
             return f"{long} were truncated to {limit} ({config.long_text}); the longest had {self.longest:,} tokens."
         text = f"{long} did not fit into {limit} and were split; the longest has {self.longest:,} tokens."
