@@ -42,7 +42,7 @@ _MOST = {
 }
 
 # Keys of public files that this model, like the original, ignores: they repeat other information, or configure the
-# library that wrote them. So are all keys that begin with _.
+# library that wrote them. Keys that begin with _ are ignored, too.
 _WITHOUT_EFFECT = frozenset(
     [
         *("architectures", "attn_implementation", "auto_map", "bad_words_ids", "bos_token_id"),

@@ -222,7 +222,7 @@ def _outputs(config: PretrainingDataConfig, jobs: list[Job]) -> list[str]:
 def _remove_unfinished(config: PretrainingDataConfig, jobs: list[Job]) -> None:
     """Removes half-written outputs of an interrupted run."""
     paths = [path for job in jobs for path in (*job.files, job.marker)]
-    remove(left for path in (*paths, *config.joined) for left in atomic.unfinished(path))
+    remove(left for path in (*paths, *config.joined) for left in atomic.unfinished_files(path))
 
 
 def _remove_groups(config: PretrainingDataConfig) -> None:

@@ -201,7 +201,7 @@ def test_an_output_that_grows_names_itself(tmp_path):
         output.append("growing", bytes(10**6))
 
     def make_another(output):
-        with atomic.replacing(output.folder / "whole", "wb") as file:
+        with atomic.replacing(output.directory / "whole", "wb") as file:
             file.write(bytes(5000))
 
     for finish in (fill, make_another):

@@ -11,7 +11,7 @@ import termios
 import pytest
 
 from bert_tf2.io.progress import Progress, duration
-from bert_tf2.io.progress_bar import displayed
+from bert_tf2.io.progress_bar import display_width
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_preparation_is_not_part_of_the_rate(monkeypatch):
     now = 145.0
     assert progress.bar(79) == "Training: compiling the training step…  45 s"
     assert progress.bar(79, is_ascii=True) == "Training: compiling the training step...  45 s"
-    assert displayed(progress.bar(20)) == 20
+    assert display_width(progress.bar(20)) == 20
     progress.update(1)
     assert progress.line() == "Training: 101 of 1,000 steps (10 %)"
     assert progress.bar(60) == "Training  10% |███▎                             |  101/1,000"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bert_tf2.io.progress_bar import State, displayed, render, shortened
+from bert_tf2.io.progress_bar import State, display_width, render, shortened
 
 TRAINING = State(
     description="Training",
@@ -48,7 +48,7 @@ def test_no_line_is_longer_than_the_terminal(is_ascii: bool) -> None:
             state = State(**{**vars(TRAINING), "description": description, "fraction": fraction})
             for width in range(1, 160):
                 line = render(state, width, is_ascii=is_ascii)
-                assert displayed(line) <= width
+                assert display_width(line) <= width
                 assert "loss" not in line or "4:27 left" in line
                 assert "left" not in line or "/s" in line
 

@@ -94,7 +94,7 @@ def test_who_writes_later_has_it(path: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_lock_is_renewed_and_its_loss_is_told(
     path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(remote_locks, "SECONDS_BETWEEN_SIGNS", 0.001)
+    monkeypatch.setattr(remote_locks, "SECONDS_BETWEEN_RENEWALS", 0.001)
     lock = locks.take(path, "", "")
     assert isinstance(lock, remote_locks.RemoteLock)
     first = owner(path)["time"]

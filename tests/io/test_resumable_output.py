@@ -49,7 +49,7 @@ def test_what_was_committed_is_there_again(place: str) -> None:
     killed(write(place, b"four", at_once=False))
     with UnfinishedOutput(f"{place}/out", NAMES, {"setting": 1}) as output:
         assert output.done == {"bytes": 6}
-        assert (output.folder / "a").read_bytes() == b"onetwo"
+        assert (output.directory / "a").read_bytes() == b"onetwo"
         assert not output.is_empty("a")
         assert output.is_empty("b")
         output.append("a", b"end")
@@ -68,12 +68,12 @@ def test_other_settings_start_again(place: str, caplog: pytest.LogCaptureFixture
         output.commit({"bytes": 1}, at_once=True)
     assert f"{place}/out was started with other settings" in caplog.text
     with UnfinishedOutput(f"{place}/out", NAMES, {"setting": 2}) as output:
-        assert (output.folder / "a").read_bytes() == b"2"
+        assert (output.directory / "a").read_bytes() == b"2"
 
 
 def test_a_lost_file_starts_again(place: str) -> None:
     killed(write(place, b"one"))
-    for path in list(resumable_output.unfinished_folder(f"{place}/out").iterdir()):
+    for path in list(resumable_output.unfinished_directory(f"{place}/out").iterdir()):
         if path.name.startswith("a"):
             path.unlink()
     with UnfinishedOutput(f"{place}/out", NAMES, {"setting": 1}) as output:
@@ -95,7 +95,7 @@ def test_what_a_kill_between_addition_and_state_left_does_not_count(monkeypatch:
     output = write(place, b"again")
     output.__exit__(None, None, None)
     output = UnfinishedOutput(f"{place}/out", NAMES, {"setting": 1})
-    assert (output.folder / "a").read_bytes() == b"oneagain"
+    assert (output.directory / "a").read_bytes() == b"oneagain"
     output.__exit__(None, None, None)
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_left_of_what_was_given_up_at_once(place: str) -> None:
     output = UnfinishedOutput(f"{place}/out", NAMES, {})
     output.append("a", b"1")
     output.__exit__(RuntimeError, RuntimeError(), None)
-    assert not file_system.exists(resumable_output.unfinished_folder(f"{place}/out"))
+    assert not file_system.exists(resumable_output.unfinished_directory(f"{place}/out"))
     killed(write(place, b"one"))
     resumable_output.discard(f"{place}/out")
     resumable_output.discard(f"{place}/out")

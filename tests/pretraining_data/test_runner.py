@@ -135,7 +135,7 @@ def test_resume_keeps_what_is_done(folder, parts, tmp_path, dying, monkeypatch, 
     monkeypatch.undo()
     settings = config(folder, f"{out}/{output}")
     groups = text_shards.plan(settings.inputs, settings.group_bytes)
-    atomic.beside(runner._job(settings, groups[2], len(groups)).outputs[0]).touch()  # as SIGKILL leaves it
+    atomic.unfinished_path(runner._job(settings, groups[2], len(groups)).outputs[0]).touch()  # as SIGKILL leaves it
 
     again = []
     make = shard.make

@@ -23,7 +23,7 @@ from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.errors import InputError, counted, proportion
 from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
-from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_directory
 from bert_tf2.io.text_lines import STANDARD_INPUT
 from bert_tf2.tasks.feature_extraction import data, encoder, outputs, windows, words
 from bert_tf2.tasks.feature_extraction.config import (
@@ -345,7 +345,7 @@ class _Extraction:
         return InputError(
             f"{config.output_file} was started by an earlier run with other input: lines 1 to {done:,} of "
             f"--input_file={config.input_file} differ. To start over, remove the directory "
-            f"{unfinished_folder(config.output_file)}."
+            f"{unfinished_directory(config.output_file)}."
         )
 
 
