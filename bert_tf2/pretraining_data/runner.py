@@ -27,7 +27,7 @@ from bert_tf2.pretraining_data.merge import JoinedOutputs, remove
 from bert_tf2.pretraining_data.shard import Job, Summary
 from bert_tf2.tokenization.auto import VocabularyFile
 from bert_tf2.tokenization.sequences import SPECIAL_IN_TEXT
-from bert_tf2.tokenization.vocab_case import warn_of_case
+from bert_tf2.tokenization.vocab_case import warn_about_case
 
 logger = logging.getLogger(__name__)
 
@@ -311,7 +311,7 @@ def _warn_of_vocabulary(config: PretrainingDataConfig) -> None:
     if vocabulary.is_sentencepiece:
         return
     vocab = shard.tokenizer_of(vocabulary, config.do_lower_case, 0.0, 0).vocab
-    warn_of_case(vocab, config.do_lower_case, vocabulary.path)
+    warn_about_case(vocab, config.do_lower_case, vocabulary.path)
 
 
 def _warn_of_text(summary: Summary, config: PretrainingDataConfig) -> None:

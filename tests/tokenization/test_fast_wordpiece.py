@@ -300,7 +300,7 @@ def test_words_with_the_same_number_are_told_apart() -> None:
     for pieces in zip(*pairs, strict=True):
         vocab = numbered([*ARMENIAN, *pieces[::2], *("##" + piece for piece in pieces[1::2])])
         tokenizer = compiled(vocab, False)
-        tables = _wordpiece_numba.parts(*tokenizer._tables)
+        tables = _wordpiece_numba.arrays_of(*tokenizer._tables)
         assert int(tables.powers[1]) == BASE
         assert tables.exact_length == 11
         check(texts, Slow(vocab, False), tokenizer)
@@ -311,7 +311,7 @@ def test_pieces_at_the_end_of_the_hash_table() -> None:
     last = [word for word in words if _wordpiece_numba._slot(np.uint64(number_of(word)), 128) == 127][:40]
     vocab = numbered([*ARMENIAN[:10], *last[:20], *("##" + word for word in [*last[:20], *ARMENIAN])])
     tokenizer = compiled(vocab, False)
-    assert len(_wordpiece_numba.parts(*tokenizer._tables).slots) == 2 * 128
+    assert len(_wordpiece_numba.arrays_of(*tokenizer._tables).slots) == 2 * 128
     check([*last, *(ARMENIAN[0] + word for word in last)], Slow(vocab, False), tokenizer)
 
 
