@@ -156,7 +156,7 @@ def test_a_dead_worker_is_one_sentence(folder: Path, expected: dict[str, bytes],
 
 
 def test_one_of_the_workers_says_that_numba_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_runner, "_worked", [7.0, 8.0, 0.0])
+    monkeypatch.setattr(local_runner, "_progress", [7.0, 8.0, 0.0])
     record = logging.LogRecord("bert_tf2.numba_support", logging.INFO, "", 0, "Compiling", None, None)
     assert [local_runner._is_first(record) for _ in range(3)] == [True, False, False]
-    assert sum(local_runner._worked[:-1]) == 15.0
+    assert sum(local_runner._progress[:-1]) == 15.0

@@ -289,7 +289,7 @@ def test_case_of_the_vocabulary(folder, tmp_path, caplog, pieces, do_lower_case,
         vocab_file=str(vocab),
         do_lower_case=do_lower_case,
     )
-    runner._warn_of_vocabulary(settings)
+    runner._warn_about_vocabulary(settings)
     if sentence is None:
         assert not caplog.messages
     else:
