@@ -68,7 +68,7 @@ def test_no_function_is_too_long(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_files_are_those_of_any_file_system(path: Path) -> None:
+def test_paths_are_valid_on_any_file_system(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     local = [f"{ast.unparse(call.func)} in line {call.lineno}" for call in calls]
     local = [each for each in local if OF_THE_SYSTEM.fullmatch(each.split()[0])]
@@ -118,13 +118,13 @@ def test_exported_names() -> None:
 @pytest.mark.parametrize(
     "package", ["checkpoints", "inspection", "metrics", "modeling", "records", "tokenization", "training"]
 )
-def test_packages_have_the_names_that_they_export(package: str) -> None:
+def test_exported_names_exist(package: str) -> None:
     module = importlib.import_module(f"bert_tf2.{package}")
     for name in module.__all__:
         assert getattr(module, name) is not None
 
 
-def test_the_names_of_the_original() -> None:
+def test_names_of_the_original() -> None:
     modeling = importlib.import_module("bert_tf2.modeling")
     assert modeling.BertConfig is bert_tf2.BertConfig
     assert modeling.BertModel is bert_tf2.BertModel
@@ -135,7 +135,7 @@ def test_importing_the_package_imports_neither_tensorflow_nor_numpy() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
-def test_what_is_imported_without_tensorflow() -> None:
+def test_modules_imported_without_tensorflow() -> None:
     program = f"import sys, {', '.join(QUICK)}; print(*({{'tensorflow', 'keras'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.stdout.split() == []

@@ -59,13 +59,13 @@ def test_verbosity_adds_the_traceback(run):
     assert done.stderr.endswith("ERROR: bad.\n")
 
 
-def test_defects_keep_their_traceback(run):
+def test_bugs_keep_their_traceback(run):
     done = run("raise RuntimeError('a defect')")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
 
-def test_arguments_that_are_no_flags_are_refused(run):
+def test_arguments_that_are_not_flags_are_refused(run):
     done = run("pass", "--number=4", "False")
     assert done.returncode == 1
     assert done.stderr == "ERROR: unexpected argument 'False'; flags are written --name=value.\n"
@@ -76,7 +76,7 @@ def test_interrupt(run):
     assert (done.returncode, done.stderr) == (130, "\nInterrupted.\n")
 
 
-def test_tensorflow_starts_in_silence_and_says_why_it_does_not():
+def test_tensorflow_starts_silently_unless_it_fails():
 
     def run(body):  # in a process that has not imported it
         command = [sys.executable, "-c", PROGRAM.format(body=body)]
@@ -89,7 +89,7 @@ def test_tensorflow_starts_in_silence_and_says_why_it_does_not():
     assert "tensorflow" in done.stderr
 
 
-def test_being_stopped_has_a_status_of_its_own(run):
+def test_stopped_processes_have_their_own_status(run):
     done = run("from bert_tf2.errors import Stopped; raise Stopped('Saved step 3. Give the same command again.')")
     assert (done.returncode, done.stderr) == (75, "Saved step 3. Give the same command again.\n")
 
@@ -129,7 +129,7 @@ class TestConfigFile:
         assert message in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_print_config_is_what_config_takes(self, run, tmp_path):
+    def test_print_config_prints_a_file_for_config(self, run, tmp_path):
         printed = run("print('ran')", "--number=8", "--print_config")
         assert (printed.stdout, printed.returncode) == ('{\n  "number": 8\n}\n', 0)
         (tmp_path / "a.json").write_text(printed.stdout)
@@ -230,13 +230,13 @@ class TestSettings:
         assert "--kind Of it. (one of a, b; default: a)" in lines
         assert "--[no]writes Whether to write. (default: true)" in lines
 
-    def test_what_is_not_given_stays_open(self, call):
+    def test_omitted_flags_stay_undecided(self, call):
         """Of a flag that shows another default than the field's, `--print_config` has no value."""
         for arguments, value in (((), None), (("--length=128",), 128)):
             assert json.loads(call("--source=s", "--target=t", "--print_config", *arguments)[1])["length"] == value
 
 
-def test_version_of_a_command_that_has_such_a_setting(scripts):
+def test_version_of_a_command_with_a_setting_of_this_name(scripts):
     for arguments in (["--version"], ["--version", "--export_dir=x"]):
         done = scripts.run("export_model.py", arguments)
         assert (done.returncode, done.stdout) == (0, f"bert-tf2 {bert_tf2.__version__}\n")

@@ -33,7 +33,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
-def our_part(path: Path) -> str:
+def own_flags(path: Path) -> str:
     """A document without what it says of other programs: their programs, which have a title, and their columns."""
     text = re.sub(r'^```\w+ title=".*?^```$', "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     return re.sub(r"^\| .*? \| ", "| ", text, flags=re.MULTILINE) if path.name in OTHERS_FIRST else text
@@ -50,14 +50,14 @@ def flags_of_script(script: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_documents_name_flags_that_there_are(path: Path) -> None:
+def test_flags_in_documents_exist(path: Path) -> None:
     known = set[str]().union(*map(flags_of_script, SCRIPTS)) | OF_OTHER_PROGRAMS
-    assert flags_in(our_part(path)) <= known
+    assert flags_in(own_flags(path)) <= known
 
 
 def test_sections_about_a_script_name_its_flags() -> None:
     """Of the tables that lead from another program to a command."""
-    text = our_part(DOCS / "from_transformers.md")
+    text = own_flags(DOCS / "from_transformers.md")
     sections = re.findall(r"^## [^\n]*: (`[^\n]*`)\n(.*?)(?=^## )", text, re.DOTALL | re.MULTILINE)
     assert len(sections) == 5
     for heading, text in sections:
@@ -66,7 +66,7 @@ def test_sections_about_a_script_name_its_flags() -> None:
         assert flags_in("\n".join(middle)) <= known, heading
 
 
-def test_the_scripts_of_the_original_are_here() -> None:
+def test_the_scripts_of_the_original_exist() -> None:
     text = (DOCS / "from_google_bert.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)\.py` \| `\1\.py`, `bert-tf2 ([\w-]+)` \|", text, re.MULTILINE)
     assert len(rows) == 5
@@ -121,7 +121,7 @@ def test_tables_of_data_formats() -> None:
 
 
 @pytest.mark.parametrize("name", format_tables.SCHEMAS)
-def test_features_are_described_as_they_are(name: str) -> None:
+def test_descriptions_of_features(name: str) -> None:
     described = {
         feature: shape for features, shape, _ in format_tables.described_features(name) for feature in features
     }

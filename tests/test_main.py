@@ -79,7 +79,7 @@ def test_a_command_has_the_help_of_its_script_with_its_own_name(tmp_path: Path) 
     assert printed["module"] == printed["script"].replace("python build_vocab.py", "bert-tf2 build-vocab")
 
 
-def test_a_command_does_its_work_and_refuses_other_arguments(tmp_path: Path) -> None:
+def test_a_command_runs_and_refuses_other_arguments(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("some text that has words, and words again\n" * 3, encoding="utf-8")
     flags = ["--input_file=text.txt", "--output_file=vocab.txt", "--vocab_size=100", "--num_unused=0"]
     command = [sys.executable, "-m", "bert_tf2", "build-vocab", *flags]

@@ -23,7 +23,7 @@ ADDRESS = "https://github.com/example/bert-tf2"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_the_dockerfile_copies_what_an_installation_needs() -> None:
+def test_the_dockerfile_copies_all_files_of_an_installation() -> None:
     dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
     copied = {
         name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE) for name in line.split()
@@ -83,7 +83,7 @@ def test_files_about_the_project_name_targets_of_the_makefile() -> None:
         assert {name or of_matrix for name, of_matrix in named} <= targets, path
 
 
-def test_the_lock_file_is_of_these_dependencies_and_from_pypi() -> None:
+def test_the_lock_file_has_these_dependencies_from_pypi() -> None:
     text = (REPOSITORY / "uv.lock").read_text(encoding="utf-8")
     (own,) = re.findall(r'^name = "bert-tf2"$.*?(?=^\[\[package\]\])', text, re.MULTILINE | re.DOTALL)
     locked = tomllib.loads(own.replace("[package.", "["))["metadata"]["requires-dist"]

@@ -81,7 +81,7 @@ def test_saved_and_loaded(kind, options, output_format: str, tokenizer, batch, t
         assert json.loads(config.read_text())["architectures"] == [kind.ARCHITECTURE]
 
 
-def test_the_encoder_is_the_checkpoints(batch) -> None:
+def test_the_encoder_is_that_of_the_checkpoint(batch) -> None:
     golden = np.load(TINY / "forward.npz")
     inputs = {name: golden[f"in_{name}"] for name in ("input_ids", "input_mask", "segment_ids")}
     model = BertForPreTraining.from_pretrained(TINY)
@@ -101,7 +101,7 @@ def test_the_kind_of_problem_is_kept(kind, tmp_path: Path, caplog) -> None:
     assert "gets no vocabulary" in caplog.text
 
 
-def test_a_head_of_another_task_is_not_taken(tmp_path: Path, caplog) -> None:
+def test_a_head_of_another_task_is_not_used(tmp_path: Path, caplog) -> None:
     tagger = BertTagger.from_pretrained(TINY, labels=LABELS)
     tagger.save_pretrained(tmp_path / "tagger")
     with pytest.raises(InputError, match="has no head of a BertClassifier; give labels="):
@@ -113,7 +113,7 @@ def test_a_head_of_another_task_is_not_taken(tmp_path: Path, caplog) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["google", "huggingface"])
-def test_a_head_of_the_same_shape_is_another_tasks(output_format: str, tmp_path: Path, caplog) -> None:
+def test_a_head_of_the_same_shape_of_another_task_is_not_used(output_format: str, tmp_path: Path, caplog) -> None:
     """Regression and multiple choice both have one output."""
     value = BertClassifier.from_pretrained(TINY, labels=1, problem_type="regression")
     value.save_pretrained(tmp_path / "value", output_format)
@@ -176,7 +176,7 @@ def test_better_weights_of_a_training_are_mentioned(tmp_path: Path, caplog: pyte
     ]
 
 
-def test_what_cannot_be_loaded_or_saved(tokenizer, tmp_path: Path) -> None:
+def test_invalid_models(tokenizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^google-bert/bert-base-uncased is not on this machine \("):
         BertModel.from_pretrained("bert-base-uncased")
     with pytest.raises(InputError, match=r"^There is no bert-base-uncase: .*; did you mean bert-base-uncased\?$"):

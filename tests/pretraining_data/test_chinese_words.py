@@ -124,7 +124,7 @@ def test_tokens_are_those_without_spaces(folder: Path, tmp_path: Path) -> None:
     assert unmasked[0] == unmasked[1]
 
 
-def test_records_without_masks_say_which_characters_continue_a_word(folder: Path, tmp_path: Path) -> None:
+def test_records_without_masks_contain_which_characters_continue_a_word(folder: Path, tmp_path: Path) -> None:
     flags = {"segmented_text": True, "line_by_line": True, "masking": "dynamic"}
     summary = create_pretraining_data(config(folder, tmp_path / "a", **flags))
     tokenizer = FullTokenizer(str(folder / "vocab.txt"))
@@ -142,7 +142,7 @@ def test_records_without_masks_say_which_characters_continue_a_word(folder: Path
     assert "continues_word" not in decoded(tmp_path / "b")[0]
 
 
-def test_words_are_masked_whole(folder: Path, tmp_path: Path) -> None:
+def test_all_characters_of_a_word_are_masked(folder: Path, tmp_path: Path) -> None:
     flags = {"segmented_text": True, "line_by_line": True, "dupe_factor": 50}
     create_pretraining_data(config(folder, tmp_path / "a", **flags))
     several = {tuple(PIECES.index(char) for char in word): word for word in ("北京", "长城", "我们")}

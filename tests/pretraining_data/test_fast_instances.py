@@ -161,7 +161,7 @@ def test_sequences_too_long_for_16_bits() -> None:
     assert made.positions.max() >= 2**16
 
 
-def test_where_no_word_is_short_enough_nothing_is_masked() -> None:
+def test_nothing_is_masked_if_all_words_are_too_long() -> None:
     documents: list[Document] = [[["w1", "##p1", "##p2"]] * 8] * 3
     parameters = InstanceParameters(do_whole_word_mask=True, max_predictions_per_seq=2)
     made = check(documents, parameters, 1)
@@ -171,7 +171,7 @@ def test_where_no_word_is_short_enough_nothing_is_masked() -> None:
 
 @pytest.mark.parametrize("whole_words", [False, True])
 @pytest.mark.parametrize("token", ["[CLS]", "[SEP]", "##p1"])
-def test_texts_of_nothing_but_one_token(token: str, whole_words: bool) -> None:
+def test_texts_of_a_single_token(token: str, whole_words: bool) -> None:
     check([[[token] * 9] * 4] * 2, InstanceParameters(max_seq_length=20, do_whole_word_mask=whole_words), 3)
 
 
@@ -192,7 +192,7 @@ def test_golden(case: str) -> None:
     golden_outputs.check_instances(golden_outputs.own_pretraining_case(case))
 
 
-def test_parts_of_the_instances() -> None:
+def test_ranges_of_instances() -> None:
     made = check(documents_of(1, 20, 10, 10, 0.2), InstanceParameters(max_seq_length=32), 1)
     whole = rows(made)
     for start, stop in ((0, 7), (7, 8), (8, 8), (8, None), (len(whole), None), (0, 10**9)):
@@ -232,7 +232,7 @@ def test_arrays_that_cannot_be_written_to_or_have_other_types() -> None:
     assert rows(made) == rows(create_instances(corpus, VOCABULARY, parameters, random.Random(1)))
 
 
-def test_an_interruption_leaves_the_generator_alone() -> None:
+def test_an_interruption_does_not_change_the_generator() -> None:
     rng = random.Random(1)
 
     def interrupt(_: int) -> None:
@@ -254,13 +254,13 @@ def test_an_interruption_leaves_the_generator_alone() -> None:
         ([0, 2, 4], [0, 1], "document_splits does not rise from 0 to 2"),
     ],
 )
-def test_splits_that_do_not_fit(segments: list[int], documents: list[int], sentence: str) -> None:
+def test_invalid_splits(segments: list[int], documents: list[int], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Corpus(np.zeros(4, np.int32), np.array(segments, np.int64), np.array(documents, np.int64))
 
 
 @pytest.mark.parametrize("wrong", [-1, len(PIECES)])
-def test_ids_that_the_vocabulary_does_not_have(wrong: int) -> None:
+def test_unknown_ids(wrong: int) -> None:
     corpus = Corpus(np.array([5, wrong], np.int32), np.array([0, 1, 2]), np.array([0, 2]))
     with pytest.raises(ValueError, match=rf"has ids from {min(5, wrong)} to {max(5, wrong)}, .* from 0 to 84"):
         create_instances(corpus, VOCABULARY, InstanceParameters(), random.Random(1))

@@ -169,7 +169,7 @@ def test_the_seed_decides() -> None:
     assert sorted(ids(1)) != sorted(ids(2))
 
 
-def test_rounds_show_each_row_with_other_masks() -> None:
+def test_each_pass_masks_rows_differently() -> None:
     corpus = corpus_of(random_documents(30, seed=6))
     made = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4, dupe_factor=4), random.Random(1))
     once = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4), random.Random(1), masked=False)
@@ -189,7 +189,7 @@ def _restored(features: dict[str, Any]) -> Any:
     return ids
 
 
-def test_ids_that_the_vocabulary_does_not_have() -> None:
+def test_unknown_ids() -> None:
     corpus = corpus_of([[[WORD, len(PIECES)]]])
     with pytest.raises(ValueError, match="ids from 5 to 40, the vocabulary from 0 to 39"):
         full_sentences.pack(corpus, VOCABULARY, InstanceParameters(16), random.Random(1))

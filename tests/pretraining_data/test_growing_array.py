@@ -16,7 +16,7 @@ from bert_tf2.pretraining_data.growing_array import GrowingArray
     st.sampled_from([np.int32, np.uint16, np.bool_]),
 )
 @settings(max_examples=200)
-def test_it_holds_what_was_appended(parts: list[tuple[list[int], float]], shape: tuple[int, ...], dtype: Any) -> None:
+def test_appended_values_are_kept(parts: list[tuple[list[int], float]], shape: tuple[int, ...], dtype: Any) -> None:
     array = GrowingArray(shape, dtype)
     expected = [np.zeros((0, *shape), dtype)]
     for values, share in parts:
@@ -28,7 +28,7 @@ def test_it_holds_what_was_appended(parts: list[tuple[list[int], float]], shape:
     assert array.filled().flags.c_contiguous
 
 
-def test_what_is_not_filled_is_not_there() -> None:
+def test_unfilled_room_is_not_included() -> None:
     array = GrowingArray((), np.int32)
     array.room(10, 0)[:3] = [1, 2, 3]
     array.size += 3
@@ -36,7 +36,7 @@ def test_what_is_not_filled_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(("shares", "copies"), [("right", 2), ("none", 25), ("too high", 25)])
-def test_it_is_copied_seldom(shares: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_rarely_copied(shares: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     empty = np.empty
     monkeypatch.setattr(np, "empty", lambda *arguments: made.append(arguments) or empty(*arguments))

@@ -47,7 +47,7 @@ def some_documents(count: int, seed: int = 1) -> list[list[list[int]]]:
 
 
 @pytest.mark.parametrize(("count", "fraction", "expected"), [(10, 0.2, 2), (5, 0.01, 1), (5, 0.99, 4), (1, 0.5, 0)])
-def test_of_a_whole_input_the_fraction_is_held_out(count: int, fraction: float, expected: int) -> None:
+def test_the_fraction_is_exact_for_the_whole_input(count: int, fraction: float, expected: int) -> None:
     documents = some_documents(count)
     training, evaluation = (documents_of(part) for part in held_out.split(corpus_of(documents), fraction, 1, True))
     assert len(evaluation) == expected
@@ -55,7 +55,7 @@ def test_of_a_whole_input_the_fraction_is_held_out(count: int, fraction: float, 
     assert [document for document in documents if document not in training] == evaluation
 
 
-def test_the_side_of_a_document_depends_on_the_seed_and_its_tokens_alone() -> None:
+def test_the_side_of_a_document_depends_only_on_the_seed_and_its_tokens() -> None:
     documents = some_documents(400)
     both = documents_of(held_out.split(corpus_of(documents), 0.25, 7, False)[1])
     parts = [
@@ -125,7 +125,7 @@ def sources(path: Path) -> set[int]:
 @pytest.mark.parametrize(
     "changes", [{}, {"no_nsp": True}, {"line_by_line": True}, {"masking": "dynamic", "compression": "none"}], ids=str
 )
-def test_no_document_is_in_both(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_no_document_is_on_both_sides(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     summary = create_pretraining_data(config(folder, f"{tmp_path}/train.tfrecord", **changes))
     training, evaluation = sources(tmp_path / "train.tfrecord"), sources(tmp_path / "train.eval.tfrecord")
     assert summary.eval_documents == (72 if changes.get("line_by_line") else 12)

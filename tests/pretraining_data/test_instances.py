@@ -123,7 +123,7 @@ def test_invariants(seed: int, documents: int, segments: int, words: int, parame
         (4, 20, {"do_whole_word_mask": True, "max_seq_length": 40, "max_predictions_per_seq": 4}, "b83bd98559344a46"),
     ],
 )
-def test_every_draw_is_where_it_was(seed: int, documents: int, flags: dict[str, Any], digest: str) -> None:
+def test_draws_are_pinned(seed: int, documents: int, flags: dict[str, Any], digest: str) -> None:
     """The digests were made by a second implementation that follows the original's loops."""
     rng = random.Random(seed)
     instances = create_instances(corpus(seed, documents), VOCAB, InstanceParameters(**flags), rng)
@@ -132,7 +132,7 @@ def test_every_draw_is_where_it_was(seed: int, documents: int, flags: dict[str, 
     assert hashlib.sha256(content.encode()).hexdigest()[:16] == digest
 
 
-def test_the_seed_decides_and_nothing_else_does() -> None:
+def test_only_the_seed_matters() -> None:
     texts = corpus(1)
     before = [[list(segment) for segment in text] for text in texts]
 
@@ -227,7 +227,7 @@ def test_candidates() -> None:
     assert mask_candidates(["[CLS]", "[SEP]"], whole_words=True) == []
 
 
-def test_a_word_with_too_many_pieces_is_passed_over() -> None:
+def test_a_word_with_too_many_pieces_is_skipped() -> None:
     parameters = InstanceParameters(do_whole_word_mask=True, max_predictions_per_seq=2)
     long_word = ["a", "##b", "##c"]
     assert mask_tokens(long_word, WORDS, parameters, random.Random(0)) == (long_word, [])
@@ -237,7 +237,7 @@ def test_a_word_with_too_many_pieces_is_passed_over() -> None:
         assert all(position % 4 == 3 for position in positions)
 
 
-def test_documents_are_separated_by_blank_lines() -> None:
+def test_documents_are_separated_by_empty_lines() -> None:
     lines = ["", "a b", " c \t", "\x00", "", "  ", "d", "\u3000", "e", ""]
 
     def tokenize(text: str) -> list[str]:

@@ -122,7 +122,7 @@ def test_empty_lines_do_not_matter(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_flags_that_do_not_fit(tmp_path: Path) -> None:
+def test_invalid_flags(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--line_by_line makes examples of single lines, --no_nsp of as many"):
         config(tmp_path / "a", no_nsp=True)
     with pytest.raises(InputError, match="--long_lines needs --line_by_line; give both or omit it"):

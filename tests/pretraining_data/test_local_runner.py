@@ -61,7 +61,7 @@ def parts(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(out.glob("part-*"))}
 
 
-def some_are_made(out: Path) -> bool:
+def some_are_finished(out: Path) -> bool:
     return any(out.glob(".part-*.json"))
 
 
@@ -91,7 +91,7 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return parts(out)
 
 
-def go_on(folder: Path, out: Path, expected: dict[str, bytes]) -> str:
+def resume(folder: Path, out: Path, expected: dict[str, bytes]) -> str:
     """Starts again and checks that all is there and that what had been made is not made again; returns messages."""
     made = [path.name.removeprefix(".").removesuffix(".json") for path in out.glob(".part-*.json")]
     before = {name: (out / name).stat().st_mtime_ns for name in made}
@@ -107,22 +107,22 @@ def go_on(folder: Path, out: Path, expected: dict[str, bytes]) -> str:
 
 def test_the_death_of_the_command_ends_the_workers(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     process = start(folder, tmp_path)
-    wait_for(lambda: some_are_made(tmp_path))
+    wait_for(lambda: some_are_finished(tmp_path))
     assert len(processes(process.pid)) == 3
     process.kill()
     process.wait()
     wait_for(lambda: not processes(process.pid))
-    assert f"of {GROUPS} shards from an earlier run." in go_on(folder, tmp_path, expected)
+    assert f"of {GROUPS} shards from an earlier run." in resume(folder, tmp_path, expected)
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_groups(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     process = start(folder, tmp_path)
-    wait_for(lambda: some_are_made(tmp_path))
+    wait_for(lambda: some_are_finished(tmp_path))
     messages = press_ctrl_c(process)
     assert re.search(rf"of {GROUPS} shards (is|are) done; run the same command with --resume to continue", messages)
     assert not list(tmp_path.glob(".*unfinished*"))
-    go_on(folder, tmp_path, expected)
+    resume(folder, tmp_path, expected)
 
 
 @pytest.mark.parametrize("seconds", [0, 4], ids=["while they start", "while they work"])
@@ -144,18 +144,18 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> str:
     return messages
 
 
-def test_a_dead_worker_is_one_sentence(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_dead_worker_is_reported(folder: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     process = start(folder, tmp_path)
-    wait_for(lambda: some_are_made(tmp_path))
+    wait_for(lambda: some_are_finished(tmp_path))
     os.kill(next(pid for pid in processes(process.pid) if pid != process.pid), signal.SIGKILL)
     _, messages = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "Traceback" not in messages
     assert messages.splitlines()[-1].startswith("ERROR: A worker process died, perhaps out of memory; continue with")
-    go_on(folder, tmp_path, expected)
+    resume(folder, tmp_path, expected)
 
 
-def test_one_of_the_workers_says_that_numba_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_worker_logs_that_numba_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_runner, "_progress", [7.0, 8.0, 0.0])
     record = logging.LogRecord("bert_tf2.numba_support", logging.INFO, "", 0, "Compiling", None, None)
     assert [local_runner._is_first(record) for _ in range(3)] == [True, False, False]

@@ -47,7 +47,7 @@ def contents(config: PretrainingDataConfig) -> list[str]:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(GROUPS))))
-def test_groups_made_in_any_order(config: PretrainingDataConfig, order: tuple[int, ...]) -> None:
+def test_groups_finished_in_any_order(config: PretrainingDataConfig, order: tuple[int, ...]) -> None:
     jobs = jobs_of(config)
     with JoinedOutputs(config.outputs, jobs, []) as outputs:
         for index in order:
@@ -72,7 +72,7 @@ def test_groups_of_an_earlier_run(config: PretrainingDataConfig, made: list[int]
     assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
 
 
-def test_an_exception_leaves_what_was_there_and_the_groups(config: PretrainingDataConfig) -> None:
+def test_an_exception_keeps_the_earlier_output_and_the_groups(config: PretrainingDataConfig) -> None:
     jobs = jobs_of(config)
 
     def interrupted() -> None:

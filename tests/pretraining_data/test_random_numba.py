@@ -89,7 +89,7 @@ def test_shuffle_of_every_kind_of_length(length: int) -> None:
 
 @given(SEEDS, st.integers(0, 3), DRAWN)
 @settings(max_examples=50)
-def test_there_and_back(seed: int, normal: int, drawn: int) -> None:
+def test_state_round_trip(seed: int, normal: int, drawn: int) -> None:
     """Also half way between two normally distributed numbers, of which Python makes two and keeps one."""
     rng, expected = random.Random(seed), random.Random(seed)
     for _ in range(normal):

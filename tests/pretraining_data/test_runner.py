@@ -59,7 +59,7 @@ def parts(folder, tmp_path_factory):
     return out, summary
 
 
-def test_parts_of_a_folder(folder, parts):
+def test_part_files_of_a_directory(folder, parts):
     out, summary = parts
     groups = text_shards.plan([str(folder / f"{number}.txt") for number in range(6)], 4000)
     assert len(groups) > 2
@@ -71,7 +71,7 @@ def test_parts_of_a_folder(folder, parts):
     assert summary.bytes == sum(path.stat().st_size for path in folder.glob("[0-5].txt"))
 
 
-def test_a_group_is_what_the_same_files_give_alone(folder, parts, tmp_path):
+def test_a_group_equals_its_files_alone(folder, parts, tmp_path):
     out, _ = parts
     group = text_shards.plan([str(folder / f"{number}.txt") for number in range(6)], 4000)[1]
     alone = ",".join(span.path for span in group.spans)
@@ -79,7 +79,7 @@ def test_a_group_is_what_the_same_files_give_alone(folder, parts, tmp_path):
     assert (tmp_path / "alone").read_bytes() == (out / sorted(contents(out))[1]).read_bytes()
 
 
-def test_named_files_hold_the_groups_one_after_the_other(folder, parts, tmp_path):
+def test_named_files_contain_the_concatenated_groups(folder, parts, tmp_path):
     create_pretraining_data(config(folder, tmp_path / "one"))
     assert contents(tmp_path) == {"one": b"".join(contents(parts[0]).values())}
 
@@ -126,7 +126,7 @@ def dying(monkeypatch):
 
 
 @pytest.mark.parametrize("output", ["", "named"])
-def test_resume_keeps_what_is_done(folder, parts, tmp_path, dying, monkeypatch, output):
+def test_resume_keeps_finished_groups(folder, parts, tmp_path, dying, monkeypatch, output):
     out = tmp_path / "out"
     with pytest.raises(Died):
         create_pretraining_data(config(folder, f"{out}/{output}"))
@@ -173,7 +173,7 @@ def test_resume_of_a_run_that_has_finished_does_nothing(folder, parts, tmp_path,
 
 
 @pytest.mark.parametrize("output", ["", "named"])
-def test_what_runs_with_other_groups_left_is_removed(folder, tmp_path, dying, monkeypatch, output):
+def test_files_of_runs_with_other_groups_are_removed(folder, tmp_path, dying, monkeypatch, output):
     out = tmp_path / "out"
     with pytest.raises(Died):
         create_pretraining_data(config(folder, f"{out}/{output}"))
@@ -214,7 +214,7 @@ def test_progress_lines_of_several_groups(folder, parts, tmp_path, monkeypatch, 
     assert "(100 %)" in lines[-1]
 
 
-def test_resume_does_not_take_groups_of_other_flags(folder, parts, tmp_path, dying, monkeypatch):
+def test_resume_ignores_groups_of_other_flags(folder, parts, tmp_path, dying, monkeypatch):
     with pytest.raises(Died):
         create_pretraining_data(config(folder, f"{tmp_path}/", random_seed=1))
     monkeypatch.undo()
@@ -222,7 +222,7 @@ def test_resume_does_not_take_groups_of_other_flags(folder, parts, tmp_path, dyi
     assert contents(tmp_path) == contents(parts[0])
 
 
-def test_mistakes_in_a_worker_keep_their_sentence(folder, tmp_path):
+def test_errors_in_a_worker_keep_their_message(folder, tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"b\xe9d\n" * 1000)
     inputs = f"{folder}/0.txt,{tmp_path}/bad.txt"
     with pytest.raises(InputError, match=r"bad\.txt, line 1: byte 2 of the line"):
@@ -344,7 +344,7 @@ def test_beam_writes_the_same_bytes(folder, parts, tmp_path, changes):
     assert contents(tmp_path / "beam") == contents(expected)
 
 
-def test_runner_without_beam_is_one_sentence(folder, tmp_path, monkeypatch):
+def test_runner_without_beam(folder, tmp_path, monkeypatch):
     from bert_tf2.pretraining_data import beam_runner
 
     monkeypatch.setitem(sys.modules, "apache_beam", None)
@@ -367,7 +367,7 @@ def decoded(path, schema):
     return {name: value.numpy() for name, value in batch.items()}
 
 
-def test_dynamic_masking_leaves_the_masks_out(folder, tmp_path):
+def test_dynamic_masking_omits_the_masks(folder, tmp_path):
     create_pretraining_data(config(folder, tmp_path / "static", group_bytes=10**6))
     summary = create_pretraining_data(config(folder, tmp_path / "dynamic", group_bytes=10**6, masking="dynamic"))
     static = decoded(tmp_path / "static", records.pretraining(32, 5))
@@ -412,7 +412,7 @@ def test_sentencepiece_model(folder, tmp_path):
     assert len(set(outputs)) == 3
 
 
-def test_one_of_vocabulary_and_model(folder, tmp_path):
+def test_either_vocabulary_or_model(folder, tmp_path):
     with pytest.raises(InputError, match="Give either --vocab_file or --spm_model_file"):
         dataclasses.replace(config(folder, tmp_path / "a"), vocab_file=None)
     with pytest.raises(InputError, match="--spm_alpha is for a SentencePiece model; give"):

@@ -18,7 +18,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_by_flags() -> None:
+def test_from_flags() -> None:
     assert VocabularyFile.from_flags("v.txt", None) == VocabularyFile("v.txt")
     assert VocabularyFile.from_flags(None, "s.model") == VocabularyFile("s.model", is_sentencepiece=True)
     assert VocabularyFile.from_flags(None, None) is None
@@ -26,7 +26,7 @@ def test_by_flags() -> None:
         VocabularyFile.from_flags("v.txt", "s.model")
 
 
-def test_in_a_directory(directory: Path) -> None:
+def test_in_directory(directory: Path) -> None:
     (directory / "spm.model").touch()
     assert VocabularyFile.in_directory(str(directory)) == VocabularyFile(str(directory / "vocab.txt"))
     (directory / "vocab.txt").unlink()

@@ -25,7 +25,7 @@ class Shouting(FullTokenizer):
         return [*super().tokenize(text), "[MASK]"]
 
 
-def of_scripts(tokenizer, pairs, max_length: int):
+def as_in_the_scripts(tokenizer, pairs, max_length: int):
     rows = range(len(TEXTS))
     examples = Examples("x.tsv", rows, rows, TEXTS, pairs, None)
     return featurize(examples, np.zeros(len(TEXTS), np.int32), tokenizer, max_length).columns()
@@ -39,15 +39,15 @@ def assert_same(found, expected) -> None:
 
 
 @pytest.mark.parametrize("pairs", [None, PAIRS], ids=["texts", "pairs"])
-def test_batches_are_those_of_the_scripts(pairs, tmp_path) -> None:
+def test_batches_equal_those_of_the_scripts(pairs, tmp_path) -> None:
     full, fast = FullTokenizer(VOCAB), FastTokenizer(VOCAB)
     sentencepiece = SentencePieceTokenizer(sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]"))
-    expected = of_scripts(fast, pairs, 20)
+    expected = as_in_the_scripts(fast, pairs, 20)
     for tokenizer in (full, fast, pickle.loads(pickle.dumps(full))):
         assert_same(tokenizer(TEXTS, pairs, max_length=20, pad_to_max_length=True), expected)
         assert_same(tokenizer(np.array(TEXTS), pairs, max_length=20, pad_to_max_length=True), expected)
     found = sentencepiece(TEXTS, pairs, max_length=20, pad_to_max_length=True)
-    assert_same(found, of_scripts(sentencepiece, pairs, 20))
+    assert_same(found, as_in_the_scripts(sentencepiece, pairs, 20))
     longest = full(TEXTS, pairs)
     width = longest["input_mask"].sum(axis=1).max()
     assert longest["input_ids"].shape == (len(TEXTS), width)
@@ -80,6 +80,6 @@ def test_a_subclass_decides_how_batches_are_tokenized() -> None:
         ((["a"],), {"pad_to_max_length": True}, "needs max_length"),
     ],
 )
-def test_what_is_no_batch(arguments, options, message: str) -> None:
+def test_invalid_batches(arguments, options, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         FullTokenizer(VOCAB)(*arguments, **options)

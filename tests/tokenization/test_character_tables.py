@@ -29,7 +29,7 @@ def replacement(tables: CharacterTables, char: str) -> list[int]:
 
 
 @pytest.mark.parametrize("lower", [True, False])
-def test_what_does_not_depend_on_case(lower: bool):
+def test_replacements_for_any_case(lower: bool):
     tables = make_tables(lower)
     assert replacement(tables, "a") == [SELF]
     assert replacement(tables, "中") == [32, SELF, 32]
@@ -51,7 +51,7 @@ def test_case_and_accents():
     assert (cased.case, cased.combining) == (None, None)
 
 
-def test_what_stands_beside_a_sigma():
+def test_classes_around_a_sigma():
     case = make_tables(True).case
     assert case is not None
     classes = {char: number(case, char) for char in "aΣʼ'1 中\x07\u0301\u0345"}
@@ -60,7 +60,7 @@ def test_what_stands_beside_a_sigma():
     assert [char for char, kind in classes.items() if kind == IGNORED] == ["ʼ", "'", "\x07", "\u0301", "\u0345"]
 
 
-def test_classes_of_marks_that_stay():
+def test_classes_of_marks_that_are_kept():
     combining = make_tables(True).combining
     assert combining is not None
     found = combining.rows[combining.block_of].reshape(CODE_POINTS)

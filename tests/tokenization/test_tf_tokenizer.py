@@ -54,7 +54,7 @@ def test_every_code_point(name: str):
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_code_points_beside_a_sigma(name: str):
+def test_code_points_next_to_a_sigma(name: str):
     rng = random.Random(1)
     near = [char for char in CHARACTERS if f"{char}Σ".lower()[-1] == "ς" or f"A{char}Σ".lower()[-1] == "ς"]
     texts = [f"{char}Σ{char}" for char in [*near, *rng.sample(CHARACTERS, 5000)]]
@@ -64,7 +64,7 @@ def test_code_points_beside_a_sigma(name: str):
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_marks_are_put_in_order(name: str):
+def test_marks_are_sorted(name: str):
     rng = random.Random(2)
     texts = ["".join(rng.choices(MARKS, k=12)) for _ in range(10000)]
     combining = [char for char in CHARACTERS if unicodedata.combining(char)]
@@ -100,7 +100,7 @@ def test_long_words():
     assert graph.tokenize(tf.constant(["b " + "a" * 201])).to_list() == [[graph.vocab["b"], graph.vocab["[UNK]"]]]
 
 
-def test_nothing_and_bytes_that_are_not_text():
+def test_empty_texts_and_invalid_bytes():
     graph = both("uncased")[0]
     assert graph.tokenize(tf.constant(["", " \t", "\ufffd\0"])).to_list() == [[], [], []]
     assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
@@ -150,7 +150,7 @@ def test_other_rules(name: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
-def test_every_code_point_by_other_rules(name: str):
+def test_every_code_point_with_other_rules(name: str):
     assert_same_rules(name, [f"a{char}b {char}" for char in CHARACTERS])
 
 
@@ -166,7 +166,7 @@ def assert_same_rules(name: str, texts: list[str]) -> None:
     assert [[word.decode() for word in row] for row in words] == [rules.tokenize(text) for text in texts[-2000:]]
 
 
-def test_tokens_among_bytes_that_are_not_text():
+def test_tokens_among_invalid_bytes():
     graph, python = with_rules("tokens")
     assert graph.tokenize(tf.constant([b"a\xff[E1]b\xc3"])).to_list() == [python.encode("a[E1]b")]
     assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
@@ -194,7 +194,7 @@ def test_sentencepiece(symbols: str, tmp_path: Path):
     assert found.dtype == tf.int32
 
 
-def test_sentencepiece_that_needs_python_to_lower_is_refused(tmp_path: Path):
+def test_sentencepiece_that_needs_python_to_lower_case_is_refused(tmp_path: Path):
     path = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]")
     with pytest.raises(InputError, match=r"x.model does not fold case itself"):
         GraphSentencePieceTokenizer(path, do_lower_case=True)

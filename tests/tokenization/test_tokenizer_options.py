@@ -30,7 +30,7 @@ MODES = {
 # --- The definition --------------------------------------------------------------------------------------------------
 
 
-def by_definition(word: str, lower: bool, strip: bool | None) -> str:
+def expected_words(word: str, lower: bool, strip: bool | None) -> str:
     """What Hugging Face's `BasicTokenizer` says of the words between spaces, before punctuation."""
     if lower:
         word = word.lower()
@@ -47,7 +47,7 @@ def by_definition(word: str, lower: bool, strip: bool | None) -> str:
 def test_accents(lower: bool, strip: bool | None) -> None:
     rules = BasicTokenizer(lower, strip_accents=strip)
     text = "Éa ΑΣ ÅNGSTRÖM e\u0301E\u0301 각 İ naïve \u0941a \u302e\u0301"
-    assert rules.tokenize(text) == [by_definition(part, lower, strip) for part in text.split()]
+    assert rules.tokenize(text) == [expected_words(part, lower, strip) for part in text.split()]
 
 
 def test_accents_of_a_few_words() -> None:
@@ -61,7 +61,7 @@ def test_chinese_characters_that_are_joined() -> None:
     assert BasicTokenizer().tokenize("在中国") == ["在", "中", "国"]
 
 
-def test_tokens_that_are_never_split() -> None:
+def test_never_split_tokens() -> None:
     rules = BasicTokenizer(never_split=["[E1]", "[E1]x", "C++", "É"])
     assert rules.tokenize("The [E1]Drug[E1]x, VC++ ÉÉ é [e1].") == [
         *("the", "[E1]", "drug", "[E1]x", ",", "v", "C++", "É", "É", "e", "[", "e1", "]", "."),
@@ -71,7 +71,7 @@ def test_tokens_that_are_never_split() -> None:
     assert rules.tokenize("") == []
 
 
-def test_what_cannot_be_a_token() -> None:
+def test_invalid_never_split_tokens() -> None:
     for token, reason in (
         ("", "is empty"),
         ("a b", "contains whitespace"),
@@ -89,7 +89,7 @@ def write_vocab(folder: Path, *more: str) -> str:
     return str(path)
 
 
-def test_the_whole_tokenizer(tmp_path: Path) -> None:
+def test_the_full_tokenizer(tmp_path: Path) -> None:
     path = write_vocab(tmp_path, "[E1]")
     tokenizer = FullTokenizer(path, never_split=["[E1]", "[MASK]"], strip_accents=False, tokenize_chinese_chars=False)
     text = "AB[E1]É 中国[MASK][CLS]"
@@ -183,7 +183,7 @@ def test_every_code_point_of_written_text(tokenizers: tuple[Slow, FastTokenizer,
     assert found.values.tolist() == [index for row in ids for index in row]
 
 
-def test_a_copy_in_another_process_does_the_same() -> None:
+def test_a_copy_in_another_process_gives_the_same() -> None:
     lower, options = True, TokenizerOptions(False, False, TOKENS)
     tokenizer = fast(lower, options, float("inf"))
     copy = pickle.loads(pickle.dumps(tokenizer))

@@ -43,19 +43,19 @@ def reference_words(text: str, lower: bool) -> list[str]:
     for char in text:
         number, category = ord(char), unicodedata.category(char)
         if category == "Zs" or number in (9, 10, 13):
-            words += finished(raw, lower)
+            words += as_piece(raw, lower)
             raw = ""
         elif number in (0, 65533) or category == "Cc" or category == "Cf":
             pass
         elif category in ("Zl", "Zp"):  # Not cleaned, but whitespace to Python, which splits the words.
-            words += finished(raw, lower)
+            words += as_piece(raw, lower)
             raw = ""
         elif is_chinese(number):
-            words += finished(raw, lower) + finished(char, lower)
+            words += as_piece(raw, lower) + as_piece(char, lower)
             raw = ""
         else:
             raw += char
-    return words + finished(raw, lower)
+    return words + as_piece(raw, lower)
 
 
 def is_chinese(number: int) -> bool:
@@ -66,7 +66,7 @@ def is_chinese(number: int) -> bool:
     return number <= 0x2CEAF or 0x2F800 <= number <= 0x2FA1F
 
 
-def finished(raw: str, lower: bool) -> list[str]:
+def as_piece(raw: str, lower: bool) -> list[str]:
     """The word lowered and without accents, cut before and after each punctuation mark."""
     letters = list(raw)
     if lower:
@@ -399,7 +399,9 @@ CASED_RELEASES += ["cased_L-24_H-1024_A-16", "wwm_cased_L-24_H-1024_A-16"]
 @pytest.mark.parametrize(
     ("folder", "lower"), [(f, True) for f in LOWER_CASE_RELEASES] + [(f, False) for f in CASED_RELEASES]
 )
-def test_certain_case(folder: str, lower: bool, path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_released_checkpoints_of_another_case_are_refused(
+    folder: str, lower: bool, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoint = path.format(folder)
     validate_case_matches_checkpoint(lower, checkpoint)
     with pytest.raises(InputError) as caught:
@@ -422,7 +424,9 @@ def test_certain_case(folder: str, lower: bool, path: str, caplog: pytest.LogCap
         ("uncased_L-3_H-768_A-12/bert_model.ckpt", True, "uncased_L-3_H-768_A-12"),
     ],
 )
-def test_suspicious_case(checkpoint: str, lower: bool, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_names_that_suggest_another_case_are_warned_about(
+    checkpoint: str, lower: bool, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     validate_case_matches_checkpoint(lower, checkpoint)
     assert not caplog.records
     validate_case_matches_checkpoint(not lower, checkpoint)
@@ -439,6 +443,6 @@ def test_suspicious_case(checkpoint: str, lower: bool, name: str, caplog: pytest
     [None, "", "bert_model.ckpt", "my/bert_model.ckpt", "lowercased/showcased.ckpt", "cased_or_uncased/model.ckpt"],
 )
 @pytest.mark.parametrize("lower", [True, False])
-def test_case_unknown(checkpoint: str | None, lower: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_case(checkpoint: str | None, lower: bool, caplog: pytest.LogCaptureFixture) -> None:
     validate_case_matches_checkpoint(lower, checkpoint)
     assert not caplog.records
