@@ -66,13 +66,13 @@ def check(instance: TrainingInstance, parameters: InstanceParameters) -> None:
     positions = instance.masked_lm_positions
     assert positions == sorted(set(positions))
     assert not {0, middle, len(original) - 1} & set(positions)
-    wanted = min(parameters.max_predictions_per_seq, max(1, round(len(original) * parameters.masked_lm_prob)))
+    limit = min(parameters.max_predictions_per_seq, max(1, round(len(original) * parameters.masked_lm_prob)))
     if parameters.do_whole_word_mask:
-        assert len(positions) <= wanted
+        assert len(positions) <= limit
         for word in mask_candidates(original, whole_words=True):
-            assert len({at in positions for at in word}) == 1, "a word is masked whole or not at all"
+            assert len({at in positions for at in word}) == 1, "a word is masked completely or not at all"
     else:
-        assert len(positions) == min(wanted, len(original) - 3)
+        assert len(positions) == min(limit, len(original) - 3)
 
 
 @given(
@@ -109,8 +109,8 @@ def test_invariants(seed: int, documents: int, segments: int, words: int, parame
         same = document_of(original[1]) == document_of(original[middle + 1])
         if not instance.is_random_next:
             assert same
-            whole = parameters.max_seq_length > len(original)
-            if whole:  # nothing was cut away, so that the second text follows the first without a gap
+            is_complete = parameters.max_seq_length > len(original)
+            if is_complete:  # nothing was truncated, so that the second text follows the first without a gap
                 assert " ".join(original[1:middle] + original[middle + 1 : -1]) in running[document_of(original[1])]
 
 
@@ -143,7 +143,7 @@ def test_only_the_seed_matters() -> None:
     random.seed(0)
     assert run(5) == first
     assert run(6) != first
-    assert texts == before, "the caller's documents are left alone"
+    assert texts == before, "the caller's documents are not changed"
 
 
 def test_random_texts_come_from_another_document() -> None:
@@ -160,10 +160,10 @@ def test_half_of_the_second_texts_are_random() -> None:
     parameters = InstanceParameters(max_seq_length=32, short_seq_prob=0.0)
     instances = create_instances(texts, VOCAB, parameters, random.Random(4))
     count = len(instances)
-    share = sum(instance.is_random_next for instance in instances) / count
+    fraction = sum(instance.is_random_next for instance in instances) / count
     forced = 50 * parameters.dupe_factor / count
     assert count > 9_000
-    assert -4 * math.sqrt(0.25 / count) < share - 0.5 < 4 * math.sqrt(0.25 / count) + forced / 2
+    assert -4 * math.sqrt(0.25 / count) < fraction - 0.5 < 4 * math.sqrt(0.25 / count) + forced / 2
 
 
 def test_a_single_document_is_its_own_random_next() -> None:
@@ -185,8 +185,8 @@ def test_eighty_ten_ten() -> None:
         untouched = set(range(200)) - set(positions)
         assert all(masked[position] == text[position] for position in untouched)
     count = kinds.total()
-    for kind, share in (("mask", 0.8), ("same", 0.1), ("random", 0.1)):
-        assert abs(kinds[kind] / count - share) < 4 * math.sqrt(share * (1 - share) / count), kinds
+    for kind, fraction in (("mask", 0.8), ("same", 0.1), ("random", 0.1)):
+        assert abs(kinds[kind] / count - fraction) < 4 * math.sqrt(fraction * (1 - fraction) / count), kinds
 
 
 def test_every_position_and_every_random_word_is_drawn_equally_often() -> None:

@@ -1,4 +1,4 @@
-"""Groups one after the other in the files that were named; whole or not at all."""
+"""Concatenated groups in the named files, which appear complete or not at all."""
 
 import itertools
 import os
@@ -35,7 +35,7 @@ def jobs_of(config: PretrainingDataConfig) -> list[Job]:
 
 
 def make(job: Job) -> None:
-    """Each file of a job says its name and the group's number."""
+    """Writes the files of a job; each contains its name and the group's number."""
     for name, path in zip("ab", job.outputs, strict=True):
         Path(path).write_bytes(f"{name}{job.group.index} ".encode() * 1000)
 
@@ -58,14 +58,14 @@ def test_groups_finished_in_any_order(config: PretrainingDataConfig, order: tupl
     assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
 
 
-@pytest.mark.parametrize("made", [[0, 1, 2, 3], [0, 2], [3]])
-def test_groups_of_an_earlier_run(config: PretrainingDataConfig, made: list[int]) -> None:
+@pytest.mark.parametrize("finished", [[0, 1, 2, 3], [0, 2], [3]])
+def test_groups_of_an_earlier_run(config: PretrainingDataConfig, finished: list[int]) -> None:
     jobs = jobs_of(config)
-    for index in made:
+    for index in finished:
         make(jobs[index])
-    with JoinedOutputs(config.outputs, jobs, made) as outputs:
+    with JoinedOutputs(config.outputs, jobs, finished) as outputs:
         for job in jobs:
-            if job.group.index not in made:
+            if job.group.index not in finished:
                 make(job)
                 outputs.add(job)
         outputs.finish()

@@ -30,8 +30,8 @@ def test_in_directory(directory: Path) -> None:
     (directory / "spm.model").touch()
     assert VocabularyFile.in_directory(str(directory)) == VocabularyFile(str(directory / "vocab.txt"))
     (directory / "vocab.txt").unlink()
-    found = VocabularyFile.in_directory(str(directory))
-    assert found == VocabularyFile(str(directory / "spm.model"), is_sentencepiece=True)
+    vocabulary = VocabularyFile.in_directory(str(directory))
+    assert vocabulary == VocabularyFile(str(directory / "spm.model"), is_sentencepiece=True)
     (directory / "spm.model").unlink()
     assert VocabularyFile.in_directory(str(directory)) is None
 

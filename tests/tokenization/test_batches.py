@@ -31,9 +31,9 @@ def as_in_the_scripts(tokenizer, pairs, max_length: int):
     return featurize(examples, np.zeros(len(TEXTS), np.int32), tokenizer, max_length).columns()
 
 
-def assert_same(found, expected) -> None:
-    assert list(found) == NAMES
-    for name, array in found.items():
+def assert_same(batch, expected) -> None:
+    assert list(batch) == NAMES
+    for name, array in batch.items():
         assert array.dtype == np.int32
         np.testing.assert_array_equal(array, expected[name], name)
 
@@ -46,8 +46,8 @@ def test_batches_equal_those_of_the_scripts(pairs, tmp_path) -> None:
     for tokenizer in (full, fast, pickle.loads(pickle.dumps(full))):
         assert_same(tokenizer(TEXTS, pairs, max_length=20, pad_to_max_length=True), expected)
         assert_same(tokenizer(np.array(TEXTS), pairs, max_length=20, pad_to_max_length=True), expected)
-    found = sentencepiece(TEXTS, pairs, max_length=20, pad_to_max_length=True)
-    assert_same(found, as_in_the_scripts(sentencepiece, pairs, 20))
+    batch = sentencepiece(TEXTS, pairs, max_length=20, pad_to_max_length=True)
+    assert_same(batch, as_in_the_scripts(sentencepiece, pairs, 20))
     longest = full(TEXTS, pairs)
     width = longest["input_mask"].sum(axis=1).max()
     assert longest["input_ids"].shape == (len(TEXTS), width)
@@ -59,9 +59,9 @@ def test_one_text_is_a_batch_of_one() -> None:
     ids = tokenizer.convert_tokens_to_ids(
         ["[CLS]", *tokenizer.tokenize("a b"), "[SEP]", *tokenizer.tokenize("c"), "[SEP]"]
     )
-    found = tokenizer("a b", "c")
-    assert found["input_ids"].tolist() == [ids]
-    assert found["segment_ids"].sum() == len(tokenizer.tokenize("c")) + 1
+    batch = tokenizer("a b", "c")
+    assert batch["input_ids"].tolist() == [ids]
+    assert batch["segment_ids"].sum() == len(tokenizer.tokenize("c")) + 1
     assert tokenizer([])["input_ids"].shape == (0, 0)
 
 

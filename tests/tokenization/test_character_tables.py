@@ -18,8 +18,8 @@ from bert_tf2.tokenization.unicode_tables import CODE_POINTS
 
 
 def number(blocks: Blocks, char: str) -> int:
-    block, place = divmod(ord(char), BLOCK)
-    return int(blocks.rows[blocks.block_of[block], place])
+    block, offset = divmod(ord(char), BLOCK)
+    return int(blocks.rows[blocks.block_of[block], offset])
 
 
 def replacement(tables: CharacterTables, char: str) -> list[int]:
@@ -63,10 +63,10 @@ def test_classes_around_a_sigma():
 def test_classes_of_marks_that_are_kept():
     combining = make_tables(True).combining
     assert combining is not None
-    found = combining.rows[combining.block_of].reshape(CODE_POINTS)
-    assert found[0x302E] == 224
-    assert found[0x0301] == 0
-    assert 20 < np.count_nonzero(found) < 60
+    classes = combining.rows[combining.block_of].reshape(CODE_POINTS)
+    assert classes[0x302E] == 224
+    assert classes[0x0301] == 0
+    assert 20 < np.count_nonzero(classes) < 60
 
 
 def test_size():

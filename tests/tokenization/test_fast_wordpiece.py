@@ -126,7 +126,7 @@ def check_code_points(lower: bool, blocks: Sequence[int]) -> None:
         tokenizer = compiled(numbered([*letters, *("##" + letter for letter in letters)]), lower)
         if words_of(tokenizer, texts) != " ".join(expected):
             pairs = [(words_of(tokenizer, [text]), " ".join(rules.tokenize(text))) for text in texts]
-            wrong = [f"U+{first + place:04X}" for place, (found, wanted) in enumerate(pairs) if found != wanted]
+            wrong = [f"U+{first + offset:04X}" for offset, (actual, expected) in enumerate(pairs) if actual != expected]
             pytest.fail(f"{len(wrong)} code points differ, {wrong[:10]}")
 
 
@@ -266,7 +266,7 @@ BASE = (2 + len(SYMBOLS)) | 1
 
 
 def number_of(word: str) -> int:
-    return sum((2 + SYMBOLS.index(letter)) * BASE**place for place, letter in enumerate(reversed(word)))
+    return sum((2 + SYMBOLS.index(letter)) * BASE**offset for offset, letter in enumerate(reversed(word)))
 
 
 def word_of(number: int) -> str:

@@ -29,13 +29,13 @@ def expected_windows(a: int, b: int, limit: int, stride: int | None) -> list[lis
         second.pop()
     room -= len(second)
     step = min(stride or -(-room // 2), room)
-    found, begin = [], 0
+    result, begin = [], 0
     while True:
         begin = min(begin, max(a - room, 0))
         text = list(range(100 + begin, 100 + min(begin + room, a)))
-        found.append([CLS, *text, SEP, *([*second, SEP] if b else [])])
+        result.append([CLS, *text, SEP, *([*second, SEP] if b else [])])
         if begin + room >= a:
-            return found
+            return result
         begin += step
 
 
@@ -49,11 +49,11 @@ def test_windows_follow_the_definition(
     rows = join_rows(first, second, limit, CLS, SEP, WINDOWS)
     windows = divide_rows(rows.input_ids.row_splits, rows.first_lengths, limit, stride or None)
     values = rows.input_ids.values[windows.sources]
-    found = [part.tolist() for part in np.split(values, windows.row_splits[1:-1])]
+    result = [part.tolist() for part in np.split(values, windows.row_splits[1:-1])]
     expected = [expected_windows(a, b, limit, stride or None) for a, b in pairs]
-    assert found == [window for row in expected for window in row]
+    assert result == [window for row in expected for window in row]
     assert windows.counts.tolist() == list(map(len, expected))
-    assert windows.first_lengths.tolist() == [window.index(SEP) + 1 for window in found]
+    assert windows.first_lengths.tolist() == [window.index(SEP) + 1 for window in result]
     assert windows.rows.tolist() == [row for row, each in enumerate(expected) for _ in each]
 
 
@@ -64,8 +64,8 @@ def test_each_token_is_taken_where_it_has_most_context(pairs: list[tuple[int, in
     is_taken = windows.with_most_context()
     assert sorted(windows.sources[is_taken].tolist()) == list(range(len(rows.input_ids.values)))
     best: dict[int, tuple[int, int]] = {}
-    places = zip(windows.row_splits[:-1].tolist(), windows.first_lengths.tolist(), strict=True)
-    for begin, length in places:
+    ranges = zip(windows.row_splits[:-1].tolist(), windows.first_lengths.tolist(), strict=True)
+    for begin, length in ranges:
         for within in range(1, length - 1):
             source, context = int(windows.sources[begin + within]), min(within - 1, length - 2 - within)
             if source not in best or context > best[source][0]:

@@ -98,7 +98,7 @@ def test_lower_case_only_if_requested(models: dict[str, str]):
     lowered = SentencePieceTokenizer(models["en-cased"], do_lower_case=True)
     assert lowered.do_lower_case
     assert lowered.encode("FILÉ") == lowered.encode("file") == cased.encode("file")
-    # Where the model folds case itself, nothing is done to the text before: the accent stays.
+    # If the model folds case itself, the text is passed on unchanged, so the accent is kept.
     own = SentencePieceTokenizer(models["en-unigram"], do_lower_case=True)
     assert own.encode("CAFÉ") == own.encode("café") == SentencePieceTokenizer(models["en-unigram"]).encode("café")
     assert own.encode("café") != own.encode("cafe")
@@ -217,10 +217,10 @@ tokenizer = SentencePieceTokenizer({models["en-unigram"]!r}, alpha=0.1, seed=7)
 print(json.dumps([tokenizer.encode(line) for line in json.load(sys.stdin)]))
 """
     done = []
-    for share in (lines[:50], lines[50:]):
+    for half in (lines[:50], lines[50:]):
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": str(len(done))}
         output = subprocess.run(
-            [sys.executable, "-c", program], input=json.dumps(share), env=environment, **CAPTURED
+            [sys.executable, "-c", program], input=json.dumps(half), env=environment, **CAPTURED
         ).stdout
         done += json.loads(output)
     tokenizer = SentencePieceTokenizer(models["en-unigram"], alpha=0.1, seed=7)
@@ -231,35 +231,35 @@ CAPTURED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 
 
 def test_sampling_follows_the_model(models: dict[str, str]):
-    """With alpha 1, as often as the probabilities of the ways to cut a word; the seeds are independent draws."""
+    """Frequencies of the segmentations of a word are their probabilities; different seeds are independent draws."""
     processor = sentencepiece.SentencePieceProcessor(model_file=models["en-unigram"])
     ways = processor.nbest_encode("walking", out_type=int, nbest_size=200)
     weights = np.array([np.exp(sum(map(processor.get_score, way))) for way in ways])
     tokenizer = SentencePieceTokenizer(models["en-unigram"], alpha=0.2)
     draws = 4000
     sampled = [tokenizer.with_seed(seed).encode("walking") for seed in range(draws)]
-    for way, share in zip(ways, weights**0.2 / (weights**0.2).sum(), strict=True):
-        if share > 0.02:
-            assert sampled.count(way) / draws == pytest.approx(share, abs=5 * (share / draws) ** 0.5)
+    for way, probability in zip(ways, weights**0.2 / (weights**0.2).sum(), strict=True):
+        if probability > 0.02:
+            assert sampled.count(way) / draws == pytest.approx(probability, abs=5 * (probability / draws) ** 0.5)
 
 
 def test_bpe_dropout_follows_the_library(models: dict[str, str]):
     processor = sentencepiece.SentencePieceProcessor(model_file=models["en-bpe"])
     tokenizer = SentencePieceTokenizer(models["en-bpe"], alpha=0.3)
     draws = 4000
-    ours = Counter(tuple(tokenizer.with_seed(seed).encode("walking")) for seed in range(draws))
-    theirs = Counter(
+    counts = Counter(tuple(tokenizer.with_seed(seed).encode("walking")) for seed in range(draws))
+    library_counts = Counter(
         tuple(processor.encode("walking", out_type=int, enable_sampling=True, alpha=0.3)) for _ in range(draws)
     )
-    assert len(ours) > 10
-    for way in {*ours, *theirs}:
-        difference = abs(ours[way] - theirs[way])
-        assert difference <= 6 * (ours[way] + theirs[way] + 1) ** 0.5
+    assert len(counts) > 10
+    for way in {*counts, *library_counts}:
+        difference = abs(counts[way] - library_counts[way])
+        assert difference <= 6 * (counts[way] + library_counts[way] + 1) ** 0.5
 
 
 @pytest.mark.parametrize("name", ["en-unigram", "en-bpe", "zh-unigram", "en-cased", "user-defined", "bytes"])
 def test_without_randomness_pieces_are_those_of_the_library(name: str, models: dict[str, str], tmp_path: Path):
-    """The most probable cut, and byte-pair encoding that leaves out nothing."""
+    """The most probable segmentation, and byte-pair encoding without dropout."""
     if name == "user-defined":
         path = trained(tmp_path, user_defined_symbols="fox,ju,over and", vocab_size=70, model_type="bpe")
     elif name == "bytes":

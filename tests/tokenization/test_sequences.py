@@ -89,21 +89,21 @@ def test_ranges() -> None:
 
 @given(LISTS, LISTS, st.integers(0, 60), st.randoms())
 def test_truncation_keeps_slices_that_fit(a: list[int], b: list[int], limit: int, rng: object) -> None:
-    asked = 0
+    calls = 0
 
     def truncates_front() -> bool:
-        nonlocal asked
-        asked += 1
+        nonlocal calls
+        calls += 1
         return bool(rng.getrandbits(1))
 
-    left = truncate_pair(a, b, limit, truncates_front)
-    assert len(left[0]) + len(left[1]) == min(limit, len(a) + len(b))
-    assert asked == max(0, len(a) + len(b) - limit)
-    for whole, part in zip((a, b), left, strict=True):
-        assert any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))
-    if asked:  # what was shortened has not become the shorter one by more than the token that was due
-        shortened = [len(part) for whole, part in zip((a, b), left, strict=True) if len(part) < len(whole)]
-        assert all(length >= max(map(len, left)) - 1 for length in shortened)
+    remaining = truncate_pair(a, b, limit, truncates_front)
+    assert len(remaining[0]) + len(remaining[1]) == min(limit, len(a) + len(b))
+    assert calls == max(0, len(a) + len(b) - limit)
+    for text, part in zip((a, b), remaining, strict=True):
+        assert any(text[start : start + len(part)] == part for start in range(len(text) - len(part) + 1))
+    if calls:  # a shortened text is at most one token shorter than the other
+        shortened = [len(part) for text, part in zip((a, b), remaining, strict=True) if len(part) < len(text)]
+        assert all(length >= max(map(len, remaining)) - 1 for length in shortened)
 
 
 def test_bert_form() -> None:

@@ -31,7 +31,7 @@ MODES = {
 
 
 def expected_words(word: str, lower: bool, strip: bool | None) -> str:
-    """What Hugging Face's `BasicTokenizer` says of the words between spaces, before punctuation."""
+    """A word between spaces as in Hugging Face's `BasicTokenizer`, before punctuation is split."""
     if lower:
         word = word.lower()
         strips = strip is not False
@@ -83,8 +83,8 @@ def test_invalid_never_split_tokens() -> None:
             BasicTokenizer(never_split=[token])
 
 
-def write_vocab(folder: Path, *more: str) -> str:
-    path = folder / "vocab.txt"
+def write_vocab(directory: Path, *more: str) -> str:
+    path = directory / "vocab.txt"
     path.write_text("".join(f"{piece}\n" for piece in [*SPECIAL, "a", "##b", "é", "中国", *more]), encoding="utf-8")
     return str(path)
 
@@ -149,9 +149,9 @@ def tokenizers(request: pytest.FixtureRequest) -> tuple[Slow, FastTokenizer, Fas
 def check(texts: Sequence[str], slow: Slow, *others: FastTokenizer) -> None:
     expected = [slow.encode(text) for text in texts]
     for tokenizer in others:
-        found = tokenizer.encode_batch(texts)
-        assert [part.tolist() for part in np.split(found.values, found.row_splits[1:-1])] == (expected or [[]])
-        assert (found.values.dtype, found.row_splits.dtype) == (np.int32, np.int64)
+        result = tokenizer.encode_batch(texts)
+        assert [part.tolist() for part in np.split(result.values, result.row_splits[1:-1])] == (expected or [[]])
+        assert (result.values.dtype, result.row_splits.dtype) == (np.int32, np.int64)
         assert [tokenizer.encode(text) for text in texts] == expected
         assert [tokenizer.encode(text + " " * 40) for text in texts] == expected
 
@@ -176,11 +176,11 @@ def test_every_code_point_of_written_text(tokenizers: tuple[Slow, FastTokenizer,
     vocab = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = FastTokenizer.of_vocab(vocab, given_tokenizer.do_lower_case, given_tokenizer.options)
     tokenizer._patience = 0
-    found = tokenizer.encode_batch(texts)
-    cut = WordpieceTokenizer(vocab)
-    ids = [[vocab[piece] for word in words for piece in cut.tokenize(word)] for words in expected]
-    assert found.row_splits.tolist() == np.cumsum([0, *map(len, ids)]).tolist()
-    assert found.values.tolist() == [index for row in ids for index in row]
+    result = tokenizer.encode_batch(texts)
+    wordpiece = WordpieceTokenizer(vocab)
+    ids = [[vocab[piece] for word in words for piece in wordpiece.tokenize(word)] for words in expected]
+    assert result.row_splits.tolist() == np.cumsum([0, *map(len, ids)]).tolist()
+    assert result.values.tolist() == [index for row in ids for index in row]
 
 
 def test_a_copy_in_another_process_gives_the_same() -> None:

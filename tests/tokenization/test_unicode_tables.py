@@ -15,7 +15,7 @@ FEW = Replacements(np.array([65, 768], np.int32), np.array([1, 1], np.int32), np
 
 @pytest.fixture
 def computed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
-    """Sets an empty cache directory; the list grows with each table made, which is a small one."""
+    """Sets an empty cache directory, and replaces tables by a small one; the list grows with each one computed."""
     modes: list[bool] = []
 
     def make(rules: BasicTokenizer) -> Replacements:
@@ -27,8 +27,8 @@ def computed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[boo
     return modes
 
 
-def same(found: Replacements) -> bool:
-    return all(a.dtype == b.dtype and a.tolist() == b.tolist() for a, b in zip(found, FEW, strict=True))
+def same(replacements: Replacements) -> bool:
+    return all(a.dtype == b.dtype and a.tolist() == b.tolist() for a, b in zip(replacements, FEW, strict=True))
 
 
 def test_tables_are_cached(computed_tables: list[bool], tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_corrupt_cache(damage, computed_tables: list[bool], tmp_path: Path) -> N
     load_replacements(True)
     [path] = (tmp_path / "cache" / "bert_tf2").iterdir()
     path.write_bytes(damage(path.read_bytes()))
-    for _ in range(2):  # Made again, and then found again.
+    for _ in range(2):  # computed again, then read from the cache
         assert same(load_replacements(True))
     assert len(computed_tables) == 2
 

@@ -1,4 +1,4 @@
-"""Vocabularies of cased and uncased models, and what is said where the text is treated otherwise."""
+"""Vocabularies of cased and uncased models, and warnings if the case of the text does not match."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""build_vocab.py by other rules of the tokenizer than the original's; all else is in e2e/test_build_vocab.py."""
+"""build_vocab.py with other rules of the tokenizer than the original's; see also e2e/test_build_vocab.py."""
 
 from pathlib import Path
 from typing import Any

@@ -67,7 +67,7 @@ def is_chinese(number: int) -> bool:
 
 
 def as_piece(raw: str, lower: bool) -> list[str]:
-    """The word lowered and without accents, cut before and after each punctuation mark."""
+    """The word in lower case without accents, split before and after each punctuation mark."""
     letters = list(raw)
     if lower:
         letters = [char for char in decomposed(raw.lower()) if unicodedata.category(char) != "Mn"]
@@ -86,15 +86,15 @@ def is_mark(char: str) -> bool:
 
 
 def decomposed(text: str) -> list[str]:
-    """NFD from the tables: each character down to what it is made of, then runs of marks in order of their class."""
+    """NFD from the tables: each character fully decomposed, then runs of marks sorted by their class."""
     output: list[str] = []
-    for char in (part for whole in text for part in parts(whole)):
+    for char in (part for composed in text for part in parts(composed)):
         output.append(char)
-        place = len(output) - 1
+        position = len(output) - 1
         own = unicodedata.combining(char)
-        while own and place and unicodedata.combining(output[place - 1]) > own:
-            output[place - 1], output[place] = output[place], output[place - 1]
-            place -= 1
+        while own and position and unicodedata.combining(output[position - 1]) > own:
+            output[position - 1], output[position] = output[position], output[position - 1]
+            position -= 1
     return output
 
 
@@ -110,7 +110,7 @@ def parts(char: str) -> list[str]:
 
 
 def reference_pieces(word: str, vocab: Iterable[str]) -> list[str]:
-    """Of the pieces that fit at the beginning, the longest; then the same for what is left."""
+    """The longest piece that matches at the beginning, then the same for the rest."""
     pieces: list[str] = []
     rest = word
     while rest:
@@ -187,9 +187,9 @@ def test_any_text(text: str, lower: bool) -> None:
         ("in北京x", "in 北 京 x", "in 北 京 x"),
         ("東京のカフェ", "東 京 のカフェ", "東 京 のカフェ"),  # Kana are no Chinese characters.
         ("ガ", "カ", "ガ"),  # ... and their voice mark is an accent like any other.
-        ("각", "\u1100\u1161\u11a8", "각"),  # Uncased Hangul stays in its parts.
+        ("각", "\u1100\u1161\u11a8", "각"),  # Uncased Hangul stays decomposed.
         ("don't $5.99 [MASK] a##b", "don ' t $ 5 . 99 [ mask ] a # # b", "don ' t $ 5 . 99 [ MASK ] a # # b"),
-        ("a\0b\ufffdc\u200bd\u00ade\x85f\x1cg\x0bh", "abcdefgh", "abcdefgh"),  # What goes joins what it stood between.
+        ("a\0b\ufffdc\u200bd\u00ade\x85f\x1cg\x0bh", "abcdefgh", "abcdefgh"),  # Deletions join their neighbours.
         ("a\u00a0b\u3000c\rd\u2028e\u2029f", "a b c d e f", "a b c d e f"),
         ("ΟΔΟΣ ΣΟΣ", "οδος σος", "ΟΔΟΣ ΣΟΣ"),
         ("ΑΣ'Α ΑΣ中Α ΑΣ\u200dΑ", "ασ ' α ας 中 α ασα", "ΑΣ ' Α ΑΣ 中 Α ΑΣΑ"),  # Lowered before marks are cut off.
@@ -362,12 +362,12 @@ def test_text() -> None:
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_google_ids_of_cola(split: str) -> None:
-    folder = GOLDEN / "own/classifier"
+    directory = GOLDEN / "own/classifier"
     tokenizer = FullTokenizer(GOLDEN / "own/vocab_uncased.txt")
-    with (folder / "cola" / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
+    with (directory / "cola" / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     texts = [row[1] for row in rows[1:]] if split == "test" else [row[3] for row in rows]
-    with gzip.open(folder / f"cola.{split}.jsonl.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(directory / f"cola.{split}.jsonl.gz", "rt", encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     assert len(records) == len(texts) >= 20
     for text, record in zip(texts, records, strict=True):
@@ -382,9 +382,9 @@ def test_google_tokens_of_features() -> None:
     records = [json.loads(line) for line in (GOLDEN / "features/output.jsonl").read_text("utf-8").splitlines()]
     for text, record in zip(texts, records, strict=True):
         tokens = [token for part in text.split(" ||| ") for token in tokenizer.tokenize(part)]
-        given = [feature["token"] for feature in record["features"]]
-        if len(given) < 24:  # Not truncated.
-            assert [token for token in given if token not in ("[CLS]", "[SEP]")] == tokens
+        recorded = [feature["token"] for feature in record["features"]]
+        if len(recorded) < 24:  # not truncated
+            assert [token for token in recorded if token not in ("[CLS]", "[SEP]")] == tokens
 
 
 # --- Case ------------------------------------------------------------------------------------------------------------
@@ -397,18 +397,18 @@ CASED_RELEASES += ["cased_L-24_H-1024_A-16", "wwm_cased_L-24_H-1024_A-16"]
 
 @pytest.mark.parametrize("path", ["{}/bert_model.ckpt", "gs://bucket/cased/{}/bert_model.ckpt-1000"])
 @pytest.mark.parametrize(
-    ("folder", "lower"), [(f, True) for f in LOWER_CASE_RELEASES] + [(f, False) for f in CASED_RELEASES]
+    ("release", "lower"), [(f, True) for f in LOWER_CASE_RELEASES] + [(f, False) for f in CASED_RELEASES]
 )
 def test_released_checkpoints_of_another_case_are_refused(
-    folder: str, lower: bool, path: str, caplog: pytest.LogCaptureFixture
+    release: str, lower: bool, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    checkpoint = path.format(folder)
+    checkpoint = path.format(release)
     validate_case_matches_checkpoint(lower, checkpoint)
     with pytest.raises(InputError) as caught:
-        validate_case_matches_checkpoint(not lower, Path(checkpoint) if checkpoint.startswith(folder) else checkpoint)
+        validate_case_matches_checkpoint(not lower, Path(checkpoint) if checkpoint.startswith(release) else checkpoint)
     kind = "lower-cased" if lower else "cased"
     assert f"--do_lower_case={not lower} does not fit --init_checkpoint={checkpoint}:" in str(caught.value)
-    assert f"{folder} was trained on {kind} text. Pass --do_lower_case={lower};" in str(caught.value)
+    assert f"{release} was trained on {kind} text. Pass --do_lower_case={lower};" in str(caught.value)
     assert not caplog.records
 
 
@@ -416,7 +416,7 @@ def test_released_checkpoints_of_another_case_are_refused(
     ("checkpoint", "lower", "name"),
     [
         ("models/my_uncased_run/model.ckpt-100", True, "my_uncased_run"),
-        ("uncased/runs/multi-cased-v2/bert_model.ckpt", False, "multi-cased-v2"),  # The last name that says.
+        ("uncased/runs/multi-cased-v2/bert_model.ckpt", False, "multi-cased-v2"),  # The last name counts.
         ("runs/BERT-Cased.ckpt", False, "BERT-Cased.ckpt"),
         ("C:\\models\\cased\\1\\model.ckpt", False, "cased"),
         ("chinese_L-12_H-768_A-12/model.ckpt-7", True, "chinese_L-12_H-768_A-12"),
