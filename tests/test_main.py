@@ -1,4 +1,4 @@
-"""`bert-tf2` and `python -m bert_tf2`: which commands there are, and their scripts in a clone."""
+"""`bert-tf2` and `python -m bert_tf2`: the commands, and the equivalent scripts in a clone."""
 
 import importlib
 import runpy
@@ -16,7 +16,7 @@ MODULES = {path.stem for path in (REPOSITORY / "bert_tf2/commands").glob("[!_]*.
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[object, str]:
-    """The exit status, which may be a sentence, and what was printed."""
+    """The exit status, which may be a message, and the output."""
     monkeypatch.setattr(sys, "argv", ["bert-tf2", *arguments])
     status: object = 0
     try:
@@ -43,8 +43,8 @@ def test_help_lists_the_commands(monkeypatch, capsys) -> None:
     for name, (script, about) in program.COMMANDS.items():
         assert f" {name} {about} ({script}.py) " in " ".join(printed.split())
     assert max(map(len, printed.splitlines())) <= 80
-    for same in ("-h", "help"):
-        assert call(monkeypatch, capsys, same) == (0, printed)
+    for alias in ("-h", "help"):
+        assert call(monkeypatch, capsys, alias) == (0, printed)
     assert call(monkeypatch, capsys) == (printed.rstrip("\n"), "")
 
 

@@ -1,4 +1,4 @@
-"""Compiled code: compiled once, a sentence where it cannot be, the same results where it is not to be."""
+"""Compiled code: compiled once, a clear error if that fails, the same results without compilation."""
 
 import logging
 import os
@@ -115,17 +115,17 @@ def test_without_a_writable_cache_directory(monkeypatch: pytest.MonkeyPatch, cap
 
 
 def test_compiling_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Where something is compiled, that is; what has been compiled is called in silence."""
+    """Compilation is logged once; calling compiled code is not logged."""
     caplog.set_level(logging.INFO)
     double, triple = numba.njit(lambda number: number * 2), numba.njit(lambda number: number * 3)
     add_module(monkeypatch, try_out=lambda: (double(1), triple(1)))
     kernel("some_kernel")
-    said = "Compiling with Numba, which takes up to a minute; later runs find the result on disk."
-    assert caplog.messages == [said]
+    message = "Compiling with Numba, which takes up to a minute; later runs find the result on disk."
+    assert caplog.messages == [message]
     kernel.cache_clear()
     numba_support._log_compilation_once.cache_clear()
     kernel("some_kernel")
-    assert caplog.messages == [said]
+    assert caplog.messages == [message]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Models and tokenizers from directories, and back into them."""
+"""Loading models and tokenizers from directories, and saving them."""
 
 import json
 import re
@@ -53,11 +53,11 @@ def assert_same(model, other, batch) -> None:
         np.testing.assert_array_equal(variable, other.named_variables()[name], name)
     if isinstance(model, BertForMultipleChoice):  # the texts as two choices of one question
         batch = {name: array[None] for name, array in batch.items()}
-    found, expected = (one.predict(batch, verbose=0) for one in (other, model))
+    actual, expected = (each.predict(batch, verbose=0) for each in (other, model))
     if isinstance(model, BertModel):
-        found, expected = found.pooled_output, expected.pooled_output
+        actual, expected = actual.pooled_output, expected.pooled_output
     np.testing.assert_array_equal(
-        np.concatenate([*map(np.ravel, values(found))]), np.concatenate([*map(np.ravel, values(expected))])
+        np.concatenate([*map(np.ravel, values(actual))]), np.concatenate([*map(np.ravel, values(expected))])
     )
 
 
@@ -136,8 +136,8 @@ def test_a_cased_tokenizer_stays_cased(tokenizer, tmp_path: Path) -> None:
     model = BertModel.from_pretrained(TINY)
     for output_format in ("google", "huggingface"):
         model.save_pretrained(tmp_path / output_format, output_format, FullTokenizer(TINY / "vocab.txt", False))
-        found = FullTokenizer.from_pretrained(tmp_path / output_format)
-        assert not found.basic_tokenizer.do_lower_case
+        loaded = FullTokenizer.from_pretrained(tmp_path / output_format)
+        assert not loaded.basic_tokenizer.do_lower_case
         assert FullTokenizer.from_pretrained(tmp_path / output_format, do_lower_case=True).basic_tokenizer.do_lower_case
 
 
@@ -146,18 +146,18 @@ def test_the_rules_of_a_tokenizer_are_kept(output_format: str, tmp_path: Path) -
     options = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ("[MASK]", "the")}
     tokenizer = FullTokenizer.from_pretrained(TINY, **options)
     BertModel.from_pretrained(TINY).save_pretrained(tmp_path / "model", output_format, tokenizer)
-    found = FullTokenizer.from_pretrained(tmp_path / "model")
+    loaded = FullTokenizer.from_pretrained(tmp_path / "model")
     options["never_split"] = ("the", "[MASK]") if output_format == "huggingface" else options["never_split"]
-    assert found.basic_tokenizer.options == TokenizerOptions(**options)
-    assert found.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
+    assert loaded.basic_tokenizer.options == TokenizerOptions(**options)
+    assert loaded.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
     assert FullTokenizer.from_pretrained(tmp_path / "model", never_split=()).basic_tokenizer.options.never_split == ()
 
 
 def test_the_first_layers(batch) -> None:
     model = BertModel.from_pretrained(CHECKPOINT, num_hidden_layers=2)
     assert (model.config.num_hidden_layers, len(model.encoder)) == (2, 2)
-    whole = BertModel.from_pretrained(CHECKPOINT)
-    np.testing.assert_array_equal(model(batch).encoder_layers[1], whole(batch).encoder_layers[1])
+    complete = BertModel.from_pretrained(CHECKPOINT)
+    np.testing.assert_array_equal(model(batch).encoder_layers[1], complete(batch).encoder_layers[1])
     classifier = BertClassifier.from_pretrained(CHECKPOINT, labels=2, num_hidden_layers=1)
     assert classifier.config.num_hidden_layers == 1
     with pytest.raises(InputError, match=r"^--num_hidden_layers=9, but .* has 3 layers"):
@@ -187,7 +187,7 @@ def test_invalid_models(tokenizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="choose one of google, huggingface"):
         model.save_pretrained(tmp_path / "x", "torch")
     (tmp_path / "full").mkdir()
-    (tmp_path / "full/file").write_text("mine")
+    (tmp_path / "full/file").write_text("content")
     with pytest.raises(InputError, match="full exists already"):
         model.save_pretrained(tmp_path / "full")
     with pytest.raises(InputError, match=re.escape("tokenizer= is a str")):
