@@ -73,7 +73,7 @@ class Files:
         return self
 
     def naming(self, number: int) -> contextlib.AbstractContextManager[None]:
-        """See the function `naming`: for the `with` block that writes file `number`."""
+        """Returns the function `naming`'s context for writing file `number`."""
         return naming(self.finals[number], self.unfinished[number])
 
     def commit(self) -> None:

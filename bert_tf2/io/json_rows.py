@@ -69,7 +69,7 @@ class _Array:
         self._text, self._position, self._line = "", 0, line
 
     def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """See `read`."""
+        """Yields line numbers and objects; see `read`."""
         self._take("[")
         if self._next() == "]":
             self._take("]")

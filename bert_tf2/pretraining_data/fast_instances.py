@@ -88,7 +88,7 @@ class Vocabulary:
         return cls(word_ids, is_continuation, vocab[CLS], vocab[SEP], vocab[MASK])
 
     def with_marks(self) -> Self:
-        """With twice as many ids, the second half for pieces that continue a word; see `chinese_words`."""
+        """Returns a vocabulary with twice as many ids, the second half for continuation pieces; see `chinese_words`."""
         marked = np.ones_like(self.is_continuation)
         is_continuation = np.concatenate([self.is_continuation, marked])
         return dataclasses.replace(self, is_continuation=is_continuation, shift=marked.size)

@@ -1,4 +1,4 @@
-"""Settings: values that are refused, numbers without end, and flags that would be ignored."""
+"""Settings: values that are refused, numbers that are not finite, and flags that would be ignored."""
 
 import ast
 import dataclasses
@@ -62,9 +62,9 @@ FLOATS = [
 
 
 def test_all_configs_are_tested() -> None:
-    """Whatever is called Config or Parameters and has a float is in the table, or has a check of its own."""
-    others = {"BertConfig", "DataConfig"}  # of a JSON file; and a part of ClassificationConfig
-    found = set()
+    """Every class named Config or Parameters that has a float field is in the table or has its own check."""
+    others = {"BertConfig", "DataConfig"}  # read from a JSON file; part of ClassificationConfig
+    with_floats = set()
     root = Path(bert_tf2.__file__).parent
     for path in root.rglob("*.py"):
         names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
@@ -73,8 +73,8 @@ def test_all_configs_are_tested() -> None:
                 module = importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
                 config = getattr(module, name)
                 if any(float in (f.type, *getattr(f.type, "__args__", ())) for f in dataclasses.fields(config)):
-                    found.add(name)
-    assert found == {config.__name__ for config in CONFIGS} | others
+                    with_floats.add(name)
+    assert with_floats == {config.__name__ for config in CONFIGS} | others
 
 
 @pytest.mark.parametrize(("config", "name"), FLOATS, ids=lambda value: getattr(value, "__name__", value))
@@ -83,7 +83,7 @@ def test_floats_are_numbers(config, name: str) -> None:
     with pytest.raises(InputError, match=f"--{name}=nan; it must be a number"):
         config(**{**flags, name: math.nan})
     for value in (math.inf, -math.inf, 1e39):
-        if name == "null_score_diff_threshold":  # "always" and "never" are answers
+        if name == "null_score_diff_threshold":  # allowed: "always" and "never" answer
             config(**{**flags, name: value})
         else:
             sentence = f"--{name}={value}; it must be a finite number, at most 3.4e+38"

@@ -51,7 +51,7 @@ def test_reads_google_json_with_keys_that_have_no_effect(tmp_path):
     assert (config.vocab_size, config.head_size, config.type_vocab_size) == (21128, 64, 2)
 
 
-# What people and libraries have added to public files, none of which changes a number.
+# Keys that people and libraries have added to public files; none changes what the model computes.
 HARMLESS = {
     "attention_probs_dropout_prob": 0.1,
     "classifier_dropout": None,

@@ -1,4 +1,4 @@
-"""The flags of how tables are written: what they mean, and that none is ignored."""
+"""The flags for the format of output tables: what they mean, and that none is ignored."""
 
 from typing import Any
 

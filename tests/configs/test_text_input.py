@@ -1,4 +1,4 @@
-"""Flags of tables: what they allow, and that none is ignored."""
+"""The flags for input tables: what they allow, and that none is ignored."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Values of settings: from text, in a dataclass with parts, and as text."""
+"""Values of settings: parsed from text, in nested dataclasses, and written as text."""
 
 import dataclasses
 

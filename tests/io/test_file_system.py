@@ -1,4 +1,4 @@
-"""Files by their paths: the same on the local side and on a remote one."""
+"""Files by path, on the local file system and on a remote one."""
 
 import errno
 import gzip

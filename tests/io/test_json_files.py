@@ -1,4 +1,4 @@
-"""JSON of others: every way in which it can be wrong is one sentence."""
+"""JSON files that other programs wrote: one sentence for each way in which they can be wrong."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Objects of JSON, a line each or in one array, part by part."""
+"""JSON objects, one per line or in one array, read in parts."""
 
 import json
 from pathlib import Path

@@ -95,7 +95,7 @@ def test_slow_and_fast_rates(monkeypatch):
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_bar_on_a_terminal(columns):
-    """No line is as long as the terminal is wide, and none is broken."""
+    """Every line is shorter than the terminal's width, and none is split."""
     program = (
         "import time, bert_tf2.io.progress as p\n"
         "p._SECONDS_BETWEEN_TICKS = 0.05\n"

@@ -1,4 +1,4 @@
-"""What a line of a terminal has room for, from wide to narrow."""
+"""What fits in a terminal line, from wide to narrow."""
 
 import pytest
 

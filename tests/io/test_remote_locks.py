@@ -67,7 +67,7 @@ def test_another_machines_lock_counts_while_it_is_renewed(path: str, monkeypatch
 
 def test_a_dead_process_of_this_machine_has_no_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, 3600)
-    for process in (999_999_999, os.getpid()):  # of this process, but of no lock that it has
+    for process in (999_999_999, os.getpid()):  # this process, but no lock that it holds
         write(path, processes=remote_locks._processes(), process=process)
         locks.take(path, "", "").close()
     write(path, processes=remote_locks._processes(), process=os.getppid())
@@ -83,7 +83,7 @@ def test_invalid_lock_files_are_ignored(path: str, content: str) -> None:
 
 
 def test_the_last_writer_gets_the_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have seen that it is free."""
+    """Where two writers have both found the lock free."""
     at(monkeypatch, 3600)
     monkeypatch.setattr(remote_locks.time, "sleep", lambda _: write(path))
     with pytest.raises(InputError, match="process 1 on other"):

@@ -1,4 +1,4 @@
-"""Outputs that continue after a kill: the same on the local side and on a remote one."""
+"""Outputs that continue after a kill, on the local file system and on a remote one."""
 
 import itertools
 import logging
@@ -24,7 +24,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def killed(output: UnfinishedOutput) -> None:
-    """What a kill leaves, but for open files, of which Python would warn."""
+    """Leaves what a kill leaves, but closes the files, as Python would warn about open ones."""
     for file in output._files.values():
         file.close()
     output._lock.close()

@@ -1,4 +1,4 @@
-"""One training a directory, and what each run writes down."""
+"""One training run per directory at a time, and what each run records."""
 
 import dataclasses
 import json

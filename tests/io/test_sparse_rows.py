@@ -1,4 +1,4 @@
-"""Rows of which only the ones are kept."""
+"""Rows of zeros and ones of which only the ones are stored."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Excel's workbooks: cells as texts, sheets by name, and what is refused."""
+"""Excel workbooks: cells as text, sheets by name, and what is refused."""
 
 import datetime
 import importlib.util

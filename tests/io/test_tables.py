@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON Lines: what was written is what is read, and a sentence for every damage."""
+"""CSV, TSV and JSON Lines: what is written is read back unchanged, and every damage has its message."""
 
 import csv
 import gzip
@@ -15,9 +15,9 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import tables
 from bert_tf2.io.tables import Block, Table, open_table
 
-# Not at the beginning of a file, where it is not a character.
+# At the beginning of a file, U+FEFF is a byte order mark.
 TEXT = st.text(max_size=12).filter(lambda text: not text.startswith("\ufeff"))
-# A TSV line ends at \n, and \r in front of it belongs to the end.
+# A TSV line ends with \n or \r\n.
 PLAIN = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=("Cs",)), max_size=12).filter(
     lambda text: not text.startswith("\ufeff")
 )

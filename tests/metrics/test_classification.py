@@ -181,7 +181,7 @@ def test_scores_of_several_labels_by_their_definition(count: int, data: st.DataO
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
 def test_the_same_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
-    """And for several labels the very numbers of scikit-learn."""
+    """The number of rows per block does not matter; with several labels, the results equal scikit-learn's."""
     rng = np.random.default_rng(3)
     dense = (rng.random((500, 7)) < 0.3).astype(np.int32)
     splits = np.concatenate([[0], np.cumsum(dense.sum(axis=1))])

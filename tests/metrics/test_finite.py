@@ -25,7 +25,7 @@ LINES = "co[MASK] a\n\n[MASK] ||| [MASK] as\nA [MASK]\n"
 
 @pytest.fixture
 def corrupt(monkeypatch):
-    """Weights that are loaded have a NaN."""
+    """Puts a NaN into weights when they are loaded."""
     plain = pretrained.load
 
     def load(variables, *args, **options):

@@ -1,4 +1,4 @@
-"""What other thresholds for predicting no answer would have scored."""
+"""The scores that other thresholds for predicting no answer would have had."""
 
 import numpy as np
 import pytest
@@ -59,6 +59,6 @@ def test_the_best_threshold_has_the_score_of_the_official_search(rows: list[tupl
     has_best, has_answer = np.array(list(map(bool, texts.values()))), np.array(list(map(bool, gold.values())))
     questions_asked = NoAnswer(np.array(list(odds.values())), has_best, has_answer, exact, f1, np.array(without))
     best = max(questions_asked.at(threshold).f1 for threshold in [-9.0, *odds.values()])
-    # The official search may stop between questions of equal odds, which no threshold can.
+    # The official search may stop between questions with equal odds, where there is no threshold.
     assert 100 * best <= results["best_f1"] + 1e-9
     assert questions_asked.at(np.inf).exact == pytest.approx(results["exact"] / 100)

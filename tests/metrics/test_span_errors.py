@@ -1,4 +1,4 @@
-"""What went wrong with spans, kind by kind."""
+"""Errors in predicted spans, by kind."""
 
 import pytest
 from hypothesis import given

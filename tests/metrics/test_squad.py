@@ -44,7 +44,7 @@ def test_hand_made_cases(gold, predicted, exact, f1):
 
 @given(TEXTS, TEXTS, st.booleans(), st.sampled_from(["en", "zh"]))
 def test_answer_scores_agree_with_evaluate(gold, predicted, version_2, language):
-    """`answer_scores` of each question are what `evaluate` takes the mean of."""
+    """`evaluate` returns the means of what `answer_scores` returns for each question."""
     how = {"version_2_with_negative": version_2, "language": language}
     results = evaluate({"q": (gold, "x")}, {"q": predicted}, **how)
     exact, f1 = squad.answer_scores((gold, "x"), predicted, **how)
@@ -57,7 +57,7 @@ def test_an_answer_to_a_question_without_one():
 
 
 def official_normalize(text):
-    """As the official scripts write it down."""
+    """The normalization as the official scripts define it."""
     text = "".join(char for char in text.lower() if char not in set(string.punctuation))
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
@@ -101,7 +101,7 @@ GOLD_2 = {"has": ("x y", "x"), "has2": ("the",), "no": (), "no2": ()}
 
 def test_no_answer():
     results = evaluate(GOLD_2, {"has": "x y z", "has2": "", "no": "", "no2": "y"}, version_2_with_negative=True)
-    # "the" is nothing but an article, and so right answers are "", as the official script has it.
+    # "the" is only an article, so the gold answer is "", as in the official script.
     assert results == {
         "exact": 50.0,
         "f1": pytest.approx(70.0),
@@ -129,7 +129,7 @@ def test_best_threshold():
     odds["b"] = 3.0
     results = evaluate(gold, texts, version_2_with_negative=True, null_odds=odds)
     assert (results["best_f1"], results["best_f1_thresh"]) == (pytest.approx(100 * (2 + 1 + 2 / 3) / 4), 2.0)
-    # Where "" was predicted, the official script can only find thresholds below; best_texts tell the rest.
+    # Where "" was predicted, the official script only finds lower thresholds; best_texts has the other answers.
     predicted = {**texts, "c": ""}
     assert evaluate(gold, predicted, version_2_with_negative=True, null_odds=odds)["best_f1_thresh"] == -1.0
     results = evaluate(gold, predicted, version_2_with_negative=True, null_odds=odds, best_texts=texts)

@@ -1,4 +1,4 @@
-"""Whole Chinese words: which characters are marked, that records are those of plain code, and the warnings."""
+"""Whole Chinese words: which characters are marked, the same records as simple code makes, and warnings."""
 
 import logging
 import random

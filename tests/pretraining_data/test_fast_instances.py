@@ -1,4 +1,4 @@
-"""The same instances as `reference.instances.create_instances` makes, value for value, and the same draws."""
+"""The same instances as `reference.instances.create_instances` makes, and the same random draws."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ VOCABULARY = Vocabulary.of(VOCAB)
 
 
 def documents_of(seed: int, documents: int, segments: int, tokens: int, continuations: float) -> list[Document]:
-    """Random documents; some hold what a text of its own never does, the special tokens."""
+    """Returns random documents; some have special tokens, which no text has."""
     rng = random.Random(f"{seed} {documents} {segments} {tokens}")
     words = [piece for piece in PIECES if not piece.startswith(("[", "##"))]
     pieces = [piece for piece in PIECES if piece.startswith("##")]
@@ -58,7 +58,7 @@ def rows(instances: InstanceArrays, start: int = 0, stop: int | None = None) -> 
 def expected_rows(
     documents: list[Document], parameters: InstanceParameters, rng: random.Random, vocab: dict[str, int] = VOCAB
 ) -> list[dict[str, list[Any]]]:
-    """What the plain code makes, as records."""
+    """Returns the reference implementation's instances as records."""
     instances = reference.instances.create_instances(documents, list(vocab), parameters, rng)
 
     def padded(values: list[Any], length: int) -> list[Any]:

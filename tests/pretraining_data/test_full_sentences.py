@@ -48,7 +48,7 @@ def random_documents(count: int, seed: int) -> Documents:
 
 
 def expected_rows(texts: Documents, length: int) -> list[list[int]]:
-    """The rows of documents in this order, by the words of the module's docstring, a sentence at a time."""
+    """Returns the rows of documents in this order, one sentence at a time, as the module's docstring describes."""
     rows: list[list[int]] = [[]]
     for number, document in enumerate(texts):
         between = [SEP] if number else []
@@ -109,7 +109,7 @@ def test_an_example() -> None:
     assert rows == [
         [CLS, *a, *b, SEP],
         [CLS, *a, SEP, *b, SEP],
-        [CLS, *a, SEP],  # its document's end is the row's: the next sentence is too long for the rest
+        [CLS, *a, SEP],  # ends with its document: the next sentence does not fit in the row
         [CLS, *[WORD + 2] * 8, SEP],
         [CLS, *[WORD + 2] * 2, SEP, *a, SEP],
     ]

@@ -1,4 +1,4 @@
-"""Arrays that grow: nothing lost, seldom copied."""
+"""Growing arrays: no value is lost, and copies are rare."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Documents that are held out: how many, which, that none is on both sides, and their records."""
+"""Held-out documents: how many and which, that none is also trained on, and their records."""
 
 import itertools
 import json
@@ -89,7 +89,7 @@ def test_a_group_without_documents(whole_input: bool) -> None:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text whose documents each have a word of their own in every line, and a vocabulary."""
+    """A directory with a vocabulary and a text, in which each document has its own word in every line."""
     directory = tmp_path_factory.mktemp("input")
     rng = random.Random(1)
     documents = [
@@ -188,7 +188,7 @@ def test_without_a_fraction_nothing_changes(directory: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("output", ["records/", "a.tfrecord"])
 def test_held_out_records_of_an_earlier_run_are_removed(directory: Path, tmp_path: Path, output: str) -> None:
-    """But for a file that no summary names."""
+    """Except a file that no summary names."""
     create_pretraining_data(config(directory, f"{tmp_path}/{output}"))
     held_out = tmp_path / ("records/eval.tf_record" if output.endswith("/") else "a.eval.tfrecord")
     assert held_out.exists()

@@ -1,4 +1,4 @@
-"""What holds of instances whatever the text; that they are the original's is tested in test_create_pretraining_data."""
+"""What is true of the instances of any text; tests/e2e compares them with the original's."""
 
 import hashlib
 import json

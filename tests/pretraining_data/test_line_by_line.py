@@ -1,4 +1,4 @@
-"""Each line an instance of its own: the rows, their masks, what is too long; from a text to records."""
+"""Each line as an instance: the rows, their masks, lines that are too long, and the records of a text."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Worker processes end with the command, however it ends; what was done is kept and not done again."""
+"""Worker processes end when the command ends, in whatever way; finished work is kept and not repeated."""
 
 import contextlib
 import logging
@@ -41,7 +41,7 @@ def start(directory: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
         *(f"--vocab_file={directory}/vocab.txt", f"--output_file={out}/", "--group_bytes=30000", "--num_workers=2"),
         *flags,
     ]
-    # A session of its own, so that a signal can be sent to all of its processes, as a terminal does.
+    # A new session, so that a signal can be sent to all of its processes, as a terminal does.
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     STARTED.append(process)
     return process
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_all_at_once(directory: Path, tmp_path: Path, seconds: float
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> str:
-    """As a terminal does; returns messages."""
+    """Interrupts all processes, as a terminal does, and returns the messages."""
     os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=15)
     assert process.returncode == INTERRUPTED

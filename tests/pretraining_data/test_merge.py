@@ -17,7 +17,7 @@ GROUPS = 4
 
 @pytest.fixture
 def config(tmp_path: Path) -> PretrainingDataConfig:
-    """Two files, `a` and `b`, which each had other content."""
+    """Settings for two files, `a` and `b`, which already exist with other content."""
     for name in ("text", "vocab"):
         (tmp_path / name).touch()
     (tmp_path / "out").mkdir()
@@ -41,7 +41,7 @@ def make(job: Job) -> None:
 
 
 def contents(config: PretrainingDataConfig) -> list[str]:
-    """Which groups are in each file, in order."""
+    """Returns the groups in each file, in order."""
     texts = [Path(path).read_text() for path in config.outputs]
     return [" ".join(word for word, _ in itertools.groupby(text.split())) for text in texts]
 

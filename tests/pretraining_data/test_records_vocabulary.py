@@ -15,7 +15,7 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "One", "two", "three", "
 
 
 def create(directory: Path, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of a small text; the paths are relative, as a user writes them."""
+    """Makes the records of a small text, with relative paths, as a user writes them."""
     (directory / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
     (directory / "text.txt").write_text("One two.\nthree two.\n\ntwo One.\nOne three.\n", encoding="utf-8")
     monkeypatch.chdir(directory)

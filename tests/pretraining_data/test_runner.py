@@ -237,7 +237,7 @@ def test_errors_in_a_worker_keep_their_message(directory, tmp_path):
 
 @pytest.mark.parametrize("group_bytes", [4000, 1_000_000])
 def test_a_full_disk_names_the_output(directory, tmp_path, group_bytes):
-    """And not the hidden file of a group."""
+    """The message names the output, not the hidden file of a group."""
     output = tmp_path / "out" / "a"
     settings = config(directory, f"{output},{output}2", group_bytes=group_bytes)
     expect_full_disk(output, 1000, lambda: create_pretraining_data(settings))

@@ -1,4 +1,4 @@
-"""Which tokenizer a vocabulary gets, by flags and by the files of a directory; the vocabulary and the model's size."""
+"""The tokenizer for a vocabulary, by flags and by a directory's files; vocabularies and model sizes."""
 
 from pathlib import Path
 

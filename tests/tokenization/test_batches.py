@@ -1,4 +1,4 @@
-"""A tokenizer called on texts makes what the scripts make."""
+"""Calling a tokenizer on texts gives the same arrays as the scripts."""
 
 import pickle
 import re

@@ -1,4 +1,4 @@
-"""The tables of the tokenizer in the graph: what they hold, and how little."""
+"""The tables of the tokenizer in the graph: their contents, and that they are small."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_case_and_accents():
     assert replacement(cased, "É") == [SELF]
     assert replacement(lower, "Σ") == [ord("σ")]
     assert replacement(lower, "각") == [0x1100, 0x1161, 0x11A8]
-    # Nonspacing marks go; those of class 0 only after marks have been put in order.
+    # Nonspacing marks are removed; those of class 0 only after marks have been sorted.
     assert replacement(lower, "\u0301") == []
     assert replacement(lower, "\u0941") == [STARTER]
     assert replacement(lower, "\u302e") == [SELF]

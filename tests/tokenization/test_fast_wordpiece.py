@@ -44,7 +44,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 class Slow:
-    """`FullTokenizer` for a vocabulary that is in no file."""
+    """`FullTokenizer` for a vocabulary that is not in a file."""
 
     def __init__(self, vocab: dict[str, int], lower: bool) -> None:
         self.vocab = vocab
@@ -66,12 +66,12 @@ def with_patience(vocab: dict[str, int], lower: bool, patience: float) -> FastTo
 
 
 def in_python(vocab: dict[str, int], lower: bool) -> FastTokenizer:
-    """One that never loads the kernel."""
+    """Returns a tokenizer that never loads the kernel."""
     return with_patience(vocab, lower, math.inf)
 
 
 def compiled(vocab: dict[str, int], lower: bool) -> FastTokenizer:
-    """One that has loaded the kernel."""
+    """Returns a tokenizer that has loaded the kernel."""
     tokenizer = with_patience(vocab, lower, 0)
     tokenizer.encode_batch(["a"])
     assert tokenizer._kernel is _wordpiece_numba
@@ -92,7 +92,7 @@ def check(texts: Sequence[str], slow: Slow, *fast: FastTokenizer) -> None:
     for tokenizer in fast:
         assert rows(tokenizer.encode_batch(texts)) == (ids or [[]])
         assert [tokenizer.encode(text) for text in texts] == ids
-        # Blanks mean nothing, but make the text long enough for the kernel.
+        # The spaces change nothing, but make the text long enough for the kernel.
         assert [tokenizer.encode(text + " " * 40) for text in texts] == ids
         assert [tokenizer.tokenize(text) for text in texts] == tokens
 

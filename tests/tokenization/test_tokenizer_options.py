@@ -19,7 +19,7 @@ from bert_tf2.tokenization.wordpiece import BasicTokenizer, FullTokenizer, Wordp
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TOKENS = ("[E1]", "[E1]x", "[DRUG]", "É", "Σ.", "中国", "a.b", "##")
-# Both sides of each rule of characters, in two tables that the original has not.
+# Each rule for characters both on and off, in two combinations that the original lacks.
 MODES = {
     "lower-accents": (True, TokenizerOptions(strip_accents=False, tokenize_chinese_chars=False)),
     "cased-stripped": (False, TokenizerOptions(strip_accents=True)),
@@ -66,7 +66,7 @@ def test_never_split_tokens() -> None:
     assert rules.tokenize("The [E1]Drug[E1]x, VC++ ÉÉ é [e1].") == [
         *("the", "[E1]", "drug", "[E1]x", ",", "v", "C++", "É", "É", "e", "[", "e1", "]", "."),
     ]
-    assert rules.tokenize("ΑΣ[E1]Α") == ["ας", "[E1]", "α"]  # the sigma ends its text
+    assert rules.tokenize("ΑΣ[E1]Α") == ["ας", "[E1]", "α"]  # the sigma is the last character of its part
     assert rules.tokenize(b"[E1]") == ["[E1]"]
     assert rules.tokenize("") == []
 

@@ -1,4 +1,4 @@
-"""The cache of the tables of replacements. What is in the tables, tests/test_fast_tokenizer.py tests."""
+"""The cache of the tables of replacements; their contents are tested in test_fast_wordpiece."""
 
 import unicodedata
 from pathlib import Path

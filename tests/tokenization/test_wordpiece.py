@@ -192,7 +192,7 @@ def test_any_text(text: str, lower: bool) -> None:
         ("a\0b\ufffdc\u200bd\u00ade\x85f\x1cg\x0bh", "abcdefgh", "abcdefgh"),  # Deletions join their neighbours.
         ("a\u00a0b\u3000c\rd\u2028e\u2029f", "a b c d e f", "a b c d e f"),
         ("ΟΔΟΣ ΣΟΣ", "οδος σος", "ΟΔΟΣ ΣΟΣ"),
-        ("ΑΣ'Α ΑΣ中Α ΑΣ\u200dΑ", "ασ ' α ας 中 α ασα", "ΑΣ ' Α ΑΣ 中 Α ΑΣΑ"),  # Lowered before marks are cut off.
+        ("ΑΣ'Α ΑΣ中Α ΑΣ\u200dΑ", "ασ ' α ας 中 α ασα", "ΑΣ ' Α ΑΣ 中 Α ΑΣΑ"),  # Lowercased before marks are removed.
         ("İß½，ﬁ", "iß½ ， ﬁ", "İß½ ， ﬁ"),  # No case folding, no compatibility forms.
         ("\u212b\u037e\u1fef", "a ; `", "\u212b \u037e \u1fef"),
         ("\uf900\ue000\U0002ebe0", "\u8c48 \ue000\U0002ebe0", "\uf900 \ue000\U0002ebe0"),  # Private use, extension F.
@@ -225,12 +225,15 @@ def test_any_word(vocab: frozenset[str], word: str) -> None:
         ("walked", ["walk", "##ed"]),
         (" walked\twalk ", ["walk", "##ed", "walk"]),
         (b"walk", ["walk"]),
-        ("walkedx", ["[UNK]"]),  # Cut to the end or not at all.
+        ("walkedx", ["[UNK]"]),  # Split completely or not at all.
         ("xwalk walk", ["[UNK]", "walk"]),
-        ("edwalk", ["[UNK]"]),  # "##ed" does not begin a word.
+        ("edwalk", ["[UNK]"]),  # "##ed" cannot start a word.
         ("[MASK]", ["[MASK]"]),
         ("##ed", ["##ed"]),
-        ("walks", ["[UNK]"]),  # The longest first, and no way back: "walk" leaves "s", though "wal" + "##ks" would do.
+        (
+            "walks",
+            ["[UNK]"],
+        ),  # Longest match first, without backtracking: after "walk", "s" is left, though "wal" + "##ks" matches.
     ],
 )
 def test_known_pieces(text: str | bytes, pieces: list[str]) -> None:
@@ -266,8 +269,8 @@ def write(tmp_path: Path) -> Write:
         ("{}\na\n##b\n", {"a": 5, "##b": 6}),
         ("{}\na\n##b", {"a": 5, "##b": 6}),
         ("{}\n a\u3000\n##b\t \n", {"a": 5, "##b": 6}),  # Whitespace around a piece.
-        ("{}\na\n\n\r\n \t\n", {"a": 5}),  # Empty lines at the end are no pieces,
-        ("{}\n\na\n", {"": 5, "a": 6}),  # an empty line before it is one,
+        ("{}\na\n\n\r\n \t\n", {"a": 5}),  # Empty lines at the end are not pieces;
+        ("{}\n\na\n", {"": 5, "a": 6}),  # an empty line before another piece is one,
         ("{}\n\u2028\n##\u2028\na\n", {"": 5, "##": 6, "a": 7}),  # as is a piece of whitespace,
         ("{}\na\n\u2028\n", {"a": 5, "": 6}),
         ("{}\n\n\u2028\n##\n##\u3000\na\n", {"": 6, "##": 8, "a": 9}),  # ... and of several the last counts.
