@@ -9,7 +9,7 @@ from bert_tf2.numba_support import compiled, inlined
 Array: TypeAlias = np.ndarray[Any, Any]
 
 MOST_CHARACTERS = 19  # a number below LIMIT, a comma and a space
-LIMIT = 1e9  # numbers below it with six decimals have position most 15 digits, which float64 represents exactly
+LIMIT = 1e9  # numbers below it with six decimals have at most 15 digits, which float64 represents exactly
 UNSUPPORTED = -1
 
 _MINUS, _POINT, _COMMA, _SPACE, _ZERO, _E = (ord(character) for character in "-., 0e")

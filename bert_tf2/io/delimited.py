@@ -148,9 +148,8 @@ def read_tsv(
 
 
 def _rows(path: str, lines: Iterable[str], delimiter: str, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(
-        max(csv.field_size_limit(), sys.maxsize)
-    )  # cells of any length; raising the limit harms nobody else
+    # Cells may have any length; raising the limit harms nobody else.
+    csv.field_size_limit(max(csv.field_size_limit(), sys.maxsize))
     reader = csv.reader((f"{line}\n" for line in lines), strict=True, delimiter=delimiter)
     row_line, skipped = first_line, first_line - 1
     try:

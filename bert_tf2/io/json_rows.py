@@ -93,7 +93,8 @@ class _Array:
     def _next(self) -> str:
         """Moves to the next character that is not whitespace and returns it; "" at the end."""
         while True:
-            end = _SPACE.match(self._text, self._position).end()  # type: ignore[union-attr]  # it also matches the empty string
+            # The pattern always matches, if only the empty string.
+            end = _SPACE.match(self._text, self._position).end()  # type: ignore[union-attr]
             self._go_to(end)
             if end < len(self._text):
                 return self._text[end]

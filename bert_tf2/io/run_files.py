@@ -197,12 +197,12 @@ SQUAD: Files = (
     RunFile((PREDICTION_LINES, PREDICTION_TABLE), "answers with probability and place in the context", "prediction"),
     RunFile(
         (NULL_THRESHOLD,),
-        'by how much "no answer" must score higher, as paths by `--do_eval`; predictions use it',
+        'by how much "no answer" must score higher, as found by `--do_eval`; predictions use it',
         "evaluation",
     ),
     RunFile(
         tuple(map(summary_of, ("train", "dev", "predict"))),
-        "questions, windows, answers not paths, truncated questions",
+        "questions, windows, answers not found, truncated questions",
     ),
     RunFile((TRAIN_RECORDS, EVAL_RECORDS), "the windows as records, as the original writes them"),
 )

@@ -34,7 +34,7 @@ def directory_for_spilling(preferred: str | os.PathLike[str] | None) -> str | No
 
 
 def row_ranges(rows: int, width: int, most: int | None = None) -> Iterator[tuple[int, int]]:
-    """Divides the rows of an array into ranges to be processed one after another: the begin and end of each.
+    """Divides the rows of an array into ranges to be processed one after another: the start and end of each.
 
     Args:
       rows: the number of rows of the array.

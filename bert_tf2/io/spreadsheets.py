@@ -68,10 +68,8 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
     book, name = Workbook.of(path) or Workbook(path)
     width = 0
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # about features of Excel that openpyxl does not support, none of which contain cells
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about features of Excel that openpyxl ignores; none contains cells
             workbook = openpyxl.load_workbook(file_system.local_copy(book), read_only=True, data_only=True)
         try:
             sheet = _sheet(workbook, book, name)

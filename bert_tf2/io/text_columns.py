@@ -259,9 +259,8 @@ class _Lines:
                     if self._compression_ratio == 1.0 and self._bytes >= self._end - self._start:
                         return
         except UnicodeDecodeError:
-            for _ in text_lines.read_decoded(
-                self._path, self._column.form.encoding
-            ):  # raises an error that names the line
+            # Reading from the beginning raises an error that names the line.
+            for _ in text_lines.read_decoded(self._path, self._column.form.encoding):
                 pass
             raise InputError(f"{self._path} is not UTF-8.") from None
         except (OSError, EOFError) as error:

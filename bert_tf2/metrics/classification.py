@@ -113,7 +113,7 @@ class LabelCounts:
 
         Args:
           labels: [N, L], 0 or 1.
-          predicted: a function that takes the begin and end of a range of rows and returns their predictions, bool
+          predicted: a function that takes the start and end of a range of rows and returns their predictions, bool
             [rows, L].
         """
         counts = cls(labels.shape[1])

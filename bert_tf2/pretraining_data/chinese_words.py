@@ -93,9 +93,8 @@ class WordMarker:
         continues = self._continues(codes, is_chinese)
         # Each Chinese character is one token, whose piece is this character unless the vocabulary lacks it.
         line_ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1) - 1
-        character_ends = np.concatenate([[0], np.cumsum(is_chinese)])[
-            line_ends
-        ]  # of each line, counting only Chinese characters
+        # The end of each line, counting only Chinese characters.
+        character_ends = np.concatenate([[0], np.cumsum(is_chinese)])[line_ends]
         is_token = self._is_chinese[encoded.values]
         token_ends = np.concatenate([[0], np.cumsum(is_token)])[encoded.row_splits]
         characters = np.diff(character_ends, prepend=0)

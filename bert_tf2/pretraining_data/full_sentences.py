@@ -129,9 +129,8 @@ def split(starts: NDArray[np.int64], ends: NDArray[np.int64], room: int) -> tupl
 
 def _rows(starts: NDArray[np.int64], ends: NDArray[np.int64], room: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Starts and lengths of rows, each with as many sentences, or parts of them, as fit."""
-    following = np.searchsorted(
-        ends, starts + room, side="right"
-    )  # for each sentence, the first one after a row that starts with it
+    # For each sentence, the first one after a row that starts with it.
+    following = np.searchsorted(ends, starts + room, side="right")
     firsts, sentence = [], 0
     while sentence < starts.size:
         firsts.append(sentence)

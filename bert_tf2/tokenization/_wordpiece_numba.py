@@ -56,7 +56,7 @@ class Arrays(NamedTuple):
         its symbols.
       expansions: int32, strings of symbols, each ended by `_END`. The one at 0 is a `_BOUNDARY`.
       spellings: int32, the symbols of all pieces, without `##`.
-      pieces: int32 `[pieces + 1, 3]`: the begin of a piece in `spellings`, its length without `##`, its id. Row 0 is
+      pieces: int32 `[pieces + 1, 3]`: the start of a piece in `spellings`, its length without `##`, its id. Row 0 is
         for words that cannot be split; it has no spelling.
       powers: uint64 `[longest piece + 1]`, the powers of the numbers' base, modulo 2**64.
       slots: uint64 `[slots, 2]`, two hash tables with open addressing: the number of a piece, and its row in `pieces`

@@ -50,7 +50,7 @@ class CharacterTables(NamedTuple):
 
     Attributes:
       replacement: the number of each code point's replacement, below `K`.
-      starts: int32 `[K]`, the begin of each replacement in `characters`.
+      starts: int32 `[K]`, the start of each replacement in `characters`.
       lengths: int32 `[K]`, the length of each replacement.
       characters: int32 `[total]`, code points, `SELF` or `STARTER`; spaces separate words.
       case: `OTHER`, `CASED` or `IGNORED`; None if case is kept.

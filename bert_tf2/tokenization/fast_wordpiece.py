@@ -47,7 +47,7 @@ class Ragged(NamedTuple):
 
     Attributes:
       values: int32 `[total]`, the concatenated rows.
-      row_splits: int64 `[rows + 1]`, the begin of each row, and the total.
+      row_splits: int64 `[rows + 1]`, the start of each row, and the total.
     """
 
     values: np.ndarray
@@ -201,11 +201,9 @@ class FastTokenizer:
         """
         if isinstance(texts, str | bytes):
             raise TypeError("encode_batch takes a sequence of texts; for a single one, use encode.")
-        return (
-            self._encode_texts(texts)
-            if self._never_split is None
-            else self._encode_batch_with_never_split(texts, self._never_split)
-        )
+        if self._never_split is None:
+            return self._encode_texts(texts)
+        return self._encode_batch_with_never_split(texts, self._never_split)
 
     def _encode_batch_with_never_split(self, texts: Sequence[str], never_split: re.Pattern[str]) -> Ragged:
         """`encode_batch` for texts that may contain `never_split` tokens; the parts between them are one batch."""

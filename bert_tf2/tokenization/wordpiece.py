@@ -4,8 +4,8 @@ Text passes through two tokenizers. `BasicTokenizer` cleans it and splits it int
 `WordpieceTokenizer` splits each word into the longest pieces of the vocabulary. `FullTokenizer` combines them with a
 vocabulary file.
 
-This is the readable definition of the rules. As in the original, character properties come from the
-Unicode tables of the running Python (`unicodedata.unidata_version`).
+This is the readable definition of the rules. As in the original, character properties come from the Unicode tables of
+the running Python (`unicodedata.unidata_version`).
 """
 
 import functools
