@@ -153,11 +153,11 @@ def test_invalid_values(values, sentence: str) -> None:
 
 
 def test_flags_of_a_dataclass() -> None:
-    found = {field.name: type_of(field) for field, _ in flags_of(Some)}
+    types_of = {field.name: type_of(field) for field, _ in flags_of(Some)}
     expected = {"name": str, "kind": str, "seed": int, "length": int, "is_wanted": bool, "share": float, "rate": float}
-    assert {name: found[name] for name in expected} == expected
-    assert found["log_steps"] is int  # of the nested dataclass
-    assert "inner" not in found
+    assert {name: types_of[name] for name in expected} == expected
+    assert types_of["log_steps"] is int  # of the nested dataclass
+    assert "inner" not in types_of
     assert [field.name for field, _ in flags_of(Some) if is_required(field)] == ["name"]
 
 

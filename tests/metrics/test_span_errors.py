@@ -39,7 +39,7 @@ def compared(true: str, predicted: str) -> list[Outcome]:
         # Split and joined: one pair, and a span without counterpart.
         ("B-x I-x I-x", "B-x O B-x", [WRONG_BOUNDARY, SPURIOUS]),
         ("B-x O B-x", "B-x I-x I-x", [WRONG_BOUNDARY, MISSED]),
-        # The same type takes precedence over more common words, and these over an earlier begin.
+        # The same type takes precedence over more common words, and these over an earlier start.
         ("B-x I-x I-x", "B-y I-y B-x", [WRONG_BOUNDARY, SPURIOUS]),
         ("B-x I-x I-x I-x", "B-x O B-x I-x", [WRONG_BOUNDARY, SPURIOUS]),
         ("B-x I-x B-y", "B-y I-y I-y", [WRONG_BOUNDARY, MISSED]),

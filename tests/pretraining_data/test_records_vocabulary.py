@@ -1,4 +1,4 @@
-"""The vocabulary of records, found by their summary."""
+"""The vocabulary of records, according to their summary."""
 
 import json
 import logging

@@ -1,8 +1,8 @@
 """Documents to masked, paired pre-training instances, with strings and lists: the reference for the compiled code.
 
 Follows create_pretraining_data.py of google-research/bert (commit eedf571), draw for draw: the same documents and the
-same state of the random number generator give the same instances in the same order. The order of the
-draws below may look arbitrary, but is part of the definition.
+same state of the random number generator give the same instances in the same order. The order of the draws below may
+look arbitrary, but is part of the definition.
 
 A segment is one line's tokens, a document is a list of segments.
 """

@@ -230,10 +230,8 @@ def test_any_word(vocab: frozenset[str], word: str) -> None:
         ("edwalk", ["[UNK]"]),  # "##ed" cannot start a word.
         ("[MASK]", ["[MASK]"]),
         ("##ed", ["##ed"]),
-        (
-            "walks",
-            ["[UNK]"],
-        ),  # Longest match first, without backtracking: after "walk", "s" is left, though "wal" + "##ks" matches.
+        # Longest match first, without backtracking: after "walk", "s" is left, though "wal" + "##ks" matches.
+        ("walks", ["[UNK]"]),
     ],
 )
 def test_known_pieces(text: str | bytes, pieces: list[str]) -> None:
