@@ -83,7 +83,7 @@ def test_invalid_lock_files_are_ignored(path: str, content: str) -> None:
 
 
 def test_the_last_writer_gets_the_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where two writers have both found the lock free."""
+    """Two writers that have both found the lock free."""
     at(monkeypatch, 3600)
     monkeypatch.setattr(remote_locks.time, "sleep", lambda _: write(path))
     with pytest.raises(InputError, match="process 1 on other"):

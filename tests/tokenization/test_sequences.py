@@ -54,7 +54,7 @@ def test_rows_are_joined_as_one_by_one(pairs: list[tuple[list[int], list[int]]],
 
 
 def kept(text: list[int], count: int, long_text: str) -> list[int]:
-    """The part of a text that remains of it."""
+    """The part of a text that remains after truncation."""
     head = {"truncate_tail": count, "truncate_head": 0, "head_tail": (count + 2) // 4}[long_text]
     return text if len(text) <= count else text[:head] + text[len(text) - (count - head) :]
 

@@ -37,25 +37,25 @@ CASED = BasicTokenizer(do_lower_case=False)
 
 
 def reference_words(text: str, lower: bool) -> list[str]:
-    """Reads the text once, character by character, into raw words; then finishes each raw word by itself."""
+    """Reads the text once, character by character, into raw words, then finishes each raw word."""
     words: list[str] = []
     raw = ""
     for char in text:
         number, category = ord(char), unicodedata.category(char)
         if category == "Zs" or number in (9, 10, 13):
-            words += as_piece(raw, lower)
+            words += finish_word(raw, lower)
             raw = ""
         elif number in (0, 65533) or category == "Cc" or category == "Cf":
             pass
         elif category in ("Zl", "Zp"):  # Not cleaned, but whitespace to Python, which splits the words.
-            words += as_piece(raw, lower)
+            words += finish_word(raw, lower)
             raw = ""
         elif is_chinese(number):
-            words += as_piece(raw, lower) + as_piece(char, lower)
+            words += finish_word(raw, lower) + finish_word(char, lower)
             raw = ""
         else:
             raw += char
-    return words + as_piece(raw, lower)
+    return words + finish_word(raw, lower)
 
 
 def is_chinese(number: int) -> bool:
@@ -66,7 +66,7 @@ def is_chinese(number: int) -> bool:
     return number <= 0x2CEAF or 0x2F800 <= number <= 0x2FA1F
 
 
-def as_piece(raw: str, lower: bool) -> list[str]:
+def finish_word(raw: str, lower: bool) -> list[str]:
     """The word in lower case without accents, split before and after each punctuation mark."""
     letters = list(raw)
     if lower:
