@@ -47,7 +47,7 @@ def _help() -> str:
     )
     about = "BERT for TensorFlow 2 and Keras 3: Google's research pipeline, its commands, files and checkpoints."
     return f"""\
-{help_text.filled(about, width)}
+{help_text.wrap(about, width)}
 
     bert-tf2 classify --do_train --train_file=reviews.csv \\
       --init_checkpoint=bert-base-uncased --output_dir=model
@@ -60,7 +60,7 @@ commands:
 
 {rows}
 
-{help_text.filled("In parentheses: the equivalent script in a clone of the repository.", width)}"""
+{help_text.wrap("In parentheses: the equivalent script in a clone of the repository.", width)}"""
 
 
 def _unknown(name: str) -> str:

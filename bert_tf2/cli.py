@@ -41,7 +41,7 @@ _DEFINE = {
 _SETTINGS: dict[str, tuple[Setting, bool]] = {}
 _PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config|teacher")
 
-flags.disclaim_key_flags()  # what is defined here belongs to the script that asks for it, and so into its --help
+flags.disclaim_key_flags()  # flags defined here count as the calling script's own, so that its --help lists them
 
 
 class Main(Protocol):
@@ -51,7 +51,7 @@ class Main(Protocol):
         """Runs the command.
 
         Args:
-              arguments: the command's name for `--help`, then its flags; `sys.argv` if omitted.
+          arguments: the command's name for `--help`, then its flags; `sys.argv` if omitted.
         """
 
 
@@ -66,9 +66,9 @@ def command(config: type[Config], work: Callable[..., None], takes_arguments_wit
     """
 
     def main(arguments: Sequence[str] | None = None, /) -> None:
-        given = sys.argv if arguments is None else arguments
+        argv = sys.argv if arguments is None else arguments
         takes_arguments = takes_arguments_with is not None and any(
-            argument.lstrip("-").startswith(takes_arguments_with) for argument in given[1:]
+            argument.lstrip("-").startswith(takes_arguments_with) for argument in argv[1:]
         )
         define_flags(config)
 
@@ -88,7 +88,7 @@ def run(main: Callable[..., None], takes_arguments: bool = False, arguments: Seq
       main: the script's work.
       takes_arguments: whether `main` is called with the list of arguments that are not flags of the script; otherwise
         such arguments are an error.
-      arguments: as of `Main`.
+      arguments: see `Main`.
 
     A user error (`InputError`) or system error (`OSError`: disk full, permission denied, ...) is printed as one
     sentence with exit status 1; `--verbosity=1` adds the traceback. A process that was asked to stop and has saved its
@@ -157,8 +157,8 @@ def _parse(arguments: list[str], known_only: bool) -> list[str]:
     values = {name: flags.FLAGS[name].value for name in _SETTINGS}
     missing = [
         f"--{name}"
-        for name, (said, required) in _SETTINGS.items()
-        if values[name] is None and (said.needed_if(values) if said.needed_if else required)
+        for name, (setting, required) in _SETTINGS.items()
+        if values[name] is None and (setting.needed_if(values) if setting.needed_if else required)
     ]
     if missing:
         listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
@@ -180,16 +180,16 @@ def _about_flag(error: Exception) -> str:
     flag = re.match(r"flag --(\w+)=", message)
     if not isinstance(error, flags.IllegalFlagValueError) or not flag or flag[1] not in flags.FLAGS:
         return f"{_truncated(message)}; --help lists the flags."
-    given = str(error).removeprefix("flag ").removesuffix(f": {error.__context__}")
-    return f"{_truncated(' '.join(given.split()))}; it must be {_allowed(flags.FLAGS[flag[1]])}."
+    assignment = str(error).removeprefix("flag ").removesuffix(f": {error.__context__}")
+    return f"{_truncated(' '.join(assignment.split()))}; it must be {_allowed_values(flags.FLAGS[flag[1]])}."
 
 
 def _truncated(text: str) -> str:
     return re.sub(r"(\S{60})\S{60,}", r"\1...", text)
 
 
-def _allowed(flag: Any) -> str:
-    """The allowed values of a flag, the end of a sentence."""
+def _allowed_values(flag: Any) -> str:
+    """The allowed values of a flag, to complete "it must be ..."."""
     if isinstance(flag.parser, flags.EnumParser):
         return f"one of {', '.join(flag.parser.enum_values)}"
     kinds = {"bool": "true or false", "int": "a whole number", "float": "a number"}
@@ -225,21 +225,21 @@ def _check_paths() -> None:
 
 def _from_config_file(arguments: list[str]) -> list[str]:
     """The `--config` file as arguments, so that its values are checked like those on the command line."""
-    given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    given.add_argument("--config", "-config", nargs="?")  # without a path, absl says what is missing
-    path = given.parse_known_args(arguments[1:])[0].config
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", "-config", nargs="?")  # absl reports a missing path
+    path = parser.parse_known_args(arguments[1:])[0].config
     if not path:
         return []
     allowed = [flag.name for flag in _key_flags()]
-    found = []
+    assignments = []
     for name, value in read_config_file(path).items():
         if name not in allowed:
             raise InputError(f"{path}: {_unknown_flag(name, allowed)}")
         if isinstance(value, list):
             value = ",".join(map(str, value))
         if value is not None:
-            found.append(as_flag(name, value))
-    return found
+            assignments.append(as_flag(name, value))
+    return assignments
 
 
 def read_config_file(path: str) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def read_config_file(path: str) -> dict[str, Any]:
     if isinstance(values, dict) and isinstance(values.get("config"), dict):
         values = values["config"]
     if not isinstance(values, dict) or not all(
-        isinstance(name, str) and all(map(_is_plain, value if isinstance(value, list) else [value]))
+        isinstance(name, str) and all(map(_is_flag_value, value if isinstance(value, list) else [value]))
         for name, value in values.items()
     ):
         raise InputError(
@@ -277,7 +277,7 @@ def _read_yaml(path: str) -> Any:
     raise InputError(f"{path} is not YAML: {reason}.")
 
 
-def _is_plain(value: object) -> bool:
+def _is_flag_value(value: object) -> bool:
     return value is None or (isinstance(value, str | int | float) and not (isinstance(value, str) and "\0" in value))
 
 
@@ -291,7 +291,7 @@ def _own_flags() -> list[Any]:
     return [flags.FLAGS[name] for name in dict.fromkeys((*_SETTINGS, *defined, *_NOT_CONFIGURATION))]
 
 
-class _Printing(flags.BooleanFlag):
+class _PrintingFlag(flags.BooleanFlag):
     """A flag that prints something and exits with status 0, unlike absl's own."""
 
     def __init__(self, name: str, text: Callable[[], str], short_name: str | None = None) -> None:
@@ -310,17 +310,17 @@ class _Printing(flags.BooleanFlag):
 def _define_help(about: str) -> None:
     """Defines `--help` and its variants: the sections of `GROUPS`, in each the original's flags first."""
 
-    def of_the_command() -> str:
-        shown = list(map(_described, _own_flags()))
+    def command_help() -> str:
+        shown = list(map(_help_entry, _own_flags()))
         return help_text.render(about, shown, (*GROUPS, _CONFIGURATION), help_text.width())
 
     app.define_help_flags()
     for flag in (
-        _Printing("help", of_the_command, "h"),
-        _Printing("helpshort", of_the_command, "?"),
-        _Printing("helpfull", lambda: f"{about}\n\nflags:\n{flags.FLAGS.get_help()}"),
-        _Printing("helpxml", _help_in_xml),
-        _Printing("version", _version),
+        _PrintingFlag("help", command_help, "h"),
+        _PrintingFlag("helpshort", command_help, "?"),
+        _PrintingFlag("helpfull", lambda: f"{about}\n\nflags:\n{flags.FLAGS.get_help()}"),
+        _PrintingFlag("helpxml", _help_in_xml),
+        _PrintingFlag("version", _version),
     ):
         if flag.name not in _SETTINGS:  # export_model.py has its own --version
             flags.FLAGS[flag.name] = flag
@@ -332,20 +332,20 @@ def _help_in_xml() -> str:
     return text.getvalue()
 
 
-def _described(flag: Any) -> help_text.Flag:
-    """What `--help` says of a flag."""
+def _help_entry(flag: Any) -> help_text.Flag:
+    """A flag as `--help` describes it."""
     is_configuration = flag.name in _NOT_CONFIGURATION
-    said, is_required = _SETTINGS.get(flag.name, (Setting(help=flag.help), False))
+    setting, is_required = _SETTINGS.get(flag.name, (Setting(help=flag.help), False))
     default = None if flag.default is None or is_configuration else flag.default_as_str.strip("'")
     return help_text.Flag(
         name=flag.name,
-        help=said.help,
-        group=_CONFIGURATION if is_configuration else said.group,
+        help=setting.help,
+        group=_CONFIGURATION if is_configuration else setting.group,
         is_boolean=flag.boolean,
-        choices=said.choices,
+        choices=setting.choices,
         default="false" if is_configuration and flag.boolean else default,
         is_required=is_required,
-        is_original=said.original,
+        is_original=setting.original,
     )
 
 
@@ -366,7 +366,7 @@ def _exit(sentence: str) -> None:
     sys.exit(f"ERROR: {sentence}")
 
 
-class _Plain(logging.Formatter):
+class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return text if record.levelno == logging.INFO else f"{record.levelname}: {text}"
@@ -375,10 +375,10 @@ class _Plain(logging.Formatter):
 def log_to_stderr(debug: bool = False) -> None:
     """Sends log messages to standard error as plain lines, prefixed with the level unless it is INFO."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Plain())
+    handler.setFormatter(_PlainFormatter())
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.DEBUG if debug else logging.INFO)
-    # Other libraries' routine messages are of no interest here.
+    # Routine messages of other libraries would only distract.
     for name in ("tensorflow", "httpx", "httpx2", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
     for name in ("h5py", "matplotlib", "PIL"):
@@ -389,7 +389,7 @@ def import_tensorflow() -> None:
     """Imports TensorFlow without the lines about the build that it prints on every start.
 
     They are written by C++ code that bypasses Python's `sys.stderr`, and no setting silences all of them. If the import
-    fails, what was held back is shown.
+    fails, the suppressed lines are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with standard_error.held_back():
@@ -400,19 +400,19 @@ def import_tensorflow() -> None:
 
 def define_flags(config: type) -> None:
     """Defines a flag for each setting of a dataclass, including those of nested dataclasses."""
-    for field, said in flags_of(config):
-        default = field.default if said.flag_default is ... else said.flag_default
+    for field, setting in flags_of(config):
+        default = field.default if setting.flag_default is ... else setting.flag_default
         required = is_required(field)
         default = None if required else default
-        if said.choices:
-            flags.DEFINE_enum(field.name, default, said.choices, said.help)
+        if setting.choices:
+            flags.DEFINE_enum(field.name, default, setting.choices, setting.help)
         else:
-            _DEFINE[type_of(field)](field.name, default, said.help)
-        _SETTINGS[field.name] = said, required
+            _DEFINE[type_of(field)](field.name, default, setting.help)
+        _SETTINGS[field.name] = setting, required
 
 
 def from_flags(config: type[Config]) -> Config:
-    """A dataclass of settings with the values of the given flags, and the fields' defaults for the others."""
+    """A dataclass of settings: the values of the flags that are given, the fields' defaults for the others."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         if dataclasses.is_dataclass(field.type):

@@ -23,7 +23,7 @@ class InputError(ValueError):
 
 
 class Diverged(InputError):
-    """A loss or a model's outputs that are not finite any more; the user can correct that by other flags or weights."""
+    """The loss or the model's outputs are no longer finite; the user can correct that with other flags or weights."""
 
 
 class Stopped(Exception):
@@ -37,8 +37,8 @@ def some(names: Iterable[str], most: int = 4) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def share(count: int, total: int, what: str) -> str:
-    """A part of a total that is not 0, for a message: `28 of 64 rows (44 %)`; `what` is a singular noun."""
+def proportion(count: int, total: int, what: str) -> str:
+    """A count of a total above 0, with the percentage, for a message: `28 of 64 rows (44 %)`; `what` is singular."""
     return f"{count:,} of {counted(total, what)} ({float(f'{100 * count / total:.2g}'):g} %)"
 
 

@@ -26,9 +26,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def compiled(function: _Function) -> _Function:
     """Compiles a function on its first call and caches the machine code on disk for later runs.
 
-    The code is kept in `__pycache__` beside the source or, where that cannot be written, in the user's cache directory;
-    `NUMBA_CACHE_DIR` names another place. Where none of them can be written, each run compiles again, after a warning.
-    Numba notices changes of the file that a function is in, not of those that it calls into.
+    The code is kept in `__pycache__` next to the source or, if that is not writable, in the user's cache directory;
+    `NUMBA_CACHE_DIR` overrides both. If none of them is writable, every run compiles again, after a warning.
+    Numba notices changes to the file that contains the function, but not to other files whose functions it calls.
     """
     import numba
 
@@ -47,13 +47,13 @@ def _compiled(function: _Function, *, forceinline: bool) -> _Function:
 
     try:
         return numba.njit(cache=True, forceinline=forceinline)(function)
-    except RuntimeError:  # no directory for the code
-        _warn_of_cache()
+    except RuntimeError:  # no cache directory is writable
+        _warn_about_cache()
         return numba.njit(forceinline=forceinline)(function)
 
 
 @functools.cache
-def _warn_of_cache() -> None:
+def _warn_about_cache() -> None:
     logger.warning(
         "Compiling, which takes up to a minute in every run, as no cache directory is writable; set NUMBA_CACHE_DIR to "
         "a writable directory, and only the first run takes that long."
@@ -61,18 +61,18 @@ def _warn_of_cache() -> None:
 
 
 @functools.cache
-def _say_that_it_compiles() -> None:
-    if not _warn_of_cache.cache_info().currsize:  # which has said it
+def _log_compilation_once() -> None:
+    if not _warn_about_cache.cache_info().currsize:  # its warning says the same
         logger.info("Compiling with Numba, which takes up to a minute; later runs find the result on disk.")
 
 
-def _saying_that_it_compiles() -> contextlib.AbstractContextManager[Any]:
-    """Says in the log, once in a process, when Numba compiles something rather than loads what it has kept."""
+def _compilation_logged() -> contextlib.AbstractContextManager[Any]:
+    """Inside, logs once per process that Numba compiles something instead of loading it from its cache."""
     from numba.core import event
 
     class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
-            _say_that_it_compiles()
+            _log_compilation_once()
 
         def on_end(self, event: Any) -> None:
             pass
@@ -82,20 +82,21 @@ def _saying_that_it_compiles() -> contextlib.AbstractContextManager[Any]:
 
 @functools.cache
 def kernel(name: str) -> ModuleType:
-    """Imports a module of compiled functions and tries it out.
+    """Imports a module of compiled functions and compiles them.
 
     Args:
-      name: dotted name. The module has a function `try_out()` that calls what others call, with arguments of the types
-        that they pass, on next to no work: so it is compiled, or shown that it cannot be, before the real work.
+      name: dotted name. The module must have a function `try_out()` that calls every function that other modules call,
+        with arguments of the same types and almost no data, so that everything is compiled, or fails to compile, before
+        the real work begins.
 
     Raises:
       InputError: Numba is missing or does not work here.
     """
     try:
         module = importlib.import_module(name)
-        with _saying_that_it_compiles():
+        with _compilation_logged():
             module.try_out()
-    except Exception as error:  # whatever it is: import, LLVM, the cache
+    except Exception as error:  # it may come from the import, LLVM or the cache
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise InputError(
             f"Numba cannot compile {name} on this machine ({reason}); repair it with: python -m pip install "

@@ -25,7 +25,7 @@ from bert_tf2.modeling.lora import merged_variables
 from bert_tf2.modeling.with_head import BertWithLabels
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tokenization.auto import check_vocab_size
-from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint, warn_of_case
+from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint, warn_about_case
 from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 logger = logging.getLogger(__name__)
@@ -129,5 +129,5 @@ def load_tokenizer(
         options["added_tokens"] = vocabulary.added_tokens
     changed = {name: value for name, value in options.items() if value != getattr(PLAIN, name, ())}
     tokenizer = kind(vocabulary.path, lower, **changed)  # a subclass may take only what the original has
-    warn_of_case(tokenizer.vocab, lower, vocabulary.path)
+    warn_about_case(tokenizer.vocab, lower, vocabulary.path)
     return tokenizer

@@ -1,4 +1,4 @@
-"""Fixtures that several test files share."""
+"""Fixtures for several test files."""
 
 import os
 import signal
@@ -16,17 +16,17 @@ from helpers.scripts import Scripts  # noqa: E402
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 hypothesis.settings.register_profile("any_processor")
 hypothesis.settings.load_profile("any_processor")
-# No test downloads a model: those that seem to do have a server of their own.
+# No test downloads a model: those that appear to do so have their own server.
 _NOWHERE = "http://127.0.0.1:9"
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": _NOWHERE, "BERT_TF2_GOOGLE_MODELS": _NOWHERE}
 
-# Who starts the tests in the background of a shell has Ctrl-C ignored, and so would all processes that they start.
+# If the tests are started in the background of a shell, Ctrl-C is ignored, which all their child processes inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = os.environ.get("BERT_TF2_REAL_DATA", "")
 REAL_DATA_TESTS = REPOSITORY / "tests" / "real_data"
-LONG_FILES = [  # those that take longest, in this order, begin first
+LONG_FILES = [  # the slowest files, which are started first, in this order
     "e2e/fuzz/test_bad_inputs.py",
     "training/test_trainer.py",
     "e2e/test_run_pretraining.py",
@@ -59,7 +59,7 @@ LONG_FILES = [  # those that take longest, in this order, begin first
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Other people's texts, vocabularies and checkpoints, and the original's outputs on them."""
+    """Public texts, vocabularies and checkpoints, and the original's outputs for them."""
     return Path(REAL_DATA)
 
 
@@ -76,30 +76,30 @@ def spm_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
-    """The scripts, in processes that need not import TensorFlow again."""
+    """Runs scripts in processes that need not import TensorFlow again."""
     started = Scripts(tmp_path_factory.mktemp("printed"))
     yield started
     started.close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects what `is_deselected` says; a wrong BERT_TF2_REAL_DATA is an error."""
+    """Deselects tests for which `is_deselected` is true; an invalid BERT_TF2_REAL_DATA is an error."""
     if REAL_DATA and not Path(REAL_DATA).is_dir():
         raise pytest.UsageError(f"BERT_TF2_REAL_DATA={REAL_DATA} is not a directory.")
     out = [item for item in items if is_deselected(item)]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
-    # Two processes take file after file: one that begins with the last file but takes a minute lets the other wait.
+    # Two processes take file after file: if a slow file came last, one process would wait for the other.
     tests = REPOSITORY / "tests"
-    order = {tests / name: place for place, name in enumerate(LONG_FILES)}
+    order = {tests / name: position for position, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def is_deselected(item: pytest.Item) -> bool:
-    """Tests of real data unless BERT_TF2_REAL_DATA says where it is, and what a oneDNN of old processors cannot do."""
+    """Whether a test needs real data and BERT_TF2_REAL_DATA is not set, or bfloat16 without support by oneDNN."""
     if REAL_DATA_TESTS in item.path.parents:
         return not REAL_DATA
-    # TensorFlow asks the processor, not oneDNN, whether bfloat16 can be had; where it can and oneDNN was told to do
-    # without, the process is aborted.
+    # TensorFlow asks the processor, not oneDNN, whether it supports bfloat16; if it does, but oneDNN is restricted to
+    # older instructions, the process is aborted.
     return "bfloat16" in item.name and os.environ.get("ONEDNN_MAX_CPU_ISA", "") in ("SSE41", "AVX", "AVX2")

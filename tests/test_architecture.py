@@ -1,4 +1,4 @@
-"""What import-linter (`make lint`) cannot see: sizes, quick starts, exported names."""
+"""What import-linter (`make lint`) does not check: sizes, fast imports, exported names."""
 
 import ast
 import importlib
@@ -15,10 +15,10 @@ import bert_tf2
 SCRIPTS = sorted(REPOSITORY.glob("*.py"))
 MODULES = sorted((REPOSITORY / "bert_tf2").rglob("*.py"))
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
-MOST_LINES_OF_A_FILE = 460
-MOST_LINES_OF_A_FUNCTION = 60
-LONGER = {"_encode"}  # a kernel that took twice the time when it was divided; its docstring says why
-# Importing these takes no TensorFlow, which takes seconds: a script's --help and its checks of flags need them.
+MAX_FILE_LINES = 460
+MAX_FUNCTION_LINES = 60
+LONGER = {"_encode"}  # a kernel that took twice as long when it was split; see its docstring
+# Modules for --help and for checking flags, which must not import TensorFlow, as that takes seconds.
 QUICK = (
     *("bert_tf2.checkpoints.huggingface", "bert_tf2.configs.model", "bert_tf2.configs.training", "bert_tf2.io.files"),
     *("bert_tf2.metrics", "bert_tf2.pretraining_data.runner", "bert_tf2.records", "bert_tf2.tokenization.vocab_runner"),
@@ -29,8 +29,8 @@ QUICK = (
 )
 
 
-# What asks the operating system itself is blind to gs:// and other schemes; `io.file_system` has the same.
-OF_THE_SYSTEM = re.compile(
+# Functions that do not support gs:// and other schemes, for all of which `io.file_system` has a counterpart.
+OS_CALLS = re.compile(
     r"((io|gzip|os)\.)?open|glob\.i?glob|(pathlib\.)?Path|shutil\.(copy(2|file|tree)?|move|rmtree)|"
     r"os\.(access|link|listdir|lstat|makedirs|mkdir|readlink|remove|rename|replace|rmdir|scandir|stat|symlink|"
     r"truncate|unlink|walk)|"
@@ -52,7 +52,7 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", [*MODULES, *TESTS, *SCRIPTS], ids=name_of)
 def test_no_file_is_too_long(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_A_FILE
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
 
 
 @pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=name_of)
@@ -64,16 +64,16 @@ def test_no_function_is_too_long(path: Path) -> None:
             start = first.end_lineno if has_docstring else node.lineno
             assert start is not None
             assert node.end_lineno is not None
-            assert node.end_lineno - start <= MOST_LINES_OF_A_FUNCTION, f"{node.name} of {path.name}"
+            assert node.end_lineno - start <= MAX_FUNCTION_LINES, f"{node.name} of {path.name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_files_are_those_of_any_file_system(path: Path) -> None:
+def test_paths_are_valid_on_any_file_system(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     local = [f"{ast.unparse(call.func)} in line {call.lineno}" for call in calls]
-    local = [each for each in local if OF_THE_SYSTEM.fullmatch(each.split()[0])]
+    local = [call for call in local if OS_CALLS.fullmatch(call.split()[0])]
     if name_of(path) in LOCAL:
-        assert local, "an exception that is not needed any more"
+        assert local, "this exception is no longer needed"
     elif path.parent.name != "io":
         assert not local, f"use bert_tf2.io.file_system: {', '.join(local)}"
 
@@ -83,7 +83,7 @@ def test_no_test_imports_from_another(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             assert not node.module.split(".")[-1].startswith("test_"), (
-                f"put what both need into tests/helpers: {node.module}"
+                f"move shared code to tests/helpers: {node.module}"
             )
 
 
@@ -91,7 +91,7 @@ def test_tests_mirror_the_packages() -> None:
     packages = {path.parent.relative_to(REPOSITORY / "bert_tf2") for path in MODULES}
     others = {Path(name) for name in ("e2e", "e2e/fuzz", "helpers", "real_data", "reference")}
     for path in TESTS:
-        assert path.parent.relative_to(REPOSITORY / "tests") in packages | others, f"where does {path.name} belong?"
+        assert path.parent.relative_to(REPOSITORY / "tests") in packages | others, f"{path.name} mirrors no package"
 
 
 def test_exported_names() -> None:
@@ -118,13 +118,13 @@ def test_exported_names() -> None:
 @pytest.mark.parametrize(
     "package", ["checkpoints", "inspection", "metrics", "modeling", "records", "tokenization", "training"]
 )
-def test_packages_have_the_names_that_they_export(package: str) -> None:
+def test_exported_names_exist(package: str) -> None:
     module = importlib.import_module(f"bert_tf2.{package}")
     for name in module.__all__:
         assert getattr(module, name) is not None
 
 
-def test_the_names_of_the_original() -> None:
+def test_names_of_the_original() -> None:
     modeling = importlib.import_module("bert_tf2.modeling")
     assert modeling.BertConfig is bert_tf2.BertConfig
     assert modeling.BertModel is bert_tf2.BertModel
@@ -135,7 +135,7 @@ def test_importing_the_package_imports_neither_tensorflow_nor_numpy() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
-def test_what_is_imported_without_tensorflow() -> None:
+def test_modules_imported_without_tensorflow() -> None:
     program = f"import sys, {', '.join(QUICK)}; print(*({{'tensorflow', 'keras'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.stdout.split() == []

@@ -1,4 +1,4 @@
-"""The tables of benchmarks/README.md say what the files of benchmarks/results say."""
+"""The tables of benchmarks/README.md match the files of benchmarks/results."""
 
 import importlib.util
 from pathlib import Path
@@ -16,7 +16,7 @@ def _results():
 def test_the_page_shows_the_files():
     results = _results()
     page = results.PAGE.read_text(encoding="utf-8")
-    assert results.render(page) == page, "python benchmarks/results.py writes the tables again"
+    assert results.render(page) == page, "update the tables with python benchmarks/results.py"
 
 
 def test_every_file_has_a_table():

@@ -1,4 +1,4 @@
-"""How scripts start and end, and their flags: made from settings, exit status, one sentence, verbosity."""
+"""How scripts start and end: flags from settings, exit status, error messages, verbosity."""
 
 import importlib
 import json
@@ -59,13 +59,13 @@ def test_verbosity_adds_the_traceback(run):
     assert done.stderr.endswith("ERROR: bad.\n")
 
 
-def test_defects_keep_their_traceback(run):
+def test_bugs_keep_their_traceback(run):
     done = run("raise RuntimeError('a defect')")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
 
-def test_arguments_that_are_no_flags_are_refused(run):
+def test_arguments_that_are_not_flags_are_refused(run):
     done = run("pass", "--number=4", "False")
     assert done.returncode == 1
     assert done.stderr == "ERROR: unexpected argument 'False'; flags are written --name=value.\n"
@@ -76,7 +76,7 @@ def test_interrupt(run):
     assert (done.returncode, done.stderr) == (130, "\nInterrupted.\n")
 
 
-def test_tensorflow_starts_in_silence_and_says_why_it_does_not():
+def test_tensorflow_starts_silently_unless_it_fails():
 
     def run(body):  # in a process that has not imported it
         command = [sys.executable, "-c", PROGRAM.format(body=body)]
@@ -89,7 +89,7 @@ def test_tensorflow_starts_in_silence_and_says_why_it_does_not():
     assert "tensorflow" in done.stderr
 
 
-def test_being_stopped_has_a_status_of_its_own(run):
+def test_stopped_processes_have_their_own_status(run):
     done = run("from bert_tf2.errors import Stopped; raise Stopped('Saved step 3. Give the same command again.')")
     assert (done.returncode, done.stderr) == (75, "Saved step 3. Give the same command again.\n")
 
@@ -129,7 +129,7 @@ class TestConfigFile:
         assert message in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_print_config_is_what_config_takes(self, run, tmp_path):
+    def test_print_config_prints_a_file_for_config(self, run, tmp_path):
         printed = run("print('ran')", "--number=8", "--print_config")
         assert (printed.stdout, printed.returncode) == ('{\n  "number": 8\n}\n', 0)
         (tmp_path / "a.json").write_text(printed.stdout)
@@ -163,21 +163,21 @@ cli.run(main)
 
 @pytest.fixture
 def call(scripts):
-    """The exit status, what is printed and the messages of `SETTINGS` with arguments, at so many columns."""
+    """Runs `SETTINGS` with arguments at some width; returns the exit status, the output and the messages."""
 
-    def called(*arguments, columns=80):
+    def run_settings(*arguments, columns=80):
         done = scripts.run_program(SETTINGS, list(arguments), environment={"COLUMNS": str(columns)})
         return done.returncode, done.stdout, done.stderr
 
-    return called
+    return run_settings
 
 
 class TestSettings:
     def test_values(self, call):
-        """What is not given is the field's default, not the one that is shown."""
-        status, printed, said = call("--source=s", "--nowrites", "--rate=1")
+        """Omitted flags have the field's default, not the one shown by `--help`."""
+        status, printed, messages = call("--source=s", "--nowrites", "--rate=1")
         values = {"extra": None, "source": "s", "target": "", "writes": False, "length": None, "kind": "a"}
-        assert (status, printed, said) == (0, f"{ ({**values, 'inner': {'rate': 1.0}}) }\n", "")
+        assert (status, printed, messages) == (0, f"{ ({**values, 'inner': {'rate': 1.0}}) }\n", "")
         assert "'length': 128" in call("--source=s", "--target=t", "--length=128")[1]
 
     def test_missing_flags_are_named_at_once(self, call):
@@ -230,13 +230,13 @@ class TestSettings:
         assert "--kind Of it. (one of a, b; default: a)" in lines
         assert "--[no]writes Whether to write. (default: true)" in lines
 
-    def test_what_is_not_given_stays_open(self, call):
-        """Of a flag that shows another default than the field's, `--print_config` has no value."""
+    def test_omitted_flags_stay_undecided(self, call):
+        """`--print_config` prints null for an omitted flag whose default differs from the one shown by `--help`."""
         for arguments, value in (((), None), (("--length=128",), 128)):
             assert json.loads(call("--source=s", "--target=t", "--print_config", *arguments)[1])["length"] == value
 
 
-def test_version_of_a_command_that_has_such_a_setting(scripts):
+def test_version_of_a_command_with_a_setting_of_this_name(scripts):
     for arguments in (["--version"], ["--version", "--export_dir=x"]):
         done = scripts.run("export_model.py", arguments)
         assert (done.returncode, done.stdout) == (0, f"bert-tf2 {bert_tf2.__version__}\n")
@@ -268,19 +268,19 @@ def config_of(script: str) -> type:
 def test_every_field_is_a_flag_and_every_flag_a_field(script: str) -> None:
     defined = command_flags.flags_of(script)
     assert {"config", "print_config"} <= defined.keys()
-    settings = {field.name: (field, said) for field, said in flags_of(config_of(script))}
+    settings = {field.name: (field, setting) for field, setting in flags_of(config_of(script))}
     assert defined.keys() - {"config", "print_config"} == settings.keys()
-    for name, (field, said) in settings.items():
-        default = None if is_required(field) else field.default if said.flag_default is ... else said.flag_default
-        assert defined[name] == (default, type_of(field) is bool, list(said.choices)), name
-        assert field.metadata, f"{name} is not made by `setting`"
-        assert said.help.endswith("."), name
-        assert said.group in GROUPS, name
+    for name, (field, setting) in settings.items():
+        default = None if is_required(field) else field.default if setting.flag_default is ... else setting.flag_default
+        assert defined[name] == (default, type_of(field) is bool, list(setting.choices)), name
+        assert field.metadata, f"{name} is not defined by `setting`"
+        assert setting.help.endswith("."), name
+        assert setting.group in GROUPS, name
 
 
 @pytest.mark.parametrize("script", CONFIGS)
 def test_help_fits_the_terminal_and_begins_with_an_example(scripts, script: str) -> None:
-    """Each flag of the examples is one, and has its place among the common flags."""
+    """All flags of the examples exist, and are among the common flags."""
     for columns in (80, 100):
         done = scripts.run(f"{script}.py", ["--help"], environment={"COLUMNS": str(columns)})
         assert (done.returncode, done.stderr) == (0, "")
@@ -299,10 +299,10 @@ def test_help_fits_the_terminal_and_begins_with_an_example(scripts, script: str)
 
 @pytest.mark.parametrize("script", ["run_squad", "run_multiple_choice"])
 def test_help_names_the_tables(script: str) -> None:
-    helps = {field.name: said.help for field, said in flags_of(config_of(script))}
+    helps = {field.name: setting.help for field, setting in flags_of(config_of(script))}
     assert TABLES in helps["train_file"]
-    for ending in file_kinds.ENDINGS.keys() - {".txt", ".ndjson"}:
-        assert ending in TABLES
+    for extension in file_kinds.ENDINGS.keys() - {".txt", ".ndjson"}:
+        assert extension in TABLES
 
 
 DEVICES = {"use_tpu", "tpu_name", "tpu_zone", "gcp_project", "master", "num_tpu_cores"}
@@ -339,6 +339,6 @@ ORIGINAL = {
 
 @pytest.mark.parametrize("script", ORIGINAL)
 def test_flags_that_the_original_has_are_marked(script: str) -> None:
-    """Those of this script are; none is that no script of the original has."""
-    marked = {field.name for field, said in flags_of(config_of(script)) if said.original}
+    """All flags of the original's script are marked, and only flags that some script of the original has."""
+    marked = {field.name for field, setting in flags_of(config_of(script)) if setting.original}
     assert ORIGINAL[script] <= marked <= set().union(*ORIGINAL.values())

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of public names run as they stand, and every class and function has one."""
+"""The examples in docstrings of public names run unchanged, and every public class and function has one."""
 
 import doctest
 import importlib
@@ -13,25 +13,25 @@ import pytest
 from helpers.repository import REPOSITORY
 
 TASKS = ("classification", "multiple_choice", "pretraining", "squad", "tagging")
-TRAINING = {"bert_tf2.training.Trainer", *(f"bert_tf2.tasks.{task}.run" for task in TASKS)}  # which takes seconds
+TRAINING = {"bert_tf2.training.Trainer", *(f"bert_tf2.tasks.{task}.run" for task in TASKS)}  # they take seconds
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PAGES = sorted((REPOSITORY / "docs/reference").glob("*.md"))
 NAMES = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)]
 
 
 def is_package(name: str) -> bool:
-    """Whether it is one whose page shows all that it exports."""
+    """Whether a name is a package, whose page shows everything that it exports."""
     return name.count(".") == 1 and name.islower()
 
 
 def cases() -> Iterator[Any]:
     for name in NAMES:
         exported = importlib.import_module(name).__all__ if is_package(name) else ()
-        for one in dict.fromkeys((name, *(f"{name}.{each}" for each in exported))):
-            yield pytest.param(one, marks=[pytest.mark.slow] * (one in TRAINING), id=one)
+        for full_name in dict.fromkeys((name, *(f"{name}.{attribute}" for attribute in exported))):
+            yield pytest.param(full_name, marks=[pytest.mark.slow] * (full_name in TRAINING), id=full_name)
 
 
-def described_by(name: str) -> Any:
+def resolve(name: str) -> Any:
     """The package, class, function or constant of a name."""
     if is_package(name):
         return importlib.import_module(name)
@@ -40,7 +40,7 @@ def described_by(name: str) -> Any:
 
 
 def examples_of(described: Any) -> list[doctest.DocTest]:
-    """Those of a docstring; of a class, those of its methods, too."""
+    """The examples in a docstring, for a class including those of its methods."""
     if isinstance(described, ModuleType):
         text = inspect.getdoc(described) or ""
         return [doctest.DocTestParser().get_doctest(text, {}, described.__name__, described.__file__, 0)]
@@ -52,12 +52,12 @@ def examples_of(described: Any) -> list[doctest.DocTest]:
 
 @pytest.mark.parametrize("name", list(cases()))
 def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    described = described_by(name)
+    described = resolve(name)
     tests = examples_of(described)
     if inspect.isclass(described) or inspect.isfunction(described):
         module, _, attribute = name.rpartition(".")
-        (of_package,) = examples_of(importlib.import_module(module))
-        code = "".join(example.source for example in of_package.examples)
+        (package_examples,) = examples_of(importlib.import_module(module))
+        code = "".join(example.source for example in package_examples.examples)
         assert tests or re.search(rf"\b{attribute}\b", code), f"{name} has no example"
     monkeypatch.chdir(tmp_path)
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)

@@ -1,4 +1,4 @@
-"""The documents name what there is: flags, files, public names; their tables are those of the code."""
+"""The documents name existing flags, files and public names; their tables match the code."""
 
 import importlib
 import re
@@ -33,8 +33,8 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
-def our_part(path: Path) -> str:
-    """A document without what it says of other programs: their programs, which have a title, and their columns."""
+def own_text(path: Path) -> str:
+    """A document without its text about other programs: titled code blocks, and columns of tables."""
     text = re.sub(r'^```\w+ title=".*?^```$', "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     return re.sub(r"^\| .*? \| ", "| ", text, flags=re.MULTILINE) if path.name in OTHERS_FIRST else text
 
@@ -44,20 +44,20 @@ def flags_in(text: str) -> set[str]:
 
 
 def flags_of_script(script: str) -> set[str]:
-    """The names of its flags, those that turn a boolean off included."""
+    """The names of a script's flags, including those that switch a boolean off."""
     names = {field.name for field, _ in flags_of(command_pages.config_of(script))} | OF_ALL_COMMANDS
     return names | {f"no{name}" for name in names}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_documents_name_flags_that_there_are(path: Path) -> None:
+def test_flags_in_documents_exist(path: Path) -> None:
     known = set[str]().union(*map(flags_of_script, SCRIPTS)) | OF_OTHER_PROGRAMS
-    assert flags_in(our_part(path)) <= known
+    assert flags_in(own_text(path)) <= known
 
 
 def test_sections_about_a_script_name_its_flags() -> None:
-    """Of the tables that lead from another program to a command."""
-    text = our_part(DOCS / "from_transformers.md")
+    """The tables that translate another program's flags name only flags of the command."""
+    text = own_text(DOCS / "from_transformers.md")
     sections = re.findall(r"^## [^\n]*: (`[^\n]*`)\n(.*?)(?=^## )", text, re.DOTALL | re.MULTILINE)
     assert len(sections) == 5
     for heading, text in sections:
@@ -66,7 +66,7 @@ def test_sections_about_a_script_name_its_flags() -> None:
         assert flags_in("\n".join(middle)) <= known, heading
 
 
-def test_the_scripts_of_the_original_are_here() -> None:
+def test_the_scripts_of_the_original_exist() -> None:
     text = (DOCS / "from_google_bert.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)\.py` \| `\1\.py`, `bert-tf2 ([\w-]+)` \|", text, re.MULTILINE)
     assert len(rows) == 5
@@ -77,22 +77,24 @@ def test_the_scripts_of_the_original_are_here() -> None:
 def test_links_lead_to_files(path: Path) -> None:
     text = re.sub(r"^```.*?^```$|`[^`\n]+`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?", text):
-        place = path.parent / target if target else path
-        if re.match(r"https?:", target) or is_made(place):
+        linked = path.parent / target if target else path
+        if re.match(r"https?:", target) or is_generated(linked):
             continue
-        assert place.exists(), target
-        assert not anchor or anchor in anchors(place), f"{target}#{anchor}"
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
 def anchors(path: Path) -> set[str]:
-    """Of the headings of a text, as GitHub and the site alike make them."""
+    """The anchors of headings that both GitHub and the site generate."""
     text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = [re.sub(r"[^\w\s-]", "", line.lower()) for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
-    return {heading.replace(" ", "-") for heading in headings} & {re.sub(r"[-\s]+", "-", one) for one in headings}
+    return {heading.replace(" ", "-") for heading in headings} & {
+        re.sub(r"[-\s]+", "-", heading) for heading in headings
+    }
 
 
-def is_made(path: Path) -> bool:
-    """Whether it is a page that the site makes, of a command."""
+def is_generated(path: Path) -> bool:
+    """Whether a page is the generated one of a command."""
     return path.resolve().parent == DOCS / "commands" and path.stem in COMMANDS
 
 
@@ -116,12 +118,12 @@ def test_absolute_links(tmp_path: Path) -> None:
 
 def test_tables_of_data_formats() -> None:
     page = format_tables.PAGE.read_text(encoding="utf-8")
-    assert format_tables.render(page) == page, "python publishing/format_tables.py writes the tables again"
+    assert format_tables.render(page) == page, "update the tables with python publishing/format_tables.py"
     assert len(re.findall("<!-- features ", page)) == 3
 
 
 @pytest.mark.parametrize("name", format_tables.SCHEMAS)
-def test_features_are_described_as_they_are(name: str) -> None:
+def test_descriptions_of_features(name: str) -> None:
     described = {
         feature: shape for features, shape, _ in format_tables.described_features(name) for feature in features
     }
@@ -137,7 +139,7 @@ def test_features_are_described_as_they_are(name: str) -> None:
 
 
 def public_names() -> Iterator[str]:
-    """What the packages export that are meant to be imported."""
+    """The exported names of the public packages."""
     yield from (f"bert_tf2.{name}" for name in bert_tf2.__all__)
     packages = ("checkpoints", "metrics", "modeling", "records", "tokenization", "training")
     tasks = ("classification", "feature_extraction", "multiple_choice", "pretraining", "squad", "tagging")
@@ -152,5 +154,5 @@ def test_the_reference_has_every_public_name() -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
     described = set(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
     names = set(public_names())
-    whole = {name.rpartition(".")[0] for name in names} & described  # packages of which a page shows all
-    assert {name for name in names if name not in described and name.rpartition(".")[0] not in whole} == set()
+    packages = {name.rpartition(".")[0] for name in names} & described  # a page shows all of their names
+    assert {name for name in names if name not in described and name.rpartition(".")[0] not in packages} == set()

@@ -1,6 +1,6 @@
 """Lists and numbers in messages."""
 
-from bert_tf2.errors import counted, inflected, plural_of, share, some
+from bert_tf2.errors import counted, inflected, plural_of, proportion, some
 
 
 def test_some() -> None:
@@ -16,7 +16,7 @@ def test_counted() -> None:
     assert [inflected(count, "was", "were") for count in (0, 1, 2)] == ["were", "was", "were"]
 
 
-def test_share() -> None:
-    shares = [share(count, 4000, "row") for count in (1, 1111, 4000)]
-    assert shares == ["1 of 4,000 rows (0.025 %)", "1,111 of 4,000 rows (28 %)", "4,000 of 4,000 rows (100 %)"]
-    assert share(1, 1, "row") == "1 of 1 row (100 %)"
+def test_proportion() -> None:
+    proportions = [proportion(count, 4000, "row") for count in (1, 1111, 4000)]
+    assert proportions == ["1 of 4,000 rows (0.025 %)", "1,111 of 4,000 rows (28 %)", "4,000 of 4,000 rows (100 %)"]
+    assert proportion(1, 1, "row") == "1 of 1 row (100 %)"

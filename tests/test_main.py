@@ -1,4 +1,4 @@
-"""`bert-tf2` and `python -m bert_tf2`: which commands there are, and their scripts in a clone."""
+"""`bert-tf2` and `python -m bert_tf2`: the commands, and the equivalent scripts in a clone."""
 
 import importlib
 import runpy
@@ -16,7 +16,7 @@ MODULES = {path.stem for path in (REPOSITORY / "bert_tf2/commands").glob("[!_]*.
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[object, str]:
-    """The exit status, which may be a sentence, and what was printed."""
+    """The exit status, which may be a message, and the output."""
     monkeypatch.setattr(sys, "argv", ["bert-tf2", *arguments])
     status: object = 0
     try:
@@ -43,8 +43,8 @@ def test_help_lists_the_commands(monkeypatch, capsys) -> None:
     for name, (script, about) in program.COMMANDS.items():
         assert f" {name} {about} ({script}.py) " in " ".join(printed.split())
     assert max(map(len, printed.splitlines())) <= 80
-    for same in ("-h", "help"):
-        assert call(monkeypatch, capsys, same) == (0, printed)
+    for alias in ("-h", "help"):
+        assert call(monkeypatch, capsys, alias) == (0, printed)
     assert call(monkeypatch, capsys) == (printed.rstrip("\n"), "")
 
 
@@ -79,7 +79,7 @@ def test_a_command_has_the_help_of_its_script_with_its_own_name(tmp_path: Path) 
     assert printed["module"] == printed["script"].replace("python build_vocab.py", "bert-tf2 build-vocab")
 
 
-def test_a_command_does_its_work_and_refuses_other_arguments(tmp_path: Path) -> None:
+def test_a_command_runs_and_refuses_other_arguments(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("some text that has words, and words again\n" * 3, encoding="utf-8")
     flags = ["--input_file=text.txt", "--output_file=vocab.txt", "--vocab_size=100", "--num_unused=0"]
     command = [sys.executable, "-m", "bert_tf2", "build-vocab", *flags]

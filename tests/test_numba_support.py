@@ -1,4 +1,4 @@
-"""Compiled code: compiled once, a sentence where it cannot be, the same results where it is not to be."""
+"""Compiled code: compiled once, a clear error if that fails, the same results without compilation."""
 
 import logging
 import os
@@ -31,10 +31,10 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> None:
+def empty_caches() -> None:
     kernel.cache_clear()
-    numba_support._warn_of_cache.cache_clear()
-    numba_support._say_that_it_compiles.cache_clear()
+    numba_support._warn_about_cache.cache_clear()
+    numba_support._log_compilation_once.cache_clear()
 
 
 def add_module(monkeypatch: pytest.MonkeyPatch, **content: Any) -> types.ModuleType:
@@ -53,7 +53,7 @@ def test_a_kernel_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
 
 
-def test_what_cannot_be_compiled_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_code_that_cannot_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def try_out() -> None:
         raise OSError("LLVM is broken\nin many lines")
 
@@ -85,7 +85,7 @@ def test_uncompiled_code_gives_the_same(tmp_path: Path) -> None:
     assert done.stdout.split() == [kernels.results(str(tmp_path / "compiled"))]
 
 
-def test_where_no_code_can_be_kept(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_writable_cache_directory(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     njit = numba.njit
 
     def no_cache(*functions: Any, cache: bool = False, **options: Any) -> Any:
@@ -114,25 +114,25 @@ def test_where_no_code_can_be_kept(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     )
 
 
-def test_compiling_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Where something is compiled, that is; what has been compiled is called in silence."""
+def test_compiling_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Compilation is logged once; calling compiled code is not logged."""
     caplog.set_level(logging.INFO)
     double, triple = numba.njit(lambda number: number * 2), numba.njit(lambda number: number * 3)
     add_module(monkeypatch, try_out=lambda: (double(1), triple(1)))
     kernel("some_kernel")
-    said = "Compiling with Numba, which takes up to a minute; later runs find the result on disk."
-    assert caplog.messages == [said]
+    message = "Compiling with Numba, which takes up to a minute; later runs find the result on disk."
+    assert caplog.messages == [message]
     kernel.cache_clear()
-    numba_support._say_that_it_compiles.cache_clear()
+    numba_support._log_compilation_once.cache_clear()
     kernel("some_kernel")
-    assert caplog.messages == [said]
+    assert caplog.messages == [message]
 
 
 @pytest.mark.parametrize(
     ("name", "function"),
     [("pretraining_data._instances_numba", "create_instances"), ("records._tfrecord_numba", "encode")],
 )
-def test_code_is_kept_between_runs(name: str, function: str) -> None:
+def test_compiled_code_is_cached_between_runs(name: str, function: str) -> None:
     kernel(f"bert_tf2.{name}")
     code = (
         "import logging; from bert_tf2.numba_support import kernel\n"
@@ -145,7 +145,7 @@ def test_code_is_kept_between_runs(name: str, function: str) -> None:
     assert "Compiling" not in done.stderr
 
 
-def test_kernels_are_imported_when_there_is_work_for_them() -> None:
+def test_kernels_are_imported_on_first_use() -> None:
     modules = "bert_tf2.pretraining_data.fast_instances, bert_tf2.records.writer"
     code = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
     assert python(code).returncode == 0

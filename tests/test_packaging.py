@@ -1,4 +1,4 @@
-"""What is installed, and what the files beside the code say of it."""
+"""The installed distribution, and whether the project's other files agree with it."""
 
 import email
 import itertools
@@ -23,7 +23,7 @@ ADDRESS = "https://github.com/example/bert-tf2"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_the_dockerfile_copies_what_an_installation_needs() -> None:
+def test_the_dockerfile_copies_all_files_of_an_installation() -> None:
     dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
     copied = {
         name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE) for name in line.split()
@@ -38,7 +38,7 @@ def test_the_dockerfile_copies_what_an_installation_needs() -> None:
 
 
 def test_versions_agree() -> None:
-    """What is promised is what the workflow tests, and the oldest is what CI tests."""
+    """The supported versions are those that the workflow tests; CI tests the oldest ones."""
     workflow = (REPOSITORY / ".github/workflows/tests.yml").read_text(encoding="utf-8")
     pythons, tensorflows = (
         re.findall(r"[\d.]+", versions)
@@ -50,7 +50,7 @@ def test_versions_agree() -> None:
     major, minor = map(int, tensorflows[-1].split("."))
     allowed = f">={tensorflows[0]},<{major}.{minor + 1}"
     assert {f"tensorflow{allowed}", f"tensorflow-text{allowed}"} <= set(PROJECT["dependencies"])
-    # Of the newest Python, the oldest TensorFlow is the second one.
+    # With the newest Python, the oldest TensorFlow is the second one.
     oldest = (REPOSITORY / ".ci/oldest.txt").read_text(encoding="utf-8").splitlines()
     conditions = [f'python_version {sign} "{pythons[-1]}"' for sign in ("<", ">=")]
     assert oldest == [
@@ -80,22 +80,22 @@ def test_files_about_the_project_name_targets_of_the_makefile() -> None:
     ):
         text = path.read_text(encoding="utf-8")
         named = re.findall(r"(?:`|run: |entry: |^)make ([a-z-]+)|target: ([a-z-]+)", text, re.MULTILINE)
-        assert {name or of_matrix for name, of_matrix in named} <= targets, path
+        assert {name or target for name, target in named} <= targets, path
 
 
-def test_the_lock_file_is_of_these_dependencies_and_from_pypi() -> None:
+def test_the_lock_file_has_these_dependencies_from_pypi() -> None:
     text = (REPOSITORY / "uv.lock").read_text(encoding="utf-8")
     (own,) = re.findall(r'^name = "bert-tf2"$.*?(?=^\[\[package\]\])', text, re.MULTILINE | re.DOTALL)
     locked = tomllib.loads(own.replace("[package.", "["))["metadata"]["requires-dist"]
     declared = [*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())]
     pairs = [re.fullmatch(r"([\w.-]+)(?:\[.*\])?([^;]*)(?:;.*)?", line).groups() for line in declared]
     normal = {(re.sub(r"[._]", "-", name).lower(), specifier.strip()) for name, specifier in pairs}
-    assert {(one["name"], one.get("specifier", "")) for one in locked} == normal, "make lock"
+    assert {(entry["name"], entry.get("specifier", "")) for entry in locked} == normal, "make lock"
     assert set(re.findall(r"https?://([^/\"]+)", text)) == {"files.pythonhosted.org", "pypi.org"}
 
 
-def built(source: Path, kind: str, directory: Path) -> Path:
-    """The distribution of a source tree, made by the hooks that every installer calls: a `wheel` or an `sdist`."""
+def build(source: Path, kind: str, directory: Path) -> Path:
+    """Builds a distribution of a source tree, a `wheel` or an `sdist`, by the hooks that every installer calls."""
     program = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
     subprocess.run([sys.executable, "-c", program, directory], check=True, capture_output=True, cwd=source)
     (path,) = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
@@ -104,24 +104,24 @@ def built(source: Path, kind: str, directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, unpacked, as a release from `ADDRESS` makes it."""
-    folder = tmp_path_factory.mktemp("sdist")
-    distributions.copy_sources(folder / "copy")
-    distributions.add_addresses(folder / "copy", ADDRESS)
-    with tarfile.open(built(folder / "copy", "sdist", folder)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / f"bert_tf2-{bert_tf2.__version__}"
+    """The unpacked sdist of a release from `ADDRESS`."""
+    directory = tmp_path_factory.mktemp("sdist")
+    distributions.copy_sources(directory / "copy")
+    distributions.add_addresses(directory / "copy", ADDRESS)
+    with tarfile.open(build(directory / "copy", "sdist", directory)) as archive:
+        archive.extractall(directory, filter="data")
+    return directory / f"bert_tf2-{bert_tf2.__version__}"
 
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that is made of the sdist."""
-    return built(sdist, "wheel", tmp_path_factory.mktemp("wheel"))
+    """The wheel that is built from the sdist."""
+    return build(sdist, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The executables of a fresh environment that has the wheel; the dependencies are those of this process."""
+    """The executables of a fresh environment with the wheel, and with the dependencies of this process."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin/python"
@@ -129,7 +129,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(install, check=True, capture_output=True)
     query = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site_packages = Path(subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip())
-    # An editable installation of this project is a hook, not a path, and so is not among these.
+    # An editable installation of this project is a hook, not a path, and so is not included.
     (site_packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     return environment / "bin"
 
@@ -166,15 +166,15 @@ def test_the_wheel_installs_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_commands_of_an_installation(installed: Path, tmp_path: Path) -> None:
-    """From another directory, and without this repository on Python's path."""
+    """Called from another directory, without this repository on Python's path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, env=environment)
 
     program = str(installed / "bert-tf2")
-    where = call(str(installed / "python"), "-c", "import bert_tf2; print(bert_tf2.__file__)")
-    assert where.stdout.startswith(str(installed.parent)), where.stderr
+    imported = call(str(installed / "python"), "-c", "import bert_tf2; print(bert_tf2.__file__)")
+    assert imported.stdout.startswith(str(installed.parent)), imported.stderr
     assert call(program, "--version").stdout == f"bert-tf2 {bert_tf2.__version__}\n"
     assert call(str(installed / "python"), "-m", "bert_tf2", "--help").stdout == call(program, "--help").stdout
     for name in COMMANDS:

@@ -1,4 +1,4 @@
-"""Models and tokenizers from directories, and back into them."""
+"""Loading models and tokenizers from directories, and saving them."""
 
 import json
 import re
@@ -53,11 +53,11 @@ def assert_same(model, other, batch) -> None:
         np.testing.assert_array_equal(variable, other.named_variables()[name], name)
     if isinstance(model, BertForMultipleChoice):  # the texts as two choices of one question
         batch = {name: array[None] for name, array in batch.items()}
-    found, expected = (one.predict(batch, verbose=0) for one in (other, model))
+    actual, expected = (each.predict(batch, verbose=0) for each in (other, model))
     if isinstance(model, BertModel):
-        found, expected = found.pooled_output, expected.pooled_output
+        actual, expected = actual.pooled_output, expected.pooled_output
     np.testing.assert_array_equal(
-        np.concatenate([*map(np.ravel, values(found))]), np.concatenate([*map(np.ravel, values(expected))])
+        np.concatenate([*map(np.ravel, values(actual))]), np.concatenate([*map(np.ravel, values(expected))])
     )
 
 
@@ -81,7 +81,7 @@ def test_saved_and_loaded(kind, options, output_format: str, tokenizer, batch, t
         assert json.loads(config.read_text())["architectures"] == [kind.ARCHITECTURE]
 
 
-def test_the_encoder_is_the_checkpoints(batch) -> None:
+def test_the_encoder_is_that_of_the_checkpoint(batch) -> None:
     golden = np.load(TINY / "forward.npz")
     inputs = {name: golden[f"in_{name}"] for name in ("input_ids", "input_mask", "segment_ids")}
     model = BertForPreTraining.from_pretrained(TINY)
@@ -101,7 +101,7 @@ def test_the_kind_of_problem_is_kept(kind, tmp_path: Path, caplog) -> None:
     assert "gets no vocabulary" in caplog.text
 
 
-def test_a_head_of_another_task_is_not_taken(tmp_path: Path, caplog) -> None:
+def test_a_head_of_another_task_is_not_used(tmp_path: Path, caplog) -> None:
     tagger = BertTagger.from_pretrained(TINY, labels=LABELS)
     tagger.save_pretrained(tmp_path / "tagger")
     with pytest.raises(InputError, match="has no head of a BertClassifier; give labels="):
@@ -113,7 +113,7 @@ def test_a_head_of_another_task_is_not_taken(tmp_path: Path, caplog) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["google", "huggingface"])
-def test_a_head_of_the_same_shape_is_another_tasks(output_format: str, tmp_path: Path, caplog) -> None:
+def test_a_head_of_the_same_shape_of_another_task_is_not_used(output_format: str, tmp_path: Path, caplog) -> None:
     """Regression and multiple choice both have one output."""
     value = BertClassifier.from_pretrained(TINY, labels=1, problem_type="regression")
     value.save_pretrained(tmp_path / "value", output_format)
@@ -136,8 +136,8 @@ def test_a_cased_tokenizer_stays_cased(tokenizer, tmp_path: Path) -> None:
     model = BertModel.from_pretrained(TINY)
     for output_format in ("google", "huggingface"):
         model.save_pretrained(tmp_path / output_format, output_format, FullTokenizer(TINY / "vocab.txt", False))
-        found = FullTokenizer.from_pretrained(tmp_path / output_format)
-        assert not found.basic_tokenizer.do_lower_case
+        loaded = FullTokenizer.from_pretrained(tmp_path / output_format)
+        assert not loaded.basic_tokenizer.do_lower_case
         assert FullTokenizer.from_pretrained(tmp_path / output_format, do_lower_case=True).basic_tokenizer.do_lower_case
 
 
@@ -146,18 +146,18 @@ def test_the_rules_of_a_tokenizer_are_kept(output_format: str, tmp_path: Path) -
     options = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ("[MASK]", "the")}
     tokenizer = FullTokenizer.from_pretrained(TINY, **options)
     BertModel.from_pretrained(TINY).save_pretrained(tmp_path / "model", output_format, tokenizer)
-    found = FullTokenizer.from_pretrained(tmp_path / "model")
+    loaded = FullTokenizer.from_pretrained(tmp_path / "model")
     options["never_split"] = ("the", "[MASK]") if output_format == "huggingface" else options["never_split"]
-    assert found.basic_tokenizer.options == TokenizerOptions(**options)
-    assert found.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
+    assert loaded.basic_tokenizer.options == TokenizerOptions(**options)
+    assert loaded.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
     assert FullTokenizer.from_pretrained(tmp_path / "model", never_split=()).basic_tokenizer.options.never_split == ()
 
 
 def test_the_first_layers(batch) -> None:
     model = BertModel.from_pretrained(CHECKPOINT, num_hidden_layers=2)
     assert (model.config.num_hidden_layers, len(model.encoder)) == (2, 2)
-    whole = BertModel.from_pretrained(CHECKPOINT)
-    np.testing.assert_array_equal(model(batch).encoder_layers[1], whole(batch).encoder_layers[1])
+    complete = BertModel.from_pretrained(CHECKPOINT)
+    np.testing.assert_array_equal(model(batch).encoder_layers[1], complete(batch).encoder_layers[1])
     classifier = BertClassifier.from_pretrained(CHECKPOINT, labels=2, num_hidden_layers=1)
     assert classifier.config.num_hidden_layers == 1
     with pytest.raises(InputError, match=r"^--num_hidden_layers=9, but .* has 3 layers"):
@@ -176,7 +176,7 @@ def test_better_weights_of_a_training_are_mentioned(tmp_path: Path, caplog: pyte
     ]
 
 
-def test_what_cannot_be_loaded_or_saved(tokenizer, tmp_path: Path) -> None:
+def test_invalid_models(tokenizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^google-bert/bert-base-uncased is not on this machine \("):
         BertModel.from_pretrained("bert-base-uncased")
     with pytest.raises(InputError, match=r"^There is no bert-base-uncase: .*; did you mean bert-base-uncased\?$"):
@@ -187,7 +187,7 @@ def test_what_cannot_be_loaded_or_saved(tokenizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="choose one of google, huggingface"):
         model.save_pretrained(tmp_path / "x", "torch")
     (tmp_path / "full").mkdir()
-    (tmp_path / "full/file").write_text("mine")
+    (tmp_path / "full/file").write_text("content")
     with pytest.raises(InputError, match="full exists already"):
         model.save_pretrained(tmp_path / "full")
     with pytest.raises(InputError, match=re.escape("tokenizer= is a str")):

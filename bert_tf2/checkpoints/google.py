@@ -394,7 +394,7 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
     prefix = folder / f"{run_files.CHECKPOINT_PREFIX}-{step}"
     earlier = [path for path in listing.read_state(output_dir) or () if path != os.fspath(prefix)]
     try:
-        with atomic.directory_beside(prefix) as unfinished:
+        with atomic.temporary_directory(prefix) as unfinished:
             write(os.fspath(unfinished / prefix.name), variables)
             for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
                 file_system.sync(file)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions, unique, why_not_whole
+from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions, never_split_problem, unique
 from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_system, files, json_files, run_files
 
@@ -170,7 +170,9 @@ class TokenizerSettings:
         added = _added_tokens(contents)
         others = [*_strings(values, "never_split"), *_not_special(_strings(values, "additional_special_tokens"))]
         whole = {**added, **{token: _AddedToken() for token in others}}
-        never_split = unique(token for token in whole if not why_not_whole(token) and not whole[token].single_word)
+        never_split = unique(
+            token for token in whole if not never_split_problem(token) and not whole[token].single_word
+        )
         differences += _other_matches(whole, never_split, lower is not False)
         options = TokenizerOptions(
             strip_accents=None if strip_accents is lower else strip_accents,

@@ -31,7 +31,7 @@ from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
-from bert_tf2.tokenization.vocab_case import looks_cased, validate_case_matches_checkpoint, warn_of_case
+from bert_tf2.tokenization.vocab_case import looks_cased, validate_case_matches_checkpoint, warn_about_case
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Pretrained:
                 *(path, f"{pieces:,}", f"{vocab_size:,}"),
             )
         if not self.vocabulary.is_sentencepiece:
-            warn_of_case(tokenizer.vocab, do_lower_case, path)
+            warn_about_case(tokenizer.vocab, do_lower_case, path)
         return tokenizer
 
     def check_sequences(self, max_seq_length: int, segments: int) -> None:
@@ -329,7 +329,7 @@ def find_vocabulary(
 def _find_vocabulary_file(
     init_checkpoint: str | None, vocab_file: str | None, spm_model_file: str | None, output_dir: str | None
 ) -> VocabularyFile:
-    given = VocabularyFile.given(vocab_file, spm_model_file)
+    given = VocabularyFile.from_flags(vocab_file, spm_model_file)
     if given:
         return given
     init_checkpoint = _local(init_checkpoint)
@@ -337,7 +337,7 @@ def _find_vocabulary_file(
     if init_checkpoint:
         directories.append(folder_of(init_checkpoint))
     for directory in directories:
-        if found := VocabularyFile.inside(directory):
+        if found := VocabularyFile.in_directory(directory):
             return found
     raise _no_vocabulary(init_checkpoint, output_dir)
 

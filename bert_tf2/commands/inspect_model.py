@@ -21,7 +21,7 @@ from bert_tf2.inspection.config import InspectionConfig
 
 
 def run(config: InspectionConfig) -> None:
-    """Calls what does the work; it is imported here, so that `--help` need not wait for it."""
+    """Does the work; its code is imported here to keep `--help` fast."""
     cli.import_tensorflow()
     from bert_tf2.inspection import runner
 

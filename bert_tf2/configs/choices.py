@@ -8,7 +8,7 @@ COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip")
 MASKINGS = ("static", "dynamic")
 
 LANGUAGES = ("en", "zh", "auto")
-"""Of questions and contexts. `en` is for all languages that separate words by whitespace."""
+"""Languages of questions and contexts. `en` covers all languages that separate words by whitespace."""
 
 ProblemType = Literal["single_label", "multi_label", "regression"]
 PROBLEM_TYPES: tuple[ProblemType, ...] = ("single_label", "multi_label", "regression")

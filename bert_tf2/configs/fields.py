@@ -85,23 +85,23 @@ class Setting:
         return " and ".join(f"{words} {bound:,}" for words, bound in bounds if bound is not None)
 
 
-def setting(default: Any = dataclasses.MISSING, **said: Any) -> Any:
+def setting(default: Any = dataclasses.MISSING, **attributes: Any) -> Any:
     """A field of a dataclass that is a flag.
 
     Args:
       default: the value if the flag is omitted; without a default, the flag is required.
-      **said: of `Setting`:
+      **attributes: those of `Setting`:
         help: what the flag is for.
         group: its section of `--help`, one of `GROUPS`.
         original: whether the original has a flag of this name; those are listed first.
         choices: the allowed strings.
         at_least, above, at_most, below: bounds of a number; integers are limited to `MOST` in any case.
         may_be_infinite: whether infinity makes sense, for example as a threshold that is never reached.
-        flag_default: the default shown by `--help` and `--print_config`, where the field's default is None, which
+        flag_default: the default shown by `--help` and `--print_config` if the field's default is None, which
           distinguishes an omitted flag from one that is given.
         needed_if: takes the values of all flags by name and returns whether this one is required.
     """
-    return dataclasses.field(default=default, metadata={Setting: Setting(**said)})
+    return dataclasses.field(default=default, metadata={Setting: Setting(**attributes)})
 
 
 def flags_of(config: type) -> Iterator[tuple["dataclasses.Field[Any]", Setting]]:
@@ -120,8 +120,8 @@ def is_required(field: "dataclasses.Field[Any]") -> bool:
 
 def type_of(field: "dataclasses.Field[Any]") -> type:
     """The type of a field's values other than None: `bool`, `int`, `float` or `str`."""
-    union = isinstance(field.type, types.UnionType) or typing.get_origin(field.type) is typing.Union
-    kinds = typing.get_args(field.type) if union else (field.type,)
+    is_union = isinstance(field.type, types.UnionType) or typing.get_origin(field.type) is typing.Union
+    kinds = typing.get_args(field.type) if is_union else (field.type,)
     kind = next(kind for kind in kinds if kind is not types.NoneType)
     return str if typing.get_origin(kind) is typing.Literal else typing.cast(type, kind)
 
@@ -147,34 +147,36 @@ def check(config: "DataclassInstance") -> None:
       InputError: a value is not one of the choices, not a number, or out of range.
     """
     for field in dataclasses.fields(config):
-        value, said = getattr(config, field.name), Setting.of(field)
+        value, limits = getattr(config, field.name), Setting.of(field)
         if value is None:
             continue
-        if said.choices and value not in said.choices:
-            raise InputError(f"Unknown --{field.name} {value!r}; choose one of {', '.join(said.choices)}.")
+        if limits.choices and value not in limits.choices:
+            raise InputError(f"Unknown --{field.name} {value!r}; choose one of {', '.join(limits.choices)}.")
         if isinstance(value, float):
-            _check_float(field.name, value, said)
+            _check_float(field.name, value, limits)
         elif isinstance(value, int) and not isinstance(value, bool):
-            _check_int(field.name, value, said)
+            _check_int(field.name, value, limits)
 
 
-def _check_float(name: str, value: float, said: Setting) -> None:
+def _check_float(name: str, value: float, limits: Setting) -> None:
     if math.isnan(value):
         raise InputError(f"--{name}={value}; it must be a number.")
-    if abs(value) > _LARGEST and not said.may_be_infinite:
+    if abs(value) > _LARGEST and not limits.may_be_infinite:
         raise InputError(f"--{name}={value}; it must be a finite number, at most {_LARGEST:.1e} (float32).")
-    if not said.fits(value):
-        raise InputError(f"--{name}={value}; it must be {said.range}.")
+    if not limits.fits(value):
+        raise InputError(f"--{name}={value}; it must be {limits.range}.")
 
 
-def _check_int(name: str, value: int, said: Setting) -> None:
-    most = MOST if said.at_most is None else int(said.at_most)
-    least = -MOST - 1 if said.at_least is None else int(said.at_least)
-    if not least <= value <= most:
+def _check_int(name: str, value: int, limits: Setting) -> None:
+    maximum = MOST if limits.at_most is None else int(limits.at_most)
+    minimum = -MOST - 1 if limits.at_least is None else int(limits.at_least)
+    if not minimum <= value <= maximum:
         shown = str(value) if abs(value) < 1 << 128 else "a number of more than 38 digits"
-        raise InputError(f"--{name}={shown}; it must be {f'at most {most}' if value > most else f'at least {least}'}.")
-    if not said.fits(value):  # a float setting given as an integer
-        raise InputError(f"--{name}={value}; it must be {said.range}.")
+        raise InputError(
+            f"--{name}={shown}; it must be {f'at most {maximum}' if value > maximum else f'at least {minimum}'}."
+        )
+    if not limits.fits(value):  # a float setting given as an integer
+        raise InputError(f"--{name}={value}; it must be {limits.range}.")
 
 
 def check_has_effect(config: "DataclassInstance", names: tuple[str, ...], has_effect: bool, needed: str) -> None:
@@ -186,7 +188,7 @@ def check_has_effect(config: "DataclassInstance", names: tuple[str, ...], has_ef
       config: the flags.
       names: the flags in question.
       has_effect: whether they have an effect, given the other flags.
-      needed: what they need to have one, to complete a sentence: "needs --do_train and --do_eval: ...".
+      needed: what they need to have an effect, to complete the error message: "needs --do_train and --do_eval: ...".
 
     Raises:
       InputError: one of them is given and has no effect.

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 
 COMMON = "Common flags"
 _NARROWEST, _WIDEST, _WIDTH = 40, 100, 80
-_NAMES = 30  # columns of the names, by which their meanings are indented
+_NAMES = 30  # width of the column of names
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_]*)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flag:
-    """What `--help` says of a flag.
+    """A flag as `--help` describes it.
 
     Attributes:
       name: without dashes.
@@ -37,7 +37,7 @@ class Flag:
     is_original: bool = False
 
     def text(self, width: int) -> str:
-        """The name and, beside or below it, what it means."""
+        """The name and, next to or below it, what it means."""
         can_be_off = self.is_boolean and self.default != "false"
         label = f"  --{'[no]' * can_be_off}{self.name}"
         remarks = ["required"] * self.is_required
@@ -56,7 +56,7 @@ def width() -> int:
 
 
 def row(label: str, meaning: str, width: int, names: int = _NAMES) -> str:
-    """A label and, beside or below it, its meaning: lines of at most `width` columns if no word is longer.
+    """A label and, next to or below it, its meaning: lines of at most `width` columns if no word is longer.
 
     Args:
       label: with its indentation.
@@ -66,10 +66,10 @@ def row(label: str, meaning: str, width: int, names: int = _NAMES) -> str:
     """
     names = min(names, max(12, width // 2 - 8))
     first = label.ljust(names) if len(label) <= names - 2 else f"{label}\n{' ' * names}"
-    return first + filled(meaning, width, " " * names).lstrip(" ")
+    return first + wrap(meaning, width, " " * names).lstrip(" ")
 
 
-def filled(paragraph: str, width: int, indent: str = "") -> str:
+def wrap(paragraph: str, width: int, indent: str = "") -> str:
     """A paragraph in lines of at most `width` columns; paths, lists of numbers and flags are not split."""
     return textwrap.fill(
         paragraph,
@@ -95,10 +95,10 @@ def render(about: str, flags: Sequence[Flag], groups: Sequence[str], width: int)
     by_name = {flag.name: flag for flag in flags}
     required = [flag.name for flag in flags if flag.is_required]
     common = [by_name[name] for name in dict.fromkeys((*required, *named)) if name in by_name]
-    left = [flag for flag in flags if flag not in common]
+    others = [flag for flag in flags if flag not in common]
     sections = [(COMMON, common)]
     for group in groups:
-        members = [flag for flag in left if flag.group == group]
+        members = [flag for flag in others if flag.group == group]
         sections.append((group, sorted(members, key=lambda flag: not flag.is_original)))
     shown = [
         f"{title}:\n" + "".join(f"{flag.text(width)}\n" for flag in members) for title, members in sections if members
@@ -115,7 +115,7 @@ def _paragraphs(about: str, width: int) -> Iterator[str]:
     for number, paragraph in enumerate(about.split("\n\n")):
         if number:
             yield ""
-        yield paragraph if paragraph.startswith(" ") else filled(" ".join(paragraph.split()), width)
+        yield paragraph if paragraph.startswith(" ") else wrap(" ".join(paragraph.split()), width)
 
 
 def _about_help(width: int) -> str:
@@ -125,5 +125,5 @@ def _about_help(width: int) -> str:
         ("  --version", "Print the version and exit."),
         ("  --verbosity=1", "Log more, including tracebacks of errors."),
     )
-    written = "Flags are written --name=value; true-or-false flags are switched on by --name and off by --noname."
-    return "Help:\n" + "".join(f"{row(*entry, width)}\n" for entry in rows) + "\n" + filled(written, width)
+    usage = "Flags are written --name=value; true-or-false flags are switched on by --name and off by --noname."
+    return "Help:\n" + "".join(f"{row(*entry, width)}\n" for entry in rows) + "\n" + wrap(usage, width)

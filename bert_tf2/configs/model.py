@@ -41,8 +41,8 @@ _MOST = {
     "type_vocab_size": 1 << 16,
 }
 
-# Keys of public files that this model, like the original, ignores. They repeat what is known otherwise, or configure
-# the library that wrote them. Keys that begin with _ are of the same kind.
+# Keys of public files that this model, like the original, ignores: they repeat other information, or configure the
+# library that wrote them. Keys that begin with _ are ignored, too.
 _WITHOUT_EFFECT = frozenset(
     [
         *("architectures", "attn_implementation", "auto_map", "bad_words_ids", "bos_token_id"),
@@ -91,9 +91,9 @@ def check_fixed_values(values: Mapping[str, Any]) -> None:
     Raises:
       InputError: one of them has an unsupported value.
     """
-    for key, only in _ONLY.items():
-        if values.get(key) is not None and values[key] not in only:
-            support = f"only {only[0]!r} is supported" if only else "such models are not supported"
+    for key, supported in _ONLY.items():
+        if values.get(key) is not None and values[key] not in supported:
+            support = f"only {supported[0]!r} is supported" if supported else "such models are not supported"
             raise InputError(f"{key} is {values[key]!r}; {support}.")
 
 
@@ -162,7 +162,7 @@ class BertConfig:
         """The config of a model with only the first layers of this one.
 
         Args:
-          count: how many; None: all.
+          count: the number of layers to keep; None: all.
           owner: the name of this model in the error message.
 
         Raises:
@@ -241,13 +241,13 @@ class BertConfig:
         if model_type != "bert" and not (model_type is None and (architectures[0] or "Bert").startswith("Bert")):
             raise InputError(f"model_type is {model_type!r}; only models of type 'bert' are supported.")
         check_fixed_values(values)
-        sizes = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
-        sizes = {**_HUGGING_FACE_DEFAULTS, **sizes}
-        activation = _HUGGING_FACE_ACTIVATIONS.get(str(sizes["hidden_act"]))
+        known = {field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values}
+        known = {**_HUGGING_FACE_DEFAULTS, **known}
+        activation = _HUGGING_FACE_ACTIVATIONS.get(str(known["hidden_act"]))
         if activation is None:
-            known = ", ".join(_HUGGING_FACE_ACTIVATIONS)
-            raise InputError(f"hidden_act is {sizes['hidden_act']!r}; supported are {known}.")
-        return cls.from_dict({**sizes, "hidden_act": activation})
+            supported = ", ".join(_HUGGING_FACE_ACTIVATIONS)
+            raise InputError(f"hidden_act is {known['hidden_act']!r}; supported are {supported}.")
+        return cls.from_dict({**known, "hidden_act": activation})
 
     @classmethod
     def from_json_file(cls, path: str | os.PathLike[str]) -> Self:
@@ -282,5 +282,5 @@ class BertConfig:
 
 
 def _is_number(value: object) -> bool:
-    # A comparison, as math.isfinite fails on integers that are too large for a float.
+    # math.isfinite would fail on integers that are too large for a float.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

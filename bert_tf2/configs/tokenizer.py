@@ -19,7 +19,7 @@ class TokenizerOptions:
       strip_accents: whether to strip accents; None: if the text is lower-cased, as in the original.
       tokenize_chinese_chars: whether each Chinese character is a word of its own.
       never_split: tokens that are kept unchanged, case and accents included, wherever they occur in the text, even
-        inside a word. Where several match, the longest is taken.
+        inside a word. If several match, the longest is taken.
 
     Raises:
       InputError: a token of `never_split` is empty, too long, or contains whitespace, NUL or U+FFFD.
@@ -31,8 +31,8 @@ class TokenizerOptions:
 
     def __post_init__(self) -> None:
         for token in self.never_split:
-            if reason := why_not_whole(token):
-                raise InputError(f"--never_split: the token {token!r:.60} {reason}.")
+            if problem := never_split_problem(token):
+                raise InputError(f"--never_split: the token {token!r:.60} {problem}.")
 
     def strips_accents(self, do_lower_case: bool) -> bool:
         """Whether accents are stripped, given whether the text is lower-cased."""
@@ -50,7 +50,7 @@ class TokenizerOptions:
         return f"({'|'.join(map(re.escape, sorted(self.never_split, key=len, reverse=True)))})"
 
 
-def why_not_whole(token: str) -> str | None:
+def never_split_problem(token: str) -> str | None:
     """Why a text cannot be a `never_split` token, to complete a sentence; None if it can."""
     if not token:
         return "is empty"
@@ -95,16 +95,16 @@ class TokenizerConfig:
 
     def over(self, options: TokenizerOptions) -> TokenizerOptions:
         """The options, overridden by the flags that are given."""
-        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        overrides = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         if self.never_split is not None:
-            given["never_split"] = unique(filter(None, map(str.strip, self.never_split.split(","))))
-        return dataclasses.replace(options, **given)
+            overrides["never_split"] = unique(filter(None, map(str.strip, self.never_split.split(","))))
+        return dataclasses.replace(options, **overrides)
 
     def contradicted(self, options: TokenizerOptions) -> str | None:
-        """The first flag that contradicts the options, as a command has it; None if none does."""
+        """The first flag that contradicts the options, as written on the command line; None if none does."""
         for field in dataclasses.fields(self):
-            said, known = (getattr(one, field.name) for one in (self.over(options), options))
-            if (sorted(said) != sorted(known)) if isinstance(known, tuple) else said != known:
+            flag, actual = (getattr(each, field.name) for each in (self.over(options), options))
+            if (sorted(flag) != sorted(actual)) if isinstance(actual, tuple) else flag != actual:
                 return as_flag(field.name, getattr(self, field.name))
         return None
 

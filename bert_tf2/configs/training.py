@@ -31,7 +31,7 @@ STRATEGIES = ("auto", "off", "mirrored", "multi_worker_mirrored", "tpu")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """The flags of all tasks about the training loop.
+    """The flags about the training loop, which all tasks have.
 
     Raises:
       InputError: a value is invalid.
@@ -76,11 +76,15 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        _ = self.profiled, self.reports
+        _ = self.profiled, self.reports  # which check their flags
 
     @property
     def reports(self) -> tuple[str, ...]:
-        """The names of `report_to`; none where it says so."""
+        """The tools that `report_to` names; empty if it is "none".
+
+        Raises:
+          InputError: a tool is unknown.
+        """
         names = tuple(self.report_to.replace(" ", "").split(","))
         if names == (NOWHERE,):
             return ()
@@ -94,7 +98,11 @@ class LoopConfig:
 
     @property
     def profiled(self) -> tuple[int, int] | None:
-        """First and last step of `profile_steps`."""
+        """First and last step of `profile_steps`; None if it is omitted.
+
+        Raises:
+          InputError: it is not two ascending steps.
+        """
         if not self.profile_steps:
             return None
         numbers = re.fullmatch(r"(\d{1,10}),(\d{1,10})", self.profile_steps.replace(" ", ""))
@@ -211,7 +219,7 @@ class PrecisionConfig:
 
     @property
     def compiles(self) -> bool:
-        """Whether XLA compiles the steps, which then need fixed shapes; ask only the result of `precision.resolved`."""
+        """Whether XLA compiles the steps, which then need fixed shapes; valid only after `precision.resolved`."""
         return self.jit == "on"
 
 

@@ -1,4 +1,4 @@
-"""Values of settings: read from text as flags are, replaced in a dataclass of settings, written for people."""
+"""Values of settings: parsed from text like flags, replaced in a dataclass of settings, formatted for people."""
 
 import copy
 import dataclasses
@@ -20,10 +20,10 @@ _BOOLS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": F
 
 
 def parse(field: "dataclasses.Field[Any]", text: str) -> Value:
-    """The value of a setting that a text stands for; bounds and choices are checked by its dataclass.
+    """Parses the value of a setting; bounds and choices are checked by its dataclass.
 
     Raises:
-      InputError: it is not of the setting's type.
+      InputError: the text is not a value of the setting's type.
     """
     kind = type_of(field)
     if kind is bool:
@@ -43,32 +43,32 @@ def parse(field: "dataclasses.Field[Any]", text: str) -> Value:
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:
-    """The dataclass with other values of some of its flags, those of dataclasses in it included.
+    """A copy of a dataclass with other values of some flags, including those of nested dataclasses.
 
     Args:
       config: a dataclass of settings.
-      values: by name of the flag; all names are flags of `config`.
+      values: the new values by the names of their flags, which must be flags of `config`.
 
     Raises:
-      InputError: a value is impossible, alone or with the others.
+      InputError: a value is invalid, alone or together with the others.
     """
     changed = {}
     for field in dataclasses.fields(config):
         if dataclasses.is_dataclass(field.type):
-            part = getattr(config, field.name)
+            nested = getattr(config, field.name)
             names = {flag.name for flag in dataclasses.fields(typing.cast(Any, field.type))} & values.keys()
             if names:
-                changed[field.name] = with_values(part, {name: values[name] for name in names})
+                changed[field.name] = with_values(nested, {name: values[name] for name in names})
         elif field.name in values:
             changed[field.name] = values[field.name]
     return dataclasses.replace(config, **changed)
 
 
 def with_checked_values(config: Config, **values: Any) -> Config:
-    """The dataclass with other values of some of its own fields, which are not checked again.
+    """A copy of a dataclass with other values of some of its own fields, without checking them again.
 
-    A part of what a command asks for is so made of its flags: a flag that has an effect on the whole may have none on
-    the part, which is no reason to refuse it.
+    This is for running one step of a command: a flag that has an effect on the command may have none on the step, and
+    must not be rejected for it.
     """
     changed = copy.copy(config)
     for name, value in values.items():
@@ -76,8 +76,8 @@ def with_checked_values(config: Config, **values: Any) -> Config:
     return changed
 
 
-def written(value: Value) -> str:
-    """A value as a flag takes it, as short as it can be: 2e-05, 3, true."""
+def format_value(value: Value) -> str:
+    """A value as it is written in a flag, in its shortest form: 2e-05, 3, true."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

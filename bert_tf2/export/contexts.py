@@ -12,7 +12,7 @@ from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.export.sequences import ranges
 from bert_tf2.tasks.squad.words import WHITE_SPACE
 from bert_tf2.tokenization.character_tables import Blocks, blocks
-from bert_tf2.tokenization.tf_tokenizer import decoded, look_up, whole_parts
+from bert_tf2.tokenization.tf_tokenizer import decode, look_up, split_around
 from bert_tf2.tokenization.unicode_tables import BLANK, CODE_POINTS, load_replacements
 
 # The role of a character: part of a word, a word's end, nothing, or a word of its own.
@@ -60,7 +60,7 @@ def split(context: tf.Tensor, classes: Blocks, pattern: str | None = None) -> Co
       classes: `character_classes`.
       pattern: `TokenizerOptions.pattern`, of tokens that are words of their own.
     """
-    codes, rows = decoded(context)  # with a space after each
+    codes, rows = decode(context)  # with a space after each
     count = tf.size(context, tf.int64)
     whole = tf.RaggedTensor.from_value_rowids(codes, rows, nrows=count, validate=False)
     text = tf.strings.unicode_encode(whole[:, :-1], "UTF-8")
@@ -97,7 +97,7 @@ def _parts(text: tf.Tensor, pattern: str) -> tuple[tf.Tensor, tf.Tensor]:
       part_of: int64 `[T]`, the number of the part that it is of: a token that is never split, or what is between two.
       is_token: bool `[T]`, whether that is a token.
     """
-    parts = whole_parts(text, pattern)
+    parts = split_around(text, pattern)
     parts = tf.concat([parts, tf.fill([tf.size(text), 1], " ")], axis=1).values
     lengths = tf.strings.length(parts, unit="UTF8_CHAR")
     is_token = tf.strings.regex_full_match(parts, pattern)

@@ -17,7 +17,7 @@ from bert_tf2.inspection.pieces import TextPieces
 from bert_tf2.inspection.scoring import Score
 from bert_tf2.io import run_files, text_lines
 from bert_tf2.io.progress import Progress
-from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_directory
 from bert_tf2.tasks.feature_extraction.data import split_line
 from bert_tf2.tokenization.sequences import MASK
 
@@ -179,7 +179,7 @@ def _other_lines(config: InspectionConfig, done: int) -> InputError:
     path = os.path.join(str(config.output_dir), run_files.SCORES)
     return InputError(
         f"{path} was started by an earlier run with other texts: lines 1 to {done:,} of {source_of(config)} differ. To "
-        f"start over, remove the directory {unfinished_folder(path)}."
+        f"start over, remove the directory {unfinished_directory(path)}."
     )
 
 

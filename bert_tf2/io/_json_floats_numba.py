@@ -1,4 +1,4 @@
-"""Compiled code that writes float32 numbers as text; `json_floats` says which text."""
+"""Compiled code that writes float32 numbers as text, in the format that `json_floats` describes."""
 
 from typing import Any, TypeAlias
 
@@ -8,13 +8,13 @@ from bert_tf2.numba_support import compiled, inlined
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-MOST_CHARACTERS = 19  # of a number below LIMIT and the comma and space after it
-LIMIT = 1e9  # below it, six decimals are at most 15 digits: as many as every float64 keeps
-CANNOT = -1
+MOST_CHARACTERS = 19  # a number below LIMIT, a comma and a space
+LIMIT = 1e9  # numbers below it with six decimals have at most 15 digits, which float64 represents exactly
+UNSUPPORTED = -1
 
-_MINUS, _POINT, _COMMA, _BLANK, _ZERO, _E = (ord(character) for character in "-., 0e")
+_MINUS, _POINT, _COMMA, _SPACE, _ZERO, _E = (ord(character) for character in "-., 0e")
 _TEN, _THOUSAND, _MILLION = np.uint64(10), np.uint64(1000), np.uint64(1_000_000)
-# The three digits of each number below 1,000 as characters, uint8 [1000, 3].
+# Each number below 1,000 as three digits, uint8 [1000, 3].
 _DIGITS = np.array([list(f"{number:03}".encode()) for number in range(1000)], np.uint8)
 
 
@@ -25,76 +25,76 @@ def write_rows(values: Array, text: Array, ends: Array) -> int:
     Args:
       values: float32 [R, C].
       text: uint8, room for R * C * MOST_CHARACTERS characters.
-      ends: int64 [R], where the text of each row is to end.
+      ends: int64 [R], set to the end of each row's text.
 
     Returns:
-      Characters written; or CANNOT, where a number is not finite or reaches LIMIT.
+      The number of characters written; UNSUPPORTED if a number is not finite or not below LIMIT.
     """
-    at = 0
+    position = 0
     rows, columns = values.shape
     for row in range(rows):
         for column in range(columns):
             value = np.float64(values[row, column])
             if not -LIMIT < value < LIMIT:
-                return CANNOT
+                return UNSUPPORTED
             if column:
-                text[at], text[at + 1] = _COMMA, _BLANK
-                at += 2
-            at = _write(value, text, at)
-        ends[row] = at
-    return at
+                text[position], text[position + 1] = _COMMA, _SPACE
+                position += 2
+            position = _write(value, text, position)
+        ends[row] = position
+    return position
 
 
 @inlined
-def _write(value: Any, text: Array, at: int) -> int:
-    # Exact, as 24 bits of the number and 14 of 1e6 fit into a float64; so halves are rounded to even as by `round`.
+def _write(value: Any, text: Array, position: int) -> int:
+    # Exact, as 24 bits of the number and 14 of 1e6 fit into a float64, so that ties round to even as in `round`.
     millionths = np.int64(np.rint(abs(value) * 1e6))
     if np.signbit(value):
-        text[at] = _MINUS
-        at += 1
+        text[position] = _MINUS
+        position += 1
     if 0 < millionths < 100:
-        return _write_tiny(millionths, text, at)
+        return _write_tiny(millionths, text, position)
     # The number is not negative, and Numba divides unsigned numbers faster.
     whole, rest = np.uint64(millionths) // _MILLION, np.uint64(millionths) % _MILLION
-    at = _write_whole(whole, text, at)
-    text[at] = _POINT
+    position = _write_whole(whole, text, position)
+    text[position] = _POINT
     high, low = rest // _THOUSAND, rest % _THOUSAND
-    for place in range(3):
-        text[at + 1 + place] = _DIGITS[high, place]
-        text[at + 4 + place] = _DIGITS[low, place]
-    last = at + 6
-    while last > at + 1 and text[last] == _ZERO:
+    for digit in range(3):
+        text[position + 1 + digit] = _DIGITS[high, digit]
+        text[position + 4 + digit] = _DIGITS[low, digit]
+    last = position + 6
+    while last > position + 1 and text[last] == _ZERO:
         last -= 1
     return last + 1
 
 
 @inlined
-def _write_whole(number: Any, text: Array, at: int) -> int:
-    end = at + 1
+def _write_whole(number: Any, text: Array, position: int) -> int:
+    end = position + 1
     limit = _TEN
     while number >= limit:
         end += 1
         limit *= _TEN
-    for place in range(end - 1, at - 1, -1):
-        text[place] = _ZERO + np.uint8(number % _TEN)
+    for index in range(end - 1, position - 1, -1):
+        text[index] = _ZERO + np.uint8(number % _TEN)
         number //= _TEN
     return end
 
 
 @inlined
-def _write_tiny(millionths: Any, text: Array, at: int) -> int:
-    """Below 0.0001 Python writes powers: `1e-06`, `1.2e-05`."""
+def _write_tiny(millionths: Any, text: Array, position: int) -> int:
+    """Writes a number below 0.0001, for which Python uses scientific notation: `1e-06`, `1.2e-05`."""
     exponent = 6
     first, second = millionths, 0
     if millionths >= 10:
         exponent, first, second = 5, millionths // 10, millionths % 10
-    text[at] = _ZERO + first
-    at += 1
+    text[position] = _ZERO + first
+    position += 1
     if second:
-        text[at], text[at + 1] = _POINT, _ZERO + second
-        at += 2
-    text[at], text[at + 1], text[at + 2], text[at + 3] = _E, _MINUS, _ZERO, _ZERO + exponent
-    return at + 4
+        text[position], text[position + 1] = _POINT, _ZERO + second
+        position += 2
+    text[position], text[position + 1], text[position + 2], text[position + 3] = _E, _MINUS, _ZERO, _ZERO + exponent
+    return position + 4
 
 
 def try_out() -> None:

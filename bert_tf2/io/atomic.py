@@ -2,9 +2,9 @@
 
 This holds for remote paths (`gs://...`), too: an object store renames a file by a copy that appears complete.
 
-An existing file stays until then, and an exception leaves it unchanged. A process that is killed leaves
-`.<name>.unfinished-<process id>` behind, which the next one that writes `<name>` removes. In remote directories, which
-several machines share, the name of the machine is a part of that name.
+An existing file is kept until the new one is renamed, and an exception leaves it unchanged. A process that is killed
+leaves `.<name>.unfinished-<process id>` behind, which the next process that writes `<name>` removes. In remote
+directories, which several machines may share, this name also contains the name of the machine.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _CANNOT_BE_WRITTEN = "cannot be written"
 
 @contextlib.contextmanager
 def replacing(path: PathLike, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    r"""Opens a file that becomes `path` at the end of the `with` block. Missing directories are made.
+    r"""Opens a file that becomes `path` at the end of the `with` block. Missing directories are created.
 
     Args:
       path: the file to write.
@@ -50,11 +50,11 @@ class Files:
     """Files that all appear with `commit`; without it, none is left after the `with` block.
 
     Args:
-      paths: the files, no two the same.
+      paths: the final paths, all different.
 
     Attributes:
-      finals: the files.
-      unfinished: where each is to be written before. Nothing is there yet.
+      finals: the final paths.
+      unfinished: the paths to write the files to until `commit`; none of them exists at first.
 
     Raises:
       InputError: see `check_output`.
@@ -64,16 +64,16 @@ class Files:
         self.finals = [file_system.path(path) for path in paths]
         for path in self.finals:
             check_output(path)
-        self.unfinished = [beside(path) for path in self.finals]
+        self.unfinished = [unfinished_path(path) for path in self.finals]
 
     def __enter__(self) -> "Files":
-        """Makes the directories."""
+        """Creates the directories."""
         for path in self.finals:
             path.parent.mkdir(parents=True, exist_ok=True)
         return self
 
     def naming(self, number: int) -> contextlib.AbstractContextManager[None]:
-        """See the function `naming`: for the `with` block that writes file `number`."""
+        """Returns the function `naming`'s context for writing file `number`."""
         return naming(self.finals[number], self.unfinished[number])
 
     def commit(self) -> None:
@@ -90,17 +90,17 @@ class Files:
 
 @contextlib.contextmanager
 def directory(path: PathLike, replaces: bool = False) -> Iterator[Path]:
-    """A new directory that becomes `path`, which is free or an empty directory, at the end of the `with` block.
+    """A new directory that becomes `path`, which must not exist or be empty, at the end of the `with` block.
 
-    A remote one is made on this machine and copied file by file, those last without which nobody takes it for a model.
+    A remote one is made on this machine and copied file by file; the files that identify a model are copied last.
 
     Args:
       path: the directory.
       replaces: whether `path` may be a directory with content, which the new one replaces as a whole. A process that is
-        killed at that moment may leave no directory, but never a mixture.
+        killed at that moment may leave neither, but never a mixture.
 
     Raises:
-      OSError: it cannot be written; names `path`, and within it what could not be written.
+      OSError: it cannot be written; names `path`, and the file in it that could not be written.
     """
     final = file_system.path(path)
     if file_system.is_remote(path):
@@ -111,8 +111,8 @@ def directory(path: PathLike, replaces: bool = False) -> Iterator[Path]:
             _copy_directory(Path(local), final)
         return
     final.parent.mkdir(parents=True, exist_ok=True)
-    with directory_beside(final) as place:
-        unfinished = place / "new" if replaces else place
+    with temporary_directory(final) as temporary:
+        unfinished = temporary / "new" if replaces else temporary
         unfinished.mkdir(exist_ok=True)
         try:
             yield unfinished
@@ -120,12 +120,12 @@ def directory(path: PathLike, replaces: bool = False) -> Iterator[Path]:
                 if file.is_file():
                     file_system.sync(file)
             if replaces and final.exists():
-                _exchange(unfinished, final, place / "old")
+                _exchange(unfinished, final, temporary / "old")
             else:
                 os.replace(unfinished, final)
         except OSError as error:
             name = os.path.relpath(error.filename, unfinished) if error.filename else os.curdir
-            if name.startswith(os.pardir):  # of another file, which cannot be read
+            if name.startswith(os.pardir):  # the error is about another file, which cannot be read
                 raise
             reason = str(error.strerror or error)
             reason = reason if name == os.curdir else f"{name} {reason}"
@@ -133,7 +133,7 @@ def directory(path: PathLike, replaces: bool = False) -> Iterator[Path]:
 
 
 def _exchange(new: Path, final: Path, old: Path) -> None:
-    """Puts a directory in the place of another one, which is moved away, and back where that fails."""
+    """Replaces a directory with another one; it is moved to `old`, and back if that fails."""
     os.replace(final, old)
     try:
         os.replace(new, final)
@@ -154,14 +154,14 @@ def _copy_directory(local: Path, final: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 file_system.replace(local / name, target)
     except BaseException:
-        file_system.rmtree(final, ignore_errors=True)  # which was free
+        file_system.rmtree(final, ignore_errors=True)  # it did not exist before
         raise
 
 
 @contextlib.contextmanager
-def directory_beside(path: PathLike) -> Iterator[Path]:
-    """A new directory in the one of `path`, in which to write what belongs there; it is removed in the end."""
-    unfinished = beside(path)
+def temporary_directory(path: PathLike) -> Iterator[Path]:
+    """A new directory next to `path`, on the same file system; it is removed at the end of the `with` block."""
+    unfinished = unfinished_path(path)
     unfinished.mkdir()
     try:
         yield unfinished
@@ -171,29 +171,29 @@ def directory_beside(path: PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: PathLike, *hidden: PathLike) -> Iterator[None]:
-    """Makes an `OSError` that names nothing, as on a full disk, or a hidden file, name `path` instead.
+    """Makes an `OSError` that names no file, as on a full disk, or a hidden file, name `path` instead.
 
     Args:
-      path: what is written in the `with` block.
-      *hidden: where it is written until it is whole.
+      path: the file that the `with` block writes.
+      *hidden: the paths to which it is written until it is complete.
     """
     try:
         yield
     except OSError as error:
-        if error.filename is not None and os.fspath(error.filename) not in [os.fspath(one) for one in hidden]:
+        if error.filename is not None and os.fspath(error.filename) not in [os.fspath(file) for file in hidden]:
             raise
         raise cannot_be_written(path, error) from error
 
 
 def cannot_be_written(path: PathLike, error: OSError) -> OSError:
-    """An error as one of `path`, whatever file it names."""
+    """The same error about `path`, whichever file it names."""
     reason = str(error.strerror or error)
     if not reason.startswith(_CANNOT_BE_WRITTEN):
         reason = f"{_CANNOT_BE_WRITTEN} ({reason})"
     return OSError(error.errno, reason, os.fspath(path))
 
 
-# --- What may be written ---------------------------------------------------------------------------------------------
+# --- Checks before writing -------------------------------------------------------------------------------------------
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -212,46 +212,50 @@ def check_output(path: PathLike) -> None:
     """
     try:
         kind = _KINDS.get(stat.S_IFMT(file_system.stat(path).st_mode))
-    except OSError:  # there is nothing, or writing is going to say why it cannot be read
+    except OSError:  # it does not exist; or writing will fail with the same error
         return
-    if file_system.islink(path) and os.readlink(path).startswith("/proc/"):  # as is /dev/stdout
+    if file_system.islink(path) and os.readlink(path).startswith("/proc/"):  # such as /dev/stdout
         kind = kind or "a link to an open file"
     if kind:
         raise InputError(f"{os.fspath(path)} is {kind}, which cannot be replaced; give the path of a regular file.")
 
 
 def check_writable(directory: PathLike) -> None:
-    """Raises `InputError` where files cannot be written into a directory that may not exist yet; writes nothing."""
-    if file_system.is_remote(directory):  # whose permissions only show when something is written
+    """Checks, without writing, that files can be written into a directory, which may not exist yet.
+
+    Raises:
+      InputError: they cannot.
+    """
+    if file_system.is_remote(directory):  # permissions only show when something is written
         file_system.exists(directory)
         return
-    place = Path(directory).absolute()
-    existing = next(path for path in (place, *place.parents) if path.exists())
+    absolute = Path(directory).absolute()
+    existing = next(path for path in (absolute, *absolute.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(
             f"{os.fspath(directory)} cannot be written: no permission in {existing}, or that is not a directory."
         )
 
 
-# --- What is not whole yet -------------------------------------------------------------------------------------------
+# --- Unfinished files ------------------------------------------------------------------------------------------------
 
 
-def beside(path: PathLike) -> Path:
-    """The name under which `path` is written until it is complete: `.<name>.unfinished-<process id>` in its directory.
+def unfinished_path(path: PathLike) -> Path:
+    """The path under which `path` is written until it is complete: `.<name>.unfinished-<process id>` next to it.
 
-    It is free: what killed processes of this machine left of `path` is removed.
+    It does not exist: files that killed processes of this machine left behind are removed.
     """
     final = file_system.path(path)
     name = file_system.unfinished_prefix(final)
-    for left in unfinished(final):
-        process = left.name.removeprefix(name)
+    for leftover in unfinished_files(final):
+        process = leftover.name.removeprefix(name)
         if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
-            _remove(left)
+            _remove(leftover)
     return final.with_name(f"{name}{os.getpid()}")
 
 
-def unfinished(path: PathLike) -> list[Path]:
-    """Unfinished files of `path` that killed processes left, or that others are writing now."""
+def unfinished_files(path: PathLike) -> list[Path]:
+    """Unfinished versions of `path` that killed processes left behind, or that other processes are writing now."""
     final = file_system.path(path)
     return list(final.parent.glob(f".{glob.escape(final.name)}.unfinished-*"))
 

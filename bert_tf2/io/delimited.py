@@ -1,6 +1,6 @@
 """Real-world CSV: detecting delimiter and encoding, and reading rows; and TSV. No TensorFlow.
 
-A cell with delimiters, quotes or line ends stands in quotes, with the quotes in it doubled (RFC 4180).
+A cell that contains delimiters, quotes or line breaks is quoted, with the quotes in it doubled (RFC 4180).
 """
 
 import csv
@@ -19,8 +19,9 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bar
 """The delimiters that are detected, and their names."""
 
 _NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-_LINES_SEEN = 200
-_CHARACTERS_SEEN = 1 << 16
+# How much of a file the delimiter is detected from.
+_SAMPLE_LINES = 200
+_SAMPLE_CHARACTERS = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +36,16 @@ class Form:
     encoding: str | None = "utf-8"
     delimiter: str = ","
 
-    def describe(self, path: str, is_csv: bool, given: "Form | None" = None) -> None:
-        """Logs what was detected rather than `given` by flags, if it differs from UTF-8 with commas."""
-        said = {}
-        if is_csv and self.delimiter != "," and not (given and given.delimiter):
-            said["--delimiter"] = f"{DELIMITERS.get(self.delimiter, repr(self.delimiter))} between the columns"
-        if self.encoding not in (None, "utf-8") and not (given and given.encoding):
-            said["--encoding"] = f"encoding {self.encoding}"
-        if said:
-            parts = path, ", ".join(said.values()), " and ".join(said)
-            logger.info("%s: read with %s; if that is wrong, give %s.", *parts)
+    def describe(self, path: str, is_csv: bool, specified: "Form | None" = None) -> None:
+        """Logs what was detected, not `specified` by flags, if it differs from UTF-8 with commas."""
+        detected = {}
+        if is_csv and self.delimiter != "," and not (specified and specified.delimiter):
+            detected["--delimiter"] = f"{DELIMITERS.get(self.delimiter, repr(self.delimiter))} between the columns"
+        if self.encoding not in (None, "utf-8") and not (specified and specified.encoding):
+            detected["--encoding"] = f"encoding {self.encoding}"
+        if detected:
+            values, names = ", ".join(detected.values()), " and ".join(detected)
+            logger.info("%s: read with %s; if that is wrong, give %s.", path, values, names)
 
 
 def is_number(column: str) -> bool:
@@ -52,16 +53,16 @@ def is_number(column: str) -> bool:
     return column.removeprefix("-").isdecimal() and column.isascii()
 
 
-def delimiter_named(given: str) -> str:
+def delimiter_named(name: str) -> str:
     """The delimiter of `--delimiter`: a character, or "tab", "comma", "semicolon" or "pipe".
 
     Raises:
-      InputError: it is neither.
+      InputError: it is none of these.
     """
-    delimiter = _NAMED.get(given.lower(), given)
+    delimiter = _NAMED.get(name.lower(), name)
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise InputError(
-            f"--delimiter={given!r:.60} must be one character, for example ; or |, or the word tab, comma, semicolon "
+            f"--delimiter={name!r:.60} must be one character, for example ; or |, or the word tab, comma, semicolon "
             "or pipe."
         )
     return delimiter
@@ -75,7 +76,7 @@ def delimiter_hint(column: str, names: Sequence[str]) -> str:
 
 
 def find_form(
-    path: str, columns: Sequence[str], header: bool, is_csv: bool, given: Form | None = None, is_logged: bool = True
+    path: str, columns: Sequence[str], header: bool, is_csv: bool, specified: Form | None = None, is_logged: bool = True
 ) -> Form:
     """Detects the format of a file.
 
@@ -83,33 +84,33 @@ def find_form(
       path: the file.
       columns: those that will be read, by name or number.
       header: whether the first row names the columns.
-      is_csv: whether cells stand between delimiters.
-      given: the format given by flags; empty fields are detected.
+      is_csv: whether there is a delimiter to detect.
+      specified: the format specified by flags; empty fields are detected.
       is_logged: whether to log what was detected, if it differs from UTF-8 with commas.
 
     Raises:
-      InputError: the file cannot be read, or several delimiters make columns of it.
+      InputError: the file cannot be read, or several delimiters fit it equally well.
     """
-    encoding = given.encoding if given and given.encoding else text_lines.detect_encoding(path)
-    delimiter = given.delimiter if given and given.delimiter else ","
-    if is_csv and not (given and given.delimiter):
+    encoding = specified.encoding if specified and specified.encoding else text_lines.detect_encoding(path)
+    delimiter = specified.delimiter if specified and specified.delimiter else ","
+    if is_csv and not (specified and specified.delimiter):
         delimiter = _find_delimiter(path, encoding, columns, header)
     form = Form(encoding, delimiter)
     if is_logged:
-        form.describe(path, is_csv, given)
+        form.describe(path, is_csv, specified)
     return form
 
 
 def read_csv(
-    path: str, form: Form | None = None, lines: Iterator[str] | None = None, begin: int = 1
+    path: str, form: Form | None = None, lines: Iterator[str] | None = None, first_line: int = 1
 ) -> Iterator[tuple[int, list[str]]]:
-    """The number of the first line of each row that is not blank, and its cells.
+    """Reads CSV: the number of each row's first line, and its cells; empty rows are skipped.
 
     Args:
-      path: the file; a first line `sep=;`, as Excel takes it, is not a row.
-      form: how it is written.
-      lines: those of a part of the file; all by default.
-      begin: the number of the first of them.
+      path: the file; a first line such as `sep=;`, which Excel understands, is not a row.
+      form: its format; UTF-8 with commas by default.
+      lines: the lines of a part of the file; all by default.
+      first_line: the number of the first of `lines`.
 
     Raises:
       InputError: the file cannot be read, is not in its encoding, or breaks CSV's rules for quotes.
@@ -119,76 +120,77 @@ def read_csv(
     first = next(lines, None)
     if first is None:
         return
-    if begin == 1 and _delimiter_line(first) == form.delimiter:
-        begin = 2
+    if first_line == 1 and _delimiter_line(first) == form.delimiter:
+        first_line = 2
     else:
         lines = itertools.chain([first], lines)
-    yield from _rows(path, lines, form.delimiter, begin)
+    yield from _rows(path, lines, form.delimiter, first_line)
 
 
 def read_tsv(
-    path: str, encoding: str | None = "utf-8", lines: Iterator[str] | None = None, begin: int = 1
+    path: str, encoding: str | None = "utf-8", lines: Iterator[str] | None = None, first_line: int = 1
 ) -> Iterator[tuple[int, list[str]]]:
-    """The number and the cells of each line of TSV that is not blank; quotes are plain characters.
+    """Reads TSV: the number and the cells of each line that is not empty; quotes are plain characters.
 
     Args:
       path: the file.
       encoding: see `text_lines.read_decoded`.
-      lines: those of a part of the file; all by default.
-      begin: the number of the first of them.
+      lines: the lines of a part of the file; all by default.
+      first_line: the number of the first of `lines`.
 
     Raises:
       InputError: the file cannot be read or is not in this encoding.
     """
     lines = text_lines.read_decoded(path, encoding) if lines is None else lines
-    for number, line in enumerate(lines, begin):
+    for number, line in enumerate(lines, first_line):
         if line := line.rstrip("\r"):
             yield number, line.split("\t")
 
 
-def _rows(path: str, lines: Iterable[str], delimiter: str, begin: int = 1) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(max(csv.field_size_limit(), sys.maxsize))  # a cell of any length; it never harms others
+def _rows(path: str, lines: Iterable[str], delimiter: str, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:
+    # Cells may have any length; raising the limit harms nobody else.
+    csv.field_size_limit(max(csv.field_size_limit(), sys.maxsize))
     reader = csv.reader((f"{line}\n" for line in lines), strict=True, delimiter=delimiter)
-    skipped = begin - 1
+    row_line, skipped = first_line, first_line - 1
     try:
         for row in reader:
             if row:
-                yield begin, row
-            begin = skipped + reader.line_num + 1
+                yield row_line, row
+            row_line = skipped + reader.line_num + 1
     except csv.Error as error:
-        what = str(error).partition(" - ")[0]  # the rest is advice to programmers
+        reason = str(error).partition(" - ")[0]  # the rest is advice for programmers
         between = DELIMITERS.get(delimiter, f"the character {delimiter!r}")
         raise InputError(
-            f"{path}, row from line {begin}: invalid CSV ({what}); a cell that holds {between}, quotes or line "
+            f"{path}, row from line {row_line}: invalid CSV ({reason}); a cell that holds {between}, quotes or line "
             'ends must stand in quotes ("), with each quote inside doubled ("").'
         ) from None
 
 
 def _delimiter_line(line: str) -> str | None:
-    """The delimiter that a first line `sep=;` names."""
+    """The delimiter that a first line such as `sep=;` names; None if it is another line."""
     line = line.rstrip("\r")
     return line[4] if len(line) == 5 and line.startswith("sep=") else None
 
 
 def _find_delimiter(path: str, encoding: str | None, columns: Sequence[str], header: bool) -> str:
-    lines, is_whole = _first_lines(path, encoding)
+    lines, is_complete = _first_lines(path, encoding)
     if lines and (named := _delimiter_line(lines[0])):
         return named
-    rows = {delimiter: _complete_rows(lines, delimiter, is_whole) for delimiter in DELIMITERS}
+    rows = {delimiter: _complete_rows(lines, delimiter, is_complete) for delimiter in DELIMITERS}
     names = [column for column in columns if not is_number(column)]
     if header and names:
         present = {
-            delimiter: len(set(names) & {name.strip() for name in found[0]}) if found else 0
-            for delimiter, found in rows.items()
+            delimiter: len(set(names) & {name.strip() for name in sample[0]}) if sample else 0
+            for delimiter, sample in rows.items()
         }
-        most = max(present, key=lambda delimiter: present[delimiter])
-        if present[most]:  # a column that is missing is said of the columns that there are
-            return most
+        best = max(present, key=lambda delimiter: present[delimiter])
+        if present[best]:  # columns that are missing nevertheless are reported when the table is opened
+            return best
     needed = max([_width_for(column) for column in columns], default=1)
     fitting = [
         delimiter
-        for delimiter, found in rows.items()
-        if found and len(set(map(len, found))) == 1 and len(found[0]) > (delimiter != ",") and len(found[0]) >= needed
+        for delimiter, sample in rows.items()
+        if sample and len(set(map(len, sample))) == 1 and len(sample[0]) >= max(needed, 1 if delimiter == "," else 2)
     ]
     if len(fitting) > 1 and len(rows[fitting[0]]) > 1 and not header:
         readings = " or ".join(f"{len(rows[each][0])} between {DELIMITERS[each]}" for each in fitting)
@@ -197,8 +199,8 @@ def _find_delimiter(path: str, encoding: str | None, columns: Sequence[str], hea
         )
     if fitting:
         return fitting[0]
-    wide = [delimiter for delimiter, found in rows.items() if found and len(found[0]) > 1]
-    return wide[0] if wide else ","  # what does not fit will be said of the row where it is
+    wide = [delimiter for delimiter, sample in rows.items() if sample and len(sample[0]) > 1]
+    return wide[0] if wide else ","  # rows that do not fit are reported when they are read
 
 
 def _width_for(column: str) -> int:
@@ -208,24 +210,30 @@ def _width_for(column: str) -> int:
 
 
 def _first_lines(path: str, encoding: str | None) -> tuple[list[str], bool]:
-    """Some lines, and whether they are all."""
+    """The first lines of a file, and whether these are all of its lines."""
     lines: list[str] = []
     characters = 0
     for line in text_lines.read_decoded(path, encoding):
-        if len(lines) >= _LINES_SEEN or characters >= _CHARACTERS_SEEN:
+        if len(lines) >= _SAMPLE_LINES or characters >= _SAMPLE_CHARACTERS:
             return lines, False
         lines.append(line)
         characters += len(line)
     return lines, True
 
 
-def _complete_rows(lines: Sequence[str], delimiter: str, is_whole: bool) -> list[list[str]]:
-    """The rows of the first lines; none where quotes are not as CSV has them with this delimiter."""
+def _complete_rows(lines: Sequence[str], delimiter: str, is_complete: bool) -> list[list[str]]:
+    """The rows of the first lines; none if, with this delimiter, their quotes break CSV's rules.
+
+    Args:
+      lines: the first lines of a file.
+      delimiter: the delimiter to try.
+      is_complete: whether `lines` are all lines of the file.
+    """
     rows = []
     try:
         for _, row in _rows("", lines, delimiter):
             rows.append(row)
     except InputError:
-        # The last row of what is not the whole file may go on.
-        return [] if is_whole or not rows or len(rows) < len(lines) // 2 else rows
+        # The last row of an incomplete file may continue beyond the sample.
+        return [] if is_complete or not rows or len(rows) < len(lines) // 2 else rows
     return rows

@@ -14,22 +14,22 @@ from bert_tf2.errors import counted
 from bert_tf2.io import atomic
 from bert_tf2.io.progress import Progress
 
-_ATTEMPTS = 3  # of one call, where the connection breaks
+_ATTEMPTS = 3  # per call, if the connection breaks
 _BLOCK = 1 << 20  # bytes
 _TIMEOUT = 60.0  # seconds without a byte
 _HTTP_RANGE_NOT_SATISFIABLE = 416
 
 
 class DownloadError(Exception):
-    """A file that cannot be downloaded; the message is the reason, a part of a sentence."""
+    """A file that cannot be downloaded; the message is the reason, not a full sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
-    """What has arrived.
+    """Size and checksums of a downloaded file.
 
     Attributes:
-      size: bytes.
+      size: number of bytes.
       md5, sha256: checksums, in hexadecimal digits.
     """
 
@@ -49,24 +49,24 @@ class _Announced:
 def fetch(url: str, path: Path, what: str) -> Digest:
     """Downloads a file, with a progress bar.
 
-    What an earlier call left at `path` is continued. It is downloaded once more from its beginning if it turns out to
-    be of another file.
+    If an earlier call left a part at `path`, the download is resumed. If the result does not match the server's file,
+    everything is downloaded again, once.
 
     Args:
-      url: of the file.
-      path: where to write it; it stays there if the connection breaks.
-      what: what the progress bar calls it.
+      url: the URL of the file.
+      path: where to write it; an incomplete file is kept.
+      what: the name of the file for the progress bar.
 
     Returns:
-      The size and checksums of the file, which are those that the server names.
+      The size and checksums of the file, which match those announced by the server.
 
     Raises:
       DownloadError: the server cannot be reached or refuses, the connection is lost, or the download does not match the
         server's file.
       OSError: the file cannot be written; names it.
     """
-    breaks = 0
-    was_left = path.exists()
+    failures = 0
+    is_resumed = path.exists()
     while True:
         begin = path.stat().st_size if path.exists() else 0
         try:
@@ -74,11 +74,11 @@ def fetch(url: str, path: Path, what: str) -> Digest:
         except urllib.error.HTTPError as error:
             if error.code != _HTTP_RANGE_NOT_SATISFIABLE or not begin:
                 raise DownloadError(f"the server answers {error.code} {error.reason}") from None
-            announced = _Announced(None, None)  # what is there is as long as the file, or longer
+            announced = _Announced(None, None)  # the local file is at least as long as the server's
         size = path.stat().st_size
         if announced.size is not None and size < announced.size:
-            breaks += 1
-            if breaks == _ATTEMPTS:
+            failures += 1
+            if failures == _ATTEMPTS:
                 raise DownloadError(
                     f"the connection was lost after {size:,} of {announced.size:,} bytes (the same command continues "
                     "from there)"
@@ -88,15 +88,15 @@ def fetch(url: str, path: Path, what: str) -> Digest:
         if announced.size == digest.size and announced.md5 in (None, digest.md5):
             return digest
         path.unlink()
-        if not was_left:
+        if not is_resumed:
             raise DownloadError(
                 f"what arrived ({counted(digest.size, 'byte')}, MD5 {digest.md5}) does not match the file on the server"
             )
-        was_left = False
+        is_resumed = False
 
 
 def _append(url: str, path: Path, begin: int, what: str) -> _Announced:
-    """Writes what the file has from byte `begin` on, as far as it comes; returns what the server says of the file."""
+    """Appends the file's bytes from `begin` on, as far as the connection lasts; returns what the server announced."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={begin}-"} if begin else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
@@ -123,7 +123,7 @@ def _append(url: str, path: Path, begin: int, what: str) -> _Announced:
 
 
 def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """What comes until the end of the file or of the connection."""
+    """Blocks of bytes until the end of the file or of the connection."""
     while True:
         try:
             block = response.read(_BLOCK)

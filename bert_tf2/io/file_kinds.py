@@ -22,7 +22,7 @@ PACKED = (".gz", ".zst")
 
 
 def ending(path: file_system.PathLike) -> str:
-    """The extension of a name, in lower case and without that of the compression: `.csv` for `A.CSV.gz`."""
+    """The extension of a path in lower case, ignoring that of the compression: `.csv` for `A.CSV.gz`."""
     name = os.path.basename(os.fspath(path)).lower()
     for packed in PACKED:
         name = name.removesuffix(packed)

@@ -22,19 +22,19 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Status(Protocol):
-    """The used part of `os.stat_result`."""
+    """The part of `os.stat_result` that is used."""
 
     @property
     def st_size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
 
     @property
     def st_mtime_ns(self) -> int:
-        """When the file was changed."""
+        """Time of the last change, in nanoseconds."""
 
     @property
     def st_mode(self) -> int:
-        """A file or a directory."""
+        """File type and permissions."""
 
 
 class _FileSystem(Protocol):
@@ -57,7 +57,7 @@ class _FileSystem(Protocol):
 
 
 def is_remote(path: PathLike) -> bool:
-    """Whether a path has a scheme (`gs://`, `hdfs://`, `ram://`, ...), and so is not the operating system's."""
+    """Whether a path has a scheme (`gs://`, `hdfs://`, `ram://`, ...), which the operating system does not know."""
     return _SCHEME.match(os.fspath(path)) is not None
 
 
@@ -75,10 +75,10 @@ def path(path: PathLike) -> Path:
 
 
 def stat(path: PathLike) -> Status:
-    """Size, time and kind of a file.
+    """Size, time and type of a file.
 
     Raises:
-      OSError: there is none.
+      OSError: it does not exist.
     """
     return _of(path).stat(path)
 
@@ -87,7 +87,7 @@ def exists(path: PathLike) -> bool:
     """Whether there is a file or a directory.
 
     Raises:
-      OSError: this and the next two cannot tell, for want of credentials or of a network.
+      OSError: credentials or the network are missing; `isfile` and `isdir` raise it, too.
     """
     return _status(path) is not None
 
@@ -118,16 +118,16 @@ def _status(path: PathLike) -> Status | None:
     try:
         return stat(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):  # the last one: a path that nothing can have
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):  # EINVAL: an impossible path
             return None
-        raise  # credentials or a network that is missing must not look like a file that is
+        raise  # missing credentials or a missing network must not look like a missing file
 
 
 def getsize(path: PathLike) -> int:
-    """Bytes of a file.
+    """The size of a file in bytes.
 
     Raises:
-      OSError: there is none.
+      OSError: it does not exist.
     """
     return stat(path).st_size
 
@@ -136,13 +136,13 @@ def listdir(path: PathLike) -> list[str]:
     """The names in a directory, in any order.
 
     Raises:
-      OSError: there is none.
+      OSError: it does not exist, or is not a directory.
     """
     return _of(path).listdir(path)
 
 
 def glob(pattern: str) -> list[str]:
-    """What matches a pattern, sorted; `**` stands for any directories, and `*` for no name that begins with a dot."""
+    """The paths that match a pattern, sorted; `**` matches any directories, and `*` no name that begins with a dot."""
     return sorted(_of(pattern).glob(pattern))
 
 
@@ -156,12 +156,12 @@ def open(path: PathLike, mode: str = "r", **options: Any) -> IO[Any]:
 
 
 def makedirs(path: PathLike) -> None:
-    """Makes a directory, and those above it; it may exist."""
+    """Creates a directory and its parents; it may exist already."""
     _of(path).makedirs(path)
 
 
 def replace(source: PathLike, target: PathLike) -> None:
-    """Moves a file, also from the local side to a remote one; the target appears whole, in place of what was there.
+    """Moves a file, also from a local path to a remote one; the complete target replaces an earlier file at once.
 
     Raises:
       OSError: it cannot be moved.
@@ -181,7 +181,7 @@ def remove(path: PathLike) -> None:
 
 
 def rmtree(path: PathLike, ignore_errors: bool = False) -> None:
-    """Deletes a directory and all in it.
+    """Deletes a directory and everything in it.
 
     Raises:
       OSError: it is missing, or something cannot be deleted, unless errors are ignored.
@@ -190,18 +190,18 @@ def rmtree(path: PathLike, ignore_errors: bool = False) -> None:
 
 
 def unfinished_prefix(path: PathLike) -> str:
-    """How the hidden name begins under which a file is written until it is whole; a process id follows."""
-    machine = f"{platform.node()}-" if is_remote(path) else ""  # a local directory has one
+    """The beginning of the hidden name under which a file is written until it is complete; a process id follows."""
+    machine = f"{platform.node()}-" if is_remote(path) else ""  # local files are written by one machine only
     return f".{os.path.basename(os.fspath(path))}.unfinished-{machine}"
 
 
 def sync(path: PathLike) -> None:
-    """Waits until what has been written to a file, or which files a directory has, is on disk."""
+    """Waits until the content of a file, or the list of files in a directory, is on disk."""
     _of(path).sync(path)
 
 
 def sync_open(file: IO[Any]) -> None:
-    """`sync` of a file that is open for writing."""
+    """Like `sync`, for a file that is open for writing."""
     file.flush()
     try:
         descriptor = file.fileno()
@@ -211,20 +211,20 @@ def sync_open(file: IO[Any]) -> None:
 
 
 def absolute(path: PathLike) -> str:
-    """A path from the root; a remote one always is."""
+    """The absolute path; remote paths are always absolute."""
     return _of(path).absolute(path)
 
 
 def realpath(path: PathLike) -> str:
-    """A path by which files can be compared: without links, `..` and slashes too many."""
+    """The canonical path, by which files can be compared: without links, `..` and redundant slashes."""
     return _of(path).realpath(path)
 
 
 def samefile(first: PathLike, second: PathLike) -> bool:
-    """Whether two paths lead to one file.
+    """Whether two paths refer to the same file.
 
     Raises:
-      OSError: a local one leads nowhere.
+      OSError: a local one does not exist.
     """
     if is_remote(first) or is_remote(second):
         return realpath(first) == realpath(second)
@@ -232,30 +232,30 @@ def samefile(first: PathLike, second: PathLike) -> bool:
 
 
 def is_inside(path: PathLike, directory: PathLike) -> bool:
-    """Whether a path, with its links followed, is a directory or in it."""
-    home, place = realpath(directory), realpath(path)
-    return place == home or place.startswith(home.rstrip("/") + "/")
+    """Whether a path, after following links, is a directory itself or within it."""
+    parent, child = realpath(directory), realpath(path)
+    return child == parent or child.startswith(parent.rstrip("/") + "/")
 
 
 def same_content(first: PathLike, second: PathLike) -> bool:
     """Whether two files have the same bytes.
 
     Raises:
-      OSError: one cannot be read.
+      OSError: one of them cannot be read.
     """
     if not is_remote(first) and not is_remote(second):
         return filecmp.cmp(first, second, shallow=False)
     if getsize(first) != getsize(second):
         return False
     with open(first, "rb") as one, open(second, "rb") as other:
-        return all(part == other.read(len(part)) for part in iter(lambda: one.read(1 << 20), b""))
+        return all(block == other.read(len(block)) for block in iter(lambda: one.read(1 << 20), b""))
 
 
 def local_copy(path: PathLike) -> str:
-    """A path under which the operating system has the file: a local file's own.
+    """A local path to the file: its own path if it is local.
 
-    A remote file is copied into a temporary directory, which lasts as long as the process. This is for readers that
-    need a file of the operating system, to map it into memory or to jump about in it.
+    A remote file is copied into a temporary directory that lasts as long as the process. This is for readers that need
+    a local file, to map it into memory or to seek in it.
 
     Raises:
       OSError: it cannot be read, or the disk is full.
@@ -282,7 +282,7 @@ class _Local:
         return local_glob.glob(pattern, recursive=True)
 
     def open(self, path: PathLike, mode: str, **options: Any) -> IO[Any]:
-        return io.open(path, mode, **options)  # noqa: UP020 (`open` is another one here)
+        return io.open(path, mode, **options)  # noqa: UP020 (`open` is redefined here)
 
     def makedirs(self, path: PathLike) -> None:
         os.makedirs(path, exist_ok=True)

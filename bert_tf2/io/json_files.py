@@ -1,8 +1,8 @@
 """Reads JSON from users, turning any error into one sentence; no TensorFlow.
 
-Python's parser fails in more ways than by `JSONDecodeError`: deep nesting ends in `RecursionError`, a number of more
-digits than Python converts in another `ValueError`; and it takes NaN and numbers beyond float64, which JSON and what
-is computed with them do not have.
+Python's parser fails in more ways than `JSONDecodeError`: deep nesting raises `RecursionError`, and a number with more
+digits than Python converts another `ValueError`. It also accepts NaN and numbers beyond float64, which are not JSON and
+would spoil any computation.
 """
 
 import json
@@ -35,7 +35,7 @@ def _finite(text: str) -> float:
     return value
 
 
-# One decoder for all: json.loads with options makes a new one in each call, which counts for millions of lines.
+# One decoder for all: json.loads with options creates a new one in each call, which is slow for millions of lines.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
@@ -45,10 +45,10 @@ def parse(text: str, where: str, advice: str = "") -> Any:
     Args:
       text: one value.
       where: the text's name in errors: a path, or a path and a line.
-      advice: the end of an error: what was expected, what to do.
+      advice: the end of error messages: what was expected, what to do.
 
     Raises:
-      InputError: it is not JSON, holds NaN or infinity, or has deeper nesting or longer numbers than Python reads.
+      InputError: it is not JSON, contains NaN or infinity, or has deeper nesting or longer numbers than Python reads.
     """
     try:
         if text.strip():
@@ -60,29 +60,29 @@ def parse(text: str, where: str, advice: str = "") -> Any:
     except RecursionError:
         reason = "lists or objects are nested too deeply"
     except ValueError as error:
-        reason = str(error).partition(";")[0]  # of a long number, what follows is advice to programmers
+        reason = str(error).partition(";")[0]  # about a long number, followed by advice for programmers
     raise InputError(f"{where} is not JSON ({reason}){f'; {advice}' if advice else ''}".rstrip(".") + ".")
 
 
 def decode_from(text: str, begin: int) -> tuple[Any, int]:
-    """The value that begins at a character of a text, and where it ends.
+    """The value that begins at a character of a text, and the position after it.
 
     Raises:
-      ValueError: no whole value begins there; `parse` makes a sentence of it.
+      ValueError: no complete value begins there; `parse` turns this into an InputError.
       RecursionError: it is nested too deeply.
     """
     return _DECODER.raw_decode(text, begin)
 
 
 def read(path: str | os.PathLike[str], advice: str = "") -> Any:
-    """The value in a JSON file, UTF-8 (or UTF-16 or UTF-32, which JSON may be), perhaps compressed.
+    """The value in a JSON file, in UTF-8, UTF-16 or UTF-32, which may be compressed.
 
     Args:
       path: the file.
       advice: see `parse`.
 
     Raises:
-      InputError: it cannot be read, or see `parse`.
+      InputError: the file cannot be read, or `parse` rejects it.
     """
     try:
         with files.open_bytes(path) as file:
@@ -93,11 +93,11 @@ def read(path: str | os.PathLike[str], advice: str = "") -> Any:
         text = content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{os.fspath(path)} is not JSON ({text_encoding.sentence(f'byte {error.start + 1:,}', content)})"
+            f"{os.fspath(path)} is not JSON ({text_encoding.not_utf8_reason(f'byte {error.start + 1:,}', content)})"
             f"{f'; {advice}' if advice else ''}".rstrip(".")
             + "."
         ) from None
-    del content  # before as much again is made of it
+    del content  # to save memory while parsing
     return parse(text, os.fspath(path), advice)
 
 
@@ -105,7 +105,7 @@ def read_object(path: str | os.PathLike[str], advice: str = "") -> dict[str, Any
     """The object in a JSON file; see `read`.
 
     Raises:
-      InputError: the file holds something else, too.
+      InputError: as `read`; or the file contains anything but an object.
     """
     values = read(path, advice)
     if not isinstance(values, dict):
@@ -140,12 +140,12 @@ def get(values: Mapping[str, Any], key: str, expected: type, where: str, default
 
 
 def without_nan(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    """Numbers as JSON can have them: None in place of NaN and infinity."""
+    """Numbers as JSON allows them: None instead of NaN and infinity."""
     return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
 
 
 def with_nan(numbers: Mapping[str, float | None]) -> dict[str, float]:
-    """What `without_nan` made of numbers, as numbers: NaN in place of None."""
+    """The reverse of `without_nan`, except for infinity: NaN instead of None."""
     return {name: math.nan if number is None else number for name, number in numbers.items()}
 
 
@@ -160,6 +160,6 @@ def kind(value: Any) -> str:
 
 
 def line(value: Any, indent: int | None = None) -> str:
-    """A value as JSON and a line end: characters as they are, all escaped where one of them is not text."""
+    """A value as JSON with a line end; non-ASCII characters are kept, or all escaped if some are lone surrogates."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return (text if files.is_unicode(text) else json.dumps(value, indent=indent)) + "\n"

@@ -1,11 +1,11 @@
-"""float32 numbers for JSON, many at a time; no TensorFlow.
+"""Fast conversion of float32 numbers to JSON; no TensorFlow.
 
-The text of a number `x` from `rows_as_text` has at most six decimals: it is that of `json.dumps(round(float(x), 6))`,
-as the original's `extract_features.py` writes it: `0.25`, `-0.0`, `1.2e-05`, `NaN`.
+`rows_as_text` writes a number `x` with at most six decimals, as `json.dumps(round(float(x), 6))` does in the original's
+`extract_features.py`: `0.25`, `-0.0`, `1.2e-05`, `NaN`.
 
-Written by our own compiled code, as no library writes that text: orjson, for one, writes `1.2e-5` and `null`, and does
-not round. Python's own way, which numbers that are not finite or very large still take, is about 20 times slower
-(755 ns a number instead of 36), longer than the model takes to compute it on a good device.
+This is our own compiled code, as no library writes the same text: orjson, for example, writes `1.2e-5` and `null`, and
+does not round. Python's `json`, which still handles rows with very large or non-finite numbers, is about 20 times
+slower (755 ns per number instead of 36), slower than a fast device computes them.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from bert_tf2.numba_support import kernel
 
 
 def rows_as_text(values: np.ndarray[Any, Any]) -> list[bytes]:
-    """The numbers of each row, `", "` between them: `b"0.5, -1.25"`.
+    """The numbers of each row, separated by `", "`: `b"0.5, -1.25"`.
 
     Args:
       values: float32 [R, C].
@@ -28,13 +28,13 @@ def rows_as_text(values: np.ndarray[Any, Any]) -> list[bytes]:
     text = np.empty(values.size * compiled.MOST_CHARACTERS, np.uint8)
     ends = np.empty(len(values), np.int64)
     size = compiled.write_rows(np.ascontiguousarray(values), text, ends)
-    if size != compiled.CANNOT:
-        whole = text[:size].tobytes()
+    if size != compiled.UNSUPPORTED:
+        content = text[:size].tobytes()
         bounds = [0, *ends.tolist()]
-        return [whole[begin:end] for begin, end in itertools.pairwise(bounds)]
+        return [content[begin:end] for begin, end in itertools.pairwise(bounds)]
     return [json.dumps([round(value, 6) for value in row])[1:-1].encode() for row in values.tolist()]
 
 
 def as_printed(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Numbers whose text in JSON is that of float32: 0.1, not 0.10000000149011612. Of any shape."""
+    """Numbers that JSON prints as if they were float32: 0.1, not 0.10000000149011612. Any shape."""
     return values.astype(str).astype(np.float64)

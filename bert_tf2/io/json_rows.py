@@ -1,4 +1,4 @@
-"""Objects of a JSON file, one after the other: a line each, or the elements of one array; no TensorFlow."""
+"""Reads JSON files object by object: JSON Lines, or the elements of one array; no TensorFlow."""
 
 import itertools
 import re
@@ -13,36 +13,36 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def read(
-    path: str, expected: str, encoding: str | None = "utf-8", lines: Iterator[str] | None = None, begin: int = 1
+    path: str, expected: str, encoding: str | None = "utf-8", lines: Iterator[str] | None = None, first_line: int = 1
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file and the number of the line on which each begins.
+    """The number of the line on which each object begins, and the object.
 
-    A file whose first line that is not blank begins with `[` is an array, unless its name ends in `.jsonl` or
-    `.ndjson`. Of an array, too, only a part is in memory at a time.
+    A file whose first character that is not whitespace is `[` contains an array, unless its name ends in `.jsonl` or
+    `.ndjson`. Arrays are read in parts, too, so that they need not fit into memory.
 
     Args:
       path: the file, which may be compressed.
-      expected: the end of an error, after "holds a list, ".
+      expected: the end of error messages, after "holds a list, ".
       encoding: see `text_lines.read_decoded`.
-      lines: those of a part of the file; all by default.
-      begin: the number of the first of them.
+      lines: the lines of a part of the file; all by default.
+      first_line: the number of the first of `lines`.
 
     Raises:
-      InputError: it cannot be read, is not JSON, or has something else than objects.
+      InputError: the file cannot be read, is not JSON, or contains anything but objects.
     """
     lines = text_lines.read_decoded(path, encoding) if lines is None else lines
-    blank = 0
+    empty_lines = 0
     for first in lines:
         if first.strip():
             break
-        blank += 1
+        empty_lines += 1
     else:
         return
     lines = itertools.chain([first], lines)
     if first.lstrip().startswith("[") and file_kinds.kind_of(path) != "json lines":
-        yield from _Array(path, lines, begin + blank, expected).objects()
+        yield from _Array(path, lines, first_line + empty_lines, expected).objects()
         return
-    for number, line in enumerate(lines, begin + blank):
+    for number, line in enumerate(lines, first_line + empty_lines):
         if line.strip():
             where = f"{path}, line {number}"
             yield number, _object(json_files.parse(line, where, expected), where, expected)
@@ -58,18 +58,18 @@ class _Array:
     """The elements of an array, from its lines.
 
     Args:
-      path: of the file.
-      lines: of the text.
+      path: the path of the file, for errors.
+      lines: the lines of the array.
       line: the number of the first one.
       expected: see `read`.
     """
 
     def __init__(self, path: str, lines: Iterator[str], line: int, expected: str) -> None:
         self._path, self._lines, self._expected = path, lines, expected
-        self._text, self._at, self._line = "", 0, line
+        self._text, self._position, self._line = "", 0, line
 
     def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """See `read`."""
+        """Yields line numbers and objects; see `read`."""
         self._take("[")
         if self._next() == "]":
             self._take("]")
@@ -85,15 +85,16 @@ class _Array:
             self._refuse("there is text after the array")
 
     def _take(self, characters: str) -> None:
-        if (found := self._next()) not in characters or not found:
-            wanted = " or ".join(map(repr, characters))
-            self._refuse(f"{found!r} instead of {wanted}" if found else f"it ends before {wanted}")
-        self._at += 1
+        if (character := self._next()) not in characters or not character:
+            expected = " or ".join(map(repr, characters))
+            self._refuse(f"{character!r} instead of {expected}" if character else f"it ends before {expected}")
+        self._position += 1
 
     def _next(self) -> str:
-        """The next character that is not whitespace, at which reading then goes on; "" at the end."""
+        """Moves to the next character that is not whitespace and returns it; "" at the end."""
         while True:
-            end = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches nothing, too
+            # The pattern always matches, if only the empty string.
+            end = _SPACE.match(self._text, self._position).end()  # type: ignore[union-attr]
             self._go_to(end)
             if end < len(self._text):
                 return self._text[end]
@@ -103,10 +104,10 @@ class _Array:
     def _value(self) -> Any:
         while True:
             try:
-                value, end = json_files.decode_from(self._text, self._at)
-            except ValueError:  # it may not be whole
+                value, end = json_files.decode_from(self._text, self._position)
+            except ValueError:  # it may be incomplete
                 if not self._read_more():
-                    return json_files.parse(self._text[self._at :], f"{self._path}, from line {self._line}", "")
+                    return json_files.parse(self._text[self._position :], f"{self._path}, from line {self._line}", "")
             except RecursionError:
                 self._refuse("lists or objects are nested too deeply")
             else:
@@ -114,19 +115,19 @@ class _Array:
                 return value
 
     def _go_to(self, end: int) -> None:
-        self._line += self._text.count("\n", self._at, end)
-        self._at = end
+        self._line += self._text.count("\n", self._position, end)
+        self._position = end
 
     def _read_more(self) -> bool:
-        """Reads as much again as there is, so that a long element is not tried for each of its lines."""
-        rest = self._text[self._at :]
-        parts, characters = [rest], 0
+        """Doubles the unread text, so that a long element is not parsed again after each of its lines."""
+        rest = self._text[self._position :]
+        texts, characters = [rest], 0
         for line in self._lines:
-            parts.append(f"{line}\n")
+            texts.append(f"{line}\n")
             characters += len(line) + 1
             if characters >= max(_CHARACTERS_AT_ONCE, len(rest)):
                 break
-        self._text, self._at = "".join(parts), 0
+        self._text, self._position = "".join(texts), 0
         return characters > 0
 
     def _refuse(self, reason: str) -> None:

@@ -1,6 +1,6 @@
 """Lock files: only one process may write an output. A lock ends with its process, however it ends; no TensorFlow.
 
-The operating system sees to that; where it cannot, in remote directories, `remote_locks` does what can be done.
+The operating system guarantees that, except in remote directories, for which `remote_locks` comes close to it.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _MOST_CHARACTERS = 200
-_MOST_ATTEMPTS = 10  # there are file systems whose files have no lasting numbers
+_MOST_ATTEMPTS = 10  # some file systems have no stable inode numbers
 
 
 def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | remote_locks.RemoteLock:
-    """Locks a file, which is created if it is missing; closing it releases the lock.
+    """Locks a file, which is created if it is missing; closing the result releases the lock.
 
-    The file then says which process has it. It is never opened through a symbolic link.
+    The file then contains which process holds the lock. It is never opened through a symbolic link.
 
     Args:
       path: the lock file.
@@ -35,7 +35,7 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | re
       instead: an alternative to waiting, for the error message: "give another --output_dir".
 
     Raises:
-      InputError: another process has the lock, or the file is not a regular one.
+      InputError: another process holds the lock, or the file is not a regular one.
       OSError: it cannot be created.
     """
     if file_system.is_remote(path):
@@ -54,16 +54,16 @@ def take(path: str | os.PathLike[str], doing: str, instead: str) -> IO[str] | re
                 file.close()
                 raise
             logger.warning("%s: the file system does not support locks; make sure that only one process writes.", path)
-        if _is_at(file, path) or attempt == _MOST_ATTEMPTS:
+        if _is_still_at(file, path) or attempt == _MOST_ATTEMPTS:
             break
-        file.close()  # the process that had it before has removed it
+        file.close()  # the process that held the lock before has removed it
     file.truncate(0)
     file.write(f"process {os.getpid()} on {platform.node()}")
     file.flush()
     return file
 
 
-def _is_at(file: IO[str], path: str | os.PathLike[str]) -> bool:
+def _is_still_at(file: IO[str], path: str | os.PathLike[str]) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
     except FileNotFoundError:
@@ -72,7 +72,7 @@ def _is_at(file: IO[str], path: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def held(path: str | os.PathLike[str], doing: str, instead: str, *, remove: bool = False) -> Iterator[None]:
-    """`take` for the length of a `with` block.
+    """Holds a lock for the duration of a `with` block; see `take`.
 
     Args:
       path, doing, instead: see `take`.

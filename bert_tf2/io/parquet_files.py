@@ -11,7 +11,7 @@ _ROWS_AT_ONCE = 1024
 
 
 def open_file(path: str) -> Any:
-    """A `pyarrow.parquet.ParquetFile`, which is to be closed.
+    """Opens a file as a `pyarrow.parquet.ParquetFile`, which the caller closes.
 
     Raises:
       InputError: pyarrow is not installed, or the file cannot be read.
@@ -30,13 +30,13 @@ def open_file(path: str) -> Any:
 
 
 def batches(path: str, file: Any, columns: Sequence[str], row_groups: Sequence[int] | None = None) -> Iterator[Any]:
-    """Some rows at a time, each time a `pyarrow.RecordBatch`.
+    """Reads a file in batches of rows, each a `pyarrow.RecordBatch`.
 
     Args:
-      path: of the file, for errors.
-      file: what `open_file` gave.
-      columns: their names.
-      row_groups: their numbers; all by default.
+      path: the path of the file, for errors.
+      file: the result of `open_file`.
+      columns: the names of the columns to read.
+      row_groups: the indices of the row groups to read; all by default.
 
     Raises:
       InputError: the file cannot be read.

@@ -19,13 +19,13 @@ _SECONDS_BETWEEN_TICKS = 1.0
 
 
 class Progress:
-    """Counts work done and shows its rate and the time left.
+    """Counts the work done and shows its rate and the time left.
 
     Args:
       description: what is being done, a word or two.
       total: total amount of work, or None if unknown.
       unit: what is counted, for example `"step"`; `"byte"` is shown in megabytes.
-      initial: work done by an earlier run, which does not count for the rate.
+      initial: work done by an earlier run, which does not count towards the rate.
       preparing: what happens before the first `update`, for example `"compiling the model"`. A terminal shows this
         instead of a bar at 0 %. Neither the time up to the first `update` nor its amount is part of the rate.
       seconds_between_lines: how often a line is logged when standard error is not a terminal.
@@ -126,7 +126,7 @@ class Progress:
         return progress_bar.render(state, width, is_ascii=is_ascii)
 
     def _rate(self) -> float:
-        """Units a second; 0 while it is not known."""
+        """Units per second; 0 until it is known."""
         seconds = time.monotonic() - self._start
         return (self._done - self._not_timed) / seconds if seconds > 0 else 0.0
 
@@ -160,7 +160,7 @@ def _terminal_bar(progress: Progress, total: int | None, initial: int) -> Any:
 
     class Bar(tqdm):  # type: ignore[type-arg]
         def __str__(self) -> str:
-            columns = self.format_dict["ncols"]  # one less than there are, so that no terminal wraps the line
+            columns = self.format_dict["ncols"]  # one less than the terminal has, so that no terminal wraps the line
             return progress.bar(columns if columns and columns > 0 else 79, is_ascii=bool(self.ascii))
 
     return Bar(total=total, initial=initial, dynamic_ncols=True, leave=False)

@@ -1,4 +1,4 @@
-"""How the state of long work fits on one line of a terminal; no TensorFlow."""
+"""Renders the state of long work on one line of a terminal; no TensorFlow."""
 
 import dataclasses
 import unicodedata
@@ -11,12 +11,12 @@ _ASCII_BLOCKS = " #"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
-    """What a line can show; an empty string is unknown.
+    """What a line can show; empty strings are unknown.
 
     Attributes:
       description: what is being done.
-      fraction: how much of it is done, from 0 to 1; None if unknown.
-      counts: the same in numbers.
+      fraction: the fraction that is done, from 0 to 1; None if unknown.
+      counts: the work done and the total.
       speed, short_speed: the rate, with and without its unit.
       left: the time left.
       notes: other values, the most important first.
@@ -31,7 +31,7 @@ class State:
     notes: tuple[str, ...] = ()
 
     def by_preference(self) -> Iterator[tuple[int, int, list[str]]]:
-        """Columns of the description and of the bar, and the numbers after the bar, the preferred choice first."""
+        """Layouts, preferred ones first: columns of the description and the bar, and the numbers after the bar."""
         for notes in range(len(self.notes), -1, -1):
             yield 24, _BAR, [self.counts, self.speed, self.left, *self.notes[:notes]]
         yield 24, _BAR, [self.speed, self.left]
@@ -67,9 +67,9 @@ def render(state: State, width: int, *, is_ascii: bool = False) -> str:
         else:
             start = f"{description} {state.fraction:>4.0%} ".lstrip(" ")
             end = "".join(f"  {number}" for number in numbers)
-            room = width - displayed(start) - displayed(end) - 2
+            room = width - display_width(start) - display_width(end) - 2
             line = f"{start}|{_bar(state.fraction, room, is_ascii)}|{end}" if room >= bar else ""
-        if line and displayed(line) <= width:
+        if line and display_width(line) <= width:
             return line
     return shortened(state.description, width, is_ascii)
 
@@ -80,27 +80,27 @@ def _bar(fraction: float, width: int, is_ascii: bool) -> str:
     return (blocks[-1] * whole + (blocks[rest] if rest else "")).ljust(width)
 
 
-def displayed(text: str) -> int:
-    """Columns that a text takes: two for a wide character of an East Asian script."""
+def display_width(text: str) -> int:
+    """The number of columns of a text: two for each wide character of East Asian scripts."""
     return sum(2 if unicodedata.east_asian_width(character) in "FW" else 1 for character in text)
 
 
 def shortened(text: str, width: int, is_ascii: bool = False) -> str:
-    """A text in at most `width` columns: if it is longer, its first word and its end, which suits paths.
+    """A text in at most `width` columns: if it is too long, its first word and its end, which suits paths.
 
     >>> shortened("Tokenizing /data/reviews/train.csv", 24, is_ascii=True)
     'Tokenizing .../train.csv'
     """
-    if displayed(text) <= width:
+    if display_width(text) <= width:
         return text
     mark = "..." if is_ascii else "…"
     first, _, rest = text.partition(" ")
     begin = f"{first} {mark}"
-    if not rest or displayed(begin) >= width:
+    if not rest or display_width(begin) >= width:
         begin, rest = "", text
-        while rest and displayed(rest) > width:
+        while rest and display_width(rest) > width:
             rest = rest[:-1]
         return rest
-    while displayed(begin) + displayed(rest) > width:
+    while display_width(begin) + display_width(rest) > width:
         rest = rest[1:]
     return begin + rest

@@ -1,4 +1,4 @@
-"""Files that `tf.io.gfile` knows (`gs://`, `hdfs://`, `ram://`, ...), as Python has its own: the side of `file_system`.
+"""The remote side of `file_system`: files of `tf.io.gfile` (`gs://`, `hdfs://`, `ram://`, ...), as if they were local.
 
 TensorFlow is imported when the first path is used.
 """
@@ -26,12 +26,12 @@ from bert_tf2.io import file_system, standard_error
 
 PathLike = file_system.PathLike
 
-_BUFFER = 1 << 20  # bytes; each request takes a moment, however little it asks for
+_BUFFER = 1 << 20  # bytes; every request takes a moment, however small
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _COLLAPSED = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):/(?!/)")
 _NO_HOST = "\0"  # between the second and the third slash of `hdfs:///directory`, in the parts of a `RemotePath`
 
-# By the name of the exception of `tf.errors`.
+# By the name of an exception in `tf.errors`.
 _NUMBERS = {
     "NotFoundError": errno.ENOENT,
     "PermissionDeniedError": errno.EACCES,
@@ -43,7 +43,7 @@ _NUMBERS = {
 
 
 class Status(NamedTuple):
-    """As `os.stat_result`."""
+    """Like `os.stat_result`."""
 
     st_size: int
     st_mtime_ns: int
@@ -62,17 +62,17 @@ def _tensorflow() -> Any:
 
 
 def _gfile(path: PathLike) -> Any:
-    """`tf.io.gfile`, which has the path's file system.
+    """`tf.io.gfile`, after checking that it supports the scheme of a path.
 
     Raises:
-      InputError: it has not.
+      InputError: it does not.
     """
     match = _SCHEME.match(os.fspath(path))
     _check_scheme(match[1] if match else "", os.fspath(path))
     return _tensorflow().io.gfile
 
 
-@functools.lru_cache(maxsize=16)  # what raises is not kept
+@functools.lru_cache(maxsize=16)  # exceptions are not cached
 def _check_known(scheme: str) -> None:
     schemes = _tensorflow().io.gfile.get_registered_schemes
     if scheme not in schemes():
@@ -104,7 +104,7 @@ def _errors(path: PathLike) -> Iterator[None]:
 
 
 class RemotePath(PosixPath):
-    """A remote path; of the methods that touch files, those work that are here, and what is made of them."""
+    """A remote path. Of the methods that access files, those defined here work, and those that only call them."""
 
     def __str__(self) -> str:
         return _COLLAPSED.sub(r"\1://", super().__str__()).replace(f"{_NO_HOST}/", "/").removesuffix(_NO_HOST)
@@ -145,19 +145,19 @@ class RemotePath(PosixPath):
         yield from [self / name for name in FILES.listdir(self)]
 
     def glob(self, pattern: str, **_: Any) -> Iterator["RemotePath"]:  # type: ignore[override]
-        """Files of this directory whose names match."""
+        """Files in this directory whose names match."""
         if not self.is_dir():
             return iter(())
         return iter([self / name for name in FILES.listdir(self) if fnmatch.fnmatchcase(name, pattern)])
 
     def rglob(self, pattern: str, **_: Any) -> Iterator["RemotePath"]:  # type: ignore[override]
-        """Files of this directory and those in it whose names match."""
+        """Files in this directory and its subdirectories whose names match."""
         for path in _walk(self):
             if fnmatch.fnmatchcase(os.path.basename(path), pattern):
                 yield _path(path)
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        """See `Path`; parents are always made."""
+        """See `Path`; parents are always created."""
         if not exist_ok and self.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self))
         FILES.makedirs(self)
@@ -174,14 +174,14 @@ def _path(path: PathLike) -> RemotePath:
 
 
 def _walk(directory: PathLike) -> Iterator[str]:
-    """All files in a directory and those in it."""
+    """All files in a directory and its subdirectories."""
     with _errors(directory):
-        for place, _, names in _gfile(directory).walk(os.fspath(directory)):
-            yield from (os.path.join(place, name) for name in names if name)
+        for parent, _, names in _gfile(directory).walk(os.fspath(directory)):
+            yield from (os.path.join(parent, name) for name in names if name)
 
 
 class _Raw(io.RawIOBase):
-    """A file of TensorFlow as an unbuffered one of Python."""
+    """An unbuffered Python file that wraps one of TensorFlow."""
 
     def __init__(self, path: PathLike, mode: str) -> None:
         self.name, self._mode, self._size = os.fspath(path), mode, 0
@@ -194,12 +194,12 @@ class _Raw(io.RawIOBase):
             if stat.S_ISDIR(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
             self._size = status.st_size
-        elif self.name.startswith("ram:"):  # which would write over what is there, and leave what is longer
+        elif self.name.startswith("ram:"):  # which would overwrite only the beginning of a longer file
             FILES.remove(path)
         with _errors(path):
             self._file = gfile.GFile(self.name, "rb" if mode == "r" else "wb")
             if mode != "r":
-                self._file.write(b"")  # or there would be no file where nothing follows
+                self._file.write(b"")  # otherwise an empty file would not be created
 
     def readable(self) -> bool:
         return self._mode == "r"
@@ -224,10 +224,10 @@ class _Raw(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._checkSeekable()  # type: ignore[attr-defined]
         start = self.tell() if whence == os.SEEK_CUR else self._size if whence == os.SEEK_END else 0
-        place = max(0, start + offset)
+        position = max(0, start + offset)
         with _errors(self.name):
-            self._file.seek(offset=place)
-        return place
+            self._file.seek(offset=position)
+        return position
 
     def tell(self) -> int:
         with _errors(self.name):
@@ -238,14 +238,14 @@ class _Raw(io.RawIOBase):
             return
         try:
             if self._file is not None:
-                with _errors(self.name):  # object stores are written to in here
+                with _errors(self.name):  # object stores are only written here
                     self._file.close()
         finally:
             super().close()
 
 
 class _RemoteFiles:
-    """The functions of `file_system`."""
+    """The functions of `file_system` for remote paths."""
 
     def path(self, path: PathLike) -> RemotePath:
         return _path(path)
@@ -253,10 +253,10 @@ class _RemoteFiles:
     def stat(self, path: PathLike) -> Status:
         gfile = _gfile(path)
         with _errors(path):
-            found = gfile.stat(os.fspath(path))
-            if found.is_directory and _is_only_prefix(gfile, os.fspath(path)):
+            status = gfile.stat(os.fspath(path))
+            if status.is_directory and _is_only_prefix(gfile, os.fspath(path)):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-        return Status(found.length, found.mtime_nsec, stat.S_IFDIR if found.is_directory else stat.S_IFREG)
+        return Status(status.length, status.mtime_nsec, stat.S_IFDIR if status.is_directory else stat.S_IFREG)
 
     def islink(self, path: PathLike) -> bool:
         return False
@@ -264,7 +264,7 @@ class _RemoteFiles:
     def listdir(self, path: PathLike) -> list[str]:
         gfile = _gfile(path)
         with _errors(path):
-            names = [name.strip("/") for name in gfile.listdir(os.fspath(path))]  # object stores name `directory/`
+            names = [name.strip("/") for name in gfile.listdir(os.fspath(path))]  # object stores list `directory/`
         return [name for name in dict.fromkeys(names) if name]
 
     def glob(self, pattern: str) -> list[str]:
@@ -297,14 +297,14 @@ class _RemoteFiles:
                 gfile.rename(os.fspath(source), target, overwrite=True)
             return
         name = f"{file_system.unfinished_prefix(target)}{os.getpid()}"
-        beside = os.path.join(os.path.dirname(target), name)
+        temporary = os.path.join(os.path.dirname(target), name)
         try:
             with _errors(target):
-                gfile.copy(os.fspath(source), beside, overwrite=True)
-                gfile.rename(beside, target, overwrite=True)
+                gfile.copy(os.fspath(source), temporary, overwrite=True)
+                gfile.rename(temporary, target, overwrite=True)
         except BaseException:
             with contextlib.suppress(OSError):
-                self.remove(beside)
+                self.remove(temporary)
             raise
         os.unlink(source)
 
@@ -319,7 +319,7 @@ class _RemoteFiles:
             gfile.rmtree(os.fspath(path))
 
     def sync(self, path: PathLike) -> None:
-        """What is closed has been written."""
+        """Nothing to do: files are written when they are closed."""
 
     def absolute(self, path: PathLike) -> str:
         return os.fspath(path)
@@ -330,11 +330,11 @@ class _RemoteFiles:
 
     def local_copy(self, path: PathLike) -> str:
         status = self.stat(path)
-        return _downloaded(os.fspath(path), status.st_size, status.st_mtime_ns)
+        return _download(os.fspath(path), status.st_size, status.st_mtime_ns)
 
 
 def _is_only_prefix(gfile: Any, path: str) -> bool:
-    """Whether a directory is none: `ram://` takes the beginning of any name for one."""
+    """Whether a directory does not really exist: for `ram://`, the prefix of any name is a directory."""
     if not path.startswith("ram:"):
         return False
     parent, name = os.path.split(path.rstrip("/"))
@@ -343,9 +343,9 @@ def _is_only_prefix(gfile: Any, path: str) -> bool:
 
 
 def _is_hidden(path: str, pattern: str) -> bool:
-    """Whether a name begins with a dot where the pattern's does not."""
+    """Whether a component of the path begins with a dot where the pattern's does not."""
     pairs = zip(path.split("/"), pattern.split("/"), strict=False)
-    return any(name.startswith(".") and not wanted.startswith(".") for name, wanted in pairs)
+    return any(name.startswith(".") and not part.startswith(".") for name, part in pairs)
 
 
 def _matches(path: str, pattern: str) -> bool:
@@ -354,7 +354,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _regex(part: str) -> str:
-    """Of a part of a glob between slashes; `*` does not stand for one, nor at the beginning for a dot."""
+    """The regular expression of a part of a glob; `*` does not match slashes, nor a dot at the beginning."""
     return r"(?!\.)" * (part[0] in "*?[") + "".join(map(_regex_of_token, re.findall(r"\[!?\]?[^]]*\]|.", part)))
 
 
@@ -375,8 +375,8 @@ def _temporary_directory() -> str:
 
 
 @functools.cache
-def _downloaded(path: str, _size: int, _modified: int) -> str:
-    """A file in a directory of its own, under its own name."""
+def _download(path: str, _size: int, _modified: int) -> str:
+    """Downloads a file into a new directory; returns the local path. Size and time are only part of the cache key."""
     local = os.path.join(tempfile.mkdtemp(dir=_temporary_directory()), os.path.basename(path))
     with FILES.open(path, "rb") as source, open(local, "wb") as file:
         shutil.copyfileobj(source, file, _BUFFER)

@@ -1,7 +1,7 @@
-"""Locks in remote directories, where no file system keeps them: a file says which process has the lock and is alive.
+"""Locks in remote directories, whose file systems have none: a file names the owner and when it was last alive.
 
-An object store cannot compare and write in one step, so this is a strong help, not a proof: two processes that begin in
-the same half second could both go on; the one that wrote first then says so in its log.
+An object store cannot compare and write in one step, so collisions are unlikely but possible: two processes that start
+within the same half second could both continue; the one that wrote first then logs an error.
 """
 
 import json
@@ -18,35 +18,35 @@ from bert_tf2.io import file_system
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_SIGNS = 20.0
+SECONDS_BETWEEN_RENEWALS = 20.0
 SECONDS_UNTIL_DEAD = 120.0
-_SECONDS_TO_SETTLE = 0.5  # between the look at what others have written and the look at what they wrote meanwhile
+_SECONDS_TO_SETTLE = 0.5  # between writing and checking that no other process has written meanwhile
 
 _held: set[str] = set()  # the tokens of this process
 
 
 class RemoteLock:
-    """A lock that this process has until it is closed.
+    """A lock that this process holds until it is closed.
 
     Args:
       path: the lock file.
       doing, instead: see `locks.take`.
 
     Raises:
-      InputError: another process has it, and has said so in the last two minutes.
+      InputError: another process holds it, and has renewed it in the last two minutes.
       OSError: the file cannot be written.
     """
 
     def __init__(self, path: file_system.PathLike, doing: str, instead: str) -> None:
         self._path, self._token = os.fspath(path), secrets.token_hex(8)
         file_system.makedirs(os.path.dirname(self._path))
-        self._refuse(doing, instead)
-        self._sign()
+        self._check_free(doing, instead)
+        self._write()
         time.sleep(_SECONDS_TO_SETTLE)
-        self._refuse(doing, instead)
+        self._check_free(doing, instead)
         _held.add(self._token)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_signing, name="lock", daemon=True)
+        self._thread = threading.Thread(target=self._keep_renewing, name="lock", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class RemoteLock:
         if _read(self._path).get("token") == self._token:
             file_system.remove(self._path)
 
-    def _refuse(self, doing: str, instead: str) -> None:
+    def _check_free(self, doing: str, instead: str) -> None:
         owner = _read(self._path)
         if not owner or owner["token"] == self._token or _is_dead(owner):
             return
@@ -76,7 +76,7 @@ class RemoteLock:
             f"{SECONDS_UNTIL_DEAD:.0f} seconds after it was last seen, or when {self._path} is removed."
         )
 
-    def _sign(self) -> None:
+    def _write(self) -> None:
         owner = {
             "process": os.getpid(),
             "machine": platform.node(),
@@ -87,8 +87,8 @@ class RemoteLock:
         with file_system.open(self._path, "w") as file:
             json.dump(owner, file)
 
-    def _keep_signing(self) -> None:
-        while not self._ended.wait(SECONDS_BETWEEN_SIGNS):
+    def _keep_renewing(self) -> None:
+        while not self._ended.wait(SECONDS_BETWEEN_RENEWALS):
             try:
                 owner = _read(self._path)
                 if owner.get("token", self._token) != self._token:
@@ -97,24 +97,24 @@ class RemoteLock:
                         *(owner["process"], owner["machine"], self._path),
                     )
                     return
-                self._sign()
-            except OSError as error:  # the network, perhaps for a moment
+                self._write()
+            except OSError as error:  # perhaps a short network failure
                 logger.warning("The lock %s cannot be renewed (%s).", self._path, error.strerror)
 
 
 def _read(path: str) -> dict[str, Any]:
-    """What the owner has written; nothing if there is no lock, or none that says its owner."""
+    """The owner's record; empty if there is no lock, or it has no valid record."""
     try:
         with file_system.open(path) as file:
             owner = json.load(file)
-        is_whole = isinstance(owner["time"], int | float) and isinstance(owner["process"], int)
-        return owner if is_whole and {"machine", "processes", "token"} <= owner.keys() else {}
+        is_valid = isinstance(owner["time"], int | float) and isinstance(owner["process"], int)
+        return owner if is_valid and {"machine", "processes", "token"} <= owner.keys() else {}
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
 def _is_dead(owner: dict[str, Any]) -> bool:
-    """Whether an owner has ended: at once if it was a process of this machine, else when it has been silent."""
+    """Whether an owner has ended: known at once for processes of this machine, otherwise after some time of silence."""
     if owner["processes"] == _processes():
         if owner["process"] == os.getpid():
             return owner["token"] not in _held
@@ -123,9 +123,9 @@ def _is_dead(owner: dict[str, Any]) -> bool:
 
 
 def _processes() -> str:
-    """What tells process numbers of one machine, or container, from those of others."""
+    """Identifies the machine, or container, in which process ids are unique."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
-        return secrets.token_hex(8)  # as if it were another one
+        return secrets.token_hex(8)  # as if it were another machine

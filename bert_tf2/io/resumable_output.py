@@ -1,9 +1,9 @@
-"""Output files that take long to write, and can be continued after a kill.
+"""Output files that take long to write and can be resumed after the process is killed.
 
 Until it is complete, an output is a directory next to its path, `.<name>.unfinished`, with the growing files and
-`state.json`, which says how far they are valid. A process that is killed leaves it; the next one with the same settings
-
-continues. The files of a remote output grow in a local temporary directory, and additions to them are saved remotely.
+`state.json`, which records how many bytes of them are valid. A killed process leaves this directory behind, and the
+next one with the same settings resumes from it. The files of a remote output grow in a local temporary directory, and
+what is added to them is saved remotely.
 """
 
 import contextlib
@@ -24,78 +24,80 @@ logger = logging.getLogger(__name__)
 
 _STATE = "state.json"
 _LOCK = "lock"
-_SECONDS_BETWEEN_STATES = 5.0  # the most work that a kill costs, beside that of a block
+_SECONDS_BETWEEN_STATES = 5.0  # a kill loses at most this much work, and a block
 _SECONDS_BETWEEN_REMOTE_STATES = 60.0
 
 
-def unfinished_folder(output_file: str) -> Path:
-    """Where an output is kept until it is whole."""
+def unfinished_directory(output_file: str) -> Path:
+    """The directory that contains an output until it is complete."""
     final = file_system.path(output_file)
     return final.with_name(f".{final.name}.unfinished")
 
 
 def discard(output_file: str) -> None:
-    """Removes what is kept of an output."""
-    folder = unfinished_folder(output_file)
-    if folder.exists():
-        file_system.rmtree(folder, ignore_errors=True)
+    """Removes an unfinished output."""
+    directory = unfinished_directory(output_file)
+    if directory.exists():
+        file_system.rmtree(directory, ignore_errors=True)
 
 
 class UnfinishedOutput:
-    """The growing files of an output, and how much of the work they contain.
+    """The growing files of an output, and the work that they contain.
 
     Args:
-      output_file: what it is going to be.
-      names: of the growing files.
+      output_file: the path of the output.
+      names: the names of the growing files.
       settings: JSON values that determine the content; files from other settings are discarded.
 
     Attributes:
-      folder: where the files are, on this machine.
-      done: what was given to `commit` last, by this process or an earlier one; empty where nothing is done.
+      directory: the local directory of the files.
+      done: the last argument of `commit`, in this process or an earlier one; empty if nothing is done.
 
     Raises:
-      InputError: another process writes the same output, or what is there in its place cannot be replaced.
-      OSError: nothing can be written there.
+      InputError: another process writes the same output, or something that cannot be replaced is at its path.
+      OSError: the directory cannot be written.
     """
 
     def __init__(self, output_file: str, names: tuple[str, ...], settings: Mapping[str, Any]) -> None:
-        self.output_file, self._place = output_file, unfinished_folder(output_file)
+        self.output_file, self._unfinished = output_file, unfinished_directory(output_file)
         atomic.check_output(output_file)
         self._settings = json.loads(json.dumps(settings))
         self._last_commit = time.monotonic()
-        if self._place.is_symlink():
-            raise InputError(f"{self._place} is a symbolic link, so unfinished output cannot be kept there; remove it.")
-        with atomic.naming(output_file, self._place):
-            self._place.mkdir(parents=True, exist_ok=True)
-        self._lock = locks.take(self._place / _LOCK, f"writes {output_file}", "write to another file")
+        if self._unfinished.is_symlink():
+            raise InputError(
+                f"{self._unfinished} is a symbolic link, so unfinished output cannot be kept there; remove it."
+            )
+        with atomic.naming(output_file, self._unfinished):
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+        self._lock = locks.take(self._unfinished / _LOCK, f"writes {output_file}", "write to another file")
         self._files: dict[str, IO[bytes]] = {}
         self._temporary = tempfile.TemporaryDirectory() if file_system.is_remote(output_file) else None
-        self.folder = Path(self._temporary.name) if self._temporary else self._place
-        self._additions = remote_growth.Additions(self._place, self.folder) if self._temporary else None
+        self.directory = Path(self._temporary.name) if self._temporary else self._unfinished
+        self._additions = remote_growth.Additions(self._unfinished, self.directory) if self._temporary else None
         try:
             self.done, sizes = self._read_state(names)
             if self._additions:
                 self._additions.drop_others(sizes)
             for name in names:
-                file = os.fdopen(files.open_regular(self.folder / name, os.O_APPEND), "ab")
+                file = os.fdopen(files.open_regular(self.directory / name, os.O_APPEND), "ab")
                 self._files[name] = file
                 file.seek(file.truncate(sizes.get(name, 0)))
         except BaseException:
-            self._close(is_given_up=False)
+            self._close(has_failed=False)
             raise
 
     def _read_state(self, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, int]]:
         try:
-            state = json_files.read(self._place / _STATE)
+            state = json_files.read(self._unfinished / _STATE)
             settings, done, sizes = state["settings"], dict(state["done"]), dict(state["sizes"])
-            is_whole = all(sizes[name] >= 0 for name in names)
+            is_valid = all(sizes[name] >= 0 for name in names)
         except (OSError, ValueError, KeyError, TypeError):
             return {}, {}
-        if self._additions and is_whole and settings == self._settings:
+        if self._additions and is_valid and settings == self._settings:
             self._additions.fetch(sizes)
-        grown = {name: self.folder / name for name in names if (self.folder / name).is_file()}
-        is_whole = is_whole and all(name in grown and grown[name].stat().st_size >= sizes[name] for name in names)
-        if not is_whole or settings != self._settings:
+        grown = {name: self.directory / name for name in names if (self.directory / name).is_file()}
+        is_valid = is_valid and all(name in grown and grown[name].stat().st_size >= sizes[name] for name in names)
+        if not is_valid or settings != self._settings:
             logger.info("%s was started with other settings; starting over.", self.output_file)
             return {}, {}
         return done, sizes
@@ -104,7 +106,7 @@ class UnfinishedOutput:
         return self
 
     def append(self, name: str, content: bytes | memoryview) -> None:
-        """Adds to a file.
+        """Appends to a file.
 
         Raises:
           OSError: it cannot be written.
@@ -119,7 +121,7 @@ class UnfinishedOutput:
         return self._files[name].tell() == 0
 
     def commit(self, done: Mapping[str, Any], *, at_once: bool = False) -> None:
-        """Records what the files contain now; saved every few seconds, or at once.
+        """Records that the files contain the work `done`; this is saved every few seconds, or at once.
 
         Raises:
           OSError: it cannot be written.
@@ -133,36 +135,36 @@ class UnfinishedOutput:
                 file_system.sync_open(file)
             sizes = {name: file.tell() for name, file in self._files.items()}
             if self._additions:
-                self._additions.keep(self._files)
-            with atomic.replacing(self._place / _STATE) as state:
+                self._additions.save(self._files)
+            with atomic.replacing(self._unfinished / _STATE) as state:
                 json.dump({"settings": self._settings, "done": self.done, "sizes": sizes}, state)
         except OSError as error:
             raise atomic.cannot_be_written(self.output_file, error) from error
         self._last_commit = time.monotonic()
 
     def finish(self, name: str) -> None:
-        """Turns a file of the directory into the output, and removes the directory.
+        """Moves a file of the directory to the output path, and removes the directory.
 
         Raises:
           OSError: it cannot be written.
         """
-        file_system.replace(self.folder / name, self.output_file)
-        file_system.rmtree(self._place)
+        file_system.replace(self.directory / name, self.output_file)
+        file_system.rmtree(self._unfinished)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close(is_given_up=kind is not None)
-        hidden = (self.folder, self._place)
+        self._close(has_failed=kind is not None)
+        hidden = (self.directory, self._unfinished)
         if isinstance(error, OSError) and error.filename and file_system.path(error.filename).parent in hidden:
-            raise atomic.cannot_be_written(self.output_file, error) from error  # nobody knows the hidden file
+            raise atomic.cannot_be_written(self.output_file, error) from error  # the user does not know the hidden file
 
-    def _close(self, is_given_up: bool) -> None:
+    def _close(self, has_failed: bool) -> None:
         for file in self._files.values():
-            with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
+            with contextlib.suppress(OSError):  # its buffer contains what could not be written
                 file.close()
-        if is_given_up and self._place.exists() and not (self._place / _STATE).exists():
-            file_system.rmtree(self._place)  # there is nothing to go on with
+        if has_failed and self._unfinished.exists() and not (self._unfinished / _STATE).exists():
+            file_system.rmtree(self._unfinished)  # there is nothing to resume from
         self._lock.close()
         if self._temporary:
             self._temporary.cleanup()

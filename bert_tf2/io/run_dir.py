@@ -22,7 +22,7 @@ _PACKAGES = ("bert-tf2", "tensorflow", "tensorflow-text", "keras", "numpy")
 
 @contextlib.contextmanager
 def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
-    """Keeps other processes from training in the directory; the lock ends with the process, however that ends.
+    """Keeps other processes from training in the directory; the lock ends with the process in any case.
 
     Raises:
       InputError: another process trains there.
@@ -33,16 +33,16 @@ def locked(output_dir: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
-    """Writes a description of the run into `runs/`: command, configuration, versions; returns the file.
+    """Writes a description of the run into `runs/`: command, configuration, versions; returns its path.
 
     `--config` accepts such a file to repeat the run.
 
     Args:
       output_dir: the directory.
-      config: a dataclass whose fields, and those of the dataclasses in it, are flags.
+      config: a dataclass whose fields, including those of nested dataclasses, are flags.
     """
     started = datetime.datetime.now().astimezone()
-    described = {
+    description = {
         "started": started.isoformat(timespec="seconds"),
         "command": command(),
         "folder": os.getcwd(),
@@ -51,13 +51,13 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
     }
     path = file_system.path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
     with replacing(path) as file:
-        json.dump(described, file, indent=2)
+        json.dump(description, file, indent=2)
         file.write("\n")
     return path
 
 
 def latest(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """What `describe` wrote last; None where there is nothing that can be read."""
+    """The latest description that `describe` wrote; None if none can be read."""
     for path in sorted((file_system.path(output_dir) / run_files.RUNS).glob("*.json"), reverse=True):
         with contextlib.suppress(InputError):
             return json_files.read_object(path)
@@ -65,22 +65,22 @@ def latest(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def command() -> str:
-    """The command line of this process, to be given again."""
-    module = sys.modules["__main__"].__spec__  # None of a script
+    """The command line that repeats this process."""
+    module = sys.modules["__main__"].__spec__  # None if it is a script
     program = sys.argv[:1] if module is None else ["-m", module.name.removesuffix(".__main__")]
     return shlex.join([sys.executable, *program, *sys.argv[1:]])
 
 
 def flat_values(config: Any) -> dict[str, Any]:
-    """The values of a dataclass's fields by name, those of dataclasses in it included."""
+    """The values of a dataclass's fields by name, including those of nested dataclasses."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     own = {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)}
-    parts = [flat_values(part) for part in values.values() if dataclasses.is_dataclass(part)]
-    return own | {name: value for part in parts for name, value in part.items()}
+    nested = [flat_values(value) for value in values.values() if dataclasses.is_dataclass(value)]
+    return own | {name: value for inner in nested for name, value in inner.items()}
 
 
 def versions() -> dict[str, str]:
-    """Those of Python, of this project, and of the packages that decide its numbers."""
+    """The versions of Python, of this project, and of the packages that determine its numbers."""
     installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -1,8 +1,8 @@
 """The files that each script writes into a directory, named once; no TensorFlow.
 
 Writers take their names from here, `--overwrite_output_dir` removes what is listed here, and the tables of
-docs/data_formats.md are these. A new output is a name and its line in the table of its script; tests find files that
-are in no table.
+docs/data_formats.md are made from these. To add an output, add its name and a row in the table of its script; tests
+find files that are in no table.
 """
 
 import logging
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 Stage = Literal["any", "training", "evaluation", "prediction"]
 
-# Of a model: what a later run needs.
+# Files of a model, which later runs need.
 CHECKPOINT_LIST, CHECKPOINT_PREFIX = "checkpoint", "model.ckpt"
 BERT_CONFIG, VOCABULARY, SENTENCEPIECE_MODEL = "bert_config.json", "vocab.txt", "spm.model"
 TASK, LABELS, BEST, BEST_SCORE = "task.json", "labels.txt", "best", "score.json"
 NULL_THRESHOLD = "null_score_diff_threshold.json"
-# Of a run.
+# Files of a run.
 LOCK, RUNS, EVAL_EVENTS, PROFILE, RECORD_INDEX = ".lock", "runs", "eval", "plugins", "record_index.json"
 EVAL_RESULTS, EVAL_HISTORY, SEED_RESULTS, SEED_PREFIX = (
     "eval_results.txt",
@@ -45,14 +45,14 @@ VALIDATION_SPLIT, TEACHER_LOGITS = "validation_split.json", "teacher_logits"
 TEST_RESULTS, LABEL_REPORT, LABEL_PICTURE = "test_results.tsv", "label_report.json", "label_report.png"
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 TAGGED, TAGGED_SPANS, SPAN_REPORT = "predictions.txt", "predicted_spans.jsonl", "span_report.json"
-# Of inspections.
+# Files of inspections.
 ATTENTION_PAGE, ATTENTION_ARRAYS, INSPECTED, SCORES = (
     "attention.html",
     "attention.npz",
     "inspection.jsonl",
     "scores.jsonl",
 )
-# Of records, conversions and exports.
+# Files of records, conversions and exports.
 DATA_SUMMARY = "summary.json"
 CONVERTED_PREFIX, HF_CONFIG, HF_WEIGHTS = "bert_model.ckpt", "config.json", "model.safetensors"
 HF_TOKENIZER, HF_TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -65,9 +65,9 @@ class RunFile:
     """Files that a script writes.
 
     Attributes:
-      names: within the directory, or glob patterns; those of directories end in a slash.
-      what: what they are, for docs/data_formats.md.
-      stage: what writes them.
+      names: names or glob patterns within the directory; those of directories end in a slash.
+      what: a description for docs/data_formats.md.
+      stage: the stage of a run that writes them.
       is_of_run: whether they are the results of a run, which `--overwrite_output_dir` removes.
     """
 
@@ -78,13 +78,13 @@ class RunFile:
 
     @property
     def patterns(self) -> list[str]:
-        """What finds them in their directory, also while they are unfinished."""
+        """Glob patterns that match the files in their directory, also while they are unfinished."""
         names = [name.rstrip("/") for name in self.names]
         return [*names, *(f".{name}.unfinished*" for name in names)]
 
 
 def summary_of(split: str) -> str:
-    """What `run_squad.py` calls the summary of a file: "train", "dev" or "predict"."""
+    """The name of the summary that `run_squad.py` writes for a split: "train", "dev" or "predict"."""
     return f"{split}_summary.json"
 
 
@@ -96,7 +96,7 @@ def summary_of_records(path: str) -> str:
 Files = tuple[RunFile, ...]
 
 _TRAINING: Files = (
-    # The list goes before what it names.
+    # The list is removed before the checkpoints that it names.
     RunFile(
         (CHECKPOINT_LIST, f"{CHECKPOINT_PREFIX}-*"),
         "the five latest checkpoints, weights and optimizer under Google's names",
@@ -132,7 +132,7 @@ PRETRAINING: Files = (
     RunFile((RECORD_INDEX,), "how many records each file has, so that the next run starts sooner", "training"),
     RunFile((FILLED_MASKS,), "the top predictions for each `[MASK]`", "prediction"),
 )
-"""Of `run_pretraining.py`, in `--output_dir`."""
+"""The files of `run_pretraining.py`, in `--output_dir`."""
 
 FINETUNING: Files = (
     *_TRAINING,
@@ -160,7 +160,7 @@ FINETUNING: Files = (
         "evaluation",
     ),
 )
-"""Of all fine-tuning, in `--output_dir`; a task adds its own."""
+"""The files of every fine-tuning task, in `--output_dir`; each task adds its own."""
 
 GLUE_SUBMISSIONS = (
     *("CoLA.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "MRPC.tsv", "QNLI.tsv", "QQP.tsv", "RTE.tsv", "SST-2.tsv", "STS-B.tsv"),
@@ -184,7 +184,7 @@ CLASSIFICATION: Files = (
     RunFile(GLUE_SUBMISSIONS, "predictions for GLUE's server", "prediction"),
     RunFile((TRAIN_RECORDS, EVAL_RECORDS, PREDICT_RECORDS), "the rows as records, as the original writes them"),
 )
-"""Of `run_classifier.py`, in `--output_dir`."""
+"""The files of `run_classifier.py`, in `--output_dir`."""
 
 SQUAD: Files = (
     *FINETUNING,
@@ -206,7 +206,7 @@ SQUAD: Files = (
     ),
     RunFile((TRAIN_RECORDS, EVAL_RECORDS), "the windows as records, as the original writes them"),
 )
-"""Of `run_squad.py`, in `--output_dir`."""
+"""The files of `run_squad.py`, in `--output_dir`."""
 
 TAGGING: Files = (
     *FINETUNING,
@@ -221,7 +221,7 @@ TAGGING: Files = (
     RunFile((PREDICTION_TABLE,), "the predicted spans, one in each row, with their probabilities", "prediction"),
     RunFile((TAGGED_SPANS,), "of texts with labelled spans: these rows with the predicted spans", "prediction"),
 )
-"""Of `run_ner.py`, in `--output_dir`."""
+"""The files of `run_ner.py`, in `--output_dir`."""
 
 MULTIPLE_CHOICE: Files = (
     *FINETUNING,
@@ -232,14 +232,14 @@ MULTIPLE_CHOICE: Files = (
         "prediction",
     ),
 )
-"""Of `run_multiple_choice.py`, in `--output_dir`."""
+"""The files of `run_multiple_choice.py`, in `--output_dir`."""
 
 PRETRAINING_DATA: Files = (
     RunFile(("part-*-of-*",), "records, a file for each group of text", is_of_run=False),
     RunFile((EVAL_RECORDS,), "with `--eval_fraction`, the records of what is held out", is_of_run=False),
     RunFile((DATA_SUMMARY,), "what went in and what came out", is_of_run=False),
 )
-"""Of `create_pretraining_data.py`, where `--output_file` is a directory."""
+"""The files of `create_pretraining_data.py` if `--output_file` is a directory."""
 
 _MODEL: Files = (RunFile((VOCABULARY,), "the vocabulary", is_of_run=False),)
 
@@ -250,23 +250,23 @@ GOOGLE_MODEL: Files = (
         (TASK, LABELS, HF_TOKENIZER_CONFIG), "task, labels, case and other rules of the tokenizer", is_of_run=False
     ),
 )
-"""Of `convert_checkpoint.py --output_format=google`, in `--output_dir`."""
+"""The files of `convert_checkpoint.py --output_format=google`, in `--output_dir`."""
 
 HUGGING_FACE_MODEL: Files = (
     RunFile((HF_CONFIG, HF_WEIGHTS), "config and weights", is_of_run=False),
     *_MODEL,
     RunFile((HF_TOKENIZER_CONFIG, HF_SPECIAL_TOKENS, HF_ADDED_TOKENS, HF_TOKENIZER), "the tokenizer", is_of_run=False),
 )
-"""Of `convert_checkpoint.py --output_format=huggingface`, in `--output_dir`."""
+"""The files of `convert_checkpoint.py --output_format=huggingface`, in `--output_dir`."""
 
 EXPORTED_ASSETS: Files = (
     RunFile((SETTINGS, LABELS), "what a client may want to know", is_of_run=False),
     RunFile((VOCABULARY, SENTENCEPIECE_MODEL, HF_TOKENIZER_CONFIG), "the vocabulary", is_of_run=False),
 )
-"""Of `export_model.py`, beside an ONNX model and in a SavedModel's `assets`."""
+"""The files of `export_model.py` next to an ONNX model and in a SavedModel's `assets`."""
 
 ONNX_EXPORT: Files = (RunFile((ONNX_MODEL, ONNX_INT8_MODEL), "the model", is_of_run=False), *EXPORTED_ASSETS)
-"""Of `export_model.py --format=onnx`, in `--export_dir`."""
+"""The files of `export_model.py --format=onnx`, in `--export_dir`."""
 
 INSPECTION: Files = (
     RunFile((ATTENTION_PAGE,), "the attention of every layer and head, as a page", is_of_run=False),
@@ -274,7 +274,7 @@ INSPECTION: Files = (
     RunFile((INSPECTED,), "pieces, predictions and labels of each text", is_of_run=False),
     RunFile((SCORES,), "with `--score`, the log-probability of each piece", is_of_run=False),
 )
-"""Of `inspect_model.py`, in `--output_dir`."""
+"""The files of `inspect_model.py`, in `--output_dir`."""
 
 
 def remove_run(directory: str, files: Iterable[RunFile]) -> None:
@@ -282,18 +282,18 @@ def remove_run(directory: str, files: Iterable[RunFile]) -> None:
 
     Args:
       directory: `--output_dir`.
-      files: of the script; those that are not `is_of_run` stay.
+      files: the table of the script; only files with `is_of_run` are removed.
     """
     patterns = [pattern for file in files if file.is_of_run for pattern in file.patterns]
-    # In the order of the patterns: the list of checkpoints goes before what it names.
-    found = list(
+    # In the order of the patterns, so that the list of checkpoints is removed before them.
+    paths = list(
         dict.fromkeys(path for pattern in patterns for path in sorted(file_system.path(directory).glob(pattern)))
     )
-    for path in found:
+    for path in paths:
         if path.is_dir() and not path.is_symlink():
             file_system.rmtree(path)
         else:
             path.unlink()
-    if found:
-        what = inflected(len(found), "file or directory", "files and directories")
-        logger.info("--overwrite_output_dir: removed %d %s of %s.", len(found), what, directory)
+    if paths:
+        what = inflected(len(paths), "file or directory", "files and directories")
+        logger.info("--overwrite_output_dir: removed %d %s of %s.", len(paths), what, directory)

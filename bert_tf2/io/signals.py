@@ -11,7 +11,7 @@ class StopRequest:
     """Whether the process was asked to stop.
 
     Attributes:
-      signal_name: which signal asked, for example "SIGTERM"; None where none did.
+      signal_name: the signal received, for example "SIGTERM"; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -23,26 +23,26 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Inside, SIGTERM and SIGINT set the request; a second one acts as usual, so an impatient Ctrl-C ends the process.
+    """Inside, SIGTERM or SIGINT sets the request; a second one acts as usual, so that Ctrl-C twice ends the process.
 
-    Outside of the main thread, which alone may handle signals, the request is never set.
+    Outside the main thread, which alone may handle signals, the request is never set.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         request.signal_name = signal.Signals(number).name
         restore()
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
-    for number in before:
-        signal.signal(number, ask)
+    for number in handlers:
+        signal.signal(number, handle)
     try:
         yield request
     finally:

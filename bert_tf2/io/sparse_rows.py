@@ -1,4 +1,4 @@
-"""Rows of zeros and few ones, of which only the ones are kept."""
+"""Matrices of zeros and few ones, of which only the ones are stored."""
 
 import dataclasses
 import itertools
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 @dataclasses.dataclass(frozen=True)
 class SparseRows:
-    """A matrix `[N, L]` of 0 and 1. `numpy.asarray` makes all of it, a slice of rows makes these.
+    """A matrix `[N, L]` of 0 and 1. `numpy.asarray` makes it dense; so does a slice, for its rows.
 
     Attributes:
       row_splits: int64 [N + 1]; the ones of row `i` are `values[row_splits[i] : row_splits[i + 1]]`.
-      values: int32, their columns, ascending in each row, none twice.
-      size: L.
+      values: int32, the columns of the ones, strictly ascending in each row.
+      size: the number of columns, L.
     """
 
     row_splits: NDArray[np.int64]
@@ -24,12 +24,12 @@ class SparseRows:
     size: int
 
     @classmethod
-    def joined(cls, parts: "Sequence[SparseRows]") -> "SparseRows":
+    def joined(cls, matrices: "Sequence[SparseRows]") -> "SparseRows":
         """Concatenates the rows of matrices with the same columns."""
-        starts = itertools.accumulate((len(part.values) for part in parts), initial=0)
-        row_splits = [part.row_splits[1:] + start for part, start in zip(parts, starts, strict=False)]
-        values = np.concatenate([part.values for part in parts])
-        return cls(np.concatenate([[0], *row_splits]), values, parts[0].size)
+        starts = itertools.accumulate((len(matrix.values) for matrix in matrices), initial=0)
+        row_splits = [matrix.row_splits[1:] + start for matrix, start in zip(matrices, starts, strict=False)]
+        values = np.concatenate([matrix.values for matrix in matrices])
+        return cls(np.concatenate([[0], *row_splits]), values, matrices[0].size)
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
@@ -41,12 +41,12 @@ class SparseRows:
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """The number of dimensions, 2."""
         return 2
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the rows that are made: int32."""
+        """The type of the dense rows: int32."""
         return np.dtype(np.int32)
 
     def __getitem__(self, rows: slice) -> NDArray[np.int32]:
@@ -58,7 +58,7 @@ class SparseRows:
         return dense
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Some rows, in any order: int32 [rows, L]."""
+        """The dense rows with these indices, in any order: int32 [rows, L]."""
         starts = self.row_splits[rows]
         counts = self.row_splits[rows + 1] - starts
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -67,23 +67,23 @@ class SparseRows:
         return dense
 
     def select(self, rows: NDArray[np.int64]) -> "SparseRows":
-        """Some rows, in any order and as often as they are named, still sparse."""
+        """The rows with these indices, in any order and with repetitions, still sparse."""
         starts = self.row_splits[rows]
         counts = self.row_splits[rows + 1] - starts
         splits = np.concatenate([[0], np.cumsum(counts)])
-        places = np.arange(splits[-1]) + np.repeat(starts - splits[:-1], counts)
-        return SparseRows(splits, self.values[places], self.size)
+        indices = np.arange(splits[-1]) + np.repeat(starts - splits[:-1], counts)
+        return SparseRows(splits, self.values[indices], self.size)
 
     def padded(self, first: int, last: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The columns of the ones in rows `first` to `last`, and how many each row has.
+        """The columns of the ones in rows `first` to `last`, padded, and the number of ones in each row.
 
         Args:
           first: the first row.
           last: the one after the last.
-          width: at least the most that a row has.
+          width: at least the greatest number of ones in a row.
 
         Returns:
-          int32 [rows, width], the columns of each row and zeros after them; int64 [rows].
+          int32 [rows, width], the columns of each row, then zeros; int64 [rows], the numbers of ones.
         """
         splits = self.row_splits[first : last + 1]
         counts = np.diff(splits)
@@ -95,6 +95,6 @@ class SparseRows:
         return self[:].astype(dtype or np.int32, copy=False)
 
     def tolist(self) -> list[list[int]]:
-        """All rows as lists."""
-        found: list[list[int]] = self[:].tolist()
-        return found
+        """All dense rows as lists."""
+        rows: list[list[int]] = self[:].tolist()
+        return rows

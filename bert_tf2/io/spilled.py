@@ -1,6 +1,6 @@
 """Growing data that may exceed memory: kept in memory while it is small, then in a file.
 
-The file is unnamed, so nothing is left of it when the process ends, however it ends.
+The file has no name, so it disappears with the process, however that ends.
 """
 
 import itertools
@@ -19,27 +19,27 @@ from numpy.typing import NDArray
 Item = TypeVar("Item")
 
 MOST_IN_MEMORY = 64 << 20
-"""Bytes of one of these that are kept in memory."""
+"""Bytes that each of these objects keeps in memory; larger ones use a file."""
 
 VALUES_AT_ONCE = 1 << 22
-"""Numbers of a large array that are worked on together; see `row_ranges`."""
+"""Numbers of a large array that are processed at once; see `row_ranges`."""
 
 _ITEMS_AT_ONCE = 256
-_BLOCKS_HELD = 4
+_CACHED_BLOCKS = 4
 
 
-def directory_for_spilling(wanted: str | os.PathLike[str] | None) -> str | None:
-    """The directory if it exists; else None, the system's directory for temporary files."""
-    return os.fspath(wanted) if wanted is not None and os.path.isdir(wanted) else None
+def directory_for_spilling(preferred: str | os.PathLike[str] | None) -> str | None:
+    """The preferred directory if it exists; else None, which means the system's directory for temporary files."""
+    return os.fspath(preferred) if preferred is not None and os.path.isdir(preferred) else None
 
 
 def row_ranges(rows: int, width: int, most: int | None = None) -> Iterator[tuple[int, int]]:
-    """Where the parts of an array begin and end that are worked on together.
+    """Divides the rows of an array into ranges to be processed one after another: the start and end of each.
 
     Args:
-      rows: of the array.
-      width: numbers of a row.
-      most: numbers of a part, if it is not a single row; by default `VALUES_AT_ONCE`.
+      rows: the number of rows of the array.
+      width: the number of values in a row.
+      most: the maximum number of values in a range of several rows; by default `VALUES_AT_ONCE`.
     """
     step = max(1, (most or VALUES_AT_ONCE) // max(width, 1))
     for begin in range(0, rows, step):
@@ -47,12 +47,12 @@ def row_ranges(rows: int, width: int, most: int | None = None) -> Iterator[tuple
 
 
 def empty(shape: tuple[int, ...], dtype: Any, directory: str | None = None) -> NDArray[Any]:
-    """An array to be filled in any order: in memory, or a `numpy.memmap` where it is larger than `MOST_IN_MEMORY`.
+    """An array to be filled in any order: in memory, or a `numpy.memmap` if it is larger than `MOST_IN_MEMORY`.
 
     Args:
-      shape: of the array.
-      dtype: of the array.
-      directory: for the file; None: the system's directory for temporary files.
+      shape: the shape of the array.
+      dtype: the type of its elements.
+      directory: the directory for the file; None: the system's directory for temporary files.
 
     Raises:
       OSError: the disk has no room for it.
@@ -61,7 +61,7 @@ def empty(shape: tuple[int, ...], dtype: Any, directory: str | None = None) -> N
     if size <= MOST_IN_MEMORY:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(dir=directory) as file:
-        if hasattr(os, "posix_fallocate"):  # on a full disk, filling a file with holes would kill the process
+        if hasattr(os, "posix_fallocate"):  # on a full disk, writing to a sparse file would kill the process
             os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, dtype, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
 
@@ -70,15 +70,15 @@ class SpilledArray:
     """An array that grows at its end.
 
     Args:
-      shape: of an element.
-      dtype: of the array.
-      directory: for the file; None: the system's directory for temporary files.
+      shape: the shape of an element.
+      dtype: the type of the array.
+      directory: the directory for the file; None: the system's directory for temporary files.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, directory: str | None = None) -> None:
         self._shape, self._dtype = shape, np.dtype(dtype)
         self._directory = directory
-        self._parts: list[NDArray[Any]] = []
+        self._chunks: list[NDArray[Any]] = []
         self._bytes = 0
         self._file: IO[bytes] | None = None
 
@@ -92,28 +92,28 @@ class SpilledArray:
         self._bytes += values.nbytes
         if self._file is None and self._bytes > MOST_IN_MEMORY:
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 (closed by `finish`)
-            for part in self._parts:
-                self._file.write(part.data)
-            self._parts.clear()
+            for chunk in self._chunks:
+                self._file.write(chunk.data)
+            self._chunks.clear()
         if not values.size:
             return
         if self._file is None:
-            self._parts.append(values)
+            self._chunks.append(values)
         else:
             self._file.write(values.data)
 
     def finish(self) -> NDArray[Any]:
-        """All elements, `[N, *shape]`: an array in memory, or a `numpy.memmap` that can only be read."""
+        """All elements, `[N, *shape]`: an array in memory, or a read-only `numpy.memmap`."""
         if self._file is None:
-            parts, self._parts = self._parts, []
-            return np.concatenate([np.empty((0, *self._shape), self._dtype), *parts])
+            chunks, self._chunks = self._chunks, []
+            return np.concatenate([np.empty((0, *self._shape), self._dtype), *chunks])
         with self._file as file:
             file.flush()
             return np.memmap(file, self._dtype, "r").reshape(-1, *self._shape)
 
 
 class SpilledTexts(Sequence[str]):
-    """Texts, to which more can be added until one is read; they are kept as UTF-8.
+    """Texts, stored as UTF-8; more can be added until the first one is read.
 
     Args:
       directory: see `SpilledArray`.
@@ -140,7 +140,7 @@ class SpilledTexts(Sequence[str]):
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Bytes of each text."""
+        """The number of bytes of each text, int64 [N]."""
         ends = np.array(self._ends, np.int64)
         return ends[1:] - ends[:-1]
 
@@ -153,16 +153,16 @@ class SpilledTexts(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return self._part(*_bounds(index, len(self)))
+            return self._slice(*_bounds(index, len(self)))
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return self._part(index, index + 1)[0]
+        return self._slice(index, index + 1)[0]
 
     def __iter__(self) -> Iterator[str]:
         for begin in range(0, len(self), _ITEMS_AT_ONCE):
             yield from self[begin : begin + _ITEMS_AT_ONCE]
 
-    def _part(self, first: int, last: int) -> list[str]:
+    def _slice(self, first: int, last: int) -> list[str]:
         if self._content is None:
             self._content = self._growing.finish()
         ends = self._ends[first : last + 1].tolist()
@@ -178,7 +178,7 @@ def _bounds(index: slice, length: int) -> tuple[int, int]:
 
 
 class SpilledSequence(Sequence[Item]):
-    """A sequence of objects that grows at its end; they are pickled once they are many. It equals a list of the same.
+    """A sequence of objects that grows at its end, and is pickled once it is long. It equals a list of its objects.
 
     Args:
       directory: see `SpilledArray`.
@@ -188,11 +188,11 @@ class SpilledSequence(Sequence[Item]):
         self._directory = directory
         self._file: IO[bytes] | None = None
         self._offsets = array("q", [0])
-        self._held: dict[int, Sequence[Item]] = {}  # the blocks read last
-        self._end: list[Item] = []  # what is not a whole block yet
+        self._cache: dict[int, Sequence[Item]] = {}  # the blocks that were read last
+        self._tail: list[Item] = []  # the last objects, which do not fill a block yet
 
     def __len__(self) -> int:
-        return (len(self._offsets) - 1) * _ITEMS_AT_ONCE + len(self._end)
+        return (len(self._offsets) - 1) * _ITEMS_AT_ONCE + len(self._tail)
 
     def extend(self, items: Sequence[Item]) -> None:
         """Adds objects.
@@ -200,17 +200,17 @@ class SpilledSequence(Sequence[Item]):
         Raises:
           OSError: the file cannot be written.
         """
-        self._end += items
-        whole = len(self._end) // _ITEMS_AT_ONCE * _ITEMS_AT_ONCE
-        for first in range(0, whole, _ITEMS_AT_ONCE):
+        self._tail += items
+        complete = len(self._tail) // _ITEMS_AT_ONCE * _ITEMS_AT_ONCE
+        for first in range(0, complete, _ITEMS_AT_ONCE):
             if self._file is None:
                 self._file = tempfile.SpooledTemporaryFile(MOST_IN_MEMORY, dir=self._directory)  # noqa: SIM115
                 weakref.finalize(self, self._file.close)
             self._file.seek(self._offsets[-1])
-            content = pickle.dumps(self._end[first : first + _ITEMS_AT_ONCE], pickle.HIGHEST_PROTOCOL)
+            content = pickle.dumps(self._tail[first : first + _ITEMS_AT_ONCE], pickle.HIGHEST_PROTOCOL)
             self._file.write(content)
             self._offsets.append(self._offsets[-1] + len(content))
-        del self._end[:whole]
+        del self._tail[:complete]
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -225,8 +225,8 @@ class SpilledSequence(Sequence[Item]):
             return items[first - begin : last - begin]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        block, place = divmod(index, _ITEMS_AT_ONCE)
-        return self._block(block)[place]
+        block, offset = divmod(index, _ITEMS_AT_ONCE)
+        return self._block(block)[offset]
 
     def __iter__(self) -> Iterator[Item]:
         for block in range(len(self._offsets)):
@@ -239,11 +239,11 @@ class SpilledSequence(Sequence[Item]):
 
     def _block(self, number: int) -> Sequence[Item]:
         if self._file is None or number == len(self._offsets) - 1:
-            return self._end
-        if number not in self._held:
-            if len(self._held) >= _BLOCKS_HELD:
-                del self._held[next(iter(self._held))]
+            return self._tail
+        if number not in self._cache:
+            if len(self._cache) >= _CACHED_BLOCKS:
+                del self._cache[next(iter(self._cache))]
             start, end = self._offsets[number : number + 2]
             self._file.seek(start)
-            self._held[number] = pickle.loads(self._file.read(end - start))
-        return self._held[number]
+            self._cache[number] = pickle.loads(self._file.read(end - start))
+        return self._cache[number]

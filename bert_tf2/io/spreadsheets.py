@@ -2,7 +2,7 @@
 
     for number, cells in spreadsheets.read("reviews.xlsx#Sheet2"): ...
 
-Read with openpyxl, row by row. Formulas have the values that Excel saved.
+Workbooks are read with openpyxl, row by row. Formulas have the values that Excel saved.
 """
 
 import datetime
@@ -22,15 +22,15 @@ from bert_tf2.io import file_system
 logger = logging.getLogger(__name__)
 
 _WITH_SHEET = re.compile(r"(.*\.xlsx)#(.+)", re.IGNORECASE | re.DOTALL)
-_MOST_DIGITS = 15  # of numbers in Excel
+_MOST_DIGITS = 15  # Excel's precision
 
 
 class Workbook(NamedTuple):
-    """What a path names.
+    """A workbook and the sheet to read, as named by a path.
 
     Attributes:
-      path: of the file.
-      sheet: name of the sheet; None: the first one.
+      path: the path of the file.
+      sheet: the name of the sheet; None: the first one.
     """
 
     path: str
@@ -49,7 +49,7 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
     """The number of each row that is not empty, as Excel shows it, and its cells as texts.
 
     Whole numbers have no decimal point, truth values are `true` and `false`, dates are 2026-01-31. All rows have at
-    least as many cells as the first; empty cells beyond are left out.
+    least as many cells as the first; empty cells beyond these are omitted.
 
     Args:
       path: see `Workbook.of`.
@@ -68,12 +68,12 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
     book, name = Workbook.of(path) or Workbook(path)
     width = 0
     try:
-        with warnings.catch_warnings():  # of features of Excel that openpyxl leaves out, and that hold no cells
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about features of Excel that openpyxl ignores; none contains cells
             workbook = openpyxl.load_workbook(file_system.local_copy(book), read_only=True, data_only=True)
         try:
             sheet = _sheet(workbook, book, name)
-            sheet.reset_dimensions()  # which some programs write wrong, and then cells would be missing
+            sheet.reset_dimensions()  # some programs write wrong dimensions, and cells would be missing
             for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
                 cells = list(map(_text, row))
                 while cells and not cells[-1]:
@@ -97,14 +97,14 @@ def _sheet(workbook: Any, path: str, name: str | None) -> Any:
     if name is None:
         name = next(iter(sheets))
         if len(sheets) > 1:
-            _say_sheet(path, name, some((f"{path}#{other}" for other in sheets if other != name), 3))
+            _log_sheet(path, name, some((f"{path}#{other}" for other in sheets if other != name), 3))
     if name not in sheets:
         raise InputError(f"{path} has no sheet {name!r:.60}; it has {some(map(repr, sheets), MOST_NAMED)}.")
     return sheets[name]
 
 
 @functools.cache  # a file may be read more than once
-def _say_sheet(path: str, name: str, others: str) -> None:
+def _log_sheet(path: str, name: str, others: str) -> None:
     logger.info("%s: reading the first sheet, %r; to read another one, give %s.", path, name, others)
 
 

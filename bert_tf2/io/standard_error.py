@@ -1,4 +1,4 @@
-"""What C++ code writes past Python's `sys.stderr`, held back."""
+"""Suppresses what C++ code writes to standard error, bypassing Python's `sys.stderr`."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Keeps what the `with` block writes to standard error from being shown, unless it fails."""
+    """Suppresses what the `with` block writes to standard error, unless it raises: then it is shown."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as text:

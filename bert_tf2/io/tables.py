@@ -3,7 +3,7 @@ r"""Tables: CSV, TSV, JSON Lines, JSON, Parquet and Excel, by extension; gzip an
 * TSV: one row per line, cells split at tabs. Quotes are ordinary characters, as in GLUE's files.
 * CSV: see `io.delimited`.
 * JSON Lines: one object per line. `.json` may also be an array of objects.
-* Parquet: by pyarrow, only the columns that are asked for.
+* Parquet: by pyarrow, only the requested columns.
 * Excel: see `io.spreadsheets`.
 * Text: one text per line, or two separated by a tab.
 
@@ -30,7 +30,7 @@ class Block:
     """Some rows of a file.
 
     Attributes:
-      lines: the line that each row begins on, from 1.
+      lines: the number of the line on which each row begins, from 1.
       rows: the cells of each row: a list, in Parquet a tuple, in JSON a dict.
     """
 
@@ -44,8 +44,8 @@ class Table:
 
     Attributes:
       path: the file.
-      names: of the columns; None where there is no header. Of JSON Lines the keys of the first row.
-      width: how many columns there are; None for JSON Lines, where each row has keys of its own.
+      names: the names of the columns, for JSON Lines the keys of the first row; None if there is no header.
+      width: the number of columns; None for JSON Lines, where each row has keys of its own.
       blocks: all rows, a bounded number of rows and characters at a time.
       unit: what `Block.lines` numbers: "line", or "row" in Parquet and Excel.
     """
@@ -61,22 +61,22 @@ class Table:
         return self.names is not None and column in self.names
 
     def named_rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Where each row stands, for errors, and its cells by the names of their columns."""
+        """The position of each row, for errors, and its cells by the names of their columns."""
         for block in self.blocks:
             for line, row in zip(block.lines, block.rows, strict=True):
                 named = row if self.width is None else dict(zip(self.names or (), row, strict=True))
                 yield f"{self.path}, {self.unit} {line}", named
 
     def column(self, column: str, flag: str) -> Callable[[Block], list[Any]]:
-        """Chooses one column.
+        """Selects one column.
 
         Args:
-          column: its name, or its number from 0, from the end if negative. Of JSON Lines, its key.
-          flag: where the choice comes from, for errors.
+          column: its name, or its number from 0, from the end if negative; for JSON Lines, its key.
+          flag: the flag that named the column, for errors.
 
         Returns:
-          A function from blocks to a cell for each row: `str`, and anything in JSON Lines. It raises InputError where
-          a JSON object lacks the key.
+          A function that takes a block and returns a cell for each row: a `str`, or any value in JSON Lines. It raises
+          InputError if a JSON object lacks the key.
 
         Raises:
           InputError: there is no such column.
@@ -87,7 +87,7 @@ class Table:
         return lambda block: [row[index] for row in block.rows]
 
     def optional_column(self, column: str) -> Callable[[Block], list[Any]] | None:
-        """Like `column`, but None where there is no such column, and None for a JSON object that lacks the key."""
+        """Like `column`, but None if there is no such column, and with None for each JSON object that lacks the key."""
         if self.width is None:
             return lambda block: [row.get(column) for row in block.rows]
         try:
@@ -105,7 +105,7 @@ class Table:
             ) from None
 
     def index(self, column: str, flag: str) -> int:
-        """The number of a column of a CSV or TSV file, perhaps from the end.
+        """The index of a column of a table that is not JSON Lines; negative if it is counted from the end.
 
         Raises:
           InputError: there is no such column.
@@ -121,40 +121,40 @@ class Table:
                 )
         if delimited.is_number(column) and -width <= int(column) < width:
             return int(column)
-        there = "no header" if self.names is None else f"the columns {_listed(self.names)}"
+        header = "no header" if self.names is None else f"the columns {_listed(self.names)}"
         raise InputError(
-            f"{self.path} has no column {column!r} ({flag}); it has {there}, and {counted(width, 'column')}, "
+            f"{self.path} has no column {column!r} ({flag}); it has {header}, and {counted(width, 'column')}, "
             f"which can be given by number from 0 to {width - 1}.{delimited.delimiter_hint(column, self.names or ())}"
         )
 
 
 def find_form(
-    path: str, columns: Sequence[str], header: bool, given: Form | None = None, is_logged: bool = True
+    path: str, columns: Sequence[str], header: bool, specified: Form | None = None, is_logged: bool = True
 ) -> Form:
     """The format of a table of any kind; see `delimited.find_form`.
 
     Raises:
-      InputError: the file has an unknown ending or cannot be read, or several delimiters make columns of it.
+      InputError: the file has an unknown extension or cannot be read, or several delimiters fit it equally well.
     """
     kind = kind_of(path)
     if kind in ("parquet", "xlsx"):
         return Form()
-    return delimited.find_form(path, columns, header, kind == "csv", given, is_logged)
+    return delimited.find_form(path, columns, header, kind == "csv", specified, is_logged)
 
 
 def open_table(path: str, header: bool, form: Form | None = None, columns: Collection[str] = ()) -> Table:
     """Opens a file and reads its first row.
 
     Args:
-      path: ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .txt, and then perhaps .gz or .zst; or in .xlsx,
-        and then perhaps # and a sheet.
+      path: ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .txt, optionally followed by .gz or .zst; or in
+        .xlsx, optionally followed by # and the name of a sheet.
       header: whether the first row of a CSV, TSV or Excel file names the columns.
-      form: how a text file is written.
-      columns: names or numbers of those that are read, if not all; matters for Parquet, and for how many texts a line
-        of .txt has.
+      form: the format of a text file.
+      columns: names or numbers of the columns that will be read, if not all. Parquet files are only read in these
+        columns, and each line of a .txt file has as many texts.
 
     Raises:
-      InputError: it cannot be read, has another ending or no rows. While `blocks` are read: also where a row does not
+      InputError: it cannot be read, has another extension or no rows; while `blocks` is read, also if a row does not
         fit the others.
     """
     kind = kind_of(path)
@@ -194,10 +194,10 @@ def _open_json(path: str, encoding: str | None) -> Table:
 
 
 def open_texts(path: str, encoding: str | None, texts: int = 1) -> Table:
-    """A file, or standard input, of a text a line, or of two with a tab between them; columns are numbered from 0.
+    """Opens a file, or standard input, with one text per line, or two separated by a tab; columns are numbered from 0.
 
     Raises:
-      InputError: it cannot be read or has no text; while `blocks` are read, a line has another number of texts.
+      InputError: it cannot be read or has no text; while `blocks` is read, also if a line has another number of texts.
     """
     lines = text_lines.read_decoded(path, encoding)
     name = "standard input" if path == text_lines.STANDARD_INPUT else path
@@ -227,16 +227,16 @@ def _open_parquet(path: str, columns: Collection[str]) -> Table:
     names = list(file.schema_arrow.names)
     if not file.metadata.num_rows:
         raise InputError(f"{path} has no rows; expected a row for each text.")
-    by_number = {int(column) % len(names) for column in columns if delimited.is_number(column) and column not in names}
-    read = [name for index, name in enumerate(names) if name in (*columns, "id") or index in by_number or not columns]
+    indices = {int(column) % len(names) for column in columns if delimited.is_number(column) and column not in names}
+    selected = [name for index, name in enumerate(names) if name in (*columns, "id") or index in indices or not columns]
 
     def rows() -> Iterator[tuple[int, tuple[Any, ...]]]:
         number = 0
         with file:
-            for batch in parquet_files.batches(path, file, read):
+            for batch in parquet_files.batches(path, file, selected):
                 cells = dict(zip(batch.schema.names, (column.to_pylist() for column in batch.columns), strict=True))
-                nothing = [None] * batch.num_rows
-                for row in zip(*(cells.get(name, nothing) for name in names), strict=True):
+                nulls = [None] * batch.num_rows
+                for row in zip(*(cells.get(name, nulls) for name in names), strict=True):
                     number += 1
                     yield number, row
 
@@ -244,11 +244,11 @@ def _open_parquet(path: str, columns: Collection[str]) -> Table:
 
 
 def _checked(path: str, kind: str, first: tuple[int, int], rows: Iterator[Any]) -> Iterator[Block]:
-    """Blocks of rows that all have as many columns as the first one, of which there are its line and this number."""
+    """Blocks of rows, checked to have as many columns as the first row, which is given as its line and that number."""
     for block in _blocks(rows):
         if set(map(len, block.rows)) != {first[1]}:
             numbered = zip(block.lines, map(len, block.rows), strict=True)
-            _refuse_ragged(path, kind, next(found for found in numbered if found[1] != first[1]), first)
+            _refuse_ragged(path, kind, next(row for row in numbered if row[1] != first[1]), first)
         yield block
 
 
@@ -268,16 +268,16 @@ def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[Block]:
 
 
 def _size(row: tuple[Any, ...] | dict[str, Any]) -> int:
-    """The approximate number of characters of a row whose cells need not be texts."""
+    """The approximate number of characters of a row whose cells may be of any type."""
     values = row.values() if isinstance(row, dict) else row
     return sum(len(value) for value in values if isinstance(value, str | list))
 
 
 def kind_of(path: str) -> file_kinds.Kind:
-    """What a file is by its ending; standard input is text.
+    """The kind of a file by its extension; standard input is text.
 
     Raises:
-      InputError: another ending.
+      InputError: the extension is unknown.
     """
     kind: file_kinds.Kind | None = "text" if path == text_lines.STANDARD_INPUT else file_kinds.kind_of(path)
     if kind is None:
@@ -289,7 +289,7 @@ def kind_of(path: str) -> file_kinds.Kind:
     return kind
 
 
-def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[int, int]) -> NoReturn:
+def _refuse_ragged(path: str, kind: str, row: tuple[int, int], first: tuple[int, int]) -> NoReturn:
     advice = {
         "csv": 'a cell that contains a comma or a line break must be in quotes (").',
         "tsv": "a text that contains a tab or a line break needs CSV or JSON Lines.",
@@ -297,10 +297,10 @@ def _refuse_ragged(path: str, kind: str, found: tuple[int, int], first: tuple[in
     }[kind]
     unit = "row" if kind == "xlsx" else "line"
     raise InputError(
-        f"{path}, {unit} {found[0]} has {counted(found[1], 'column')}, but {unit} {first[0]} has {first[1]}; {advice}"
+        f"{path}, {unit} {row[0]} has {counted(row[1], 'column')}, but {unit} {first[0]} has {first[1]}; {advice}"
     )
 
 
 def _listed(names: Any) -> str:
-    """Names of columns, cut where they are many or long."""
+    """Names of columns for a message; long lists and long names are truncated."""
     return some((repr(name if len(name) <= 40 else f"{name[:40]}...") for name in names), MOST_NAMED)

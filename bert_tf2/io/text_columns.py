@@ -1,7 +1,7 @@
-"""Texts in a column of a table: CSV, TSV, JSON Lines, JSON, Parquet and Excel, by the file's name; no TensorFlow.
+"""Texts in a column of a table: CSV, TSV, JSON Lines, JSON, Parquet and Excel, by the file's extension; no TensorFlow.
 
-A table is read in parts, each from a byte up to another one, so that many processes can work on one of any size. Of a
-Parquet file the bytes are those of its row groups, one after the other.
+A table is read in ranges of bytes, so that many processes can share the work on a large one. In a Parquet file, the
+bytes are those of its row groups, one after another.
 """
 
 import codecs
@@ -16,7 +16,7 @@ from bert_tf2.io.delimited import Form
 from bert_tf2.io.file_kinds import Kind
 
 UNPACKED = 3.5
-"""How much larger compressed text is when it is unpacked, about; for planning only."""
+"""The approximate ratio of decompressed to compressed text; for planning only."""
 
 _KINDS = {"csv", "tsv", "json lines", "json", "parquet", "xlsx"}
 _FLAG = "--text_column"
@@ -27,15 +27,15 @@ _EXPECTED = 'expected an object on each line, for example {"text": "..."}'
 
 @dataclasses.dataclass(frozen=True)
 class TextColumn:
-    """Where the texts of a table are.
+    """The column of a table that contains the texts.
 
     Attributes:
-      name: of the column, or its number; of JSON the key.
+      name: the name of the column or its number; in JSON, the key.
       kind: "csv", "tsv", "json lines", "json", "parquet" or "xlsx".
       index: the number of the column in CSV, TSV and Excel, from 0.
-      width: how many columns a row of them has.
-      has_header: whether the first row of them names the columns.
-      form: how it is written.
+      width: the number of columns of these kinds.
+      has_header: whether the first row of these kinds names the columns.
+      form: the format of a text file.
     """
 
     name: str
@@ -47,23 +47,23 @@ class TextColumn:
 
     @property
     def is_utf8(self) -> bool:
-        """Whether it is UTF-8; an encoding that is not known is taken for it."""
+        """Whether the encoding is UTF-8, as which an unknown encoding is read."""
         return self.form.encoding is None or codecs.lookup(self.form.encoding).name in ("utf-8", "utf-8-sig")
 
 
 def kind_of(path: str) -> Kind | None:
-    """The kind of a table, by the ending of its name; None: it is not a table."""
+    """The kind of a table by its extension; None if it is not a table."""
     kind = file_kinds.kind_of(path)
     return kind if kind in _KINDS else None
 
 
-def find(path: str, name: str, given: Form | None = None) -> TextColumn:
+def find(path: str, name: str, specified: Form | None = None) -> TextColumn:
     """Finds the column of a table.
 
     Args:
-      path: of a table by its ending.
-      name: of the column; a number, from 0, in CSV, TSV and Excel without a header.
-      given: how text files are written, as far as somebody says so; else the file shows it.
+      path: the path of a table, whose kind its extension shows.
+      name: the name of the column; in CSV, TSV and Excel without a header, its number from 0.
+      specified: the format of text files as specified by flags; empty fields are detected.
 
     Raises:
       InputError: the file cannot be read, or has no such column.
@@ -77,7 +77,7 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
     is_csv = kind == "csv"
     if kind == "xlsx":
         return _in_first_row(path, TextColumn(name, kind, has_header=has_header), next(spreadsheets.read(path), None))
-    form = delimited.find_form(path, [name] if is_csv else [], has_header, is_csv, given)
+    form = delimited.find_form(path, [name] if is_csv else [], has_header, is_csv, specified)
     column = TextColumn(name, str(kind), has_header=has_header, form=form)
     if kind in ("json", "json lines"):
         return column
@@ -86,7 +86,7 @@ def find(path: str, name: str, given: Form | None = None) -> TextColumn:
 
 
 def _in_first_row(path: str, column: TextColumn, first: tuple[int, list[str]] | None) -> TextColumn:
-    """The column with its place in the first row of a table: its header, or a row that shows the number of columns."""
+    """The column with its index in the first row of a table: a header, or a row that shows the number of columns."""
     if first is None:
         raise InputError(f"{path} is empty; expected a table with a column of texts.")
     names, name = [cell.strip() for cell in first[1]], column.name
@@ -97,56 +97,63 @@ def _in_first_row(path: str, column: TextColumn, first: tuple[int, list[str]] | 
     return dataclasses.replace(column, index=_index(path, name, names), width=len(names))
 
 
-def boundary(path: str, column: TextColumn, start: int, least: int) -> int | None:
-    """Where a part of a table may end so that it has at least so many bytes (of Parquet, unpacked): between two rows.
+def boundary(path: str, column: TextColumn, start: int, min_bytes: int) -> int | None:
+    """The end of a range of whole rows.
 
-    None where the table cannot be divided: where it is compressed, in another encoding than UTF-8, an array of JSON or
-    an Excel workbook.
+    Args:
+      path: the table.
+      column: the result of `find`.
+      start: the first byte of the range.
+      min_bytes: the least size of the range, for Parquet decompressed.
+
+    Returns:
+      A position between two rows or at the end. None if the table cannot be divided (it is compressed, in an encoding
+      other than UTF-8, a JSON array or an Excel workbook), or, for Parquet, if the range extends to the end.
     """
     if column.kind == "xlsx" or files.compression(path) or not column.is_utf8:
         return None
     if column.kind == "parquet":
-        passed = 0
+        size = 0
         for begin, unpacked, _ in _row_groups(path, column.name):
-            if passed >= least:
+            if size >= min_bytes:
                 return begin
-            passed += unpacked if begin >= start else 0
+            size += unpacked if begin >= start else 0
         return None
     if column.kind == "csv":
-        return _after_csv_rows(path, column, start, least)
+        return _after_csv_rows(path, column, start, min_bytes)
     if column.kind == "json":
         return None
     with file_system.open(path, "rb") as file:
-        file.seek(start + least)
+        file.seek(start + min_bytes)
         file.readline()  # the rest of a row
         return file.tell()
 
 
 def size_of(path: str, column: TextColumn, start: int, end: int) -> float:
-    """About how many bytes of text there are from one byte to another."""
+    """The approximate number of decompressed bytes of text in a range of bytes."""
     if column.kind == "parquet":
         return sum(unpacked for begin, unpacked, _ in _row_groups(path, column.name) if start <= begin < end)
     return (end - start) * (UNPACKED if column.kind == "xlsx" or files.compression(path) else 1.0)
 
 
 def read(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[list[str], int]]:
-    """The texts of the rows that begin from one byte up to another, and the bytes on disk that they take, about.
+    """Reads the rows of a range of bytes: some texts at a time, and the approximate number of bytes they take on disk.
 
     Empty cells and null are empty texts.
 
     Args:
       path: the table.
-      start: a byte that `boundary` gave, or 0.
-      end: the next such byte, or the size of the file.
-      column: what `find` found.
+      start: 0, or a result of `boundary`.
+      end: the next such position, or the size of the file.
+      column: the result of `find`.
 
     Raises:
-      InputError: the file cannot be read, or a row is not as it should be; the message names the row.
+      InputError: the file cannot be read, or a row is invalid; the message names the row.
     """
     try:
         yield from _blocks(path, start, end, column, 1 if start == 0 else 2)
     except InputError:
-        if start and column.kind != "parquet":  # raise it again, with the number that the line has in the whole file
+        if start and column.kind != "parquet":  # raise it again, with the line's number in the file
             for _ in _blocks(path, start, end, column, 1 + _lines_before(path, start)):
                 pass
         raise
@@ -161,19 +168,19 @@ def _blocks(path: str, start: int, end: int, column: TextColumn, first_line: int
         return
     lines = _Lines(path, start, end, column)
     texts: list[str] = []
-    characters = told = 0
+    characters = reported = 0
     for text in _texts(path, column, iter(lines), first_line, has_header=column.has_header and start == 0):
         texts.append(text)
         characters += len(text)
         if len(texts) >= _ROWS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
-            yield texts, lines.read - told
-            texts, characters, told = [], 0, lines.read
-    yield texts, lines.read - told
+            yield texts, lines.bytes_read - reported
+            texts, characters, reported = [], 0, lines.bytes_read
+    yield texts, lines.bytes_read - reported
 
 
 def _texts(path: str, column: TextColumn, lines: Iterator[str], first_line: int, has_header: bool) -> Iterator[str]:
     if column.kind in ("json", "json lines"):
-        for number, row in json_rows.read(path, _EXPECTED, lines=lines, begin=first_line):
+        for number, row in json_rows.read(path, _EXPECTED, lines=lines, first_line=first_line):
             if column.name not in row:
                 listed = some(map(repr, row), MOST_NAMED)
                 raise InputError(f"{path}, line {number} has no key {column.name!r} ({_FLAG}); it has {listed}.")
@@ -206,7 +213,7 @@ def _cells(path: str, column: TextColumn, lines: Iterator[str], first_line: int)
     if column.kind == "csv":
         yield from delimited.read_csv(path, column.form, lines, first_line)
         return
-    yield from delimited.read_tsv(path, lines=lines, begin=first_line)
+    yield from delimited.read_tsv(path, lines=lines, first_line=first_line)
 
 
 def _index(path: str, name: str, names: list[str]) -> int:
@@ -223,17 +230,17 @@ class _Lines:
     r"""The lines of a part of a text file, without their `\n`.
 
     Attributes:
-      read: how many bytes on disk have been read, about, never more than there are.
+      bytes_read: the approximate number of bytes read from disk, never more than the range has.
     """
 
     def __init__(self, path: str, start: int, end: int, column: TextColumn) -> None:
         self._path, self._start, self._end, self._column = path, start, end, column
         self._bytes = 0
-        self._packing = UNPACKED if files.compression(path) else 1.0
+        self._compression_ratio = UNPACKED if files.compression(path) else 1.0
 
     @property
-    def read(self) -> int:
-        return min(self._end - self._start, round(self._bytes / self._packing))
+    def bytes_read(self) -> int:
+        return min(self._end - self._start, round(self._bytes / self._compression_ratio))
 
     def __iter__(self) -> Iterator[str]:
         if not self._column.is_utf8:
@@ -246,13 +253,14 @@ class _Lines:
                 if self._start:
                     file.seek(self._start)
                 for content in file:
-                    beginning = codecs.BOM_UTF8 if self._start + self._bytes == 0 else b""
+                    byte_order_mark = codecs.BOM_UTF8 if self._start + self._bytes == 0 else b""
                     self._bytes += len(content)
-                    yield content.removeprefix(beginning).decode("utf-8").removesuffix("\n")
-                    if self._packing == 1.0 and self._bytes >= self._end - self._start:
+                    yield content.removeprefix(byte_order_mark).decode("utf-8").removesuffix("\n")
+                    if self._compression_ratio == 1.0 and self._bytes >= self._end - self._start:
                         return
         except UnicodeDecodeError:
-            for _ in text_lines.read_decoded(self._path, self._column.form.encoding):  # says where
+            # Reading from the beginning raises an error that names the line.
+            for _ in text_lines.read_decoded(self._path, self._column.form.encoding):
                 pass
             raise InputError(f"{self._path} is not UTF-8.") from None
         except (OSError, EOFError) as error:
@@ -268,23 +276,23 @@ def _lines_before(path: str, end: int) -> int:
     return count
 
 
-def _after_csv_rows(path: str, column: TextColumn, start: int, least: int) -> int:
-    """`boundary` of CSV, where a line end may be within a cell; the end of the file where a row breaks the rules."""
-    passed = start
+def _after_csv_rows(path: str, column: TextColumn, start: int, min_bytes: int) -> int:
+    """`boundary` for CSV, where cells may contain line breaks; the end of the file if a row is invalid."""
+    position = start
 
     def lines() -> Iterator[str]:
-        nonlocal passed
+        nonlocal position
         with file_system.open(path, "rb") as file:
             file.seek(start)
             for content in file:
-                passed += len(content)
+                position += len(content)
                 yield content.decode("utf-8", errors="replace").removesuffix("\n")
 
     try:
-        for _ in delimited.read_csv(path, column.form, lines(), begin=1 if start == 0 else 2):
-            if passed >= start + least:
-                return passed
-    except InputError:  # that will be said when the row is read
+        for _ in delimited.read_csv(path, column.form, lines(), first_line=1 if start == 0 else 2):
+            if position >= start + min_bytes:
+                return position
+    except InputError:  # it will be raised again when the row is read
         pass
     return file_system.getsize(path)
 
@@ -301,22 +309,22 @@ def _sheet_texts(path: str, column: TextColumn) -> list[str]:
 
 
 def _row_groups(path: str, name: str) -> list[tuple[int, int, int]]:
-    """Of each row group: where it begins, the bytes of the column when unpacked, and how many rows are before it."""
+    """For each row group: its first byte, the decompressed bytes of the column, and the number of rows before it."""
     return _row_groups_of(path, name, file_system.stat(path).st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=8)  # asked for each part of a file
+@functools.lru_cache(maxsize=8)  # called for each range of a file
 def _row_groups_of(path: str, name: str, _: int) -> list[tuple[int, int, int]]:
-    found, begin, rows = [], 0, 0
+    row_groups, begin, rows = [], 0, 0
     with parquet_files.open_file(path) as file:
         for index in range(file.metadata.num_row_groups):
             group = file.metadata.row_group(index)
-            columns = [group.column(number) for number in range(group.num_columns)]
-            unpacked = sum(part.total_uncompressed_size for part in columns if part.path_in_schema == name)
-            found.append((begin, unpacked, rows))
-            begin += sum(part.total_compressed_size for part in columns)
+            chunks = [group.column(number) for number in range(group.num_columns)]
+            unpacked = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == name)
+            row_groups.append((begin, unpacked, rows))
+            begin += sum(chunk.total_compressed_size for chunk in chunks)
             rows += group.num_rows
-    return found
+    return row_groups
 
 
 def _parquet_texts(path: str, start: int, end: int, column: TextColumn) -> Iterator[tuple[list[str], int]]:

@@ -1,4 +1,4 @@
-"""Splits large text into shards ("groups"), each of which is processed as if it were the whole input.
+"""Splits large text into shards ("groups"), each of which is processed as if it were the entire input.
 
 Text is plain, with one sentence per line and an empty line between documents, or a table column with one document per
 row.
@@ -13,9 +13,9 @@ from bert_tf2.io import file_system, files, text_columns
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.text_columns import UNPACKED, TextColumn
 
-# Text of one group; memory is about four times that at a dupe_factor of 5, six times at 10.
+# Bytes of text in a group; processing it takes about four times as much memory with a dupe_factor of 5, six with 10.
 GROUP_BYTES = 256 * 2**20
-# Bytes read at once. What is made of megabytes at a time would leave holes in the memory that are never filled again.
+# Bytes read at once. Reading megabytes at a time would fragment the heap for good.
 _BLOCK = 2**18
 
 
@@ -25,9 +25,9 @@ class Span:
 
     Attributes:
       path: the file.
-      start: its first byte.
+      start: the first byte of the part.
       end: the byte after its last one.
-      column: where the texts of a table are; None: the file is plain text.
+      column: the column of a table that contains the texts; None if the file is plain text.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Group:
     """A shard.
 
     Attributes:
-      index: its place among the groups.
+      index: its position among the groups.
       spans: parts of files, in order.
     """
 
@@ -50,37 +50,35 @@ class Group:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size on disk in bytes."""
         return sum(span.end - span.start for span in self.spans)
 
 
 def plan(paths: Sequence[str], group_bytes: int, column: str = "", form: Form | None = None) -> list[Group]:
     """Splits files into shards of about `group_bytes` of text, in order.
 
-    Input that fits into one shard is one shard. A file is not split, unless it is larger than a shard and not
-    compressed: then it is split at empty lines, so that documents stay whole; a table between rows, as far as
-      `text_columns.boundary`
-    can.
+    Only files that are larger than a shard and not compressed are divided: plain text at empty lines, so that no
+    document is split, and tables between rows, where `text_columns.boundary` can.
 
     Args:
       paths: text files; may be gzip or Zstandard.
-      group_bytes: unpacked size to aim at.
-      column: the name of the column that has the texts of tables; empty: all files are plain text.
+      group_bytes: the target size of a shard, decompressed.
+      column: the name of the column that contains the texts of tables; empty if all files are plain text.
       form: see `text_columns.find`.
 
     Raises:
       InputError: a file cannot be read, or is a table without that column.
     """
     try:
-        parts: list[tuple[Span, float]] = []
+        sized_spans: list[tuple[Span, float]] = []
         for path in paths:
             is_table = column and text_columns.kind_of(path)
-            parts += _table_parts(path, group_bytes, column, form) if is_table else _parts(path, group_bytes)
+            sized_spans += _table_spans(path, group_bytes, column, form) if is_table else _spans(path, group_bytes)
     except OSError as error:
         raise files.cannot_read(str(error.filename), error) from None
     groups: list[list[Span]] = [[]]
     filled = 0.0
-    for span, size in parts:
+    for span, size in sized_spans:
         if groups[-1] and filled + size > group_bytes:
             groups.append([])
             filled = 0.0
@@ -89,21 +87,21 @@ def plan(paths: Sequence[str], group_bytes: int, column: str = "", form: Form | 
     return [Group(index, tuple(spans)) for index, spans in enumerate(groups)]
 
 
-def _parts(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
+def _spans(path: str, group_bytes: int) -> Iterator[tuple[Span, float]]:
     size = file_system.getsize(path)
     if files.compression(path):
         yield Span(path, 0, size), size * UNPACKED
         return
     start = 0
     while size - start > group_bytes:
-        end = _behind_blank_line(path, start + group_bytes)
+        end = _after_empty_line(path, start + group_bytes)
         yield Span(path, start, end), end - start
         start = end
     if start < size or size == 0:
         yield Span(path, start, size), size - start
 
 
-def _table_parts(path: str, group_bytes: int, name: str, form: Form | None) -> Iterator[tuple[Span, float]]:
+def _table_spans(path: str, group_bytes: int, name: str, form: Form | None) -> Iterator[tuple[Span, float]]:
     column = text_columns.find(path, name, form)
     size = file_system.getsize(path)
     start = 0
@@ -115,11 +113,11 @@ def _table_parts(path: str, group_bytes: int, name: str, form: Form | None) -> I
         start = end
 
 
-def _behind_blank_line(path: str, position: int) -> int:
-    """Where the first empty line that begins after `position` ends; the end of the file where there is none."""
+def _after_empty_line(path: str, position: int) -> int:
+    """The end of the first empty line that begins after `position`; the end of the file if there is none."""
     with file_system.open(path, "rb") as file:
         file.seek(position)
-        file.readline()  # the rest of a line
+        file.readline()  # the rest of the current line
         while line := file.readline():
             if not line.strip():
                 break
@@ -127,35 +125,36 @@ def _behind_blank_line(path: str, position: int) -> int:
 
 
 def read_lines(group: Group, whole_rows: bool = False) -> Iterator[tuple[list[str], int]]:
-    r"""The lines of a group, some hundred at a time, without their `\n`; and the bytes on disk that they take.
+    r"""Reads a group: some hundred lines at a time, without their `\n`, and the number of bytes they take on disk.
 
-    A row of a table is a document: its lines that are not empty, with an empty line before and after them.
-    The bytes are an estimate where a file is compressed or a table, never more than the file has.
+    A row of a table is a document: its lines that are not empty, with an empty line before and after them. For
+    compressed files and tables, the number of bytes is an estimate, and never exceeds the size of the file.
 
     Args:
       group: the group.
-      whole_rows: whether each row of a table is one line instead.
+      whole_rows: whether each row of a table is a single line instead.
 
     Raises:
-      InputError: a file is missing, damaged or not UTF-8, or a row has no text; the message names file and line.
+      InputError: a file is missing, corrupt or not UTF-8, or a row has no text; the message names the file and the
+        line.
     """
     for span in group.spans:
         if span.column:
             for texts, size in text_columns.read(span.path, span.start, span.end, span.column):
                 yield _lines_of(texts, whole_rows), size
             continue
-        left = span.end - span.start
+        remaining = span.end - span.start
         try:
             with files.open_bytes(span.path) as file:
-                packed = files.compression(span.path) is not None
+                is_compressed = files.compression(span.path) is not None
                 if span.start:
                     file.seek(span.start)
-                for block in _blocks(file, None if packed else left):
-                    size = min(left, round(len(block) / UNPACKED) if packed else len(block))
-                    left -= size
+                for block in _blocks(file, None if is_compressed else remaining):
+                    size = min(remaining, round(len(block) / UNPACKED) if is_compressed else len(block))
+                    remaining -= size
                     yield block.decode("utf-8").removesuffix("\n").split("\n"), size
         except UnicodeDecodeError:
-            for _ in files.read_lines(span.path):  # says where
+            for _ in files.read_lines(span.path):  # raises an error that names the line
                 pass
             raise InputError(f"{span.path} is not UTF-8.") from None
         except (OSError, EOFError) as error:
@@ -172,14 +171,14 @@ def _lines_of(texts: Sequence[str], whole_rows: bool) -> list[str]:
     return lines
 
 
-def _blocks(file: IO[bytes], left: int | None) -> Iterator[bytes]:
-    """Whole lines, `_BLOCK` bytes or a little more at a time, until `left` bytes are read or the file ends."""
-    while left is None or left > 0:
-        block = file.read(_BLOCK if left is None else min(_BLOCK, left))
+def _blocks(file: IO[bytes], remaining: int | None) -> Iterator[bytes]:
+    """Blocks of whole lines, about `_BLOCK` bytes each, until `remaining` bytes are read or the file ends."""
+    while remaining is None or remaining > 0:
+        block = file.read(_BLOCK if remaining is None else min(_BLOCK, remaining))
         if not block:
             return
         if not block.endswith(b"\n"):
             block += file.readline()
-        if left is not None:
-            left -= len(block)
+        if remaining is not None:
+            remaining -= len(block)
         yield block

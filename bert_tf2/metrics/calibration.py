@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from bert_tf2.metrics.classification import Score, score_of_counts
 
 BINS = 15
-"""Groups of probabilities of equal width, as Guo et al. (https://arxiv.org/abs/1706.04599) have them."""
+"""The number of bins of equal width, as in Guo et al. (https://arxiv.org/abs/1706.04599)."""
 
 THRESHOLDS: NDArray[np.float32] = (np.arange(1, 100) / 100).astype(np.float32)
-"""What is tried: 0.01 to 0.99."""
+"""The thresholds that are tried: 0.01 to 0.99."""
 
 
 class Reliability:
     """How often predictions of a given probability come true.
 
     Attributes:
-      rows: int64 [BINS], how many probabilities are in each group.
+      rows: int64 [BINS], the number of probabilities in each bin.
     """
 
     def __init__(self) -> None:
@@ -29,22 +29,22 @@ class Reliability:
         self._probabilities, self._true = np.zeros(BINS), np.zeros(BINS)
 
     def add(self, probabilities: NDArray[Any], is_true: NDArray[Any]) -> None:
-        """Counts a block, both of the same shape: from 0 to 1, and whether that came true."""
+        """Counts a block: probabilities from 0 to 1, and whether each prediction came true, of the same shape."""
         values = np.asarray(probabilities, np.float64).ravel()
-        groups = np.minimum((values * BINS).astype(np.int64), BINS - 1)
-        self.rows += np.bincount(groups, minlength=BINS)
-        self._probabilities += np.bincount(groups, values, BINS)
-        self._true += np.bincount(groups, np.asarray(is_true, np.float64).ravel(), BINS)
+        bins = np.minimum((values * BINS).astype(np.int64), BINS - 1)
+        self.rows += np.bincount(bins, minlength=BINS)
+        self._probabilities += np.bincount(bins, values, BINS)
+        self._true += np.bincount(bins, np.asarray(is_true, np.float64).ravel(), BINS)
 
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of the groups that are not empty, the mean probability and the fraction that is true."""
+        """The mean probability of each bin that is not empty, and the fraction of its predictions that came true."""
         is_filled = self.rows > 0
         rows = self.rows[is_filled]
         return self._probabilities[is_filled] / rows, self._true[is_filled] / rows
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean of the distances of both, each weighted by its rows."""
+        """The expected calibration error: the mean distance between the two values of `curve`, weighted by rows."""
         predicted, observed = self.curve()
         return float(np.sum(np.abs(predicted - observed) * self.rows[self.rows > 0]) / max(self.rows.sum(), 1))
 
@@ -62,33 +62,33 @@ class ThresholdScores:
     """
 
     def __init__(self, size: int) -> None:
-        # By label, rows by how many of the thresholds their probability reaches.
+        # [L, thresholds + 1]: for each label, the number of rows whose probability reaches that many thresholds.
         self._all, self._true = np.zeros((2, size, len(THRESHOLDS) + 1), np.int64)
 
     def add(self, probabilities: NDArray[np.float32], labels: NDArray[Any]) -> None:
         """Counts a block: float32 [n, L], and 0 or 1, [n, L]."""
         shape = size, count = self._all.shape
         reached = np.searchsorted(THRESHOLDS, probabilities, side="right")  # [n, L]
-        places = (reached + count * np.arange(size)).ravel()
-        self._all += np.bincount(places, minlength=size * count).reshape(shape)
-        true = places[np.asarray(labels).ravel() != 0]
+        cells = (reached + count * np.arange(size)).ravel()
+        self._all += np.bincount(cells, minlength=size * count).reshape(shape)
+        true = cells[np.asarray(labels).ravel() != 0]
         self._true += np.bincount(true, minlength=size * count).reshape(shape)
 
     def scores(self, label: int | None = None) -> list[Score]:
         """Precision, recall and F1 at each threshold, of one label or of all together."""
-        predicted, right = (self._of(counts, label)[::-1].cumsum()[::-1] for counts in (self._all, self._true))
-        expected = int(right[0])
+        predicted, right = (self._select(counts, label)[::-1].cumsum()[::-1] for counts in (self._all, self._true))
+        true = int(right[0])
         pairs = zip(right[1:].tolist(), predicted[1:].tolist(), strict=True)
-        return [score_of_counts(true, count, expected) for true, count in pairs]
+        return [score_of_counts(*counts, true) for counts in pairs]
 
     def best(self, label: int | None = None) -> tuple[float, Score]:
-        """Threshold with the best F1, of equal ones the nearest to 0.5, and its score."""
+        """The threshold with the best F1, on a tie the one nearest to 0.5, and its score."""
         scores = self.scores(label)
-        most = max(score.f1 for score in scores)
-        equal = [place for place, score in enumerate(scores) if score.f1 == most]
-        place = min(equal, key=lambda place: abs(place - len(THRESHOLDS) // 2))
-        return (place + 1) / 100, scores[place]
+        best_f1 = max(score.f1 for score in scores)
+        tied = [index for index, score in enumerate(scores) if score.f1 == best_f1]
+        index = min(tied, key=lambda index: abs(index - len(THRESHOLDS) // 2))
+        return (index + 1) / 100, scores[index]
 
     @staticmethod
-    def _of(counts: NDArray[np.int64], label: int | None) -> NDArray[np.int64]:
+    def _select(counts: NDArray[np.int64], label: int | None) -> NDArray[np.int64]:
         return counts.sum(axis=0) if label is None else counts[label]

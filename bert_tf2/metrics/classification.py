@@ -1,7 +1,6 @@
 """Metrics of predictions: classification, several labels per row, regression; no TensorFlow.
 
-Metrics that scikit-learn and SciPy define come from there. Both are imported where they are used, as they take a
-second.
+scikit-learn and SciPy compute the metrics that they define. They are imported on first use, as that takes a second.
 
 Shapes: `N` rows, `L` labels. Rows that only pad a batch must be removed first.
 """
@@ -25,11 +24,11 @@ DEFAULT_METRICS: Mapping[ProblemType, tuple[str, ...]] = {
     "multi_label": ("exact_match", "micro_f1", "macro_f1"),
     "regression": ("pearson", "spearman", "mean_squared_error"),
 }
-"""The metrics that are computed unless a task asks for others."""
+"""The metrics that are computed unless others are requested."""
 
 
 class Score(NamedTuple):
-    """Precision, recall and F1, 0 where they are not defined, and how many there are in truth."""
+    """Precision, recall and F1, each 0 if undefined, and the support: the number of true occurrences."""
 
     precision: float
     recall: float
@@ -69,12 +68,12 @@ def predictions(probabilities: Array, problem_type: ProblemType, threshold: floa
     """The predicted labels or values.
 
     Args:
-      probabilities: [N, L] of the function of this name.
+      probabilities: [N, L], from the function of this name; for regression [N, 1].
       problem_type: see `PROBLEM_TYPES`.
       threshold: minimum probability of a predicted label, with several labels.
 
     Returns:
-      Single label: int [N], the first of the most probable ones. Several: bool [N, L]. Regression: float [N].
+      Single label: int [N], the most probable one, the first of several. Several: bool [N, L]. Regression: float [N].
 
     Examples:
       >>> import numpy as np
@@ -97,11 +96,11 @@ class LabelCounts:
       size: L.
 
     Attributes:
-      right: int64 [L], rows that have each label and for which it is predicted.
-      true: int64 [L], rows that have it.
-      predicted: int64 [L], rows for which it is predicted.
-      rows: all rows.
-      exact: those with all labels right.
+      right: int64 [L], the number of rows that have a label and for which it is predicted.
+      true: int64 [L], the number of rows that have it.
+      predicted: int64 [L], the number of rows for which it is predicted.
+      rows: the number of rows.
+      exact: the number of rows with all labels right.
     """
 
     def __init__(self, size: int) -> None:
@@ -110,7 +109,13 @@ class LabelCounts:
 
     @classmethod
     def of(cls, labels: "Array | SparseRows", predicted: Callable[[int, int], Array]) -> "LabelCounts":
-        """Of labels [N, L], 0 or 1, and a function from two rows to the predictions between them, bool [rows, L]."""
+        """The counts of all rows.
+
+        Args:
+          labels: [N, L], 0 or 1.
+          predicted: a function that takes the start and end of a range of rows and returns their predictions, bool
+            [rows, L].
+        """
         counts = cls(labels.shape[1])
         for begin, end in row_ranges(*labels.shape):
             counts.add(labels[begin:end], predicted(begin, end))
@@ -128,7 +133,7 @@ class LabelCounts:
     def scores(self) -> list[Score]:
         """A score for each label."""
         counts = zip(self.right.tolist(), self.predicted.tolist(), self.true.tolist(), strict=True)
-        return [score_of_counts(*of_label) for of_label in counts]
+        return [score_of_counts(*label_counts) for label_counts in counts]
 
     @property
     def micro_f1(self) -> float:
@@ -153,13 +158,13 @@ def evaluate(
     names: Iterable[str] | None = None,
     threshold: float = 0.5,
 ) -> dict[str, float]:
-    """The named metrics of a model's outputs.
+    """Computes metrics of a model's outputs.
 
     Args:
       problem_type: see `PROBLEM_TYPES`.
       logits: [N, L]; for regression [N, 1].
-      labels: single label: int [N] below `L`. Several: 0 or 1, [N, L], perhaps sparse. Regression: float [N].
-      names: which metrics; if None, those of `DEFAULT_METRICS`.
+      labels: single label: int [N] below `L`. Several: 0 or 1, [N, L], may be sparse. Regression: float [N].
+      names: the metrics to compute; None: those in `DEFAULT_METRICS`.
 
         * single label: accuracy, f1 (of label 1 against the rest), macro_f1 (the mean over labels that occur or are
           predicted), matthews
@@ -169,10 +174,10 @@ def evaluate(
       threshold: see `predictions`.
 
     Returns:
-      name -> value. Correlations are NaN where one side is constant; other metrics that are not defined are 0.
+      name -> value. Correlations are NaN if labels or predictions are constant; other undefined metrics are 0.
 
     Raises:
-      ValueError: no rows, shapes that do not fit, or an unknown name.
+      ValueError: there are no rows, the shapes do not match, or a name is unknown.
 
     Examples:
       >>> import numpy as np
@@ -182,8 +187,8 @@ def evaluate(
       {'accuracy': 0.5}
     """
     known = _METRICS[problem_type]
-    wanted = DEFAULT_METRICS[problem_type] if names is None else tuple(names)
-    unknown = [name for name in wanted if name not in known]
+    requested = DEFAULT_METRICS[problem_type] if names is None else tuple(names)
+    unknown = [name for name in requested if name not in known]
     if unknown:
         raise ValueError(f"Unknown metric {unknown[0]!r} for {problem_type}; choose from {', '.join(known)}.")
     logits = np.asarray(logits)
@@ -197,17 +202,17 @@ def evaluate(
 
     if problem_type == "multi_label":
         counts = LabelCounts.of(labels, predicted)
-        return {name: float(known[name](counts)) for name in wanted}
-    decided = np.concatenate([predicted(begin, end) for begin, end in row_ranges(*logits.shape)])
-    return {name: float(known[name](labels, decided)) for name in wanted}
+        return {name: float(known[name](counts)) for name in requested}
+    predicted_labels = np.concatenate([predicted(begin, end) for begin, end in row_ranges(*logits.shape)])
+    return {name: float(known[name](labels, predicted_labels)) for name in requested}
 
 
 def per_label(labels: Array, predicted: Array, count: int) -> list[Score]:
     """Precision, recall and F1 of each label.
 
     Args:
-      labels: int [N], or 0 and 1 in [N, L].
-      predicted: of the same shape, from `predictions`.
+      labels: int [N], or 0 and 1 [N, L].
+      predicted: the predictions, of the same shape.
       count: L.
 
     Returns:
@@ -233,7 +238,7 @@ class Confusions(NamedTuple):
     Attributes:
       true: int64 [P], the true label of each pair.
       predicted: int64 [P], the predicted one.
-      rows: int64 [P], how many rows have both.
+      rows: int64 [P], the number of rows with both.
     """
 
     true: NDArray[np.int64]
@@ -242,15 +247,15 @@ class Confusions(NamedTuple):
 
     @classmethod
     def of(cls, labels: Array, predicted: Array, count: int) -> "Confusions":
-        """Of labels and predictions, int [N] both, below `count`."""
+        """The confusions of labels and predictions, both int [N] below `count`."""
         pairs, rows = np.unique(np.asarray(labels, np.int64) * count + predicted, return_counts=True)
         return cls(pairs // count, pairs % count, rows.astype(np.int64))
 
     def matrix(self, count: int) -> NDArray[np.int64]:
-        """See `confusion_matrix`."""
-        found = np.zeros((count, count), np.int64)
-        found[self.true, self.predicted] = self.rows
-        return found
+        """The full matrix, int64 [L, L]; see `confusion_matrix`."""
+        matrix = np.zeros((count, count), np.int64)
+        matrix[self.true, self.predicted] = self.rows
+        return matrix
 
 
 def confusion_matrix(labels: Array, predicted: Array, count: int) -> NDArray[np.int64]:
@@ -289,7 +294,7 @@ def _matthews(labels: Array, predicted: Array) -> float:
     from sklearn import metrics
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a single label everywhere, which is 0 by definition
+        warnings.simplefilter("ignore")  # about constant labels, for which it is 0 by definition
         return float(metrics.matthews_corrcoef(labels, predicted))
 
 
@@ -309,7 +314,7 @@ def _correlation(function: Callable[[Array, Array], Any], labels: Array, predict
     if np.ptp(labels) == 0 or np.ptp(predicted) == 0:
         return float("nan")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy warns of values that are almost constant
+        warnings.simplefilter("ignore")  # SciPy warns about nearly constant values
         return float(function(labels.astype(np.float64), predicted.astype(np.float64)).statistic)
 
 
@@ -324,7 +329,7 @@ _METRICS: Mapping[ProblemType, Mapping[str, Callable[..., float]]] = {
         "macro_f1": _f1("macro"),
         "matthews": _matthews,
     },
-    "multi_label": {  # of `LabelCounts`
+    "multi_label": {  # functions of `LabelCounts`
         "exact_match": operator.attrgetter("exact_match"),
         "micro_f1": operator.attrgetter("micro_f1"),
         "macro_f1": operator.attrgetter("macro_f1"),
@@ -333,11 +338,11 @@ _METRICS: Mapping[ProblemType, Mapping[str, Callable[..., float]]] = {
 }
 
 
-def score_of_counts(right: int, found: int, expected: int) -> Score:
-    """The score of counts: `right` of the `found` ones are among the `expected` ones."""
+def score_of_counts(right: int, predicted: int, true: int) -> Score:
+    """The score if `right` of the `predicted` items are among the `true` ones."""
     return Score(
-        right / found if found else 0.0,
-        right / expected if expected else 0.0,
-        2 * right / (found + expected) if found + expected else 0.0,
-        expected,
+        right / predicted if predicted else 0.0,
+        right / true if true else 0.0,
+        2 * right / (predicted + true) if predicted + true else 0.0,
+        true,
     )

@@ -13,10 +13,10 @@ def check_finite(outputs: Mapping[str, NDArray[Any]]) -> None:
     """Rejects outputs of a model whose weights are corrupt.
 
     Args:
-      outputs: arrays by name, such as "logits"; those that are not of floats are ignored.
+      outputs: arrays by name, such as "logits"; arrays of other types than floats are ignored.
 
     Raises:
-      Diverged: one holds NaN or infinity.
+      Diverged: one contains NaN or infinity.
     """
     for name, values in outputs.items():
         if values.dtype.kind in "fV" and not np.isfinite(values.astype(np.float32, copy=False)).all():

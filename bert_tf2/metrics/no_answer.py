@@ -13,18 +13,18 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _POINTS = 200
-_TAIL = 0.005  # the curve leaves out this fraction of the questions at either end
+_TAIL = 0.005  # fraction of the questions at either end that the curve omits
 
 
 class ThresholdScores(NamedTuple):
-    """The scores with one threshold.
+    """The scores at one threshold.
 
     Attributes:
       exact: mean exact match, from 0 to 1.
       f1: mean F1, from 0 to 1.
-      right: questions without an answer for which none is predicted.
-      predicted: all questions for which no answer is predicted.
-      true: all questions without an answer.
+      right: the number of questions without an answer for which none is predicted.
+      predicted: the number of questions for which no answer is predicted.
+      true: the number of questions without an answer.
     """
 
     exact: float
@@ -36,7 +36,7 @@ class ThresholdScores(NamedTuple):
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """The scores of N questions if their best answers are predicted, or none.
+    """The scores of N questions if either their best answer or no answer is predicted.
 
     Attributes:
       null_odds: [N], the score of "no answer" minus that of the best answer.
@@ -44,7 +44,7 @@ class NoAnswer:
       has_answer: [N], whether the question has an answer.
       exact: [N], exact match of the best answer.
       f1: [N], F1 of the best answer.
-      without: [N], exact match, and F1, if no answer is predicted.
+      without: [N], exact match, which equals F1, if no answer is predicted.
     """
 
     null_odds: Floats

@@ -5,13 +5,13 @@
 | right | `Jim Henson` person | the same words, the same type |
 | wrong type | `Jim Henson` person | the same words, another type |
 | wrong boundary | `Jim Henson` person | some of its words, perhaps others, the same type: `Henson` person |
-| wrong type and boundary | `Jim Henson` person | likewise, of another type: `Henson` place |
+| wrong type and boundary | `Jim Henson` person | the same, but another type: `Henson` place |
 | missed | `Jim Henson` person | no counterpart |
 | spurious | no counterpart | `Jim Henson` person |
 
 A span has at most one counterpart. Pairs are formed in the order of the table; within a kind, those with more words in
-common first, then those that begin first. So if two predicted spans each have a word of a true span, with its type, one
-of them is `wrong boundary`, and the other is `spurious`.
+common first, then those that begin first. So if two predicted spans of the right type each share a word with a true
+span, one of them is `wrong boundary`, and the other is `spurious`.
 """
 
 import itertools
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
     """A pair of a true and a predicted span, or one of them without a counterpart.
 
     Attributes:
-      kind: see the module.
+      kind: see the module's description.
       true: the true span; None if it is `SPURIOUS`.
       predicted: the predicted span; None if it is `MISSED`.
     """
@@ -45,16 +45,16 @@ class Outcome(NamedTuple):
 
 
 def outcomes(true: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome]:
-    """Compares the spans of a sentence, see the module.
+    """Compares the spans of a sentence; see the module's description.
 
         outcomes([Span("person", 0, 1)], [Span("person", 1, 1)])[0].kind == "wrong boundary"
 
     Args:
-      true: in the order of the sentence, without overlaps, as `spans` returns them.
-      predicted: likewise.
+      true: the true spans in the order of the sentence, without overlaps, as `spans` returns them.
+      predicted: the predicted spans, also in order.
 
     Returns:
-      In the order of the sentence.
+      The outcomes in the order of the sentence.
     """
     if true == predicted:
         return [Outcome(RIGHT, span, span) for span in true]
@@ -63,14 +63,16 @@ def outcomes(true: Sequence[Span], predicted: Sequence[Span]) -> list[Outcome]:
         for first, second in _overlapping(true, predicted)
         for one, other in [(true[first], predicted[second])]
     ]
-    compared, of_true, of_predicted = list[Outcome](), set[int](), set[int]()
+    compared, paired_true, paired_predicted = list[Outcome](), set[int](), set[int]()
     for kind, _, first, second in sorted(candidates):
-        if first not in of_true and second not in of_predicted:
-            of_true.add(first)
-            of_predicted.add(second)
+        if first not in paired_true and second not in paired_predicted:
+            paired_true.add(first)
+            paired_predicted.add(second)
             compared.append(Outcome(_PAIRED[kind], true[first], predicted[second]))
-    compared += [Outcome(MISSED, span, None) for number, span in enumerate(true) if number not in of_true]
-    compared += [Outcome(SPURIOUS, None, span) for number, span in enumerate(predicted) if number not in of_predicted]
+    compared += [Outcome(MISSED, span, None) for number, span in enumerate(true) if number not in paired_true]
+    compared += [
+        Outcome(SPURIOUS, None, span) for number, span in enumerate(predicted) if number not in paired_predicted
+    ]
     return sorted(compared, key=_begin)
 
 
@@ -136,8 +138,8 @@ class SpanErrors:
 
     def counts(self, kind: str | None = None) -> tuple[int, int, int]:
         """The numbers of right, predicted and true spans, of one type or of all."""
-        is_counted = {name for name in self.types if kind in (None, name)}
-        right = sum(counts[RIGHT] for name, counts in self.by_type.items() if name in is_counted)
-        predicted = sum(count for (_, name), count in self.pairs.items() if name in is_counted)
-        true = sum(count for (name, _), count in self.pairs.items() if name in is_counted)
+        counted = {name for name in self.types if kind in (None, name)}
+        right = sum(counts[RIGHT] for name, counts in self.by_type.items() if name in counted)
+        predicted = sum(count for (_, name), count in self.pairs.items() if name in counted)
+        true = sum(count for (name, _), count in self.pairs.items() if name in counted)
         return right, predicted, true

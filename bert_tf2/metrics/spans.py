@@ -31,7 +31,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     before it; it extends to the next `O` or the next beginning.
 
     Args:
-      tags: `"O"`, or one of B, I, E and S, a hyphen and a type (`B-PER`). Without a type it is `"_"`.
+      tags: each is `"O"`, or one of B, I, E and S, a hyphen and a type (`B-PER`). If omitted, the type is `"_"`.
 
     Raises:
       ValueError: a tag is none of these.
@@ -41,18 +41,18 @@ def spans(tags: Sequence[str]) -> list[Span]:
       >>> metrics.spans(["B-PER", "I-PER", "O", "B-LOC"])
       [Span(type='PER', begin=0, end=1), Span(type='LOC', begin=3, end=3)]
     """
-    found = []
+    result = []
     begin = 0
-    previous, kind = "O", ""  # of the tag before
+    previous, kind = "O", ""  # of the previous tag
     for index, tag in enumerate([*tags, "O"]):
         prefix, this_kind = _parts(tag)
         begins = prefix != "O" and (prefix in "BS" or previous in "OES" or this_kind != kind)
         if previous != "O" and (begins or prefix == "O"):
-            found.append(Span(kind, begin, index - 1))
+            result.append(Span(kind, begin, index - 1))
         if begins:
             begin = index
         previous, kind = prefix, this_kind
-    return found
+    return result
 
 
 def _parts(tag: str) -> tuple[str, str]:
@@ -68,30 +68,33 @@ def span_scores(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]
     """Precision, recall and F1 of spans: correct ones have the true type, begin and end (seqeval, default mode).
 
     Args:
-      true: tags of each sentence; see `spans`.
-      predicted: likewise, as many for each sentence.
+      true: the true tags of each sentence; see `spans`.
+      predicted: the predicted tags; as many for each sentence.
 
     Returns:
-      Scores; `macro` is the plain mean over types, all 0 where there are none.
+      Scores; `macro` is the unweighted mean over types, all 0 if there are none.
 
     Raises:
-      ValueError: numbers of sentences or tags differ, or a tag is not a tag.
+      ValueError: the numbers of sentences or tags differ, or a tag is invalid.
 
     Examples:
       >>> from bert_tf2 import metrics
       >>> metrics.span_scores([["B-PER", "O"]], [["B-PER", "B-LOC"]]).micro
       Score(precision=0.5, recall=1.0, f1=0.66..., support=1)
     """
-    expected, found, right = Counter[str](), Counter[str](), Counter[str]()
+    true_counts, predicted_counts, right_counts = Counter[str](), Counter[str](), Counter[str]()  # spans of each type
     for true_tags, predicted_tags in itertools.zip_longest(true, predicted):
         if true_tags is None or predicted_tags is None or len(true_tags) != len(predicted_tags):
             raise ValueError("Each sentence must have as many predicted tags as true ones.")
         true_spans, predicted_spans = set(spans(true_tags)), set(spans(predicted_tags))
-        expected.update(span.type for span in true_spans)
-        found.update(span.type for span in predicted_spans)
-        right.update(span.type for span in true_spans & predicted_spans)
-    per_type = {kind: score_of_counts(right[kind], found[kind], expected[kind]) for kind in sorted({*expected, *found})}
-    micro = score_of_counts(right.total(), found.total(), expected.total())
+        true_counts.update(span.type for span in true_spans)
+        predicted_counts.update(span.type for span in predicted_spans)
+        right_counts.update(span.type for span in true_spans & predicted_spans)
+    per_type = {
+        kind: score_of_counts(right_counts[kind], predicted_counts[kind], true_counts[kind])
+        for kind in sorted({*true_counts, *predicted_counts})
+    }
+    micro = score_of_counts(right_counts.total(), predicted_counts.total(), true_counts.total())
     return SpanScores(micro, _mean(list(per_type.values())), per_type)
 
 

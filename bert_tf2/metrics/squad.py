@@ -34,22 +34,22 @@ def evaluate(
     Args:
       gold: the gold answers of each question, by id; empty if there is no answer.
       predictions: the predicted answers, "" for no answer. A missing question scores 0.
-      version_2_with_negative: count as for 2.0.
-      language: "zh" compares as CMRC 2018 does.
-      null_odds: for each question by how much "no answer" scores above the best answer. With these, the threshold is
-        sought above which "" should have been predicted; 2.0 alone.
-      best_texts: the best nonempty answer to each question, with which the threshold is sought. If omitted,
-        `predictions`, as in the official script: where they are "", no threshold changes that.
+      version_2_with_negative: whether to score as for 2.0.
+      language: "zh" compares answers as CMRC 2018 does.
+      null_odds: the score of "no answer" minus that of the best answer, for each question; 2.0 only. If given, the
+        best threshold is computed, above which "" should be predicted.
+      best_texts: the best nonempty answer to each question, for computing the threshold. If omitted, `predictions` are
+        used, as in the official script: no threshold then changes those that are "".
 
     Returns:
       1.1: `exact_match` and `f1`, in percent.
-      2.0: `exact`, `f1`, `total`; the same with `HasAns_` for the questions that have an answer and with `NoAns_` for
-      the others, where there are any; with `null_odds`, `best_exact`, `best_exact_thresh`, `best_f1` and
-      `best_f1_thresh`. Predictions count as they are: the official script given odds would moreover take those with
-      odds above 1 for "".
+      2.0: `exact`, `f1`, `total`; the same with the prefix `HasAns_` for questions with an answer and `NoAns_` for
+      those without one, if there are any; with `null_odds`, also `best_exact`, `best_exact_thresh`, `best_f1` and
+      `best_f1_thresh`. Predictions are scored as they are, whereas the official script, when given odds, treats those
+      with odds above 1 as "".
 
     Raises:
-      InputError: there are no questions, or on 1.1 one without a gold answer.
+      InputError: there are no questions, or one without a gold answer in 1.1.
     """
     if not gold:
         raise InputError("There are no questions to score.")
@@ -72,8 +72,8 @@ def evaluate(
         "total": len(gold),
     }
     has_answer = {identity: bool(texts) for identity, texts in gold.items()}
-    for name, wanted in (("HasAns", True), ("NoAns", False)):
-        ids = [identity for identity, has in has_answer.items() if has == wanted]
+    for name, is_answerable in (("HasAns", True), ("NoAns", False)):
+        ids = [identity for identity, has in has_answer.items() if has == is_answerable]
         if ids:
             results[f"{name}_exact"] = _percent(exact[identity] for identity in ids)
             results[f"{name}_f1"] = _percent(f1[identity] for identity in ids)
@@ -98,7 +98,7 @@ def answer_scores(
       answers: the true answers; empty if there is none (SQuAD 2.0 only).
       text: the predicted answer.
       version_2_with_negative: see `evaluate`.
-      language: see there.
+      language: see `evaluate`.
     """
     compare = _COMPARISONS[language == "zh", version_2_with_negative]
     return _best(_not_empty(answers, compare) if version_2_with_negative else answers, text, compare)
@@ -112,17 +112,17 @@ def best_threshold(
 ) -> tuple[float, float]:
     """The threshold of `null_odds` above which predicting "" scores best.
 
-    The questions are taken in the order of their odds. Each that is answered, and not by "", gains its score where it
-    has an answer and loses one question that "" would have got right where it has none.
+    Starting with "" for all questions, they are answered in the order of their odds. Answering one adds its score if it
+    has an answer; if it has none, a nonempty text loses the point that "" scored.
 
     Args:
-      scores: of each question, from 0 to 1, if it is answered with its text.
-      texts: what is answered.
-      null_odds: of each question.
-      has_answer: whether each has an answer.
+      scores: the score of each question's text, from 0 to 1, by id.
+      texts: the text that answers each question.
+      null_odds: the odds of each question, as in `evaluate`.
+      has_answer: whether each question has an answer.
 
     Returns:
-      The score in percent, and the threshold (0 where nothing is better than always "").
+      The score in percent, and the threshold (0 if nothing is better than always predicting "").
     """
     best = current = float(sum(not has for has in has_answer.values()))
     threshold = 0.0
@@ -139,17 +139,17 @@ def best_threshold(
 
 
 def normalized(text: str) -> str:
-    """Lower case, without ASCII punctuation and English articles, single spaces between words."""
+    """The text in lower case, without ASCII punctuation and English articles, words separated by single spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def exact(gold: str, predicted: str) -> float:
-    """1 if both are the same answer, else 0."""
+    """1 if both answers are the same, else 0."""
     return float(normalized(gold) == normalized(predicted))
 
 
 def f1_of_1(gold: str, predicted: str) -> float:
-    """The F1 of the words that both share, as for 1.1."""
+    """The F1 of the words of two answers, as for 1.1."""
     gold_words, words = normalized(gold).split(), normalized(predicted).split()
     same = (Counter(words) & Counter(gold_words)).total()
     if not same:
@@ -159,7 +159,7 @@ def f1_of_1(gold: str, predicted: str) -> float:
 
 
 def f1_of_2(gold: str, predicted: str) -> float:
-    """As for 2.0: moreover, two answers without any word are the same."""
+    """The F1 as for 2.0: in addition, two answers without any words are the same."""
     if not (normalized(gold) and normalized(predicted)):
         return exact(gold, predicted)
     return f1_of_1(gold, predicted)
@@ -177,7 +177,7 @@ class _Comparison(NamedTuple):
     f1: Callable[[str, str], float]
 
 
-_COMPARISONS = {  # by whether it is Chinese, and 2.0
+_COMPARISONS = {  # by whether the language is Chinese, and whether it is SQuAD 2.0
     (False, False): _Comparison(normalized, exact, f1_of_1),
     (False, True): _Comparison(normalized, exact, f1_of_2),
     (True, False): _Comparison(squad_chinese.normalized, squad_chinese.exact, squad_chinese.f1),
@@ -199,17 +199,17 @@ def _scores(
     gold: Mapping[str, Sequence[str]], texts: Mapping[str, str], compare: _Comparison
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Exact match and F1 of each question, from 0 to 1."""
-    found_exact, found_f1 = {}, {}
+    exact_scores, f1_scores = {}, {}
     for identity, answers in gold.items():
         text = texts.get(identity)
-        found_exact[identity], found_f1[identity] = (0.0, 0.0) if text is None else _best(answers, text, compare)
-    return found_exact, found_f1
+        exact_scores[identity], f1_scores[identity] = (0.0, 0.0) if text is None else _best(answers, text, compare)
+    return exact_scores, f1_scores
 
 
 def _percent(scores: Iterable[float]) -> float:
     total = 0.0
     count = 0
-    for score in scores:  # not `sum`, which newer Pythons round differently
+    for score in scores:  # not `sum`, which newer versions of Python round differently
         total += score
         count += 1
     return 100.0 * total / count

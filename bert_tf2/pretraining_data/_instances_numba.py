@@ -1,13 +1,13 @@
 """Compiled code that creates masked, paired pre-training instances from documents, and rows of values from instances.
 
-Follows create_pretraining_data.py of google-research/bert (commit eedf571), draw for draw: the same documents and the
-same state of the random number generator give the same instances in the same order. What looks like an arbitrary order
-of draws below is therefore part of the definition. (The tests have the same functions on strings and lists.)
+It follows create_pretraining_data.py of google-research/bert (commit eedf571), draw for draw: the same documents and
+the same state of the random number generator give the same instances in the same order. The order of the draws below
+may look arbitrary, but is part of the definition. (The tests have the same functions for strings and lists.)
 
-A document is a range of segments, a segment (the tokens of a line) a range of `Text.token_ids`. The texts of a pair are
-runs of one document each, so that an instance is two ranges and what its masked positions show. And work comes in
-slices (`create_instances` fills its buffers and is called again), so that the caller can show progress and be
-interrupted.
+A document is a range of segments, a segment (the tokens of a line) a range of `Text.token_ids`. Each text of a pair is
+a run of segments of one document, so that an instance consists of two ranges and the replacements at its masked
+positions. The work is done in slices (`create_instances` fills its buffers and is called again), so that the caller can
+show progress and be interrupted.
 """
 
 import random
@@ -20,11 +20,11 @@ from bert_tf2.pretraining_data._random_numba import State, random_float, random_
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-_NOT_CHOSEN = -1
+_NOT_MASKED = -1
 _NEW_DOCUMENT = -1
 BEGINS, CONTINUES, SPECIAL = range(3)
 _MASK, _KEEP = -1, -2
-NOT_THERE = -1
+MISSING = -1
 _ONE = 0x3F800000  # the bits of the float 1.0
 
 
@@ -33,9 +33,9 @@ class Text(NamedTuple):
 
     Attributes:
       token_ids: int32 [tokens].
-      segment_splits: int64 [segments + 1], into token_ids.
-      document_splits: int64 [documents + 1], into segments.
-      order: int64 [documents]; "document i" below is the one at `order[i]`.
+      segment_splits: int64 [segments + 1], splits of token_ids.
+      document_splits: int64 [documents + 1], splits of the segments.
+      order: int64 [documents]; "document i" below is document `order[i]`.
     """
 
     token_ids: Array
@@ -48,11 +48,12 @@ class Rules(NamedTuple):
     """`InstanceParameters` and the vocabulary.
 
     Attributes:
-      max_tokens: tokens of both texts together at most.
+      max_tokens: maximum number of tokens of both texts together.
       short_seq_prob: see `InstanceParameters`.
-      wanted: int64 [max_seq_length + 1], how many tokens of an instance of so many are to be masked.
-      word_ids: int32 [words], what random replacements are drawn from.
-      roles: uint8 [ids], whether a token BEGINS what is masked together, CONTINUES it, or is SPECIAL and never masked.
+      mask_counts: int64 [max_seq_length + 1], the number of tokens to mask in an instance of each length.
+      word_ids: int32 [words], from which random replacements are drawn.
+      roles: uint8 [ids], whether a token BEGINS a run that is masked together, CONTINUES it, or is SPECIAL and never
+        masked.
       cls: id of `[CLS]`.
       sep: id of `[SEP]`.
       mask: id of `[MASK]`.
@@ -60,7 +61,7 @@ class Rules(NamedTuple):
 
     max_tokens: int
     short_seq_prob: float
-    wanted: Array
+    mask_counts: Array
     word_ids: Array
     roles: Array
     cls: int
@@ -72,9 +73,9 @@ class Cursor(NamedTuple):
     """Where the next slice continues.
 
     Attributes:
-      visits: documents done, over all rounds.
-      start: the segment that begins the next chunk of the document that is not yet done, or -1.
-      target: length aimed at in that document.
+      visits: the number of documents that are done, over all passes.
+      start: the first segment of the next chunk of the current document, or -1 if a new one begins.
+      target: the target length of instances in that document.
     """
 
     visits: int
@@ -89,12 +90,12 @@ class Buffers(NamedTuple):
     """Arrays for at most C instances.
 
     Attributes:
-      starts: int64 [C, 2], where each of the two texts begins in `Text.token_ids`.
-      lengths: uint16 or int32 [C, 2], tokens of each text.
-      is_random_next: bool [C].
-      prediction_counts: int32 [C], masked positions of each instance.
-      positions: as lengths, [C * most of them], the masked positions of all instances one after the other.
-      replacements: int32, as positions: what is shown there.
+      starts: int64 [C, 2], the start of each of the two texts in `Text.token_ids`.
+      lengths: uint16 or int32 [C, 2], the number of tokens of each text.
+      is_random_next: bool [C], whether the second text is random.
+      prediction_counts: int32 [C], the number of masked positions of each instance.
+      positions: uint16 or int32 [C * maximum of these], the masked positions of all instances, concatenated.
+      replacements: int32, the ids that replace the tokens at `positions`.
     """
 
     starts: Array
@@ -109,8 +110,8 @@ class Scratch(NamedTuple):
     """The instance under construction.
 
     Attributes:
-      tokens: int32 [max_seq_length].
-      shown: int32 [max_seq_length], what takes a token's place, or -1; -1 everywhere between instances.
+      tokens: int32 [max_seq_length], its tokens.
+      shown: int32 [max_seq_length], the replacement of each token, or -1; all -1 between instances.
       words: int64 [max_seq_length + 1], positions.
     """
 
@@ -131,19 +132,19 @@ class Instances(NamedTuple):
     replacements: Array
 
 
-class Places(NamedTuple):
-    """Where in a row of values each feature of `records.pretraining` begins; NOT_THERE where records do not have it.
+class Columns(NamedTuple):
+    """The first column of each feature of `records.pretraining` in a row of values; MISSING if records do not have it.
 
-    Without those of the predictions, tokens are shown as they are.
+    Without the features of predictions, tokens are not masked.
     """
 
     input_ids: int
     input_mask: int
     segment_ids: int
-    masked_lm_positions: int = NOT_THERE
-    masked_lm_ids: int = NOT_THERE
-    masked_lm_weights: int = NOT_THERE
-    next_sentence_labels: int = NOT_THERE
+    masked_lm_positions: int = MISSING
+    masked_lm_ids: int = MISSING
+    masked_lm_weights: int = MISSING
+    next_sentence_labels: int = MISSING
 
 
 class Pair(NamedTuple):
@@ -157,10 +158,10 @@ class Pair(NamedTuple):
 
 
 def scratch(max_seq_length: int) -> Scratch:
-    """Room for an instance."""
+    """Memory for an instance."""
     return Scratch(
         tokens=np.empty(max_seq_length, np.int32),
-        shown=np.full(max_seq_length, _NOT_CHOSEN, np.int32),
+        shown=np.full(max_seq_length, _NOT_MASKED, np.int32),
         words=np.empty(max_seq_length + 1, np.int64),
     )
 
@@ -169,15 +170,15 @@ def scratch(max_seq_length: int) -> Scratch:
 def create_instances(
     text: Text, rules: Rules, visits: int, cursor: Cursor, scratch: Scratch, out: Buffers, state: State
 ) -> tuple[int, int, Cursor]:
-    """Makes instances until there is no room for another or `visits` documents are done.
+    """Creates instances until the buffers are full or `visits` documents are done.
 
     Returns:
-      How many instances, how many masked positions they have together, and where to go on.
+      The number of instances, the number of their masked positions, and where to continue.
     """
     done, start, target = cursor
     tokens, shown, words = scratch
-    made = predictions = 0
-    while done < visits and made < len(out.lengths):
+    instances = predictions = 0
+    while done < visits and instances < len(out.lengths):
         index = done % len(text.order)
         if start == _NEW_DOCUMENT:
             start = text.document_splits[text.order[index]]
@@ -186,19 +187,19 @@ def create_instances(
                 target = random_int(state, 2, rules.max_tokens)
         pair, start = _next_pair(text, index, start, target, rules.max_tokens, state)
         length = _join_pair(text.token_ids, pair, rules.cls, rules.sep, tokens)
-        masked = mask_tokens(tokens, length, rules.wanted[length], rules, words, shown, state)
-        put_down(shown, length, words, out.positions, out.replacements, predictions)
+        masked = mask_tokens(tokens, length, rules.mask_counts[length], rules, words, shown, state)
+        move_masks(shown, length, words, out.positions, out.replacements, predictions)
 
-        out.starts[made, 0], out.starts[made, 1] = pair.a_start, pair.b_start
-        out.lengths[made, 0], out.lengths[made, 1] = pair.a_end - pair.a_start, pair.b_end - pair.b_start
-        out.is_random_next[made] = pair.is_random_next
-        out.prediction_counts[made] = masked
-        made += 1
+        out.starts[instances, 0], out.starts[instances, 1] = pair.a_start, pair.b_start
+        out.lengths[instances, 0], out.lengths[instances, 1] = pair.a_end - pair.a_start, pair.b_end - pair.b_start
+        out.is_random_next[instances] = pair.is_random_next
+        out.prediction_counts[instances] = masked
+        instances += 1
         predictions += masked
         if start == _document_end(text, index):
             done += 1
             start = _NEW_DOCUMENT
-    return made, predictions, Cursor(done, start, target)
+    return instances, predictions, Cursor(done, start, target)
 
 
 @inlined
@@ -208,30 +209,30 @@ def _document_end(text: Text, index: int) -> int:
 
 @inlined
 def _next_pair(text: Text, index: int, start: int, target: int, max_tokens: int, state: State) -> tuple[Pair, int]:
-    """The pair that begins with segment `start`, and the segment that begins the next one.
+    """The pair that begins with segment `start`, and the first segment of the next pair.
 
-    Together its texts have the target length, or what is left of the document: a is the segments up to a random one;
-    b is the rest, or a random text, and then the rest begins the next pair.
+    Its texts together have the target length, or extend to the end of the document: a consists of the segments up to a
+    random one; b is the rest, or a random text, in which case the rest begins the next pair.
     """
-    at = text.segment_splits
+    splits = text.segment_splits
     end = _chunk_end(text, start, _document_end(text, index), target)
     middle = start + 1
     if end - start >= 2:
         middle = start + random_int(state, 1, end - start - 1)
     is_random_next = end - start == 1 or random_float(state) < 0.5
     if is_random_next:
-        b_from, b_to = _random_text(text, index, target - (at[middle] - at[start]), state)
+        b_from, b_to = _random_text(text, index, target - (splits[middle] - splits[start]), state)
         following = middle
     else:
         b_from, b_to = middle, end
         following = end
-    pair = Pair(at[start], at[middle], at[b_from], at[b_to], is_random_next)
+    pair = Pair(splits[start], splits[middle], splits[b_from], splits[b_to], is_random_next)
     return _truncate_pair(pair, max_tokens, state), following
 
 
 @inlined
 def _chunk_end(text: Text, start: int, document_end: int, target: int) -> int:
-    """Where the shortest run of segments from `start` on that has `target` tokens ends; else the document's end."""
+    """The end of the shortest run of segments from `start` on with at least `target` tokens; or the document's end."""
     for end in range(start + 1, document_end):
         if text.segment_splits[end] - text.segment_splits[start] >= target:
             return end
@@ -240,9 +241,9 @@ def _chunk_end(text: Text, start: int, document_end: int, target: int) -> int:
 
 @inlined
 def _random_text(text: Text, index: int, target: int, state: State) -> tuple[int, int]:
-    """The segments of a random text, as a range: from a random place on, until `target` tokens or the document's end.
+    """The range of segments of a random text: from a random segment on, until `target` tokens or the document's end.
 
-    The document is another one than `index`, unless ten draws in a row hit that one; they do where it is the only one.
+    Its document is not `index`, unless ten draws in a row are `index`, as in a corpus of a single document.
     """
     other = index
     for _ in range(10):
@@ -257,10 +258,10 @@ def _random_text(text: Text, index: int, target: int, state: State) -> tuple[int
 
 @inlined
 def _truncate_pair(pair: Pair, max_tokens: int, state: State) -> Pair:
-    """The longer text, of equals b, loses a token at a random end until both fit."""
+    """Removes tokens at random ends of the longer text, or of b if they are equally long, until both fit."""
     a_start, a_end, b_start, b_end, is_random_next = pair
     for _ in range(a_end - a_start + b_end - b_start - max_tokens):
-        # Sums instead of branches, which nobody could foresee.
+        # Sums instead of branches, which would be unpredictable.
         from_front = random_float(state) < 0.5
         if a_end - a_start > b_end - b_start:
             a_start += from_front
@@ -281,31 +282,31 @@ def _join_pair(token_ids: Array, pair: Pair, cls: int, sep: int, tokens: Array) 
 
 @inlined
 def _put_text(token_ids: Array, start: int, end: int, sep: int, tokens: Array, first: int) -> int:
-    """Puts a text and a `[SEP]` into `tokens`, from place `first` on; returns the place after them."""
+    """Copies a text and a `[SEP]` into `tokens` from position `first` on; returns the position after them."""
     source, target = token_ids[start:end], tokens[first:]
-    for at in range(end - start):
-        target[at] = source[at]
+    for index in range(end - start):
+        target[index] = source[index]
     target[end - start] = sep
     return first + end - start + 1
 
 
 @inlined
-def mask_tokens(tokens: Array, length: int, wanted: int, rules: Rules, words: Array, shown: Array, state: State) -> int:
-    """Chooses the masked positions and puts their replacements into `shown`; returns how many positions it chose.
+def mask_tokens(tokens: Array, length: int, limit: int, rules: Rules, words: Array, shown: Array, state: State) -> int:
+    """Chooses at most `limit` positions and puts their replacements into `shown`; returns the number of positions.
 
-    80 % are hidden by `[MASK]`, 10 % not at all, 10 % by a random word. A word that is too long for what is left is
-    passed over, as a later, shorter one may fit: where all are too long, nothing is masked.
+    80 % are replaced by `[MASK]`, 10 % by themselves, 10 % by a random word. Words that would exceed the limit are
+    skipped, as a later, shorter one may fit: if all are too long, nothing is masked.
     """
     roles, word_ids, mask = rules.roles, rules.word_ids, rules.mask
     count = _mask_candidates(tokens, length, roles, words)
     shuffle(state, words[:count])
     chosen = 0
     for word in range(count):
-        if chosen >= wanted:
+        if chosen >= limit:
             break
         start = words[word]
         end, pieces = _word_end(tokens, start, length, roles)
-        if chosen + pieces > wanted:
+        if chosen + pieces > limit:
             continue
         chosen += pieces
         for position in range(start, end):
@@ -323,10 +324,10 @@ def mask_tokens(tokens: Array, length: int, wanted: int, rules: Rules, words: Ar
 
 @inlined
 def _mask_candidates(tokens: Array, length: int, roles: Array, words: Array) -> int:
-    """Fills `words` with the first position of each; returns how many there are.
+    """Fills `words` with the first position of each word; returns the number of words.
 
-    With whole words masked, a `##` piece continues the word before it, also past a `[SEP]`: where truncation split a
-    word at the front of the second text, its rest belongs to the last word of the first.
+    With whole-word masking, a `##` piece continues the word before it, even across a `[SEP]`: if truncation split a
+    word at the beginning of the second text, its rest belongs to the last word of the first.
     """
     first = 0
     while first < length and roles[tokens[first]] == SPECIAL:
@@ -341,7 +342,7 @@ def _mask_candidates(tokens: Array, length: int, roles: Array, words: Array) -> 
 
 @inlined
 def _word_end(tokens: Array, start: int, length: int, roles: Array) -> tuple[int, int]:
-    """Where a word ends, special tokens in and after it included, and how many others it has."""
+    """The end of a word, including special tokens in and after it, and the number of its other tokens."""
     pieces = 1
     end = start + 1
     while end < length and roles[tokens[end]] != BEGINS:
@@ -351,16 +352,16 @@ def _word_end(tokens: Array, start: int, length: int, roles: Array) -> tuple[int
 
 
 @inlined
-def put_down(shown: Array, length: int, words: Array, positions: Array, replacements: Array, first: int) -> None:
-    """Empties `shown` into `positions` and `replacements`, from place `first` on; ascending, as positions are to be."""
+def move_masks(shown: Array, length: int, words: Array, positions: Array, replacements: Array, first: int) -> None:
+    """Moves the contents of `shown` to `positions` (ascending) and `replacements`, from index `first` on."""
     count = 0
     for position in range(length):
         words[count] = position
-        count += shown[position] != _NOT_CHOSEN
-    for at in range(count):
-        positions[first + at] = words[at]
-        replacements[first + at] = shown[words[at]]
-        shown[words[at]] = _NOT_CHOSEN
+        count += shown[position] != _NOT_MASKED
+    for index in range(count):
+        positions[first + index] = words[index]
+        replacements[first + index] = shown[words[index]]
+        shown[words[index]] = _NOT_MASKED
 
 
 @inlined
@@ -375,63 +376,63 @@ def _draw_replacement(words: int, state: State) -> int:
 
 @compiled
 def write_rows(
-    made: Instances,
-    chosen: Array,
-    places: Places,
+    instances: Instances,
+    selected: Array,
+    columns: Columns,
     max_seq_length: int,
     predictions: int,
     cls: int,
     sep: int,
     out: Array,
 ) -> None:
-    """Chosen instances as rows of values, the features of `records.pretraining`.
+    """Writes selected instances as rows of values, the features of `records.pretraining`.
 
     Args:
-      made: all instances.
-      chosen: int64 [B], which of them.
-      places: of the features in a row.
+      instances: all instances.
+      selected: int64 [B], the indices of those to write.
+      columns: the columns of the features in a row.
       max_seq_length: see `InstanceParameters`.
-      predictions: its `max_predictions_per_seq`.
+      predictions: `max_predictions_per_seq` of `InstanceParameters`.
       cls: id of `[CLS]`.
       sep: id of `[SEP]`.
-      out: int32 [B, values of a row], floats as their bits.
+      out: int32 [B, values of a row], with the bits of floats.
     """
-    texts = made.starts.shape[1]
-    for row in range(len(chosen)):
-        instance, values = chosen[row], out[row]
-        input_ids = values[places.input_ids : places.input_ids + max_seq_length]
-        input_mask = values[places.input_mask : places.input_mask + max_seq_length]
-        segment_ids = values[places.segment_ids : places.segment_ids + max_seq_length]
+    texts = instances.starts.shape[1]
+    for row in range(len(selected)):
+        instance, values = selected[row], out[row]
+        input_ids = values[columns.input_ids : columns.input_ids + max_seq_length]
+        input_mask = values[columns.input_mask : columns.input_mask + max_seq_length]
+        segment_ids = values[columns.segment_ids : columns.segment_ids + max_seq_length]
         input_ids[0] = cls
         length = b_first = 1
         for text in range(texts):
-            start = made.starts[instance % len(made.starts), text]
-            end = start + made.lengths[instance % len(made.starts), text]
-            length = _put_text(made.token_ids, start, end, sep, input_ids, length)
+            start = instances.starts[instance % len(instances.starts), text]
+            end = start + instances.lengths[instance % len(instances.starts), text]
+            length = _put_text(instances.token_ids, start, end, sep, input_ids, length)
             b_first = length if text == 0 else b_first
         for position in range(max_seq_length):
             input_mask[position] = position < length
             segment_ids[position] = (b_first <= position) & (position < length)
         for position in range(length, max_seq_length):
             input_ids[position] = 0
-        if places.next_sentence_labels != NOT_THERE:
-            values[places.next_sentence_labels] = made.is_random_next[instance]
-        if places.masked_lm_positions != NOT_THERE:
-            positions = values[places.masked_lm_positions : places.masked_lm_positions + predictions]
-            labels = values[places.masked_lm_ids : places.masked_lm_ids + predictions]
-            weights = values[places.masked_lm_weights : places.masked_lm_weights + predictions]
-            first = made.prediction_splits[instance]
-            count = made.prediction_splits[instance + 1] - first
-            for at in range(count):
-                position = made.positions[first + at]
-                positions[at], labels[at], weights[at] = position, input_ids[position], _ONE
-                input_ids[position] = made.replacements[first + at]
-            for at in range(count, predictions):
-                positions[at] = labels[at] = weights[at] = 0
+        if columns.next_sentence_labels != MISSING:
+            values[columns.next_sentence_labels] = instances.is_random_next[instance]
+        if columns.masked_lm_positions != MISSING:
+            positions = values[columns.masked_lm_positions : columns.masked_lm_positions + predictions]
+            labels = values[columns.masked_lm_ids : columns.masked_lm_ids + predictions]
+            weights = values[columns.masked_lm_weights : columns.masked_lm_weights + predictions]
+            first = instances.prediction_splits[instance]
+            count = instances.prediction_splits[instance + 1] - first
+            for index in range(count):
+                position = instances.positions[first + index]
+                positions[index], labels[index], weights[index] = position, input_ids[position], _ONE
+                input_ids[position] = instances.replacements[first + index]
+            for index in range(count, predictions):
+                positions[index] = labels[index] = weights[index] = 0
 
 
 def try_out() -> None:
-    """Compiles, or loads, all that `fast_instances` calls."""
+    """Compiles, or loads, everything that `fast_instances` calls."""
     state = take_over(random.Random(0))
     one = np.array([0, 1])
     order = np.zeros(1, np.int64)
@@ -442,5 +443,5 @@ def try_out() -> None:
     counts = np.zeros(1, np.int32)
     out = Buffers(np.zeros((1, 2), np.int64), lengths, np.zeros(1, np.bool_), counts, lengths[0], counts)
     create_instances(text, rules, 1, FIRST_CURSOR, scratch(5), out, state)
-    made = Instances(text.token_ids, out.starts, lengths, out.is_random_next, one, lengths[0], counts)
-    write_rows(made, order, Places(0, 5, 10, 15, 16, 17), 5, 1, rules.cls, rules.sep, np.zeros((1, 18), np.int32))
+    instances = Instances(text.token_ids, out.starts, lengths, out.is_random_next, one, lengths[0], counts)
+    write_rows(instances, order, Columns(0, 5, 10, 15, 16, 17), 5, 1, rules.cls, rules.sep, np.zeros((1, 18), np.int32))

@@ -1,10 +1,10 @@
 """`random.Random` in compiled code: takes over its state, makes the same draws, and returns the state.
 
-The generator is MT19937 (Matsumoto and Nishimura, 1998). How floats, ranges and shuffles are made of its 32-bit words
-is CPython's way, the same in all versions since 3.2; a test compares each with the running Python.
+The generator is MT19937 (Matsumoto and Nishimura, 1998). Its 32-bit words are turned into floats, ranges and shuffles
+as in all versions of CPython since 3.2; a test compares each function with the running Python.
 
-`state` is one record of the type STATE everywhere. Arrays, or tuples of them, would have their references counted at
-every call, which costs more than a draw.
+`state` is always one record of the type STATE. Numba would count references to arrays, or tuples of them, in every
+call, which costs more than a draw.
 """
 
 import random
@@ -24,24 +24,24 @@ _MATRIX = 0x9908B0DF
 
 STATE = np.dtype(
     [
-        ("words", np.int64, _SIZE),  # of 32 bits; with 64, nothing overflows
-        ("output", np.int64, _SIZE),  # the words as they are drawn; made all at once, which is much faster
-        ("drawn", np.int64),  # how many of them have been
+        ("words", np.int64, _SIZE),  # of 32 bits; int64 avoids overflow
+        ("output", np.int64, _SIZE),  # the tempered words that are drawn; computed all at once, which is much faster
+        ("drawn", np.int64),  # the number of words that have been drawn
     ]
 )
 
 
 def take_over(rng: random.Random) -> State:
-    """The state of a generator, for the functions below."""
+    """The state of a Python generator, for the functions below."""
     *words, drawn = rng.getstate()[1]
-    state = np.zeros(1, STATE).view(np.recarray)[0]  # a record, whose fields are attributes in plain Python, too
+    state = np.zeros(1, STATE).view(np.recarray)[0]  # recarray: fields are attributes in plain Python, too
     state["words"], state["drawn"] = words, drawn
     _temper(state)
     return state
 
 
 def hand_back(state: State, rng: random.Random) -> None:
-    """Sets a generator to the state in which the functions below left it."""
+    """Sets a Python generator to the state after the draws of the functions below."""
     version, _, next_gauss = rng.getstate()
     rng.setstate((version, (*state["words"].tolist(), int(state["drawn"])), next_gauss))
 
@@ -59,29 +59,29 @@ def next_word(state: State) -> int:
 @compiled
 def _renew(state: State) -> None:
     words = state.words
-    for at in range(_SIZE - _SHIFT):
-        words[at] = words[at + _SHIFT] ^ _twisted(words[at], words[at + 1])
-    for at in range(_SIZE - _SHIFT, _SIZE - 1):
-        words[at] = words[at + _SHIFT - _SIZE] ^ _twisted(words[at], words[at + 1])
-    words[_SIZE - 1] = words[_SHIFT - 1] ^ _twisted(words[_SIZE - 1], words[0])
+    for index in range(_SIZE - _SHIFT):
+        words[index] = words[index + _SHIFT] ^ _twist(words[index], words[index + 1])
+    for index in range(_SIZE - _SHIFT, _SIZE - 1):
+        words[index] = words[index + _SHIFT - _SIZE] ^ _twist(words[index], words[index + 1])
+    words[_SIZE - 1] = words[_SHIFT - 1] ^ _twist(words[_SIZE - 1], words[0])
     _temper(state)
     state.drawn = 0
 
 
 @inlined
-def _twisted(word: int, following: int) -> int:
+def _twist(word: int, following: int) -> int:
     mixed = (word & _UPPER) | (following & _LOWER)
     return (mixed >> 1) ^ (_MATRIX * (mixed & 1))
 
 
 @compiled
 def _temper(state: State) -> None:
-    for at in range(_SIZE):
-        word = state.words[at]
+    for index in range(_SIZE):
+        word = state.words[index]
         word ^= word >> 11
         word ^= (word << 7) & 0x9D2C5680
         word ^= (word << 15) & 0xEFC60000
-        state.output[at] = word ^ (word >> 18)
+        state.output[index] = word ^ (word >> 18)
 
 
 @inlined
@@ -94,7 +94,7 @@ def random_float(state: State) -> float:
 
 @compiled
 def bit_length(number: int) -> int:
-    """`int.bit_length()` of a number that is not negative."""
+    """`int.bit_length()` for a number that is not negative."""
     bits = 0
     while number >> bits:
         bits += 1
@@ -109,7 +109,7 @@ def random_bits(state: State, bits: int) -> int:
 
 @inlined
 def random_below(state: State, limit: int, bits: int) -> int:
-    """What `Random.randrange(limit)` draws; `limit` is from 1 to 2**32 - 1 and `bits` is its bit length."""
+    """`Random.randrange(limit)` for `limit` from 1 to 2**32 - 1; `bits` is its bit length."""
     drawn = random_bits(state, bits)
     while drawn >= limit:
         drawn = random_bits(state, bits)
@@ -118,7 +118,7 @@ def random_below(state: State, limit: int, bits: int) -> int:
 
 @compiled
 def random_int(state: State, low: int, high: int) -> int:
-    """`Random.randint(low, high)`; both ends are possible."""
+    """`Random.randint(low, high)`; both ends are included."""
     limit = high - low + 1
     return low + random_below(state, limit, bit_length(limit))
 
@@ -129,10 +129,10 @@ def shuffle(state: State, values: Array) -> None:
     last = len(values) - 1
     for bits in range(bit_length(len(values)), 0, -1):
         lowest = max(1, (1 << (bits - 1)) - 1)
-        while last >= lowest:  # while last + 1, the limit of the draw, has so many bits
+        while last >= lowest:  # while last + 1, the limit of the draw, has `bits` bits
             other = random_bits(state, bits)
-            # A draw that is too high is followed by another. Whether one is cannot be foreseen, so that a branch would
-            # cost more than exchanging an element with itself.
+            # A draw that is too high is repeated. As this is unpredictable, a branch would cost more than swapping an
+            # element with itself.
             fits = other <= last
             other = other if fits else last
             values[last], values[other] = values[other], values[last]

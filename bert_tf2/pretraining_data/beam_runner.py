@@ -15,12 +15,12 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list
     Input, vocabulary and output must be under the same paths on all workers (a shared file system).
 
     Args:
-      jobs: what to make.
+      jobs: the jobs to run.
       finished: called with each job and its summary, at the end.
-      options: Beam's own, for example `["--runner=FlinkRunner", "--flink_master=..."]`.
+      options: Beam's options, for example `["--runner=FlinkRunner", "--flink_master=..."]`.
 
     Raises:
-      InputError: Beam is not installed, or a job left no result here.
+      InputError: Beam is not installed, or the result of a job is not on this machine.
     """
     try:
         import apache_beam
@@ -28,7 +28,7 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list
     except ImportError:
         raise InputError("--runner needs Apache Beam: python -m pip install 'bert-tf2[beam]'.") from None
     with apache_beam.Pipeline(options=PipelineOptions(options)) as pipeline:
-        # Reshuffle, or the runner would make all groups in the one place where the list of them is.
+        # Without Reshuffle, the runner would process all groups on the one worker that has the list of them.
         _ = (
             pipeline
             | "groups" >> apache_beam.Create(jobs)

@@ -1,11 +1,11 @@
 """Words of Chinese text, whose characters whole-word masking masks together; no TensorFlow.
 
-A token of Chinese text is one character, which says nothing about words. So a character that continues a word is
-*marked* while instances are made: its id is shifted by the size of the vocabulary, as Chinese-BERT-wwm puts `##` before
-it (https://arxiv.org/abs/1906.08101). The records have the ids without the mark.
+Tokens of Chinese text are single characters, which do not show where words begin. So a character that continues a word
+is *marked* while instances are created: its id is shifted by the size of the vocabulary, where Chinese-BERT-wwm adds
+the prefix `##` (https://arxiv.org/abs/1906.08101). The records contain the ids without marks.
 
-A word is a run of Chinese characters: in segmented text, between spaces or anything else that is not such a character;
-by a list of words, the longest word of the list that begins where the one before ends, else a single character.
+In segmented text, a word is a run of Chinese characters between spaces or other characters. With a word list, it is the
+longest word of the list that begins where the previous word ends, or else a single character.
 """
 
 import functools
@@ -39,7 +39,7 @@ def read_word_list(path: str) -> LongestWords:
         raise files.cannot_read(path, error) from None
 
 
-@functools.lru_cache(maxsize=1)  # a worker makes many groups with one list
+@functools.lru_cache(maxsize=1)  # a worker processes many groups with one list
 def _read_word_list(path: str, _: int) -> LongestWords:
     firsts = (line.removeprefix("\ufeff").split(maxsplit=1)[:1] for line in files.read_lines(path))
     words = {first[0] for first in firsts if first and len(first[0]) > 1 and _RUN.fullmatch(first[0])}
@@ -61,13 +61,13 @@ class WordMarker:
     """Marks the tokens of Chinese characters that continue a word.
 
     Args:
-      tokenizer: what makes the tokens.
-      words: a list of words; None: the text is segmented.
+      tokenizer: the tokenizer of the text.
+      words: the word list; None: the text is segmented.
 
     Attributes:
-      shift: how much higher the id of a marked token is.
-      characters: how many Chinese characters there have been.
-      marked: how many of them have been marked.
+      shift: the number added to the id of a marked token.
+      characters: the number of Chinese characters so far.
+      marked: the number of marked characters so far.
     """
 
     def __init__(self, tokenizer: FastTokenizer, words: LongestWords | None) -> None:
@@ -77,23 +77,24 @@ class WordMarker:
         self.characters = self.marked = 0
 
     def mark(self, lines: Sequence[str], encoded: Ragged) -> NDArray[np.int32]:
-        """The ids of the tokens of lines, with marks.
+        """Marks the tokens of lines.
 
         Args:
           lines: the text.
-          encoded: its tokens, a row a line.
+          encoded: the ids of its tokens, a row for each line.
 
         Returns:
-          int32, as `encoded.values`.
+          int32, `encoded.values` with marks.
         """
         codes = code_points("\n".join(lines))
         is_chinese = _chinese_table()[codes]
         if not is_chinese.any():
             return encoded.values
         continues = self._continues(codes, is_chinese)
-        # Each Chinese character is one token, and its piece tells that it is one, unless the vocabulary lacks it.
+        # Each Chinese character is one token, whose piece is this character unless the vocabulary lacks it.
         line_ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1) - 1
-        character_ends = np.concatenate([[0], np.cumsum(is_chinese)])[line_ends]  # of each line, among the Chinese ones
+        # The end of each line, counting only Chinese characters.
+        character_ends = np.concatenate([[0], np.cumsum(is_chinese)])[line_ends]
         is_token = self._is_chinese[encoded.values]
         token_ends = np.concatenate([[0], np.cumsum(is_token)])[encoded.row_splits]
         characters = np.diff(character_ends, prepend=0)
@@ -103,14 +104,14 @@ class WordMarker:
         is_marked[is_token] = continues[np.repeat(agree, characters)]
         for line in np.flatnonzero(~agree).tolist():
             start, end = encoded.row_splits[line : line + 2]
-            of_line = continues[character_ends[line] - characters[line] : character_ends[line]]
-            is_marked[start:end] = self._marks_of_line(lines[line], of_line, int(end - start))
+            line_continues = continues[character_ends[line] - characters[line] : character_ends[line]]
+            is_marked[start:end] = self._marks_of_line(lines[line], line_continues, int(end - start))
         self.characters += continues.size
         self.marked += int(np.count_nonzero(is_marked))
         return encoded.values + np.int32(self.shift) * is_marked
 
     def _continues(self, codes: NDArray[np.int32], is_chinese: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Of each Chinese character of a text, whether it continues a word."""
+        """Whether each Chinese character of a text continues a word, bool [Chinese characters]."""
         if self._words is None:
             return np.concatenate([[False], is_chinese[:-1]])[is_chinese]
         lengths = self._words.lengths(codes, is_chinese)
@@ -121,7 +122,7 @@ class WordMarker:
         return continues
 
     def _marks_of_line(self, line: str, continues: NDArray[np.bool_], tokens: int) -> NDArray[np.bool_]:
-        """Which of the tokens of a line are marked, for any line: part by part, as Chinese characters stand alone."""
+        """Whether each token of a line is marked; slow, as each part of the line is tokenized separately."""
         parts = _PART.findall(line)
         counts = np.diff(self._tokenizer.encode_batch(parts).row_splits)
         is_character = np.array([_RUN.match(part) is not None for part in parts], np.bool_)

@@ -62,7 +62,7 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
         12345,
         help="The same seed, input and flags give the same records.",
         original=True,
-        at_most=(1 << 63) - 1,  # Python's generator takes any
+        at_most=(1 << 63) - 1,  # Python's generator accepts any
     )
     masking: str = setting(
         "static",
@@ -176,16 +176,16 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
             sources[file_system.realpath(self.word_list)] = "--word_list"
         seen: set[str] = set()
         for path in outputs:
-            if _is_folder(path) and len(outputs) > 1:
+            if _is_directory(path) and len(outputs) > 1:
                 raise InputError(f"--output_file: {path!r} is a directory; name one directory, or only files.")
             self._check_output("--output_file", path, sources, seen)
         if self.eval_output:
-            if _is_folder(self.eval_output):
+            if _is_directory(self.eval_output):
                 raise InputError(f"--eval_output_file: {self.eval_output!r} is a directory; name a file in it.")
             self._check_output("--eval_output_file", self.eval_output, sources, seen)
 
     def _check_output(self, flag: str, path: str, sources: dict[str, str], seen: set[str]) -> None:
-        if not _is_folder(path):
+        if not _is_directory(path):
             atomic.check_output(path)
         real = file_system.realpath(path)
         if real in sources:
@@ -202,17 +202,17 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
 
     @property
     def layout(self) -> Layout:
-        """What an instance consists of."""
+        """The content of an instance."""
         return "lines" if self.line_by_line else "sentences" if self.no_nsp else "pairs"
 
     @property
     def pieces_file(self) -> str:
-        """The vocabulary or the SentencePiece model."""
+        """The path of the vocabulary or the SentencePiece model."""
         return str(self.vocab_file or self.spm_model_file)
 
     @property
     def files_read(self) -> list[str]:
-        """The files, besides the text, that every shard needs."""
+        """The files that every shard needs, besides the text."""
         return [self.pieces_file, *([self.word_list] if self.word_list else [])]
 
     @property
@@ -229,37 +229,37 @@ class PretrainingDataConfig(InstanceParameters, TextInput):
         return [path.strip() for path in self.output_file.split(",") if path.strip()]
 
     @property
-    def output_folder(self) -> Path | None:
+    def output_directory(self) -> Path | None:
         """The directory for part files, if the output is a directory."""
-        return file_system.path(self.outputs[0]) if _is_folder(self.outputs[0]) else None
+        return file_system.path(self.outputs[0]) if _is_directory(self.outputs[0]) else None
 
     @property
     def eval_output(self) -> str | None:
         """The file for held-out records; None if nothing is held out."""
         if not self.eval_fraction:
             return None
-        return self.eval_output_file or self.usual_eval_output
+        return self.eval_output_file or self.default_eval_output
 
     @property
-    def usual_eval_output(self) -> str:
+    def default_eval_output(self) -> str:
         """The file for held-out records if no flag names one."""
-        if folder := self.output_folder:
-            return os.fspath(folder / run_files.EVAL_RECORDS)
+        if directory := self.output_directory:
+            return os.fspath(directory / run_files.EVAL_RECORDS)
         beginning, ending = os.path.splitext(self.outputs[0])
         return f"{beginning}.eval{ending}"
 
     @property
     def joined(self) -> list[str]:
-        """The files that are concatenated from those of all shards."""
-        return [*([] if self.output_folder else self.outputs), *([self.eval_output] if self.eval_output else [])]
+        """The files that are concatenated from the files of all shards."""
+        return [*([] if self.output_directory else self.outputs), *([self.eval_output] if self.eval_output else [])]
 
     @property
     def summary_file(self) -> Path:
         """The path of the summary: in the directory, or next to the first output."""
-        if self.output_folder:
-            return self.output_folder / run_files.DATA_SUMMARY
+        if self.output_directory:
+            return self.output_directory / run_files.DATA_SUMMARY
         return file_system.path(run_files.summary_of_records(self.outputs[0]))
 
 
-def _is_folder(path: str) -> bool:
+def _is_directory(path: str) -> bool:
     return path.endswith("/") or file_system.isdir(path)

@@ -1,7 +1,7 @@
 """Creates pre-training instances from documents, and records from instances, in compiled code; no TensorFlow.
 
-Tokens are ids and texts are ranges of one array here, so that a corpus takes 4 bytes a token and an instance about
-37 bytes and 6 a masked position.
+Tokens are ids and texts are ranges of one array, so that a corpus takes 4 bytes per token and an instance about 37
+bytes plus 6 per masked position.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from bert_tf2.pretraining_data.instances import InstanceParameters
 from bert_tf2.records.schema import CONTINUES_WORD, Schema
 from bert_tf2.tokenization.sequences import CLS, MASK, SEP
 
-_SLICE = 32_768  # instances made at once: a fraction of a second
+_SLICE = 32_768  # instances created at once, in a fraction of a second
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Corpus:
     """Documents as token ids: a document is a range of segments, a segment a range of tokens.
 
     Attributes:
-      token_ids: int32 [tokens], those of all segments one after the other.
-      segment_splits: int64 [segments + 1], into token_ids; no segment is empty.
-      document_splits: int64 [documents + 1], into segments; no document is empty.
+      token_ids: int32 [tokens], the concatenated segments.
+      segment_splits: int64 [segments + 1], splits of token_ids; no segment is empty.
+      document_splits: int64 [documents + 1], splits of the segments; no document is empty.
 
     Raises:
-      ValueError: the splits do not fit.
+      ValueError: the splits are invalid.
     """
 
     token_ids: NDArray[np.int32]
@@ -40,9 +40,9 @@ class Corpus:
     document_splits: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        inner = {"segment": (self.segment_splits, self.token_ids.size)}
-        inner["document"] = (self.document_splits, self.segment_splits.size - 1)
-        for name, (splits, size) in inner.items():
+        splits_and_sizes = {"segment": (self.segment_splits, self.token_ids.size)}
+        splits_and_sizes["document"] = (self.document_splits, self.segment_splits.size - 1)
+        for name, (splits, size) in splits_and_sizes.items():
             if not splits.size or splits[0] != 0 or splits[-1] != size or (splits[1:] <= splits[:-1]).any():
                 raise ValueError(f"{name}_splits does not rise from 0 to {size:,}; no {name} may be empty.")
 
@@ -56,13 +56,14 @@ class Vocabulary:
     """The properties of the vocabulary that instances depend on.
 
     Attributes:
-      word_ids: int32 [words], the ids of all pieces in the vocabulary's order; random replacements are drawn from it.
+      word_ids: int32 [words], the ids of all pieces in the vocabulary's order, from which random replacements are
+        drawn.
       is_continuation: bool [highest id + 1], whether a piece begins with `##`.
       cls_id: id of `[CLS]`.
       sep_id: id of `[SEP]`.
       mask_id: id of `[MASK]`.
-      shift: an id of at least this is that of a token which continues a word, higher by this much; such ids are not
-        written. 0: there are none.
+      shift: the number by which ids of tokens that continue a word are increased while instances are created, but not
+        in records; 0: words are not marked.
     """
 
     word_ids: NDArray[np.int32]
@@ -74,11 +75,11 @@ class Vocabulary:
 
     @classmethod
     def of(cls, vocab: Mapping[str, int], is_continuation: NDArray[np.bool_] | None = None) -> Self:
-        """From pieces and their ids, as `tokenization.load_vocab` or a tokenizer has them.
+        """Makes it from pieces and their ids.
 
         Args:
-          vocab: pieces and their ids.
-          is_continuation: a tokenizer's; by default those that begin with `##` are.
+          vocab: pieces and their ids, from `tokenization.load_vocab` or a tokenizer.
+          is_continuation: a tokenizer's array; by default, pieces that begin with `##` are continuations.
         """
         if is_continuation is None:
             is_continuation = np.zeros(max(vocab.values()) + 1, np.bool_)
@@ -87,13 +88,17 @@ class Vocabulary:
         return cls(word_ids, is_continuation, vocab[CLS], vocab[SEP], vocab[MASK])
 
     def with_marks(self) -> Self:
-        """With as many ids more, for the same pieces where they continue a word, see `chinese_words`."""
+        """Returns a vocabulary with twice as many ids, the second half for continuation pieces; see `chinese_words`."""
         marked = np.ones_like(self.is_continuation)
         is_continuation = np.concatenate([self.is_continuation, marked])
         return dataclasses.replace(self, is_continuation=is_continuation, shift=marked.size)
 
     def check(self, corpus: Corpus) -> None:
-        """Raises ValueError for a corpus with ids that the vocabulary does not have."""
+        """Checks that the vocabulary has all ids of a corpus.
+
+        Raises:
+          ValueError: it does not.
+        """
         ids, known = corpus.token_ids, self.is_continuation.size
         if ids.size and not (ids.min() >= 0 and ids.max() < known):
             raise ValueError(
@@ -103,23 +108,23 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class InstanceArrays:
-    """Instances, in memory in the order in which they were made; `rows` gives them in the order to write them.
+    """Instances in the order in which they were created; `rows` returns them in the order in which to write them.
 
-    `N` instances of `T` texts each (two, or one in rows of full sentences) with `M` masked positions together. Instance
-    `n` below is the n-th made; its texts are those of number `n` modulo `R`, as rows may be written several times with
-    other masks. What is uint16 below is int32 where `max_seq_length` is above 2**16.
+    There are `N` instances of `T` texts each (two, or one in rows of full sentences) with `M` masked positions in
+    total. Below, instance `n` is the n-th that was created; its texts are those of row `n % R`, as rows may be written
+    several times with different masks. Arrays of uint16 are int32 if `max_seq_length` is above 2**16.
 
     Attributes:
-      token_ids: int32, what the texts are ranges of.
-      starts: int64 [R, T], where the texts begin in token_ids.
-      lengths: uint16 [R, T], tokens of each; all have at least one.
+      token_ids: int32, the array of which the texts are ranges.
+      starts: int64 [R, T], the start of each text in token_ids.
+      lengths: uint16 [R, T], the number of tokens of each text, at least one.
       is_random_next: bool [N], whether the second text was drawn at random.
-      prediction_splits: int64 [N + 1], into the next two.
+      prediction_splits: int64 [N + 1], splits of the next two arrays.
       positions: uint16 [M], masked positions in `[CLS] a [SEP] b [SEP]`, ascending in each instance.
-      replacements: int32 [M], what is shown there instead.
-      order: int64 [N], the instance to be written n-th is `order[n]`.
-      vocabulary: what they were made with.
-      parameters: what they were made with.
+      replacements: int32 [M], the ids that replace the tokens there.
+      order: int64 [N]; the n-th instance to write is `order[n]`.
+      vocabulary: the vocabulary that they were created with.
+      parameters: the parameters that they were created with.
     """
 
     token_ids: NDArray[np.int32]
@@ -139,22 +144,22 @@ class InstanceArrays:
 
     @property
     def padding(self) -> int:
-        """Positions of all instances that are padding."""
+        """The number of positions of all instances that are padding."""
         rows, texts = self.starts.shape
         room = self.parameters.max_seq_length - 1 - texts  # [CLS], and a [SEP] after each text
         return (room * rows - int(self.lengths.sum())) * (len(self) // max(1, rows))
 
     def rows(self, schema: Schema, start: int = 0, stop: int | None = None) -> NDArray[np.int32]:
-        """Instances `start` to `stop` of those to be written, as `writer` writes them.
+        """Instances `start` to `stop` in the order in which to write them, as rows for `records.writer`.
 
         Args:
-          schema: `records.pretraining` with the sizes of `parameters`. Where it has no `masked_lm_` features, the
-            tokens are shown as they are.
+          schema: `records.pretraining` with the sizes of `parameters`. If it has no `masked_lm_` features, the tokens
+            are not masked.
           start: the first one.
-          stop: the one after the last; None: all that are left.
+          stop: the one after the last; None: up to the end.
 
         Returns:
-          int32 [B, `schema.width`], floats as their bits.
+          int32 [B, `schema.width`], with the bits of floats.
         """
         compiled: Any = kernel("bert_tf2.pretraining_data._instances_numba")
         chosen = self.order[start:stop]
@@ -162,7 +167,9 @@ class InstanceArrays:
         compiled.write_rows(
             compiled.Instances(**{name: getattr(self, name) for name in compiled.Instances._fields}),
             chosen,
-            compiled.Places(**{name: place.start for name, place in places.items() if name in compiled.Places._fields}),
+            compiled.Columns(
+                **{name: place.start for name, place in places.items() if name in compiled.Columns._fields}
+            ),
             self.parameters.max_seq_length,
             self.parameters.max_predictions_per_seq,
             int(self.vocabulary.cls_id),
@@ -186,18 +193,18 @@ def create_instances(
     rng: random.Random,
     after_documents: Callable[[int], None] = lambda _: None,
 ) -> InstanceArrays:
-    """All instances of a corpus, shuffled, identical to the original's.
+    """Creates all instances of a corpus, shuffled, identical to the original's.
 
     Args:
       corpus: the documents.
-      vocabulary: see there.
-      parameters: see there.
-      rng: the only source of randomness; at the end it is in the state that the original's draws leave.
-      after_documents: called now and then with the number of documents that were done since, to show progress; in the
-        end `dupe_factor * len(corpus)`.
+      vocabulary: the properties of the vocabulary.
+      parameters: the parameters of the instances.
+      rng: the only source of randomness; afterwards, its state is the same as after the original's draws.
+      after_documents: called from time to time with the number of documents processed since the last call, to show
+        progress; the total is `dupe_factor * len(corpus)`.
 
     Raises:
-      ValueError: token ids that the vocabulary does not have.
+      ValueError: the corpus has token ids that the vocabulary does not have.
     """
     vocabulary.check(corpus)
     compiled: Any = kernel("bert_tf2.pretraining_data._instances_numba")
@@ -206,7 +213,7 @@ def create_instances(
     state = _random_numba.take_over(rng)
     documents = np.arange(len(corpus))
     _random_numba.shuffle(state, documents)
-    # The types are a part of what the code was compiled for.
+    # The kernel is compiled for exactly these types.
     text = compiled.Text(
         np.require(corpus.token_ids, np.int32, ("C", "W")),
         np.require(corpus.segment_splits, np.int64, ("C", "W")),
@@ -215,24 +222,24 @@ def create_instances(
     )
     rules = kernel_rules(vocabulary, parameters)
     visits = parameters.dupe_factor * len(corpus)
-    small = position_type(parameters)
+    dtype = position_type(parameters)
     columns = {
         "starts": GrowingArray((2,), np.int64),
-        "lengths": GrowingArray((2,), small),
+        "lengths": GrowingArray((2,), dtype),
         "is_random_next": GrowingArray((), np.bool_),
         "prediction_counts": GrowingArray((), np.int32),
     }
-    prediction_columns = {"positions": GrowingArray((), small), "replacements": GrowingArray((), np.int32)}
+    prediction_columns = {"positions": GrowingArray((), dtype), "replacements": GrowingArray((), np.int32)}
     cursor, scratch = compiled.FIRST_CURSOR, compiled.scratch(parameters.max_seq_length)
-    most = _SLICE * int(rules.wanted.max())
+    most_predictions = _SLICE * int(rules.mask_counts.max())
     while cursor.visits < visits:
-        before, share = cursor.visits, cursor.visits / visits
-        room = {name: column.room(_SLICE, share) for name, column in columns.items()}
-        room |= {name: column.room(most, share) for name, column in prediction_columns.items()}
+        before, fraction = cursor.visits, cursor.visits / visits
+        room = {name: column.room(_SLICE, fraction) for name, column in columns.items()}
+        room |= {name: column.room(most_predictions, fraction) for name, column in prediction_columns.items()}
         out = compiled.Buffers(**room)
-        made, predictions, cursor = compiled.create_instances(text, rules, visits, cursor, scratch, out, state)
+        instances, predictions, cursor = compiled.create_instances(text, rules, visits, cursor, scratch, out, state)
         for column in columns.values():
-            column.size += made
+            column.size += instances
         for column in prediction_columns.values():
             column.size += predictions
         after_documents(cursor.visits - before)
@@ -253,10 +260,10 @@ def create_instances(
 
 
 def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
-    """The `Rules` of `_instances_numba`; the types are a part of what that was compiled for."""
+    """The `Rules` for `_instances_numba`, whose functions are compiled for exactly these types."""
     from bert_tf2.pretraining_data import _instances_numba
 
-    wanted = np.array([parameters.number_to_mask(length) for length in range(parameters.max_seq_length + 1)], np.int64)
+    counts = [parameters.number_to_mask(length) for length in range(parameters.max_seq_length + 1)]
     roles = np.full(vocabulary.is_continuation.size, _instances_numba.BEGINS, np.uint8)
     if parameters.do_whole_word_mask:
         roles[vocabulary.is_continuation] = _instances_numba.CONTINUES
@@ -264,7 +271,7 @@ def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
     return _instances_numba.Rules(
         max_tokens=parameters.max_tokens,
         short_seq_prob=float(parameters.short_seq_prob),
-        wanted=wanted,
+        mask_counts=np.array(counts, np.int64),
         word_ids=np.require(vocabulary.word_ids, np.int32, ("C", "W")),
         roles=roles,
         cls=int(vocabulary.cls_id),
@@ -274,5 +281,5 @@ def kernel_rules(vocabulary: Vocabulary, parameters: InstanceParameters) -> Any:
 
 
 def position_type(parameters: InstanceParameters) -> type[np.uint16 | np.int32]:
-    """Of `InstanceArrays.lengths` and `positions`."""
+    """The type of `InstanceArrays.lengths` and `positions`."""
     return np.uint16 if parameters.max_seq_length <= 2**16 else np.int32

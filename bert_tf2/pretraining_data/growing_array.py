@@ -7,44 +7,44 @@ from numpy.typing import NDArray
 
 
 class GrowingArray:
-    """An array that grows at its end, from nothing.
+    """An array that grows at its end, initially empty.
 
-    It is copied seldom, as memory that is touched anew costs as much as what is put there. What is never filled is
-    not touched, and so takes no memory.
+    It is rarely copied, as touching new memory costs as much as filling it. Memory that is reserved but never filled is
+    not touched, and so not used.
 
     Args:
-      shape: of an element.
-      dtype: of the array.
+      shape: the shape of an element.
+      dtype: the type of the array.
 
     Attributes:
-      size: how many elements are filled; for the caller to raise who fills a `room`.
+      size: the number of filled elements; callers that fill a `room` increase it.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self._array: NDArray[Any] = np.empty((0, *shape), dtype)
         self.size = 0
 
-    def room(self, size: int, share: float) -> NDArray[Any]:
+    def room(self, size: int, fraction: float) -> NDArray[Any]:
         """A view of the next `size` elements, to be filled.
 
         Args:
-          size: how many.
-          share: how much of all work, from 0 to 1, has filled the array so far: from it follows how many elements
-            there will be.
+          size: the number of elements.
+          fraction: the fraction of all work, from 0 to 1, that has filled the array so far; the final number of
+            elements is estimated from it.
         """
         needed = self.size + size
         if needed > len(self._array):
-            expected = 1.05 * self.size / share if share else 0.0
+            expected = 1.05 * self.size / fraction if fraction else 0.0
             grown = np.empty((max(needed + self.size // 2, int(expected)), *self._array.shape[1:]), self._array.dtype)
             grown[: self.size] = self.filled()
             self._array = grown
         return self._array[self.size : needed]
 
-    def append(self, values: NDArray[Any], share: float) -> None:
-        """Fills the next elements; `share` is that of `room`."""
-        self.room(len(values), share)[:] = values
+    def append(self, values: NDArray[Any], fraction: float) -> None:
+        """Fills the next elements; see `room` for `fraction`."""
+        self.room(len(values), fraction)[:] = values
         self.size += len(values)
 
     def filled(self) -> NDArray[Any]:
-        """A view of what is filled."""
+        """A view of the filled elements."""
         return self._array[: self.size]

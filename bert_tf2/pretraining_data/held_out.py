@@ -1,7 +1,7 @@
-"""Choosing the documents that are held out of the training records; no TensorFlow.
+"""Chooses the documents that are held out of the training records; no TensorFlow.
 
-A document's rank follows from the seed and its tokens alone, so that it is on the same side whatever else is in the
-input, and every copy of it is, too.
+A document's rank depends only on the seed and its tokens, so that it is on the same side whatever else is in the input,
+as are all copies of it.
 """
 
 import hashlib
@@ -20,19 +20,20 @@ def split(corpus: Corpus, fraction: float, seed: int, whole_input: bool) -> tupl
 
     Args:
       corpus: the documents.
-      fraction: about how many of them are held out, above 0 and below 1.
-      seed: what the choice follows from, besides the documents.
-      whole_input: whether there are no other documents: then as many are held out as come nearest to the fraction, one
-        at least and not all. Of a part of the input, those are whose rank is low enough, as in the other parts.
+      fraction: the approximate fraction of documents to hold out, above 0 and below 1.
+      seed: the seed of the ranks.
+      whole_input: whether the corpus is the entire input: then the number of held-out documents is as close to the
+        fraction as possible, at least one and not all. From a part of the input, all documents below a fixed rank are
+        held out, as in the other parts.
     """
     ranks = _ranks(corpus, seed)
     highest = _highest_rank(ranks, fraction) if whole_input else min(int(fraction * _RANKS), 2**64 - 1)
     is_held_out = ranks < np.uint64(highest)
-    return _taken(corpus, ~is_held_out), _taken(corpus, is_held_out)
+    return _select(corpus, ~is_held_out), _select(corpus, is_held_out)
 
 
 def _ranks(corpus: Corpus, seed: int) -> NDArray[np.uint64]:
-    """A number for each document, spread evenly over all of 64 bits."""
+    """A number for each document, uniformly distributed over 64 bits."""
     key = hashlib.blake2b(f"eval_fraction {seed}".encode(), digest_size=16).digest()
     content = np.ascontiguousarray(corpus.token_ids, "<i4").view(np.uint8).data
     ends = (4 * corpus.segment_splits[corpus.document_splits]).tolist()
@@ -44,22 +45,22 @@ def _ranks(corpus: Corpus, seed: int) -> NDArray[np.uint64]:
 
 
 def _highest_rank(ranks: NDArray[np.uint64], fraction: float) -> int:
-    """The rank below which the number of documents comes nearest to the fraction; copies stay together."""
-    different, counts = np.unique(ranks, return_counts=True)
-    if different.size < 2:
+    """The rank below which the number of documents is closest to the fraction; copies stay together."""
+    distinct, counts = np.unique(ranks, return_counts=True)
+    if distinct.size < 2:
         return 0
-    below = np.cumsum(counts)[:-1]  # each of the other ranks
-    return int(different[1 + np.argmin(np.abs(below - fraction * ranks.size))])
+    below = np.cumsum(counts)[:-1]  # below each rank except the lowest
+    return int(distinct[1 + np.argmin(np.abs(below - fraction * ranks.size))])
 
 
-def _taken(corpus: Corpus, chosen: NDArray[np.bool_]) -> Corpus:
-    """Some of the documents of a corpus."""
-    of_segments = np.repeat(chosen, np.diff(corpus.document_splits))
+def _select(corpus: Corpus, is_selected: NDArray[np.bool_]) -> Corpus:
+    """The selected documents of a corpus."""
+    segments = np.repeat(is_selected, np.diff(corpus.document_splits))
     lengths = np.diff(corpus.segment_splits)
     return Corpus(
-        token_ids=corpus.token_ids[np.repeat(of_segments, lengths)],
-        segment_splits=_splits(lengths[of_segments]),
-        document_splits=_splits(np.diff(corpus.document_splits)[chosen]),
+        token_ids=corpus.token_ids[np.repeat(segments, lengths)],
+        segment_splits=_splits(lengths[segments]),
+        document_splits=_splits(np.diff(corpus.document_splits)[is_selected]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The parameters of pre-training instances, and how many tokens of an instance are masked."""
+"""The parameters of pre-training instances, and the number of tokens to mask."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,15 +8,15 @@ from bert_tf2.errors import InputError
 from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR
 
 Layout = Literal["pairs", "sentences", "lines"]
-"""What an instance consists of: two texts, as in the original; as many sentences as fit; or one line."""
+"""The content of an instance: two texts, as in the original; as many sentences as fit; or one line."""
 
 LONG_LINES = ("truncate", "split")
-"""How a line too long for an instance is handled, where each line is an instance."""
+"""How lines that are too long for an instance are handled if each line is an instance."""
 
 
 @dataclass(frozen=True)
 class InstanceParameters:
-    """The parameters of instances; the flags of the same names.
+    """The parameters of instances, which are flags of the same names.
 
     Raises:
       InputError: a value is invalid.
@@ -72,5 +72,5 @@ class InstanceParameters:
         return self.max_seq_length - SPECIAL_IN_PAIR
 
     def number_to_mask(self, length: int) -> int:
-        """How many of an instance's `length` tokens, including special ones, to mask."""
+        """The number of tokens to mask in an instance of `length` tokens, including special ones."""
         return min(self.max_predictions_per_seq, max(1, round(length * self.masked_lm_prob)))

@@ -1,6 +1,6 @@
 """Pre-training rows of single lines: `[CLS] line [SEP]`; no TensorFlow.
 
-Segment ids are 0 and there is no next-sentence label, as in `full_sentences`, by whose code rows are masked.
+Segment ids are 0 and there is no next-sentence label, as in `full_sentences`, whose code masks the rows.
 """
 
 import random
@@ -26,17 +26,17 @@ def pack(
     """The lines of a corpus as instances of one text, shuffled.
 
     Args:
-      corpus: the lines are its segments; its documents do not matter.
-      vocabulary: see there.
-      parameters: those that `full_sentences.pack` follows.
+      corpus: its segments are the lines; its documents do not matter.
+      vocabulary: the properties of the vocabulary.
+      parameters: as in `full_sentences.pack`.
       rng: the only source of randomness.
-      masked: whether to mask; each line is then masked and written `dupe_factor` times, else written once.
-      long_lines: what to do with lines of more than `max_seq_length - 2` tokens: "truncate" keeps so many of them,
-        "split" makes parts of that length, and one of the rest.
-      after_rows: called now and then with the number of records that were masked since, to show progress.
+      masked: whether to mask; each line is then masked and written `dupe_factor` times, otherwise written once.
+      long_lines: how to handle lines of more than `max_seq_length - 2` tokens: "truncate" keeps as many tokens as fit,
+        "split" makes parts of that length and one of the remaining tokens.
+      after_rows: called from time to time with the number of records masked since the last call, to show progress.
 
     Raises:
-      ValueError: token ids that the vocabulary does not have.
+      ValueError: the corpus has token ids that the vocabulary does not have.
     """
     vocabulary.check(corpus)
     room = parameters.max_seq_length - SPECIAL_IN_TEXT
@@ -44,7 +44,7 @@ def pack(
     if long_lines == "split":
         starts, ends = full_sentences.split(starts, ends, room)
     lengths = np.minimum(ends - starts, room).astype(np.int32)
-    # The types are a part of what the code was compiled for.
+    # The kernel is compiled for exactly these types.
     token_ids = np.require(corpus.token_ids, np.int32, ("C", "W"))
     rows = full_sentences.Rows(token_ids, np.require(starts, np.int64, ("C", "W")), lengths)
     return full_sentences.instances(rows, vocabulary, parameters, rng, masked, after_rows)

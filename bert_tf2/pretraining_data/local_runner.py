@@ -18,44 +18,44 @@ from bert_tf2.errors import InputError
 from bert_tf2.pretraining_data import shard
 from bert_tf2.pretraining_data.shard import Advance, Job, Summary
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_UPDATES = 0.5
 
-# In a worker: how many bytes of each group, by its index, have been made records of, and last whether somebody has said
-# that Numba compiles; shared by all, and without a lock, which somebody might hold who dies.
-_worked: Any = None
+# In a worker: the bytes of each group that have been processed, by its index, and last whether a worker has logged that
+# Numba compiles. It is shared by all workers, without a lock, as a worker that dies might hold it.
+_progress: Any = None
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Advance, workers: int) -> None:
     """Runs jobs, `workers` at a time.
 
-    However this ends, by an exception, by Ctrl-C or by the death of this process, the workers end with it.
+    However this ends, by an exception, by Ctrl-C or because this process is killed, the workers end with it.
 
     Args:
-      jobs: what to make.
-      finished: called with each job and its summary when it is made, in any order.
+      jobs: the jobs to run.
+      finished: called with each job and its summary when it is finished, in any order.
       advance: see `shard.make`.
-      workers: processes.
+      workers: number of processes.
 
     Raises:
       InputError: a worker died.
     """
     context = multiprocessing.get_context("spawn")
-    worked, told = context.RawArray("d", 2 + max(job.group.index for job in jobs)), 0.0
-    theirs, ours = context.Pipe(duplex=False)
+    processed, reported = context.RawArray("d", 2 + max(job.group.index for job in jobs)), 0.0
+    worker_end, parent_end = context.Pipe(duplex=False)
     pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(theirs, worked)
+        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(worker_end, processed)
     )
     try:
-        with _ctrl_c_kept_from_children():
+        with _ctrl_c_blocked_in_children():
             job_of = {pool.submit(_make, job): job for job in jobs}
-        left = set(job_of)
-        while left:
-            done, left = concurrent.futures.wait(
-                left, _SECONDS_BETWEEN_LOOKS, return_when=concurrent.futures.FIRST_COMPLETED
+        pending = set(job_of)
+        while pending:
+            done, pending = concurrent.futures.wait(
+                pending, _SECONDS_BETWEEN_UPDATES, return_when=concurrent.futures.FIRST_COMPLETED
             )
-            now = sum(worked[:-1])
-            advance(now - told)
-            told = now
+            total = sum(processed[:-1])
+            advance(total - reported)
+            reported = total
             for future in done:
                 finished(job_of[future], future.result())
     except concurrent.futures.process.BrokenProcessPool:
@@ -63,41 +63,41 @@ def run(jobs: list[Job], finished: Callable[[Job, Summary], None], advance: Adva
             "A worker process died, perhaps out of memory; continue with --resume, fewer --num_workers or both."
         ) from None
     finally:
-        ours.close()  # ends the workers, whatever they are at
+        parent_end.close()  # ends the workers, whatever they are doing
         pool.shutdown(cancel_futures=True)
-        theirs.close()
+        worker_end.close()
 
 
 @contextlib.contextmanager
-def _ctrl_c_kept_from_children() -> Iterator[None]:
-    """A terminal sends Ctrl-C to all processes. Those started in here never see it; this one does, afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _ctrl_c_blocked_in_children() -> Iterator[None]:
+    """Processes that are started inside ignore Ctrl-C, which a terminal sends to all; this one gets it afterwards."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _start(parent: Connection, worked: Any) -> None:
-    """Prepares a new process."""
-    global _worked
-    _worked = worked
+def _start(parent: Connection, progress: Any) -> None:
+    """Initializes a worker."""
+    global _progress
+    _progress = progress
     logging.basicConfig(format="%(message)s")
     numba_support.logger.setLevel(logging.INFO)
     numba_support.logger.addFilter(_is_first)
-    gc.disable()  # as in the script
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    gc.disable()  # as in the command
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 
 def _is_first(record: logging.LogRecord) -> bool:
     """Whether no other worker has logged this yet."""
-    is_first = not _worked[-1]
-    _worked[-1] = 1.0
+    is_first = not _progress[-1]
+    _progress[-1] = 1.0
     return is_first
 
 
-def _end_with(parent: Connection) -> None:
-    """Ends this process when the parent closes its end of the pipe, as it does when it dies."""
+def _exit_with(parent: Connection) -> None:
+    """Ends this process when the parent closes its end of the pipe, which also happens when it is killed."""
     with contextlib.suppress(EOFError, OSError):
         parent.recv()
     os._exit(1)
@@ -105,6 +105,6 @@ def _end_with(parent: Connection) -> None:
 
 def _make(job: Job) -> Summary:
     def advance(size: float) -> None:
-        _worked[job.group.index] += size
+        _progress[job.group.index] += size
 
     return shard.make(job, advance)

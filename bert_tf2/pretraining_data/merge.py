@@ -12,15 +12,15 @@ from bert_tf2.pretraining_data.shard import Job
 
 
 class JoinedOutputs:
-    """The named files, concatenated from those of the shards; they all appear at the end.
+    """Output files that are concatenated from those of the shards and all appear at the end.
 
-    Each group is appended as soon as it is its turn, while others are still being made.
+    A shard is appended as soon as all shards before it are, while others are still being processed.
 
     Args:
-      paths: the files; none where the groups' files are to stay as they are.
-      jobs: all groups, in order.
-      made: the indexes of those that are made already.
-      parts: the files of a job, one for each path.
+      paths: the files; empty if the files of the shards are kept as they are.
+      jobs: the jobs of all shards, in order.
+      finished: the indices of jobs that are finished already.
+      parts: returns the files of a job, one for each path.
 
     Raises:
       InputError: see `atomic.check_output`.
@@ -30,14 +30,14 @@ class JoinedOutputs:
         self,
         paths: Sequence[str],
         jobs: Sequence[Job],
-        made: Iterable[int],
+        finished: Iterable[int],
         parts: Callable[[Job], Sequence[str]] = lambda job: job.outputs,
     ) -> None:
         self._paths, self._jobs, self._parts = paths, jobs, parts
         self._outputs = atomic.Files(paths)
         self._open: list[IO[bytes]] = []
-        self._made = set(made)
-        self._next = 0  # of the jobs, to be appended
+        self._finished = set(finished)
+        self._next = 0  # the index of the next job to append
 
     def __enter__(self) -> Self:
         self._outputs.__enter__()
@@ -49,23 +49,23 @@ class JoinedOutputs:
         Raises:
           OSError: an output cannot be written.
         """
-        self._made.add(job.group.index)
-        if len(self._jobs) > 1:  # a single group needs no copy, see `finish`
-            while self._next in self._made:
+        self._finished.add(job.group.index)
+        if len(self._jobs) > 1:  # a single shard needs no copy; see `finish`
+            while self._next in self._finished:
                 self._append(self._jobs[self._next])
 
     def _append(self, job: Job) -> None:
-        """Concatenates files, which is valid for both TFRecord and gzip files."""
+        """Appends the files of a job; concatenation is valid for both TFRecord and gzip files."""
         if not self._open:
             self._open = [file_system.open(path, "xb") for path in self._outputs.unfinished]
-        for number, (whole, part) in enumerate(zip(self._open, self._parts(job), strict=False)):
+        for number, (output, part) in enumerate(zip(self._open, self._parts(job), strict=False)):
             with file_system.open(part, "rb") as source, self._outputs.naming(number):
-                shutil.copyfileobj(source, whole, 2**20)
-                file_system.sync_open(whole)  # now, while others are being made
+                shutil.copyfileobj(source, output, 2**20)
+                file_system.sync_open(output)  # now, while other shards are being processed
         self._next += 1
 
     def finish(self) -> None:
-        """Gives the files their final names, when all jobs are finished.
+        """Moves the files to their final paths, when all jobs are finished.
 
         Raises:
           OSError: an output cannot be written.
@@ -84,7 +84,7 @@ class JoinedOutputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._open:
-            with contextlib.suppress(OSError):  # what is still in its buffer is what could not be written
+            with contextlib.suppress(OSError):  # its buffer contains what could not be written
                 file.close()
         self._outputs.__exit__()
 

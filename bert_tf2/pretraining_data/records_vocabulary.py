@@ -1,4 +1,4 @@
-"""The vocabulary that records were made with, as their summary file names it; no TensorFlow."""
+"""The vocabulary that records were made with, according to their summary file; no TensorFlow."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ _ENTRY = "vocabulary"
 
 @dataclasses.dataclass(frozen=True)
 class RecordsVocabulary:
-    """The vocabulary of some records.
+    """The vocabulary of records.
 
     Attributes:
       file: the vocabulary, with the options of the tokenizer.
@@ -30,7 +30,7 @@ class RecordsVocabulary:
 
 
 def entry(vocabulary: VocabularyFile) -> dict[str, Any]:
-    """What the summary of records says of their vocabulary, besides the flags.
+    """The entry about the vocabulary in the summary of records, besides the flags.
 
     Raises:
       OSError: it cannot be read.
@@ -39,10 +39,10 @@ def entry(vocabulary: VocabularyFile) -> dict[str, Any]:
 
 
 def find(records: str) -> RecordsVocabulary | None:
-    """The vocabulary of a record file, by the summary beside it.
+    """The vocabulary of a record file, according to the summary next to it.
 
-    None if there is no summary, or one of an older version; or, which is logged, if the vocabulary is gone or has
-    changed.
+    None if there is no summary, or one of an older version; also if the vocabulary is gone or has changed, which is
+    logged.
 
     Args:
       records: path of a file that `create_pretraining_data.py` wrote.
@@ -51,10 +51,10 @@ def find(records: str) -> RecordsVocabulary | None:
     if summary is None:
         return None
     try:
-        flags, named = summary["config"], summary[_ENTRY]
+        flags, recorded = summary["config"], summary[_ENTRY]
         options = TokenizerConfig(**flags["tokenizer"]).over(PLAIN)
-        vocabulary = VocabularyFile(str(named["file"]), flags["vocab_file"] is None, options)
-        if _digest(vocabulary) == named["sha256"]:
+        vocabulary = VocabularyFile(str(recorded["file"]), flags["vocab_file"] is None, options)
+        if _digest(vocabulary) == recorded["sha256"]:
             return RecordsVocabulary(vocabulary, bool(flags["do_lower_case"]))
         problem = "has changed since"
     except FileNotFoundError:
@@ -69,12 +69,12 @@ def find(records: str) -> RecordsVocabulary | None:
 
 
 def _summary(records: str) -> dict[str, Any] | None:
-    """The summary beside a record file, with its entry about the vocabulary."""
+    """The summary next to a record file, if it has an entry about the vocabulary."""
     directory, name = os.path.split(records)
     for path in (run_files.summary_of_records(records), os.path.join(directory, run_files.DATA_SUMMARY)):
         try:
             content = json_files.read(path) if file_system.isfile(path) else {}
-        except InputError:  # it is another program's
+        except InputError:  # it is the file of another program
             continue
         if isinstance(content, dict) and _ENTRY in content:
             outputs = [*content.get("outputs", ()), content.get("eval_output", "")]

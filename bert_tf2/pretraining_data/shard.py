@@ -1,4 +1,4 @@
-"""The work of a worker: creates the record files of one shard of text."""
+"""Creates the record files of one shard of text, which is the work of a worker."""
 
 import contextlib
 import dataclasses
@@ -33,9 +33,9 @@ from bert_tf2.tokenization.wordpiece import UNKNOWN
 logger = logging.getLogger(__name__)
 
 LONG_LINE = 1000  # tokens
-_RECORDS_AT_ONCE = 2048  # which fit into a processor's cache
+_RECORDS_AT_ONCE = 2048  # they fit into the processor's cache
 _STAGES = ("seconds_tokenizing", "seconds_instances", "seconds_records")
-_READING, _MAKING, _WRITING = 0.2, 0.25, 0.55  # shares of a group's time, about
+_READING, _CREATING, _WRITING = 0.2, 0.25, 0.55  # approximate fractions of a group's time
 
 Advance = Callable[[float], None]
 """Called with the progress since the last call, in bytes of text."""
@@ -46,25 +46,25 @@ class Summary:
     """Statistics of input and output, as sums, so that those of shards can be added.
 
     Attributes:
-      bytes: text read, on disk.
+      bytes: bytes of text read from disk.
       documents: documents with at least one sentence.
       sentences: lines with at least one token.
       tokens: pieces of all sentences.
       unknown_tokens: pieces that are `[UNK]`.
-      truncated_sentences: sentences longer than what fits into an instance.
+      truncated_sentences: sentences that do not fit into an instance.
       very_long_sentences: sentences of more than `LONG_LINE` tokens.
-      one_sentence_documents: documents that have a single sentence.
+      one_sentence_documents: documents with a single sentence.
       instances: records written.
-      random_next: instances whose second segment is a random one.
-      masked_tokens: predictions of all instances.
-      positions: positions of all instances, padding included.
+      random_next: instances whose second segment is random.
+      masked_tokens: masked positions of all instances.
+      positions: positions of all instances, including padding.
       padding: positions that are padding.
-      chinese_tokens: with whole words masked, pieces of all sentences that are a Chinese character.
-      chinese_words: where such words are known, how many they are.
-      eval_documents: those of the documents that are held out, of whose instances only the next number tells.
-      eval_instances: records written of them.
+      chinese_tokens: with whole-word masking, pieces of all sentences that are Chinese characters.
+      chinese_words: Chinese words, if they are known.
+      eval_documents: held-out documents; their instances count only in `eval_instances`.
+      eval_instances: records written from held-out documents.
       seconds_tokenizing: time spent reading and tokenizing, over all processes.
-      seconds_instances: time spent making instances.
+      seconds_instances: time spent creating instances.
       seconds_records: time spent encoding and writing records.
     """
 
@@ -91,7 +91,7 @@ class Summary:
 
     @classmethod
     def add(cls, summaries: Iterable[Self]) -> Self:
-        """The sum of several."""
+        """The sum of several summaries."""
         values = [dataclasses.astuple(summary) for summary in summaries]
         return cls(*(sum(column) for column in zip(*values, strict=True))) if values else cls()
 
@@ -102,24 +102,24 @@ class Job:
 
     Attributes:
       group: the text.
-      outputs: record files to write, over which the instances are dealt round-robin.
-      eval_output: record file for the documents that are held out; None where none are.
-      marker: file that is written when the outputs are whole.
-      vocabulary: what the tokenizer goes by.
+      outputs: record files to write, over which the instances are distributed in turn.
+      eval_output: record file for held-out documents; None if none are held out.
+      marker: file that is written when the outputs are complete.
+      vocabulary: the vocabulary of the tokenizer.
       spm_alpha: see `SentencePieceTokenizer`.
       do_lower_case: whether to lower-case the text.
       masking: "static", or "dynamic" for records without masks.
-      layout: what an instance is made of.
+      layout: the content of an instance.
       long_lines: one of `LONG_LINES`.
-      parameters: of the instances.
-      segmented_text: whether spaces say which characters are a Chinese word; else, with no word list, nothing does.
-      word_list: a file of Chinese words.
-      seed: of this group.
-      eval_fraction: about which fraction of the documents is held out.
-      eval_seed: what their choice follows from; the same for all groups.
-      compression: of the outputs, "none" or "gzip".
-      fingerprint: what the outputs follow from; a marker with another one is of another run.
-      is_whole_input: whether there is no other group; its progress bars are then shown.
+      parameters: the parameters of the instances.
+      segmented_text: whether spaces separate Chinese words.
+      word_list: a file of Chinese words; without it and `segmented_text`, Chinese words are unknown.
+      seed: the seed of this group.
+      eval_fraction: the approximate fraction of documents to hold out.
+      eval_seed: the seed for choosing them; the same for all groups.
+      compression: compression of the outputs, "none" or "gzip".
+      fingerprint: identifies input and flags; a marker with another fingerprint comes from another run.
+      is_whole_input: whether this is the only group; its progress bars are then shown.
     """
 
     group: Group
@@ -144,7 +144,7 @@ class Job:
 
     @property
     def marks_words(self) -> bool:
-        """Whether it is known which Chinese characters make a word."""
+        """Whether it is known which Chinese characters form words."""
         return self.segmented_text or self.word_list is not None
 
     @property
@@ -155,39 +155,40 @@ class Job:
     def finished(self) -> Summary | None:
         """The summary of an earlier run, if its outputs are complete and from the same text and flags."""
         try:
-            left = json_files.read(self.marker)
-            if left["fingerprint"] != self.fingerprint:
+            marker = json_files.read(self.marker)
+            if marker["fingerprint"] != self.fingerprint:
                 return None
-            if [file_system.getsize(path) for path in self.files] != left["sizes"]:
+            if [file_system.getsize(path) for path in self.files] != marker["sizes"]:
                 return None
-            return Summary(**left["summary"])
+            return Summary(**marker["summary"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
 def fingerprint(values: dict[str, Any], group: Group, *paths: str) -> str:
-    """A digest of flags, of a group and of the size and time of the files that it is made from."""
+    """A digest of flags, of a group, and of the sizes and times of `paths` and the group's files."""
     stats = [file_system.stat(path) for path in (*paths, *(span.path for span in group.spans))]
-    parts = [values, dataclasses.asdict(group), [(stat.st_size, stat.st_mtime_ns) for stat in stats]]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    content = [values, dataclasses.asdict(group), [(stat.st_size, stat.st_mtime_ns) for stat in stats]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _tell_nobody(_: float) -> None:
+def _ignore(_: float) -> None:
     pass
 
 
-def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
+def make(job: Job, advance: Advance = _ignore) -> Summary:
     """Creates the records of a shard.
 
     Args:
-      job: what to make.
-      advance: called now and then; the sum in the end is the group's size.
+      job: the shard and how to process it.
+      advance: called from time to time; the amounts add up to the group's size.
 
     Raises:
       OSError: an output cannot be written.
     """
     times = [time.perf_counter()]
-    # The seed, another one for each group, only where it matters: else one tokenizer serves all groups.
+    # The seed, which differs between groups, is only used if it matters, so that otherwise all groups share a
+    # tokenizer.
     seed = job.seed if job.spm_alpha else 0
     tokenizer = tokenizer_of(job.vocabulary, job.do_lower_case, job.spm_alpha, seed)
     corpus, summary = _read(job, tokenizer, advance)
@@ -198,33 +199,33 @@ def make(job: Job, advance: Advance = _tell_nobody) -> Summary:
     if job.eval_output:
         corpus, evaluation = held_out.split(corpus, job.eval_fraction, job.eval_seed, job.is_whole_input)
         summary = dataclasses.replace(summary, **_make_evaluation(job, vocabulary, evaluation))
-    made = _made(job, vocabulary, corpus, random.Random(job.seed), advance)
+    instances = _create(job, vocabulary, corpus, random.Random(job.seed), advance)
     times.append(time.perf_counter())
-    _write(job, made, advance)
+    _write(job, instances, advance)
     times.append(time.perf_counter())
-    done: dict[str, Any] = {**_counts(made, job), **dict(zip(_STAGES, np.diff(times).tolist(), strict=True))}
-    summary = dataclasses.replace(summary, **done)
-    left = {
+    seconds = dict(zip(_STAGES, np.diff(times).tolist(), strict=True))
+    summary = dataclasses.replace(summary, **_counts(instances, job), **seconds)
+    marker = {
         "fingerprint": job.fingerprint,
         "sizes": [file_system.getsize(path) for path in job.files],
         "summary": dataclasses.asdict(summary),
     }
     with atomic.replacing(job.marker) as file:
-        json.dump(left, file)
+        json.dump(marker, file)
     return summary
 
 
 def _make_evaluation(job: Job, vocabulary: Vocabulary, corpus: Corpus) -> dict[str, Any]:
-    """The records of documents that are held out, one of each instance; random second texts are of them, too."""
+    """Creates the records of held-out documents, whose random second texts are also held out; one pass."""
     assert job.eval_output is not None
     parameters = dataclasses.replace(job.parameters, dupe_factor=1)
     job = dataclasses.replace(job, outputs=(job.eval_output,), parameters=parameters)
-    made = _made(job, vocabulary, corpus, random.Random(f"evaluation {job.seed}"), _tell_nobody)
-    _write(job, made, _tell_nobody)
-    return {"eval_documents": len(corpus), "eval_instances": len(made)}
+    instances = _create(job, vocabulary, corpus, random.Random(f"evaluation {job.seed}"), _ignore)
+    _write(job, instances, _ignore)
+    return {"eval_documents": len(corpus), "eval_instances": len(instances)}
 
 
-@functools.lru_cache(maxsize=1)  # a worker makes many groups with one tokenizer
+@functools.lru_cache(maxsize=1)  # a worker processes many groups with one tokenizer
 def tokenizer_of(vocabulary: VocabularyFile, do_lower_case: bool, spm_alpha: float, seed: int) -> Tokenizer:
     """The tokenizer of a job; the arguments are its fields of these names."""
     return vocabulary.tokenizer(do_lower_case, spm_alpha, seed)
@@ -232,43 +233,52 @@ def tokenizer_of(vocabulary: VocabularyFile, do_lower_case: bool, spm_alpha: flo
 
 @contextlib.contextmanager
 def _stage(
-    job: Job, description: str, total: int | None, unit: str, share: float, advance: Advance
+    job: Job, description: str, total: int | None, unit: str, fraction: float, advance: Advance
 ) -> Iterator[Callable[[int], None]]:
-    """Shows the progress of a stage where it is told to; tells `advance` of its `share` of the group in any case."""
-    told = 0.0
+    """Shows the progress of a stage if the job is the whole input; in any case, reports it to `advance`.
+
+    Args:
+      job: the job.
+      description: the name of the stage.
+      total: the amount of work; None if unknown.
+      unit: the unit of `total`.
+      fraction: the fraction of the group's time that the stage takes.
+      advance: see `make`.
+    """
+    reported = 0.0
 
     def update(amount: int) -> None:
-        nonlocal told
+        nonlocal reported
         progress.update(amount)
         if total:
-            advance(share * job.group.size * amount / total)
-            told += amount / total
+            advance(fraction * job.group.size * amount / total)
+            reported += amount / total
 
-    with Progress(description, total, unit=unit, shown=job.is_whole_input and advance is not _tell_nobody) as progress:
+    with Progress(description, total, unit=unit, shown=job.is_whole_input and advance is not _ignore) as progress:
         yield update
-        advance(share * job.group.size * (1 - told))
+        advance(fraction * job.group.size * (1 - reported))
 
 
 def _read(job: Job, tokenizer: Tokenizer, advance: Advance) -> tuple[Corpus, Summary]:
     """The documents of a shard as token ids.
 
-    A line is a sentence, an empty line ends a document, the end of a file does not. Where each line is an instance, it
-    is a document, too.
+    Each line is a sentence. An empty line ends a document, the end of a file does not. If each line is an instance, it
+    is also a document.
     """
-    ids, lengths, blank = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
+    ids, lengths, is_end = GrowingArray((), np.int32), GrowingArray((), np.int64), GrowingArray((), np.bool_)
     if isinstance(tokenizer, FastTokenizer):
         tokenizer.expect(job.group.size)
     marker = _marker(job, tokenizer)
-    read = 0
+    bytes_read = 0
     with _stage(job, "Reading", job.group.size, "byte", _READING, advance) as update:
         for lines, size in text_shards.read_lines(job.group, whole_rows=job.layout == "lines"):
-            encoded, share = tokenizer.encode_batch(lines), read / job.group.size
-            ids.append(marker.mark(lines, encoded) if marker else encoded.values, share)
-            lengths.append(np.diff(encoded.row_splits), share)
-            blank.append(_ends_document(lines, job.layout), share)
-            read += size
+            encoded, fraction = tokenizer.encode_batch(lines), bytes_read / job.group.size
+            ids.append(marker.mark(lines, encoded) if marker else encoded.values, fraction)
+            lengths.append(np.diff(encoded.row_splits), fraction)
+            is_end.append(_ends_document(lines, job.layout), fraction)
+            bytes_read += size
             update(size)
-    corpus = _corpus(ids.filled(), lengths.filled(), blank.filled())
+    corpus = _corpus(ids.filled(), lengths.filled(), is_end.filled())
     sentences = np.diff(corpus.segment_splits)
     room = job.parameters.max_seq_length - (SPECIAL_IN_PAIR if job.layout == "pairs" else SPECIAL_IN_TEXT)
     return corpus, Summary(
@@ -292,13 +302,13 @@ def _marker(job: Job, tokenizer: Tokenizer) -> WordMarker | None:
 
 
 def _count(corpus: Corpus, token: int, marker: WordMarker | None) -> int:
-    """How often a token is in a corpus, marked or not."""
+    """The number of occurrences of a token in a corpus, marked or not."""
     count = np.count_nonzero(corpus.token_ids == token)
     return int(count + (np.count_nonzero(corpus.token_ids == token + marker.shift) if marker else 0))
 
 
 def _chinese(job: Job, tokenizer: Tokenizer, corpus: Corpus, marker: WordMarker | None) -> dict[str, int]:
-    """The part of the summary that is about Chinese characters."""
+    """The entries of the summary about Chinese characters."""
     if not job.parameters.do_whole_word_mask or not isinstance(tokenizer, FastTokenizer):
         return {}
     if marker:
@@ -312,13 +322,16 @@ def _ends_document(lines: list[str], layout: Layout) -> NDArray[np.bool_]:
     return np.fromiter((not line.strip() for line in lines), np.bool_, len(lines))
 
 
-def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> Corpus:
-    """Documents of lines, of which we know the lengths and which are blank.
+def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], is_end: NDArray[np.bool_]) -> Corpus:
+    """Groups lines into documents; drops lines without tokens and documents without lines.
 
-    Empty lines divide them; lines without a token and documents without a line are dropped.
+    Args:
+      token_ids: int32 [tokens], of all lines.
+      lengths: int64 [lines], the number of tokens of each line.
+      is_end: bool [lines], whether a line ends a document.
     """
     is_segment = lengths > 0
-    document = np.cumsum(blank)[is_segment]  # of each segment, with gaps where empty lines follow each other
+    document = np.cumsum(is_end)[is_segment]  # of each segment; numbers of empty documents are skipped
     first = np.flatnonzero(np.diff(document, prepend=-1))
     return Corpus(
         token_ids=token_ids,
@@ -327,31 +340,31 @@ def _corpus(token_ids: NDArray[np.int32], lengths: NDArray[np.int64], blank: NDA
     )
 
 
-def _counts(made: InstanceArrays, job: Job) -> dict[str, int]:
-    """The part of the summary that instances tell."""
+def _counts(instances: InstanceArrays, job: Job) -> dict[str, int]:
+    """The entries of the summary about instances."""
     return {
-        "instances": len(made),
-        "random_next": int(np.count_nonzero(made.is_random_next)),
-        "masked_tokens": made.positions.size if job.masking == "static" else 0,
-        "positions": len(made) * job.parameters.max_seq_length,
-        "padding": made.padding,
+        "instances": len(instances),
+        "random_next": int(np.count_nonzero(instances.is_random_next)),
+        "masked_tokens": instances.positions.size if job.masking == "static" else 0,
+        "positions": len(instances) * job.parameters.max_seq_length,
+        "padding": instances.padding,
     }
 
 
-def _made(job: Job, vocabulary: Vocabulary, corpus: Corpus, rng: random.Random, advance: Advance) -> InstanceArrays:
+def _create(job: Job, vocabulary: Vocabulary, corpus: Corpus, rng: random.Random, advance: Advance) -> InstanceArrays:
     rounds = job.parameters.dupe_factor * len(corpus)
     if job.layout == "lines":
-        with _stage(job, "Making rows", None, "row", _MAKING, advance) as update:
+        with _stage(job, "Making rows", None, "row", _CREATING, advance) as update:
             masked = job.masking == "static"
             return line_by_line.pack(corpus, vocabulary, job.parameters, rng, masked, job.long_lines, update)
     if job.layout == "sentences":
-        with _stage(job, "Making rows", None, "row", _MAKING, advance) as update:
+        with _stage(job, "Making rows", None, "row", _CREATING, advance) as update:
             return full_sentences.pack(corpus, vocabulary, job.parameters, rng, job.masking == "static", update)
-    with _stage(job, "Making instances", rounds, "document", _MAKING, advance) as update:
+    with _stage(job, "Making instances", rounds, "document", _CREATING, advance) as update:
         return create_instances(corpus, vocabulary, job.parameters, rng, update)
 
 
-def _write(job: Job, made: InstanceArrays, advance: Advance) -> None:
+def _write(job: Job, instances: InstanceArrays, advance: Advance) -> None:
     schema = records.pretraining(
         job.parameters.max_seq_length,
         job.parameters.max_predictions_per_seq,
@@ -361,9 +374,9 @@ def _write(job: Job, made: InstanceArrays, advance: Advance) -> None:
     )
     with (
         BlockWriter(job.outputs, schema, job.compression) as writer,
-        _stage(job, "Writing records", len(made), "record", _WRITING, advance) as update,
+        _stage(job, "Writing records", len(instances), "record", _WRITING, advance) as update,
     ):
-        for start in range(0, len(made), _RECORDS_AT_ONCE):
-            stop = min(start + _RECORDS_AT_ONCE, len(made))
-            writer.write_rows(made.rows(schema, start, stop))
+        for start in range(0, len(instances), _RECORDS_AT_ONCE):
+            stop = min(start + _RECORDS_AT_ONCE, len(instances))
+            writer.write_rows(instances.rows(schema, start, stop))
             update(stop - start)

@@ -14,7 +14,7 @@ Examples:
   >>> text = tokenization.convert_to_unicode("a  café".encode())
   >>> tokenization.whitespace_tokenize(text)
   ['a', 'café']
-  >>> tokenization.printable_text("café".encode("latin-1"))  # bytes that are not UTF-8 are left out
+  >>> tokenization.printable_text("café".encode("latin-1"))  # bytes that are not UTF-8 are omitted
   'caf'
   >>> tokenization.validate_case_matches_checkpoint(True, "uncased_L-12_H-768_A-12/bert_model.ckpt")
   >>> tokenization.validate_case_matches_checkpoint(True, "cased_L-12_H-768_A-12/bert_model.ckpt")

@@ -1,4 +1,4 @@
-"""The tokenizer that belongs to a vocabulary, and the vocabulary's name in a model's directory; no TensorFlow."""
+"""Vocabulary files in models' directories, and the tokenizers that belong to them; no TensorFlow."""
 
 import dataclasses
 import json
@@ -22,12 +22,12 @@ class VocabularyFile:
 
     Attributes:
       path: the file.
-      is_sentencepiece: whether it is a SentencePiece model; else it is a WordPiece vocabulary, one piece a line.
+      is_sentencepiece: whether it is a SentencePiece model; otherwise it is a WordPiece vocabulary, one piece per line.
       options: WordPiece options that differ from the original.
-      added_tokens: pieces that the file lacks, whose ids follow its last one.
+      added_tokens: pieces that are not in the file; their ids follow its last one.
 
     Raises:
-      InputError: there are options for a SentencePiece model.
+      InputError: options are given for a SentencePiece model.
     """
 
     path: str
@@ -43,7 +43,7 @@ class VocabularyFile:
             )
 
     @classmethod
-    def given(cls, vocab_file: str | None, spm_model_file: str | None) -> "VocabularyFile | None":
+    def from_flags(cls, vocab_file: str | None, spm_model_file: str | None) -> "VocabularyFile | None":
         """The vocabulary that `--vocab_file` or `--spm_model_file` names; None if both are omitted.
 
         Raises:
@@ -55,30 +55,30 @@ class VocabularyFile:
         return cls(path, is_sentencepiece=not vocab_file) if path else None
 
     @classmethod
-    def inside(cls, directory: str) -> "VocabularyFile | None":
-        """The vocabulary in a model's directory; None if it has none under its usual name."""
-        for found in (
+    def in_directory(cls, directory: str) -> "VocabularyFile | None":
+        """The vocabulary in a model's directory; None if there is none under the usual names."""
+        for candidate in (
             cls(os.path.join(directory, VOCAB_FILE)),
             cls(os.path.join(directory, SENTENCEPIECE_FILE), is_sentencepiece=True),
         ):
-            if file_system.isfile(found.path):
-                return found
+            if file_system.isfile(candidate.path):
+                return candidate
         return None
 
     @property
     def name(self) -> str:
-        """The file's name in a model's directory."""
+        """The usual name of such a file in a model's directory."""
         return SENTENCEPIECE_FILE if self.is_sentencepiece else VOCAB_FILE
 
     def tokenizer(self, do_lower_case: bool, alpha: float = 0.0, seed: int = 0) -> Tokenizer:
-        """The tokenizer.
+        """Makes the tokenizer.
 
         Args:
           do_lower_case: whether to lower-case the text and strip accents.
-          alpha, seed: of a SentencePiece model, see `SentencePieceTokenizer`.
+          alpha, seed: for SentencePiece models only; see `SentencePieceTokenizer`.
 
         Raises:
-          InputError: the file cannot be read, or lacks a special token or one that is never split.
+          InputError: the file cannot be read, or lacks a special token or a `never_split` token.
         """
         if self.is_sentencepiece:
             return SentencePieceTokenizer(self.path, do_lower_case, alpha, seed)
@@ -87,13 +87,13 @@ class VocabularyFile:
         return FastTokenizer.of_vocab(vocab, do_lower_case, self.options)
 
     def copy_into(self, directory: str) -> list[str]:
-        """Writes the vocabulary under its usual name into a model's directory, and options other than the defaults.
+        """Writes the vocabulary under its usual name into a model's directory, and the options if not the defaults.
 
         Returns:
-          The paths: of the vocabulary, and where there are options of `tokenizer_config.json`.
+          The path of the vocabulary, and if there are options, that of `tokenizer_config.json`.
 
         Raises:
-          OSError: it cannot be read or written.
+          OSError: a file cannot be read or written.
         """
         paths = [os.path.join(directory, self.name)]
         if not (file_system.exists(paths[0]) and file_system.samefile(paths[0], self.path)):
@@ -105,7 +105,7 @@ class VocabularyFile:
         return paths
 
     def content(self) -> bytes:
-        """The file, and a line for each added token.
+        """The content of the file, with a line for each added token.
 
         Raises:
           OSError: it cannot be read.
@@ -115,7 +115,7 @@ class VocabularyFile:
 
 
 def write_options(directory: str, options: TokenizerOptions) -> str:
-    """Writes `tokenizer_config.json`, by which a model's directory says how text is treated; returns its path.
+    """Writes a model's tokenizer options into its directory, as `tokenizer_config.json`; returns the path.
 
     Raises:
       OSError: it cannot be written.
@@ -130,12 +130,12 @@ def check_vocab_size(path: str, pieces: int, vocab_size: int) -> None:
     """Checks that a model has an embedding for each id of a vocabulary.
 
     Args:
-      path: of the vocabulary, for the error.
+      path: the path of the vocabulary, for the error.
       pieces: its highest id + 1.
-      vocab_size: the model's.
+      vocab_size: the number of embeddings of the model.
 
     Raises:
-      InputError: there are too few.
+      InputError: there are too few embeddings.
     """
     if pieces > vocab_size:
         raise InputError(

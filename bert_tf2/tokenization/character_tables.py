@@ -1,7 +1,7 @@
 """The rules of `tokenization.BasicTokenizer` as arrays, for a tokenizer inside a TensorFlow graph; no TensorFlow.
 
-Each code point has a replacement that does not depend on its neighbours, as in `unicode_tables`. Where it does, the
-tables say what else must be known of a character: how it treats a capital sigma beside it, and its combining class.
+As in `unicode_tables`, most code points have a replacement that does not depend on their neighbours. For the others,
+the tables contain what else is needed: their effect on a neighbouring capital sigma, and their combining class.
 """
 
 import functools
@@ -18,22 +18,23 @@ from bert_tf2.tokenization.wordpiece import BasicTokenizer
 Ints = NDArray[np.int32]
 
 SELF = -1
-"""Stands in a replacement for the character itself."""
+"""In a replacement: the character itself."""
 STARTER = 0xFFFD
-"""Stands in a replacement for a nonspacing mark of combining class 0. It goes, but only after marks have been put in
-order, as it ends a run of them. (The rules delete U+FFFD itself, so that no replacement holds it.)"""
+"""In a replacement: a nonspacing mark of combining class 0. It is removed, but only after marks have been sorted, as it
+ends a run of them. (The rules delete U+FFFD itself, so that no replacement contains it.)"""
 
 CAPITAL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 OTHER, CASED, IGNORED = 0, 1, 2
-"""What a character beside a capital sigma is: the sigma ends a word where the nearest character before it that is not
-ignored is cased, and the nearest after it is not."""
+"""Classes of characters around a capital sigma. It ends a word if the nearest character before it that is not ignored
+is cased, and the nearest one after it is not."""
 
 BLOCK = 256
 
 
 class Blocks(NamedTuple):
-    """A number for each code point; equal blocks of code points share a row. That of `c` is `rows[block_of[c // 256],
-    c % 256]`.
+    """A number for each code point; equal blocks of code points share a row.
+
+    The number of `c` is `rows[block_of[c // 256], c % 256]`.
 
     Attributes:
       block_of: int32 `[CODE_POINTS / BLOCK]`.
@@ -45,15 +46,15 @@ class Blocks(NamedTuple):
 
 
 class CharacterTables(NamedTuple):
-    """What becomes of each code point.
+    """The replacement of each code point.
 
     Attributes:
-      replacement: which replacement each code point has, of `K`.
-      starts: int32 `[K]`, where in `characters` each replacement begins.
-      lengths: int32 `[K]`, how long it is.
-      characters: int32 `[total]`, code points, `SELF` or `STARTER`; words stand between spaces.
-      case: `OTHER`, `CASED` or `IGNORED`; None where case is kept.
-      combining: the combining class of characters that stay, 0 for nonspacing marks; None where accents are kept.
+      replacement: the number of each code point's replacement, below `K`.
+      starts: int32 `[K]`, the start of each replacement in `characters`.
+      lengths: int32 `[K]`, the length of each replacement.
+      characters: int32 `[total]`, code points, `SELF` or `STARTER`; spaces separate words.
+      case: `OTHER`, `CASED` or `IGNORED`; None if case is kept.
+      combining: the combining class of characters that stay, 0 for nonspacing marks; None if accents are kept.
     """
 
     replacement: Blocks
@@ -65,63 +66,63 @@ class CharacterTables(NamedTuple):
 
 
 def make_tables(do_lower_case: bool, options: TokenizerOptions = PLAIN) -> CharacterTables:
-    """The tables, from the rules themselves and the Unicode tables of this Python.
+    """Computes the tables from the rules themselves and the Unicode tables of this Python.
 
     Args:
       do_lower_case: whether the text is lower-cased.
-      options: of the tokenizer; `never_split` has no part in this.
+      options: the tokenizer's options; `never_split` has no effect.
     """
     return _make_tables(_Rules(do_lower_case, options.strips_accents(do_lower_case), options.tokenize_chinese_chars))
 
 
 class _Rules(NamedTuple):
-    """What of the tokenizer the tables depend on.
+    """The options of the tokenizer that the tables depend on.
 
     Attributes:
-      lower: whether words are lowered.
-      strips: whether they lose their accents.
-      sets_off: whether Chinese characters are words of their own.
+      lower: whether words are lower-cased.
+      strips_accents: whether accents are stripped.
+      splits_chinese: whether Chinese characters are words of their own.
     """
 
     lower: bool
-    strips: bool
-    sets_off: bool
+    strips_accents: bool
+    splits_chinese: bool
 
 
 @functools.cache
 def _make_tables(rules: _Rules) -> CharacterTables:
     number_of: dict[tuple[int, ...], int] = {(SELF,): 0}
     numbers = np.zeros(CODE_POINTS, np.int32)
-    found = load_replacements(rules.lower, TokenizerOptions(rules.strips, rules.sets_off))
-    characters, ends = found.characters.tolist(), found.ends.tolist()
+    replacements = load_replacements(rules.lower, TokenizerOptions(rules.strips_accents, rules.splits_chinese))
+    characters, ends = replacements.characters.tolist(), replacements.ends.tolist()
     begin = 0
-    for code, end in zip(found.changed.tolist(), ends, strict=True):
-        becomes = "".join(map(chr, characters[begin:end]))
+    for code, end in zip(replacements.changed.tolist(), ends, strict=True):
+        replaced = "".join(map(chr, characters[begin:end]))
         begin = end
-        if becomes == CONTEXT or (rules.strips and _has_starter(code, rules)):
-            becomes = _in_context(code, rules)
-        own = tuple(SELF if ord(char) == code else ord(char) for char in becomes)
-        numbers[code] = number_of.setdefault(own, len(number_of))
-    lengths = np.array([len(own) for own in number_of], np.int32)
+        if replaced == CONTEXT or (rules.strips_accents and _has_starter(code, rules)):
+            replaced = _in_context(code, rules)
+        codes = tuple(SELF if ord(char) == code else ord(char) for char in replaced)
+        numbers[code] = number_of.setdefault(codes, len(number_of))
+    lengths = np.array([len(codes) for codes in number_of], np.int32)
     return CharacterTables(
         replacement=blocks(numbers),
         starts=(np.cumsum(lengths) - lengths).astype(np.int32),
         lengths=lengths,
-        characters=np.array([code for own in number_of for code in own], np.int32),
+        characters=np.array([code for codes in number_of for code in codes], np.int32),
         case=blocks(_case_classes(numbers == number_of[()])) if rules.lower else None,
-        combining=blocks(_combining_classes()) if rules.strips else None,
+        combining=blocks(_combining_classes()) if rules.strips_accents else None,
     )
 
 
 def blocks(numbers: Ints) -> Blocks:
-    """A number for each code point, `[CODE_POINTS]`, in blocks."""
+    """Divides numbers for all code points, `[CODE_POINTS]`, into blocks."""
     rows, block_of = np.unique(numbers.reshape(-1, BLOCK), axis=0, return_inverse=True)
     return Blocks(block_of.reshape(-1).astype(np.int32), rows.astype(np.int32))
 
 
 def _decomposed(code: int, rules: _Rules) -> str:
     char = chr(code).lower() if rules.lower else chr(code)
-    return unicodedata.normalize("NFD", char) if rules.strips else char
+    return unicodedata.normalize("NFD", char) if rules.strips_accents else char
 
 
 def _is_starter(char: str) -> bool:
@@ -133,19 +134,19 @@ def _has_starter(code: int, rules: _Rules) -> bool:
 
 
 def _in_context(code: int, rules: _Rules) -> str:
-    """The replacement of a character whose neighbours matter, before they are looked at."""
-    cased = BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=rules.sets_off)
-    parts = []
+    """The replacement of a character that depends on its neighbours, before these are taken into account."""
+    cased = BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=rules.splits_chinese)
+    replaced = []
     for char in _decomposed(code, rules):
-        if rules.strips and _is_starter(char):
-            parts.append(chr(STARTER))
-        elif not rules.strips or unicodedata.category(char) != "Mn":
-            parts.append(replacement(char, cased))
-    return "".join(parts)
+        if rules.strips_accents and _is_starter(char):
+            replaced.append(chr(STARTER))
+        elif not rules.strips_accents or unicodedata.category(char) != "Mn":
+            replaced.append(replacement(char, cased))
+    return "".join(replaced)
 
 
 def _case_classes(deleted: NDArray[np.bool_]) -> Ints:
-    """Asks `str.lower` what each character does to a sigma; the rules have deleted some before it looks."""
+    """The effect of each character on a sigma, as `str.lower` shows it; deleted characters are ignored."""
     classes = np.full(CODE_POINTS, OTHER, np.int32)
     for code in range(CODE_POINTS):
         char = chr(code)

@@ -1,12 +1,12 @@
 """A fast implementation of `tokenization.FullTokenizer`; no TensorFlow.
 
-`FullTokenizer` is the definition of the rules; this is the same function, rearranged. Almost every character means the
-same wherever it stands, so a text is a string of replacements that are looked up (`unicode_tables`). Text with one of
-the few characters that depend on their neighbours, capital sigma and the marks that NFD sorts, goes through the rules.
+`FullTokenizer` defines the rules; this computes the same results in another way. Almost every character has the same
+effect in any context, so a text is a string of replacements from a table (`unicode_tables`). Only text with one of the
+few characters that depend on their neighbours, capital sigma and the marks that NFD sorts, goes through the rules.
 
-There are two implementations with the same results. Plain Python caches the ids of words: for small amounts of text,
-and for text that needs the rules. A kernel compiled with Numba (`_wordpiece_numba`) caches nothing and is many times
-faster, but loading it takes longer than tokenizing a little text; so it is loaded when there has been enough text.
+There are two implementations with the same results. Plain Python, with a cache of the ids of words, is for small
+amounts of text, and for text that needs the rules. A kernel compiled with Numba (`_wordpiece_numba`) is many times
+faster, but loading it takes longer than tokenizing a little text; so it is only loaded once there has been enough text.
 """
 
 import codecs
@@ -33,12 +33,12 @@ from bert_tf2.tokenization.wordpiece import (
     load_vocab,
 )
 
-# To import Numba and the kernel takes half a second, to compile it for the first time a few: as long as plain Python
-# takes for this many characters. So that is when a tokenizer turns to the kernel.
+# Characters after which a tokenizer loads the kernel. Importing it takes half a second, compiling it for the first time
+# a few seconds; plain Python tokenizes this many characters in that time.
 _PATIENCE = 2_000_000
-# A text this short is found among the remembered words more quickly than a call of the kernel takes.
+# Looking up texts up to this length in the cache is faster than a call of the kernel.
 _SHORT = 32
-# Characters that the kernel gets at a time: enough that a call costs nothing, few enough for the processor's cache.
+# Characters per call of the kernel: enough to make the cost of a call negligible, few enough for the processor's cache.
 _CHUNK = 1 << 16
 
 
@@ -46,8 +46,8 @@ class Ragged(NamedTuple):
     """Rows of different lengths; row `i` is `values[row_splits[i]:row_splits[i + 1]]`.
 
     Attributes:
-      values: int32 `[total]`, all rows one after the other.
-      row_splits: int64 `[rows + 1]`, where each row begins, and the total.
+      values: int32 `[total]`, the concatenated rows.
+      row_splits: int64 `[rows + 1]`, the start of each row, and the total.
     """
 
     values: np.ndarray
@@ -55,14 +55,14 @@ class Ragged(NamedTuple):
 
 
 def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
-    """Rows of ids as one array."""
+    """Concatenates rows of ids."""
     splits = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=splits[1:])
     return Ragged(np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(splits[-1])), splits)
 
 
 class _Memo(dict[Any, Any]):
-    """A dict that computes missing values, and is cleared when it has become large."""
+    """A dict that computes missing values, and is cleared when it gets too large."""
 
     def __init__(self, compute: Callable[[Any], Any], limit: int = 1 << 18) -> None:
         super().__init__()
@@ -77,12 +77,12 @@ class _Memo(dict[Any, Any]):
 
 
 class FastTokenizer:
-    """Text to WordPiece ids and tokens, equal to `FullTokenizer`'s for every text and vocabulary.
+    """Converts text to WordPiece ids and tokens, equal to `FullTokenizer`'s for every text and vocabulary.
 
     Attributes:
       vocab: the id of each piece.
       inv_vocab: the piece of each id.
-      do_lower_case: whether case and, by default, accents are stripped.
+      do_lower_case: whether text is lower-cased and, by default, accents are stripped.
       options: the tokenizer's other options.
       is_continuation: bool `[max id + 1]`, whether the piece of an id begins with `##`.
     """
@@ -96,7 +96,7 @@ class FastTokenizer:
           options: options that differ from the original.
 
         Raises:
-          InputError: a token that is never split is not in the vocabulary.
+          InputError: a `never_split` token is not in the vocabulary.
         """
         vocab = load_vocab(vocab_file)
         check_in_vocab(options, vocab, vocab_file)
@@ -104,7 +104,7 @@ class FastTokenizer:
 
     @classmethod
     def of_vocab(cls, vocab: dict[str, int], do_lower_case: bool, options: TokenizerOptions = PLAIN) -> Self:
-        """A tokenizer of a vocabulary that has been read, and that has all tokens that are never split."""
+        """A tokenizer with a vocabulary that has been loaded and contains all `never_split` tokens."""
         tokenizer = cls.__new__(cls)
         tokenizer._set_up(vocab, do_lower_case, options)
         return tokenizer
@@ -126,7 +126,7 @@ class FastTokenizer:
         self.do_lower_case = do_lower_case
         self.options = options
         pattern = options.pattern()
-        self._whole = re.compile(pattern) if pattern else None
+        self._never_split = re.compile(pattern) if pattern else None
         self.inv_vocab = {index: piece for piece, index in vocab.items()}
         self.is_continuation = np.zeros(max(self.inv_vocab) + 1, bool)
         self.is_continuation[[index for piece, index in vocab.items() if piece.startswith("##")]] = True
@@ -150,7 +150,7 @@ class FastTokenizer:
         return max(map(len, self.vocab))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Not the tables: another process may run another Python, with other Unicode tables.
+        # Without the tables: another process may run another version of Python, with other Unicode tables.
         return {"vocab": self.vocab, "do_lower_case": self.do_lower_case, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -164,19 +164,19 @@ class FastTokenizer:
         """The ids of the pieces of the text: `convert_tokens_to_ids(tokenize(text))`."""
         if not isinstance(text, str):
             text = convert_to_unicode(text)
-        if self._whole is not None:
-            return self._encode_around(text, self._whole)
+        if self._never_split is not None:
+            return self._encode_with_never_split(text, self._never_split)
         return self._encode_text(text)
 
-    def _encode_around(self, text: str, whole: re.Pattern[str]) -> list[int]:
-        """The ids of a text that may have tokens that are never split."""
+    def _encode_with_never_split(self, text: str, never_split: re.Pattern[str]) -> list[int]:
+        """The ids of a text that may contain `never_split` tokens."""
         ids: list[int] = []
-        for number, part in enumerate(whole.split(text)):  # every second one is a token
+        for number, part in enumerate(never_split.split(text)):  # every second part is such a token
             ids += [self.vocab[part]] if number % 2 else self._encode_text(part)
         return ids
 
     def _encode_text(self, text: str) -> list[int]:
-        """The ids of a text without such tokens."""
+        """The ids of a text without `never_split` tokens."""
         if len(text) > _SHORT and (self._kernel is not None or self._use_kernel(len(text))):
             ids = self._kernel.encode_text(_utf_32(text), *self._tables)
             if ids is not None:
@@ -184,46 +184,49 @@ class FastTokenizer:
         return self._encode(text)
 
     def expect(self, characters: int) -> None:
-        """Announces how much text is to come: if it is enough, the kernel is loaded now."""
+        """Announces an amount of text to come; if it is large enough, the kernel is loaded now."""
         self._use_kernel(characters)
 
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
         """The ids of many texts, without a Python object for each token.
 
         Args:
-          texts: strings of any length, none of them `bytes`.
+          texts: strings of any length; `bytes` are not accepted.
 
         Returns:
-          A row of ids for each text, in their order: that of `encode(text)`.
+          A row for each text, in order, equal to `encode(text)`.
 
         Raises:
           TypeError: `texts` is a single text, or contains something other than `str`.
         """
         if isinstance(texts, str | bytes):
             raise TypeError("encode_batch takes a sequence of texts; for a single one, use encode.")
-        return self._encode_texts(texts) if self._whole is None else self._encode_all_around(texts, self._whole)
+        if self._never_split is None:
+            return self._encode_texts(texts)
+        return self._encode_batch_with_never_split(texts, self._never_split)
 
-    def _encode_all_around(self, texts: Sequence[str], whole: re.Pattern[str]) -> Ragged:
-        """`encode_batch` of texts that may have tokens that are never split: the texts around them are a batch, too."""
+    def _encode_batch_with_never_split(self, texts: Sequence[str], never_split: re.Pattern[str]) -> Ragged:
+        """`encode_batch` for texts that may contain `never_split` tokens; the parts between them are one batch."""
         parts: list[str] = []
         tokens: list[int] = []
-        places: list[int] = []  # the part that each token comes after
-        ends = np.zeros(len(texts) + 1, np.int64)  # parts of the texts up to each
-        counts = np.zeros(len(texts) + 1, np.int64)  # tokens in them
+        preceding: list[int] = []  # the index of the part before each token
+        ends = np.zeros(len(texts) + 1, np.int64)  # the number of parts in all texts up to each one
+        counts = np.zeros(len(texts) + 1, np.int64)  # the number of tokens in them
         for row, text in enumerate(texts):
-            found = whole.split(text)  # every second one is a token
-            places += range(len(parts), len(parts) + len(found) // 2)
-            parts += found[::2]
-            tokens += [self.vocab[token] for token in found[1::2]]
+            segments = never_split.split(text)  # every second part is such a token
+            preceding += range(len(parts), len(parts) + len(segments) // 2)
+            parts += segments[::2]
+            tokens += [self.vocab[token] for token in segments[1::2]]
             ends[row + 1], counts[row + 1] = len(parts), len(tokens)
-        around = self._encode_texts(parts)
-        ids = np.insert(around.values, around.row_splits[np.array(places, np.int64) + 1], np.array(tokens, np.int32))
-        return Ragged(ids, around.row_splits[ends] + counts)
+        encoded = self._encode_texts(parts)
+        offsets = encoded.row_splits[np.array(preceding, np.int64) + 1]
+        ids = np.insert(encoded.values, offsets, np.array(tokens, np.int32))
+        return Ragged(ids, encoded.row_splits[ends] + counts)
 
     def _encode_texts(self, texts: Sequence[str]) -> Ragged:
-        """`encode_batch` of texts without such tokens."""
+        """`encode_batch` for texts without `never_split` tokens."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        encode = self._encode_by_kernel if self._use_kernel(int(lengths.sum())) else self._encode_by_memory
+        encode = self._encode_with_kernel if self._use_kernel(int(lengths.sum())) else self._encode_in_python
         ids = [np.empty(0, np.int32)]
         splits = np.zeros(len(texts) + 1, np.int64)
         for begin, end in _chunks(lengths):
@@ -233,7 +236,7 @@ class FastTokenizer:
         return Ragged(np.concatenate(ids), np.cumsum(splits))
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of tokens; an unknown token raises `InputError`, it does not become `[UNK]`."""
+        """The ids of tokens; an unknown token raises `InputError` and does not become `[UNK]`."""
         return convert_tokens_to_ids(self.vocab, tokens)
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
@@ -241,7 +244,7 @@ class FastTokenizer:
         return convert_ids_to_tokens(self.inv_vocab, ids)
 
     def _use_kernel(self, characters: int) -> bool:
-        """Whether this many characters are for the kernel, which is loaded when there have been enough."""
+        """Whether to use the kernel for this many more characters; loads it once there have been enough."""
         if self._kernel is None:
             self._patience -= characters
             if self._patience < 0:
@@ -253,21 +256,23 @@ class FastTokenizer:
         replacements = load_replacements(self.do_lower_case, self.options)
         longest = self._pieces.max_input_chars_per_word
         self._tables = loaded.make_tables(self.vocab, replacements, UNKNOWN, longest)
-        self._kernel = loaded  # Last, as another thread may ask for it.
+        self._kernel = loaded  # Set last, as another thread may check it.
 
-    def _encode_by_kernel(self, texts: Sequence[str], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of texts, int32 `[total]`, and how many each has, int64 `[rows]`."""
+    def _encode_with_kernel(self, texts: Sequence[str], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of texts, int32 `[total]`, and the number of ids of each, int64 `[rows]`."""
         ids, counts = self._kernel.encode_texts(_utf_32("".join(texts)), lengths, *self._tables)
-        left = np.flatnonzero(counts == self._kernel.NEEDS_RULES)
-        if not len(left):
+        remaining = np.flatnonzero(counts == self._kernel.NEEDS_RULES)
+        if not len(remaining):
             return ids, counts
-        counts[left] = 0
-        places = np.cumsum(counts)[left]
-        left_ids, counts[left] = self._encode_by_memory([texts[row] for row in left.tolist()], lengths[left])
-        return np.insert(ids, np.repeat(places, counts[left]), left_ids), counts
+        counts[remaining] = 0
+        offsets = np.cumsum(counts)[remaining]
+        remaining_ids, counts[remaining] = self._encode_in_python(
+            [texts[row] for row in remaining.tolist()], lengths[remaining]
+        )
+        return np.insert(ids, np.repeat(offsets, counts[remaining]), remaining_ids), counts
 
-    def _encode_by_memory(self, texts: Sequence[str], _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `_encode_by_kernel`, in plain Python."""
+    def _encode_in_python(self, texts: Sequence[str], _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Like `_encode_with_kernel`, in plain Python."""
         ids = array("i")
         counts = np.empty(len(texts), np.int64)
         for row, text in enumerate(texts):
@@ -278,20 +283,20 @@ class FastTokenizer:
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = []
-        remembered = self._ids_of_part
-        # At spaces alone: `str.split()` also splits at control characters, which the rules delete.
+        cache = self._ids_of_part
+        # Only at spaces: `str.split()` also splits at control characters, which the rules delete.
         for part in text.split(" "):
-            ids += remembered[part] if len(part) <= _SHORT else self._encode_part(part)
+            ids += cache[part] if len(part) <= _SHORT else self._encode_part(part)
         return ids
 
     def _encode_part(self, part: str) -> tuple[int, ...]:
-        """The ids of a text that stands between spaces."""
+        """The ids of a part of a text between spaces."""
         cleaned = part.translate(self._replacement_of)
         words = self._words.tokenize(part) if CONTEXT in cleaned else cleaned.split()
         return tuple(index for word in words for index in self._ids_of_word[word])
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
-        """The ids of a word as `WordpieceTokenizer` cuts it; no longer pieces are tried than there are."""
+        """The ids of a word, as by `WordpieceTokenizer`, without trying more characters than the longest piece has."""
         if len(word) > self._pieces.max_input_chars_per_word:
             return (self.vocab[UNKNOWN],)
         ids: list[int] = []
@@ -310,12 +315,12 @@ class FastTokenizer:
 
 
 def _utf_32(text: str) -> bytes:
-    # As `text.encode`, which looks for the codec first, twice the time. The rules let lone surrogates through.
+    # Twice as fast as `text.encode`, which first looks up the codec. The rules keep lone surrogates.
     return codecs.utf_32_le_encode(text, "surrogatepass")[0]
 
 
 def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of rows, one after the other, each of about `_CHUNK` characters or a single, longer one."""
+    """Consecutive ranges of rows, each of about `_CHUNK` characters, or a single longer row."""
     if not len(lengths):
         return
     ends = np.cumsum(lengths)

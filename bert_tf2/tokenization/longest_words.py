@@ -1,6 +1,6 @@
 """Splits text without spaces into words of a list; no TensorFlow.
 
-At each place the word is the longest one of the list that begins there, as WordPiece takes pieces, by the same kernel.
+At each position, the longest word of the list that matches is taken, as WordPiece does with pieces, by the same kernel.
 """
 
 import functools
@@ -22,7 +22,7 @@ class LongestWords:
 
     Args:
       words: the list.
-      alphabet: the characters that words are made of; each is a word, too.
+      alphabet: the characters that words consist of; each is a word, too.
 
     Attributes:
       words: the list.
@@ -33,22 +33,22 @@ class LongestWords:
 
     @functools.cached_property
     def _kernel(self) -> tuple[Any, Any]:
-        """The kernel and its tables: for an id, each word has its length."""
+        """The kernel and its tables, in which the id of each word is its length."""
         compiled: Any = kernel("bert_tf2.tokenization._wordpiece_numba")
         lengths = {word: len(word) for word in (*self._alphabet, *self.words)}
         pieces = {_UNKNOWN: 0, **lengths, **{f"##{word}": length for word, length in lengths.items()}}
-        nothing = np.empty(0, np.int32)
-        return compiled, compiled.make_tables(pieces, Replacements(nothing, nothing, nothing), _UNKNOWN, _LONGEST_RUN)
+        empty = np.empty(0, np.int32)
+        return compiled, compiled.make_tables(pieces, Replacements(empty, empty, empty), _UNKNOWN, _LONGEST_RUN)
 
     def lengths(self, codes: NDArray[np.int32], is_letter: NDArray[np.bool_]) -> NDArray[np.int32]:
         """The lengths of the words, in order.
 
         Args:
           codes: code points of a text, int32 [characters].
-          is_letter: which of them are of the alphabet, bool [characters]; words end at all others.
+          is_letter: whether each is in the alphabet, bool [characters]; words end at all others.
 
         Returns:
-          int32 [words]; their sum is the number of letters, unless there are a million letters in a row: 0 for those.
+          int32 [words]; their sum is the number of letters, except that runs of more than a million letters count as 0.
         """
         compiled, tables = self._kernel
         text = np.where(is_letter, codes, np.int32(ord(BLANK))).astype("<i4").tobytes()

@@ -25,10 +25,10 @@ class RowWindows(NamedTuple):
     """Windows of rows.
 
     Attributes:
-      sources: int64 [T], which token of all rows each token of the windows is.
-      row_splits: int64 [M + 1], where in `sources` each window begins.
-      first_lengths: int64 [M], tokens of the first segment of each.
-      counts: int64 [N], windows of each row, at least 1.
+      sources: int64 [T], the index among the tokens of all rows of each token of the windows.
+      row_splits: int64 [M + 1]; window `i` is `sources[row_splits[i] : row_splits[i + 1]]`.
+      first_lengths: int64 [M], the number of tokens in the first segment of each window.
+      counts: int64 [N], the number of windows of each row, at least 1.
     """
 
     sources: Ints
@@ -42,27 +42,28 @@ class RowWindows(NamedTuple):
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def with_most_context(self) -> NDArray[np.bool_]:
-        """Which tokens to take, so that each token of the rows is there once: bool [T].
+        """A mask that selects each token of the rows once: bool [T].
 
-        Of a token that is in several windows, the one that has most tokens of its text on the side that has fewer, and
-        of equal ones the first, as in SQuAD; of special tokens and of the second text, that of the first window.
+        If a token is in several windows, the one with the most context is selected, as in SQuAD: the smaller of the
+        numbers of its text's tokens to the left and to the right; on a tie, the first. Special tokens and those of the
+        second text are taken from the first window.
         """
         lengths = np.diff(self.row_splits)
         within = ranges(0, lengths)
         context = np.minimum(within - 1, np.repeat(self.first_lengths, lengths) - 2 - within)
-        order = np.lexsort((-np.maximum(context, 0), self.sources))  # stable: of equal ones the first stays first
+        order = np.lexsort((-np.maximum(context, 0), self.sources))  # stable: on a tie, the first window comes first
         sources = self.sources[order]
-        is_chosen = np.zeros(len(sources), bool)
-        is_chosen[order[np.diff(sources, prepend=-1) > 0]] = True
-        return is_chosen
+        is_selected = np.zeros(len(sources), bool)
+        is_selected[order[np.diff(sources, prepend=-1) > 0]] = True
+        return is_selected
 
 
 def divide_rows(row_splits: Ints, first_lengths: Ints, max_seq_length: int, stride: int | None) -> RowWindows:
     """Splits rows in BERT's form into windows; one that fits becomes a single window.
 
     Args:
-      row_splits: int64 [N + 1], as `sequences.join_rows` makes them for `windows`.
-      first_lengths: int64 [N], tokens of the first segments.
+      row_splits: int64 [N + 1], from `sequences.join_rows` with `long_text` "windows".
+      first_lengths: int64 [N], the number of tokens in the first segment of each row.
       max_seq_length: maximum tokens per window.
       stride: see `sequences.window_sizes`.
     """
@@ -75,7 +76,7 @@ def divide_rows(row_splits: Ints, first_lengths: Ints, max_seq_length: int, stri
     starts = sizes.starts(a, rows, ranges(0, sizes.counts))
     size, begins, one = sizes.size[rows], begins[rows], np.ones(len(rows), np.int64)
     second = np.where(is_pair, b + 2, 1)[rows]  # [SEP], or [SEP] b [SEP]
-    parts = np.stack([begins, begins + 1 + starts, begins + 1 + a[rows]], axis=1)  # [M, 3]
+    segment_starts = np.stack([begins, begins + 1 + starts, begins + 1 + a[rows]], axis=1)  # [M, 3]
     counts = np.stack([one, size, second], axis=1)
     splits = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
-    return RowWindows(ranges(parts.ravel(), counts.ravel()), splits, size + SPECIAL_IN_TEXT, sizes.counts)
+    return RowWindows(ranges(segment_starts.ravel(), counts.ravel()), splits, size + SPECIAL_IN_TEXT, sizes.counts)

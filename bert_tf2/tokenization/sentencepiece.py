@@ -1,7 +1,7 @@
 """Text to SentencePiece ids and tokens with BERT's special tokens; no TensorFlow.
 
-The interface is that of `fast_wordpiece.FastTokenizer`; the pieces are those of a model of the `sentencepiece` package,
-of this project (`build_vocab.py --type=sentencepiece`) or another's, as of ALBERT.
+The interface is that of `fast_wordpiece.FastTokenizer`; the pieces come from a model of the `sentencepiece` package,
+made by this project (`build_vocab.py --type=sentencepiece`) or by others, such as ALBERT's.
 """
 
 import functools
@@ -39,22 +39,22 @@ _OTHER_NAMES = {"[PAD]": "<pad>", "[UNK]": "<unk>"}
 
 
 class SentencePieceTokenizer:
-    """Text to the pieces of a SentencePiece model.
+    """Converts text to the pieces of a SentencePiece model.
 
-    Text never gives a special token other than `[UNK]`, not even where it spells one: `[MASK]` in a text becomes the
-    pieces of its characters, or `[UNK]` in a model that would find it (a user-defined symbol).
+    Text never becomes a special token other than `[UNK]`, even if it spells one: `[MASK]` in a text becomes the pieces
+    of its characters, or `[UNK]` in a model that would recognize it (as a user-defined symbol).
 
-    With `alpha` above 0 the pieces of a text are sampled (`subword_regularization`). They only depend on the text and
-    the seed, not on the process or on what was encoded before: a corpus split among workers gives the same ids.
+    With `alpha` above 0, the pieces of a text are sampled (`subword_regularization`). They depend only on the text and
+    the seed, not on the process or on earlier texts: a corpus split among workers has the same ids.
 
     Attributes:
       vocab: the id of each piece, in the order of the ids. Padding and unknown are called `[PAD]` and `[UNK]`,
         regardless of their names in the model.
       inv_vocab: the piece of each id.
-      do_lower_case: whether the text is lowered before the model sees it.
+      do_lower_case: whether the text is lower-cased before the model processes it.
       is_continuation: bool `[vocab]`, whether the piece of an id continues a word. False for those that begin with
         `▁`, for special and user-defined symbols, and for those that begin with punctuation or a Chinese character,
-        which are words of their own (`▁` is rare in text without spaces: a whole line would be one word).
+        which are words of their own (in text without spaces, `▁` is rare, and an entire line would be one word).
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class SentencePieceTokenizer:
         Args:
           model_file: a `.model` file with pieces for padding (`[PAD]` or `<pad>`), unknown (`[UNK]` or `<unk>`),
             `[CLS]`, `[SEP]` and `[MASK]`.
-          do_lower_case: whether to lower the case, strip accents and unify quotes, as was done for ALBERT. Without
-            effect on a model that folds case by itself, as those of build_vocab.py do.
-          alpha: how the pieces are drawn. 0: the best ones, always the same. Else, for a unigram model, the power that
-            probabilities are raised to (0.1 is usual; small is more even); for BPE, the probability of leaving out a
-            merge.
-          seed: of the random draws.
+          do_lower_case: whether to lower-case the text, strip accents and unify quotes, as for ALBERT. It has no effect
+            on a model that folds case itself, as those of build_vocab.py do.
+          alpha: 0: always take the best pieces. Above 0: sample them; for a unigram model, the power to which
+            probabilities are raised (0.1 is usual; small values make them more even); for BPE, the probability of
+            skipping a merge.
+          seed: the random seed of sampling.
 
         Raises:
-          InputError: no such file, not a model, a special token is missing, alpha is not from 0 to 1, or sampling with
-            a model that is neither unigram nor BPE.
+          InputError: the file is missing or not a model, a special token is missing, alpha is not between 0 and 1, or
+            it is above 0 for a model that is neither unigram nor BPE.
         """
         if not 0 <= alpha <= 1:
             raise InputError(f"--spm_alpha={alpha} must be between 0 and 1; 0 does not sample, 0.1 is usual.")
@@ -106,23 +106,23 @@ class SentencePieceTokenizer:
         self.inv_vocab = dict(enumerate(names))
         self._unknown = self.vocab["[UNK]"]
         special = {self.vocab[token] for token in SPECIAL_TOKENS} - {self._unknown}
-        self._forgeable = {index for index in special if pieces[index].type not in (_CONTROL, _UNUSED)}
+        self._reserved = {index for index in special if pieces[index].type not in (_CONTROL, _UNUSED)}
         rules = BasicTokenizer(do_lower_case=False)
         self.is_continuation = np.array([_continues(piece, rules) for piece in pieces], bool)
         self.is_continuation[[*special, self._unknown]] = False
 
         self.do_lower_case = do_lower_case
         self.options = PLAIN
-        self._lower = do_lower_case and self._processor.normalize("A") != self._processor.normalize("a")
+        self._lowers = do_lower_case and self._processor.normalize("A") != self._processor.normalize("a")
         self._sampler: Sampler | None = None
         if alpha > 0:
             self._set_up_sampling(pieces, content.trainer_spec.model_type, path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, self._state  # the model itself: its file may have gone
+        return _restore, self._state  # the model itself, as its file may be gone
 
     def with_seed(self, seed: int) -> "SentencePieceTokenizer":
-        """This tokenizer with another seed, for another round over the same text; the model is shared."""
+        """This tokenizer with another seed, for another pass over the same text; the model is shared."""
         other = SentencePieceTokenizer.__new__(SentencePieceTokenizer)
         other.__dict__.update(self.__dict__)
         other._seed, other._state = seed, (*self._state[:-1], seed)
@@ -155,12 +155,12 @@ class SentencePieceTokenizer:
           texts: strings of any length.
 
         Returns:
-          A row of ids for each text, in their order; `encode(text)` each.
+          A row for each text, in order, equal to `encode(text)`.
         """
         return ragged(self._rows(texts))
 
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of tokens; an unknown token raises `InputError`, it does not become `[UNK]`."""
+        """The ids of tokens; an unknown token raises `InputError` and does not become `[UNK]`."""
         return convert_tokens_to_ids(self.vocab, tokens)
 
     def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
@@ -168,14 +168,14 @@ class SentencePieceTokenizer:
         return convert_ids_to_tokens(self.inv_vocab, ids)
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
-        texts = [_lowered(text) for text in texts] if self._lower else list(texts)
+        texts = [_lower(text) for text in texts] if self._lowers else list(texts)
         rows: list[list[int]]
         if self._sampler is None:
             rows = self._processor.encode(texts, out_type=int, num_threads=1)
         else:
             rows = [self._sample(text, self._sampler) for text in texts]
-        if self._forgeable:
-            rows = [[self._unknown if index in self._forgeable else index for index in row] for row in rows]
+        if self._reserved:
+            rows = [[self._unknown if index in self._reserved else index for index in row] for row in rows]
         return rows
 
     def _set_up_sampling(self, pieces: Sequence[Any], model_type: int, path: str) -> None:
@@ -190,31 +190,31 @@ class SentencePieceTokenizer:
             if piece.type in (_NORMAL, _USER_DEFINED)
         }
         self._sampler = (sample_unigram if model_type == _UNIGRAM else sample_bpe)(usable, self._alpha)
-        self._whole_lines = any(WORD_START in piece[1:] for piece in usable)  # then pieces go over the ends of words
+        self._crosses_words = any(WORD_START in piece[1:] for piece in usable)  # then pieces may span several words
         self._bytes = {int(piece.piece[3:5], 16): index for index, piece in enumerate(pieces) if piece.type == _BYTE}
         self._piece_lengths = {index: len(piece.piece) for index, piece in enumerate(pieces)}
 
     def _sample(self, text: str, sampler: Sampler) -> list[int]:
-        # A source of its own for each text, made of all that may matter.
+        # A generator for each text, seeded by everything that the result may depend on.
         rng = random.Random(hashlib.blake2b(f"{self._seed} {text}".encode(), digest_size=8).digest())
         normalized = self._processor.normalize(text)
         ids: list[int] = []
-        for word in [normalized] if self._whole_lines else split_words(normalized):
-            at = 0
+        for word in [normalized] if self._crosses_words else split_words(normalized):
+            position = 0
             for index in sampler(word, rng):
                 if index != UNKNOWN_ID:
                     ids.append(index)
-                    at += self._piece_lengths[index]
+                    position += self._piece_lengths[index]
                     continue
                 if self._bytes:
-                    ids += [self._bytes[byte] for byte in word[at].encode()]
-                elif not ids or ids[-1] != self._unknown:  # the library makes one of several in a row
+                    ids += [self._bytes[byte] for byte in word[position].encode()]
+                elif not ids or ids[-1] != self._unknown:  # the library merges consecutive ones
                     ids.append(self._unknown)
-                at += 1
+                position += 1
         return ids
 
 
-def _unpickled(model: bytes, path: str, do_lower_case: bool, alpha: float, seed: int) -> SentencePieceTokenizer:
+def _restore(model: bytes, path: str, do_lower_case: bool, alpha: float, seed: int) -> SentencePieceTokenizer:
     tokenizer = SentencePieceTokenizer.__new__(SentencePieceTokenizer)
     tokenizer._set_up(model, path, do_lower_case, alpha, seed)
     return tokenizer
@@ -229,10 +229,10 @@ _UNIGRAM, _BPE = 1, 2
 
 @functools.cache
 def _model_class() -> Any:
-    """A protobuf class for the parts of `ModelProto` that are needed here.
+    """A protobuf class for the fields of `ModelProto` that are needed here.
 
-    That of the sentencepiece package is generated for one version of protobuf and refuses to be imported with an older
-    one, as Apache Beam brings.
+    The class in the sentencepiece package is generated for one version of protobuf and cannot be imported with an older
+    one, which Apache Beam may require.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -253,22 +253,22 @@ def _model_class() -> Any:
 
 
 def _content(model: bytes) -> Any:
-    """A model's pieces and kind; the processor does not tell the types of the pieces whole."""
+    """A model's pieces and type; the processor does not expose all types of pieces."""
     return _model_class().FromString(model)
 
 
 def piece_scores(model: bytes) -> list[tuple[str, float]]:
-    """The pieces of a model's bytes in the order of their ids, with their scores."""
+    """The pieces of a serialized model in the order of their ids, with their scores."""
     return [(piece.piece, piece.score) for piece in _content(model).pieces]
 
 
 def _with_special_tokens(names: list[str], path: str) -> list[str]:
     """The names of the pieces, with BERT's names for padding and unknown."""
     present = set(names)
-    wanted = {
+    new_names = {
         _OTHER_NAMES[token]: token for token in _OTHER_NAMES if token not in present and _OTHER_NAMES[token] in present
     }
-    renamed = [wanted.get(name, name) for name in names]
+    renamed = [new_names.get(name, name) for name in names]
     missing = [token for token in SPECIAL_TOKENS if token not in renamed]
     if missing:
         raise InputError(
@@ -280,7 +280,7 @@ def _with_special_tokens(names: list[str], path: str) -> list[str]:
 
 
 def _continues(piece: Any, rules: BasicTokenizer) -> bool:
-    """Whether a piece goes on with the word before it."""
+    """Whether a piece continues the word before it."""
     if piece.type == _BYTE:
         return True
     if piece.type in (_UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED) or piece.piece.startswith(WORD_START):
@@ -288,8 +288,8 @@ def _continues(piece: Any, rules: BasicTokenizer) -> bool:
     return len(rules.tokenize("a" + piece.piece[:1])) == 1
 
 
-def _lowered(text: str) -> str:
-    """Lower case without accents, and one kind of double quotes: what ALBERT's tokenizer did before its model."""
+def _lower(text: str) -> str:
+    """The text in lower case, without accents, with one kind of double quotes, as by ALBERT's tokenizer."""
     text = text.replace("``", '"').replace("''", '"')
     if not text.isascii():
         text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))

@@ -28,13 +28,13 @@ def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[
     Follows google-research/bert `_truncate_seq_pair`, without its loop.
 
     Args:
-      a: int64 [N], tokens of the first texts.
-      b: int64 [N], tokens of the second texts.
-      room: int64 [N] or a number, what both together may have, special tokens not counted.
-      operations: what has `minimum` and `maximum`: NumPy, or TensorFlow for tensors.
+      a: int64 [N], the number of tokens of the first texts.
+      b: int64 [N], the number of tokens of the second texts.
+      room: int64 [N] or a number, the maximum of both together, without special tokens.
+      operations: the module with `minimum` and `maximum`: NumPy, or TensorFlow for tensors.
 
     Returns:
-      How many of the first tokens of each remain, int64 [N] both.
+      The number of tokens that remain of each first and each second text, both int64 [N].
     """
     # The longer one is truncated to the other's length, then both in turn, the second first.
     kept_b = operations.minimum(b, operations.maximum(room // 2, room - a))
@@ -42,13 +42,13 @@ def truncated_lengths(a: Any, b: Any, room: Any, operations: Any = np) -> tuple[
 
 
 def head_lengths(kept: Any, long_text: str) -> Any:
-    """How many of the tokens kept of a truncated text are taken from its beginning; the others are from its end.
+    """The number of tokens of a truncated text that are taken from its beginning; the others are taken from its end.
 
-    Of `head_tail` a quarter: the first 128 and the last 382 of 510, as in Sun et al. 2019, "How to Fine-Tune BERT for
+    For `head_tail`, a quarter: the first 128 and the last 382 of 510, as in Sun et al. 2019, "How to Fine-Tune BERT for
     Text Classification?".
 
     Args:
-      kept: int64 [N], how many are kept; NumPy's or TensorFlow's.
+      kept: int64 [N], the number of tokens that are kept; of NumPy or TensorFlow.
       long_text: one of `long_texts.LONG_TEXTS`.
     """
     return {TRUNCATE_HEAD: 0 * kept, HEAD_TAIL: (kept + 2) // 4}.get(long_text, kept)
@@ -58,11 +58,11 @@ class WindowSizes(NamedTuple):
     """How rows are split into windows: all windows of a row have the same size and the same second text.
 
     Attributes:
-      second: int64 [N], tokens of the second text: all of them, or, of a long one, those that leave half of the room
-        to the first.
-      size: int64 [N], tokens of the first text in each window.
-      step: int64 [N], from the begin of a window to that of the next; but the last window ends where the text does.
-      counts: int64 [N], windows of each row, at least 1.
+      second: int64 [N], the number of tokens of the second text, truncated to leave up to half of the room to the
+        first.
+      size: int64 [N], the number of tokens of the first text in each window.
+      step: int64 [N], tokens from the start of a window to the start of the next; the last window ends with the text.
+      counts: int64 [N], the number of windows of each row, at least 1.
     """
 
     second: Any
@@ -71,12 +71,12 @@ class WindowSizes(NamedTuple):
     counts: Any
 
     def starts(self, a: Any, rows: Any, numbers: Any, operations: Any = np) -> Any:
-        """Which token of the first text each of M windows begins with: int64 [M].
+        """The index in the first text of the token with which each of M windows begins: int64 [M].
 
         Args:
-          a: int64 [N], tokens of the first texts.
+          a: int64 [N], the number of tokens of the first texts.
           rows: int64 [M], the row of each window.
-          numbers: int64 [M], which of the windows of its row it is.
+          numbers: int64 [M], the index of each window among those of its row.
           operations: NumPy, or TensorFlow for tensors.
         """
         take = np.take if operations is np else operations.gather
@@ -84,20 +84,20 @@ class WindowSizes(NamedTuple):
 
 
 def window_sizes(a: Any, b: Any, room: Any, stride: int | None, operations: Any = np) -> WindowSizes:
-    """Splits rows whose first text does not fit.
+    """Determines how to split rows whose first text does not fit.
 
     Args:
-      a: int64 [N], tokens of the first texts.
-      b: int64 [N], tokens of the second texts.
-      room: int64 [N], what both together may have, special tokens not counted; at least 1, and 2 for pairs.
-      stride: tokens from the begin of a window to that of the next, at most; None: half a window.
-      operations: what has `minimum` and `maximum`: NumPy, or TensorFlow for tensors.
+      a: int64 [N], the number of tokens of the first texts.
+      b: int64 [N], the number of tokens of the second texts.
+      room: int64 [N], the maximum of both together, without special tokens; at least 1, and 2 for pairs.
+      stride: maximum number of tokens from the start of a window to the start of the next; None: half a window.
+      operations: the module with `minimum` and `maximum`: NumPy, or TensorFlow for tensors.
     """
     _, second = truncated_lengths(a, b, room, operations)
-    of_first = room - second
-    step = (of_first + 1) // 2 if stride is None else operations.minimum(of_first, stride)
-    step = operations.maximum(step, 1)  # beside an empty first text, the second may fill the row
-    size = operations.minimum(a, of_first)
+    room_for_first = room - second
+    step = (room_for_first + 1) // 2 if stride is None else operations.minimum(room_for_first, stride)
+    step = operations.maximum(step, 1)  # if the first text is empty, the second may fill the row
+    size = operations.minimum(a, room_for_first)
     return WindowSizes(second, size, step, 1 + (a - size + step - 1) // step)
 
 
@@ -106,8 +106,8 @@ class JoinedRows(NamedTuple):
 
     Attributes:
       input_ids: N rows of at most S ids, special tokens included.
-      first_lengths: int64 [N], how many of them belong to the first segment.
-      whole_lengths: int64 [N], how many tokens each row would have had without a limit.
+      first_lengths: int64 [N], the number of ids in the first segment of each row.
+      whole_lengths: int64 [N], the number of tokens of each row without truncation.
     """
 
     input_ids: Ragged
@@ -122,12 +122,12 @@ def join_rows(
 
     Args:
       first: N rows of ids.
-      second: likewise; a row without ids counts as no second text. None where there are none.
+      second: N rows of ids; an empty row means that there is no second text. None: there are no second texts.
       max_seq_length: S.
       cls: id of `[CLS]`.
       sep: id of `[SEP]`.
-      long_text: one of `long_texts.LONG_TEXTS`: which tokens of a truncated text are kept. For `windows` first texts
-        are left whole, so that rows may be longer than S: they are for `row_windows.divide_rows`.
+      long_text: one of `long_texts.LONG_TEXTS`: which tokens of a long text are kept. With `windows`, first texts are
+        not truncated, so that rows may be longer than S, for `row_windows.divide_rows` to split.
     """
     a = np.diff(first.row_splits)
     b = np.zeros_like(a) if second is None else np.diff(second.row_splits)
@@ -140,20 +140,20 @@ def join_rows(
     starts, first_lengths = row_splits[:-1], kept_a + SPECIAL_IN_TEXT
     values = np.full(row_splits[-1], sep, np.int32)
     values[starts] = cls
-    for text, places, counts in ((first, starts + 1, kept_a), (second, starts + first_lengths, kept_b)):
+    for text, offsets, counts in ((first, starts + 1, kept_a), (second, starts + first_lengths, kept_b)):
         if text is not None:
-            values[ranges(places, counts)] = text.values[_kept_places(text, counts, long_text)]
+            values[ranges(offsets, counts)] = text.values[_kept_indices(text, counts, long_text)]
     return JoinedRows(Ragged(values, row_splits), first_lengths, a + b + special)
 
 
-def _kept_places(text: Ragged, counts: Ints, long_text: str) -> Ints:
-    """Where in `text.values` the tokens are that are kept, `counts` of each row."""
-    places = ranges(text.row_splits[:-1], counts)
+def _kept_indices(text: Ragged, counts: Ints, long_text: str) -> Ints:
+    """The indices in `text.values` of the tokens that are kept, `counts[i]` of row `i`."""
+    indices = ranges(text.row_splits[:-1], counts)
     if long_text in (TRUNCATE_TAIL, WINDOWS):
-        return places
+        return indices
     dropped = np.diff(text.row_splits) - counts
     is_of_tail = ranges(0, counts) >= np.repeat(head_lengths(counts, long_text), counts)
-    return places + is_of_tail * np.repeat(dropped, counts)
+    return indices + is_of_tail * np.repeat(dropped, counts)
 
 
 def make_batch(
@@ -167,20 +167,20 @@ def make_batch(
     """Converts texts to a model's inputs, exactly like the scripts.
 
     Args:
-      encode_batch: a tokenizer's.
-      vocab: its vocabulary.
+      encode_batch: the tokenizer's method of this name.
+      vocab: the tokenizer's vocabulary.
       texts: one text, or N of them: a list, an array, a column of a data frame.
-      pairs: the second text of each, or None.
-      max_length: maximum tokens per row, including special tokens; the longer text of a pair is truncated first. None
-        truncates nothing.
+      pairs: the second text for each, or None.
+      max_length: maximum tokens per row, including special tokens; the longer text of a pair is truncated first. None:
+        nothing is truncated.
       pad_to_max_length: whether rows are padded to `max_length` instead of to the longest row.
 
     Returns:
       `input_ids`, `input_mask` (0 at padding) and `segment_ids` (1 for the second text), each int32 [N, S].
 
     Raises:
-      InputError: something is not a text, the numbers of texts and second texts differ, or `max_length` has no room for
-        a token of each text.
+      InputError: an item is not a string, the numbers of texts and second texts differ, or `max_length` has no room
+        for a token of each text.
     """
     first, second = _list_of(texts, "texts"), None if pairs is None else _list_of(pairs, "pairs")
     if second is not None and len(first) != len(second):
@@ -213,10 +213,10 @@ def _list_of(texts: str | Sequence[str], name: str) -> list[str]:
 
 
 def ranges(starts: Ints | int, counts: Ints) -> Ints:
-    """`starts[0], starts[0] + 1, ...`, `counts[0]` of them, then those of the next: int64 [sum of counts].
+    """Concatenated ranges, each of `counts[i]` numbers from `starts[i]` on: int64 [sum of counts].
 
     Args:
-      starts: int64 [N], or one number where all begin with the same.
+      starts: int64 [N], or one number for all ranges.
       counts: int64 [N].
     """
     before = np.cumsum(counts) - counts
@@ -228,7 +228,7 @@ def join_pair(tokens_a: Sequence[str], tokens_b: Sequence[str] | None = None) ->
 
     Args:
       tokens_a: first sequence.
-      tokens_b: second sequence, or None where there is only one.
+      tokens_b: second sequence; None if there is only one.
 
     Returns:
       tokens: `[CLS] a [SEP]`, then `b [SEP]`.

@@ -1,12 +1,12 @@
 """Subword regularization: sampling the pieces of a text instead of taking the best ones, reproducibly.
 
-The `sentencepiece` package samples, too, but cannot take the place of this: with the same seed, its draws differ from
-process to process (0.2.3) or cannot be seeded again (before), and records would not be the same from run to run. These
-depend on the random numbers alone. Both functions follow the library in everything else.
+The `sentencepiece` package also samples, but not reproducibly: with the same seed, its samples differ from process to
+process (0.2.3), or it cannot be seeded again (earlier versions), so that records would differ from run to run. Here,
+the samples depend only on the random numbers. Both functions follow the library in everything else.
 
-- `sample_unigram`: Kudo, "Subword Regularization" (2018): a cut of the text into pieces is drawn with a probability
-  proportional to its probability under the model to the power alpha. Forward filtering, backward sampling.
-- `sample_bpe`: Provilkov et al., "BPE-Dropout" (2020): each merge is left out with probability alpha.
+- `sample_unigram`: Kudo, "Subword Regularization" (2018): a segmentation of the text is drawn with a probability
+  proportional to its probability under the model to the power alpha, by forward filtering and backward sampling.
+- `sample_bpe`: Provilkov et al., "BPE-Dropout" (2020): each merge is skipped with probability alpha.
 """
 
 import heapq
@@ -16,20 +16,20 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 UNKNOWN_ID = -1
-"""Stands for a character that no piece has."""
+"""The id of a character that is in no piece."""
 
-_UNKNOWN_PENALTY = 10.0  # below the worst piece
-_USER_DEFINED_SCORE = -0.1  # almost certain; what the library gives them
-_MOST_REMEMBERED = 1 << 17
+_UNKNOWN_PENALTY = 10.0  # less than the score of the worst piece
+_USER_DEFINED_SCORE = -0.1  # almost certain; as in the library
+_MAX_CACHED = 1 << 17
 
 
 class Piece(NamedTuple):
-    """What text can be cut into.
+    """A piece of the vocabulary.
 
     Attributes:
       piece_id: its id.
       score: its log probability (unigram), or minus the rank of its merge (BPE).
-      user_defined: whether it is taken wherever the text has it (in samples of a unigram model: nearly always).
+      user_defined: whether it is used wherever it occurs in the text (in samples of a unigram model: nearly always).
     """
 
     piece_id: int
@@ -38,18 +38,18 @@ class Piece(NamedTuple):
 
 
 Sampler = Callable[[str, random.Random], list[int]]
-"""A normalised word and a source of randomness to ids, `UNKNOWN_ID` among them."""
+"""Converts a normalized word to ids, possibly with `UNKNOWN_ID`, by means of random numbers."""
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a normalised text, each with the `▁` that it begins with."""
+    """The words of a normalized text, each with its leading `▁`."""
     words = text.split("▁")
     return [*([words[0]] if words[0] else []), *(f"▁{word}" for word in words[1:])]
 
 
 # --- Unigram ---------------------------------------------------------------------------------------------------------
 
-# For each end in a word, the pieces that end there: where each begins, its id, the probability of it or one before it.
+# For each position in a word, the pieces that end there: begin, id, and cumulative probability.
 _Lattice = list[list[tuple[int, int, float]]]
 
 
@@ -57,13 +57,13 @@ def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
     """A sampler for a unigram model.
 
     Args:
-      pieces: what can be cut into.
-      alpha: the power of the probabilities; large values give the best cut almost always.
+      pieces: the pieces by their text.
+      alpha: the power of the probabilities; with large values, the best segmentation is almost certain.
     """
     longest = max(map(len, pieces), default=0)
     scores = [piece.score for piece in pieces.values() if not piece.user_defined]
     unknown_score = min(scores, default=0.0) - _UNKNOWN_PENALTY
-    remembered: dict[str, _Lattice] = {}
+    cache: dict[str, _Lattice] = {}
 
     def lattice(word: str) -> _Lattice:
         ending: list[list[tuple[int, int, float]]] = [[] for _ in range(len(word) + 1)]
@@ -75,36 +75,36 @@ def sample_unigram(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
                     ending[end].append((start, piece.piece_id, score))
                 elif end == start + 1:
                     ending[end].append((start, UNKNOWN_ID, unknown_score))
-        total = [0.0] * (len(word) + 1)  # the log of the sum over all cuts up to here
-        chances: _Lattice = [[]]
+        total = [0.0] * (len(word) + 1)  # log of the summed weights of all segmentations up to each position
+        rows: _Lattice = [[]]
         for end in range(1, len(word) + 1):
             logs = [total[start] + alpha * score for start, _, score in ending[end]]
             top = max(logs)
             weights = [math.exp(log - top) for log in logs]
             sum_of_weights = math.fsum(weights)
             total[end] = top + math.log(sum_of_weights)
-            reached, row = 0.0, []
+            cumulative, row = 0.0, []
             for (start, index, _), weight in zip(ending[end], weights, strict=True):
-                reached += weight / sum_of_weights
-                row.append((start, index, reached))
-            chances.append(row)
-        return chances
+                cumulative += weight / sum_of_weights
+                row.append((start, index, cumulative))
+            rows.append(row)
+        return rows
 
     def sample(word: str, rng: random.Random) -> list[int]:
-        chances = remembered.get(word)
-        if chances is None:
-            if len(remembered) >= _MOST_REMEMBERED:
-                remembered.clear()
-            chances = remembered[word] = lattice(word)
+        rows = cache.get(word)
+        if rows is None:
+            if len(cache) >= _MAX_CACHED:
+                cache.clear()
+            rows = cache[word] = lattice(word)
         ids: list[int] = []
         end = len(word)
         while end:
-            row = chances[end]
-            start, index, _ = row[-1]  # also where rounding leaves the sum below the draw
+            row = rows[end]
+            start, index, _ = row[-1]  # also if rounding leaves the sum below the draw
             if len(row) > 1:
                 draw = rng.random()
-                for start, index, reached in row:  # noqa: B007 (used after the loop)
-                    if draw < reached:
+                for start, index, cumulative in row:  # noqa: B007 (used after the loop)
+                    if draw < cumulative:
                         break
             ids.append(index)
             end = start
@@ -120,18 +120,18 @@ def sample_bpe(pieces: Mapping[str, Piece], alpha: float) -> Sampler:
     """A sampler for a byte-pair encoding.
 
     Args:
-      pieces: what can be cut into; those of one character and the results of merges.
-      alpha: the probability of leaving out a merge; 0 gives what the model gives.
+      pieces: the pieces by their text: single characters and results of merges.
+      alpha: the probability of skipping a merge; with 0, the result is that of the model.
     """
     user_defined = sorted((text for text, piece in pieces.items() if piece.user_defined), key=len, reverse=True)
 
     def symbols(word: str) -> list[str]:
-        found, start = [], 0
+        result, start = [], 0
         while start < len(word):
             length = next((len(text) for text in user_defined if word.startswith(text, start)), 1)
-            found.append(word[start : start + length])
+            result.append(word[start : start + length])
             start += length
-        return found
+        return result
 
     def mergeable(left: str, right: str) -> Piece | None:
         if any(side in pieces and pieces[side].user_defined for side in (left, right)):

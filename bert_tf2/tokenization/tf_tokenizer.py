@@ -1,11 +1,11 @@
 """`tokenization.FullTokenizer` as TensorFlow operations, so that a SavedModel takes raw text.
 
-The ids are those of `FullTokenizer` for every text in valid UTF-8; bytes that are not UTF-8 are left out. Decoding,
-cleaning, lower case, accents and punctuation follow tables made from the rules themselves (`character_tables`), pieces
-are found by `tensorflow_text.FastWordpieceTokenizer`. A process that loads a model with such a tokenizer has to import
+The ids are those of `FullTokenizer` for every text in valid UTF-8; invalid bytes are omitted. Cleaning, lower-casing,
+accents and punctuation follow tables made from the rules themselves (`character_tables`); words are split into pieces
+by `tensorflow_text.FastWordpieceTokenizer`. A process that loads a model with such a tokenizer must import
 `tensorflow_text`.
 
-Shapes: `N` texts, `T` characters of all of them with one space after each text, `W` words.
+Shapes: `N` texts, `T` characters of all texts with a space after each text, `W` words.
 """
 
 import os
@@ -34,8 +34,8 @@ from bert_tf2.tokenization.sentencepiece import SentencePieceTokenizer
 from bert_tf2.tokenization.vocab_file import SPECIAL_TOKENS, UNKNOWN, check_in_vocab, load_vocab, with_added
 from bert_tf2.tokenization.wordpiece import WordpieceTokenizer
 
-_BLANK = ord(" ")
-_NO_WORD = "\ufffd"  # the rules delete it, so that no text gives a piece that holds it
+_SPACE = ord(" ")
+_NO_WORD = "\ufffd"  # deleted by the rules, so that no text has a piece that contains it
 _LONGEST_WORD = WordpieceTokenizer(()).max_input_chars_per_word
 _MOST_BYTES = 4 * _LONGEST_WORD
 _CLASSES = 256  # combining classes are below this
@@ -48,7 +48,7 @@ class GraphTokenizer(tf.Module):
 
     Args:
       vocab_file: as in `tokenization.load_vocab`, with its errors.
-      do_lower_case: whether to lower the case and strip the accents.
+      do_lower_case: whether to lower-case the text and strip accents.
       options: options that differ from the original.
       added_tokens: pieces whose ids follow the last one of the file.
 
@@ -56,7 +56,7 @@ class GraphTokenizer(tf.Module):
       vocab: the id of each piece.
 
     Raises:
-      InputError: a token that is never split is not in the vocabulary.
+      InputError: a `never_split` token is not in the vocabulary.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class GraphTokenizer(tf.Module):
         self.vocab = with_added(load_vocab(vocab_file), added_tokens)
         check_in_vocab(options, self.vocab, os.fspath(vocab_file))
         self._tables = _constants(make_tables(do_lower_case, options))
-        self._whole = options.pattern()
-        if self._whole is not None:
-            self._whole_ids = _table_of({token: self.vocab[token] for token in options.never_split})
+        self._never_split = options.pattern()
+        if self._never_split is not None:
+            self._never_split_ids = _table_of({token: self.vocab[token] for token in options.never_split})
         self._pieces = tensorflow_text.FastWordpieceTokenizer(
             _usable_pieces(self.vocab),
             max_bytes_per_word=_MOST_BYTES,
@@ -86,15 +86,15 @@ class GraphTokenizer(tf.Module):
     @tf.function(input_signature=_TEXTS, autograph=False)
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """`FullTokenizer`'s ids: `texts string [N] -> int32 [N, (pieces)]`."""
-        if self._whole is None:
+        if self._never_split is None:
             return self._encode(texts)
-        parts, ids = self._parts(texts)
-        around = self._encode(tf.where(ids < 0, parts.values, ""))  # [P, (pieces)], P parts
+        parts, ids = self._split_at_never_split(texts)
+        others = self._encode(tf.where(ids < 0, parts.values, ""))  # [P, (pieces)], P parts
         tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(ids, ids >= 0), tf.cast(ids >= 0, tf.int64))
-        return parts.with_values(tf.concat([around, tokens], axis=1)).merge_dims(1, 2)
+        return parts.with_values(tf.concat([others, tokens], axis=1)).merge_dims(1, 2)
 
     def _encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """`tokenize` of texts without tokens that are never split."""
+        """`tokenize` for texts without `never_split` tokens."""
         words = self._words(texts)
         is_long = tf.strings.length(words.values, unit="UTF8_CHAR") > _LONGEST_WORD
         pieces = self._pieces.tokenize(tf.where(is_long, _NO_WORD, words.values))  # [W, (pieces)]
@@ -103,47 +103,47 @@ class GraphTokenizer(tf.Module):
     @tf.function(input_signature=_TEXTS, autograph=False)
     def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """`BasicTokenizer`'s words: `texts string [N] -> string [N, (words)]`."""
-        if self._whole is None:
+        if self._never_split is None:
             return self._words(texts)
-        parts, ids = self._parts(texts)
-        around = self._words(tf.where(ids < 0, parts.values, ""))
+        parts, ids = self._split_at_never_split(texts)
+        others = self._words(tf.where(ids < 0, parts.values, ""))
         is_token = tf.cast(ids >= 0, tf.int64)
         tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(parts.values, ids >= 0), is_token)
-        return parts.with_values(tf.concat([around, tokens], axis=1)).merge_dims(1, 2)
+        return parts.with_values(tf.concat([others, tokens], axis=1)).merge_dims(1, 2)
 
-    def _parts(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
-        """Texts split at tokens that are never split: string `[N, (parts)]`; and the ids of these, -1 for the rest."""
-        parts = whole_parts(texts, str(self._whole))
-        return parts, self._whole_ids.lookup(parts.values)
+    def _split_at_never_split(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """Texts split at `never_split` tokens, string `[N, (parts)]`; the ids of these tokens, -1 for other parts."""
+        parts = split_around(texts, str(self._never_split))
+        return parts, self._never_split_ids.lookup(parts.values)
 
     def _words(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """`words` of texts without tokens that are never split."""
-        codes, rows = decoded(texts)
+        """`words` for texts without `never_split` tokens."""
+        codes, rows = decode(texts)
         tables = self._tables
         if tables.case is not None:
             has_sigma = tf.reduce_any(tf.equal(codes, CAPITAL_SIGMA))
             codes = tf.cond(has_sigma, lambda: _with_final_sigmas(codes, tables.case), lambda: codes)
-        codes, rows = _replaced(codes, rows, tables)
+        codes, rows = _replace(codes, rows, tables)
         if tables.combining is not None:
             classes = look_up(tables.combining, codes)
-            codes = tf.cond(tf.reduce_any(classes > 0), lambda: _in_order(codes, classes), lambda: codes)
+            codes = tf.cond(tf.reduce_any(classes > 0), lambda: _sort_marks(codes, classes), lambda: codes)
             stays = tf.not_equal(codes, STARTER)
             codes, rows = tf.boolean_mask(codes, stays), tf.boolean_mask(rows, stays)
-        return _cut(codes, rows, tf.size(texts, tf.int64))
+        return _split_words(codes, rows, tf.size(texts, tf.int64))
 
 
 class GraphSentencePieceTokenizer(tf.Module):
     """SentencePiece ids of raw text inside a graph, those of `sentencepiece.SentencePieceTokenizer`.
 
     Args:
-      model_file: as there, with its errors.
-      do_lower_case: whether the text is lowered before the model sees it.
+      model_file: as in `SentencePieceTokenizer`, with its errors.
+      do_lower_case: whether the text is lower-cased.
 
     Attributes:
       vocab: the id of each piece.
 
     Raises:
-      InputError: the text would have to be lowered, which only models that do so themselves can do in a graph.
+      InputError: the text should be lower-cased, but the model does not do that itself, as is necessary in a graph.
     """
 
     def __init__(self, model_file: str | os.PathLike[str], do_lower_case: bool = False) -> None:
@@ -158,7 +158,7 @@ class GraphSentencePieceTokenizer(tf.Module):
             )
         self.vocab = python.vocab
         ids = np.arange(len(self.vocab), dtype=np.int32)
-        # A text that spells a special piece does not give it.
+        # Text that spells a special piece does not become one.
         ids[[self.vocab[token] for token in SPECIAL_TOKENS]] = self.vocab[UNKNOWN]
         self._ids = tf.constant(ids)
         with tf.io.gfile.GFile(os.fspath(model_file), "rb") as file:
@@ -172,22 +172,23 @@ class GraphSentencePieceTokenizer(tf.Module):
 
 
 def _usable_pieces(vocab: dict[str, int]) -> list[str]:
-    """The pieces in the order of their ids, with stand-ins for ids that no text gives."""
+    """The pieces in the order of their ids, with placeholders for ids that no text can have."""
     pieces = [f"{_NO_WORD}{index}" for index in range(max(vocab.values()) + 1)]
     for piece, index in vocab.items():
         text = piece.removeprefix("##")
-        # The library refuses some of these; words never hold them.
+        # The library rejects some of these pieces; no word contains them.
         if text and not any(char.isspace() or unicodedata.category(char) == "Cc" for char in text):
             pieces[index] = piece
     return pieces
 
 
-def whole_parts(texts: tf.Tensor, pattern: str) -> tf.RaggedTensor:
+def split_around(texts: tf.Tensor, pattern: str) -> tf.RaggedTensor:
     """Texts split before and after each match of `TokenizerOptions.pattern`: `string [N] -> string [N, (parts)]`."""
     import tensorflow_text
 
-    valid = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")  # the expression sees no other bytes
-    valid = tf.strings.regex_replace(valid, r"\x00", "\ufffd")  # either goes; for the library, NUL ends the text
+    valid = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")  # the regular expression needs valid UTF-8
+    # Both characters are deleted later, but for the library, NUL would end the text.
+    valid = tf.strings.regex_replace(valid, r"\x00", "\ufffd")
     return tensorflow_text.regex_split(valid, pattern, pattern).with_row_splits_dtype(tf.int64)
 
 
@@ -207,37 +208,37 @@ def look_up(blocks: Blocks, codes: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.reshape(blocks.rows, [-1]), rows * BLOCK + codes % BLOCK)
 
 
-def decoded(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`texts [N]` -> code points with a space after each text, int32 `[T]`, and the row of each, int64 `[T]`."""
+def decode(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Code points of `texts [N]` with a space after each text, int32 `[T]`, and the row of each, int64 `[T]`."""
     codes = tf.strings.unicode_decode(texts, "UTF-8")  # [N, (characters)]
-    codes = tf.concat([codes, tf.fill([tf.size(texts), 1], _BLANK)], axis=1)
+    codes = tf.concat([codes, tf.fill([tf.size(texts), 1], _SPACE)], axis=1)
     return codes.values, codes.value_rowids()
 
 
 def _with_final_sigmas(codes: tf.Tensor, case: Blocks) -> tf.Tensor:
-    """Capital sigmas that end a word as the small letter that stands there: int32 `[T]`.
+    """Replaces capital sigmas that end a word by the final form of the small letter: int32 `[T]`.
 
-    The other ones are left to the tables.
+    The tables replace the others.
     """
     classes = look_up(case, codes)
-    counts = tf.not_equal(classes, IGNORED)
-    # Of the characters that are not ignored, with one in front of the first: whether each is cased.
-    cased = tf.concat([[False], tf.boolean_mask(tf.equal(classes, CASED), counts), [False]], 0)
-    before = tf.cumsum(tf.cast(counts, tf.int32), exclusive=True)  # so that this is the one before each
+    is_counted = tf.not_equal(classes, IGNORED)
+    # Whether each character that is not ignored is cased, with False before the first and after the last.
+    cased = tf.concat([[False], tf.boolean_mask(tf.equal(classes, CASED), is_counted), [False]], 0)
+    before = tf.cumsum(tf.cast(is_counted, tf.int32), exclusive=True)  # the index in `cased` of the one before each
     ends_word = tf.gather(cased, before) & ~tf.gather(cased, before + 2)
     return tf.where(tf.equal(codes, CAPITAL_SIGMA) & ends_word, FINAL_SIGMA, codes)
 
 
-def _replaced(codes: tf.Tensor, rows: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
-    """Replacements instead of characters; `codes` and `rows` as they come from `decoded`."""
+def _replace(codes: tf.Tensor, rows: tf.Tensor, tables: CharacterTables) -> tuple[tf.Tensor, tf.Tensor]:
+    """Replaces characters; `codes` and `rows` are as returned by `decode`."""
     numbers = look_up(tables.replacement, codes)
     starts, lengths = tf.gather(tables.starts, numbers), tf.gather(tables.lengths, numbers)
-    found = tf.gather(tables.characters, tf.ragged.range(starts, starts + lengths).values)
-    return tf.where(tf.equal(found, SELF), tf.repeat(codes, lengths), found), tf.repeat(rows, lengths)
+    replaced = tf.gather(tables.characters, tf.ragged.range(starts, starts + lengths).values)
+    return tf.where(tf.equal(replaced, SELF), tf.repeat(codes, lengths), replaced), tf.repeat(rows, lengths)
 
 
-def _in_order(codes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """Marks sorted by their combining class in each run of them, as NFD does: int32 `[T]`.
+def _sort_marks(codes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Sorts the marks in each run by their combining class, as NFD does: int32 `[T]`.
 
     Args:
       codes: int32 `[T]`.
@@ -247,15 +248,15 @@ def _in_order(codes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     return tf.gather(codes, tf.argsort(runs * _CLASSES + tf.cast(classes, tf.int64), stable=True))
 
 
-def _cut(codes: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.RaggedTensor:
-    """Words between spaces: string `[N, (words)]`.
+def _split_words(codes: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.RaggedTensor:
+    """The words between spaces: string `[N, (words)]`.
 
     Args:
       codes: int32 `[T]`.
       rows: int64 `[T]`, ascending.
       count: int64, `N`.
     """
-    is_letter = tf.not_equal(codes, _BLANK)
+    is_letter = tf.not_equal(codes, _SPACE)
     begins = is_letter & tf.concat([[True], ~is_letter[:-1]], 0)
     word_of = tf.cumsum(tf.cast(begins, tf.int64))
     words = tf.RaggedTensor.from_value_rowids(
@@ -273,7 +274,7 @@ Tokenizer = GraphTokenizer | GraphSentencePieceTokenizer
 
 
 def make(vocabulary: VocabularyFile, do_lower_case: bool) -> Tokenizer:
-    """`vocabulary.tokenizer(do_lower_case)`, for a graph."""
+    """The counterpart of `vocabulary.tokenizer(do_lower_case)` for use in a graph."""
     if vocabulary.is_sentencepiece:
         return GraphSentencePieceTokenizer(vocabulary.path, do_lower_case)
     return GraphTokenizer(vocabulary.path, do_lower_case, vocabulary.options, vocabulary.added_tokens)

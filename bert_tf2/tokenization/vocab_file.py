@@ -13,19 +13,19 @@ UNKNOWN = "[UNK]"
 SPECIAL_TOKENS = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 """The pieces that every vocabulary must have."""
 
-_BLANKS = " \t\r"
+_WHITESPACE = " \t\r"
 
 
 def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
     r"""Reads a vocabulary file: one piece per line; a piece's id is its line number, from 0.
 
-    Lines end at `\n`; whitespace around a piece (and so the `\r` of `\r\n`) is not part of it. This, and what follows
-    from it, is as in the original: a line of only whitespace is the piece `""`, such as id 343 of Google's Chinese
-    vocabulary, whose line contains U+2028. No text produces that piece, but it takes an id, and code that draws pieces
-    at random can draw it. Of several such lines, with different characters, the last one determines the id of `""`, and
-    no piece has the ids of the others; the same holds for `##` and whitespace.
+    Lines end at `\n`; whitespace around a piece (and so the `\r` of `\r\n`) is not part of it. This and its
+    consequences are as in the original: a line of only whitespace is the piece `""`, such as id 343 of Google's Chinese
+    vocabulary, whose line contains U+2028. No text produces that piece, but it takes an id, and code that draws random
+    pieces can draw it. If there are several such lines, with different characters, the last one determines the id of
+    `""`, and the ids of the others belong to no piece; the same holds for `##` followed by whitespace.
 
-    Empty lines at the end of the file are ignored. (The original took them for `""`, too, with an id beyond the model's
+    Empty lines at the end of the file are ignored. (The original read them as `""`, too, with an id beyond the model's
     embedding table.)
 
     Args:
@@ -41,9 +41,9 @@ def load_vocab(vocab_file: str | os.PathLike[str]) -> dict[str, int]:
 
 
 def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
-    """What `load_vocab` makes of the lines of a file, with its errors, which call the file `path`."""
+    """The vocabulary in the lines of a file, as read by `load_vocab`, with the same errors; `path` names the file."""
     lines = list(lines)
-    while lines and not lines[-1].strip(_BLANKS):
+    while lines and not lines[-1].strip(_WHITESPACE):
         lines.pop()
     if not lines:
         raise InputError(
@@ -54,15 +54,15 @@ def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
     seen: dict[str, int] = {}
     for index, line in enumerate(lines):
         piece = line.strip()
-        # Pieces made of different white-space characters come out equal, but none of them was written twice.
-        written = line.strip(_BLANKS) if piece in ("", "##") else piece
-        if written in seen:
+        # Lines of different whitespace characters become equal pieces, but are not duplicates.
+        text = line.strip(_WHITESPACE) if piece in ("", "##") else piece
+        if text in seen:
             raise InputError(
-                f"The vocabulary {path} has the piece {piece!r} on line {seen[written] + 1} and again on line "
+                f"The vocabulary {path} has the piece {piece!r} on line {seen[text] + 1} and again on line "
                 f"{index + 1}; each must occur once. Use the checkpoint's own vocab.txt, or rename the first of the "
                 "two (the original used the last; to delete a line would move the ids after it)."
             )
-        seen[written] = index
+        seen[text] = index
         vocab[piece] = index
 
     missing = [token for token in SPECIAL_TOKENS if token not in vocab]
@@ -76,23 +76,23 @@ def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
 
 
 def with_added(vocab: Mapping[str, int], tokens: Sequence[str]) -> dict[str, int]:
-    """A vocabulary and further pieces, whose ids follow its last one."""
+    """The vocabulary with further pieces, whose ids follow its last one."""
     first = max(vocab.values()) + 1
     return {**vocab, **{token: first + number for number, token in enumerate(tokens)}}
 
 
 def with_lines(content: bytes, tokens: Sequence[str]) -> bytes:
-    """The content of a vocabulary's file and further pieces: what `load_vocab` reads as `with_added`."""
+    """The content of a vocabulary file with further pieces, which `load_vocab` then reads like `with_added`."""
     if not tokens:
         return content
     return content.rstrip(b" \t\r\n") + b"".join(f"\n{token}".encode() for token in tokens) + b"\n"
 
 
 def check_in_vocab(options: TokenizerOptions, vocab: Container[str], path: str) -> None:
-    """Checks that tokens that are never split are pieces of a vocabulary.
+    """Checks that the `never_split` tokens are pieces of a vocabulary.
 
     Raises:
-      InputError: one is not; names the vocabulary by `path`.
+      InputError: one is not; the message calls the vocabulary `path`.
     """
     for token in options.never_split:
         if token not in vocab:

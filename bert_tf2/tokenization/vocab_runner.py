@@ -13,7 +13,7 @@ from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.tokenization import vocab_training
-from bert_tf2.tokenization.vocab_case import warn_of_case
+from bert_tf2.tokenization.vocab_case import warn_about_case
 from bert_tf2.tokenization.wordpiece import BasicTokenizer, WordpieceTokenizer, load_vocab, vocab_of_lines
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ SPM_MODEL_TYPES = ("unigram", "bpe")
 _MIN_COUNT = {"learn": 1, "extend": 5}
 _ADDITIONS_SHOWN = 10
 _CHARACTERS_SHOWN = 20
-_NO_LIMIT = 1 << 62  # bytes of a group: no file is split
+_NO_LIMIT = 1 << 62  # bytes per group, so that no file is split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +148,8 @@ class VocabularyConfig(TextInput):
 def build_vocabulary(config: VocabularyConfig) -> None:
     """Reads text, learns or extends a vocabulary, and writes it. The same text and config give the same bytes.
 
-    Memory grows with the number of distinct words, not with the text; for SentencePiece and text without spaces, that
-    amounts to the text.
+    Memory grows with the number of distinct words, not with the text; but for SentencePiece and text without spaces,
+    that is as large as the text.
 
     Raises:
       InputError: the input has no usable text, a file cannot be read, or the vocabulary size is too small.
@@ -191,9 +191,9 @@ def _learn_wordpiece(config: VocabularyConfig) -> None:
 
 def _extend(config: VocabularyConfig, old_file: str) -> None:
     old = load_vocab(old_file)
-    warn_of_case(old, config.do_lower_case, old_file)
+    warn_about_case(old, config.do_lower_case, old_file)
     with atomic.replacing(config.output_file) as file:
-        lines = _with_tokens(list(files.read_lines(old_file)), old, config.options.never_split)
+        lines = _with_never_split(list(files.read_lines(old_file)), old, config.options.never_split)
         words = _count(config, BasicTokenizer.of(config.do_lower_case, config.options).tokenize)
         lines, additions = vocab_training.extend(
             lines, vocab_of_lines(lines, old_file), words, min_count=config.least_count, max_new=config.max_new
@@ -202,34 +202,34 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
     new = load_vocab(config.output_file)
     logger.info("The added words that save the most pieces:")
     for addition in additions[:_ADDITIONS_SHOWN]:
-        cut = " ".join(addition.pieces)
+        pieces = " ".join(addition.pieces)
         logger.info(
             "  %s (%s), before: %s, now: id %d",
-            *(addition.word, counted(addition.count, "time"), cut, addition.index),
+            *(addition.word, counted(addition.count, "time"), pieces, addition.index),
         )
-    left = sum(piece.startswith("[unused") for piece in new)
+    slots_left = sum(piece.startswith("[unused") for piece in new)
     logger.info(
         "Wrote %s: %s in slots of %s, all other ids unchanged, %s left",
-        *(config.output_file, counted(len(additions), "word"), old_file, counted(left, "slot")),
+        *(config.output_file, counted(len(additions), "word"), old_file, counted(slots_left, "slot")),
     )
-    for what, pieces in (("before", old), ("after", new)):
-        logger.info("On this text, %s: %s", what, vocab_training.measure(words, WordpieceTokenizer(pieces).tokenize))
+    for stage, vocab in (("before", old), ("after", new)):
+        logger.info("On this text, %s: %s", stage, vocab_training.measure(words, WordpieceTokenizer(vocab).tokenize))
 
 
-def _with_tokens(lines: list[str], vocab: Mapping[str, int], tokens: Iterable[str]) -> list[str]:
-    """The lines of a vocabulary, with the missing ones of the tokens in its first slots."""
-    lacking = [token for token in tokens if token not in vocab]
+def _with_never_split(lines: list[str], vocab: Mapping[str, int], tokens: Iterable[str]) -> list[str]:
+    """The lines of a vocabulary, with those `tokens` that it lacks in its first slots."""
+    missing = [token for token in tokens if token not in vocab]
     slots = [index for index, line in enumerate(lines) if vocab_training.UNUSED.fullmatch(line)]
-    if len(lacking) > len(slots):
+    if len(missing) > len(slots):
         raise InputError(
-            f"--never_split has {counted(len(lacking), 'token')} that the vocabulary of --extend lacks, but it has "
+            f"--never_split has {counted(len(missing), 'token')} that the vocabulary of --extend lacks, but it has "
             f"only {counted(len(slots), '[unusedN] slot')}; give fewer tokens."
         )
-    filled = list(lines)
-    for index, token in zip(slots, lacking, strict=False):
-        filled[index] = lines[index].replace(lines[index].strip(), token)
+    extended = list(lines)
+    for index, token in zip(slots, missing, strict=False):
+        extended[index] = lines[index].replace(lines[index].strip(), token)
         logger.info("  %s, which is never split, is id %d", token, index)
-    return filled
+    return extended
 
 
 def _learn_sentencepiece(config: VocabularyConfig) -> None:
@@ -306,9 +306,9 @@ def _report_rare_characters(words: Mapping[str, int], pieces: frozenset[str]) ->
     counts = vocab_training.count_characters(words)
     rare = [char for char in vocab_training.ranked(counts) if char not in pieces]
     if rare:
-        share = sum(counts[char] for char in rare) / counts.total()
+        fraction = sum(counts[char] for char in rare) / counts.total()
         shown = " ".join(rare[:_CHARACTERS_SHOWN]) + (" ..." if len(rare) > _CHARACTERS_SHOWN else "")
         logger.info(
             "Dropped the %s rarest of %s characters, %.4f %% of the text: %s (see --limit_alphabet)",
-            *(f"{len(rare):,}", f"{len(counts):,}", 100 * share, shown),
+            *(f"{len(rare):,}", f"{len(counts):,}", 100 * fraction, shown),
         )

@@ -1,10 +1,10 @@
 """Learns vocabularies from the words of a text: counting, learning, extending, measuring; no TensorFlow.
 
-Words are counted first, by the tokenizer that will use the vocabulary, and everything else follows from the counts in a
-fixed order. So the same text always gives the same vocabulary, on any machine and with any hash seed.
+First, words are counted as split by the tokenizer that will use the vocabulary; everything else follows from the counts
+in a fixed order. So the same text always gives the same vocabulary, on any machine and with any hash seed.
 
-WordPiece is learned in two steps: merges of byte-pair encoding (by the `sentencepiece` package) give somewhat more
-candidates than needed, and those that longest-match-first tokenization uses least are removed.
+WordPiece is learned in two steps: byte-pair encoding (of the `sentencepiece` package) gives somewhat more candidates
+than needed, then those that longest-match-first tokenization uses least are removed.
 """
 
 import io
@@ -19,8 +19,8 @@ from bert_tf2.errors import InputError, counted
 from bert_tf2.tokenization.wordpiece import BasicTokenizer, WordpieceTokenizer
 
 LONGEST_WORD = 200  # longer words are [UNK] to WordPiece
-LEFT_OUT = 100_000
-"""One character of the text in so many may be missing from the default alphabet."""
+OMITTED_ONE_IN = 100_000
+"""The default alphabet may lack one in this many characters of the text."""
 
 # --- Words -----------------------------------------------------------------------------------------------------------
 
@@ -31,16 +31,16 @@ _MOST_WORDS = 1 << 22  # some 500 MB
 def count_words(
     lines: Iterable[str], split: Callable[[str], Iterable[str]], most_words: int = _MOST_WORDS
 ) -> Counter[str]:
-    """How often each word occurs.
+    """Counts the words of a text.
 
-    Memory is bounded: the text is not held, and where there are more than `most_words` different words, the rarest
-    half of them is forgotten, and begins at 0 if it comes again.
+    Memory is bounded: the text is not kept, and whenever there are more than `most_words` distinct words, the rarest
+    ones are forgotten and counted from 0 if they occur again; `most_words // 2` are kept.
 
     Args:
       lines: the text.
-      split: a text without spaces to its words, such as `BasicTokenizer.tokenize`. It is asked once for each of the
-        different texts between spaces in some megabytes.
-      most_words: how many different words are kept.
+      split: splits a text without spaces into words, such as `BasicTokenizer.tokenize`. It is called once for each
+        distinct text between spaces in some megabytes.
+      most_words: the maximum number of distinct words.
     """
     counts: Counter[str] = Counter()
     parts: Counter[str] = Counter()
@@ -53,12 +53,12 @@ def count_words(
                 counts[word] += count
         parts.clear()
         size = 0
-        if len(counts) > most_words:  # of equally rare words the later ones go
+        if len(counts) > most_words:  # of equally rare words, the first ones are kept
             kept = sorted(counts.items(), key=lambda item: -item[1])[: most_words // 2]
             counts = Counter(dict(kept))
 
     for line in lines:
-        parts.update(line.split(" "))  # U+0020 alone; what other whitespace does is for `split` to say
+        parts.update(line.split(" "))  # only at U+0020; other whitespace is left to `split`
         size += len(line)
         if size >= _FLUSH_CHARACTERS:
             flush()
@@ -85,14 +85,15 @@ def choose_alphabet(counts: Mapping[str, int], limit: int | None = None) -> list
 
     Args:
       counts: how often each character occurs.
-      limit: how many to take, the most frequent ones. None: all but the rarest, together one in `LEFT_OUT` of the text,
-        though never one of ASCII. What is so rare has no chance to be learned, and its words become `[UNK]`.
+      limit: the number of characters to take, the most frequent ones. None: all but the rarest non-ASCII characters,
+        which together make up one in `OMITTED_ONE_IN` characters of the text. They are too rare to be learned; words
+        that contain them become `[UNK]`.
     """
     by_frequency = ranked(counts)
     if limit is not None:
         return sorted(by_frequency[:limit])
     alphabet = set(by_frequency)
-    spare = sum(counts.values()) // LEFT_OUT
+    spare = sum(counts.values()) // OMITTED_ONE_IN
     for char in reversed(by_frequency):
         if not char.isascii():
             spare -= counts[char]
@@ -104,16 +105,16 @@ def choose_alphabet(counts: Mapping[str, int], limit: int | None = None) -> list
 
 # --- WordPiece -------------------------------------------------------------------------------------------------------
 
-_UNUSED_BEFORE_UNK = 99  # so that, given as many, [UNK] [CLS] [SEP] [MASK] are 100 to 103 as in Google's vocabularies
+_UNUSED_BEFORE_UNK = 99  # with as many, [UNK] [CLS] [SEP] [MASK] are 100 to 103, as in Google's vocabularies
 UNUSED = re.compile(r"\s*(\[unused\d+\])\s*")
-_SURPLUS = 1.3  # candidates for a slot; with more, words get whole at the cost of pieces that many words share
-_KEPT_A_ROUND = 0.9
+_SURPLUS = 1.3  # candidates per slot; with more, entire words displace pieces that many words share
+_KEPT_PER_ROUND = 0.9
 _PRUNING_WORDS = 200_000
-_RESERVED = frozenset("▁\u2585")  # stand for the space and the unknown character in sentencepiece
+_RESERVED = frozenset("▁\u2585")  # represent the space and unknown characters in sentencepiece
 
 
 def head(num_unused: int, never_split: Iterable[str] = ()) -> list[str]:
-    """What a vocabulary begins with: special tokens and unused slots, in Google's order, and tokens never split."""
+    """The first pieces of a vocabulary: special tokens, unused slots (in Google's order), `never_split` tokens."""
     unused = [f"[unused{number}]" for number in range(num_unused)]
     first, rest = unused[:_UNUSED_BEFORE_UNK], unused[_UNUSED_BEFORE_UNK:]
     pieces = ["[PAD]", *first, "[UNK]", "[CLS]", "[SEP]", "[MASK]", *rest]
@@ -121,10 +122,10 @@ def head(num_unused: int, never_split: Iterable[str] = ()) -> list[str]:
 
 
 def character_pieces(alphabet: Iterable[str], options: TokenizerOptions = PLAIN) -> list[str]:
-    """Each character as a word, then each as the continuation of one, `##c`.
+    """Each character as the beginning of a word, then each as a continuation, `##c`.
 
-    Punctuation and Chinese characters are words of their own wherever they stand, so that their `##c` would be of no
-    use and is left out. Any word of the alphabet's characters can be cut into these pieces.
+    Punctuation and Chinese characters are always words of their own, so their useless `##c` are omitted. Any word of
+    the alphabet's characters can be split into these pieces.
     """
     rules = BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=options.tokenize_chinese_chars)
     alphabet = list(alphabet)
@@ -143,16 +144,16 @@ def learn_wordpiece(
     """Learns a WordPiece vocabulary.
 
     Args:
-      words: how often each occurs, as `BasicTokenizer` cuts them.
+      words: counts of words, split by `BasicTokenizer`.
       vocab_size: total number of pieces.
-      num_unused: how many of them are `[unusedN]`, for words to be added later.
-      limit_alphabet: how many characters, see `choose_alphabet`.
+      num_unused: the number of `[unusedN]` pieces, for words to be added later.
+      limit_alphabet: maximum number of characters; see `choose_alphabet`.
       min_count: words that occur less often are ignored.
-      options: of the tokenizer that split the words; tokens that are never split are ignored.
+      options: the options of the tokenizer that split the words; `never_split` tokens are ignored.
 
     Returns:
-      Special tokens, unused slots and tokens that are never split, characters, `##` characters, longer pieces in the
-      order of their merges. Fewer than `vocab_size` where each word is one piece already.
+      Special tokens, unused slots and `never_split` tokens, characters, `##` characters, longer pieces in the order of
+      their merges. Fewer than `vocab_size` if each word is a single piece already.
 
     Raises:
       InputError: the alphabet does not fit.
@@ -171,7 +172,7 @@ def learn_wordpiece(
             "words. Raise --vocab_size, or keep fewer characters with --limit_alphabet."
         )
     known = frozenset(alphabet)
-    teaching = [
+    training_words = [
         word
         for word in ranked(words)
         if words[word] >= min_count
@@ -179,19 +180,19 @@ def learn_wordpiece(
         and known.issuperset(word)
         and _RESERVED.isdisjoint(word)
     ]
-    if not slots or not teaching:
+    if not slots or not training_words:
         return [*beginning, *characters]
     fixed = frozenset(characters)
     candidates = [
-        piece for piece in _merges(teaching, words, 2 * len(known) + int(slots * _SURPLUS)) if piece not in fixed
+        piece for piece in _merges(training_words, words, 2 * len(known) + int(slots * _SURPLUS)) if piece not in fixed
     ]
-    return [*beginning, *characters, *_most_used(candidates, slots, characters, teaching[:_PRUNING_WORDS], words)]
+    return [*beginning, *characters, *_most_used(candidates, slots, characters, training_words[:_PRUNING_WORDS], words)]
 
 
-def _merges(teaching: Sequence[str], words: Mapping[str, int], size: int) -> list[str]:
-    """The first merges of byte-pair encoding, as WordPiece writes them; each once, characters among them."""
+def _merges(training_words: Sequence[str], words: Mapping[str, int], size: int) -> list[str]:
+    """The first merges of byte-pair encoding as distinct WordPiece pieces, including characters."""
     model = _train(
-        (f"{word}\t{words[word]}" for word in teaching),
+        (f"{word}\t{words[word]}" for word in training_words),
         model_type="bpe",
         vocab_size=size + 2,  # <unk> and ▁
         bos_id=-1,
@@ -199,7 +200,7 @@ def _merges(teaching: Sequence[str], words: Mapping[str, int], size: int) -> lis
         character_coverage=1.0,
         normalization_rule_name="identity",
         max_sentencepiece_length=50,
-        # The words have been cut, what is left together may become one piece.
+        # The text has been split into words, each of which may become one piece.
         split_by_unicode_script=False,
         split_by_number=False,
     )
@@ -209,21 +210,25 @@ def _merges(teaching: Sequence[str], words: Mapping[str, int], size: int) -> lis
 
 
 def _most_used(
-    candidates: list[str], slots: int, characters: Sequence[str], teaching: Sequence[str], words: Mapping[str, int]
+    candidates: list[str],
+    slots: int,
+    characters: Sequence[str],
+    training_words: Sequence[str],
+    words: Mapping[str, int],
 ) -> list[str]:
-    """Removes the pieces that longest-match-first tokenization uses least, until the rest fits.
+    """Removes the pieces that longest-match-first tokenization uses least, until the others fit.
 
-    Byte-pair encoding leaves pieces that were steps to longer ones and stand in no word by themselves. On novels this
-    brings the pieces a word from 1.074 to 1.062 with 8,000 pieces, on unseen text of the kind from 1.115 to 1.106.
+    Byte-pair encoding leaves pieces that were steps towards longer ones and are not used themselves. On novels, with
+    8,000 pieces, removing them lowers the pieces per word from 1.074 to 1.062, on unseen novels from 1.115 to 1.106.
     """
     while len(candidates) > slots:
-        cut = WordpieceTokenizer(frozenset([*characters, *candidates])).tokenize
+        split = WordpieceTokenizer(frozenset([*characters, *candidates])).tokenize
         uses: Counter[str] = Counter()
-        for word in teaching:
-            for piece in cut(word):
+        for word in training_words:
+            for piece in split(word):
                 uses[piece] += words[word]
-        keep = max(slots, int(len(candidates) * _KEPT_A_ROUND))
-        # One occurrence says nothing; there the earlier merge is of more use to other text.
+        keep = max(slots, int(len(candidates) * _KEPT_PER_ROUND))
+        # A single use says nothing; then the earlier merge is more useful for other text.
         value = {piece: count for piece, count in uses.items() if count > 1}
         best = sorted(range(len(candidates)), key=lambda index: (-value.get(candidates[index], 0), index))[:keep]
         candidates = [candidates[index] for index in sorted(best)]
@@ -241,7 +246,7 @@ class Addition:
       word: the new piece.
       index: its id.
       replaced: the slot that it took, for example `"[unused7]"`.
-      pieces: what the word was cut into before.
+      pieces: the pieces of the word before.
       count: how often it occurs.
     """
 
@@ -257,18 +262,18 @@ def extend(
 ) -> tuple[list[str], list[Addition]]:
     """Puts the words that save the most pieces into a vocabulary's `[unusedN]` slots, in the order of their ids.
 
-    A word's worth is what it saves: its count times one less than the pieces it was cut into. A word that was `[UNK]`
-    counts as if cut into characters and saves all of them.
+    A word saves its count times one less than the number of its pieces. A word that was `[UNK]` counts as if it had
+    been split into characters, and saves all of them.
 
     Args:
-      lines: of the vocabulary file, as they are.
-      vocab: the same, read by `tokenization.load_vocab`.
-      words: how often each occurs in the text of the new domain.
+      lines: the unchanged lines of the vocabulary file.
+      vocab: the same vocabulary, read by `tokenization.load_vocab`.
+      words: counts of words in text of the new domain.
       min_count: words that occur less often are not added.
-      max_new: how many are added at most; None for as many as there are slots.
+      max_new: the maximum number of words to add; None: all slots are filled.
 
     Returns:
-      The lines with slots replaced, all others untouched; and what was added, the best first.
+      The lines with slots replaced, all others unchanged; and the added words, the best first.
 
     Raises:
       InputError: there is no slot, or no word to add.
@@ -279,21 +284,21 @@ def extend(
             f"--extend: none of the {len(vocab):,} pieces is an [unusedN] slot, so nothing can be added without "
             "changing the ids of a trained model; learn a new vocabulary (without --extend), or use one that has slots."
         )
-    cut = WordpieceTokenizer(vocab).tokenize
-    worth: dict[str, int] = {}
+    split = WordpieceTokenizer(vocab).tokenize
+    saved: dict[str, int] = {}
     pieces: dict[str, list[str]] = {}
     for word, count in words.items():
         if count >= min_count and len(word) <= LONGEST_WORD and word not in vocab:
-            pieces[word] = cut(word)
-            worth[word] = count * (len(word) if pieces[word] == ["[UNK]"] else len(pieces[word]) - 1)
-    if not worth:
+            pieces[word] = split(word)
+            saved[word] = count * (len(word) if pieces[word] == ["[UNK]"] else len(pieces[word]) - 1)
+    if not saved:
         raise InputError(
             f"--extend: each word that occurs at least {counted(min_count, 'time')} (--min_count) is already a single "
             "piece; there is nothing to add. Lower --min_count, or give more text of the new domain."
         )
     additions = []
     extended = list(lines)
-    for word, (index, slot) in zip(ranked(worth)[:max_new], slots, strict=False):
+    for word, (index, slot) in zip(ranked(saved)[:max_new], slots, strict=False):
         extended[index] = lines[index].replace(slot, word)
         additions.append(Addition(word, index, slot, pieces[word], words[word]))
     return extended, additions
@@ -304,14 +309,14 @@ def extend(
 
 @dataclass(frozen=True)
 class Coverage:
-    """Statistics of a vocabulary on the counted words; each counts as often as it occurs.
+    """Statistics of a vocabulary on counted words, each weighted by its count.
 
     Attributes:
-      words: all.
-      whole: those that are one piece.
-      unknown: those that are `[UNK]`, or have it in them.
-      pieces: of all words together.
-      characters: of all words together.
+      words: the number of words.
+      whole: the number of words that are one piece.
+      unknown: the number of words that are or contain `[UNK]`.
+      pieces: the number of pieces of all words.
+      characters: the number of characters of all words.
     """
 
     words: int
@@ -328,11 +333,11 @@ class Coverage:
         )
 
 
-def measure(words: Mapping[str, int], cut: Callable[[str], Sequence[str]]) -> Coverage:
-    """The statistics of `cut`, a tokenizer's function from words to pieces, on the counted words."""
+def measure(words: Mapping[str, int], tokenize: Callable[[str], Sequence[str]]) -> Coverage:
+    """The statistics of `tokenize`, which splits words into pieces, on the counted words."""
     whole = unknown = total = characters = 0
     for word, count in words.items():
-        pieces = cut(word)
+        pieces = tokenize(word)
         total += len(pieces) * count
         characters += len(word) * count
         if "[UNK]" in pieces:
@@ -344,11 +349,11 @@ def measure(words: Mapping[str, int], cut: Callable[[str], Sequence[str]]) -> Co
 
 # --- SentencePiece ---------------------------------------------------------------------------------------------------
 
-_LONGEST_PART = 1000  # the trainer leaves out what has more than 4192 bytes
+_LONGEST_PART = 1000  # the trainer ignores texts of more than 4192 bytes
 
 
 def split_parts(text: str) -> Iterator[str]:
-    """The words between any whitespace; longer ones in parts. What SentencePiece's trainer is given."""
+    """Splits text for SentencePiece's trainer: at any whitespace, and long words into parts."""
     for word in text.split():
         for start in range(0, len(word), _LONGEST_PART):
             yield word[start : start + _LONGEST_PART]
@@ -367,20 +372,20 @@ def learn_sentencepiece(
     """Learns a SentencePiece model with BERT's special tokens at the ids of `head`.
 
     The model includes its normalization: NFKC, and with `do_lower_case` case folding. So it gives the same ids
-    everywhere. From the counts of words it learns what it would from the text for BPE; for unigram, whose seed pieces
-    also come from neighbouring words, close to it (0.6 % more pieces on novels).
+    everywhere. For BPE, learning from counts of words gives the same model as learning from the text; for unigram,
+    whose seed pieces may span neighbouring words, almost the same (0.6 % more pieces on novels).
 
     Args:
-      words: how often each occurs, as `split_parts` cuts them.
+      words: counts of words, split by `split_parts`.
       vocab_size: total number of pieces.
       model_type: `"unigram"` or `"bpe"`.
-      do_lower_case: whether the model folds case. Accents stay.
-      num_unused: how many pieces are `[unusedN]`.
-      limit_alphabet: how many characters, see `choose_alphabet`.
+      do_lower_case: whether the model folds case. Accents are kept.
+      num_unused: the number of `[unusedN]` pieces.
+      limit_alphabet: maximum number of characters; see `choose_alphabet`.
       min_count: words that occur less often are ignored.
 
     Returns:
-      The bytes of the `.model` file. Fewer pieces than `vocab_size` where the text has no more.
+      The bytes of the `.model` file; it has fewer than `vocab_size` pieces if the text has no more.
 
     Raises:
       InputError: the alphabet does not fit, or there is nothing to learn from.
@@ -394,7 +399,7 @@ def learn_sentencepiece(
         times = counted(min_count, "time")
         raise InputError(f"No word of the input occurs at least {times} (--min_count); lower it, or give more text.")
     alphabet = choose_alphabet(counts, limit_alphabet)
-    teaching = _of_alphabet(normalized, alphabet)
+    training_words = _split_at_foreign(normalized, alphabet)
     beginning = head(num_unused)
     needed = len(beginning) + len(alphabet) + 1
     if needed > vocab_size:
@@ -404,7 +409,7 @@ def learn_sentencepiece(
             f"{needed:,}. Raise --vocab_size, or keep fewer characters with --limit_alphabet."
         )
     model = _train(
-        (f"{word}\t{teaching[word]}" for word in ranked(teaching)),
+        (f"{word}\t{training_words[word]}" for word in ranked(training_words)),
         model_type=model_type,
         vocab_size=vocab_size,
         pad_id=0,
@@ -421,7 +426,7 @@ def learn_sentencepiece(
 
 
 def _normalized(words: Mapping[str, int], rule: str, min_count: int) -> Counter[str]:
-    """How often each word occurs once it is normalised, the rare ones left out."""
+    """Counts of normalized words, without rare words."""
     import sentencepiece
 
     normalize = sentencepiece.SentencePieceNormalizer(rule_name=rule).normalize
@@ -432,8 +437,8 @@ def _normalized(words: Mapping[str, int], rule: str, min_count: int) -> Counter[
     return normalized
 
 
-def _of_alphabet(words: Mapping[str, int], alphabet: Iterable[str]) -> Counter[str]:
-    """How often each part of a word occurs, split at characters that are not of the alphabet."""
+def _split_at_foreign(words: Mapping[str, int], alphabet: Iterable[str]) -> Counter[str]:
+    """Counts of the parts of words, split at characters that are not in the alphabet."""
     known = frozenset(alphabet)
     parts: Counter[str] = Counter()
     for word, count in words.items():
@@ -451,7 +456,7 @@ def _train(sentences: Iterator[str], **options: Any) -> Any:
         model_writer=model,
         input_format="tsv",
         hard_vocab_limit=False,
-        num_threads=16,  # sums of floats depend on it, so it is the same everywhere
+        num_threads=16,  # sums of floats depend on it, so it is fixed
         minloglevel=2,
         **options,
     )

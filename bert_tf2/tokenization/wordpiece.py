@@ -2,9 +2,10 @@
 
 Text passes through two tokenizers. `BasicTokenizer` cleans it and splits it into words and punctuation;
 `WordpieceTokenizer` splits each word into the longest pieces of the vocabulary. `FullTokenizer` combines them with a
+vocabulary file.
 
-vocabulary file. This is the readable definition of the rules. As in the original, character properties come from the
-Unicode tables of the running Python (`unicodedata.unidata_version`).
+This is the readable definition of the rules. As in the original, character properties come from the Unicode tables of
+the running Python (`unicodedata.unidata_version`).
 """
 
 import functools
@@ -26,9 +27,9 @@ from bert_tf2.tokenization.vocab_file import load_vocab as load_vocab
 from bert_tf2.tokenization.vocab_file import vocab_of_lines as vocab_of_lines
 
 SPECIAL_IN_TEXT = 2
-"""Special tokens of `[CLS] a [SEP]`."""
+"""The number of special tokens in `[CLS] a [SEP]`."""
 SPECIAL_IN_PAIR = 3
-"""Special tokens of `[CLS] a [SEP] b [SEP]`."""
+"""The number of special tokens in `[CLS] a [SEP] b [SEP]`."""
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ _Value = TypeVar("_Value")
 
 # --- Characters ------------------------------------------------------------------------------------------------------
 
-# The blocks of Chinese characters, compatibility forms included, that the original sets off. Kana and Hangul are not
-# among them (they are written in words), nor are the extensions that Unicode has added since (F and later).
+# The blocks of Chinese characters, including compatibility forms, that the original surrounds with spaces. Kana and
+# Hangul are not among them (they are written in words), nor are the extensions that Unicode added later (from F on).
 CHINESE_BLOCKS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -64,7 +65,7 @@ def _is_control(char: str) -> bool:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _is_punctuation(char: str) -> bool:
-    # `$ + < = > ^ ` | ~` are symbols to Unicode, but stand between words all the same.
+    # `$ + < = > ^ ` | ~` are symbols in Unicode, but are punctuation here, too.
     return char in _ASCII_PUNCTUATION or unicodedata.category(char).startswith("P")
 
 
@@ -83,7 +84,7 @@ def convert_to_unicode(text: str | bytes) -> str:
     """The text as `str`; bytes are read as UTF-8.
 
     Raises:
-      InputError: the bytes are not UTF-8. (The original dropped the bytes that it could not read.)
+      InputError: the bytes are not UTF-8. (The original dropped invalid bytes.)
       ValueError: `text` is neither `str` nor `bytes`.
     """
     if isinstance(text, str):
@@ -101,7 +102,7 @@ def convert_to_unicode(text: str | bytes) -> str:
 
 
 def printable_text(text: str | bytes) -> str:
-    """The text as `str` for messages: like `convert_to_unicode`, but bytes that are not UTF-8 are left out.
+    """The text as `str` for messages: like `convert_to_unicode`, but bytes that are not UTF-8 are omitted.
 
     Raises:
       ValueError: `text` is neither `str` nor `bytes`.
@@ -110,7 +111,7 @@ def printable_text(text: str | bytes) -> str:
 
 
 def whitespace_tokenize(text: str) -> list[str]:
-    """The words between whitespace, as `str.split` sees it: line and paragraph separators count too."""
+    """Splits text at whitespace as defined by `str.split`, including line and paragraph separators."""
     return text.split()
 
 
@@ -121,7 +122,7 @@ def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> lis
     """Looks up each item: ids for tokens, or tokens for ids, depending on the vocabulary.
 
     Raises:
-      InputError: an item is not in the vocabulary. (The original let the bare `KeyError` through.)
+      InputError: an item is not in the vocabulary. (The original raised a bare `KeyError`.)
     """
     output = []
     for item in items:
@@ -136,7 +137,7 @@ def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> lis
 
 
 def convert_tokens_to_ids(vocab: Mapping[str, int], tokens: Iterable[str]) -> list[int]:
-    """The ids of tokens in `vocab`; an unknown token raises as in `convert_by_vocab`, it does not become `[UNK]`."""
+    """The ids of tokens in `vocab`; an unknown token raises as in `convert_by_vocab` and does not become `[UNK]`."""
     return convert_by_vocab(vocab, tokens)
 
 
@@ -149,15 +150,15 @@ def convert_ids_to_tokens(inv_vocab: Mapping[int, str], ids: Iterable[int]) -> l
 
 
 class FullTokenizer:
-    """Text to WordPiece tokens, and tokens to ids and back, with a vocabulary file.
+    """Converts text to WordPiece tokens, and tokens to ids and back, with a vocabulary file.
 
     Attributes:
-      vocab_file: where the vocabulary was read.
+      vocab_file: the path of the vocabulary.
       vocab: the id of each piece.
       inv_vocab: the piece of each id.
-      added_tokens: those of its pieces that the file does not have.
-      basic_tokenizer: the `BasicTokenizer` that text goes through first.
-      wordpiece_tokenizer: the `WordpieceTokenizer` that its words go through.
+      added_tokens: pieces of `vocab` that are not in the file.
+      basic_tokenizer: splits text into words.
+      wordpiece_tokenizer: splits words into pieces.
 
     Examples:
       >>> from pathlib import Path
@@ -188,7 +189,7 @@ class FullTokenizer:
         Args:
           vocab_file: as in `load_vocab`, with its errors.
           do_lower_case: whether to lower-case and strip accents, as in the checkpoint's training.
-          strip_accents: see `BasicTokenizer`; the original has neither this nor what follows.
+          strip_accents: see `BasicTokenizer`; neither this nor the following arguments are in the original.
           tokenize_chinese_chars: see `BasicTokenizer`.
           never_split: see `BasicTokenizer`; the tokens must be in the vocabulary.
           added_tokens: pieces whose ids follow the last one of the file.
@@ -208,7 +209,7 @@ class FullTokenizer:
         )
         check_in_vocab(self.basic_tokenizer.options, self.vocab, self.vocab_file)
         self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
-        self._fast: Any = None  # the same tokens for batches, made when the first one comes
+        self._fast: Any = None  # a fast tokenizer with the same results, created for the first batch
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str], do_lower_case: bool | None = None, **options: Any) -> Self:
@@ -225,8 +226,8 @@ class FullTokenizer:
           InputError: there is no vocabulary, it cannot be read, it is a SentencePiece model, or the case is certainly
             wrong.
         """
-        found = importlib.import_module("bert_tf2.pretrained_models")
-        return found.load_tokenizer(cls, os.fspath(path), do_lower_case, options)
+        pretrained_models = importlib.import_module("bert_tf2.pretrained_models")
+        return pretrained_models.load_tokenizer(cls, os.fspath(path), do_lower_case, options)
 
     def __call__(
         self,
@@ -235,7 +236,7 @@ class FullTokenizer:
         max_length: int | None = None,
         pad_to_max_length: bool = False,
     ) -> dict[str, Any]:
-        """A model's inputs; see `sequences.make_batch`. Of a subclass, too, the pieces are those of `tokenize`."""
+        """A model's inputs; see `sequences.make_batch`. Subclasses that override `tokenize` get its pieces."""
         from bert_tf2.tokenization import sequences
 
         return sequences.make_batch(self._encode_batch, self.vocab, texts, pairs, max_length, pad_to_max_length)
@@ -243,8 +244,8 @@ class FullTokenizer:
     def _encode_batch(self, texts: Sequence[str]) -> Any:
         from bert_tf2.tokenization import fast_wordpiece
 
-        parts = (type(self).tokenize, type(self.basic_tokenizer), type(self.wordpiece_tokenizer))
-        if parts != (FullTokenizer.tokenize, BasicTokenizer, WordpieceTokenizer):
+        components = (type(self).tokenize, type(self.basic_tokenizer), type(self.wordpiece_tokenizer))
+        if components != (FullTokenizer.tokenize, BasicTokenizer, WordpieceTokenizer):
             return fast_wordpiece.ragged([self.convert_tokens_to_ids(self.tokenize(text)) for text in texts])
         if self._fast is None:
             basic = self.basic_tokenizer
@@ -271,19 +272,19 @@ class BasicTokenizer:
     1. NUL, U+FFFD, control and format characters (Unicode's Cc and Cf) are deleted, joining their neighbours. Tab, line
        feed, carriage return and spaces (Zs) become spaces. Each Chinese character becomes a word.
     2. The text is split at whitespace.
-    3. With `do_lower_case`, each word is lowered (Greek capital sigma by its place in the word), decomposed (NFD), and
-       loses its nonspacing marks (Mn). Without it, words keep case and accents.
+    3. With `do_lower_case`, each word is lower-cased (Greek capital sigma according to its position in the word) and
+       decomposed (NFD), and its nonspacing marks (Mn) are removed. Without it, words keep case and accents.
     4. Each punctuation mark (Unicode's P, or an ASCII character that is not a letter, digit or control) becomes a word.
 
-    Each step is a method with the original's name, which subclasses can override. The keyword arguments are not the
-    original's, but those of Hugging Face's `BasicTokenizer`.
+    Each step is a method with the original's name, which subclasses can override. The keyword arguments are not in
+    the original, but in Hugging Face's `BasicTokenizer`.
 
     Args:
-      do_lower_case: whether words are lowered.
-      strip_accents: whether they are decomposed and lose their nonspacing marks; None: if they are lowered.
-      tokenize_chinese_chars: whether a Chinese character becomes a word of its own.
-      never_split: tokens that are words of their own wherever the text has them, and pass none of the steps. What is
-        before and after such a token is treated as a text of its own.
+      do_lower_case: whether words are lower-cased.
+      strip_accents: whether words are decomposed and their nonspacing marks removed; None: as `do_lower_case`.
+      tokenize_chinese_chars: whether each Chinese character becomes a word.
+      never_split: tokens that are words wherever they occur in the text, and skip all steps. The text between them is
+        treated as separate texts.
 
     Raises:
       InputError: a token of `never_split` cannot be one; see `TokenizerOptions`.
@@ -305,7 +306,7 @@ class BasicTokenizer:
         self.do_lower_case = do_lower_case
         self.options = TokenizerOptions(strip_accents, tokenize_chinese_chars, unique(never_split))
         pattern = self.options.pattern()
-        self._whole = re.compile(pattern) if pattern else None
+        self._never_split = re.compile(pattern) if pattern else None
 
     @classmethod
     def of(cls, do_lower_case: bool, options: TokenizerOptions) -> Self:
@@ -325,10 +326,10 @@ class BasicTokenizer:
     def tokenize(self, text: str | bytes) -> list[str]:
         """The words of the text, none of them empty. Bytes are UTF-8, checked as in `convert_to_unicode`."""
         text = convert_to_unicode(text)
-        if self._whole is None:
+        if self._never_split is None:
             return self._words(text)
         output: list[str] = []
-        for number, part in enumerate(self._whole.split(text)):  # every second one is a token
+        for number, part in enumerate(self._never_split.split(text)):  # every second part is such a token
             output += [part] if number % 2 else self._words(part)
         return output
 
@@ -347,14 +348,14 @@ class BasicTokenizer:
         return whitespace_tokenize(" ".join(output))
 
     def _clean_text(self, text: str) -> str:
-        """The text without the characters that are deleted, and with plain spaces for whitespace."""
-        if text.isprintable() and "\ufffd" not in text:  # so that its only whitespace is the plain space
+        """The text without deleted characters, and with whitespace replaced by spaces."""
+        if text.isprintable() and "\ufffd" not in text:  # then its only whitespace is U+0020
             return text
         return "".join(map(_cleaned, text))
 
     def _tokenize_chinese_chars(self, text: str) -> str:
         """The text with spaces around each Chinese character."""
-        chinese = {char for char in set(text) if self._is_chinese_char(ord(char))}  # asked once for each character
+        chinese = {char for char in set(text) if self._is_chinese_char(ord(char))}  # one call per distinct character
         return "".join(f" {char} " if char in chinese else char for char in text) if chinese else text
 
     def _is_chinese_char(self, cp: int) -> bool:
@@ -362,7 +363,7 @@ class BasicTokenizer:
         return cp >= _FIRST_CHINESE and any(first <= cp <= last for first, last in CHINESE_BLOCKS)
 
     def _run_strip_accents(self, text: str) -> str:
-        """The word decomposed (NFD) and without its nonspacing marks. What is left stays decomposed."""
+        """The word, decomposed (NFD), without its nonspacing marks. It is not composed again."""
         if text.isascii():
             return text
         return "".join(char for char in unicodedata.normalize("NFD", text) if unicodedata.category(char) != "Mn")
@@ -384,7 +385,7 @@ class BasicTokenizer:
 
 
 class WordpieceTokenizer:
-    """Splits words into pieces of a vocabulary, at each position the longest that fits.
+    """Splits words into pieces of a vocabulary, taking the longest match at each position.
 
     A piece that does not begin its word is in the vocabulary as `##piece`. A word that cannot be split completely, or
     is longer than `max_input_chars_per_word`, becomes the single token `unk_token`.

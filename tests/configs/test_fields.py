@@ -1,4 +1,4 @@
-"""Settings: values that are refused, numbers without end, and flags that would be ignored."""
+"""Settings: values that are refused, numbers that are not finite, and flags that would be ignored."""
 
 import ast
 import dataclasses
@@ -37,7 +37,7 @@ from bert_tf2.training import optimizers, precision, schedules
 
 FINETUNING = {"output_dir": "o", "do_train": True, "do_eval": True}
 PRETRAINING = {"bert_config_file": "c", "input_file": "i", "output_dir": "o", "do_train": True, "num_warmup_steps": 1}
-# What each config needs to be made; all that have a float.
+# The required values of each config that has a float.
 CONFIGS = {
     AnswerParameters: {},
     ClassificationConfig: FINETUNING,
@@ -61,10 +61,10 @@ FLOATS = [
 ]
 
 
-def test_no_config_is_missing_above() -> None:
-    """Whatever is called Config or Parameters and has a float is in the table, or has a check of its own."""
-    others = {"BertConfig", "DataConfig"}  # of a JSON file; and a part of ClassificationConfig
-    found = set()
+def test_all_configs_are_tested() -> None:
+    """Every class named Config or Parameters that has a float field is in the table or has its own check."""
+    others = {"BertConfig", "DataConfig"}  # read from a JSON file; part of ClassificationConfig
+    with_floats = set()
     root = Path(bert_tf2.__file__).parent
     for path in root.rglob("*.py"):
         names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
@@ -73,8 +73,8 @@ def test_no_config_is_missing_above() -> None:
                 module = importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
                 config = getattr(module, name)
                 if any(float in (f.type, *getattr(f.type, "__args__", ())) for f in dataclasses.fields(config)):
-                    found.add(name)
-    assert found == {config.__name__ for config in CONFIGS} | others
+                    with_floats.add(name)
+    assert with_floats == {config.__name__ for config in CONFIGS} | others
 
 
 @pytest.mark.parametrize(("config", "name"), FLOATS, ids=lambda value: getattr(value, "__name__", value))
@@ -83,7 +83,7 @@ def test_floats_are_numbers(config, name: str) -> None:
     with pytest.raises(InputError, match=f"--{name}=nan; it must be a number"):
         config(**{**flags, name: math.nan})
     for value in (math.inf, -math.inf, 1e39):
-        if name == "null_score_diff_threshold":  # "always" and "never" are answers
+        if name == "null_score_diff_threshold":  # allowed: "always" and "never" answer
             config(**{**flags, name: value})
         else:
             sentence = f"--{name}={value}; it must be a finite number, at most 3.4e+38"
@@ -121,7 +121,7 @@ class Some:
         {"threshold": -math.inf, "share": 1.0, "decay": 0.999, "most": 1e6},
     ],
 )
-def test_what_is_taken(values) -> None:
+def test_valid_values(values) -> None:
     Some("x", **values)
 
 
@@ -147,22 +147,22 @@ def test_what_is_taken(values) -> None:
         ({"threshold": math.nan}, "--threshold=nan; it must be a number."),
     ],
 )
-def test_what_is_refused(values, sentence: str) -> None:
+def test_invalid_values(values, sentence: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
         Some("x", **values)
 
 
 def test_flags_of_a_dataclass() -> None:
-    found = {field.name: type_of(field) for field, _ in flags_of(Some)}
+    types_of = {field.name: type_of(field) for field, _ in flags_of(Some)}
     expected = {"name": str, "kind": str, "seed": int, "length": int, "is_wanted": bool, "share": float, "rate": float}
-    assert {name: found[name] for name in expected} == expected
-    assert found["log_steps"] is int  # of the dataclass in it
-    assert "inner" not in found
+    assert {name: types_of[name] for name in expected} == expected
+    assert types_of["log_steps"] is int  # of the nested dataclass
+    assert "inner" not in types_of
     assert [field.name for field, _ in flags_of(Some) if is_required(field)] == ["name"]
 
 
 def test_every_choice_is_known() -> None:
-    """The names that flags can have, and the code behind them."""
+    """The names that flags can have, and the code that implements them."""
     assert tuple(optimizers.OPTIMIZERS) == OPTIMIZERS
     assert {*precision._POLICIES, "auto"} == {*PRECISIONS}
     for name in SCHEDULES:
@@ -196,7 +196,7 @@ BOTH = "needs --do_train and --do_eval, as it controls evaluation during trainin
         (ExportConfig, {"format": "encoder", "text_pairs": True}, "--text_pairs is for classifiers"),
     ],
 )
-def test_flags_that_would_be_ignored(config, flags, sentence: str) -> None:
+def test_flags_without_effect_are_refused(config, flags, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         config(**{**CONFIGS[config], **flags})
 
@@ -210,7 +210,7 @@ def test_flags_that_would_be_ignored(config, flags, sentence: str) -> None:
         ({"extend": __file__, "limit_alphabet": 9}, "--limit_alphabet is for a new vocabulary"),
     ],
 )
-def test_flags_of_vocabularies_that_would_be_ignored(flags, sentence: str) -> None:
+def test_flags_of_vocabularies_without_effect_are_refused(flags, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         VocabularyConfig(input_file=__file__, output_file="v.txt", **flags)
 

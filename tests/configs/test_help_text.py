@@ -56,12 +56,12 @@ def test_required_flags_then_those_of_the_examples_then_sections() -> None:
     assert COMMON not in render("Does nothing.", FLAGS[:2], ("Files", "Task"), 60)
 
 
-def test_paths_and_lists_are_not_divided() -> None:
-    text = help_text.filled("Layers such as -1,-2,-3,-4 of uncased_L-12_H-768_A-12 are read.", 30)
+def test_paths_and_lists_are_not_split() -> None:
+    text = help_text.wrap("Layers such as -1,-2,-3,-4 of uncased_L-12_H-768_A-12 are read.", 30)
     assert text == "Layers such as -1,-2,-3,-4 of\nuncased_L-12_H-768_A-12 are\nread."
 
 
 @pytest.mark.parametrize(("columns", "width"), [("200", 100), ("90", 90), ("60", 60), ("5", 40)])
-def test_width_is_the_terminals(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+def test_width_is_that_of_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert help_text.width() == width

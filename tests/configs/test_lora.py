@@ -1,4 +1,4 @@
-"""What LoRA can be asked for, from Python and by flags."""
+"""The configuration of LoRA, from Python and by flags."""
 
 import pytest
 
@@ -22,10 +22,10 @@ def test_defaults_and_order() -> None:
 def test_flags() -> None:
     assert config().lora is None
     assert config(lora_rank=8).lora == Lora(8)
-    asked = config(lora_rank=8, lora_alpha=16.0, lora_layers=" output, query,").lora
-    assert asked == Lora(8, 16, ("query", "output"))
-    assert asked.flags == "--lora_rank=8 --lora_alpha=16 --lora_layers=query,output"
-    assert str(asked) == "LoRA of rank 8 (alpha 16) on query, output"
+    lora = config(lora_rank=8, lora_alpha=16.0, lora_layers=" output, query,").lora
+    assert lora == Lora(8, 16, ("query", "output"))
+    assert lora.flags == "--lora_rank=8 --lora_alpha=16 --lora_layers=query,output"
+    assert str(lora) == "LoRA of rank 8 (alpha 16) on query, output"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_flags_that_are_refused(flags, sentence: str) -> None:
     ("arguments", "sentence"),
     [((0,), "A rank of 0 for LoRA"), ((1, -2.0), "An alpha of -2 for LoRA"), ((1, float("nan")), "An alpha of nan")],
 )
-def test_what_is_refused(arguments, sentence: str) -> None:
+def test_invalid_values(arguments, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         Lora(*arguments)

@@ -51,7 +51,7 @@ def test_reads_google_json_with_keys_that_have_no_effect(tmp_path):
     assert (config.vocab_size, config.head_size, config.type_vocab_size) == (21128, 64, 2)
 
 
-# What people and libraries have added to public files, none of which changes a number.
+# Keys that people and libraries have added to public files; none changes what the model computes.
 HARMLESS = {
     "attention_probs_dropout_prob": 0.1,
     "classifier_dropout": None,
@@ -95,7 +95,7 @@ def test_harmless_keys_of_public_files(tmp_path):
         ({"model_type": "electra"}, "model_type is 'electra'; only models of type 'bert'"),
     ],
 )
-def test_keys_that_change_what_is_computed(tmp_path, changes, message):
+def test_keys_that_change_the_computation(tmp_path, changes, message):
     path = tmp_path / "bert_config.json"
     path.write_text(json.dumps({**GOOGLE_CHINESE, **HARMLESS, **changes}))
     with pytest.raises(InputError, match=rf"bert_config\.json: .*{message}"):
@@ -103,7 +103,7 @@ def test_keys_that_change_what_is_computed(tmp_path, changes, message):
 
 
 def test_files_of_hugging_face(tmp_path):
-    """Known by their name or their keys: "gelu" is the exact one there."""
+    """They are recognized by name or keys; their "gelu" is the exact one."""
     (tmp_path / "config.json").write_text(json.dumps(GOOGLE_CHINESE))
     expected = BertConfig.from_dict({**GOOGLE_CHINESE, "hidden_act": "gelu_exact"})
     assert BertConfig.from_json_file(tmp_path / "config.json") == expected

@@ -1,4 +1,4 @@
-"""The flags of how tables are written: what they mean, and that none is ignored."""
+"""The flags for the format of output tables: what they mean, and that none is ignored."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def test_form() -> None:
         ({"encoding": "cp1252"}, ["parquet", "json"]),
     ],
 )
-def test_flags_that_fit(flags: dict[str, Any], kinds: list[Kind | None]) -> None:
+def test_flags_with_an_effect(flags: dict[str, Any], kinds: list[Kind | None]) -> None:
     TableForm(**flags).check_form(kinds)
 
 
@@ -37,12 +37,12 @@ def test_flags_that_fit(flags: dict[str, Any], kinds: list[Kind | None]) -> None
         ({"encoding": "none"}, ["csv"], "^--encoding='none' is not an encoding"),
     ],
 )
-def test_flags_that_do_not(flags: dict[str, Any], kinds: list[Kind | None], sentence: str) -> None:
+def test_flags_without_effect(flags: dict[str, Any], kinds: list[Kind | None], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         TableForm(**flags).check_form(kinds)
 
 
-def test_the_kinds_that_are_read_in_any_encoding() -> None:
+def test_kinds_that_may_have_any_encoding() -> None:
     TableForm(encoding="cp1252").check_form(["text"], ("text",))
     with pytest.raises(InputError, match="--encoding is for prose"):
         TableForm(encoding="cp1252").check_form(["csv"], ("text",), "is for prose")

@@ -1,4 +1,4 @@
-"""Flags of tables: what they allow, and that none is ignored."""
+"""The flags for input tables: what they allow, and that none is ignored."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from bert_tf2.errors import InputError
         ({"text_column": "0", "delimiter": ";", "encoding": "cp1252"}, ["a.txt", "a.csv.gz"]),
     ],
 )
-def test_flags_that_fit(changes: dict[str, Any], paths: list[str]) -> None:
+def test_valid_flags(changes: dict[str, Any], paths: list[str]) -> None:
     TextInput(**changes).check_tables(paths)
 
 

@@ -1,4 +1,4 @@
-"""Flags of tokenizers: where they mean what a model's directory says, and where the original's defaults."""
+"""Flags of tokenizers: if omitted, as in the model's directory, or the original's defaults."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tokenization.vocab_runner import VocabularyConfig
 
 
-def test_commands_without_a_model_speak_of_none() -> None:
+def test_help_of_commands_without_a_model_mentions_none() -> None:
     for command, config in (
         (PretrainingDataConfig, TextTokenizerConfig),
         (VocabularyConfig, TextTokenizerConfig),
@@ -23,7 +23,7 @@ def test_commands_without_a_model_speak_of_none() -> None:
     ]
 
 
-def test_both_mean_the_same() -> None:
+def test_both_configs_are_equivalent() -> None:
     for config in (TokenizerConfig, TextTokenizerConfig):
         assert config().over(PLAIN) == PLAIN
         options = config(strip_accents=False, never_split="[a], b").over(PLAIN)

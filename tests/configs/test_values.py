@@ -1,4 +1,4 @@
-"""Values of settings: from text, in a dataclass with parts, and as text."""
+"""Values of settings: parsed from text, in nested dataclasses, and written as text."""
 
 import dataclasses
 
@@ -43,7 +43,7 @@ FIELDS = {field.name: field for config in (Config, Part) for field in dataclasse
         ("kind", "c", "c"),
     ],
 )
-def test_from_text(name: str, text: str, value: values.Value) -> None:
+def test_parse(name: str, text: str, value: values.Value) -> None:
     parsed = values.parse(FIELDS[name], text)
     assert parsed == value
     assert type(parsed) is type(value)
@@ -58,7 +58,7 @@ def test_from_text(name: str, text: str, value: values.Value) -> None:
         ("is_on", "maybe", "--is_on='maybe'; it must be true or false"),
     ],
 )
-def test_what_is_not_of_the_type(name: str, text: str, sentence: str) -> None:
+def test_values_of_other_types(name: str, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         values.parse(FIELDS[name], text)
 
@@ -75,5 +75,5 @@ def test_with_values() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(2e-5, "2e-05"), (3.0, "3"), (0.1 + 0.2, "0.30000000000000004"), (True, "true"), ("a b", "a b")]
 )
-def test_written(value: values.Value, text: str) -> None:
-    assert values.written(value) == text
+def test_format_value(value: values.Value, text: str) -> None:
+    assert values.format_value(value) == text

@@ -61,7 +61,7 @@ def models(tmp_path_factory):
         return [
             {
                 "architecture": name,
-                "folder": f"{root}/{name}-{activation}/{kind}",
+                "directory": f"{root}/{name}-{activation}/{kind}",
                 "batch": f"{root}/batch.npz",
                 "outputs": f"{root}/{name}-{activation}/{kind}.npz",
                 "settings": {**CONFIG, "hidden_act": activation, "num_labels": 2 if "Question" in name else 3},
@@ -120,7 +120,7 @@ def test_googles_checkpoint_in_transformers(tmp_path):
     convert(ConversionConfig(str(golden), str(tmp_path / "there")))
     vocab_size = BertConfig.from_json_file(golden / "bert_config.json").vocab_size
     batch = write_batch(tmp_path / "batch.npz", vocab_size, length=40)
-    job = {"architecture": "BertForPreTraining", "folder": f"{tmp_path}/there", "batch": f"{tmp_path}/batch.npz"}
+    job = {"architecture": "BertForPreTraining", "directory": f"{tmp_path}/there", "batch": f"{tmp_path}/batch.npz"}
     run_transformers(tmp_path, [{**job, "outputs": f"{tmp_path}/out.npz"}])
     expected = np.load(tmp_path / "out.npz")
     ours = OurModel(golden, batch)

@@ -1,4 +1,4 @@
-"""Pages in headless Chromium, by its DevTools protocol: sizes, colours, clicks, keys, requests, and what goes wrong."""
+"""Pages in headless Chromium, via its DevTools protocol: sizes, colours, clicks, keys, requests and errors."""
 
 import contextlib
 import itertools
@@ -25,11 +25,11 @@ class Browser:
     """A browser with one page.
 
     Attributes:
-      events: what the page has reported: method and parameters.
+      events: the events that the page has reported, each a method and its parameters.
     """
 
     def __init__(self, commands: int, answers: int) -> None:
-        """Talks by two file descriptors."""
+        """Communicates through two file descriptors."""
         self._commands, self._answers, self._unread = commands, answers, b""
         self._numbers, self._session = itertools.count(1), None
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -39,17 +39,17 @@ class Browser:
             self._ask(f"{domain}.enable")
 
     def open(self, path: Path, width: int = 1400, height: int = 900, scheme: str = "light", fragment: str = "") -> None:
-        """Shows a file, in a window of a size, to people who want it "light" or "dark"."""
+        """Opens a file in a window of the given size, with the "light" or "dark" colour scheme."""
         self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        for url in ("about:blank", path.as_uri() + fragment):  # for another fragment alone, no page would be loaded
+        for url in ("about:blank", path.as_uri() + fragment):  # a change of only the fragment would not load the page
             self.events.clear()
             self._ask("Page.navigate", url=url)
             while not any(method == "Page.loadEventFired" for method, _ in self.events):
                 self._read()
 
     def value(self, expression: str) -> Any:
-        """What an expression of JavaScript comes to; the page's policy does not keep it from being computed."""
+        """The value of a JavaScript expression, which is evaluated whatever the page's content security policy."""
         answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -75,7 +75,7 @@ class Browser:
 
     @property
     def problems(self) -> list[str]:
-        """Errors and warnings of the console, and what the page has asked for beside itself."""
+        """Errors and warnings of the console, and URLs that the page requested besides itself."""
         problems = []
         for method, parameters in self.events:
             if method == "Runtime.exceptionThrown" or method == "Runtime.consoleAPICalled":
@@ -113,10 +113,10 @@ class Browser:
 
 @contextlib.contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
-    """Chromium; its profile goes into a directory."""
+    """Starts Chromium with its profile in a directory."""
     assert CHROMIUM is not None
     (read_commands, write_commands), (read_answers, write_answers) = os.pipe(), os.pipe()
-    # It takes commands from the file descriptor 3 and answers on 4.
+    # It reads commands from file descriptor 3 and answers on 4.
     redirected = f'exec "$@" 3<&{read_commands} 4>&{write_answers}'
     command = ["bash", "-c", redirected, "bash", CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
     with (

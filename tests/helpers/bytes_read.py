@@ -1,4 +1,4 @@
-"""How much of files is read."""
+"""Counts how much of files is read."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class _Counting:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """The bytes that `files.open_bytes` gives from now on, by the names of files."""
+    """The number of bytes that are read through `files.open_bytes` from now on, by file name."""
     counts = Counter[str]()
     plain = files.open_bytes
 

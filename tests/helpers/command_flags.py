@@ -19,7 +19,7 @@ print(json.dumps([[f.name, f.default, f.boolean, getattr(f.parser, "enum_values"
 
 
 class Flag(NamedTuple):
-    """What absl knows of a flag."""
+    """A flag as absl defines it."""
 
     default: Any
     is_boolean: bool
@@ -27,7 +27,7 @@ class Flag(NamedTuple):
 
 
 def flags_of(script: str) -> dict[str, Flag]:
-    """The flags of a command by name, `--config` and `--print_config` included.
+    """The flags of a command by name, including `--config` and `--print_config`.
 
     Args:
       script: the module in `bert_tf2.commands`, for example "run_squad".

@@ -8,7 +8,7 @@ from bert_tf2.reports import pictures
 
 
 def replace(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
-    """Makes the functions of `pictures` return an empty drawing; returns what each was given last, by its name."""
+    """Makes the functions of `pictures` return an empty drawing; returns the last arguments of each, by its name."""
     drawn: dict[str, tuple[Any, ...]] = {}
 
     def replacement(name: str) -> Any:

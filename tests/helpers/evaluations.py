@@ -1,4 +1,4 @@
-"""Evaluations of classifiers as their reports take them, without a model: logits by a generator, texts of any kind."""
+"""Evaluations of classifiers for their reports, without a model: random logits, texts of any kind."""
 
 from typing import Any
 
@@ -26,26 +26,28 @@ def of_logits(
     pairs: list[str] | None = None,
     threshold: float = 0.5,
 ) -> Evaluated:
-    """An evaluation of what is given; `lengths` are those of the whole rows, special tokens included."""
+    """An evaluation with the given values; `lengths` are those of rows before truncation, including special tokens."""
     logits = np.asarray(logits, np.float32)
     count = len(logits)
-    whole = np.full(count, 9) if lengths is None else np.asarray(lengths)
+    full_lengths = np.full(count, 9) if lengths is None else np.asarray(lengths)
     encoded: Any = np.asarray(labels, np.float32 if kind == "regression" else np.int32)
     if kind == "multi_label":
         rows, columns = np.nonzero(encoded)
         splits = np.searchsorted(rows, np.arange(count + 1))
         encoded = SparseRows(splits.astype(np.int64), columns.astype(np.int32), len(names))
-    splits = np.concatenate([[0], np.cumsum(np.minimum(whole, LIMIT))])
+    splits = np.concatenate([[0], np.cumsum(np.minimum(full_lengths, LIMIT))])
     ids = Ragged(np.zeros(splits[-1], np.int32), splits)
-    cut = int((whole > LIMIT).sum())
-    features = Features(ids, np.diff(splits), encoded, LIMIT, cut, int(whole.max()), None, whole.astype(np.int64))
+    truncated = int((full_lengths > LIMIT).sum())
+    features = Features(
+        ids, np.diff(splits), encoded, LIMIT, truncated, int(full_lengths.max()), None, full_lengths.astype(np.int64)
+    )
     texts = texts or [f"text {row}" for row in range(count)]
     examples = Examples("dev.csv", range(2, count + 2), range(count), texts, pairs, None)
     return Evaluated(TaskDescription("a", kind, names, LIMIT, threshold=threshold), examples, encoded, features, logits)
 
 
 def made_up(kind: ProblemType, count: int, names: tuple[str, ...] = (), pairs: bool = False) -> Evaluated:
-    """A model that is mostly right, and as sure as people's models are."""
+    """An evaluation of a model that is mostly right, with realistic probabilities."""
     rng = np.random.default_rng(1)
     lengths = np.minimum(rng.lognormal(3.5, 0.7, count).astype(np.int64) + 3, 600)
     size = len(names)
@@ -58,7 +60,7 @@ def made_up(kind: ProblemType, count: int, names: tuple[str, ...] = (), pairs: b
     else:
         labels = rng.choice(size, count, p=rng.dirichlet(np.full(size, 3.0)))
         logits = rng.normal(0, 1.6, (count, size)) + 3.2 * np.eye(size)[labels]
-        logits += np.eye(size)[(labels + 1) % size]  # what is confused most
+        logits += np.eye(size)[(labels + 1) % size]  # the label that is predicted wrongly most often
     words = ["the", "film", "a", "story", "that", "was", "is", "not", "very", "good", "bad", "dull", "moving", "plot,"]
     texts = [" ".join(rng.choice(words, max(length - 3, 1)).tolist()) for length in lengths.tolist()]
     texts[:: max(1, count // 40)] = [HOSTILE] * len(texts[:: max(1, count // 40)])

@@ -1,4 +1,4 @@
-"""Modules in the place of wandb and mlflow, which remember what they are told."""
+"""Replacements of wandb and mlflow that record all calls."""
 
 import itertools
 import types
@@ -12,7 +12,7 @@ class FakeWandB(types.ModuleType):
 
     Attributes:
       started: the arguments of each `init`.
-      logged: what was logged, by id of the run.
+      logged: the logged values, by id of the run.
       ended: id and exit code of each run that ended.
     """
 
@@ -56,7 +56,7 @@ class FakeMLflow(types.ModuleType):
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeWandB, FakeMLflow]:
-    """Puts both where they are imported from, as if no environment variable said anything to them."""
+    """Installs both as the modules to import, and unsets the environment variables that configure them."""
     modules = FakeWandB(), FakeMLflow()
     for module in modules:
         monkeypatch.setitem(__import__("sys").modules, module.__name__, module)

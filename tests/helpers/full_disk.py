@@ -1,4 +1,4 @@
-"""A disk that is full."""
+"""A full disk."""
 
 import resource
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 
 def expect_full_disk(path: Path, limit: int, write: Callable[[], None], match: str = "cannot be written") -> None:
-    """Lets `write` fill a disk, where files end at `limit` bytes: the error names `path`, and nothing stays behind."""
+    """Checks that `write` fails if files are limited to `limit` bytes: the error names `path`, and no file remains."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))

@@ -1,6 +1,6 @@
-"""Our outputs against the original's: on our own texts (`OWN`; golden/README.md) and, in real_data/, on other people's.
+"""Compares outputs with the original's, on our own texts (`OWN`; golden/README.md) and, in real_data/, on others.
 
-Each check is one function, so that both are checked alike.
+Each check is one function, which is used for both.
 """
 
 import gzip
@@ -43,18 +43,18 @@ def own_vocabulary(name: str) -> str:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The decoded records of a .jsonl.gz file, without the number of the output where there is but one."""
+    """The decoded records of a .jsonl.gz file; those of several outputs have the number of their output."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 def decoded(path: str | Path) -> list[Record]:
-    """All records of a TFRecord file, without the help of what is tested."""
-    found = []
+    """All records of a TFRecord file, decoded by TensorFlow alone."""
+    rows = []
     for record in tf.data.TFRecordDataset(str(path)):
         values = tf.train.Example.FromString(record.numpy()).features.feature
-        found.append({name: list(getattr(f, f.WhichOneof("kind")).value) for name, f in values.items()})
-    return found
+        rows.append({name: list(getattr(f, f.WhichOneof("kind")).value) for name, f in values.items()})
+    return rows
 
 
 def without_output(rows: list[dict[str, Any]]) -> list[Record]:
@@ -67,7 +67,7 @@ PRETRAINING_CASES = ["plain", "whole_word", "cased_short", "two_inputs_three_out
 
 
 def own_pretraining_case(name: str) -> dict[str, Any]:
-    """A case of the manifest: flags, paths of `inputs` and `vocab_file`, how many `outputs`, the `expected` records."""
+    """A case of the manifest: flags, paths of `inputs` and `vocab_file`, number of `outputs`, `expected` records."""
     directory = OWN / "pretraining_data"
     case = json.loads((directory / "manifest.json").read_text())[name]
     case["inputs"] = [str(directory / text) for text in case["inputs"]]
@@ -76,7 +76,7 @@ def own_pretraining_case(name: str) -> dict[str, Any]:
 
 
 def pretraining_flags(case: dict[str, Any], directory: Path) -> tuple[dict[str, Any], list[str]]:
-    """The script's flags for a case, and its outputs, which go into `directory`."""
+    """The script's flags for a case, and its outputs in `directory`."""
     outputs = [str(directory / f"{number}.tfrecord") for number in range(case["outputs"])]
     others = {name: value for name, value in case.items() if name not in ("inputs", "outputs", "expected", "instances")}
     return {**others, "input_file": ",".join(case["inputs"]), "output_file": ",".join(outputs)}, outputs
@@ -86,8 +86,8 @@ def check_pretraining_records(case: dict[str, Any], outputs: list[str]) -> None:
     expected = read_records(case["expected"])
     assert len(expected) == case["instances"]
     for number, path in enumerate(outputs):
-        of_output = [row for row in expected if row["_output_file"] == number]
-        assert decoded(path) == without_output(of_output)
+        output_rows = [row for row in expected if row["_output_file"] == number]
+        assert decoded(path) == without_output(output_rows)
 
 
 def check_pretraining_run(case: dict[str, Any], directory: Path) -> None:
@@ -97,7 +97,7 @@ def check_pretraining_run(case: dict[str, Any], directory: Path) -> None:
 
 
 def check_instances(case: dict[str, Any]) -> None:
-    """The compiled code that makes instances, called as the task does."""
+    """Checks the compiled code that creates instances, called as in the task."""
     tokenizer = FullTokenizer(case["vocab_file"], case["do_lower_case"])
     lines = [line for path in case["inputs"] for line in files.read_lines(path)]
     documents = read_documents(lines, tokenizer.tokenize)
@@ -107,35 +107,34 @@ def check_instances(case: dict[str, Any]) -> None:
     segments = np.cumsum([0, *map(len, ids)])
     corpus = Corpus(np.concatenate(ids).astype(np.int32), segments, np.cumsum([0, *map(len, documents)]))
     rng = random.Random(case["random_seed"])
-    made = create_instances(corpus, Vocabulary.of(tokenizer.vocab), parameters, rng)
-    found = instance_rows(made)
+    rows = instance_rows(create_instances(corpus, Vocabulary.of(tokenizer.vocab), parameters, rng))
     for number in range(case["outputs"]):
-        of_output = [row for row in read_records(case["expected"]) if row["_output_file"] == number]
-        assert found[number :: case["outputs"]] == without_output(of_output)
+        output_rows = [row for row in read_records(case["expected"]) if row["_output_file"] == number]
+        assert rows[number :: case["outputs"]] == without_output(output_rows)
 
 
-def instance_rows(made: InstanceArrays) -> list[Record]:
-    columns = {name: column.tolist() for name, column in instance_columns(made).items()}
-    return [{name: column[row] for name, column in columns.items()} for row in range(len(made))]
+def instance_rows(instances: InstanceArrays) -> list[Record]:
+    columns = {name: column.tolist() for name, column in instance_columns(instances).items()}
+    return [{name: column[row] for name, column in columns.items()} for row in range(len(instances))]
 
 
 # --- run_classifier.py -----------------------------------------------------------------------------------------------
 
 
 def check_classifier_features(directory: Path, vocab_file: str, key: str, tmp_path: Path) -> None:
-    """The records of one file of GLUE; `key` is of the manifest, such as "cola.train"."""
+    """Checks the records of one file of GLUE; `key` is a key of the manifest, such as "cola.train"."""
     manifest = json.loads((directory / "manifest.json").read_text())[key]
     task = glue.TASKS[manifest["task"]]
     rows = glue.read(task, str(directory / task.name), manifest["split"])
     encoded = labels.encode(rows, task.problem_type, task.labels)
-    found = featurize(rows, encoded, FastTokenizer(vocab_file), manifest["max_seq_length"])
-    assert len(found) == manifest["examples"]
-    found.write(str(tmp_path / "a"))
+    features = featurize(rows, encoded, FastTokenizer(vocab_file), manifest["max_seq_length"])
+    assert len(features) == manifest["examples"]
+    features.write(str(tmp_path / "a"))
     assert decoded(tmp_path / "a") == without_output(read_records(directory / f"{key}.jsonl.gz"))
 
 
 def check_classifier_run(directory: Path, vocab_file: str, task: str, tmp_path: Path) -> None:
-    """The records and the files of results of a run of the whole script."""
+    """Checks the records and the files of results of a run of the entire script."""
     sizes = {"vocab_size": len(load_vocab(vocab_file)), "max_position_embeddings": 64}
     (tmp_path / "bert_config.json").write_text(BertConfig(**{**TINY_CONFIG, **sizes}).to_json_string())
     manifest = json.loads((directory / "manifest.json").read_text())
@@ -158,7 +157,7 @@ def check_classifier_run(directory: Path, vocab_file: str, task: str, tmp_path: 
     own_metric = {"cola": "eval_matthews", "mrpc": "eval_f1"}[task]
     assert list(values) == sorted({"eval_accuracy", own_metric, "eval_loss", "global_step", "loss"})
     assert values["global_step"] == "0"
-    # The file has the shortest digits that are the same float32.
+    # The file has the shortest digits that give the same float32.
     assert {name: float(value) for name, value in values.items()} == pytest.approx(results, rel=1e-6, nan_ok=True)
     test_results = (tmp_path / "model/test_results.tsv").read_text().splitlines()
     assert len(test_results) == manifest[f"{task}.test"]["examples"]
@@ -170,19 +169,21 @@ def check_classifier_run(directory: Path, vocab_file: str, task: str, tmp_path: 
 # --- run_squad.py ----------------------------------------------------------------------------------------------------
 
 
-def predict_plainly(made, full, sizes, start_logits, end_logits, parameters, lower=True):
-    """The answers by their definition."""
-    windows = list(squad_windows.windows(made, full, sizes, False))
+def reference_predictions(questions, full, sizes, start_logits, end_logits, parameters, lower=True):
+    """The answers by the reference implementation."""
+    windows = list(squad_windows.windows(questions, full, sizes, False))
     predictions = []
-    for index, example in enumerate(made):
+    for index, example in enumerate(questions):
         rows = [row for row, window in enumerate(windows) if window.example_index == index]
-        of_rows = ([values[row].tolist() for row in rows] for values in (start_logits, end_logits))
-        predictions.append(squad_answers.predict(example, [windows[row] for row in rows], *of_rows, parameters, lower))
+        row_logits = ([values[row].tolist() for row in rows] for values in (start_logits, end_logits))
+        predictions.append(
+            squad_answers.predict(example, [windows[row] for row in rows], *row_logits, parameters, lower)
+        )
     return predictions
 
 
 def golden_logits(directory: Path, version: str) -> list[np.ndarray]:
-    """The made-up start and end logits of each window, `[F, max_seq_length]`."""
+    """The artificial start and end logits of each window, `[F, max_seq_length]`."""
     results = read_records(directory / f"{version}.logits.jsonl.gz")
     return [np.array([result[name] for result in results]) for name in ("start_logits", "end_logits")]
 
@@ -190,10 +191,10 @@ def golden_logits(directory: Path, version: str) -> list[np.ndarray]:
 def check_squad_answers(
     directory: Path, vocab_file: str, version: str, sizes: FeatureParameters, tmp_path: Path
 ) -> None:
-    """The original's prediction files for its logits; the fast way, and the definition."""
+    """Checks the fast and the reference implementation against the original's prediction files for its logits."""
     data = examples.read(directory / f"{version}.json", training=False)
     values, parameters = golden_logits(directory, version), AnswerParameters(version_2_with_negative=version == "v2")
-    plain = predict_plainly(data.examples, FullTokenizer(vocab_file), sizes, *values, parameters)
+    plain = reference_predictions(data.examples, FullTokenizer(vocab_file), sizes, *values, parameters)
     windows = make_windows(tokenized_examples.tokenize(data.examples, FastTokenizer(vocab_file)), sizes, False)
     fast = span_selection.predict(windows, *values, parameters)
     assert fast == plain
@@ -204,11 +205,11 @@ def check_squad_answers(
         assert path.read_bytes() == (directory / f"{version}.out" / path.name).read_bytes(), path.name
     for example, prediction in zip(data.examples, fast, strict=True):
         for entry in prediction.n_best:
-            check_place(example, entry)
+            check_position(example, entry)
 
 
-def check_place(example, entry):
-    """An answer is what the context has at its place, but for whitespace between words."""
+def check_position(example, entry):
+    """Checks that an answer equals the context at its position, except for whitespace between words."""
     if entry.start is None:
         assert entry.text in ("", answers.NO_CANDIDATE)
         return
@@ -227,7 +228,7 @@ def check_squad_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A run of the whole script with the original's logits: its files, and the `expected` records of each mode."""
+    """Checks a run of the script with the original's logits: its files, and the `expected` records of each mode."""
     start, end = golden_logits(directory, version)
     monkeypatch.setattr(logits, "compute", lambda *_: logits.Logits(np.arange(len(start)), start, end))
     shape = {"vocab_size": len(load_vocab(vocab_file)), "hidden_size": 2}

@@ -1,4 +1,4 @@
-"""Instances as named columns, as tests look at them."""
+"""Instances as named columns, for comparison in tests."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from bert_tf2.pretraining_data.fast_instances import InstanceArrays
 
 
 def instance_columns(
-    made: InstanceArrays, start: int = 0, stop: int | None = None, masked: bool = True
+    instances: InstanceArrays, start: int = 0, stop: int | None = None, masked: bool = True
 ) -> dict[str, np.ndarray[Any, Any]]:
     """For each feature of the records of instances `start` to `stop`: int32 or float32 `[B, *shape]`."""
     schema = records.pretraining(
-        made.parameters.max_seq_length,
-        made.parameters.max_predictions_per_seq,
+        instances.parameters.max_seq_length,
+        instances.parameters.max_predictions_per_seq,
         masked=masked,
-        next_sentence=made.starts.shape[1] == 2,
+        next_sentence=instances.starts.shape[1] == 2,
     )
-    rows = made.rows(schema, start, stop)
+    rows = instances.rows(schema, start, stop)
     types = {feature.name: np.float32 if feature.kind == "float" else np.int32 for feature in schema.features}
     assert schema.width == rows.shape[1] == sum(place.stop - place.start for place in schema.places.values())
     return {

@@ -1,4 +1,4 @@
-"""All kernels at work."""
+"""Results of all kernels."""
 
 import hashlib
 import random
@@ -18,7 +18,7 @@ from helpers.repository import GOLDEN, own_lines
 
 
 def results(path: str) -> str:
-    """A digest of what all kernels make of our own text; the file is written."""
+    """A digest of the results of all kernels on our own text; writes a record file to `path`."""
     tokenizer = FastTokenizer(str(GOLDEN / "own/vocab_uncased.txt"))
     tokenizer.expect(10**9)
     lines = [line for line in own_lines()[:60] if line]
@@ -33,11 +33,11 @@ def results(path: str) -> str:
         writer.write_rows(pairs.rows(schema))
     sentences = full_sentences.pack(corpus, vocabulary, parameters, random.Random(1))
     numbers = np.random.default_rng(1).normal(0, 3, (4, 9)).astype(np.float32)
-    made = [
+    contents = [
         Path(path).read_bytes(),
         *RecordSource().records([path]),
         sentences.rows(records.pretraining(64, 10, next_sentence=False)).tobytes(),
         *rows_as_text(numbers),
         repr(tokenizer.encode(" ".join(lines))).encode(),
     ]
-    return hashlib.sha256(b"|".join(made)).hexdigest()
+    return hashlib.sha256(b"|".join(contents)).hexdigest()

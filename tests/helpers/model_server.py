@@ -16,19 +16,19 @@ _LARGE = (".safetensors", ".bin", ".h5", "-00000-of-00001")
 
 
 class ModelServer:
-    """What there is, and what goes wrong.
+    """The content of the server, and its failures.
 
     Attributes:
       url: its address.
       repositories: files of the Hub's models by `OWNER/NAME`.
       revisions: names of the one commit that each model has.
-      gated, secret: models that need the token, which the Hub shows or not.
-      token: the one that opens them.
-      storage: content by path, as of Google's storage.
-      has_checksums: whether the storage names MD5 checksums.
-      breaks: by path, after how many bytes each of the next answers breaks off.
-      wrong: paths whose content comes with its last byte changed.
-      got: path and first byte of each file that was asked for.
+      gated, secret: models that need the token; the Hub admits that gated ones exist.
+      token: the token that gives access to them.
+      storage: content of Google's storage by path.
+      has_checksums: whether the storage announces MD5 checksums.
+      breaks: by path, the numbers of bytes after which the next answers break off.
+      wrong: paths whose content is sent with its last byte changed.
+      got: path and first byte of each requested file.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class ModelServer:
 
 @contextlib.contextmanager
 def serving(server: ModelServer) -> Iterator[ModelServer]:
-    """Answers for the length of a `with` block."""
+    """Runs the server for the duration of a `with` block."""
 
     class Handler(_Handler):
         models = server
@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Bearer {self.models.token}"
 
     def _missing(self, name: str, revision: str, sends: bool) -> bool:
-        """Whether a model or revision is not there, which is then answered."""
+        """Whether a model or revision does not exist; if so, sends that as the answer."""
         if name not in self.models.repositories or (name in self.models.secret and not self._is_allowed()):
             self._refuse(401, "RepoNotFound", sends)
             return True
@@ -136,16 +136,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, path: str, content: bytes, headers: list[tuple[str, str]], sends: bool) -> None:
-        given = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        begin = int(given[1]) if given else 0
-        if given and begin >= len(content):
+        byte_range = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        begin = int(byte_range[1]) if byte_range else 0
+        if byte_range and begin >= len(content):
             return self._refuse(416, "", sends)
         if path in self.models.wrong:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        self.send_response(206 if given else 200)
+        self.send_response(206 if byte_range else 200)
         for header in headers:
             self.send_header(*header)
-        if given:
+        if byte_range:
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(content) - begin))

@@ -27,12 +27,12 @@ def _outputs(source: str, number: int, path: Path, variables: dict[str, Any]) ->
         exec(compile(tree, name, "exec"), variables)
         if last is not None:
             value = eval(compile(ast.Expression(last.value), name, "eval"), variables)
-    found = []
+    outputs = []
     if printed.getvalue():
-        found.append(nbformat.v4.new_output("stream", name="stdout", text=printed.getvalue()))
+        outputs.append(nbformat.v4.new_output("stream", name="stdout", text=printed.getvalue()))
     if value is not None:
         data = {"text/plain": repr(value)}
         if hasattr(value, "_repr_html_"):
             data["text/html"] = value._repr_html_()
-        found.append(nbformat.v4.new_output("execute_result", data=data, execution_count=number))
-    return found
+        outputs.append(nbformat.v4.new_output("execute_result", data=data, execution_count=number))
+    return outputs

@@ -1,4 +1,4 @@
-"""Several commands in one process, as `ram://` needs it, whose files end with the process."""
+"""Runs several commands in one process, for `ram://`, whose files disappear with the process."""
 
 import importlib
 import shutil
@@ -26,7 +26,7 @@ def call(command: str, arguments: Sequence[str]) -> None:
 
 
 def copy_tree(source: str, target: str) -> None:
-    """Copies the files of a directory, and of those in it, from one file system to another."""
+    """Copies the files of a directory and its subdirectories from one file system to another."""
     root = file_system.path(source)
     for path in root.rglob("*"):
         if path.is_file():
@@ -37,6 +37,6 @@ def copy_tree(source: str, target: str) -> None:
 
 
 def names_in(directory: str) -> set[str]:
-    """The files of a directory and of those in it, by their paths in it."""
+    """The files of a directory and its subdirectories, as relative paths."""
     root: Path = file_system.path(directory)
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""Masked pre-training examples of many lengths, to be packed into rows."""
+"""Masked pre-training examples of many lengths, for packing."""
 
 import numpy as np
 

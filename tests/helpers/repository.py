@@ -1,10 +1,10 @@
-"""Where the repository is, its golden outputs, and a model config that is quick."""
+"""Paths of the repository and its golden outputs, and the config of a tiny model."""
 
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GOLDEN = REPOSITORY / "tests" / "golden"  # outputs of the original; its README says how they were made
-CASES = REPOSITORY / "tests" / "cases"  # small inputs that once failed, made by hand
+GOLDEN = REPOSITORY / "tests" / "golden"  # outputs of the original; the README there describes how they were made
+CASES = REPOSITORY / "tests" / "cases"  # small hand-made inputs that once failed
 
 TINY_CONFIG = {
     "vocab_size": 40,

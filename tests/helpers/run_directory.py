@@ -1,4 +1,4 @@
-"""What a run left in a directory."""
+"""The files that a run wrote into a directory."""
 
 import fnmatch
 import os
@@ -9,6 +9,10 @@ from bert_tf2.io.run_files import RunFile
 
 
 def unlisted(directory: Path, files: Iterable[RunFile]) -> list[str]:
-    """What a directory has that a table of `io.run_files` does not."""
-    names = [name.rstrip("/") for file in files for name in file.names]
-    return [name for name in sorted(os.listdir(directory)) if not any(fnmatch.fnmatch(name, one) for one in names)]
+    """The files of a directory that are not in a table of `io.run_files`."""
+    patterns = [name.rstrip("/") for file in files for name in file.names]
+    return [
+        name
+        for name in sorted(os.listdir(directory))
+        if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+    ]

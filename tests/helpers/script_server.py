@@ -1,11 +1,11 @@
 """Runs scripts on request, each in a process forked from this one, which has imported TensorFlow and bert_tf2 once.
 
-Reads requests from standard input, a JSON object a line. Of one that runs a script: `script` (a path), `arguments`,
-`environment`, `directory`, `stdin` (a path), `stdout` and `stderr` (paths; null: both are answered), `file_bytes` (no
-file can be longer) and `address_space` (bytes of it); `seconds` is how long it may take. Answers the exit `status`,
-"timeout" for a process that was killed after so many seconds, and what was `printed`. Where `seconds` is null, the
-answer is the `process`, an id, as soon as it runs; {"wait": id, "seconds": seconds} then answers its `status`, null
-while it runs.
+Reads requests from standard input, one JSON object per line. A request to run a script has `script` (a path),
+`arguments`, `environment`, `directory`, `stdin` (a path), `stdout` and `stderr` (paths; null: both are in the answer),
+`file_bytes` (the maximum size of files), `address_space` (in bytes) and `seconds` (the time limit). The answer has the
+exit `status`, "timeout" if the process was killed at the time limit, and what was `printed`. If `seconds` is null, the
+answer is the id of the `process`, as soon as it runs; {"wait": id, "seconds": seconds} is then answered with its
+`status`, null while it runs.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from typing import Any
 
 
 def run(script: str, arguments: list[str]) -> int:
-    """Calls a script as Python does; returns the exit status."""
+    """Runs a script like Python does; returns the exit status."""
     sys.argv = [script, *arguments]
     try:
         runpy.run_path(script, run_name="__main__")
@@ -61,11 +61,11 @@ def child(request: dict[str, Any], pipe: int) -> None:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(status)  # not to run what the parent has to do when it exits
+        os._exit(status)  # without running the parent's exit handlers
 
 
 def wait(process: int, seconds: float) -> int | None:
-    """The exit status of a process; None if it still runs after so many seconds."""
+    """The exit status of a process; None if it is still running after `seconds`."""
     descriptor = os.pidfd_open(process)
     try:
         if select.select([descriptor], [], [], seconds)[0]:
@@ -78,7 +78,7 @@ def wait(process: int, seconds: float) -> int | None:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     if "wait" in request:
         return {"status": wait(request["wait"], request["seconds"])}
-    read, write = os.pipe()  # not a file, for a limit on files is not one of what is printed
+    read, write = os.pipe()  # not a file, as the limit on files should not apply to printed text
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 1 << 20)
     process = os.fork()
     if process == 0:
@@ -97,14 +97,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever else is printed
+    os.dup2(2, 1)  # redirect everything else that is printed
     import bert_tf2
     from bert_tf2 import cli
 
     cli.import_tensorflow()
     for module in pkgutil.walk_packages(bert_tf2.__path__, "bert_tf2."):
         importlib.import_module(module.name)
-    gc.freeze()  # so that collections in the children do not copy what they share with this process
+    gc.freeze()  # so that garbage collection in the children does not copy shared memory
     print("ready", file=answers)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=answers)

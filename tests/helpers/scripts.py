@@ -1,4 +1,4 @@
-"""The scripts as a user calls them, without the seconds that each takes to import TensorFlow."""
+"""Runs scripts like a user does, without the seconds that each would take to import TensorFlow."""
 
 import itertools
 import json
@@ -15,10 +15,10 @@ SECONDS = 240.0
 
 
 class Process:
-    """A script that runs; `stdout` and `stderr` are the files that it writes.
+    """A running script; `stdout` and `stderr` are the files that it writes.
 
     Attributes:
-      returncode: as that of `subprocess.Popen`: None as long as nobody has seen it end, negative after a signal.
+      returncode: as in `subprocess.Popen`: None until its end has been observed, negative after a signal.
     """
 
     def __init__(self, scripts: "Scripts", process: int, stdout: Path, stderr: Path) -> None:
@@ -31,10 +31,10 @@ class Process:
         return self.wait(0.0, must_end=False)
 
     def wait(self, seconds: float = SECONDS, must_end: bool = True) -> int | None:
-        """The exit status; None of a process that need not have ended and has not."""
+        """The exit status; None if the process is still running, which is an error if it `must_end`."""
         if self.returncode is None:
             self.returncode = self._scripts.ask({"wait": self._process, "seconds": seconds})["status"]
-            assert self.returncode is not None or not must_end, "it still runs"
+            assert self.returncode is not None or not must_end, "it is still running"
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -48,9 +48,9 @@ class Process:
 class Scripts:
     """Runs scripts in processes forked from one that has imported TensorFlow: `script_server.py`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Writes what is printed into files of the directory."""
-        self._folder, self._number = folder, itertools.count()
+    def __init__(self, directory: Path) -> None:
+        """Starts the server; output of scripts is written into files in the directory."""
+        self._directory, self._number = directory, itertools.count()
         self._started: list[Process] = []
         self._server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("script_server.py"))],
@@ -69,25 +69,25 @@ class Scripts:
         return json.loads(self._server.stdout.readline())
 
     def printed(self, script: str, arguments: list[str], **options: Any) -> tuple[Any, str]:
-        """The exit status, "timeout" after so many `seconds`, and what was printed to either stream."""
+        """The exit status, or "timeout" after the option `seconds`, and what was printed to both streams."""
         answer = self.ask(_request(script, arguments, {"seconds": SECONDS, **options}))
         return answer["status"], answer["printed"]
 
     def start(self, script: str, arguments: list[str], stdin: str | Path | None = None, **options: Any) -> Process:
-        """A script that runs beside the test."""
-        names = [self._folder / f"{next(self._number)}.{stream}" for stream in ("stdout", "stderr")]
+        """Starts a script that runs while the test continues."""
+        names = [self._directory / f"{next(self._number)}.{stream}" for stream in ("stdout", "stderr")]
         files = {"stdin": stdin, **dict(zip(("stdout", "stderr"), names, strict=True)), **options}
         process = self.ask(_request(script, arguments, {"seconds": None, **files}))["process"]
         self._started.append(Process(self, process, Path(files["stdout"]), Path(files["stderr"])))
         return self._started[-1]
 
     def run(self, script: str, arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        """A script from start to end."""
+        """Runs a script to its end."""
         return _done(self.start(script, arguments, **options))
 
     def start_program(self, program: str, arguments: list[str], **options: Any) -> Process:
-        """What `python -c` would run, which may change a module before a script begins."""
-        path = self._folder / f"{next(self._number)}.py"
+        """Starts a program as `python -c` does; it may change a module before it runs a script."""
+        path = self._directory / f"{next(self._number)}.py"
         path.write_text(program, encoding="utf-8")
         return self.start(str(path), arguments, **options)
 
@@ -95,13 +95,13 @@ class Scripts:
         return _done(self.start_program(program, arguments, **options))
 
     def call(self, script: str, **flags: Any) -> str:
-        """A script that has to succeed; its messages."""
+        """Runs a script that must succeed; returns its messages."""
         done = self.run(script, [f"--{name}={value}" for name, value in flags.items()])
         assert done.returncode == 0, done.stderr
         return done.stderr
 
     def close(self) -> None:
-        """Ends the server, and what a test that failed may have left running."""
+        """Ends the server, and scripts that a failed test left running."""
         for process in self._started:
             process.kill()
         self._server.communicate()
@@ -115,6 +115,6 @@ def _done(process: Process) -> subprocess.CompletedProcess[str]:
 
 
 def _request(script: str, arguments: list[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    nothing = dict.fromkeys(("stdin", "stdout", "stderr", "file_bytes", "address_space"))
+    unset = dict.fromkeys(("stdin", "stdout", "stderr", "file_bytes", "address_space"))
     path = str(REPOSITORY / script)
-    return {**nothing, "script": path, "arguments": arguments, "environment": {}, "directory": os.getcwd(), **options}
+    return {**unset, "script": path, "arguments": arguments, "environment": {}, "directory": os.getcwd(), **options}

@@ -1,4 +1,4 @@
-"""Made-up questions for hypothesis, and a small vocabulary in which words are cut, unknown or kept."""
+"""Random questions for hypothesis, and a small vocabulary with which words are split, unknown or kept."""
 
 import functools
 import tempfile
@@ -31,7 +31,7 @@ PIECES = [
     "É",
     *("\u110b\u116a", "와", "ক", "##\u09c7", "##\u09be", "##ো"),
 ]
-# Words that are one piece, several, unknown or nothing; that change their length; that repeat their own beginning.
+# Words of one piece or several, unknown or empty; words that change their length, or repeat their own beginning.
 WORDS = [
     "the",
     "Denver",
@@ -50,22 +50,22 @@ WORDS = [
     "国，",
     "a\u00a0b",
     "ΑΣ.",
-    # Decomposed they are longer, as long as the words are with the piece that is [UNK].
+    # Decomposed, they are longer, as long as the words with the piece that is [UNK].
     "와!😀",
     "কো😀.",
 ]
-BLANKS = [" ", " ", " ", "  ", "\n", "\u202f", "\u3000", ""]
+SPACES = [" ", " ", " ", "  ", "\n", "\u202f", "\u3000", ""]
 
-TEXTS = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(BLANKS)), max_size=14).map(
-    lambda pairs: "".join(word + blank for word, blank in pairs)
+TEXTS = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(SPACES)), max_size=14).map(
+    lambda pairs: "".join(word + space for word, space in pairs)
 )
 
 
 @functools.cache
 def tokenizers(lower: bool = True) -> tuple[FullTokenizer, FastTokenizer]:
-    """The definition and the fast one, for the same vocabulary."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "vocab.txt")
+    """The reference tokenizer and the fast one, for the same vocabulary."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "vocab.txt")
         path.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PIECES]) + "\n", encoding="utf-8")
         return FullTokenizer(str(path), lower), FastTokenizer(str(path), lower)
 
@@ -75,7 +75,7 @@ def questions(draw: st.DrawFn, training: bool, most: int = 4) -> list[Example]:
     """Questions on one to three contexts; for training, with answers or without."""
     language = draw(st.sampled_from(["en", "zh"]))
     paragraphs = [split(text, language) for text in draw(st.lists(TEXTS, min_size=1, max_size=3))]
-    made = []
+    examples = []
     for number in range(draw(st.integers(1, most))):
         paragraph = draw(st.sampled_from(paragraphs))
         text = draw(TEXTS)
@@ -84,7 +84,7 @@ def questions(draw: st.DrawFn, training: bool, most: int = 4) -> list[Example]:
             last = draw(st.integers(first, len(paragraph.words) - 1))
             quote = paragraph.quote(*paragraph.span(first, last))
             answer = draw(st.one_of(st.just(quote), st.just(quote[1:-1]), st.sampled_from(WORDS)))
-            made.append(Example(str(number), text, paragraph, (answer,), Answer(answer, first, last)))
+            examples.append(Example(str(number), text, paragraph, (answer,), Answer(answer, first, last)))
         else:
-            made.append(Example(str(number), text, paragraph, is_impossible=training))
-    return made
+            examples.append(Example(str(number), text, paragraph, is_impossible=training))
+    return examples

@@ -1,4 +1,4 @@
-"""Sentences of random lengths, divided into windows."""
+"""Sentences of random lengths, split into windows."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -8,7 +8,7 @@ from bert_tf2.tasks.tagging.windows import Windows, divide
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[list[list[int]], int, int]:
-    """Pieces of the words of sentences, room of a window, context."""
+    """The numbers of pieces of each sentence's words, the room of a window, and the context."""
     room = draw(st.integers(1, 12))
     words = st.integers(0, draw(st.integers(1, room)))
     sentences = draw(st.lists(st.lists(words, min_size=1, max_size=40), min_size=1, max_size=4))

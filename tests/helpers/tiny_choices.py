@@ -14,33 +14,33 @@ SIGNS = ["red", "blue"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", *WORDS, *SIGNS]
 
 
-def write_model_files(folder: Path, **changes: Any) -> dict[str, str]:
-    """A vocabulary and a config; the flags that name them."""
-    return tiny_model.write_model_files(folder, PIECES, **changes)
+def write_model_files(directory: Path, **changes: Any) -> dict[str, str]:
+    """Writes a vocabulary and a config; returns the flags that name them."""
+    return tiny_model.write_model_files(directory, PIECES, **changes)
 
 
 def questions(count: int, seed: int) -> list[dict[str, Any]]:
-    """Questions of 2 to 4 endings, of which the one that has `red` is right, wherever it stands."""
+    """Questions of 2 to 4 endings, of which the one that contains `red` is right, at any position."""
     rng = random.Random(seed)
-    made = []
+    examples = []
     for _ in range(count):
         endings = [f"{' '.join(rng.choices(WORDS, k=rng.randint(1, 3)))} blue" for _ in range(rng.randint(2, 4))]
         label = rng.randrange(len(endings))
         endings[label] = endings[label].replace("blue", "red")
         context = " ".join(rng.choices(WORDS, k=rng.randint(2, 5)))
-        made.append({"context": context, "question": "w1 ?", "endings": endings, "label": label})
-    return made
+        examples.append({"context": context, "question": "w1 ?", "endings": endings, "label": label})
+    return examples
 
 
-def write_json_lines(path: Path, made: list[dict[str, Any]]) -> str:
-    path.write_text("".join(json.dumps(one) + "\n" for one in made))
+def write_json_lines(path: Path, examples: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(example) + "\n" for example in examples))
     return str(path)
 
 
-def config(folder: Path, **flags: Any) -> MultipleChoiceConfig:
-    """A training that learns the endings in a few seconds; `folder` has what `write_model_files` wrote."""
-    return MultipleChoiceConfig(**tiny_model.training_flags(folder, **flags))
+def config(directory: Path, **flags: Any) -> MultipleChoiceConfig:
+    """A training that learns the endings in a few seconds, with the files of `write_model_files`."""
+    return MultipleChoiceConfig(**tiny_model.training_flags(directory, **flags))
 
 
-def run(folder: Path, **flags: Any) -> dict[str, float] | None:
-    return runner.run(config(folder, **flags))
+def run(directory: Path, **flags: Any) -> dict[str, float] | None:
+    return runner.run(config(directory, **flags))

@@ -1,4 +1,4 @@
-"""Rows whose label a word decides, a vocabulary and a config: enough for a tiny model to learn in seconds."""
+"""Rows whose label a word decides, a vocabulary and a config, for a tiny model to learn in seconds."""
 
 import random
 from pathlib import Path
@@ -13,32 +13,32 @@ SIGNS = {"good": "happy", "bad": "sad"}
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *SIGNS.values()]
 
 
-def write_model_files(folder: Path, **changes: Any) -> dict[str, str]:
-    """A vocabulary and a config; the flags that name them."""
-    return tiny_model.write_model_files(folder, PIECES, **changes)
+def write_model_files(directory: Path, **changes: Any) -> dict[str, str]:
+    """Writes a vocabulary and a config; returns the flags that name them."""
+    return tiny_model.write_model_files(directory, PIECES, **changes)
 
 
 def rows(count: int, seed: int, good: float = 0.5) -> list[tuple[str, str]]:
     """Texts of 3 to 8 words and their labels."""
     rng = random.Random(seed)
-    made = []
+    examples = []
     for _ in range(count):
         label = "good" if rng.random() < good else "bad"
         words = rng.choices(WORDS, k=rng.randint(2, 7))
         words.insert(rng.randint(0, len(words)), SIGNS[label])
-        made.append((" ".join(words), label))
-    return made
+        examples.append((" ".join(words), label))
+    return examples
 
 
-def write_csv(path: Path, made: list[tuple[str, str]]) -> str:
-    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in made))
+def write_csv(path: Path, examples: list[tuple[str, str]]) -> str:
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in examples))
     return str(path)
 
 
-def config(folder: Path, **flags: Any) -> ClassificationConfig:
-    """A training that learns the rows in a few seconds; `folder` has what `write_model_files` and `write_csv` wrote."""
-    return ClassificationConfig(**tiny_model.training_flags(folder, **flags))
+def config(directory: Path, **flags: Any) -> ClassificationConfig:
+    """A training that learns the rows in a few seconds, with files of `write_model_files` and `write_csv`."""
+    return ClassificationConfig(**tiny_model.training_flags(directory, **flags))
 
 
-def run(folder: Path, **flags: Any) -> dict[str, float] | None:
-    return runner.run(config(folder, **flags))
+def run(directory: Path, **flags: Any) -> dict[str, float] | None:
+    return runner.run(config(directory, **flags))

@@ -1,4 +1,4 @@
-"""A tiny model's features: lines, the config that extracts them, what they have to be, and what was written."""
+"""A tiny model's features: lines, the config that extracts them, the expected vectors, and reading the output."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def config(model: Path, text: Path, output: Path, **changes: Any) -> FeatureConf
 
 
 def expected(model: Path) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Tokens and vectors, a line at a time: [tokens, 2 * H] each, and the pooler's output."""
+    """The tokens, vectors [tokens, 2 * H] and pooler output of each line."""
     bert = BertModel(pretrained.find_bert_config(str(model)))
     pretrained.load(checkpoints.tf_variables(bert.named_variables()), str(model))
     tokenizer = FastTokenizer(str(model / "vocab.txt"))

@@ -73,7 +73,7 @@ def prefixed(shapes):
     return {f"bert.{name}": shape for name, shape in shapes.items()}
 
 
-# What transformers keeps for each class; those without POOLER have none there, or need none.
+# The weights that transformers saves for each class; those without POOLER have no pooler, or do not need it.
 MODELS = {
     "BertModel": {**ENCODER, **POOLER},
     "BertForPreTraining": {**prefixed(ENCODER), **prefixed(POOLER), **MASKED_LM, **NEXT_SENTENCE},
@@ -91,10 +91,10 @@ def arrays_of(architecture, seed=0):
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in MODELS[architecture].items()}
 
 
-def write_folder(folder, architecture, arrays=None, **config) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture], **config}))
-    write_safetensors(folder / "model.safetensors", arrays_of(architecture) if arrays is None else arrays)
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
-    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": null}')
-    return folder
+def write_folder(directory, architecture, arrays=None, **config) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture], **config}))
+    write_safetensors(directory / "model.safetensors", arrays_of(architecture) if arrays is None else arrays)
+    (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+    (directory / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": null}')
+    return directory

@@ -22,14 +22,14 @@ class Garden:
     """Makes the objects of a model from arrays by Google's names.
 
     Args:
-      arrays: Google's.
-      heads: N.
-      of_2020: whether to take the names of the first releases.
+      arrays: the arrays by Google's names.
+      heads: the number of attention heads, N.
+      of_2020: whether to use the names of the first releases.
     """
 
     def __init__(self, arrays: Arrays, heads: int, of_2020: bool = False) -> None:
         self.arrays, self.heads, self.of_2020 = arrays, heads, of_2020
-        # Once, for the masked-LM head has the same object.
+        # Created once, as the masked-LM head shares this object.
         self.words = self.variable("bert/embeddings/word_embeddings", "word_embeddings/embeddings")
         self.layers = len({name.split("/")[2] for name in arrays if name.startswith("bert/encoder/")})
 

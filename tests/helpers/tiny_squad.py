@@ -1,6 +1,6 @@
-"""Questions whose answer any model can find, a vocabulary and a config: enough to learn in seconds.
+"""Questions whose answer any model can find, a vocabulary and a config, for a tiny model to learn in seconds.
 
-A context is some words of which two are a name, the answer. On 2.0 some contexts have none.
+A context is a list of words with a name of two words, the answer. In 2.0, some contexts have no name.
 """
 
 import json
@@ -20,13 +20,13 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *FIRST_NAMES, *L
 SIZES = {"max_seq_length": 24, "doc_stride": 8, "max_query_length": 4}
 
 
-def write_model_files(folder: Path, pieces: Sequence[str] = PIECES, **changes: Any) -> dict[str, str]:
-    """A vocabulary and a config; the flags that name them."""
-    return tiny_model.write_model_files(folder, pieces, **changes)
+def write_model_files(directory: Path, pieces: Sequence[str] = PIECES, **changes: Any) -> dict[str, str]:
+    """Writes a vocabulary and a config; returns the flags that name them."""
+    return tiny_model.write_model_files(directory, pieces, **changes)
 
 
 def squad(articles: int, seed: int, version_2: bool = False, longest: int = 30) -> dict[str, Any]:
-    """SQuAD's JSON: so many articles with two contexts of one question each."""
+    """SQuAD's JSON: articles with two contexts of one question each."""
     rng = random.Random(seed)
     data = []
     for article in range(articles):
@@ -34,10 +34,10 @@ def squad(articles: int, seed: int, version_2: bool = False, longest: int = 30) 
         for part in range(2):
             words = rng.choices(WORDS, k=rng.randint(4, longest))
             is_impossible = version_2 and rng.random() < 0.4
-            place = rng.randint(0, len(words))
+            position = rng.randint(0, len(words))
             name = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
             answer = [] if is_impossible else [part.capitalize() for part in name]
-            context = " ".join([*words[:place], *answer, *words[place:]]) + "."
+            context = " ".join([*words[:position], *answer, *words[position:]]) + "."
             text = " ".join(answer)
             question: dict[str, Any] = {"id": f"{article}-{part}", "question": QUESTION, "answers": []}
             if answer:
@@ -54,11 +54,11 @@ def write_json(path: Path, content: Any) -> str:
     return str(path)
 
 
-def config(folder: Path, **flags: Any) -> SquadConfig:
-    """A training that learns the questions in a few seconds; `folder` has what `write_model_files` wrote."""
-    given = {**SIZES, "learning_rate": 1e-2, "num_train_epochs": 6.0, "eval_batch_size": 8, "predict_batch_size": 8}
-    return SquadConfig(**tiny_model.training_flags(folder, **{**given, **flags}))
+def config(directory: Path, **flags: Any) -> SquadConfig:
+    """A training that learns the questions in a few seconds, with the files of `write_model_files`."""
+    defaults = {**SIZES, "learning_rate": 1e-2, "num_train_epochs": 6.0, "eval_batch_size": 8, "predict_batch_size": 8}
+    return SquadConfig(**tiny_model.training_flags(directory, **{**defaults, **flags}))
 
 
-def run(folder: Path, **flags: Any) -> dict[str, float] | None:
-    return runner.run(config(folder, **flags))
+def run(directory: Path, **flags: Any) -> dict[str, float] | None:
+    return runner.run(config(directory, **flags))

@@ -1,4 +1,4 @@
-"""Sentences whose words decide their tags, a vocabulary and a config: enough for a tiny tagger to learn in seconds."""
+"""Sentences whose words decide their tags, a vocabulary and a config, for a tiny tagger to learn in seconds."""
 
 import random
 from pathlib import Path
@@ -15,34 +15,34 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS, *FIRST, *LA
 Sentence = list[tuple[str, str]]
 
 
-def write_model_files(folder: Path, **changes: Any) -> dict[str, str]:
-    """A vocabulary and a config; the flags that name them."""
-    return tiny_model.write_model_files(folder, PIECES, **changes)
+def write_model_files(directory: Path, **changes: Any) -> dict[str, str]:
+    """Writes a vocabulary and a config; returns the flags that name them."""
+    return tiny_model.write_model_files(directory, PIECES, **changes)
 
 
 def sentences(count: int, seed: int, words: int = 7) -> list[Sentence]:
-    """Sentences of 3 words and more, with a person of one word or two, a place, or neither."""
+    """Sentences of at least 3 words, with a person of one or two words, a place, or neither."""
     rng = random.Random(seed)
-    made = []
+    tagged = []
     for _ in range(count):
         sentence: Sentence = [(word, "O") for word in rng.choices(WORDS, k=rng.randint(3, words))]
-        place = rng.randint(0, len(sentence))
+        position = rng.randint(0, len(sentence))
         person = [("Jim", "B-person"), ("Henson", "I-person")], [("Annson", "B-person")]
-        sentence[place:place] = rng.choice([*person, [(rng.choice(["Paris", "Rome"]), "B-place")], []])
-        made.append(sentence)
-    return made
+        sentence[position:position] = rng.choice([*person, [(rng.choice(["Paris", "Rome"]), "B-place")], []])
+        tagged.append(sentence)
+    return tagged
 
 
-def write_conll(path: Path, made: list[Sentence], with_tags: bool = True) -> str:
+def write_conll(path: Path, tagged: list[Sentence], with_tags: bool = True) -> str:
     line = "{}\t{}\n" if with_tags else "{}\n"
-    path.write_text("\n".join("".join(line.format(*word) for word in sentence) for sentence in made))
+    path.write_text("\n".join("".join(line.format(*word) for word in sentence) for sentence in tagged))
     return str(path)
 
 
-def config(folder: Path, **flags: Any) -> TaggingConfig:
-    """A training that learns the tags in a few seconds; `folder` has what the functions above wrote."""
-    return TaggingConfig(**tiny_model.training_flags(folder, **flags))
+def config(directory: Path, **flags: Any) -> TaggingConfig:
+    """A training that learns the tags in a few seconds, with files of the functions above."""
+    return TaggingConfig(**tiny_model.training_flags(directory, **flags))
 
 
-def run(folder: Path, **flags: Any) -> dict[str, float] | None:
-    return runner.run(config(folder, **flags))
+def run(directory: Path, **flags: Any) -> dict[str, float] | None:
+    return runner.run(config(directory, **flags))

@@ -1,4 +1,4 @@
-"""A teacher that was not trained: a tiny classifier of its own vocabulary whose random logits are large."""
+"""An untrained teacher: a tiny classifier with its own vocabulary, whose random logits are large."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ PIECES = [*tiny_classification.PIECES[:5], "sad", *reversed(tiny_classification.
 LENGTH = 12
 
 
-def write_teacher(folder: Path, labels: Sequence[str] = ("good", "bad"), **fields: Any) -> Path:
-    """A directory as a training leaves it; `fields` are of its `task.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tiny_model.write_model_files(folder, PIECES, hidden_size=8, intermediate_size=12, initializer_range=0.8)
+def write_teacher(directory: Path, labels: Sequence[str] = ("good", "bad"), **fields: Any) -> Path:
+    """Writes a directory like that of a training; `fields` are those of its `task.json`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tiny_model.write_model_files(directory, PIECES, hidden_size=8, intermediate_size=12, initializer_range=0.8)
     description = TaskDescription(
         **{
             "name": "custom",
@@ -32,18 +32,18 @@ def write_teacher(folder: Path, labels: Sequence[str] = ("good", "bad"), **field
             **fields,
         }
     )
-    description.save(str(folder))
+    description.save(str(directory))
     keras.utils.set_random_seed(11)
-    config = BertConfig.from_json_file(str(folder / "bert_config.json"))
+    config = BertConfig.from_json_file(str(directory / "bert_config.json"))
     model = ClassificationModel(config, description.outputs, description.problem_type)
     model.classifier.output_weights.assign(np.random.default_rng(1).normal(size=model.classifier.output_weights.shape))
-    checkpoints.save(str(folder), 7, checkpoints.tf_variables(model.named_variables), keep=1)
-    return folder
+    checkpoints.save(str(directory), 7, checkpoints.tf_variables(model.named_variables), keep=1)
+    return directory
 
 
-def logits(folder: Path, texts: Sequence[str]) -> np.ndarray:
-    """What it says of texts, by the Keras model and the plain tokenizer: float32 [N, L], in the order of its labels."""
+def logits(directory: Path, texts: Sequence[str]) -> np.ndarray:
+    """The teacher's logits for texts, by the Keras model and the plain tokenizer: float32 [N, L]."""
     from bert_tf2 import BertClassifier
 
-    tokenizer = FullTokenizer(str(folder / "vocab.txt"), do_lower_case=True)
-    return np.asarray(BertClassifier.from_pretrained(str(folder))(tokenizer(list(texts), max_length=LENGTH)))
+    tokenizer = FullTokenizer(str(directory / "vocab.txt"), do_lower_case=True)
+    return np.asarray(BertClassifier.from_pretrained(str(directory))(tokenizer(list(texts), max_length=LENGTH)))

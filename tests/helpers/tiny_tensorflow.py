@@ -9,7 +9,7 @@ import numpy as np
 from helpers.tiny_huggingface import CONFIG, PIECES
 
 HEADS = CONFIG["num_attention_heads"]
-# Layer of the model, whose group a variable is in, by what a name in PyTorch begins with.
+# The model's layer, in whose group a variable is, by the beginning of its name in PyTorch.
 LAYERS = {"cls.predictions": "mlm___cls", "cls.seq_relationship": "nsp___cls", "classifier": "classifier"}
 LAYERS |= {"qa_outputs": "qa_outputs", "bert": "bert"}
 
@@ -31,12 +31,12 @@ def name_of(model: str, pytorch: str) -> str:
 
 
 def write(path: Path, model: str, arrays: dict[str, np.ndarray], *, heads_apart: bool = False) -> None:
-    """Writes arrays of names and shapes in PyTorch, as one of transformers' models was saved.
+    """Writes arrays with names and shapes of PyTorch in the format of transformers' TensorFlow models.
 
     Args:
       path: the file.
-      model: its name there, `tf_bert_model`.
-      arrays: names begin with `bert.` or are those of heads.
+      model: the name of the model in the file, such as `tf_bert_model`.
+      arrays: the names begin with `bert.` or are those of heads.
       heads_apart: whether attention kernels have three dimensions, as in release 4.0 to 4.2.
     """
     size = CONFIG["hidden_size"] // HEADS
@@ -50,15 +50,15 @@ def write(path: Path, model: str, arrays: dict[str, np.ndarray], *, heads_apart:
             elif heads_apart and pytorch.endswith("attention.output.dense.weight"):
                 array = array.reshape(HEADS, size, -1)
             file[name] = array
-            if "cls.predictions.bias" in arrays and pytorch.startswith("bert.embeddings."):  # kept by the head, too
+            if "cls.predictions.bias" in arrays and pytorch.startswith("bert.embeddings."):  # the head saves them, too
                 file[name.replace("bert/", "mlm___cls/", 1)] = array
         file.create_group("dropout_37")
 
 
-def write_folder(folder: Path, architecture: str, arrays: dict[str, np.ndarray], **options: bool) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture]}))
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+def write_folder(directory: Path, architecture: str, arrays: dict[str, np.ndarray], **options: bool) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture]}))
+    (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
     words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in architecture)
-    write(folder / "tf_model.h5", f"tf{words}", arrays, **options)
-    return folder
+    write(directory / "tf_model.h5", f"tf{words}", arrays, **options)
+    return directory

@@ -1,9 +1,9 @@
-"""What PyTorch transformers makes and computes, in a process of its own: PyTorch and TensorFlow in one can crash.
+"""Runs PyTorch transformers in its own process, as PyTorch and TensorFlow in the same process can crash.
 
     python tests/transformers_process.py jobs.json
 
-A job has an architecture, a directory, a batch and outputs, both npz files, and computes; with "make", the settings of
-a random model, it saves that in the directory before. A job with a tokenizer's directory cuts texts.
+A job has an architecture, a directory with a model, and npz files for the batch and the outputs that it computes. With
+"make", the settings of a random model, it first saves such a model there. A job with a tokenizer tokenizes texts.
 """
 
 import json
@@ -14,17 +14,17 @@ import torch
 import transformers
 
 
-def make(architecture, folder, settings):
+def make(architecture, directory, settings):
     torch.manual_seed(0)
     model = getattr(transformers, architecture)(transformers.BertConfig(**settings))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) / 3)
-    model.save_pretrained(folder)
+    model.save_pretrained(directory)
 
 
-def compute(architecture, folder, batch, outputs):
-    model, info = getattr(transformers, architecture).from_pretrained(folder, output_loading_info=True)
+def compute(architecture, directory, batch, outputs):
+    model, info = getattr(transformers, architecture).from_pretrained(directory, output_loading_info=True)
     assert not info["missing_keys"], info
     unexpected = set(info["unexpected_keys"]) - {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
     assert not unexpected, info
@@ -32,13 +32,13 @@ def compute(architecture, folder, batch, outputs):
     if architecture == "BertForMultipleChoice":  # all rows are choices of one question
         ids, mask, segments = (part[None] for part in (ids, mask, segments))
     with torch.no_grad():
-        found = model.eval()(input_ids=ids, attention_mask=mask, token_type_ids=segments)
-    np.savez(outputs, **{name: value.numpy() for name, value in found.items() if torch.is_tensor(value)})
+        result = model.eval()(input_ids=ids, attention_mask=mask, token_type_ids=segments)
+    np.savez(outputs, **{name: value.numpy() for name, value in result.items() if torch.is_tensor(value)})
 
 
-def tokenize(folder, texts, outputs):
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    found = {
+def tokenize(directory, texts, outputs):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    result = {
         "tokens": [tokenizer.tokenize(text) for text in texts],
         "ids": tokenizer(texts[0])["input_ids"],
         "mask": tokenizer.mask_token,
@@ -46,7 +46,7 @@ def tokenize(folder, texts, outputs):
         "longest": tokenizer.model_max_length,
     }
     with open(outputs, "w", encoding="utf-8") as file:
-        json.dump(found, file)
+        json.dump(result, file)
 
 
 def main():
@@ -57,8 +57,8 @@ def main():
             tokenize(job["tokenizer"], job["texts"], job["outputs"])
             continue
         if "make" in job:
-            make(job["architecture"], job["folder"], job["make"])
-        compute(job["architecture"], job["folder"], job["batch"], job["outputs"])
+            make(job["architecture"], job["directory"], job["make"])
+        compute(job["architecture"], job["directory"], job["batch"], job["outputs"])
 
 
 if __name__ == "__main__":

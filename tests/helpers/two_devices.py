@@ -1,6 +1,6 @@
 """Program for test_training.py: trains a tiny model for some steps and saves its weights.
 
-One process for each strategy: TensorFlow does not stand several in one. Arguments: "off" or "mirrored" (on two logical
+One process per strategy, as TensorFlow does not support several in one. Arguments: "off" or "mirrored" (on two logical
 CPU devices), and the file to write.
 """
 
@@ -38,7 +38,7 @@ def examples(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 
 
 def main(strategy_name: str, output: str) -> None:
-    """Trains, evaluates with a batch that is not full, saves."""
+    """Trains, evaluates with an incomplete batch, and saves the weights."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = make_strategy(DistributionConfig(distribution_strategy=strategy_name))
@@ -51,14 +51,14 @@ def main(strategy_name: str, output: str) -> None:
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
     training = TrainingConfig(output_dir=f"{output}.dir", num_train_steps=STEPS, batch_size=BATCH)
     Trainer.create(model, make_schedule("linear", RATE, STEPS, 4), strategy, training).train(
-        lambda done, share: share.of(dataset, BATCH)
+        lambda done, shard: shard.of(dataset, BATCH)
     )
 
     held_out = examples(np.random.default_rng(3), BATCH)
     held_out["example_weights"] = np.array([1, 1, 0, 1, 0, 0], np.float32)
     held_out["masked_lm_weights"] *= held_out["example_weights"][:, None]
     scores = evaluate(
-        model, strategy, lambda share: share.of(tf.data.Dataset.from_tensor_slices(held_out).batch(BATCH), BATCH), 1
+        model, strategy, lambda shard: shard.of(tf.data.Dataset.from_tensor_slices(held_out).batch(BATCH), BATCH), 1
     )
     weights = {name.replace("/", "|"): variable.value.numpy() for name, variable in model.named_variables.items()}
     np.savez(output, **weights, **{f"score {name}": value for name, value in scores.items()})

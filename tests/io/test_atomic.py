@@ -1,4 +1,4 @@
-"""Files and directories that appear whole, or not at all."""
+"""Files and directories appear when they are complete, or not at all."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ from bert_tf2.pretraining_data.merge import JoinedOutputs
 from bert_tf2.records.schema import RecordWriter
 
 
-def test_replacing_writes_whole_files_or_none(tmp_path):
+def test_replacing_writes_complete_files_or_none(tmp_path):
     path = tmp_path / "new" / "a.txt"
     with atomic.replacing(path) as file:
         file.write("ä\n")
@@ -41,7 +41,7 @@ def test_replacing_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"\x00"
 
 
-# --- What may be replaced, and what is left over ----------------------------------------------------------------------
+# --- What may be replaced, and leftover files -------------------------------------------------------------------------
 
 
 def special_files(tmp_path):
@@ -51,7 +51,7 @@ def special_files(tmp_path):
         listening.bind(str(tmp_path / "socket"))
     (tmp_path / "link").symlink_to("pipe")
     with open(tmp_path / "file", "w") as file:
-        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{file.fileno()}")  # as /dev/stdout where that is a file
+        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{file.fileno()}")  # like /dev/stdout if that is a file
         yield tmp_path / "stdout", "a link to an open file"
     for name in ("pipe", "link"):
         yield tmp_path / name, "a pipe"
@@ -71,7 +71,7 @@ def test_only_regular_files_are_replaced(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_link_to_a_file_is_replaced_not_the_file(tmp_path):
+def test_a_link_is_replaced_rather_than_its_target(tmp_path):
     (tmp_path / "a").write_text("old")
     (tmp_path / "link").symlink_to("a")
     (tmp_path / "dangling").symlink_to("none")
@@ -83,7 +83,7 @@ def test_a_link_to_a_file_is_replaced_not_the_file(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_what_killed_processes_left_is_removed(tmp_path):
+def test_files_of_killed_processes_are_removed(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     victim = tmp_path / "victim"
@@ -102,7 +102,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
 # --- Directories, and several files ----------------------------------------------------------------------------------
 
 
-def test_a_directory_appears_whole(tmp_path):
+def test_a_directory_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "out"
     with atomic.directory(path) as unfinished:
         (unfinished / "sub").mkdir()
@@ -121,7 +121,7 @@ def test_a_directory_appears_whole(tmp_path):
     assert os.listdir(tmp_path) == ["new"]
 
 
-def test_a_directory_replaces_another_one_as_a_whole(tmp_path, monkeypatch):
+def test_a_directory_replaces_another_at_once(tmp_path, monkeypatch):
     path = tmp_path / "best"
     for name in ("a", "b"):
         with atomic.directory(path, replaces=True) as unfinished:
@@ -142,7 +142,7 @@ def test_a_directory_replaces_another_one_as_a_whole(tmp_path, monkeypatch):
     assert os.listdir(path) == ["b"]
 
 
-def test_a_directory_takes_the_place_of_an_empty_one_only(tmp_path):
+def test_a_directory_replaces_only_an_empty_one(tmp_path):
     (tmp_path / "empty").mkdir()
     with atomic.directory(tmp_path / "empty") as unfinished:
         (unfinished / "a").touch()
@@ -153,7 +153,7 @@ def test_a_directory_takes_the_place_of_an_empty_one_only(tmp_path):
     assert os.listdir(tmp_path) == ["empty"]
 
 
-def test_a_full_disk_names_what_the_user_knows(tmp_path):
+def test_errors_of_a_full_disk_name_the_output(tmp_path):
     def write_directory():
         with atomic.directory(tmp_path / "out") as unfinished:
             (unfinished / "weights").write_bytes(bytes(5000))
@@ -171,7 +171,7 @@ def test_a_full_disk_names_what_the_user_knows(tmp_path):
     expect_full_disk(tmp_path / "out", 1000, write_directory, match="File too large")
 
 
-def test_another_file_that_cannot_be_read_keeps_its_name(tmp_path):
+def test_errors_about_other_files_keep_their_names(tmp_path):
     for context in (atomic.directory(tmp_path / "out"), atomic.replacing(tmp_path / "a")):
         with pytest.raises(FileNotFoundError) as caught, context:
             (tmp_path / "vocab.txt").read_bytes()
@@ -191,7 +191,7 @@ def test_several_files_appear_together(tmp_path):
         assert sorted(os.listdir(tmp_path / "sub")) == (["a", "b"] if is_committed else [])
 
 
-def test_an_output_that_grows_names_itself(tmp_path):
+def test_errors_of_a_growing_output_name_the_output(tmp_path):
     def write(finish):
         with UnfinishedOutput(str(tmp_path / "out"), ("growing",), {}) as output:
             output.append("growing", bytes(900))
@@ -201,7 +201,7 @@ def test_an_output_that_grows_names_itself(tmp_path):
         output.append("growing", bytes(10**6))
 
     def make_another(output):
-        with atomic.replacing(output.folder / "whole", "wb") as file:
+        with atomic.replacing(output.directory / "complete", "wb") as file:
             file.write(bytes(5000))
 
     for finish in (fill, make_another):

@@ -1,4 +1,4 @@
-"""CSV as people have it: the delimiter and the encoding are found, or asked for."""
+"""Real-world CSV: the delimiter and the encoding are detected, or an error asks for them."""
 
 import logging
 from pathlib import Path
@@ -13,36 +13,36 @@ NAMES = ("text", "label")
 
 
 def rows(
-    path: Path, columns: tuple[str, ...] = NAMES, header: bool = True, given: Form | None = None
+    path: Path, columns: tuple[str, ...] = NAMES, header: bool = True, specified: Form | None = None
 ) -> list[list[str]]:
-    form = find_form(str(path), columns, header, True, given)
+    form = find_form(str(path), columns, header, True, specified)
     return [row for _, row in read_csv(str(path), form)]
 
 
-def test_the_cases_that_failed() -> None:
+def test_regressions() -> None:
     for name in ("excel_semicolon.csv", "utf16.csv"):
-        found = rows(CASES / name)
-        assert found[:2] == [["text", "label"], ["good movie , i loved it", "pos"]], name
+        table = rows(CASES / name)
+        assert table[:2] == [["text", "label"], ["good movie , i loved it", "pos"]], name
     assert rows(CASES / "comma_decimal.csv")[1] == ["good movie , i loved it", "3,5"]
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
 @pytest.mark.parametrize("columns", [NAMES, ("0", "1"), ("0", "-1")])
-def test_delimiters_are_found(tmp_path: Path, delimiter: str, columns: tuple[str, ...]) -> None:
+def test_delimiters_are_detected(tmp_path: Path, delimiter: str, columns: tuple[str, ...]) -> None:
     path, has_names = tmp_path / "a.csv", columns == NAMES
     content = [["text", "label"]] * has_names + [[f'"a{delimiter} ""b""\nc"', "x"], ["fine", "y"]]
     path.write_text("".join(delimiter.join(row) + "\r\n" for row in content), newline="")
     assert rows(path, columns, has_names)[-2:] == [[f'a{delimiter} "b"\nc', "x"], ["fine", "y"]]
 
 
-def test_the_header_decides_before_the_number_of_columns(tmp_path: Path) -> None:
+def test_the_header_takes_precedence_over_the_number_of_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text;more,label\na;b,x\nc;d,y\n")  # both fit all rows
     assert rows(path, ("label",)) == [["text;more", "label"], ["a;b", "x"], ["c;d", "y"]]
     assert rows(path, ("text",))[0] == ["text", "more,label"]
 
 
-def test_what_could_be_both_is_asked_for(tmp_path: Path) -> None:
+def test_ambiguous_delimiters_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a;b,x\nc;d,y\n")
     sentence = r"a\.csv: is each row 2 between commas or 2 between semicolons\? .* give --delimiter"
@@ -73,9 +73,9 @@ def test_excel_names_its_delimiter(tmp_path: Path) -> None:
         ("très bien", "utf-8-sig"),
     ],
 )
-def test_encodings_are_found(tmp_path: Path, text: str, encoding: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_encodings_are_detected(tmp_path: Path, text: str, encoding: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.csv"
-    # What is not ASCII may come late.
+    # Non-ASCII characters may occur late in a file.
     for before in ("", "plain,x\n" * 20_000):
         path.write_bytes(f'text,label\n{before}"{text}",y\n'.encode(encoding))
         caplog.clear()
@@ -90,29 +90,29 @@ def test_encodings_are_found(tmp_path: Path, text: str, encoding: str, caplog: p
     ("text", "encoding"),
     [("Привет, это пример", "cp1251"), ("Zażółć gęślą jaźń", "cp1250"), ("Příliš žluťoučký kůň", "cp1250")],
 )
-def test_encodings_that_could_be_several_are_asked_for(tmp_path: Path, text: str, encoding: str) -> None:
+def test_ambiguous_encodings_are_an_error(tmp_path: Path, text: str, encoding: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(f'text,label\n"{text}",y\n'.encode(encoding))
     with pytest.raises(InputError, match=r"a\.csv, line 2: .* is not UTF-8.* Or give its encoding: --encoding=cp1252"):
         rows(path)
-    assert rows(path, given=Form(encoding, ""))[1] == [text, "y"]
+    assert rows(path, specified=Form(encoding, ""))[1] == [text, "y"]
     with pytest.raises(InputError, match=r"a\.csv is not ascii after line 0 .* give its actual encoding"):
-        rows(path, given=Form("ascii", ""))
+        rows(path, specified=Form("ascii", ""))
 
 
-def test_only_what_was_recognized_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_detected_formats_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("text;label\ntrès bien;y\n".encode("cp1252"))
-    for given, parts in (
+    for specified, expected in (
         (Form("cp1252", ";"), None),
         (Form("cp1252", ""), ("semicolons between the columns", "--delimiter")),
         (Form(None, ";"), ("encoding cp1252", "--encoding")),
     ):
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            assert rows(path, given=given)[-1] == ["très bien", "y"]
+            assert rows(path, specified=specified)[-1] == ["très bien", "y"]
         assert caplog.messages == (
-            [f"{path}: read with {parts[0]}; if that is wrong, give {parts[1]}."] if parts else []
+            [f"{path}: read with {expected[0]}; if that is wrong, give {expected[1]}."] if expected else []
         )
 
 

@@ -1,4 +1,4 @@
-"""Downloads: continued after a break, and compared with what the server says of the file."""
+"""Downloads: resumed after broken connections, and compared with the checksums of the server."""
 
 import hashlib
 import resource
@@ -23,7 +23,7 @@ def fetch(server, path):
     return download.fetch(f"{server.url}/{PATH}", path, "model")
 
 
-def test_a_whole_file(server, tmp_path):
+def test_a_complete_file(server, tmp_path):
     digest = fetch(server, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == CONTENT
     assert digest == download.Digest(
@@ -31,7 +31,7 @@ def test_a_whole_file(server, tmp_path):
     )
 
 
-def test_a_broken_connection_is_continued_by_the_same_call_and_by_the_next(server, tmp_path):
+def test_broken_downloads_are_resumed_by_the_same_call_and_by_the_next(server, tmp_path):
     server.breaks[PATH] = [1000, 0, 2000, 500]
     with pytest.raises(download.DownloadError, match=r"lost after 3,000 of 10,240 bytes \(the same command continues"):
         fetch(server, tmp_path / "part")
@@ -41,9 +41,9 @@ def test_a_broken_connection_is_continued_by_the_same_call_and_by_the_next(serve
     assert [begin for _, begin in server.got] == [0, 1000, 1000, 3000, 3500]
 
 
-@pytest.mark.parametrize("left", [b"of another file", CONTENT + b"more", CONTENT[:-1] + b"x"])
-def test_what_is_left_of_another_file_is_downloaded_again(server, tmp_path, left):
-    (tmp_path / "part").write_bytes(left)
+@pytest.mark.parametrize("partial", [b"of another file", CONTENT + b"more", CONTENT[:-1] + b"x"])
+def test_a_partial_download_of_another_file_is_replaced(server, tmp_path, partial):
+    (tmp_path / "part").write_bytes(partial)
     fetch(server, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == CONTENT
 
@@ -55,7 +55,7 @@ def test_a_wrong_checksum(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_reached(server, tmp_path):
+def test_unreachable_servers(server, tmp_path):
     with pytest.raises(download.DownloadError, match="the server answers 404 Not Found"):
         download.fetch(f"{server.url}/other", tmp_path / "part", "model")
     with pytest.raises(download.DownloadError, match=r"cannot be reached \(.*refused"):

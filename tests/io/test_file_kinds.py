@@ -1,4 +1,4 @@
-"""What the ending of a name says."""
+"""Kinds of files by extension."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_kinds(name: str, kind: str | None) -> None:
     assert file_kinds.kind_of(Path("data.json") / name) == kind
 
 
-def test_a_file_of_the_name_of_a_sheet_is_the_file(tmp_path: Path) -> None:
+def test_an_existing_file_named_like_a_sheet_is_that_file(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx#b.csv"
     path.touch()
     assert file_kinds.kind_of(path) == "csv"

@@ -1,4 +1,4 @@
-"""Files by their paths: the same on the local side and on a remote one."""
+"""Files by path, on the local file system and on a remote one."""
 
 import errno
 import gzip
@@ -16,9 +16,9 @@ _number = itertools.count()
 
 
 @pytest.fixture(params=["local", "ram"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty directory."""
-    directory = str(tmp_path / "place") if request.param == "local" else f"ram://file-system-{next(_number)}/place"
+    directory = str(tmp_path / "root") if request.param == "local" else f"ram://file-system-{next(_number)}/root"
     file_system.makedirs(directory)
     return directory
 
@@ -35,7 +35,7 @@ def read(path: str) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["gs://bucket/a", "hdfs:///a", "s3://b", "ram://x/y", "file:///tmp/a", "http+x://a"])
-def test_paths_with_a_scheme_are_remote_and_stay_as_they_are(path: str) -> None:
+def test_paths_with_a_scheme_are_remote_and_unchanged(path: str) -> None:
     assert file_system.is_remote(path)
     parsed = file_system.path(path)
     assert os.fspath(parsed) == str(parsed) == path == file_system.absolute(path)
@@ -52,13 +52,13 @@ def test_other_paths_are_local(path: str) -> None:
     assert type(file_system.path(path)) is type(Path())
 
 
-def test_what_is_there(place: str) -> None:
-    path = write(f"{place}/a.txt", "four")
+def test_existence_and_kind(root: str) -> None:
+    path = write(f"{root}/a.txt", "four")
     assert (file_system.exists(path), file_system.isfile(path), file_system.isdir(path)) == (True, True, False)
-    assert (file_system.exists(place), file_system.isfile(place), file_system.isdir(place)) == (True, False, True)
-    missing = f"{place}/b/c"
-    for nothing in (missing, f"{place}/a", f"{place}/a.tx"):
-        assert not any(check(nothing) for check in (file_system.exists, file_system.isfile, file_system.isdir))
+    assert (file_system.exists(root), file_system.isfile(root), file_system.isdir(root)) == (True, False, True)
+    missing = f"{root}/b/c"
+    for absent in (missing, f"{root}/a", f"{root}/a.tx"):
+        assert not any(check(absent) for check in (file_system.exists, file_system.isfile, file_system.isdir))
     assert file_system.getsize(path) == 4
     assert not file_system.islink(path)
     for fails in (file_system.stat, file_system.getsize, file_system.open, file_system.listdir):
@@ -66,11 +66,11 @@ def test_what_is_there(place: str) -> None:
             fails(missing)
         assert (error.value.filename, error.value.errno) == (missing, errno.ENOENT)
     with pytest.raises(IsADirectoryError):
-        file_system.open(place)
+        file_system.open(root)
 
 
-def test_the_methods_of_paths(place: str) -> None:
-    directory = file_system.path(place) / "new" / "one"
+def test_the_methods_of_paths(root: str) -> None:
+    directory = file_system.path(root) / "new" / "one"
     directory.mkdir(parents=True, exist_ok=True)
     with pytest.raises(FileExistsError):
         directory.mkdir()
@@ -80,10 +80,10 @@ def test_the_methods_of_paths(place: str) -> None:
     (directory / "b.json").write_bytes(b"{}")
     assert (path.read_text(encoding="utf-8"), path.read_bytes()) == ("é\n", "é\n".encode())
     assert path.stat().st_size == 3
-    assert sorted(found.name for found in directory.iterdir()) == ["a.txt", "b.json"]
-    assert [found.name for found in directory.glob("*.txt")] == ["a.txt"]
+    assert sorted(child.name for child in directory.iterdir()) == ["a.txt", "b.json"]
+    assert [child.name for child in directory.glob("*.txt")] == ["a.txt"]
     assert list((directory / "missing").glob("*")) == []
-    assert {str(found.relative_to(place)) for found in file_system.path(place).rglob("*.json")} == {"new/one/b.json"}
+    assert {str(child.relative_to(root)) for child in file_system.path(root).rglob("*.json")} == {"new/one/b.json"}
     path.unlink()
     path.unlink(missing_ok=True)
     with pytest.raises(FileNotFoundError):
@@ -95,8 +95,8 @@ def test_the_methods_of_paths(place: str) -> None:
         file_system.rmtree(directory)
 
 
-def test_opening(place: str) -> None:
-    path = f"{place}/file"
+def test_opening(root: str) -> None:
+    path = f"{root}/file"
     content = os.urandom(3 << 20)
     with file_system.open(path, "xb") as file:
         file.write(content)
@@ -121,31 +121,31 @@ def test_opening(place: str) -> None:
         assert list(file) == ["a\n", "b"]
 
 
-def test_globs(place: str) -> None:
+def test_globs(root: str) -> None:
     for name in ("a.txt", "b.txt", "c.json", ".d.txt", "sub/e.txt", "sub/deep/f.txt", ".hidden/g.txt", "[x].txt"):
-        write(f"{place}/{name}")
+        write(f"{root}/{name}")
 
-    def found(pattern: str) -> list[str]:
-        return [path.removeprefix(f"{place}/") for path in file_system.glob(f"{place}/{pattern}")]
+    def matches(pattern: str) -> list[str]:
+        return [path.removeprefix(f"{root}/") for path in file_system.glob(f"{root}/{pattern}")]
 
-    assert found("*.txt") == ["[x].txt", "a.txt", "b.txt"]
-    assert found("?.txt") == ["a.txt", "b.txt"]
-    assert found("[!a].txt") == ["b.txt"]
-    assert found("[[]x].txt") == ["[x].txt"]
-    assert found(".*.txt") == [".d.txt"]
-    assert found("**/*.txt") == ["[x].txt", "a.txt", "b.txt", "sub/deep/f.txt", "sub/e.txt"]
-    assert found("*/?.txt") == ["sub/e.txt"]
-    assert found("none*") == []
-    assert files.expand(f"{place}/a.txt,{place}/s*/*.txt") == [f"{place}/a.txt", f"{place}/sub/e.txt"]
+    assert matches("*.txt") == ["[x].txt", "a.txt", "b.txt"]
+    assert matches("?.txt") == ["a.txt", "b.txt"]
+    assert matches("[!a].txt") == ["b.txt"]
+    assert matches("[[]x].txt") == ["[x].txt"]
+    assert matches(".*.txt") == [".d.txt"]
+    assert matches("**/*.txt") == ["[x].txt", "a.txt", "b.txt", "sub/deep/f.txt", "sub/e.txt"]
+    assert matches("*/?.txt") == ["sub/e.txt"]
+    assert matches("none*") == []
+    assert files.expand(f"{root}/a.txt,{root}/s*/*.txt") == [f"{root}/a.txt", f"{root}/sub/e.txt"]
     with pytest.raises(InputError, match=r"--input: no file matches '.*none\*'"):
-        files.expand(f"{place}/none*", "--input")
+        files.expand(f"{root}/none*", "--input")
     with pytest.raises(InputError, match=r"sub' is a directory; name its files"):
-        files.expand(f"{place}/sub")
+        files.expand(f"{root}/sub")
 
 
-def test_moving_copying_and_comparing(place: str, tmp_path: Path) -> None:
-    first, second = write(f"{place}/first", b"1"), write(f"{place}/second", b"22")
-    assert file_system.samefile(first, f"{place}/./first")
+def test_moving_copying_and_comparing(root: str, tmp_path: Path) -> None:
+    first, second = write(f"{root}/first", b"1"), write(f"{root}/second", b"22")
+    assert file_system.samefile(first, f"{root}/./first")
     assert not file_system.samefile(first, second)
     assert not file_system.same_content(first, second)
     file_system.replace(first, second)
@@ -157,7 +157,7 @@ def test_moving_copying_and_comparing(place: str, tmp_path: Path) -> None:
     assert file_system.same_content(local, first)
     file_system.replace(local, second)  # from the local side
     assert (read(second), local.exists()) == (b"333", False)
-    assert names_in(place) == {"first", "second"}
+    assert names_in(root) == {"first", "second"}
     copy = Path(file_system.local_copy(second))
     assert (copy.name, copy.read_bytes()) == ("second", b"333")
     assert file_system.local_copy(second) == str(copy)
@@ -165,22 +165,22 @@ def test_moving_copying_and_comparing(place: str, tmp_path: Path) -> None:
     assert Path(file_system.local_copy(second)).read_bytes() == b"4444"
     file_system.remove(second)
     file_system.remove(second)
-    assert names_in(place) == {"first"}
+    assert names_in(root) == {"first"}
 
 
-def test_what_is_inside(place: str) -> None:
-    write(f"{place}/in/a")
-    assert file_system.is_inside(f"{place}/in/a", place)
-    assert file_system.is_inside(place, f"{place}/")
-    assert not file_system.is_inside(f"{place}/in/../../a", place)
-    assert not file_system.is_inside(f"{place}-other/a", place)
-    assert not file_system.is_inside("gs://bucket/a", place)
-    assert not file_system.is_inside("/a", place)
+def test_is_inside(root: str) -> None:
+    write(f"{root}/in/a")
+    assert file_system.is_inside(f"{root}/in/a", root)
+    assert file_system.is_inside(root, f"{root}/")
+    assert not file_system.is_inside(f"{root}/in/../../a", root)
+    assert not file_system.is_inside(f"{root}-other/a", root)
+    assert not file_system.is_inside("gs://bucket/a", root)
+    assert not file_system.is_inside("/a", root)
     assert not file_system.is_inside("gs://a", os.getcwd())
 
 
-def test_outputs_appear_whole(place: str) -> None:
-    path = write(f"{place}/deep/out.json", "{}")
+def test_outputs_appear_when_they_are_complete(root: str) -> None:
+    path = write(f"{root}/deep/out.json", "{}")
 
     def give_up_halfway() -> None:
         with atomic.replacing(path) as file:
@@ -192,21 +192,21 @@ def test_outputs_appear_whole(place: str) -> None:
     with pytest.raises(RuntimeError):
         give_up_halfway()
     assert json_files.read(path) == {}
-    assert names_in(place) == {"deep/out.json"}
+    assert names_in(root) == {"deep/out.json"}
     with pytest.raises(InputError, match=r"deep is a directory, which cannot be replaced"):
-        write(f"{place}/deep")
+        write(f"{root}/deep")
 
 
-def test_what_a_killed_process_of_this_machine_left_goes(place: str) -> None:
-    path = f"{place}/out"
+def test_files_of_killed_processes_of_this_machine_are_removed(root: str) -> None:
+    path = f"{root}/out"
     prefix = file_system.unfinished_prefix(path)
-    write(f"{place}/{prefix}999999999")
-    write(f"{place}/{prefix}of-another-machine-1")
+    write(f"{root}/{prefix}999999999")
+    write(f"{root}/{prefix}of-another-machine-1")
     write(path)
-    assert names_in(place) == {"out", f"{prefix}of-another-machine-1"}
+    assert names_in(root) == {"out", f"{prefix}of-another-machine-1"}
 
 
-def test_directories_appear_with_what_they_are_known_by_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identifying_files_of_a_directory_are_copied_last(monkeypatch: pytest.MonkeyPatch) -> None:
     final = f"ram://file-system-{next(_number)}/model"
     moved: list[str] = []
     replace = file_system.replace
@@ -235,10 +235,10 @@ def test_directories_appear_with_what_they_are_known_by_last(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-def test_texts(place: str, packed: bool) -> None:
+def test_texts(root: str, packed: bool) -> None:
     text = "one\ntwo\n\nthrée"
     content = gzip.compress(text.encode()) if packed else text.encode()
-    path = write(f"{place}/a.txt", content)
+    path = write(f"{root}/a.txt", content)
     lines = text.split("\n")
     assert list(files.read_lines(path)) == lines
     assert list(text_lines.read([path])) == [lines]
@@ -252,22 +252,24 @@ def test_texts(place: str, packed: bool) -> None:
     with pytest.raises(InputError, match=r"a\.txt, line 2: "):
         list(files.read_lines(path))
     with pytest.raises(InputError, match=r"Cannot read .*/b: No such file or directory\."):
-        list(files.read_lines(f"{place}/b"))
+        list(files.read_lines(f"{root}/b"))
 
 
-def test_schemes_that_tensorflow_does_not_know() -> None:
+def test_unknown_schemes() -> None:
     for use in (file_system.exists, file_system.open, file_system.getsize, file_system.makedirs, file_system.glob):
         with pytest.raises(InputError, match=r"^nosuch://a/b: this TensorFlow has no file system for nosuch://; inst"):
             use("nosuch://a/b")
 
 
-def test_remote_files_are_written_whole() -> None:
+def test_remote_files_can_only_be_written_from_the_beginning() -> None:
     with pytest.raises(ValueError, match="cannot be opened with mode 'ab'"):
         file_system.open("ram://file-system/a", "ab")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("PermissionDeniedError", PermissionError), ("UnavailableError", OSError)])
-def test_what_cannot_be_asked_is_not_missing(name: str, kind: type[OSError], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inaccessible_paths_are_not_reported_missing(
+    name: str, kind: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorflow as tf
 
     def refuse(*_: object) -> None:

@@ -11,8 +11,8 @@ from bert_tf2.io import files
 def test_expand_keeps_the_order_and_sorts_globs(tmp_path):
     for name in ("b.txt", "a.txt", "c.log"):
         (tmp_path / name).touch()
-    found = files.expand(f"{tmp_path}/c.log, {tmp_path}/*.txt,{tmp_path}/b.txt")
-    assert [os.path.basename(path) for path in found] == ["c.log", "a.txt", "b.txt", "b.txt"]
+    paths = files.expand(f"{tmp_path}/c.log, {tmp_path}/*.txt,{tmp_path}/b.txt")
+    assert [os.path.basename(path) for path in paths] == ["c.log", "a.txt", "b.txt", "b.txt"]
 
 
 def test_expand_takes_names_with_glob_characters_literally(tmp_path):
@@ -34,7 +34,7 @@ def test_expand_takes_names_with_glob_characters_literally(tmp_path):
     ],
 )
 def test_expand_takes_paths_that_exist_literally(tmp_path, patterns, names):
-    (tmp_path / "my data").mkdir()  # what stands before the comma is a directory
+    (tmp_path / "my data").mkdir()  # the part before the comma is a directory
     (tmp_path / "d, e").mkdir()
     for name in (
         "my data, v2 [final] é.txt",
@@ -46,8 +46,8 @@ def test_expand_takes_paths_that_exist_literally(tmp_path, patterns, names):
         "d, e/2.txt",
     ):
         (tmp_path / name).touch()
-    found = files.expand(patterns.replace("{}", str(tmp_path)))
-    assert [os.path.basename(path) for path in found] == names
+    paths = files.expand(patterns.replace("{}", str(tmp_path)))
+    assert [os.path.basename(path) for path in paths] == names
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_expand_errors(tmp_path, patterns, message):
         files.expand(patterns.format(tmp_path), "--input_file")
 
 
-def test_lines_end_at_line_feeds_alone(tmp_path):
+def test_lines_end_only_at_line_feeds(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("a\r\nb\u2028c\x0cd\x85e\rf\n\nlast".encode())
     assert list(files.read_lines(path)) == ["a\r", "b\u2028c\x0cd\x85e\rf", "", "last"]

@@ -1,4 +1,4 @@
-"""JSON of others: every way in which it can be wrong is one sentence."""
+"""JSON files that other programs wrote: one sentence for each way in which they can be wrong."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ from bert_tf2.io import files, json_files
         ("[1e999]", "1e999 is out of range"),
     ],
 )
-def test_what_is_not_json(text, reason):
+def test_invalid_json(text, reason):
     with pytest.raises(InputError, match=rf"^a\.jsonl, line 7 is not JSON \({reason}\); an object was expected\.$"):
         json_files.parse(text, "a.jsonl, line 7", "an object was expected")
     with pytest.raises(InputError, match=rf"^x is not JSON \({reason}\)\.$"):
@@ -34,7 +34,7 @@ def test_what_is_not_json(text, reason):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_files_of_all_encodings_of_json(tmp_path, encoding):
+def test_files_in_all_encodings_of_json(tmp_path, encoding):
     (tmp_path / "a.json").write_bytes('{"a": "é"}'.encode(encoding))
     assert json_files.read_object(tmp_path / "a.json") == {"a": "é"}
 
@@ -60,7 +60,7 @@ def test_files(tmp_path):
         ("true", "true or false"),
     ],
 )
-def test_no_object(tmp_path, text, kind):
+def test_other_values_than_objects(tmp_path, text, kind):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=rf"a\.json holds {kind} instead of a JSON object; get it again\.$"):
         json_files.read_object(tmp_path / "a.json", "get it again")
@@ -81,7 +81,7 @@ def test_values_of_a_type():
             json_files.get(values, key, expected, "a.json")
 
 
-def test_lines_escape_what_is_not_text():
+def test_lines_escape_lone_surrogates():
     assert json_files.line({"a": "é😀"}) == '{"a": "é😀"}\n'
     assert json_files.line({"a": "é\ud83d"}) == json.dumps({"a": "é\ud83d"}) + "\n"
     assert json_files.line([1], indent=1) == "[\n 1\n]\n"
@@ -89,7 +89,7 @@ def test_lines_escape_what_is_not_text():
     assert not files.is_unicode("\udfff")
 
 
-def test_bytes_are_not_held_while_they_are_parsed(tmp_path):
+def test_bytes_are_released_before_parsing(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('["' + "a" * 4_000_000 + '"]')
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Objects of JSON, a line each or in one array, part by part."""
+"""JSON objects, one per line or in one array, read in parts."""
 
 import json
 from pathlib import Path
@@ -23,19 +23,19 @@ def read(path: Path, content: str) -> list[tuple[int, dict[str, Any]]]:
 
 @given(st.lists(st.dictionaries(st.text(max_size=4), VALUES, max_size=3), min_size=1, max_size=8), st.integers(0, 2))
 @settings(max_examples=100)
-def test_arrays_are_read_whatever_their_lines(
+def test_arrays_with_any_line_breaks(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], indent: int
 ) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"
     content = json.dumps(rows, indent=indent or None, ensure_ascii=indent == 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_rows, "_CHARACTERS_AT_ONCE", 3)
-        found = read(path, "\n \n" + content + "\n")
-    assert [row for _, row in found] == rows
+        result = read(path, "\n \n" + content + "\n")
+    assert [row for _, row in result] == rows
     assert [row for _, row in read(path, content)] == rows
     if indent:
         begins = [3 + line for line, text in enumerate(content.split("\n")) if text.startswith(" " * indent + "{")]
-        assert [line for line, _ in found] == begins
+        assert [line for line, _ in result] == begins
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_arrays_are_read_whatever_their_lines(
         ("[" * 100_000, r"nested too deeply|holds a list"),
     ],
 )
-def test_damage_gets_a_sentence(tmp_path: Path, content: str, sentence: str) -> None:
+def test_errors(tmp_path: Path, content: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read(tmp_path / "a.json", content)
 
 
-def test_empty_ones(tmp_path: Path) -> None:
+def test_empty_files(tmp_path: Path) -> None:
     assert read(tmp_path / "a.json", " \n") == []
     assert read(tmp_path / "a.json", "[\n]\n") == []

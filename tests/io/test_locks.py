@@ -1,4 +1,4 @@
-"""Lock files: one process at a time, and never another file than the one of that name."""
+"""Lock files: one process at a time, and never a file under another name."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_removed_while_another_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second has opened the file that the first removes: it locks the one that is there, not what nobody sees."""
+    """The second process opens the file that the first one removes; it must lock a new file, not the removed one."""
     first = locks.held(tmp_path / "l", "", "", remove=True)
     first.__enter__()
     flock = locks.fcntl.flock
@@ -39,38 +39,38 @@ def test_a_lock_that_is_removed_while_another_waits_for_it(tmp_path: Path, monke
 
 
 def links(tmp_path: Path, name: str) -> list[Path]:
-    """A symbolic link, a second name and others in place of a file; the victims are what would be written instead."""
+    """A symbolic link, a hard link, a pipe and a directory instead of a file; writing would damage the victims."""
     for kind in ("symbolic", "hard"):
         (tmp_path / f"victim of {kind}").write_text("precious")
-    places = [tmp_path / kind / name for kind in ("symbolic", "hard", "pipe", "directory")]
-    for place in places:
-        place.parent.mkdir(parents=True)
-    places[0].symlink_to(tmp_path / "victim of symbolic")
-    os.link(tmp_path / "victim of hard", places[1])
-    os.mkfifo(places[2])
-    places[3].mkdir()
-    return places
+    paths = [tmp_path / kind / name for kind in ("symbolic", "hard", "pipe", "directory")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+    paths[0].symlink_to(tmp_path / "victim of symbolic")
+    os.link(tmp_path / "victim of hard", paths[1])
+    os.mkfifo(paths[2])
+    paths[3].mkdir()
+    return paths
 
 
 def test_locks_are_regular_files(tmp_path: Path) -> None:
-    for place in links(tmp_path, ".lock"):
+    for path in links(tmp_path, ".lock"):
         with (
             pytest.raises(InputError, match=r"\.lock is a link, or not a regular file"),
-            run_dir.locked(place.parent),
+            run_dir.locked(path.parent),
         ):
             pass
-    assert [path.read_text() for path in tmp_path.glob("victim of *")] == ["precious"] * 2
+    assert [victim.read_text() for victim in tmp_path.glob("victim of *")] == ["precious"] * 2
 
 
 @pytest.mark.parametrize("name", ["lock", "rows"])
-def test_unfinished_output_is_in_regular_files(tmp_path: Path, name: str) -> None:
-    for place in links(tmp_path, f".out.unfinished/{name}"):
+def test_unfinished_output_needs_regular_files(tmp_path: Path, name: str) -> None:
+    for path in links(tmp_path, f".out.unfinished/{name}"):
         with pytest.raises(InputError, match=rf"{name} is a link, or not a regular file"):
-            UnfinishedOutput(str(place.parents[1] / "out"), ("rows",), {})
-    assert [path.read_text() for path in tmp_path.glob("victim of *")] == ["precious"] * 2
+            UnfinishedOutput(str(path.parents[1] / "out"), ("rows",), {})
+    assert [victim.read_text() for victim in tmp_path.glob("victim of *")] == ["precious"] * 2
 
 
-def test_unfinished_output_is_not_elsewhere(tmp_path: Path) -> None:
+def test_unfinished_output_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".out.unfinished").symlink_to("elsewhere")
     with pytest.raises(InputError, match=r"\.out\.unfinished is a symbolic link"):

@@ -11,7 +11,7 @@ import termios
 import pytest
 
 from bert_tf2.io.progress import Progress, duration
-from bert_tf2.io.progress_bar import displayed
+from bert_tf2.io.progress_bar import display_width
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_bytes_are_shown_in_megabytes(monkeypatch):
     assert progress.line() == "Reading: 100.0 of 2,500.0 MB (4 %), 10 MB/s, 4 min 00 s left, 7 documents"
 
 
-def test_lines_now_and_then_where_there_is_no_terminal(caplog, monkeypatch):
+def test_occasional_lines_without_a_terminal(caplog, monkeypatch):
     clock = iter([0.0, 10.0, 40.0, 40.0, 40.0, 50.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     caplog.set_level(logging.INFO)
@@ -59,7 +59,7 @@ def test_units_agree_with_their_number():
 
 
 def test_preparation_is_not_part_of_the_rate(monkeypatch):
-    """The bar says what is waited for; the first update and the time before it say nothing about what is left."""
+    """The bar shows what is prepared; the first update and the time before it do not affect the time left."""
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     progress = Progress("Training", 1000, unit="step", initial=100, preparing="compiling the training step")
@@ -67,7 +67,7 @@ def test_preparation_is_not_part_of_the_rate(monkeypatch):
     now = 145.0
     assert progress.bar(79) == "Training: compiling the training step…  45 s"
     assert progress.bar(79, is_ascii=True) == "Training: compiling the training step...  45 s"
-    assert displayed(progress.bar(20)) == 20
+    assert display_width(progress.bar(20)) == 20
     progress.update(1)
     assert progress.line() == "Training: 101 of 1,000 steps (10 %)"
     assert progress.bar(60) == "Training  10% |███▎                             |  101/1,000"
@@ -95,7 +95,7 @@ def test_slow_and_fast_rates(monkeypatch):
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_bar_on_a_terminal(columns):
-    """No line is as long as the terminal is wide, and none is broken."""
+    """Every line is shorter than the terminal's width, and none is split."""
     program = (
         "import time, bert_tf2.io.progress as p\n"
         "p._SECONDS_BETWEEN_TICKS = 0.05\n"
@@ -103,17 +103,17 @@ def test_bar_on_a_terminal(columns):
         "    time.sleep(0.2)\n"
         "    for _ in range(2): work.update(4, 'loss 1.5, accuracy 0.123456789, and much more'); time.sleep(0.15)"
     )
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, columns))
-    with subprocess.Popen([sys.executable, "-c", program], stderr=theirs) as process:
-        os.close(theirs)
+    parent_end, child_end = pty.openpty()
+    termios.tcsetwinsize(child_end, (24, columns))
+    with subprocess.Popen([sys.executable, "-c", program], stderr=child_end) as process:
+        os.close(child_end)
         shown = b""
         try:
-            while chunk := os.read(ours, 4096):
+            while chunk := os.read(parent_end, 4096):
                 shown += chunk
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # on Linux, the other end is closed
             pass
-        os.close(ours)
+        os.close(parent_end)
     assert process.returncode == 0
     lines = [line.strip() for line in re.split(r"[\r\n]+", shown.decode())]
     assert max(map(len, lines)) < columns

@@ -1,8 +1,8 @@
-"""What a line of a terminal has room for, from wide to narrow."""
+"""What fits in a terminal line, from wide to narrow."""
 
 import pytest
 
-from bert_tf2.io.progress_bar import State, displayed, render, shortened
+from bert_tf2.io.progress_bar import State, display_width, render, shortened
 
 TRAINING = State(
     description="Training",
@@ -35,7 +35,7 @@ TRAINING = State(
         (5, "Train"),
     ],
 )
-def test_the_notes_go_first_and_the_bar_stays(width: int, line: str) -> None:
+def test_notes_are_dropped_first_and_the_bar_is_kept(width: int, line: str) -> None:
     assert render(TRAINING, width) == line
     assert len(line) == width
 
@@ -48,12 +48,12 @@ def test_no_line_is_longer_than_the_terminal(is_ascii: bool) -> None:
             state = State(**{**vars(TRAINING), "description": description, "fraction": fraction})
             for width in range(1, 160):
                 line = render(state, width, is_ascii=is_ascii)
-                assert displayed(line) <= width
+                assert display_width(line) <= width
                 assert "loss" not in line or "4:27 left" in line
                 assert "left" not in line or "/s" in line
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_values_are_omitted() -> None:
     assert render(State(description="Reading", counts="5 lines"), 79) == "Reading  5 lines"
     assert render(State(description="Training", fraction=0.0, counts="0/8"), 32) == "Training   0% |           |  0/8"
 

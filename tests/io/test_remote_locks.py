@@ -36,7 +36,7 @@ def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(remote_locks.time, "time", lambda: seconds)
 
 
-def test_a_lock_has_one_owner_and_goes_with_it(path: str) -> None:
+def test_a_lock_has_one_owner_and_ends_with_it(path: str) -> None:
     counts = rf"\(process {os.getpid()} on .*\) counts; wait for it, stop it, or do it"
     with locks.held(path, "", "", remove=True):
         assert owner(path)["process"] == os.getpid()
@@ -67,7 +67,7 @@ def test_another_machines_lock_counts_while_it_is_renewed(path: str, monkeypatch
 
 def test_a_dead_process_of_this_machine_has_no_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, 3600)
-    for process in (999_999_999, os.getpid()):  # of this process, but of no lock that it has
+    for process in (999_999_999, os.getpid()):  # this process, but no lock that it holds
         write(path, processes=remote_locks._processes(), process=process)
         locks.take(path, "", "").close()
     write(path, processes=remote_locks._processes(), process=os.getppid())
@@ -76,14 +76,14 @@ def test_a_dead_process_of_this_machine_has_no_lock(path: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"time": "x", "process": 1}'])
-def test_what_is_no_lock_does_not_count(path: str, content: str) -> None:
+def test_invalid_lock_files_are_ignored(path: str, content: str) -> None:
     with file_system.open(path, "w") as file:
         file.write(content)
     locks.take(path, "", "").close()
 
 
-def test_who_writes_later_has_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have seen that it is free."""
+def test_the_last_writer_gets_the_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two writers that have both found the lock free."""
     at(monkeypatch, 3600)
     monkeypatch.setattr(remote_locks.time, "sleep", lambda _: write(path))
     with pytest.raises(InputError, match="process 1 on other"):
@@ -91,17 +91,17 @@ def test_who_writes_later_has_it(path: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert owner(path)["token"] == "t"
 
 
-def test_a_lock_is_renewed_and_its_loss_is_told(
+def test_a_lock_is_renewed_and_its_loss_is_logged(
     path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(remote_locks, "SECONDS_BETWEEN_SIGNS", 0.001)
+    monkeypatch.setattr(remote_locks, "SECONDS_BETWEEN_RENEWALS", 0.001)
     lock = locks.take(path, "", "")
     assert isinstance(lock, remote_locks.RemoteLock)
     first = owner(path)["time"]
     while remote_locks._read(path).get("time", first) == first:  # ram:// shows a file while it is written
         pass
     with caplog.at_level(logging.ERROR):
-        while lock._thread.is_alive():  # between its look and its renewal it may overwrite ours
+        while lock._thread.is_alive():  # between reading and renewing, it may overwrite this one
             write(path)
     assert [record.getMessage() for record in caplog.records] == [
         f"Process 1 on other has taken {path}, which this process held; stop one of the two."

@@ -1,4 +1,4 @@
-"""One training a directory, and what each run writes down."""
+"""One training run per directory at a time, and what each run records."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ class Outer:
     steps: int = 3
 
 
-def test_what_a_run_writes_down(tmp_path):
+def test_descriptions_of_runs(tmp_path):
     path = run_dir.describe(tmp_path, Outer("o", Inner()))
     assert path.parent == tmp_path / "runs"
     written = json.loads(path.read_text())
@@ -61,7 +61,7 @@ def test_what_a_run_writes_down(tmp_path):
         (["pack/__main__.py"], [sys.executable, "pack/__main__.py", "--a=b c"]),
     ],
 )
-def test_the_command_can_be_given_again(tmp_path, how, expected):
+def test_the_command_can_be_repeated(tmp_path, how, expected):
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack/__main__.py").write_text("from bert_tf2.io import run_dir; print(run_dir.command())")
     command = [sys.executable, *how, "--a=b c"]

@@ -18,12 +18,12 @@ FINETUNING = {
 
 
 @pytest.mark.parametrize("files", FINETUNING.values(), ids=FINETUNING)
-def test_an_earlier_run_is_removed_and_nothing_else(tmp_path: Path, files: run_files.Files) -> None:
-    ours = {name for file in files if file.is_of_run for name in file.names}
+def test_only_files_of_an_earlier_run_are_removed(tmp_path: Path, files: run_files.Files) -> None:
+    removed = {name for file in files if file.is_of_run for name in file.names}
     kept = {name for file in files if not file.is_of_run for name in file.names}
     teacher = ["teacher_logits/"] if files is run_files.CLASSIFICATION else []
     assert kept == {".lock", "search/", "seed-*/", *teacher}
-    for name in (*ours, *kept, "thesis.txt", "notes/"):
+    for name in (*removed, *kept, "thesis.txt", "notes/"):
         path = tmp_path / name.replace("*", "7")
         if name.endswith("/"):
             path.mkdir()
@@ -40,7 +40,7 @@ def test_an_earlier_run_is_removed_and_nothing_else(tmp_path: Path, files: run_f
     assert unlisted(tmp_path, files) == ["notes", "thesis.txt"]
 
 
-def test_what_a_link_leads_to_stays(tmp_path: Path) -> None:
+def test_targets_of_links_are_kept(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "precious").touch()
     (tmp_path / "run").mkdir()
@@ -50,7 +50,7 @@ def test_what_a_link_leads_to_stays(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "precious").exists()
 
 
-def test_the_list_of_checkpoints_goes_before_what_it_names() -> None:
+def test_the_list_of_checkpoints_is_removed_before_them() -> None:
     for files in FINETUNING.values():
         assert [pattern for file in files for pattern in file.patterns][:2] == ["checkpoint", "model.ckpt-*"]
 

@@ -21,21 +21,21 @@ def test_a_signal_sets_the_request_once(number):
     assert signal.getsignal(number) is before
 
 
-def test_handlers_come_back_after_an_error():
+def test_handlers_are_restored_after_an_error():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyError), stop_request():
         raise KeyError
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_other_threads_never_see_one():
-    found = []
+def test_other_threads_never_see_a_request():
+    requests = []
 
     def work():
         with stop_request() as stop:
-            found.append(bool(stop))
+            requests.append(bool(stop))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert found == [False]
+    assert requests == [False]

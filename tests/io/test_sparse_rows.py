@@ -1,4 +1,4 @@
-"""Rows of which only the ones are kept."""
+"""Rows of zeros and ones of which only the ones are stored."""
 
 import numpy as np
 from hypothesis import given
@@ -9,7 +9,7 @@ from bert_tf2.io.sparse_rows import SparseRows
 
 
 @given(arrays(np.int32, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=5), elements=st.integers(0, 1)))
-def test_all_rows_and_parts_of_them(dense):
+def test_all_and_selected_rows(dense):
     row, column = np.nonzero(dense)
     splits = np.searchsorted(row, np.arange(len(dense) + 1))
     sparse = SparseRows(splits, column.astype(np.int32), dense.shape[1])

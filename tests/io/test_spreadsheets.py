@@ -1,4 +1,4 @@
-"""Excel's workbooks: cells as texts, sheets by name, and what is refused."""
+"""Excel workbooks: cells as text, sheets by name, and what is refused."""
 
 import datetime
 import importlib.util
@@ -63,7 +63,7 @@ def test_sheets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         list(spreadsheets.read(f"{path}#test"))
 
 
-def test_what_is_not_a_workbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.xlsx").write_text("text,label\n")
     for path in (tmp_path / "a.xlsx", tmp_path / "none.xlsx"):
         with pytest.raises(InputError, match=rf"Cannot read {path} as an Excel workbook: .+\."):
@@ -91,5 +91,5 @@ def test_questions_and_choices(tmp_path: Path) -> None:
     data = questions.read(write(tmp_path / "a.xlsx", One=rows), training=True)
     assert data.gold == {"1": ("Peter",)}
     rows = [["sent1", "sent2", "ending0", "ending1", "label"], ["a", "b", "c", "d", 1]]
-    found = choices.read(write(tmp_path / "b.xlsx", One=rows), with_labels=True)
-    assert [(example.choices, example.label) for example in found] == [(("c", "d"), 1)]
+    examples = choices.read(write(tmp_path / "b.xlsx", One=rows), with_labels=True)
+    assert [(example.choices, example.label) for example in examples] == [(("c", "d"), 1)]

@@ -1,4 +1,4 @@
-"""CSV, TSV and JSON Lines: what was written is what is read, and a sentence for every damage."""
+"""CSV, TSV and JSON Lines: what is written is read back unchanged, and every damage has its message."""
 
 import csv
 import gzip
@@ -15,9 +15,9 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import tables
 from bert_tf2.io.tables import Block, Table, open_table
 
-# Not at the beginning of a file, where it is not a character.
+# At the beginning of a file, U+FEFF is a byte order mark.
 TEXT = st.text(max_size=12).filter(lambda text: not text.startswith("\ufeff"))
-# A TSV line ends at \n, and \r in front of it belongs to the end.
+# A TSV line ends with \n or \r\n.
 PLAIN = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=("Cs",)), max_size=12).filter(
     lambda text: not text.startswith("\ufeff")
 )
@@ -34,15 +34,17 @@ def read(path: str, header: bool) -> tuple[Table, Block]:
     """A table and all its rows; in blocks of two rows, which must be the same."""
     table = open_table(path, header)
     blocks = list(table.blocks)
-    whole = Block([line for block in blocks for line in block.lines], [row for block in blocks for row in block.rows])
+    complete = Block(
+        [line for block in blocks for line in block.lines], [row for block in blocks for row in block.rows]
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "_ROWS_AT_ONCE", 2)
         patch.setattr(tables, "_CHARACTERS_AT_ONCE", 20)
         blocks = list(open_table(path, header).blocks)
-    assert [row for block in blocks for row in block.rows] == whole.rows
-    assert [line for block in blocks for line in block.lines] == whole.lines
+    assert [row for block in blocks for row in block.rows] == complete.rows
+    assert [line for block in blocks for line in block.lines] == complete.lines
     assert max(len(block.rows) for block in blocks) <= 2
-    return table, whole
+    return table, complete
 
 
 def write(path: Path, content: str | bytes) -> str:
@@ -55,15 +57,15 @@ def write(path: Path, content: str | bytes) -> str:
 
 @given(grids(TEXT), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
 @settings(max_examples=150)
-def test_what_is_written_as_csv_is_read(
+def test_csv_round_trip(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, mark: bool, packed: bool
 ) -> None:
     file = io.StringIO()
     # Without quotes around everything, Python 3.11 leaves a carriage return bare unless it is part of the line end.
     csv.writer(file, lineterminator=end, quoting=csv.QUOTE_ALL if end == "\n" else csv.QUOTE_MINIMAL).writerows(rows)
     content = (b"\xef\xbb\xbf" if mark else b"") + file.getvalue().encode()
-    folder = tmp_path_factory.mktemp("csv")
-    path = write(folder / ("a.csv.gz" if packed else "a.csv"), gzip.compress(content) if packed else content)
+    directory = tmp_path_factory.mktemp("csv")
+    path = write(directory / ("a.csv.gz" if packed else "a.csv"), gzip.compress(content) if packed else content)
     table, block = read(path, header=False)
     assert block.rows == rows
     assert table.names is None
@@ -77,7 +79,7 @@ def test_what_is_written_as_csv_is_read(
 @given(grids(PLAIN), st.sampled_from(["\n", "\r\n"]), st.booleans())
 @settings(max_examples=100)
 @example([['"a', 'b "c" d'], ['"', "'"]], "\n", True)
-def test_what_is_written_as_tsv_is_read(
+def test_tsv_round_trip(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], end: str, last_end: bool
 ) -> None:
     content = end.join("\t".join(row) for row in rows) + (end if last_end else "")
@@ -89,9 +91,7 @@ def test_what_is_written_as_tsv_is_read(
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.one_of(TEXT, st.integers(), st.none(), st.lists(TEXT)))))
 @settings(max_examples=60)
-def test_what_is_written_as_json_lines_is_read(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
-) -> None:
+def test_json_lines_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
     content = "\n\n".join(json.dumps(row) for row in rows)
     path = write(tmp_path_factory.mktemp("json") / "a.jsonl", content)
     if not rows:
@@ -114,7 +114,7 @@ def test_what_is_written_as_json_lines_is_read(
 @example(b"a,b\rc\n", ".csv", False)
 @example(b"[" * 5000, ".jsonl", False)
 @example(b"\x1f\x8b", ".csv", False)
-def test_any_bytes_are_a_table_or_a_sentence(
+def test_any_bytes_are_a_table_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str, header: bool
 ) -> None:
     path = write(tmp_path_factory.mktemp("bytes") / f"a{ending}", content)
@@ -136,19 +136,19 @@ def test_a_header_gives_names_to_columns(tmp_path: Path) -> None:
     assert table.names == ["id", "text", "1"]
     assert block.lines == [3, 5]
     assert table.column("text", "")(block) == ["one,\ntwo", "three"]
-    assert table.column("1", "")(block) == ["x", "y"], "a name goes before a number"
+    assert table.column("1", "")(block) == ["x", "y"], "names take precedence over numbers"
     assert table.column("0", "")(block) == ["7", "8"]
     assert table.column("-1", "")(block) == ["x", "y"]
     assert table.may_have("id")
     assert not table.may_have("label")
 
 
-def test_a_cell_may_be_long(tmp_path: Path) -> None:
+def test_long_cells(tmp_path: Path) -> None:
     text = "word " * 100_000
     assert read(write(tmp_path / "a.csv", f"{text},b\n"), header=False)[1].rows == [[text, "b"]]
 
 
-def test_json_lines_need_every_key_only_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_json_lines_need_only_requested_keys(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "a", "id": 1}\n\n{"text": "b"}\n')
     table, block = read(path, header=True)
     assert table.column("text", "")(block) == ["a", "b"]
@@ -191,7 +191,7 @@ def test_json_lines_need_every_key_only_where_it_is_asked_for(tmp_path: Path) ->
         ),
     ],
 )
-def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
+def test_errors(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
     path = tmp_path / name
     if content is not None:
         write(path, content)
@@ -209,7 +209,7 @@ def test_damage_gets_a_sentence(tmp_path: Path, name: str, content: Any, sentenc
         ("label", r"has 2 columns 'label'; give --text_column the number of one of them, from 0\."),
     ],
 )
-def test_a_missing_column_names_those_that_are_there(tmp_path: Path, column: str, sentence: str) -> None:
+def test_the_error_for_a_missing_column_names_the_columns(tmp_path: Path, column: str, sentence: str) -> None:
     table = open_table(write(tmp_path / "a.csv", "text,label,label\na,1,2\n"), header=True)
     with pytest.raises(InputError, match=sentence):
         table.column(column, "--text_column")
@@ -231,7 +231,7 @@ def test_names_without_a_header(tmp_path: Path) -> None:
         table.column("text", "--text_column")
 
 
-def test_many_long_names_are_cut(tmp_path: Path) -> None:
+def test_many_long_names_are_truncated(tmp_path: Path) -> None:
     names = [f"{number}{'x' * 100}" for number in range(50)]
     table = open_table(write(tmp_path / "a.csv", ",".join(names) + "\n" + "a," * 49 + "a\n"), header=True)
     with pytest.raises(InputError, match=r"'19x{38}\.\.\.' and 30 more, and 50 columns") as caught:

@@ -1,4 +1,4 @@
-"""Texts in columns of tables: every kind, in parts, and errors with the row where it is."""
+"""Texts in columns of tables: every kind, in parts, and errors that name the row."""
 
 import csv
 import gzip
@@ -76,7 +76,7 @@ def texts_of(groups: list[text_shards.Group]) -> list[str]:
 
 
 @pytest.mark.parametrize("ending", WRITERS)
-def test_all_rows_in_order_in_parts_of_any_size(tmp_path: Path, ending: str) -> None:
+def test_all_rows_in_order_with_groups_of_any_size(tmp_path: Path, ending: str) -> None:
     write, texts = WRITERS[ending]
     path = tmp_path / f"a.{ending}"
     write(path, texts)
@@ -102,13 +102,13 @@ def test_compressed(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), ("|", "gb18030")])
-def test_delimiters_and_encodings_are_told_by_the_file(tmp_path: Path, delimiter: str, encoding: str) -> None:
+def test_delimiters_and_encodings_are_detected(tmp_path: Path, delimiter: str, encoding: str) -> None:
     texts = [f"第 {number} 句的文字，我们在这里说的是中国的大事" for number in range(50)]
     write_csv(tmp_path / "a.csv", texts, delimiter, encoding)
     assert texts_of(text_shards.plan([str(tmp_path / "a.csv")], 300, "text")) == texts
 
 
-def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
+def test_specified_delimiter_and_encoding(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", ["příliš žluťoučký", "kůň, a"], ";", "cp1250")
     groups = text_shards.plan([str(tmp_path / "a.csv")], 300, "text", Form("cp1250", ";"))
     assert texts_of(groups) == ["příliš žluťoučký", "kůň, a"]

@@ -32,7 +32,7 @@ def write(path, text):
     return str(path)
 
 
-def read_through(content, chunk=1 << 16):
+def read_all(content, chunk=1 << 16):
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -69,21 +69,21 @@ def test_find(tmp_path):
 @pytest.mark.parametrize("chunk", [1, 3, 100_000])
 def test_standard_input(chunk):
     content = "a\n\né東\u2028\r\nlast".encode()
-    lines = [word for block in read_through(content, chunk) for word in block.split()[1:]]
+    lines = [word for block in read_all(content, chunk) for word in block.split()[1:]]
     assert lines == ["'a'", "''", r"'\xe9\u6771\u2028\r'", "'last'"]
 
 
 def test_gzip_on_standard_input():
-    assert read_through(gzip.compress(b"a\nb\n")) == ["2 'a' 'b'"]
-    assert read_through(b"") == []
+    assert read_all(gzip.compress(b"a\nb\n")) == ["2 'a' 'b'"]
+    assert read_all(b"") == []
 
 
-def test_a_long_line_comes_in_parts():
+def test_a_long_line_that_arrives_in_parts():
     line = "x" * 300_000
-    assert read_through(f"{line}\ny\n".encode())[-1].endswith("'y'")
+    assert read_all(f"{line}\ny\n".encode())[-1].endswith("'y'")
 
 
-def test_lines_are_answered_while_more_may_come():
+def test_lines_are_returned_before_the_end_of_the_input():
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -104,7 +104,7 @@ def test_standard_input_that_is_not_utf_8(monkeypatch):
             list(text_lines.read(["-"]))
 
 
-def test_damaged_input(tmp_path, monkeypatch):
+def test_corrupt_input(tmp_path, monkeypatch):
     path = tmp_path / "cut.gz"
     path.write_bytes(gzip.compress(os.urandom(1000).hex().encode())[:500])
     with pytest.raises(InputError, match=r"cut\.gz: .* corrupt or truncated"):

@@ -1,4 +1,4 @@
-"""Groups of files: nothing lost, nothing twice, no document cut, compressed files too."""
+"""Groups of files: every line once, no document split, compressed files too."""
 
 import gzip
 
@@ -16,10 +16,10 @@ def lines_of(groups):
     return [line for group in groups for lines, _ in text_shards.read_lines(group) for line in lines]
 
 
-def write(folder, **contents):
+def write(directory, **contents):
     paths = []
     for name, content in contents.items():
-        path = folder / f"{name}.txt"
+        path = directory / f"{name}.txt"
         path.write_bytes(content)
         paths.append(str(path))
     return paths
@@ -33,14 +33,14 @@ def test_input_that_fits_is_one_group(tmp_path):
     assert group.size == 14
 
 
-def test_files_are_grouped_whole_and_in_order(tmp_path):
+def test_files_are_grouped_in_order_and_not_split(tmp_path):
     paths = write(tmp_path, a=b"x" * 40, b=b"y" * 50, c=b"z" * 20, d=b"")
     groups = text_shards.plan(paths, 90)
     assert [[span.path for span in group.spans] for group in groups] == [paths[:2], paths[2:]]
     assert [group.index for group in groups] == [0, 1]
 
 
-def test_a_large_file_is_divided_at_blank_lines(tmp_path):
+def test_a_large_file_is_split_at_empty_lines(tmp_path):
     documents = [b"%d first\n%d second\n" % (number, number) for number in range(100)]
     paths = write(tmp_path, a=b"\n".join(documents))
     groups = text_shards.plan(paths, 200)
@@ -53,7 +53,7 @@ def test_a_large_file_is_divided_at_blank_lines(tmp_path):
     assert lines_of(groups) == lines_of(text_shards.plan(paths, 10**6))
 
 
-def test_a_large_file_without_blank_lines_stays_whole(tmp_path):
+def test_a_large_file_without_empty_lines_is_not_split(tmp_path):
     paths = write(tmp_path, a=b"line\n" * 100)
     (group,) = text_shards.plan(paths, 50)
     assert group.size == 500
@@ -68,9 +68,9 @@ def test_a_large_file_without_blank_lines_stays_whole(tmp_path):
 @settings(max_examples=60)
 def test_every_line_once_in_order(tmp_path_factory, monkeypatch_class, texts, group_bytes, at_once, ends):
     monkeypatch_class.setattr(text_shards, "_BLOCK", at_once)
-    folder = tmp_path_factory.mktemp("texts")
+    directory = tmp_path_factory.mktemp("texts")
     contents = {str(index): ("\n".join(lines) + "\n" * ends).encode() for index, lines in enumerate(texts)}
-    paths = write(folder, **contents)
+    paths = write(directory, **contents)
     expected = [line for path in paths for line in files.read_lines(path)]
     groups = text_shards.plan(paths, group_bytes)
     assert lines_of(groups) == expected
@@ -99,8 +99,8 @@ def test_errors_name_file_and_line(tmp_path):
     paths = write(tmp_path, a=b"good\nb\xe9d\n")
     with pytest.raises(InputError, match=r"a\.txt, line 2: byte 2 of the line"):
         lines_of(text_shards.plan(paths, 100))
-    whole = gzip.compress(b"line\n" * 1000)
-    (tmp_path / "cut.gz").write_bytes(whole[:-20])
+    complete = gzip.compress(b"line\n" * 1000)
+    (tmp_path / "cut.gz").write_bytes(complete[:-20])
     with pytest.raises(InputError, match=r"Cannot read .*cut\.gz: .*corrupt or truncated"):
         lines_of(text_shards.plan([str(tmp_path / "cut.gz")], 100))
     (tmp_path / "cut.zst").write_bytes(zstd.compress("\n".join(map(str, range(10000))).encode())[:-30])

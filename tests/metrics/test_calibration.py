@@ -8,12 +8,12 @@ from bert_tf2.metrics.calibration import Reliability, ThresholdScores
 from bert_tf2.metrics.classification import Score
 
 
-def test_the_error_is_the_weighted_distance() -> None:
+def test_the_error_is_the_weighted_mean_distance() -> None:
     reliability = Reliability()
     reliability.add(np.array([0.9, 0.92]), np.array([True, False]))  # one group
     reliability.add(np.array([0.51, 1.0]), np.array([True, True]))
-    said, true = reliability.curve()
-    assert_close(said, [0.51, 0.91, 1.0], SUM)
+    mean, true = reliability.curve()
+    assert_close(mean, [0.51, 0.91, 1.0], SUM)
     assert_close(true, [1.0, 0.5, 1.0], SUM)
     assert reliability.error == pytest.approx((0.49 + 2 * 0.41 + 0) / 4)
     assert reliability.mean == pytest.approx((0.9 + 0.92 + 0.51 + 1) / 4)
@@ -28,18 +28,18 @@ def test_scores_at_each_threshold_are_those_of_the_predictions() -> None:
     scores = ThresholdScores(3)
     scores.add(probabilities[:25], labels[:25])
     scores.add(probabilities[25:], labels[25:])
-    for place in range(99):
-        predicted = probabilities >= (place + 1) / 100
+    for index in range(99):
+        predicted = probabilities >= (index + 1) / 100
         for label in range(3):
             right = int((predicted[:, label] & (labels[:, label] == 1)).sum())
-            assert scores.scores(label)[place].support == labels[:, label].sum()
+            assert scores.scores(label)[index].support == labels[:, label].sum()
             total = int(predicted[:, label].sum() + labels[:, label].sum())
-            assert scores.scores(label)[place].f1 == (2 * right / total if total else 0)
+            assert scores.scores(label)[index].f1 == (2 * right / total if total else 0)
         right = int((predicted & (labels == 1)).sum())
-        assert scores.scores()[place].f1 == 2 * right / int(predicted.sum() + labels.sum())
+        assert scores.scores()[index].f1 == 2 * right / int(predicted.sum() + labels.sum())
 
 
-def test_of_equal_thresholds_the_one_nearest_to_a_half_is_the_best() -> None:
+def test_ties_go_to_the_threshold_nearest_to_a_half() -> None:
     scores = ThresholdScores(2)
     scores.add(np.float32([[0.9, 0.2], [0.3, 0.1], [0.2, 0.6]]), np.array([[1, 1], [0, 0], [0, 1]]))
     assert scores.best(0) == (0.5, Score(1.0, 1.0, 1.0, 1))

@@ -1,4 +1,4 @@
-"""Scores: hand-made numbers, the definitions, and what must not change them."""
+"""Scores: hand-made numbers, the definitions, and changes that must not affect them."""
 
 import math
 import subprocess
@@ -30,12 +30,12 @@ def one_hot(predicted: Any, count: int) -> np.ndarray:
 
 
 def test_probabilities() -> None:
-    found = metrics.probabilities(LOGITS, "single_label")
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found[0], [0.66524096, 0.24472848, 0.09003057], rtol=1e-6)
-    found = metrics.probabilities(np.array([[0.0, 2.0], [-200.0, 200.0]]), "multi_label")
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [[0.5, 0.88079708], [0.0, 1.0]], atol=1e-7)
+    result = metrics.probabilities(LOGITS, "single_label")
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result[0], [0.66524096, 0.24472848, 0.09003057], rtol=1e-6)
+    result = metrics.probabilities(np.array([[0.0, 2.0], [-200.0, 200.0]]), "multi_label")
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, [[0.5, 0.88079708], [0.0, 1.0]], atol=1e-7)
     np.testing.assert_array_equal(metrics.probabilities(np.array([[3.5]]), "regression"), np.float32([[3.5]]))
 
 
@@ -45,8 +45,8 @@ def test_probabilities_of_large_logits_are_finite() -> None:
 
 def test_predictions() -> None:
     assert metrics.predictions(np.array([[0.4, 0.4, 0.2], [0.1, 0.2, 0.7]]), "single_label").tolist() == [0, 2]
-    found = metrics.predictions(np.float32([[0.5, 0.49], [0.7, 0.9]]), "multi_label", 0.5)
-    assert found.tolist() == [[True, False], [True, True]]
+    result = metrics.predictions(np.float32([[0.5, 0.49], [0.7, 0.9]]), "multi_label", 0.5)
+    assert result.tolist() == [[True, False], [True, True]]
     assert metrics.predictions(np.float32([[0.5, 0.49]]), "multi_label", 0.6).tolist() == [[False, False]]
     assert metrics.predictions(np.array([[1.5], [2.5]]), "regression").tolist() == [1.5, 2.5]
 
@@ -54,40 +54,40 @@ def test_predictions() -> None:
 # --- Metrics ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_label_a_row() -> None:
-    found = metrics.evaluate("single_label", LOGITS, LABELS)
-    # F1: label 0 is 1, label 1 is 2/3 (one of two found is right), label 2 is 0.
-    assert found == pytest.approx({"accuracy": 0.75, "macro_f1": (1 + 2 / 3 + 0) / 3})
+def test_one_label_per_row() -> None:
+    result = metrics.evaluate("single_label", LOGITS, LABELS)
+    # F1: label 0 is 1, label 1 is 2/3 (one of two predictions is right), label 2 is 0.
+    assert result == pytest.approx({"accuracy": 0.75, "macro_f1": (1 + 2 / 3 + 0) / 3})
 
 
 def test_two_labels() -> None:
     labels, predicted = BINARY
-    found = metrics.evaluate("single_label", one_hot(predicted, 2), labels, ("accuracy", "f1", "matthews"))
+    result = metrics.evaluate("single_label", one_hot(predicted, 2), labels, ("accuracy", "f1", "matthews"))
     matthews = (2 * 3 - 1 * 2) / math.sqrt(3 * 4 * 4 * 5)
-    assert found == pytest.approx({"accuracy": 5 / 8, "f1": 4 / 7, "matthews": matthews})
+    assert result == pytest.approx({"accuracy": 5 / 8, "f1": 4 / 7, "matthews": matthews})
 
 
-def test_nothing_predicted_and_nothing_there_is_0_without_a_warning() -> None:
+def test_no_labels_at_all_score_0_without_a_warning() -> None:
     zeros = np.zeros(4, int)
-    found = metrics.evaluate("single_label", one_hot(zeros, 2), zeros, ("accuracy", "f1", "matthews"))
-    assert found == {"accuracy": 1.0, "f1": 0.0, "matthews": 0.0}
+    result = metrics.evaluate("single_label", one_hot(zeros, 2), zeros, ("accuracy", "f1", "matthews"))
+    assert result == {"accuracy": 1.0, "f1": 0.0, "matthews": 0.0}
 
 
-def test_several_labels_a_row() -> None:
+def test_several_labels_per_row() -> None:
     labels = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]])
     logits = np.array([[3.0, -1.0, -1.0], [-1.0, 2.0, 1.0], [-1.0, -1.0, -1.0]])
-    found = metrics.evaluate("multi_label", logits, labels)
+    result = metrics.evaluate("multi_label", logits, labels)
     # All three labels: TP 2, FP 1, FN 1. Of each: 1, 1 and 0.
-    assert found == pytest.approx({"exact_match": 1 / 3, "micro_f1": 2 / 3, "macro_f1": 2 / 3})
-    found = metrics.evaluate("multi_label", logits, labels, ("exact_match", "micro_f1"), threshold=0.8)
-    assert found == pytest.approx({"exact_match": 2 / 3, "micro_f1": 4 / 5})
+    assert result == pytest.approx({"exact_match": 1 / 3, "micro_f1": 2 / 3, "macro_f1": 2 / 3})
+    result = metrics.evaluate("multi_label", logits, labels, ("exact_match", "micro_f1"), threshold=0.8)
+    assert result == pytest.approx({"exact_match": 2 / 3, "micro_f1": 4 / 5})
 
 
 def test_a_single_label_that_may_or_may_not_apply() -> None:
     labels, predicted = BINARY
     logits = np.where(predicted, 2.0, -2.0)[:, None]
-    found = metrics.evaluate("multi_label", logits, labels[:, None])
-    assert found == pytest.approx({"exact_match": 5 / 8, "micro_f1": 4 / 7, "macro_f1": 4 / 7})
+    result = metrics.evaluate("multi_label", logits, labels[:, None])
+    assert result == pytest.approx({"exact_match": 5 / 8, "micro_f1": 4 / 7, "macro_f1": 4 / 7})
     assert metrics.per_label(labels[:, None], logits > 0, 1) == [
         Score(pytest.approx(2 / 3), pytest.approx(1 / 2), pytest.approx(4 / 7), 4)
     ]
@@ -95,21 +95,21 @@ def test_a_single_label_that_may_or_may_not_apply() -> None:
 
 def test_regression() -> None:
     labels, values = np.array([1.0, 2.0, 3.0, 4.0], np.float32), np.array([[1.0], [3.0], [2.0], [10.0]])
-    found = metrics.evaluate("regression", values, labels)
-    assert found == pytest.approx({"pearson": 13 / math.sqrt(5 * 50), "spearman": 0.8, "mean_squared_error": 9.5})
+    result = metrics.evaluate("regression", values, labels)
+    assert result == pytest.approx({"pearson": 13 / math.sqrt(5 * 50), "spearman": 0.8, "mean_squared_error": 9.5})
 
 
 @pytest.mark.parametrize("values", [[[1.0], [1.0]], [[2.0], [2.0]]])
 def test_correlations_with_a_constant_are_not_a_number(values: list[list[float]]) -> None:
-    found = metrics.evaluate("regression", np.array(values), np.array([1.0, 2.0]), ("pearson", "spearman"))
-    assert all(map(math.isnan, found.values()))
-    found = metrics.evaluate("regression", np.array([[2.0]]), np.array([1.0]))
-    assert math.isnan(found["pearson"])
-    assert math.isnan(found["spearman"])
-    assert found["mean_squared_error"] == 1
+    result = metrics.evaluate("regression", np.array(values), np.array([1.0, 2.0]), ("pearson", "spearman"))
+    assert all(map(math.isnan, result.values()))
+    result = metrics.evaluate("regression", np.array([[2.0]]), np.array([1.0]))
+    assert math.isnan(result["pearson"])
+    assert math.isnan(result["spearman"])
+    assert result["mean_squared_error"] == 1
 
 
-def test_correlations_with_almost_a_constant_do_not_warn() -> None:
+def test_correlations_with_a_nearly_constant_side_do_not_warn() -> None:
     values = np.array([[1.0], [1.0 + 1e-7], [1.0]])
     assert metrics.evaluate("regression", values, np.array([1.0, 2.0, 3.0])).keys() == {
         *("pearson", "spearman", "mean_squared_error")
@@ -124,7 +124,7 @@ def test_correlations_with_almost_a_constant_do_not_warn() -> None:
         (LOGITS[:0], LABELS[:0], None, "cannot be scored"),
     ],
 )
-def test_what_cannot_be_scored(logits: Any, labels: Any, names: Any, sentence: str) -> None:
+def test_invalid_arguments(logits: Any, labels: Any, names: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         metrics.evaluate("single_label", logits, labels, names)
 
@@ -142,21 +142,21 @@ def test_scores_of_labels_by_their_definition(count: int, data: st.DataObject) -
             assert matrix[a, b] == ((labels == a) & (predicted == b)).sum()
     scores = metrics.per_label(labels, predicted, count)
     for label, score in enumerate(scores):
-        right, found, there = matrix[label, label], matrix[:, label].sum(), matrix[label].sum()
-        assert score.precision == pytest.approx(right / found if found else 0)
-        assert score.recall == pytest.approx(right / there if there else 0)
-        assert score.f1 == pytest.approx(2 * right / (found + there) if found + there else 0)
-        assert score.support == there
-    found = metrics.evaluate("single_label", one_hot(predicted, count), labels, ("accuracy", "macro_f1", "matthews"))
+        right, positive, true = matrix[label, label], matrix[:, label].sum(), matrix[label].sum()
+        assert score.precision == pytest.approx(right / positive if positive else 0)
+        assert score.recall == pytest.approx(right / true if true else 0)
+        assert score.f1 == pytest.approx(2 * right / (positive + true) if positive + true else 0)
+        assert score.support == true
+    result = metrics.evaluate("single_label", one_hot(predicted, count), labels, ("accuracy", "macro_f1", "matthews"))
     seen = [score.f1 for label, score in enumerate(scores) if label in labels or label in predicted]
-    assert found["accuracy"] == pytest.approx(np.trace(matrix) / rows)
-    assert found["macro_f1"] == pytest.approx(np.mean(seen))
+    assert result["accuracy"] == pytest.approx(np.trace(matrix) / rows)
+    assert result["macro_f1"] == pytest.approx(np.mean(seen))
     # A new order of rows and other numbers for the labels change nothing.
     order, numbers = np.random.default_rng(0).permutation(rows), np.random.default_rng(1).permutation(count)
     again = metrics.evaluate(
-        "single_label", one_hot(numbers[predicted[order]], count), numbers[labels[order]], tuple(found)
+        "single_label", one_hot(numbers[predicted[order]], count), numbers[labels[order]], tuple(result)
     )
-    assert again == pytest.approx(found)
+    assert again == pytest.approx(result)
 
 
 @given(st.integers(1, 4), st.data())
@@ -165,15 +165,15 @@ def test_scores_of_several_labels_by_their_definition(count: int, data: st.DataO
     rows = data.draw(st.integers(1, 12))
     row = st.lists(st.booleans(), min_size=count, max_size=count)
     labels, predicted = (np.array(data.draw(st.lists(row, min_size=rows, max_size=rows))) for _ in range(2))
-    found = metrics.evaluate("multi_label", np.where(predicted, 1.0, -1.0), labels.astype(int))
+    result = metrics.evaluate("multi_label", np.where(predicted, 1.0, -1.0), labels.astype(int))
 
     def f1(a: np.ndarray, b: np.ndarray) -> float:
         return 2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else 0.0
 
     each = [f1(labels[:, label], predicted[:, label]) for label in range(count)]
-    assert found["micro_f1"] == pytest.approx(f1(labels, predicted))
-    assert found["macro_f1"] == pytest.approx(np.mean(each))
-    assert found["exact_match"] == pytest.approx(
+    assert result["micro_f1"] == pytest.approx(f1(labels, predicted))
+    assert result["macro_f1"] == pytest.approx(np.mean(each))
+    assert result["exact_match"] == pytest.approx(
         np.mean([(a == b).all() for a, b in zip(labels, predicted, strict=True)])
     )
     assert [score.f1 for score in metrics.per_label(labels.astype(int), predicted, count)] == pytest.approx(each)
@@ -181,7 +181,7 @@ def test_scores_of_several_labels_by_their_definition(count: int, data: st.DataO
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
 def test_the_same_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
-    """And for several labels the very numbers of scikit-learn."""
+    """The number of rows per block does not matter; with several labels, the results equal scikit-learn's."""
     rng = np.random.default_rng(3)
     dense = (rng.random((500, 7)) < 0.3).astype(np.int32)
     splits = np.concatenate([[0], np.cumsum(dense.sum(axis=1))])
@@ -210,10 +210,10 @@ def test_the_same_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, kind: Any) 
 @settings(max_examples=60)
 def test_correlations_do_not_depend_on_scale_and_origin(pairs: list[Any], scale: int, origin: int) -> None:
     labels, values = np.array(pairs, float).T
-    found = metrics.evaluate("regression", values[:, None], labels, ("pearson", "spearman"))
+    result = metrics.evaluate("regression", values[:, None], labels, ("pearson", "spearman"))
     moved = metrics.evaluate("regression", scale * values[:, None] + origin, labels, ("pearson", "spearman"))
     flipped = metrics.evaluate("regression", -values[:, None], labels, ("pearson", "spearman"))
-    for name, value in found.items():
+    for name, value in result.items():
         assert -1.0001 < value < 1.0001 or math.isnan(value)
         assert moved[name] == pytest.approx(value, abs=1e-6, nan_ok=True)
         assert flipped[name] == pytest.approx(-value, abs=1e-6, nan_ok=True)

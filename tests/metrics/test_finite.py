@@ -1,4 +1,4 @@
-"""What a model with damaged weights says is refused, whoever asks."""
+"""Outputs of a model with corrupt weights are refused everywhere."""
 
 import numpy as np
 import pytest
@@ -24,8 +24,8 @@ LINES = "co[MASK] a\n\n[MASK] ||| [MASK] as\nA [MASK]\n"
 
 
 @pytest.fixture
-def damaged(monkeypatch):
-    """Weights that are loaded have a NaN."""
+def corrupt(monkeypatch):
+    """Puts a NaN into weights when they are loaded."""
     plain = pretrained.load
 
     def load(variables, *args, **options):
@@ -44,13 +44,13 @@ def test_check(value):
 
 
 def test_outputs_of_batches():
-    def parts(weight):
+    def batches(weight):
         data = tf.data.Dataset.from_tensors({"x": [1.0, np.nan], "example_weights": [1.0, weight]})
         return evaluation.predict_batches(lambda batch: {"logits": batch["x"]}, STRATEGY, lambda _: data, None)
 
-    assert [part["logits"].tolist() for part in parts(0.0)] == [[1]]  # a row that fills up the batch may be anything
+    assert [part["logits"].tolist() for part in batches(0.0)] == [[1]]  # a row that fills up the batch may be anything
     with pytest.raises(InputError, match=f"logits {SENTENCE}"):
-        next(parts(1.0))
+        next(batches(1.0))
 
 
 def test_losses():
@@ -77,13 +77,13 @@ def test_features(of_tokens):
         strategy=STRATEGY,
         compiles=False,
     )
-    ids = np.array([1, 2, 3], np.int32)  # padding is 0, whose logarithm is not asked for
+    ids = np.array([1, 2, 3], np.int32)  # padding is 0, whose logarithm is not computed
     assert np.isfinite(encoder.vectors(Sequences(np.array([0, 2, 3]), ids, np.zeros_like(ids)), lambda _: None)).all()
     with pytest.raises(InputError, match=f"features {SENTENCE}"):
         encoder.vectors(Sequences(np.array([0, 2, 3]), 0 * ids, np.zeros_like(ids)), lambda _: None)
 
 
-def test_fill_mask(tmp_path, damaged):
+def test_fill_mask(tmp_path, corrupt):
     model = write_folder(tmp_path / "model", "BertForPreTraining")
     (tmp_path / "text.txt").write_text(LINES)
     options = {"predict_file": str(tmp_path / "text.txt"), "output_dir": str(tmp_path), "init_checkpoint": str(model)}
@@ -92,7 +92,7 @@ def test_fill_mask(tmp_path, damaged):
     assert not (tmp_path / "fill_mask.jsonl").exists()
 
 
-def test_a_task_and_exports(tmp_path, damaged):
+def test_a_task_and_exports(tmp_path, corrupt):
     """All tasks predict by `evaluation.predict_batches`; all SavedModels are written by one function."""
     tiny_squad.write_model_files(tmp_path)
     data = tiny_squad.write_json(tmp_path / "data.json", tiny_squad.squad(5, seed=1))

@@ -1,4 +1,4 @@
-"""What other thresholds for predicting no answer would have scored."""
+"""The scores that other thresholds for predicting no answer would have had."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from bert_tf2.metrics.no_answer import NoAnswer, ThresholdScores
 
 
 def questions(*rows: tuple[float, bool, bool, float, float]) -> NoAnswer:
-    """Of odds, whether there is a best answer, whether there is an answer, exact match and F1 each."""
+    """Questions from rows of odds, whether there is a best answer, whether there is an answer, exact match and F1."""
     odds, has_best, has_answer, exact, f1 = map(np.array, zip(*rows, strict=True))
     return NoAnswer(odds.astype(float), has_best, has_answer, exact.astype(float), f1, 1.0 - has_answer)
 
@@ -48,7 +48,7 @@ TEXTS = st.sampled_from(["", "a b", "b c", "x"])
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS, st.sampled_from([-2.0, -1.0, 0.0, 1.5])), min_size=1, max_size=8))
-def test_the_best_threshold_scores_what_the_official_search_says(rows: list[tuple[str, str, float]]) -> None:
+def test_the_best_threshold_has_the_score_of_the_official_search(rows: list[tuple[str, str, float]]) -> None:
     gold = {str(number): (answer,) if answer else () for number, (answer, _, _) in enumerate(rows)}
     texts = {str(number): text for number, (_, text, _) in enumerate(rows)}
     odds = {str(number): one for number, (_, _, one) in enumerate(rows)}
@@ -59,6 +59,6 @@ def test_the_best_threshold_scores_what_the_official_search_says(rows: list[tupl
     has_best, has_answer = np.array(list(map(bool, texts.values()))), np.array(list(map(bool, gold.values())))
     questions_asked = NoAnswer(np.array(list(odds.values())), has_best, has_answer, exact, f1, np.array(without))
     best = max(questions_asked.at(threshold).f1 for threshold in [-9.0, *odds.values()])
-    # The official search may stop between questions of equal odds, which no threshold can.
+    # The official search may stop between questions with equal odds, where there is no threshold.
     assert 100 * best <= results["best_f1"] + 1e-9
     assert questions_asked.at(np.inf).exact == pytest.approx(results["exact"] / 100)

@@ -1,4 +1,4 @@
-"""What went wrong with spans, kind by kind."""
+"""Errors in predicted spans, by kind."""
 
 import pytest
 from hypothesis import given
@@ -36,10 +36,10 @@ def compared(true: str, predicted: str) -> list[Outcome]:
         ("B-x I-x O", "O O O", [MISSED]),
         ("B-x I-x O", "O O B-x", [MISSED, SPURIOUS]),
         ("O O O", "B-x O B-y", [SPURIOUS, SPURIOUS]),
-        # Split and joined: one pair, and what is left over.
+        # Split and joined: one pair, and a span without counterpart.
         ("B-x I-x I-x", "B-x O B-x", [WRONG_BOUNDARY, SPURIOUS]),
         ("B-x O B-x", "B-x I-x I-x", [WRONG_BOUNDARY, MISSED]),
-        # The same type goes before more words in common, and more words in common before what begins first.
+        # The same type takes precedence over more common words, and these over an earlier start.
         ("B-x I-x I-x", "B-y I-y B-x", [WRONG_BOUNDARY, SPURIOUS]),
         ("B-x I-x I-x I-x", "B-x O B-x I-x", [WRONG_BOUNDARY, SPURIOUS]),
         ("B-x I-x B-y", "B-y I-y I-y", [WRONG_BOUNDARY, MISSED]),

@@ -34,7 +34,7 @@ def test_spans_are_those_of_seqeval(tags: str, expected: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("tag", ["PER", "X-PER", "Bx", "", "o"])
-def test_what_is_no_tag(tag: str) -> None:
+def test_invalid_tags(tag: str) -> None:
     with pytest.raises(ValueError, match="is not a tag; expected O, or one of B-, I-, E- and S-"):
         metrics.spans(["O", tag])
 
@@ -51,22 +51,22 @@ def test_span_scores_are_those_of_seqeval() -> None:
         ["B-ORG", "I-ORG", "O", "O", "B-LOC"],
         ["O", "O", "O"],
     ]
-    found = metrics.span_scores(true, predicted)
-    assert found.per_type == {
+    result = metrics.span_scores(true, predicted)
+    assert result.per_type == {
         "LOC": Score(0.5, 1.0, pytest.approx(2 / 3), 1),
         "MISC": Score(0.0, 0.0, 0.0, 1),
         "ORG": Score(0.0, 0.0, 0.0, 1),
         "PER": Score(1.0, 0.5, pytest.approx(2 / 3), 2),
     }
-    assert found.micro == Score(0.5, pytest.approx(0.4), pytest.approx(4 / 9), 5)
-    assert found.macro == Score(0.375, 0.375, pytest.approx(1 / 3), 5)
+    assert result.micro == Score(0.5, pytest.approx(0.4), pytest.approx(4 / 9), 5)
+    assert result.macro == Score(0.375, 0.375, pytest.approx(1 / 3), 5)
 
 
 def test_no_spans_at_all() -> None:
     assert metrics.span_scores([["O"]], [["O"]]) == (Score(0, 0, 0, 0), Score(0, 0, 0, 0), {})
 
 
-def test_as_many_tags_as_there_are() -> None:
+def test_numbers_of_tags_must_agree() -> None:
     with pytest.raises(ValueError, match="as many predicted tags as true ones"):
         metrics.span_scores([["O", "O"]], [["O"]])
     with pytest.raises(ValueError, match="as many predicted tags as true ones"):

@@ -22,12 +22,12 @@ TEXTS = st.text(st.sampled_from("aA tn.,'-é\u3000\nthe "), max_size=12)
     [
         ("Denver Broncos", "denver  BRONCOS ", 1, 1),
         ("the Denver Broncos", "Denver Broncos", 1, 1),
-        ("The A an", "", 1, 0),  # 1.1: nothing is left of either, and nothing is shared
+        ("The A an", "", 1, 0),  # 1.1: both become empty and share no word
         ("10,000", "10000", 1, 1),
         ("Levi's Stadium", "Levis Stadium!", 1, 1),
         ("24–10", "24-10", 0, 0),  # an en dash is not punctuation to the script
         ("anthem", "them", 0, 0),  # articles are words, not parts of words
-        ("a.b", "b", 0, 0),  # punctuation goes first: "ab"
+        ("a.b", "b", 0, 0),  # punctuation is removed first: "ab"
         ("x-a-x", "x a x", 0, 0),
         ("Denver Broncos", "Denver", 0, 2 / 3),
         ("x x y", "x x x", 0, 2 / 3),
@@ -43,21 +43,21 @@ def test_hand_made_cases(gold, predicted, exact, f1):
 
 
 @given(TEXTS, TEXTS, st.booleans(), st.sampled_from(["en", "zh"]))
-def test_one_answer_scores_as_all(gold, predicted, version_2, language):
-    """`answer_scores` of each question are what `evaluate` takes the mean of."""
+def test_answer_scores_agree_with_evaluate(gold, predicted, version_2, language):
+    """`evaluate` returns the means of what `answer_scores` returns for each question."""
     how = {"version_2_with_negative": version_2, "language": language}
     results = evaluate({"q": (gold, "x")}, {"q": predicted}, **how)
     exact, f1 = squad.answer_scores((gold, "x"), predicted, **how)
     assert (results["exact" if version_2 else "exact_match"], results["f1"]) == (100 * exact, 100 * f1)
 
 
-def test_an_answer_where_there_is_none():
+def test_an_answer_to_a_question_without_one():
     assert squad.answer_scores((), "", version_2_with_negative=True) == (1.0, 1.0)
     assert squad.answer_scores((), "x", version_2_with_negative=True) == (0.0, 0.0)
 
 
 def official_normalize(text):
-    """As the official scripts write it down."""
+    """The normalization as the official scripts define it."""
     text = "".join(char for char in text.lower() if char not in set(string.punctuation))
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
@@ -73,7 +73,7 @@ def official_f1(gold, predicted):
 
 
 @given(TEXTS, TEXTS)
-def test_against_the_rules_written_down_plainly(gold, predicted):
+def test_official_rules(gold, predicted):
     assert squad.normalized(gold) == official_normalize(gold)
     assert squad.exact(gold, predicted) == (official_normalize(gold) == official_normalize(predicted))
     assert squad.f1_of_1(gold, predicted) == official_f1(gold, predicted)
@@ -89,7 +89,7 @@ def test_several_right_answers():
     assert evaluate(gold, {"a": "Broncos won", "b": "50"})["f1"] == pytest.approx(100 * (2 / 3 + 1) / 2)
 
 
-def test_missing_predictions_score_nothing(caplog):
+def test_missing_predictions_score_0(caplog):
     assert evaluate({"a": ("x",), "b": ("y",)}, {"b": "y"}) == {"exact_match": 50.0, "f1": 50.0}
     assert "Questions without a prediction, which score 0: 1, for example a" in caplog.text
     results = evaluate({"a": (), "b": ("y",)}, {"b": "y"}, version_2_with_negative=True)
@@ -101,7 +101,7 @@ GOLD_2 = {"has": ("x y", "x"), "has2": ("the",), "no": (), "no2": ()}
 
 def test_no_answer():
     results = evaluate(GOLD_2, {"has": "x y z", "has2": "", "no": "", "no2": "y"}, version_2_with_negative=True)
-    # "the" is nothing but an article, and so right answers are "", as the official script has it.
+    # "the" is only an article, so the gold answer is "", as in the official script.
     assert results == {
         "exact": 50.0,
         "f1": pytest.approx(70.0),
@@ -129,7 +129,7 @@ def test_best_threshold():
     odds["b"] = 3.0
     results = evaluate(gold, texts, version_2_with_negative=True, null_odds=odds)
     assert (results["best_f1"], results["best_f1_thresh"]) == (pytest.approx(100 * (2 + 1 + 2 / 3) / 4), 2.0)
-    # Where "" was predicted, the official script can only find thresholds below; best_texts tell the rest.
+    # Where "" was predicted, the official script only finds lower thresholds; best_texts has the other answers.
     predicted = {**texts, "c": ""}
     assert evaluate(gold, predicted, version_2_with_negative=True, null_odds=odds)["best_f1_thresh"] == -1.0
     results = evaluate(gold, predicted, version_2_with_negative=True, null_odds=odds, best_texts=texts)
@@ -148,7 +148,7 @@ def test_always_no_answer_may_be_best():
     st.lists(st.tuples(st.booleans(), st.integers(-2, 2), st.sampled_from([0.0, 0.5, 1.0]), st.booleans()), min_size=1)
 )
 def test_best_threshold_is_the_best(questions):
-    # Odds without ties, so that every place in their order is a threshold.
+    # Odds without ties, so that every position in their order is a threshold.
     odds = {str(number): odd + number / 100 for number, (_, odd, _, _) in enumerate(questions)}
     has_answer = {str(number): has for number, (has, _, _, _) in enumerate(questions)}
     texts = {str(number): "x" if answered else "" for number, (_, _, _, answered) in enumerate(questions)}
@@ -178,7 +178,7 @@ def test_right_answers_score_100():
     gold = examples.read(GOLDEN / "own/squad/v1.json", training=False).gold
     assert len(gold) == 68
     results = evaluate(gold, {identity: texts[0] for identity, texts in gold.items()})
-    # One answer is nothing but punctuation: on 1.1 it shares no word even with itself.
+    # One answer is only punctuation: for 1.1, it shares no word even with itself.
     assert results == {"exact_match": 100.0, "f1": pytest.approx(100 * 67 / 68)}
     gold = examples.read(GOLDEN / "own/squad/v2.json", training=False).gold
     predicted = {identity: texts[0] if texts else "" for identity, texts in gold.items()}

@@ -1,4 +1,4 @@
-"""Whole Chinese words: which characters are marked, that records are those of plain code, and the warnings."""
+"""Whole Chinese words: which characters are marked, the same records as simple code makes, and warnings."""
 
 import logging
 import random
@@ -49,21 +49,23 @@ SEGMENTED = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("chinese")
-    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
-    (folder / "segmented.txt").write_text("\n".join(SEGMENTED) + "\n", encoding="utf-8")
-    (folder / "plain.txt").write_text("\n".join(line.replace(" ", "") for line in SEGMENTED) + "\n", encoding="utf-8")
-    (folder / "words.txt").write_text("".join(f"{word} 12 n\n" for word in WORDS) + "\nno\n的\n", encoding="utf-8")
-    return folder
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("chinese")
+    (directory / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    (directory / "segmented.txt").write_text("\n".join(SEGMENTED) + "\n", encoding="utf-8")
+    (directory / "plain.txt").write_text(
+        "\n".join(line.replace(" ", "") for line in SEGMENTED) + "\n", encoding="utf-8"
+    )
+    (directory / "words.txt").write_text("".join(f"{word} 12 n\n" for word in WORDS) + "\nno\n的\n", encoding="utf-8")
+    return directory
 
 
-def config(folder: Path, output: Path, text: str = "segmented.txt", **changes: Any) -> PretrainingDataConfig:
+def config(directory: Path, output: Path, text: str = "segmented.txt", **changes: Any) -> PretrainingDataConfig:
     values = {"max_seq_length": 24, "max_predictions_per_seq": 6, "dupe_factor": 4, "do_whole_word_mask": True}
     return PretrainingDataConfig(
-        input_file=str(folder / text),
+        input_file=str(directory / text),
         output_file=str(output),
-        vocab_file=str(folder / "vocab.txt"),
+        vocab_file=str(directory / "vocab.txt"),
         **{**values, **changes},
     )
 
@@ -73,10 +75,10 @@ mixed = st.text(st.sampled_from([*CHARACTERS, *"ab  。é龘鿿豈\u200d\u0301Σ
 
 @given(lines=st.lists(mixed, max_size=6), listed=st.booleans(), lower=st.booleans())
 @settings(max_examples=150)
-def test_marks_are_those_of_plain_code(folder: Path, lines: list[str], listed: bool, lower: bool) -> None:
-    vocab_file = str(folder / "vocab.txt")
+def test_marks_are_those_of_plain_code(directory: Path, lines: list[str], listed: bool, lower: bool) -> None:
+    vocab_file = str(directory / "vocab.txt")
     tokenizer, plain = FastTokenizer(vocab_file, lower), FullTokenizer(vocab_file, lower)
-    marker = WordMarker(tokenizer, read_word_list(str(folder / "words.txt")) if listed else None)
+    marker = WordMarker(tokenizer, read_word_list(str(directory / "words.txt")) if listed else None)
     encoded = tokenizer.encode_batch(lines)
     expected = [token for line in lines for token in marked_tokens(line, plain, WORDS if listed else None)]
     assert encoded.values.tolist() == [plain.vocab[unmarked(token, plain.vocab)] for token in expected]
@@ -87,34 +89,34 @@ def test_marks_are_those_of_plain_code(folder: Path, lines: list[str], listed: b
 
 @pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("lines", [False, True])
-def test_records_are_those_of_plain_code(folder: Path, tmp_path: Path, listed: bool, lines: bool) -> None:
-    flags = {"word_list": str(folder / "words.txt")} if listed else {"segmented_text": True}
+def test_records_are_those_of_plain_code(directory: Path, tmp_path: Path, listed: bool, lines: bool) -> None:
+    flags = {"word_list": str(directory / "words.txt")} if listed else {"segmented_text": True}
     text = "plain.txt" if listed else "segmented.txt"
-    create_pretraining_data(config(folder, tmp_path / "a", text, line_by_line=lines, **flags))
+    create_pretraining_data(config(directory, tmp_path / "a", text, line_by_line=lines, **flags))
 
-    tokenizer = FullTokenizer(str(folder / "vocab.txt"))
-    given = (folder / text).read_text(encoding="utf-8").split("\n")
-    documents = read_documents(given, lambda line: marked_tokens(line, tokenizer, WORDS if listed else None))
+    tokenizer = FullTokenizer(str(directory / "vocab.txt"))
+    lines_of_text = (directory / text).read_text(encoding="utf-8").split("\n")
+    documents = read_documents(lines_of_text, lambda line: marked_tokens(line, tokenizer, WORDS if listed else None))
     parameters = InstanceParameters(24, 6, dupe_factor=4, do_whole_word_mask=True)
     rng, words = random.Random(12345), list(tokenizer.vocab)
     if lines:
-        made = line_by_line([line for document in documents for line in document], words, parameters, rng)
+        instances = line_by_line([line for document in documents for line in document], words, parameters, rng)
     else:
-        made = create_instances(documents, words, parameters, rng)
-    for instance in made:
+        instances = create_instances(documents, words, parameters, rng)
+    for instance in instances:
         for tokens in (instance.tokens, instance.masked_lm_labels):
             tokens[:] = [unmarked(token, tokenizer.vocab) for token in tokens]
-    features = [instance_features(instance, tokenizer, parameters) for instance in made]
+    features = [instance_features(instance, tokenizer, parameters) for instance in instances]
     for row in features if lines else []:
         del row["next_sentence_labels"]  # type: ignore[attr-defined]
     assert decoded(tmp_path / "a") == features
 
 
-def test_tokens_are_those_without_spaces(folder: Path, tmp_path: Path) -> None:
+def test_tokens_are_those_without_spaces(directory: Path, tmp_path: Path) -> None:
     """Only which tokens are masked differs."""
     unmasked = []
     for text, flags in (("segmented.txt", {"segmented_text": True}), ("plain.txt", {})):
-        create_pretraining_data(config(folder, tmp_path / text, text, line_by_line=True, dupe_factor=1, **flags))
+        create_pretraining_data(config(directory, tmp_path / text, text, line_by_line=True, dupe_factor=1, **flags))
         rows = decoded(tmp_path / text)
         for row in rows:
             for position, label in zip(row["masked_lm_positions"], row["masked_lm_ids"], strict=True):
@@ -124,10 +126,10 @@ def test_tokens_are_those_without_spaces(folder: Path, tmp_path: Path) -> None:
     assert unmasked[0] == unmasked[1]
 
 
-def test_records_without_masks_say_which_characters_continue_a_word(folder: Path, tmp_path: Path) -> None:
+def test_records_without_masks_contain_which_characters_continue_a_word(directory: Path, tmp_path: Path) -> None:
     flags = {"segmented_text": True, "line_by_line": True, "masking": "dynamic"}
-    summary = create_pretraining_data(config(folder, tmp_path / "a", **flags))
-    tokenizer = FullTokenizer(str(folder / "vocab.txt"))
+    summary = create_pretraining_data(config(directory, tmp_path / "a", **flags))
+    tokenizer = FullTokenizer(str(directory / "vocab.txt"))
     expected = set()
     for line in filter(None, SEGMENTED):
         tokens = marked_tokens(line, tokenizer)[:22]
@@ -138,13 +140,13 @@ def test_records_without_masks_say_which_characters_continue_a_word(folder: Path
     rows = decoded(tmp_path / "a")
     assert {(tuple(row["input_ids"]), tuple(row["continues_word"])) for row in rows} == expected
     assert len(rows) == summary.instances == len(expected)
-    create_pretraining_data(config(folder, tmp_path / "b", line_by_line=True, masking="dynamic"))
+    create_pretraining_data(config(directory, tmp_path / "b", line_by_line=True, masking="dynamic"))
     assert "continues_word" not in decoded(tmp_path / "b")[0]
 
 
-def test_words_are_masked_whole(folder: Path, tmp_path: Path) -> None:
+def test_all_characters_of_a_word_are_masked(directory: Path, tmp_path: Path) -> None:
     flags = {"segmented_text": True, "line_by_line": True, "dupe_factor": 50}
-    create_pretraining_data(config(folder, tmp_path / "a", **flags))
+    create_pretraining_data(config(directory, tmp_path / "a", **flags))
     several = {tuple(PIECES.index(char) for char in word): word for word in ("北京", "长城", "我们")}
     seen: Counter[str] = Counter()
     for row in decoded(tmp_path / "a"):
@@ -174,26 +176,26 @@ def test_words_are_masked_whole(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_warnings(
-    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, changes: dict[str, Any], sentence: str
+    directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, changes: dict[str, Any], sentence: str
 ) -> None:
-    (folder / "english.txt").write_text("a a\na\n\na probability\na a\n")
-    create_pretraining_data(config(folder, tmp_path / "a", text, **changes))
+    (directory / "english.txt").write_text("a a\na\n\na probability\na a\n")
+    create_pretraining_data(config(directory, tmp_path / "a", text, **changes))
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [warning[: len(sentence or "")] for warning in warnings] == ([sentence] if sentence else [])
 
 
-def test_mistakes(folder: Path, tmp_path: Path) -> None:
+def test_mistakes(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "none.txt").write_text("的\nword\n", encoding="utf-8")
-    words = {"word_list": str(folder / "words.txt")}
+    words = {"word_list": str(directory / "words.txt")}
     for changes, sentence in (
         ({**words, "segmented_text": True}, "--segmented_text and --word_list both say where words end"),
         ({**words, "do_whole_word_mask": False}, "--word_list says which .*; add --do_whole_word_mask"),
         ({"segmented_text": True, "vocab_file": None, "spm_model_file": "m"}, "--segmented_text needs --vocab_file"),
     ):
         with pytest.raises(InputError, match=sentence):
-            PretrainingDataConfig(**{**config(folder, tmp_path / "a").__dict__, **changes})
+            PretrainingDataConfig(**{**config(directory, tmp_path / "a").__dict__, **changes})
     for name, sentence in (("none.txt", "has no word of at least two Chinese characters"), ("gone", "Cannot read")):
         with pytest.raises(InputError, match=sentence):
-            create_pretraining_data(config(folder, tmp_path / "a", word_list=str(tmp_path / name)))
+            create_pretraining_data(config(directory, tmp_path / "a", word_list=str(tmp_path / name)))
     with pytest.raises(InputError, match="is read by --word_list"):
-        config(folder, folder / "words.txt", **words)
+        config(directory, directory / "words.txt", **words)

@@ -1,4 +1,4 @@
-"""The same instances as `reference.instances.create_instances` makes, value for value, and the same draws."""
+"""The same instances as `reference.instances.create_instances` makes, and the same random draws."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ VOCABULARY = Vocabulary.of(VOCAB)
 
 
 def documents_of(seed: int, documents: int, segments: int, tokens: int, continuations: float) -> list[Document]:
-    """Random documents; some hold what a text of its own never does, the special tokens."""
+    """Returns random documents; some have special tokens, which no text has."""
     rng = random.Random(f"{seed} {documents} {segments} {tokens}")
     words = [piece for piece in PIECES if not piece.startswith(("[", "##"))]
     pieces = [piece for piece in PIECES if piece.startswith("##")]
@@ -50,16 +50,16 @@ def corpus_of(documents: list[Document], vocab: dict[str, int] = VOCAB) -> Corpu
     )
 
 
-def rows(made: InstanceArrays, start: int = 0, stop: int | None = None) -> list[dict[str, list[Any]]]:
-    columns = {name: column.tolist() for name, column in instance_columns(made, start, stop).items()}
+def rows(instances: InstanceArrays, start: int = 0, stop: int | None = None) -> list[dict[str, list[Any]]]:
+    columns = {name: column.tolist() for name, column in instance_columns(instances, start, stop).items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def expected_rows(
     documents: list[Document], parameters: InstanceParameters, rng: random.Random, vocab: dict[str, int] = VOCAB
 ) -> list[dict[str, list[Any]]]:
-    """What the plain code makes, as records."""
-    made = reference.instances.create_instances(documents, list(vocab), parameters, rng)
+    """Returns the reference implementation's instances as records."""
+    instances = reference.instances.create_instances(documents, list(vocab), parameters, rng)
 
     def padded(values: list[Any], length: int) -> list[Any]:
         assert len(values) <= length
@@ -76,24 +76,24 @@ def expected_rows(
             "masked_lm_weights": padded([1.0] * len(instance.masked_lm_labels), predictions),
             "next_sentence_labels": [int(instance.is_random_next)],
         }
-        for instance in made
+        for instance in instances
     ]
 
 
 def check(documents: list[Document], parameters: InstanceParameters, seed: int) -> InstanceArrays:
     rng, plain_rng = random.Random(seed), random.Random(seed)
     done: list[int] = []
-    made = create_instances(corpus_of(documents), VOCABULARY, parameters, rng, done.append)
-    assert rows(made) == expected_rows(documents, parameters, plain_rng)
+    instances = create_instances(corpus_of(documents), VOCABULARY, parameters, rng, done.append)
+    assert rows(instances) == expected_rows(documents, parameters, plain_rng)
     assert rng.getstate() == plain_rng.getstate()
     assert sum(done) == parameters.dupe_factor * len(documents)
-    check_without_masks(made)
-    return made
+    check_without_masks(instances)
+    return instances
 
 
-def check_without_masks(made: InstanceArrays) -> None:
-    """In records without masks, the tokens are shown as they are, and all else is the same."""
-    masked, plain = instance_columns(made), instance_columns(made, masked=False)
+def check_without_masks(instances: InstanceArrays) -> None:
+    """In records without masks, the tokens are not replaced, and everything else is the same."""
+    masked, plain = instance_columns(instances), instance_columns(instances, masked=False)
     assert plain.keys() == {"input_ids", "input_mask", "segment_ids", "next_sentence_labels"}
     rows, slots = np.nonzero(masked["masked_lm_weights"])
     masked["input_ids"][rows, masked["masked_lm_positions"][rows, slots]] = masked["masked_lm_ids"][rows, slots]
@@ -150,28 +150,28 @@ def test_slices_change_nothing(
 )
 def test_many_documents(flags: dict[str, Any]) -> None:
     parameters = InstanceParameters(dupe_factor=2, **flags)
-    made = check(documents_of(1, 300, 20, 30, 0.4), parameters, 12345)
-    assert len(made) == len(made.order) > 80
+    instances = check(documents_of(1, 300, 20, 30, 0.4), parameters, 12345)
+    assert len(instances) == len(instances.order) > 80
 
 
 @pytest.mark.slow
 def test_sequences_too_long_for_16_bits() -> None:
     documents: list[Document] = [[random.Random(number).choices(PIECES[-60:], k=35_000)] * 4 for number in range(2)]
-    made = check(documents, InstanceParameters(max_seq_length=70_000, short_seq_prob=0, dupe_factor=2), 1)
-    assert made.positions.max() >= 2**16
+    instances = check(documents, InstanceParameters(max_seq_length=70_000, short_seq_prob=0, dupe_factor=2), 1)
+    assert instances.positions.max() >= 2**16
 
 
-def test_where_no_word_is_short_enough_nothing_is_masked() -> None:
+def test_nothing_is_masked_if_all_words_are_too_long() -> None:
     documents: list[Document] = [[["w1", "##p1", "##p2"]] * 8] * 3
     parameters = InstanceParameters(do_whole_word_mask=True, max_predictions_per_seq=2)
-    made = check(documents, parameters, 1)
-    assert made.positions.size == made.replacements.size == 0
-    assert not instance_columns(made)["masked_lm_weights"].any()
+    instances = check(documents, parameters, 1)
+    assert instances.positions.size == instances.replacements.size == 0
+    assert not instance_columns(instances)["masked_lm_weights"].any()
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
 @pytest.mark.parametrize("token", ["[CLS]", "[SEP]", "##p1"])
-def test_texts_of_nothing_but_one_token(token: str, whole_words: bool) -> None:
+def test_texts_of_a_single_token(token: str, whole_words: bool) -> None:
     check([[[token] * 9] * 4] * 2, InstanceParameters(max_seq_length=20, do_whole_word_mask=whole_words), 3)
 
 
@@ -181,10 +181,10 @@ def test_few_documents(documents: int) -> None:
 
 
 def test_no_documents() -> None:
-    made = check([], InstanceParameters(), 1)
-    assert len(made) == 0
-    assert instance_columns(made)["input_ids"].shape == (0, 128)
-    assert made.padding == 0
+    instances = check([], InstanceParameters(), 1)
+    assert len(instances) == 0
+    assert instance_columns(instances)["input_ids"].shape == (0, 128)
+    assert instances.padding == 0
 
 
 @pytest.mark.parametrize("case", golden_outputs.PRETRAINING_CASES)
@@ -192,26 +192,26 @@ def test_golden(case: str) -> None:
     golden_outputs.check_instances(golden_outputs.own_pretraining_case(case))
 
 
-def test_parts_of_the_instances() -> None:
-    made = check(documents_of(1, 20, 10, 10, 0.2), InstanceParameters(max_seq_length=32), 1)
-    whole = rows(made)
-    for start, stop in ((0, 7), (7, 8), (8, 8), (8, None), (len(whole), None), (0, 10**9)):
-        assert rows(made, start, stop) == whole[start:stop]
-    padding = sum(row["input_mask"].count(0) for row in whole)
-    assert made.padding == padding > 0
+def test_ranges_of_instances() -> None:
+    instances = check(documents_of(1, 20, 10, 10, 0.2), InstanceParameters(max_seq_length=32), 1)
+    all_rows = rows(instances)
+    for start, stop in ((0, 7), (7, 8), (8, 8), (8, None), (len(all_rows), None), (0, 10**9)):
+        assert rows(instances, start, stop) == all_rows[start:stop]
+    padding = sum(row["input_mask"].count(0) for row in all_rows)
+    assert instances.padding == padding > 0
 
 
 def test_arrays() -> None:
     documents = documents_of(1, 20, 10, 10, 0.2)
-    made = check(documents, InstanceParameters(max_seq_length=32), 1)
-    assert made.prediction_splits[-1] == made.positions.size == made.replacements.size
-    assert sorted(made.order) == list(range(len(made)))
-    assert made.lengths.min() >= 1
-    assert made.lengths.sum(axis=1).max() <= 29
+    instances = check(documents, InstanceParameters(max_seq_length=32), 1)
+    assert instances.prediction_splits[-1] == instances.positions.size == instances.replacements.size
+    assert sorted(instances.order) == list(range(len(instances)))
+    assert instances.lengths.min() >= 1
+    assert instances.lengths.sum(axis=1).max() <= 29
     runs = {tuple(run) for document in corpus_texts(documents) for run in runs_of(document)}
-    for (a, b), (a_length, b_length) in zip(made.starts.tolist(), made.lengths.tolist(), strict=True):
+    for (a, b), (a_length, b_length) in zip(instances.starts.tolist(), instances.lengths.tolist(), strict=True):
         for start, length in ((a, a_length), (b, b_length)):
-            assert tuple(made.token_ids[start : start + length].tolist()) in runs
+            assert tuple(instances.token_ids[start : start + length].tolist()) in runs
 
 
 def corpus_texts(documents: list[Document]) -> list[list[int]]:
@@ -228,11 +228,11 @@ def test_arrays_that_cannot_be_written_to_or_have_other_types() -> None:
     other = Corpus(corpus.token_ids.astype(np.int64), corpus.segment_splits.astype(np.int32), corpus.document_splits)
     other.token_ids.flags.writeable = False
     parameters = InstanceParameters()
-    made = create_instances(other, VOCABULARY, parameters, random.Random(1))
-    assert rows(made) == rows(create_instances(corpus, VOCABULARY, parameters, random.Random(1)))
+    instances = create_instances(other, VOCABULARY, parameters, random.Random(1))
+    assert rows(instances) == rows(create_instances(corpus, VOCABULARY, parameters, random.Random(1)))
 
 
-def test_an_interruption_leaves_the_generator_alone() -> None:
+def test_an_interruption_does_not_change_the_generator() -> None:
     rng = random.Random(1)
 
     def interrupt(_: int) -> None:
@@ -254,13 +254,13 @@ def test_an_interruption_leaves_the_generator_alone() -> None:
         ([0, 2, 4], [0, 1], "document_splits does not rise from 0 to 2"),
     ],
 )
-def test_splits_that_do_not_fit(segments: list[int], documents: list[int], sentence: str) -> None:
+def test_invalid_splits(segments: list[int], documents: list[int], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Corpus(np.zeros(4, np.int32), np.array(segments, np.int64), np.array(documents, np.int64))
 
 
 @pytest.mark.parametrize("wrong", [-1, len(PIECES)])
-def test_ids_that_the_vocabulary_does_not_have(wrong: int) -> None:
+def test_unknown_ids(wrong: int) -> None:
     corpus = Corpus(np.array([5, wrong], np.int32), np.array([0, 1, 2]), np.array([0, 2]))
     with pytest.raises(ValueError, match=rf"has ids from {min(5, wrong)} to {max(5, wrong)}, .* from 0 to 84"):
         create_instances(corpus, VOCABULARY, InstanceParameters(), random.Random(1))

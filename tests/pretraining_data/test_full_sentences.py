@@ -48,7 +48,7 @@ def random_documents(count: int, seed: int) -> Documents:
 
 
 def expected_rows(texts: Documents, length: int) -> list[list[int]]:
-    """The rows of documents in this order, by the words of the module's docstring, a sentence at a time."""
+    """Returns the rows of documents in this order, one sentence at a time, as the module's docstring describes."""
     rows: list[list[int]] = [[]]
     for number, document in enumerate(texts):
         between = [SEP] if number else []
@@ -79,27 +79,27 @@ def texts_of(features: dict[str, Any]) -> list[list[int]]:
 @settings(max_examples=200)
 def test_rows(texts: Documents, length: int, seed: int) -> None:
     parameters = InstanceParameters(length, dupe_factor=3)
-    made = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, random.Random(seed), masked=False)
-    features = instance_columns(made, masked=False)
-    found = texts_of(features)
-    assert sorted(found) == sorted(expected_rows(shuffled(texts, seed), length))
-    assert len(made) == len(found)
+    instances = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, random.Random(seed), masked=False)
+    features = instance_columns(instances, masked=False)
+    rows = texts_of(features)
+    assert sorted(rows) == sorted(expected_rows(shuffled(texts, seed), length))
+    assert len(instances) == len(rows)
 
-    # In the order in which they were made, the rows without special tokens are the documents, one after the other.
-    in_order = [found[at] for at in np.argsort(made.order)]
+    # In the order of creation, the rows without special tokens are the concatenated documents.
+    in_order = [rows[at] for at in np.argsort(instances.order)]
     assert all(row[0] == CLS and row[-1] == SEP and row[1] != SEP and row[-2] != SEP for row in in_order)
     assert all(3 <= len(row) <= length for row in in_order)
     assert all((SEP, SEP) not in itertools.pairwise(row) for row in in_order)
     tokens = [token for row in in_order for token in row if token not in (CLS, SEP)]
     assert tokens == [token for document in shuffled(texts, seed) for sentence in document for token in sentence]
 
-    assert made.padding == int((features["input_mask"] == 0).sum())
+    assert instances.padding == int((features["input_mask"] == 0).sum())
     assert features.keys() == {"input_ids", "input_mask", "segment_ids"}
     assert not features["segment_ids"].any()
     assert not features["input_ids"][features["input_mask"] == 0].any()
     for name, value in features.items():
         assert value.dtype == np.int32, name
-        assert value.shape == (len(made), length)
+        assert value.shape == (len(instances), length)
 
 
 def test_an_example() -> None:
@@ -109,7 +109,7 @@ def test_an_example() -> None:
     assert rows == [
         [CLS, *a, *b, SEP],
         [CLS, *a, SEP, *b, SEP],
-        [CLS, *a, SEP],  # its document's end is the row's: the next sentence is too long for the rest
+        [CLS, *a, SEP],  # ends with its document: the next sentence does not fit in the row
         [CLS, *[WORD + 2] * 8, SEP],
         [CLS, *[WORD + 2] * 2, SEP, *a, SEP],
     ]
@@ -119,13 +119,13 @@ def masked_rows(texts: Documents, parameters: InstanceParameters, rng: random.Ra
     """The records with masks that `mask_tokens` draws, in the order to write them; ids."""
     order = list(texts)
     rng.shuffle(order)
-    made = []
+    rows = []
     for _ in range(parameters.dupe_factor):
         for row in expected_rows(order, parameters.max_seq_length):
             shown, positions = mask_tokens([PIECES[token] for token in row], PIECES, parameters, rng)
-            made.append([[PIECES.index(piece) for piece in shown], positions, [row[at] for at in positions]])
-    rng.shuffle(made)
-    return made
+            rows.append([[PIECES.index(piece) for piece in shown], positions, [row[at] for at in positions]])
+    rng.shuffle(rows)
+    return rows
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
@@ -134,10 +134,10 @@ def test_static_masks_are_those_of_mask_tokens(whole_words: bool) -> None:
     parameters = InstanceParameters(24, 4, 0.2, dupe_factor=3, do_whole_word_mask=whole_words)
     done: list[int] = []
     rng, rng_of_expected = random.Random(5), random.Random(5)
-    made = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, rng, after_rows=done.append)
+    instances = full_sentences.pack(corpus_of(texts), VOCABULARY, parameters, rng, after_rows=done.append)
     expected = masked_rows(texts, parameters, rng_of_expected)
-    assert len(made) == len(expected) == sum(done)
-    features = instance_columns(made)
+    assert len(instances) == len(expected) == sum(done)
+    features = instance_columns(instances)
     for number, (shown, positions, labels) in enumerate(expected):
         row = {name: value[number].tolist() for name, value in features.items()}
         padding = [0] * (4 - len(positions))
@@ -150,11 +150,11 @@ def test_static_masks_are_those_of_mask_tokens(whole_words: bool) -> None:
 
 def test_slices() -> None:
     parameters = InstanceParameters(16, 3, dupe_factor=2)
-    made = full_sentences.pack(corpus_of(random_documents(20, seed=4)), VOCABULARY, parameters, random.Random(1))
-    whole = instance_columns(made)
-    assert made.padding == int((whole["input_mask"] == 0).sum())
-    parts = [instance_columns(made, start, start + 7) for start in range(0, len(made), 7)]
-    for name, value in whole.items():
+    instances = full_sentences.pack(corpus_of(random_documents(20, seed=4)), VOCABULARY, parameters, random.Random(1))
+    columns = instance_columns(instances)
+    assert instances.padding == int((columns["input_mask"] == 0).sum())
+    parts = [instance_columns(instances, start, start + 7) for start in range(0, len(instances), 7)]
+    for name, value in columns.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), value)
 
 
@@ -162,18 +162,18 @@ def test_the_seed_decides() -> None:
     corpus, parameters = corpus_of(random_documents(30, seed=6)), InstanceParameters(16, 3, dupe_factor=2)
 
     def ids(seed: int) -> list[list[int]]:
-        made = full_sentences.pack(corpus, VOCABULARY, parameters, random.Random(seed))
-        return instance_columns(made)["input_ids"].tolist()
+        instances = full_sentences.pack(corpus, VOCABULARY, parameters, random.Random(seed))
+        return instance_columns(instances)["input_ids"].tolist()
 
     assert ids(1) == ids(1)
     assert sorted(ids(1)) != sorted(ids(2))
 
 
-def test_rounds_show_each_row_with_other_masks() -> None:
+def test_each_pass_masks_rows_differently() -> None:
     corpus = corpus_of(random_documents(30, seed=6))
-    made = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4, dupe_factor=4), random.Random(1))
+    instances = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4, dupe_factor=4), random.Random(1))
     once = full_sentences.pack(corpus, VOCABULARY, InstanceParameters(24, 4), random.Random(1), masked=False)
-    features = instance_columns(made)
+    features = instance_columns(instances)
     restored = [tuple(row) for row in _restored(features).tolist()]
     plain = [tuple(row) for row in instance_columns(once, masked=False)["input_ids"].tolist()]
     assert sorted(restored) == sorted(plain * 4)
@@ -189,7 +189,7 @@ def _restored(features: dict[str, Any]) -> Any:
     return ids
 
 
-def test_ids_that_the_vocabulary_does_not_have() -> None:
+def test_unknown_ids() -> None:
     corpus = corpus_of([[[WORD, len(PIECES)]]])
     with pytest.raises(ValueError, match="ids from 5 to 40, the vocabulary from 0 to 39"):
         full_sentences.pack(corpus, VOCABULARY, InstanceParameters(16), random.Random(1))

@@ -1,4 +1,4 @@
-"""Arrays that grow: nothing lost, seldom copied."""
+"""Growing arrays: no value is lost, and copies are rare."""
 
 from typing import Any
 
@@ -16,33 +16,33 @@ from bert_tf2.pretraining_data.growing_array import GrowingArray
     st.sampled_from([np.int32, np.uint16, np.bool_]),
 )
 @settings(max_examples=200)
-def test_it_holds_what_was_appended(parts: list[tuple[list[int], float]], shape: tuple[int, ...], dtype: Any) -> None:
+def test_appended_values_are_kept(parts: list[tuple[list[int], float]], shape: tuple[int, ...], dtype: Any) -> None:
     array = GrowingArray(shape, dtype)
     expected = [np.zeros((0, *shape), dtype)]
-    for values, share in parts:
+    for values, fraction in parts:
         part = np.multiply.outer(np.array(values, np.int64), np.ones(shape, np.int64)).astype(dtype)
-        array.append(part, share)
+        array.append(part, fraction)
         expected.append(part)
     np.testing.assert_array_equal(array.filled(), np.concatenate(expected))
     assert array.filled().dtype == dtype
     assert array.filled().flags.c_contiguous
 
 
-def test_what_is_not_filled_is_not_there() -> None:
+def test_unfilled_room_is_not_included() -> None:
     array = GrowingArray((), np.int32)
     array.room(10, 0)[:3] = [1, 2, 3]
     array.size += 3
     assert array.filled().tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("shares", "copies"), [("right", 2), ("none", 25), ("too high", 25)])
-def test_it_is_copied_seldom(shares: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+@pytest.mark.parametrize(("fractions", "copies"), [("right", 2), ("none", 25), ("too high", 25)])
+def test_it_is_rarely_copied(fractions: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    allocations = []
     empty = np.empty
-    monkeypatch.setattr(np, "empty", lambda *arguments: made.append(arguments) or empty(*arguments))
+    monkeypatch.setattr(np, "empty", lambda *arguments: allocations.append(arguments) or empty(*arguments))
     array = GrowingArray((), np.int32)
     for number in range(1000):
-        share = {"right": number / 1000, "none": 0.0, "too high": 1.0}[shares]
-        array.append(np.arange(50, dtype=np.int32), share)
+        fraction = {"right": number / 1000, "none": 0.0, "too high": 1.0}[fractions]
+        array.append(np.arange(50, dtype=np.int32), fraction)
     assert array.size == 50_000
-    assert len(made) <= 1 + copies
+    assert len(allocations) <= 1 + copies

@@ -1,4 +1,4 @@
-"""What holds of instances whatever the text; that they are the original's is tested in test_create_pretraining_data."""
+"""What is true of the instances of any text; tests/e2e compares them with the original's."""
 
 import hashlib
 import json
@@ -66,13 +66,13 @@ def check(instance: TrainingInstance, parameters: InstanceParameters) -> None:
     positions = instance.masked_lm_positions
     assert positions == sorted(set(positions))
     assert not {0, middle, len(original) - 1} & set(positions)
-    wanted = min(parameters.max_predictions_per_seq, max(1, round(len(original) * parameters.masked_lm_prob)))
+    limit = min(parameters.max_predictions_per_seq, max(1, round(len(original) * parameters.masked_lm_prob)))
     if parameters.do_whole_word_mask:
-        assert len(positions) <= wanted
+        assert len(positions) <= limit
         for word in mask_candidates(original, whole_words=True):
-            assert len({at in positions for at in word}) == 1, "a word is masked whole or not at all"
+            assert len({at in positions for at in word}) == 1, "a word is masked completely or not at all"
     else:
-        assert len(positions) == min(wanted, len(original) - 3)
+        assert len(positions) == min(limit, len(original) - 3)
 
 
 @given(
@@ -109,8 +109,8 @@ def test_invariants(seed: int, documents: int, segments: int, words: int, parame
         same = document_of(original[1]) == document_of(original[middle + 1])
         if not instance.is_random_next:
             assert same
-            whole = parameters.max_seq_length > len(original)
-            if whole:  # nothing was cut away, so that the second text follows the first without a gap
+            is_complete = parameters.max_seq_length > len(original)
+            if is_complete:  # nothing was truncated, so that the second text follows the first without a gap
                 assert " ".join(original[1:middle] + original[middle + 1 : -1]) in running[document_of(original[1])]
 
 
@@ -123,7 +123,7 @@ def test_invariants(seed: int, documents: int, segments: int, words: int, parame
         (4, 20, {"do_whole_word_mask": True, "max_seq_length": 40, "max_predictions_per_seq": 4}, "b83bd98559344a46"),
     ],
 )
-def test_every_draw_is_where_it_was(seed: int, documents: int, flags: dict[str, Any], digest: str) -> None:
+def test_draws_are_pinned(seed: int, documents: int, flags: dict[str, Any], digest: str) -> None:
     """The digests were made by a second implementation that follows the original's loops."""
     rng = random.Random(seed)
     instances = create_instances(corpus(seed, documents), VOCAB, InstanceParameters(**flags), rng)
@@ -132,7 +132,7 @@ def test_every_draw_is_where_it_was(seed: int, documents: int, flags: dict[str, 
     assert hashlib.sha256(content.encode()).hexdigest()[:16] == digest
 
 
-def test_the_seed_decides_and_nothing_else_does() -> None:
+def test_only_the_seed_matters() -> None:
     texts = corpus(1)
     before = [[list(segment) for segment in text] for text in texts]
 
@@ -143,7 +143,7 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
     random.seed(0)
     assert run(5) == first
     assert run(6) != first
-    assert texts == before, "the caller's documents are left alone"
+    assert texts == before, "the caller's documents are not changed"
 
 
 def test_random_texts_come_from_another_document() -> None:
@@ -160,10 +160,10 @@ def test_half_of_the_second_texts_are_random() -> None:
     parameters = InstanceParameters(max_seq_length=32, short_seq_prob=0.0)
     instances = create_instances(texts, VOCAB, parameters, random.Random(4))
     count = len(instances)
-    share = sum(instance.is_random_next for instance in instances) / count
+    fraction = sum(instance.is_random_next for instance in instances) / count
     forced = 50 * parameters.dupe_factor / count
     assert count > 9_000
-    assert -4 * math.sqrt(0.25 / count) < share - 0.5 < 4 * math.sqrt(0.25 / count) + forced / 2
+    assert -4 * math.sqrt(0.25 / count) < fraction - 0.5 < 4 * math.sqrt(0.25 / count) + forced / 2
 
 
 def test_a_single_document_is_its_own_random_next() -> None:
@@ -185,8 +185,8 @@ def test_eighty_ten_ten() -> None:
         untouched = set(range(200)) - set(positions)
         assert all(masked[position] == text[position] for position in untouched)
     count = kinds.total()
-    for kind, share in (("mask", 0.8), ("same", 0.1), ("random", 0.1)):
-        assert abs(kinds[kind] / count - share) < 4 * math.sqrt(share * (1 - share) / count), kinds
+    for kind, fraction in (("mask", 0.8), ("same", 0.1), ("random", 0.1)):
+        assert abs(kinds[kind] / count - fraction) < 4 * math.sqrt(fraction * (1 - fraction) / count), kinds
 
 
 def test_every_position_and_every_random_word_is_drawn_equally_often() -> None:
@@ -227,7 +227,7 @@ def test_candidates() -> None:
     assert mask_candidates(["[CLS]", "[SEP]"], whole_words=True) == []
 
 
-def test_a_word_with_too_many_pieces_is_passed_over() -> None:
+def test_a_word_with_too_many_pieces_is_skipped() -> None:
     parameters = InstanceParameters(do_whole_word_mask=True, max_predictions_per_seq=2)
     long_word = ["a", "##b", "##c"]
     assert mask_tokens(long_word, WORDS, parameters, random.Random(0)) == (long_word, [])
@@ -237,7 +237,7 @@ def test_a_word_with_too_many_pieces_is_passed_over() -> None:
         assert all(position % 4 == 3 for position in positions)
 
 
-def test_documents_are_separated_by_blank_lines() -> None:
+def test_documents_are_separated_by_empty_lines() -> None:
     lines = ["", "a b", " c \t", "\x00", "", "  ", "d", "\u3000", "e", ""]
 
     def tokenize(text: str) -> list[str]:

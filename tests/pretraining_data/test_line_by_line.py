@@ -1,4 +1,4 @@
-"""Each line an instance of its own: the rows, their masks, what is too long; from a text to records."""
+"""Each line as an instance: the rows, their masks, lines that are too long, and the records of a text."""
 
 import json
 import random
@@ -54,10 +54,10 @@ def test_the_same_instances_as_in_plain_code(
     lines: list[list[str]], parameters: InstanceParameters, seed: int, long_lines: str
 ) -> None:
     rng, plain_rng = random.Random(seed), random.Random(seed)
-    made = line_by_line.pack(corpus_of(lines), VOCABULARY, parameters, rng, long_lines=long_lines)
+    instances = line_by_line.pack(corpus_of(lines), VOCABULARY, parameters, rng, long_lines=long_lines)
     expected = plain_line_by_line(lines, PIECES, parameters, plain_rng, long_lines == "split")
-    columns = instance_columns(made)
-    assert len(made) == len(expected)
+    columns = instance_columns(instances)
+    assert len(instances) == len(expected)
     for number, instance in enumerate(expected):
         length, predictions = len(instance.tokens), len(instance.masked_lm_positions)
         row = {name: column[number].tolist() for name, column in columns.items()}
@@ -74,9 +74,9 @@ def test_lines_without_masks_are_written_once() -> None:
     lines = [["w1"], ["w2"] * 20, ["w3", "w4"]]
     parameters = InstanceParameters(8, 2, dupe_factor=5)
     for long_lines, count in (("truncate", 3), ("split", 6)):
-        made = line_by_line.pack(corpus_of(lines), VOCABULARY, parameters, random.Random(1), False, long_lines)
-        columns = instance_columns(made, masked=False)
-        assert len(made) == count
+        instances = line_by_line.pack(corpus_of(lines), VOCABULARY, parameters, random.Random(1), False, long_lines)
+        columns = instance_columns(instances, masked=False)
+        assert len(instances) == count
         assert columns.keys() == {"input_ids", "input_mask", "segment_ids"}
         assert columns["input_mask"].sum() == sum(
             2 + min(6, part) for part in {3: (1, 20, 2), 6: (1, 6, 6, 6, 2, 2)}[count]
@@ -100,11 +100,11 @@ def test_records_of_a_text(
     lines = [line for document in documents for line in document]
     parameters = InstanceParameters(24, 4, dupe_factor=2, do_whole_word_mask=whole_words)
     expected = plain_line_by_line(lines, list(tokenizer.vocab), parameters, random.Random(12345), long_lines == "split")
-    found = decoded(tmp_path / "a")
-    assert [row["input_ids"][: sum(map(int, row["input_mask"]))] for row in found] == [
+    rows = decoded(tmp_path / "a")
+    assert [row["input_ids"][: sum(map(int, row["input_mask"]))] for row in rows] == [
         [tokenizer.vocab[token] for token in instance.tokens] for instance in expected
     ]
-    assert "next_sentence_labels" not in found[0]
+    assert "next_sentence_labels" not in rows[0]
     too_long = sum(len(line) > 22 for line in lines)
     assert 0 < summary.truncated_sentences == too_long
     assert (f"22 tokens that fit into --max_seq_length=24: {too_long} of {len(lines)};" in caplog.text) == (
@@ -122,7 +122,7 @@ def test_empty_lines_do_not_matter(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_flags_that_do_not_fit(tmp_path: Path) -> None:
+def test_invalid_flags(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--line_by_line makes examples of single lines, --no_nsp of as many"):
         config(tmp_path / "a", no_nsp=True)
     with pytest.raises(InputError, match="--long_lines needs --line_by_line; give both or omit it"):

@@ -1,4 +1,4 @@
-"""Groups one after the other in the files that were named; whole or not at all."""
+"""Concatenated groups in the named files, which appear complete or not at all."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ GROUPS = 4
 
 @pytest.fixture
 def config(tmp_path: Path) -> PretrainingDataConfig:
-    """Two files, `a` and `b`, which each had other content."""
+    """Settings for two files, `a` and `b`, which already exist with other content."""
     for name in ("text", "vocab"):
         (tmp_path / name).touch()
     (tmp_path / "out").mkdir()
@@ -35,19 +35,19 @@ def jobs_of(config: PretrainingDataConfig) -> list[Job]:
 
 
 def make(job: Job) -> None:
-    """Each file of a job says its name and the group's number."""
+    """Writes the files of a job; each contains its name and the group's number."""
     for name, path in zip("ab", job.outputs, strict=True):
         Path(path).write_bytes(f"{name}{job.group.index} ".encode() * 1000)
 
 
 def contents(config: PretrainingDataConfig) -> list[str]:
-    """Which groups are in each file, in order."""
+    """Returns the groups in each file, in order."""
     texts = [Path(path).read_text() for path in config.outputs]
     return [" ".join(word for word, _ in itertools.groupby(text.split())) for text in texts]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(GROUPS))))
-def test_groups_made_in_any_order(config: PretrainingDataConfig, order: tuple[int, ...]) -> None:
+def test_groups_finished_in_any_order(config: PretrainingDataConfig, order: tuple[int, ...]) -> None:
     jobs = jobs_of(config)
     with JoinedOutputs(config.outputs, jobs, []) as outputs:
         for index in order:
@@ -58,21 +58,21 @@ def test_groups_made_in_any_order(config: PretrainingDataConfig, order: tuple[in
     assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
 
 
-@pytest.mark.parametrize("made", [[0, 1, 2, 3], [0, 2], [3]])
-def test_groups_of_an_earlier_run(config: PretrainingDataConfig, made: list[int]) -> None:
+@pytest.mark.parametrize("finished", [[0, 1, 2, 3], [0, 2], [3]])
+def test_groups_of_an_earlier_run(config: PretrainingDataConfig, finished: list[int]) -> None:
     jobs = jobs_of(config)
-    for index in made:
+    for index in finished:
         make(jobs[index])
-    with JoinedOutputs(config.outputs, jobs, made) as outputs:
+    with JoinedOutputs(config.outputs, jobs, finished) as outputs:
         for job in jobs:
-            if job.group.index not in made:
+            if job.group.index not in finished:
                 make(job)
                 outputs.add(job)
         outputs.finish()
     assert contents(config) == ["a0 a1 a2 a3", "b0 b1 b2 b3"]
 
 
-def test_an_exception_leaves_what_was_there_and_the_groups(config: PretrainingDataConfig) -> None:
+def test_an_exception_keeps_the_earlier_output_and_the_groups(config: PretrainingDataConfig) -> None:
     jobs = jobs_of(config)
 
     def interrupted() -> None:

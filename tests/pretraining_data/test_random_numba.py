@@ -1,4 +1,4 @@
-"""Draw for draw what the running Python's `random.Random` draws."""
+"""The same draws, one by one, as the running Python's `random.Random`."""
 
 import random
 from typing import Any
@@ -89,8 +89,8 @@ def test_shuffle_of_every_kind_of_length(length: int) -> None:
 
 @given(SEEDS, st.integers(0, 3), DRAWN)
 @settings(max_examples=50)
-def test_there_and_back(seed: int, normal: int, drawn: int) -> None:
-    """Also half way between two normally distributed numbers, of which Python makes two and keeps one."""
+def test_state_round_trip(seed: int, normal: int, drawn: int) -> None:
+    """Also after an odd number of normal draws: Python makes two at a time and keeps the second."""
     rng, expected = random.Random(seed), random.Random(seed)
     for _ in range(normal):
         assert rng.gauss(0, 1) == expected.gauss(0, 1)

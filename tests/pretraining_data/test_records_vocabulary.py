@@ -1,4 +1,4 @@
-"""The vocabulary of records, found by their summary."""
+"""The vocabulary of records, according to their summary."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ from bert_tf2.pretraining_data.runner import create_pretraining_data
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "One", "two", "three", "."]
 
 
-def create(folder: Path, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of a small text; the paths are relative, as a user writes them."""
-    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
-    (folder / "text.txt").write_text("One two.\nthree two.\n\ntwo One.\nOne three.\n", encoding="utf-8")
-    monkeypatch.chdir(folder)
+def create(directory: Path, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the records of a small text, with relative paths, as a user writes them."""
+    (directory / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    (directory / "text.txt").write_text("One two.\nthree two.\n\ntwo One.\nOne three.\n", encoding="utf-8")
+    monkeypatch.chdir(directory)
     flags = {"input_file": "text.txt", "output_file": output, "vocab_file": "vocab.txt", "do_lower_case": False}
     tokenizer = TextTokenizerConfig(never_split="two")
     create_pretraining_data(PretrainingDataConfig(**flags, tokenizer=tokenizer, max_seq_length=16))
@@ -29,11 +29,11 @@ def test_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ou
     create(tmp_path, output, monkeypatch)
     records = tmp_path / ("records/part-00000-of-00001" if output == "records/" else "a.tfrecord")
     monkeypatch.chdir("/")
-    found = records_vocabulary.find(str(records))
-    assert found
-    assert found.file.content() == (tmp_path / "vocab.txt").read_bytes()
-    assert found.file.options.never_split == ("two",)
-    assert (found.file.is_sentencepiece, found.do_lower_case) == (False, False)
+    vocabulary = records_vocabulary.find(str(records))
+    assert vocabulary
+    assert vocabulary.file.content() == (tmp_path / "vocab.txt").read_bytes()
+    assert vocabulary.file.options.never_split == ("two",)
+    assert (vocabulary.file.is_sentencepiece, vocabulary.do_lower_case) == (False, False)
 
 
 def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -59,8 +59,10 @@ def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyte
     assert records_vocabulary.find("a.tfrecord") is None
     (tmp_path / "vocab.txt").unlink()
     assert records_vocabulary.find("a.tfrecord") is None
-    says = f"{tmp_path}/vocab.txt, with which a.tfrecord was made, {{}}, so it is not kept with the model; give it as"
+    message = (
+        f"{tmp_path}/vocab.txt, with which a.tfrecord was made, {{}}, so it is not kept with the model; give it as"
+    )
     assert [message.split(" --")[0] for message in caplog.messages] == [
-        says.format("has changed since"),
-        says.format("is gone"),
+        message.format("has changed since"),
+        message.format("is gone"),
     ]

@@ -1,4 +1,4 @@
-"""BERT's encoder in plain NumPy, float64: hidden states, and what each head attends to."""
+"""BERT's encoder in plain NumPy, float64: hidden states and attention."""
 
 import math
 from collections.abc import Mapping
@@ -20,28 +20,28 @@ def encode(
     """The hidden states after each layer, `[B, S, H]`, and its attention, `[B, N, S, S]`.
 
     Args:
-      weights: by Google's names.
-      heads: of a layer, `N`.
-      activation: "gelu", by tanh, or "gelu_exact".
+      weights: the weights by Google's names.
+      heads: the number of attention heads, `N`.
+      activation: "gelu" (with tanh) or "gelu_exact".
       ids, mask, segments: int `[B, S]`.
     """
-    at = {name: np.asarray(value, np.float64) for name, value in weights.items()}
+    weight = {name: np.asarray(value, np.float64) for name, value in weights.items()}
 
     def dense(x: Array, name: str) -> Array:
-        return x @ at[f"{name}/kernel"] + at[f"{name}/bias"]
+        return x @ weight[f"{name}/kernel"] + weight[f"{name}/bias"]
 
     def norm(x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         variance = (centred**2).mean(-1, keepdims=True)
-        return centred / np.sqrt(variance + 1e-12) * at[f"{name}/gamma"] + at[f"{name}/beta"]
+        return centred / np.sqrt(variance + 1e-12) * weight[f"{name}/gamma"] + weight[f"{name}/beta"]
 
     def by_head(x: Array) -> Array:  # [B, S, H] -> [B, N, S, D]
         return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
 
-    tables = [at[f"bert/embeddings/{kind}_embeddings"] for kind in ("word", "position", "token_type")]
+    tables = [weight[f"bert/embeddings/{kind}_embeddings"] for kind in ("word", "position", "token_type")]
     x = norm(tables[0][ids] + tables[1][: ids.shape[1]] + tables[2][segments], "bert/embeddings/LayerNorm")
     states, attentions = [], []
-    for layer in range(sum(name.endswith("/intermediate/dense/bias") for name in at)):
+    for layer in range(sum(name.endswith("/intermediate/dense/bias") for name in weight)):
         prefix = f"bert/encoder/layer_{layer}"
         query, key, value = (by_head(dense(x, f"{prefix}/attention/self/{kind}")) for kind in ("query", "key", "value"))
         scores = query @ key.swapaxes(-1, -2) / math.sqrt(query.shape[-1]) - 10000.0 * (1 - mask[:, None, None, :])

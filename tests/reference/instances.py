@@ -1,8 +1,8 @@
-"""Documents to masked, paired pre-training instances, in strings and lists: what the compiled code is compared with.
+"""Documents to masked, paired pre-training instances, with strings and lists: the reference for the compiled code.
 
 Follows create_pretraining_data.py of google-research/bert (commit eedf571), draw for draw: the same documents and the
-same state of the random number generator give the same instances in the same order. What looks like an arbitrary order
-of draws below is therefore part of the definition.
+same state of the random number generator give the same instances in the same order. The order of the draws below may
+look arbitrary, but is part of the definition.
 
 A segment is one line's tokens, a document is a list of segments.
 """
@@ -28,9 +28,9 @@ class TrainingInstance:
     Attributes:
       tokens: `[CLS] a [SEP] b [SEP]` with the masked positions already replaced, at most `max_seq_length`.
       segment_ids: 0 for `[CLS] a [SEP]`, 1 for `b [SEP]`; as long as `tokens`.
-      is_random_next: `b` was drawn at random and does not follow `a`.
-      masked_lm_positions: indexes into `tokens` that are to be predicted, ascending.
-      masked_lm_labels: the tokens that stood there.
+      is_random_next: whether `b` was drawn at random and does not follow `a`.
+      masked_lm_positions: indices of the tokens to predict, ascending.
+      masked_lm_labels: the original tokens at these positions.
     """
 
     tokens: list[str]
@@ -41,10 +41,10 @@ class TrainingInstance:
 
 
 def read_documents(lines: Iterable[str], tokenize: Callable[[str], list[str]]) -> list[Document]:
-    """The documents of a text with one sentence a line and a blank line between documents.
+    """The documents of a text with one sentence per line and an empty line between documents.
 
-    Lines of several files are to be given one after the other: the end of a file is no end of a document. Lines
-    without a token and documents without a line are dropped.
+    Pass the concatenated lines of several files: the end of a file does not end a document. Lines without tokens and
+    documents without lines are dropped.
     """
     documents: list[list[Segment]] = [[]]
     for line in lines:
@@ -70,14 +70,14 @@ def create_instances(
     """All instances of a corpus, shuffled.
 
     Args:
-      documents: none of them empty, no segment empty.
-      vocab_words: the vocabulary in its order; random replacements are drawn from it.
-      parameters: see there.
+      documents: the documents; neither they nor their segments may be empty.
+      vocab_words: the vocabulary in its order, from which random replacements are drawn.
+      parameters: the parameters of the instances.
       rng: the only source of randomness.
       after_document: called after each of the `dupe_factor * len(documents)` documents, to show progress.
 
     Returns:
-      The instances in the order in which they are to be written.
+      The instances in the order in which to write them.
     """
     shuffled = list(documents)
     rng.shuffle(shuffled)
@@ -96,12 +96,12 @@ def pairs_of_document(
 ) -> Iterator[tuple[list[str], list[str], bool]]:
     """Splits a document into pairs of texts, each as long as the target length or as the rest of the document.
 
-    The draws for one pair are made when it is asked for, those for its masks come before the next pair's.
+    The draws for a pair are made when it is requested, so that those for its masks come before the next pair's.
 
     Args:
-      documents: all of them; random second texts are taken from the others.
-      index: the one to split.
-      parameters: see there.
+      documents: all documents; random second texts are taken from the others.
+      index: the index of the document to split.
+      parameters: the parameters of the instances.
       rng: source of randomness.
 
     Yields:
@@ -116,7 +116,7 @@ def pairs_of_document(
     start = 0
     while start < len(document):
         end = _chunk_end(document, start, target)
-        # a is document[start:middle]; it is never empty, b is, where the chunk is one segment.
+        # a is document[start:middle], which is never empty; b is empty if the chunk is a single segment.
         middle = start + (rng.randint(1, end - start - 1) if end - start >= 2 else 1)
         tokens_a = _flat(document[start:middle])
         is_random_next = end - start == 1 or rng.random() < 0.5
@@ -131,7 +131,7 @@ def pairs_of_document(
 
 
 def _chunk_end(document: Document, start: int, target: int) -> int:
-    """Where the shortest run of segments from `start` on that has `target` tokens ends; else the document's end."""
+    """The end of the shortest run of segments from `start` on with at least `target` tokens; or the document's end."""
     length = 0
     for end in range(start, len(document)):
         length += len(document[end])
@@ -145,9 +145,9 @@ def _flat(segments: Iterable[Segment]) -> list[str]:
 
 
 def _random_text(documents: Sequence[Document], index: int, target: int, rng: random.Random) -> list[str]:
-    """Segments from a random place on, until `target` tokens or the end of their document; at least one segment.
+    """The tokens from a random segment on, until `target` tokens or the document's end; at least one segment.
 
-    The document is another one than `index`, unless ten draws in a row hit that one; they do where it is the only one.
+    The document is not `index`, unless ten draws in a row are `index`, as in a corpus of a single document.
     """
     for _ in range(10):
         other = rng.randint(0, len(documents) - 1)
@@ -168,36 +168,38 @@ def _instance(
 ) -> TrainingInstance:
     tokens, segment_ids = join_pair(tokens_a, tokens_b)
     masked, positions = mask_tokens(tokens, vocab_words, parameters, rng)
-    return TrainingInstance(masked, segment_ids, is_random_next, positions, [tokens[at] for at in positions])
+    return TrainingInstance(
+        masked, segment_ids, is_random_next, positions, [tokens[position] for position in positions]
+    )
 
 
 def mask_tokens(
     tokens: Sequence[str], vocab_words: Sequence[str], parameters: InstanceParameters, rng: random.Random
 ) -> tuple[list[str], list[int]]:
-    """Chooses tokens to predict and replaces them: 80 % by `[MASK]`, 10 % not at all, 10 % by a random word.
+    """Chooses tokens to predict and replaces them: 80 % by `[MASK]`, 10 % by themselves, 10 % by a random word.
 
     Args:
-      tokens: an instance's, special tokens included; `[CLS]` and `[SEP]` are never chosen.
-      vocab_words: what random words are drawn from.
-      parameters: see there.
+      tokens: the tokens of an instance, including special ones; `[CLS]` and `[SEP]` are never chosen.
+      vocab_words: the words from which random replacements are drawn.
+      parameters: the parameters of the instances.
       rng: source of randomness.
 
     Returns:
       masked: the tokens with the chosen ones replaced.
-      positions: those chosen, ascending. With whole words masked there may be none, where every word has more pieces
-        than may be masked.
+      positions: the chosen positions, ascending. With whole-word masking there may be none, if every word has more
+        pieces than may be masked.
     """
     words = mask_candidates(tokens, parameters.do_whole_word_mask)
     rng.shuffle(words)
-    wanted = parameters.number_to_mask(len(tokens))
+    limit = parameters.number_to_mask(len(tokens))
 
     masked = list(tokens)
     positions: list[int] = []
     for word in words:
-        if len(positions) >= wanted:
+        if len(positions) >= limit:
             break
-        if len(positions) + len(word) > wanted:
-            continue  # too long for what is left; a later, shorter word may fit
+        if len(positions) + len(word) > limit:
+            continue  # too long; a later, shorter word may fit
         for position in word:
             masked[position] = _replacement(tokens[position], vocab_words, rng)
             positions.append(position)
@@ -205,10 +207,10 @@ def mask_tokens(
 
 
 def mask_candidates(tokens: Sequence[str], whole_words: bool) -> list[list[int]]:
-    """The positions that are masked together: each alone, or with `whole_words` a word's pieces.
+    """The positions that are masked together: single ones, or with `whole_words` those of each word.
 
-    A `##` piece joins the candidate before it, also past a `[SEP]`: where truncation cut a word at the front of the
-    second text, its rest belongs to the last word of the first.
+    A `##` piece joins the candidate before it, even across a `[SEP]`: if truncation split a word at the beginning of
+    the second text, its rest belongs to the last word of the first.
     """
     candidates: list[list[int]] = []
     for position, token in enumerate(tokens):
@@ -232,7 +234,7 @@ def _replacement(token: str, vocab_words: Sequence[str], rng: random.Random) -> 
 def instance_features(
     instance: TrainingInstance, tokenizer: FullTokenizer, parameters: InstanceParameters
 ) -> dict[str, Sequence[float]]:
-    """An instance as the values of `records.pretraining`: ids for tokens, padded with 0."""
+    """The values of `records.pretraining` for an instance: ids of tokens, padded with 0."""
     length, predictions = parameters.max_seq_length, parameters.max_predictions_per_seq
     labels = instance.masked_lm_labels
     return {

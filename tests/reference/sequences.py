@@ -1,4 +1,4 @@
-"""Truncation of a pair, token by token, as google-research/bert does it."""
+"""Truncation of a pair, token by token, as in google-research/bert."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -15,8 +15,8 @@ def truncate_pair(
 ) -> tuple[list[T], list[T]]:
     """Shortens the longer of two sequences, token by token, until both together have at most `max_tokens`.
 
-    Of two equally long ones `b` loses the token. `from_front` is asked once for each token to remove: true takes it
-    from the front, false from the end.
+    If they are equally long, `b` is shortened. `from_front` is called once for each token to remove, and returns
+    whether to remove it from the front rather than from the end.
     """
     (a_start, a_end), (b_start, b_end) = (0, len(a)), (0, len(b))
     for _ in range(len(a) + len(b) - max_tokens):

@@ -1,4 +1,4 @@
-"""Instances of one text, `[CLS] text [SEP]`, in strings and lists: what the compiled code is compared with."""
+"""Instances of one text, `[CLS] text [SEP]`, with strings and lists: the reference for the compiled code."""
 
 import random
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def line_by_line(
     rng: random.Random,
     split: bool = False,
 ) -> list[TrainingInstance]:
-    """An instance of each line in each round, shuffled; a line that is too long is truncated, or split into several."""
+    """An instance of each line in each pass, shuffled; lines that are too long are truncated, or split into several."""
     room = parameters.max_seq_length - 2
     texts: list[Segment] = []
     for line in lines:

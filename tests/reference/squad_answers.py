@@ -1,4 +1,4 @@
-"""SQuAD's logits turned into answers: the readable definition, which `squad.fast_answers` has to agree with.
+"""Converts SQuAD's logits to answers: the reference for `squad.span_selection`.
 
 Follows `write_predictions` of google-research/bert `run_squad.py`.
 """
@@ -40,11 +40,11 @@ def predict(
 
     Args:
       example: the question.
-      windows: its windows, W of them.
+      windows: its W windows.
       start_logits: `[W, S]`.
       end_logits: `[W, S]`.
-      parameters: how to choose.
-      do_lower_case: whether the tokenizer lowers the case.
+      parameters: the parameters of the selection.
+      do_lower_case: whether the tokenizer lower-cases text.
     """
     spans = []
     null = _Span(0, 0, 0, 0.0, 0.0)
@@ -84,46 +84,46 @@ def predict(
 
 
 def best_indexes(logits: Sequence[float], count: int) -> list[int]:
-    """Where the `count` highest logits are, the highest first; of equal ones, the first comes first."""
+    """The indices of the `count` highest logits, the highest first; on a tie, the first one first."""
     return sorted(range(len(logits)), key=lambda index: logits[index], reverse=True)[:count]
 
 
 def _answer_text(
     example: Example, window: WindowFeatures, span: _Span, do_lower_case: bool
 ) -> tuple[str, int | None, int | None]:
-    """The text of a span, and the characters of the context from and up to which it goes."""
+    """The text of a span, and its start and end in the context."""
     first, last = window.token_to_orig_map[span.start], window.token_to_orig_map[span.end]
     paragraph = example.paragraph
     words = paragraph.words[first : last + 1]
     begin, end = align(detokenized(window.tokens[span.start : span.end + 1]), words, do_lower_case)
     starts = paragraph.starts[first : last + 1]
-    places = [start + place for start, word in zip(starts, words, strict=True) for place in range(len(word))]
-    start, end = places[begin], places[end - 1] + 1
+    positions = [start + offset for start, word in zip(starts, words, strict=True) for offset in range(len(word))]
+    start, end = positions[begin], positions[end - 1] + 1
     return paragraph.quote(start, end), start, end
 
 
 def align(predicted: str, words: Sequence[str], do_lower_case: bool) -> tuple[int, int]:
-    """Finds the part of some words that became the predicted tokens.
+    """Finds the part of the words that corresponds to the predicted tokens.
 
-    The words of a span hold more than its tokens: of `Steve Smith's.` only `steve smith` may be meant, and with case
-    and accents. So the tokens are sought in what the tokenizer makes of the words; where that has as many characters
-    as the words, white space aside, characters correspond one to one.
+    The words of a span may contain more than its tokens: of `Steve Smith's.`, only `steve smith` may be predicted, but
+    the answer keeps case and accents. So the tokens are searched in the tokenized words; if these have as many
+    characters as the words, not counting whitespace, the characters correspond one to one.
 
     Args:
       predicted: `detokenized` tokens.
-      words: what the tokens are of.
-      do_lower_case: whether the tokenizer lowers the case.
+      words: the words of the tokens.
+      do_lower_case: whether the tokenizer lower-cases text.
 
     Returns:
-      From which to which character (not included) the part goes, the characters of all words counted on; all of them
-      where the correspondence cannot be found.
+      Start and end of the part, as indices of the characters of the concatenated words; all of them if the
+      correspondence cannot be found.
     """
     rules = BasicTokenizer(do_lower_case)
     tokenized = " ".join(token for word in words for token in rules.tokenize(word))
     characters = sum(map(len, words))
     begin = tokenized.find(predicted)
     last = begin + len(predicted) - 1
-    number_of = {place: number for number, place in enumerate(p for p, char in enumerate(tokenized) if char != " ")}
+    number_of = {offset: number for number, offset in enumerate(p for p, char in enumerate(tokenized) if char != " ")}
     if begin == -1 or characters != len(number_of) or begin not in number_of or last not in number_of:
         return 0, characters
     return number_of[begin], number_of[last] + 1

@@ -1,4 +1,4 @@
-"""SQuAD's questions cut into windows: the readable definition, which `squad.fast_features` has to agree with.
+"""Splits SQuAD's questions into windows: the reference for `squad.windows`.
 
 Follows `convert_examples_to_features` of google-research/bert `run_squad.py`.
 """
@@ -13,7 +13,7 @@ from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR, join_pair, pad
 
 
 class Tokenizer(Protocol):
-    """What `FullTokenizer` and `FastTokenizer` can do."""
+    """The common interface of `FullTokenizer` and `FastTokenizer`."""
 
     def tokenize(self, text: str) -> list[str]:
         """The pieces of a text."""
@@ -23,7 +23,7 @@ class Tokenizer(Protocol):
 
 
 class Span(NamedTuple):
-    """A part of the context: `length` tokens from `start` on."""
+    """A range of the context: `length` tokens from `start` on."""
 
     start: int
     length: int
@@ -34,18 +34,18 @@ class WindowFeatures:
     """One window, S = `max_seq_length`; positions count tokens of the window from 0.
 
     Attributes:
-      unique_id: of the window, from `FIRST_UNIQUE_ID` on.
-      example_index: which question.
-      doc_span_index: which of its windows, from 0.
-      tokens: without padding.
-      token_to_orig_map: for each position of the context the word of the paragraph that the token is of.
-      token_is_max_context: for each position of the context whether no other window has more context around the token.
+      unique_id: the id of the window, from `FIRST_UNIQUE_ID` on.
+      example_index: the index of the question.
+      doc_span_index: the index of the window among those of the question.
+      tokens: the tokens, without padding.
+      token_to_orig_map: for each position of the context, the index of the token's word in the paragraph.
+      token_is_max_context: for each position of the context, whether no other window has more context around the token.
       input_ids: [S].
       input_mask: [S], 1 for tokens, 0 for padding.
       segment_ids: [S], 0 for the question, 1 for the context, 0 for padding.
-      start_position: first token of the answer, 0 where this window has none; None for prediction.
-      end_position: its last token, likewise.
-      is_impossible: the question has no answer (not: this window).
+      start_position: first token of the answer, 0 if it is not in this window; None for prediction.
+      end_position: last token of the answer, 0 if it is not in this window; None for prediction.
+      is_impossible: whether the question has no answer at all.
     """
 
     unique_id: int
@@ -62,7 +62,7 @@ class WindowFeatures:
     is_impossible: bool
 
     def record(self) -> dict[str, list[int]]:
-        """The window for `records.squad`, with positions where it has them."""
+        """The values of `records.squad`, with positions if the window has them."""
         values = {
             "unique_ids": [self.unique_id],
             "input_ids": self.input_ids,
@@ -82,10 +82,10 @@ def windows(
     """The windows of all questions, in their order; a context without tokens has none.
 
     Args:
-      examples: read for training if `training` is set.
-      tokenizer: of the model.
-      parameters: sizes.
-      training: whether windows get positions of answers.
+      examples: the questions, read for training if `training` is set.
+      tokenizer: the tokenizer of the model.
+      parameters: the sizes of windows.
+      training: whether to add positions of answers.
     """
     unique_id = FIRST_UNIQUE_ID
     for example_index, example in enumerate(examples):
@@ -103,7 +103,7 @@ def windows(
         spans = document_spans(
             len(document), parameters.max_seq_length - len(query) - SPECIAL_IN_PAIR, parameters.doc_stride
         )
-        offset = len(query) + 2  # where the context begins in a window
+        offset = len(query) + 2  # the start of the context in a window
         for span_index, span in enumerate(spans):
             positions = range(span.start, span.start + span.length)
             tokens, segment_ids = join_pair(query, [document[position] for position in positions])
@@ -129,12 +129,12 @@ def windows(
 
 
 def document_spans(tokens: int, max_tokens: int, doc_stride: int) -> list[Span]:
-    """The parts into which a context is cut.
+    """The spans into which a context is split.
 
     Args:
-      tokens: of the context.
-      max_tokens: of a part, at least 1.
-      doc_stride: from one part to the next; never more than a part is long, so that no token is left out.
+      tokens: the number of tokens of the context.
+      max_tokens: the maximum length of a span, at least 1.
+      doc_stride: the distance of consecutive spans; limited to their length, so that no token is skipped.
     """
     spans: list[Span] = []
     start = 0
@@ -147,10 +147,10 @@ def document_spans(tokens: int, max_tokens: int, doc_stride: int) -> list[Span]:
 
 
 def is_max_context(spans: Sequence[Span], index: int, position: int) -> bool:
-    """Whether span `index` is the one with most context around a token of the document, the first of several such.
+    """Whether span `index` is the first one with the most context around a token of the document.
 
-    A span's context of a token is the smaller one of what is on its left and on its right, and a little more for a
-    longer span.
+    The context is the smaller of the numbers of tokens to the left and to the right, with a small bonus for longer
+    spans.
     """
     best, best_context = None, 0.0
     for number, span in enumerate(spans):
@@ -165,18 +165,18 @@ def is_max_context(spans: Sequence[Span], index: int, position: int) -> bool:
 
 
 def improved_answer(document: Sequence[str], first: int, last: int, answer: Sequence[str]) -> tuple[int, int]:
-    """The first place within tokens `first` to `last` that is exactly the answer, or all of it where there is none.
+    """The first range within tokens `first` to `last` that equals the answer, or the entire range if there is none.
 
-    Words may hold more than the answer: of `(1895-1943).` the answer is `1895`.
+    Words may contain more than the answer: in `(1895-1943).`, the answer may be `1895`.
 
     Args:
-      document: tokens of the context.
-      first: token where the words of the answer begin.
-      last: token where they end, included.
-      answer: tokens of the answer.
+      document: the tokens of the context.
+      first: the first token of the answer's words.
+      last: their last token.
+      answer: the tokens of the answer.
 
     Returns:
-      First and last token of the place.
+      First and last token of the range.
     """
     for start in range(first, last + 1):
         for end in range(last, start - 1, -1):
@@ -195,7 +195,7 @@ def _answer_tokens(
 
 
 def _positions(answer: tuple[int, int] | None, span: Span, offset: int) -> tuple[int, int]:
-    """Where a window has the answer; 0, 0 (at [CLS]) where it does not have all of it."""
+    """The answer's first and last position in a window; 0, 0 (at [CLS]) if it is not completely in it."""
     if answer is None or answer[0] < span.start or answer[1] > span.start + span.length - 1:
         return 0, 0
     return answer[0] - span.start + offset, answer[1] - span.start + offset

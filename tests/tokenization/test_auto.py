@@ -1,4 +1,4 @@
-"""Which tokenizer a vocabulary gets, by flags and by the files of a directory; the vocabulary and the model's size."""
+"""The tokenizer for a vocabulary, by flags and by a directory's files; vocabularies and model sizes."""
 
 from pathlib import Path
 
@@ -18,22 +18,22 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_by_flags() -> None:
-    assert VocabularyFile.given("v.txt", None) == VocabularyFile("v.txt")
-    assert VocabularyFile.given(None, "s.model") == VocabularyFile("s.model", is_sentencepiece=True)
-    assert VocabularyFile.given(None, None) is None
+def test_from_flags() -> None:
+    assert VocabularyFile.from_flags("v.txt", None) == VocabularyFile("v.txt")
+    assert VocabularyFile.from_flags(None, "s.model") == VocabularyFile("s.model", is_sentencepiece=True)
+    assert VocabularyFile.from_flags(None, None) is None
     with pytest.raises(InputError, match="--vocab_file and --spm_model_file exclude each other"):
-        VocabularyFile.given("v.txt", "s.model")
+        VocabularyFile.from_flags("v.txt", "s.model")
 
 
-def test_in_a_directory(directory: Path) -> None:
+def test_in_directory(directory: Path) -> None:
     (directory / "spm.model").touch()
-    assert VocabularyFile.inside(str(directory)) == VocabularyFile(str(directory / "vocab.txt"))
+    assert VocabularyFile.in_directory(str(directory)) == VocabularyFile(str(directory / "vocab.txt"))
     (directory / "vocab.txt").unlink()
-    found = VocabularyFile.inside(str(directory))
-    assert found == VocabularyFile(str(directory / "spm.model"), is_sentencepiece=True)
+    vocabulary = VocabularyFile.in_directory(str(directory))
+    assert vocabulary == VocabularyFile(str(directory / "spm.model"), is_sentencepiece=True)
     (directory / "spm.model").unlink()
-    assert VocabularyFile.inside(str(directory)) is None
+    assert VocabularyFile.in_directory(str(directory)) is None
 
 
 def test_tokenizers(directory: Path, spm_model: Path) -> None:

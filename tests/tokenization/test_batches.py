@@ -1,4 +1,4 @@
-"""A tokenizer called on texts makes what the scripts make."""
+"""Calling a tokenizer on texts gives the same arrays as the scripts."""
 
 import pickle
 import re
@@ -25,29 +25,29 @@ class Shouting(FullTokenizer):
         return [*super().tokenize(text), "[MASK]"]
 
 
-def of_scripts(tokenizer, pairs, max_length: int):
+def as_in_the_scripts(tokenizer, pairs, max_length: int):
     rows = range(len(TEXTS))
     examples = Examples("x.tsv", rows, rows, TEXTS, pairs, None)
     return featurize(examples, np.zeros(len(TEXTS), np.int32), tokenizer, max_length).columns()
 
 
-def assert_same(found, expected) -> None:
-    assert list(found) == NAMES
-    for name, array in found.items():
+def assert_same(batch, expected) -> None:
+    assert list(batch) == NAMES
+    for name, array in batch.items():
         assert array.dtype == np.int32
         np.testing.assert_array_equal(array, expected[name], name)
 
 
 @pytest.mark.parametrize("pairs", [None, PAIRS], ids=["texts", "pairs"])
-def test_batches_are_those_of_the_scripts(pairs, tmp_path) -> None:
+def test_batches_equal_those_of_the_scripts(pairs, tmp_path) -> None:
     full, fast = FullTokenizer(VOCAB), FastTokenizer(VOCAB)
     sentencepiece = SentencePieceTokenizer(sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]"))
-    expected = of_scripts(fast, pairs, 20)
+    expected = as_in_the_scripts(fast, pairs, 20)
     for tokenizer in (full, fast, pickle.loads(pickle.dumps(full))):
         assert_same(tokenizer(TEXTS, pairs, max_length=20, pad_to_max_length=True), expected)
         assert_same(tokenizer(np.array(TEXTS), pairs, max_length=20, pad_to_max_length=True), expected)
-    found = sentencepiece(TEXTS, pairs, max_length=20, pad_to_max_length=True)
-    assert_same(found, of_scripts(sentencepiece, pairs, 20))
+    batch = sentencepiece(TEXTS, pairs, max_length=20, pad_to_max_length=True)
+    assert_same(batch, as_in_the_scripts(sentencepiece, pairs, 20))
     longest = full(TEXTS, pairs)
     width = longest["input_mask"].sum(axis=1).max()
     assert longest["input_ids"].shape == (len(TEXTS), width)
@@ -59,9 +59,9 @@ def test_one_text_is_a_batch_of_one() -> None:
     ids = tokenizer.convert_tokens_to_ids(
         ["[CLS]", *tokenizer.tokenize("a b"), "[SEP]", *tokenizer.tokenize("c"), "[SEP]"]
     )
-    found = tokenizer("a b", "c")
-    assert found["input_ids"].tolist() == [ids]
-    assert found["segment_ids"].sum() == len(tokenizer.tokenize("c")) + 1
+    batch = tokenizer("a b", "c")
+    assert batch["input_ids"].tolist() == [ids]
+    assert batch["segment_ids"].sum() == len(tokenizer.tokenize("c")) + 1
     assert tokenizer([])["input_ids"].shape == (0, 0)
 
 
@@ -80,6 +80,6 @@ def test_a_subclass_decides_how_batches_are_tokenized() -> None:
         ((["a"],), {"pad_to_max_length": True}, "needs max_length"),
     ],
 )
-def test_what_is_no_batch(arguments, options, message: str) -> None:
+def test_invalid_batches(arguments, options, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         FullTokenizer(VOCAB)(*arguments, **options)

@@ -1,4 +1,4 @@
-"""The tables of the tokenizer in the graph: what they hold, and how little."""
+"""The tables of the tokenizer in the graph: their contents, and that they are small."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ from bert_tf2.tokenization.unicode_tables import CODE_POINTS
 
 
 def number(blocks: Blocks, char: str) -> int:
-    block, place = divmod(ord(char), BLOCK)
-    return int(blocks.rows[blocks.block_of[block], place])
+    block, offset = divmod(ord(char), BLOCK)
+    return int(blocks.rows[blocks.block_of[block], offset])
 
 
 def replacement(tables: CharacterTables, char: str) -> list[int]:
@@ -29,7 +29,7 @@ def replacement(tables: CharacterTables, char: str) -> list[int]:
 
 
 @pytest.mark.parametrize("lower", [True, False])
-def test_what_does_not_depend_on_case(lower: bool):
+def test_replacements_for_any_case(lower: bool):
     tables = make_tables(lower)
     assert replacement(tables, "a") == [SELF]
     assert replacement(tables, "中") == [32, SELF, 32]
@@ -44,14 +44,14 @@ def test_case_and_accents():
     assert replacement(cased, "É") == [SELF]
     assert replacement(lower, "Σ") == [ord("σ")]
     assert replacement(lower, "각") == [0x1100, 0x1161, 0x11A8]
-    # Nonspacing marks go; those of class 0 only after marks have been put in order.
+    # Nonspacing marks are removed; those of class 0 only after marks have been sorted.
     assert replacement(lower, "\u0301") == []
     assert replacement(lower, "\u0941") == [STARTER]
     assert replacement(lower, "\u302e") == [SELF]
     assert (cased.case, cased.combining) == (None, None)
 
 
-def test_what_stands_beside_a_sigma():
+def test_classes_around_a_sigma():
     case = make_tables(True).case
     assert case is not None
     classes = {char: number(case, char) for char in "aΣʼ'1 中\x07\u0301\u0345"}
@@ -60,13 +60,13 @@ def test_what_stands_beside_a_sigma():
     assert [char for char, kind in classes.items() if kind == IGNORED] == ["ʼ", "'", "\x07", "\u0301", "\u0345"]
 
 
-def test_classes_of_marks_that_stay():
+def test_classes_of_marks_that_are_kept():
     combining = make_tables(True).combining
     assert combining is not None
-    found = combining.rows[combining.block_of].reshape(CODE_POINTS)
-    assert found[0x302E] == 224
-    assert found[0x0301] == 0
-    assert 20 < np.count_nonzero(found) < 60
+    classes = combining.rows[combining.block_of].reshape(CODE_POINTS)
+    assert classes[0x302E] == 224
+    assert classes[0x0301] == 0
+    assert 20 < np.count_nonzero(classes) < 60
 
 
 def test_size():

@@ -34,7 +34,7 @@ VOCABULARIES = {"uncased": True, "cased": False}
 
 @pytest.fixture(scope="module", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The tables are made once for this file, and not taken from the user's cache."""
+    """The tables are computed once for this file, not taken from the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -44,7 +44,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 class Slow:
-    """`FullTokenizer` for a vocabulary that is in no file."""
+    """`FullTokenizer` for a vocabulary that is not in a file."""
 
     def __init__(self, vocab: dict[str, int], lower: bool) -> None:
         self.vocab = vocab
@@ -58,21 +58,21 @@ class Slow:
         return [self.vocab[piece] for piece in self.tokenize(text)]
 
 
-def made(vocab: dict[str, int], lower: bool, patience: float) -> FastTokenizer:
+def with_patience(vocab: dict[str, int], lower: bool, patience: float) -> FastTokenizer:
     tokenizer = FastTokenizer.__new__(FastTokenizer)
     tokenizer.__setstate__({"vocab": vocab, "do_lower_case": lower})
     tokenizer._patience = patience
     return tokenizer
 
 
-def plain(vocab: dict[str, int], lower: bool) -> FastTokenizer:
-    """One that never loads the kernel."""
-    return made(vocab, lower, math.inf)
+def in_python(vocab: dict[str, int], lower: bool) -> FastTokenizer:
+    """Returns a tokenizer that never loads the kernel."""
+    return with_patience(vocab, lower, math.inf)
 
 
 def compiled(vocab: dict[str, int], lower: bool) -> FastTokenizer:
-    """One that has loaded the kernel."""
-    tokenizer = made(vocab, lower, 0)
+    """Returns a tokenizer that has loaded the kernel."""
+    tokenizer = with_patience(vocab, lower, 0)
     tokenizer.encode_batch(["a"])
     assert tokenizer._kernel is _wordpiece_numba
     return tokenizer
@@ -92,7 +92,7 @@ def check(texts: Sequence[str], slow: Slow, *fast: FastTokenizer) -> None:
     for tokenizer in fast:
         assert rows(tokenizer.encode_batch(texts)) == (ids or [[]])
         assert [tokenizer.encode(text) for text in texts] == ids
-        # Blanks mean nothing, but make the text long enough for the kernel.
+        # The spaces change nothing, but make the text long enough for the kernel.
         assert [tokenizer.encode(text + " " * 40) for text in texts] == ids
         assert [tokenizer.tokenize(text) for text in texts] == tokens
 
@@ -126,7 +126,7 @@ def check_code_points(lower: bool, blocks: Sequence[int]) -> None:
         tokenizer = compiled(numbered([*letters, *("##" + letter for letter in letters)]), lower)
         if words_of(tokenizer, texts) != " ".join(expected):
             pairs = [(words_of(tokenizer, [text]), " ".join(rules.tokenize(text))) for text in texts]
-            wrong = [f"U+{first + place:04X}" for place, (found, wanted) in enumerate(pairs) if found != wanted]
+            wrong = [f"U+{first + offset:04X}" for offset, (actual, expected) in enumerate(pairs) if actual != expected]
             pytest.fail(f"{len(wrong)} code points differ, {wrong[:10]}")
 
 
@@ -188,7 +188,7 @@ def tokenizers(request: pytest.FixtureRequest) -> tuple[Slow, FastTokenizer, Fas
     name, mode = request.param.split("-")
     vocab = {"nasty": NASTY, "scarce": SCARCE}[name]
     lower = mode == "lower"
-    return Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower)
+    return Slow(vocab, lower), in_python(vocab, lower), compiled(vocab, lower)
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -210,16 +210,16 @@ def test_long_words(lower: bool) -> None:
     lengths = (0, 199, 200, 201)
     texts += ["a" * before + middle + "a" * after for before in lengths for after in lengths for middle in " .中é"]
     texts += ["a" * 199 + tail for tail in ("é", "각", "e\u0301\u0301", "aa", "Σ")]
-    check(texts, Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower))
+    check(texts, Slow(vocab, lower), in_python(vocab, lower), compiled(vocab, lower))
 
 
-def test_batches_are_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_split_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(7)
     texts = ["".join(rng.choices("aabb  .中Σé", k=rng.choice([0, 0, 1, 3, 9, 40]))) for _ in range(300)]
     slow = Slow(NASTY, True)
     for chunk in (1, 2, 7, 64, 1000, 1 << 16):
         monkeypatch.setattr(fast_wordpiece, "_CHUNK", chunk)
-        for tokenizer in (plain(NASTY, True), compiled(NASTY, True)):
+        for tokenizer in (in_python(NASTY, True), compiled(NASTY, True)):
             assert rows(tokenizer.encode_batch(texts)) == [slow.encode(text) for text in texts]
             for few in ([], [""], ["", ""], ["Σ"], ["a", "", "Σ", ""]):
                 ids, splits = tokenizer.encode_batch(few)
@@ -229,7 +229,7 @@ def test_batches_are_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer = plain(NASTY, True)
+    tokenizer = in_python(NASTY, True)
     tokenizer._ids_of_part._limit = tokenizer._ids_of_word._limit = 10
     texts = [f"ab{number} b{number}" for number in range(100)]
     check(texts, Slow(NASTY, True), tokenizer)
@@ -251,13 +251,13 @@ SMALL = "abéΣσ中.#\x11"
 )
 def test_any_vocabulary(pieces: list[str], texts: list[str], gap: int, lower: bool) -> None:
     vocab = {piece: index * (gap + 1) + gap for piece, index in numbered(pieces).items()}  # Ids with holes.
-    check(texts, Slow(vocab, lower), plain(vocab, lower), compiled(vocab, lower))
+    check(texts, Slow(vocab, lower), in_python(vocab, lower), compiled(vocab, lower))
 
 
 def test_longest_pieces() -> None:
     vocab = numbered(["a" * 200, "a" * 201, "##" + "a" * 199, "##" + "a" * 200, "a", "b", "##b", "ba"])
     texts = ["a" * count for count in range(195, 204)] + ["b" + "a" * count for count in range(195, 204)]
-    check(texts, Slow(vocab, True), plain(vocab, True), compiled(vocab, True))
+    check(texts, Slow(vocab, True), in_python(vocab, True), compiled(vocab, True))
 
 
 ARMENIAN = [chr(code) for code in range(0x561, 0x587)]
@@ -266,7 +266,7 @@ BASE = (2 + len(SYMBOLS)) | 1
 
 
 def number_of(word: str) -> int:
-    return sum((2 + SYMBOLS.index(letter)) * BASE**place for place, letter in enumerate(reversed(word)))
+    return sum((2 + SYMBOLS.index(letter)) * BASE**offset for offset, letter in enumerate(reversed(word)))
 
 
 def word_of(number: int) -> str:
@@ -286,7 +286,7 @@ def test_enough_expected_text_loads_the_kernel_at_once(tmp_path: Path) -> None:
     assert tokenizer._kernel is _wordpiece_numba
 
 
-def test_words_with_the_same_number_are_told_apart() -> None:
+def test_words_with_the_same_number_are_distinguished() -> None:
     """Words and pieces that are one number to the kernel: 2**64 or its multiples are carried through the digits."""
     rng = random.Random(5)
     pairs: list[tuple[str, str]] = []
@@ -300,7 +300,7 @@ def test_words_with_the_same_number_are_told_apart() -> None:
     for pieces in zip(*pairs, strict=True):
         vocab = numbered([*ARMENIAN, *pieces[::2], *("##" + piece for piece in pieces[1::2])])
         tokenizer = compiled(vocab, False)
-        tables = _wordpiece_numba.parts(*tokenizer._tables)
+        tables = _wordpiece_numba.arrays_of(*tokenizer._tables)
         assert int(tables.powers[1]) == BASE
         assert tables.exact_length == 11
         check(texts, Slow(vocab, False), tokenizer)
@@ -311,7 +311,7 @@ def test_pieces_at_the_end_of_the_hash_table() -> None:
     last = [word for word in words if _wordpiece_numba._slot(np.uint64(number_of(word)), 128) == 127][:40]
     vocab = numbered([*ARMENIAN[:10], *last[:20], *("##" + word for word in [*last[:20], *ARMENIAN])])
     tokenizer = compiled(vocab, False)
-    assert len(_wordpiece_numba.parts(*tokenizer._tables).slots) == 2 * 128
+    assert len(_wordpiece_numba.arrays_of(*tokenizer._tables).slots) == 2 * 128
     check([*last, *(ARMENIAN[0] + word for word in last)], Slow(vocab, False), tokenizer)
 
 
@@ -338,8 +338,8 @@ def test_interface(tmp_path: Path) -> None:
         FastTokenizer(str(tmp_path / "nothing.txt"))
 
 
-@pytest.mark.parametrize("make", [plain, compiled])
-def test_batches_are_of_texts(make: "type[FastTokenizer]") -> None:
+@pytest.mark.parametrize("make", [in_python, compiled])
+def test_batches_must_contain_texts(make: "type[FastTokenizer]") -> None:
     tokenizer = make(SCARCE, True)
     with pytest.raises(TypeError, match="a sequence of texts; for a single one, use encode"):
         tokenizer.encode_batch("ab")
@@ -350,17 +350,17 @@ def test_batches_are_of_texts(make: "type[FastTokenizer]") -> None:
         tokenizer.encode(3)
 
 
-def test_holes_are_no_continuations() -> None:
+def test_unused_ids_are_not_continuations() -> None:
     vocab = {"[UNK]": 1, "a": 4, "##a": 7}
-    assert plain(vocab, True).is_continuation.tolist() == [False] * 7 + [True]
+    assert in_python(vocab, True).is_continuation.tolist() == [False] * 7 + [True]
 
 
 # --- Loading the kernel ----------------------------------------------------------------------------------------------
 
 
-def test_kernel_is_loaded_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_is_loaded_after_enough_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_wordpiece, "_PATIENCE", 100)
-    tokenizer = made(SCARCE, True, fast_wordpiece._PATIENCE)
+    tokenizer = with_patience(SCARCE, True, fast_wordpiece._PATIENCE)
     text = "ab a.b" * 10
     expected = Slow(SCARCE, True).encode(text)
     assert tokenizer.encode(text) == expected
@@ -414,4 +414,4 @@ def test_texts(name: str) -> None:
         tokens = [full.tokenize(text) for text in texts]
         assert rows(fast.encode_batch(texts)) == [full.convert_tokens_to_ids(row) for row in tokens], path
         assert [fast.tokenize(text) for text in texts] == tokens, path
-        check(texts[::20], Slow(full.vocab, VOCABULARIES[name]), plain(full.vocab, VOCABULARIES[name]))
+        check(texts[::20], Slow(full.vocab, VOCABULARIES[name]), in_python(full.vocab, VOCABULARIES[name]))

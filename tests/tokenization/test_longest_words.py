@@ -16,13 +16,13 @@ def lengths(words: list[str], text: str) -> list[int]:
     return LongestWords(words, LETTERS).lengths(codes, is_letter).tolist()
 
 
-def test_the_longest_word_at_each_place() -> None:
+def test_the_longest_word_at_each_position() -> None:
     assert lengths(["ab", "abcd", "bcd", "dd"], "abcabcd, bcda xdddd") == [2, 1, 4, 3, 1, 2, 2]
     assert lengths(["ab"], "") == []
 
 
 @given(st.lists(st.text(LETTERS, min_size=2, max_size=5), min_size=1, max_size=8), st.text(LETTERS + "X ", max_size=30))
-def test_as_in_plain_code(words: list[str], text: str) -> None:
+def test_against_plain_code(words: list[str], text: str) -> None:
     expected = []
     for run in text.replace("X", " ").split(" "):
         start = 0

@@ -21,7 +21,7 @@ def numbers(lengths: list[int], begin: int) -> Ragged:
     return Ragged(np.concatenate([np.zeros(0, np.int32), *rows]), np.cumsum([0, *lengths]))
 
 
-def plainly(a: int, b: int, limit: int, stride: int | None) -> list[list[int]]:
+def expected_windows(a: int, b: int, limit: int, stride: int | None) -> list[list[int]]:
     """The windows of a row whose texts are `100, 101, ...` and `500, 501, ...`."""
     room = limit - (3 if b else 2)
     second = list(range(500, 500 + b))
@@ -29,18 +29,18 @@ def plainly(a: int, b: int, limit: int, stride: int | None) -> list[list[int]]:
         second.pop()
     room -= len(second)
     step = min(stride or -(-room // 2), room)
-    found, begin = [], 0
+    result, begin = [], 0
     while True:
         begin = min(begin, max(a - room, 0))
         text = list(range(100 + begin, 100 + min(begin + room, a)))
-        found.append([CLS, *text, SEP, *([*second, SEP] if b else [])])
+        result.append([CLS, *text, SEP, *([*second, SEP] if b else [])])
         if begin + room >= a:
-            return found
+            return result
         begin += step
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5), st.booleans(), st.integers(5, 14), st.integers(0, 12))
-def test_windows_are_those_of_the_definition(
+def test_windows_follow_the_definition(
     pairs: list[tuple[int, int]], with_second: bool, limit: int, stride: int
 ) -> None:
     pairs = [(a, b if with_second else 0) for a, b in pairs]
@@ -49,11 +49,11 @@ def test_windows_are_those_of_the_definition(
     rows = join_rows(first, second, limit, CLS, SEP, WINDOWS)
     windows = divide_rows(rows.input_ids.row_splits, rows.first_lengths, limit, stride or None)
     values = rows.input_ids.values[windows.sources]
-    found = [part.tolist() for part in np.split(values, windows.row_splits[1:-1])]
-    expected = [plainly(a, b, limit, stride or None) for a, b in pairs]
-    assert found == [window for row in expected for window in row]
+    result = [part.tolist() for part in np.split(values, windows.row_splits[1:-1])]
+    expected = [expected_windows(a, b, limit, stride or None) for a, b in pairs]
+    assert result == [window for row in expected for window in row]
     assert windows.counts.tolist() == list(map(len, expected))
-    assert windows.first_lengths.tolist() == [window.index(SEP) + 1 for window in found]
+    assert windows.first_lengths.tolist() == [window.index(SEP) + 1 for window in result]
     assert windows.rows.tolist() == [row for row, each in enumerate(expected) for _ in each]
 
 
@@ -64,8 +64,8 @@ def test_each_token_is_taken_where_it_has_most_context(pairs: list[tuple[int, in
     is_taken = windows.with_most_context()
     assert sorted(windows.sources[is_taken].tolist()) == list(range(len(rows.input_ids.values)))
     best: dict[int, tuple[int, int]] = {}
-    places = zip(windows.row_splits[:-1].tolist(), windows.first_lengths.tolist(), strict=True)
-    for begin, length in places:
+    ranges = zip(windows.row_splits[:-1].tolist(), windows.first_lengths.tolist(), strict=True)
+    for begin, length in ranges:
         for within in range(1, length - 1):
             source, context = int(windows.sources[begin + within]), min(within - 1, length - 2 - within)
             if source not in best or context > best[source][0]:
@@ -73,7 +73,7 @@ def test_each_token_is_taken_where_it_has_most_context(pairs: list[tuple[int, in
     assert all(is_taken[place] for _, place in best.values())
 
 
-def test_a_stride_that_leaves_tokens_out_is_refused() -> None:
+def test_a_stride_that_skips_tokens_is_refused() -> None:
     check_long_text("windows", 6, 8)
     with pytest.raises(InputError, match=r"--long_text=windows needs --max_seq_length=5 or more.* it is 4"):
         check_long_text("windows", None, 4)

@@ -92,13 +92,13 @@ def test_tokens_and_ids(models: dict[str, str]):
         tokenizer.convert_tokens_to_ids(["nothing"])
 
 
-def test_lower_case_only_where_asked_for(models: dict[str, str]):
+def test_lower_case_only_if_requested(models: dict[str, str]):
     cased = SentencePieceTokenizer(models["en-cased"])
     assert cased.tokenize("FILE") != cased.tokenize("file") == ["▁file"]
     lowered = SentencePieceTokenizer(models["en-cased"], do_lower_case=True)
     assert lowered.do_lower_case
     assert lowered.encode("FILÉ") == lowered.encode("file") == cased.encode("file")
-    # Where the model folds case itself, nothing is done to the text before: the accent stays.
+    # If the model folds case itself, the text is passed on unchanged, so the accent is kept.
     own = SentencePieceTokenizer(models["en-unigram"], do_lower_case=True)
     assert own.encode("CAFÉ") == own.encode("café") == SentencePieceTokenizer(models["en-unigram"]).encode("café")
     assert own.encode("café") != own.encode("cafe")
@@ -122,7 +122,7 @@ def test_rows(models: dict[str, str]):
 @pytest.mark.parametrize("alpha", [0.0, 0.2])
 @settings(max_examples=60)
 @given(parts=st.lists(st.one_of(SPELT_OUT, st.text(max_size=5)), max_size=8))
-def test_text_makes_no_special_token(alpha: float, parts: list[str], models: dict[str, str]):
+def test_text_does_not_become_special_tokens(alpha: float, parts: list[str], models: dict[str, str]):
     text = "".join(parts)
     for path in (models["en-cased"], models["en-bpe"]):
         tokenizer = cached(path, alpha)
@@ -136,7 +136,7 @@ def cached(path: str, alpha: float) -> SentencePieceTokenizer:
     return SentencePieceTokenizer(path, alpha=alpha)
 
 
-def test_user_defined_special_tokens_are_not_found_in_text(tmp_path: Path):
+def test_text_does_not_become_user_defined_special_tokens(tmp_path: Path):
     path = trained(tmp_path, control_symbols="[CLS],[SEP]", user_defined_symbols="[MASK],fox")
     assert sentencepiece.SentencePieceProcessor(model_file=path).encode("the [MASK] dog", out_type=str)[2] == "[MASK]"
     tokenizer = SentencePieceTokenizer(path)
@@ -160,7 +160,7 @@ def test_continuations(models: dict[str, str]):
     assert not chinese.is_continuation[ids].any()
 
 
-def test_bytes_go_on_with_a_word(tmp_path: Path):
+def test_bytes_continue_a_word(tmp_path: Path):
     tokenizer = SentencePieceTokenizer(trained(tmp_path, byte_fallback=True, vocab_size=330))
     ids = tokenizer.encode("a中")
     assert tokenizer.convert_ids_to_tokens(ids)[-3:] == ["<0xE4>", "<0xB8>", "<0xAD>"]
@@ -192,14 +192,14 @@ def test_sampling_is_a_function_of_text_and_seed(name: str, models: dict[str, st
         assert "".join(one.convert_ids_to_tokens(row)) == "".join(best.convert_ids_to_tokens(other))
 
 
-def test_each_text_has_draws_of_its_own(models: dict[str, str]):
+def test_each_text_has_its_own_draws(models: dict[str, str]):
     tokenizer = SentencePieceTokenizer(models["en-unigram"], alpha=0.1)
     seeds = [tokenizer.with_seed(seed) for seed in range(20)]
     # The model folds case, so that both are the same to it.
     assert [one.encode("walking") for one in seeds] != [one.encode("Walking") for one in seeds]
 
 
-def test_user_defined_pieces_are_kept_whole_in_samples(tmp_path: Path):
+def test_user_defined_pieces_are_not_split_in_samples(tmp_path: Path):
     for model_type in ("bpe", "unigram"):
         path = trained(tmp_path, user_defined_symbols="fox", model_type=model_type)
         tokenizer = SentencePieceTokenizer(path, alpha=0.5)
@@ -217,10 +217,10 @@ tokenizer = SentencePieceTokenizer({models["en-unigram"]!r}, alpha=0.1, seed=7)
 print(json.dumps([tokenizer.encode(line) for line in json.load(sys.stdin)]))
 """
     done = []
-    for share in (lines[:50], lines[50:]):
+    for half in (lines[:50], lines[50:]):
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": str(len(done))}
         output = subprocess.run(
-            [sys.executable, "-c", program], input=json.dumps(share), env=environment, **CAPTURED
+            [sys.executable, "-c", program], input=json.dumps(half), env=environment, **CAPTURED
         ).stdout
         done += json.loads(output)
     tokenizer = SentencePieceTokenizer(models["en-unigram"], alpha=0.1, seed=7)
@@ -230,36 +230,36 @@ print(json.dumps([tokenizer.encode(line) for line in json.load(sys.stdin)]))
 CAPTURED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 
 
-def test_sampling_draws_as_the_model_says(models: dict[str, str]):
-    """With alpha 1, as often as the probabilities of the ways to cut a word; the seeds are independent draws."""
+def test_sampling_follows_the_model(models: dict[str, str]):
+    """Frequencies of the segmentations of a word are their probabilities; different seeds are independent draws."""
     processor = sentencepiece.SentencePieceProcessor(model_file=models["en-unigram"])
     ways = processor.nbest_encode("walking", out_type=int, nbest_size=200)
     weights = np.array([np.exp(sum(map(processor.get_score, way))) for way in ways])
     tokenizer = SentencePieceTokenizer(models["en-unigram"], alpha=0.2)
     draws = 4000
     sampled = [tokenizer.with_seed(seed).encode("walking") for seed in range(draws)]
-    for way, share in zip(ways, weights**0.2 / (weights**0.2).sum(), strict=True):
-        if share > 0.02:
-            assert sampled.count(way) / draws == pytest.approx(share, abs=5 * (share / draws) ** 0.5)
+    for way, probability in zip(ways, weights**0.2 / (weights**0.2).sum(), strict=True):
+        if probability > 0.02:
+            assert sampled.count(way) / draws == pytest.approx(probability, abs=5 * (probability / draws) ** 0.5)
 
 
-def test_bpe_dropout_draws_as_the_library_does(models: dict[str, str]):
+def test_bpe_dropout_follows_the_library(models: dict[str, str]):
     processor = sentencepiece.SentencePieceProcessor(model_file=models["en-bpe"])
     tokenizer = SentencePieceTokenizer(models["en-bpe"], alpha=0.3)
     draws = 4000
-    ours = Counter(tuple(tokenizer.with_seed(seed).encode("walking")) for seed in range(draws))
-    theirs = Counter(
+    counts = Counter(tuple(tokenizer.with_seed(seed).encode("walking")) for seed in range(draws))
+    library_counts = Counter(
         tuple(processor.encode("walking", out_type=int, enable_sampling=True, alpha=0.3)) for _ in range(draws)
     )
-    assert len(ours) > 10
-    for way in {*ours, *theirs}:
-        difference = abs(ours[way] - theirs[way])
-        assert difference <= 6 * (ours[way] + theirs[way] + 1) ** 0.5
+    assert len(counts) > 10
+    for way in {*counts, *library_counts}:
+        difference = abs(counts[way] - library_counts[way])
+        assert difference <= 6 * (counts[way] + library_counts[way] + 1) ** 0.5
 
 
 @pytest.mark.parametrize("name", ["en-unigram", "en-bpe", "zh-unigram", "en-cased", "user-defined", "bytes"])
-def test_without_randomness_it_is_the_library(name: str, models: dict[str, str], tmp_path: Path):
-    """The most probable cut, and byte-pair encoding that leaves out nothing."""
+def test_without_randomness_pieces_are_those_of_the_library(name: str, models: dict[str, str], tmp_path: Path):
+    """The most probable segmentation, and byte-pair encoding without dropout."""
     if name == "user-defined":
         path = trained(tmp_path, user_defined_symbols="fox,ju,over and", vocab_size=70, model_type="bpe")
     elif name == "bytes":
@@ -300,7 +300,7 @@ def test_draws_are_pinned():
     assert sampler("acb", rng) == [0, UNKNOWN_ID, 1]
 
 
-def test_pieces_at_odds():
+def test_conflicting_pieces():
     """An unknown character is worse than any piece; a piece of the user's takes no part in merges."""
     pieces = {"a": Piece(0, -1.0, False), "ab": Piece(1, -9.0, False), "c": Piece(2, -2.0, False)}
     assert sample_unigram(pieces, 1e5)("abc", random.Random(0)) == [1, 2]
@@ -321,14 +321,14 @@ def pieces_of(*texts: str) -> dict[str, Piece]:
     return {text: Piece(10 + index, -5.0, False) for index, text in enumerate(texts)}
 
 
-def test_sampling_needs_a_model_that_has_a_choice(tmp_path: Path):
+def test_sampling_needs_a_unigram_or_bpe_model(tmp_path: Path):
     path = trained(tmp_path, model_type="char")
     assert SentencePieceTokenizer(path).tokenize("the") == ["▁", "t", "h", "e"]
     with pytest.raises(InputError, match=r"x.model is neither unigram nor BPE .* set --spm_alpha=0"):
         SentencePieceTokenizer(path, alpha=0.1)
 
 
-def test_pieces_over_the_ends_of_words(tmp_path: Path):
+def test_pieces_that_span_words(tmp_path: Path):
     path = trained(tmp_path, split_by_whitespace=False, vocab_size=90)
     best, tokenizer = SentencePieceTokenizer(path), SentencePieceTokenizer(path, alpha=0.1)
     assert any("▁" in piece[1:] for piece in best.tokenize(ENGLISH))
@@ -389,12 +389,12 @@ def test_not_a_model(content: bytes, tmp_path: Path):
         SentencePieceTokenizer(path)
 
 
-def test_no_such_model(tmp_path: Path):
+def test_missing_model(tmp_path: Path):
     with pytest.raises(InputError, match=r"Cannot read the SentencePiece model .*x.model: No such file"):
         SentencePieceTokenizer(tmp_path / "x.model")
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.5, float("nan")])
-def test_alpha_is_a_share(alpha: float, tmp_path: Path):
+def test_alpha_is_a_fraction(alpha: float, tmp_path: Path):
     with pytest.raises(InputError, match=r"--spm_alpha=.* must be between 0 and 1; 0 does not sample"):
         SentencePieceTokenizer(trained(tmp_path), alpha=alpha)

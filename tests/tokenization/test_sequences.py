@@ -11,14 +11,14 @@ ROWS = st.lists(st.integers(1, 99), max_size=12)
 LISTS = st.lists(st.integers(), max_size=30)
 
 
-def test_the_longer_one_loses_its_last_token_and_of_equals_the_second() -> None:
+def test_truncation_shortens_the_longer_text_or_the_second_on_a_tie() -> None:
     assert truncate_pair("abcdef", "xy", 6) == (list("abcd"), list("xy"))
     assert truncate_pair("abc", "xyz", 5) == (list("abc"), list("xy"))
     assert truncate_pair("abcdef", "xyz", 4) == (list("ab"), list("xy"))
     assert truncate_pair("ab", "xy", 4) == (list("ab"), list("xy"))
 
 
-def test_tokens_are_cut_from_the_front_when_asked_for() -> None:
+def test_truncation_from_the_front_if_requested() -> None:
     answers = iter([True, False, True])
     assert truncate_pair("abcdef", "xy", 5, lambda: next(answers)) == (list("cde"), list("xy"))
     assert next(answers, None) is None
@@ -54,7 +54,7 @@ def test_rows_are_joined_as_one_by_one(pairs: list[tuple[list[int], list[int]]],
 
 
 def kept(text: list[int], count: int, long_text: str) -> list[int]:
-    """The part of a text that remains of it."""
+    """The part of a text that remains after truncation."""
     head = {"truncate_tail": count, "truncate_head": 0, "head_tail": (count + 2) // 4}[long_text]
     return text if len(text) <= count else text[:head] + text[len(text) - (count - head) :]
 
@@ -76,7 +76,7 @@ def test_which_part_of_long_texts_is_kept(
         assert joined.input_ids.values[splits[row] : splits[row + 1]].tolist() == expected
 
 
-def test_of_510_tokens_of_head_and_tail_128_are_the_first() -> None:
+def test_head_and_tail_of_510_tokens_begin_with_the_first_128() -> None:
     joined = join_rows(ragged([list(range(200, 1200))]), None, 512, 101, 102, "head_tail")
     assert joined.input_ids.values[[1, 128, 129, 510]].tolist() == [200, 327, 818, 1199]
 
@@ -89,21 +89,21 @@ def test_ranges() -> None:
 
 @given(LISTS, LISTS, st.integers(0, 60), st.randoms())
 def test_truncation_keeps_slices_that_fit(a: list[int], b: list[int], limit: int, rng: object) -> None:
-    asked = 0
+    calls = 0
 
-    def cut_front() -> bool:
-        nonlocal asked
-        asked += 1
+    def truncates_front() -> bool:
+        nonlocal calls
+        calls += 1
         return bool(rng.getrandbits(1))
 
-    left = truncate_pair(a, b, limit, cut_front)
-    assert len(left[0]) + len(left[1]) == min(limit, len(a) + len(b))
-    assert asked == max(0, len(a) + len(b) - limit)
-    for whole, part in zip((a, b), left, strict=True):
-        assert any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))
-    if asked:  # what was shortened has not become the shorter one by more than the token that was due
-        shortened = [len(part) for whole, part in zip((a, b), left, strict=True) if len(part) < len(whole)]
-        assert all(length >= max(map(len, left)) - 1 for length in shortened)
+    remaining = truncate_pair(a, b, limit, truncates_front)
+    assert len(remaining[0]) + len(remaining[1]) == min(limit, len(a) + len(b))
+    assert calls == max(0, len(a) + len(b) - limit)
+    for text, part in zip((a, b), remaining, strict=True):
+        assert any(text[start : start + len(part)] == part for start in range(len(text) - len(part) + 1))
+    if calls:  # a shortened text is at most one token shorter than the other
+        shortened = [len(part) for text, part in zip((a, b), remaining, strict=True) if len(part) < len(text)]
+        assert all(length >= max(map(len, remaining)) - 1 for length in shortened)
 
 
 def test_bert_form() -> None:

@@ -27,7 +27,7 @@ VOCABULARIES = {"uncased": True, "cased": False}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARACTERS = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 SIGMAS = "ΣσςAa.'·\u00ad\u0345\u0301 中\x07\ufffd"
-# Marks that stay when accents go, those that go of all classes, and what decomposes into both.
+# Marks that are kept when accents are stripped, stripped marks of all classes, and characters that decompose into both.
 MARKS = "a〮〯\u3099\u0301\u0316\u094d\u0941\u0f71\u0f72\u0cc0\u1a60\U0001d165\U0001d16d\U0001d172\U0001d15e\u09cb각ệ "
 
 
@@ -39,11 +39,11 @@ def both(name: str) -> tuple[GraphTokenizer, FastTokenizer]:
 
 def assert_same(name: str, texts: Sequence[str]) -> int:
     graph, python = both(name)
-    found, expected = graph.tokenize(tf.constant(texts, tf.string)), python.encode_batch(texts)
-    different = np.flatnonzero(found.row_splits.numpy() != expected.row_splits)
+    result, expected = graph.tokenize(tf.constant(texts, tf.string)), python.encode_batch(texts)
+    different = np.flatnonzero(result.row_splits.numpy() != expected.row_splits)
     assert not len(different), repr(texts[different[0] - 1])
-    np.testing.assert_array_equal(found.values, expected.values)
-    assert found.values.dtype == tf.int32
+    np.testing.assert_array_equal(result.values, expected.values)
+    assert result.values.dtype == tf.int32
     return len(expected.values)
 
 
@@ -54,7 +54,7 @@ def test_every_code_point(name: str):
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_code_points_beside_a_sigma(name: str):
+def test_code_points_next_to_a_sigma(name: str):
     rng = random.Random(1)
     near = [char for char in CHARACTERS if f"{char}Σ".lower()[-1] == "ς" or f"A{char}Σ".lower()[-1] == "ς"]
     texts = [f"{char}Σ{char}" for char in [*near, *rng.sample(CHARACTERS, 5000)]]
@@ -64,7 +64,7 @@ def test_code_points_beside_a_sigma(name: str):
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_marks_are_put_in_order(name: str):
+def test_marks_are_sorted(name: str):
     rng = random.Random(2)
     texts = ["".join(rng.choices(MARKS, k=12)) for _ in range(10000)]
     combining = [char for char in CHARACTERS if unicodedata.combining(char)]
@@ -100,7 +100,7 @@ def test_long_words():
     assert graph.tokenize(tf.constant(["b " + "a" * 201])).to_list() == [[graph.vocab["b"], graph.vocab["[UNK]"]]]
 
 
-def test_nothing_and_bytes_that_are_not_text():
+def test_empty_texts_and_invalid_bytes():
     graph = both("uncased")[0]
     assert graph.tokenize(tf.constant(["", " \t", "\ufffd\0"])).to_list() == [[], [], []]
     assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
@@ -150,23 +150,23 @@ def test_other_rules(name: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
-def test_every_code_point_by_other_rules(name: str):
+def test_every_code_point_with_other_rules(name: str):
     assert_same_rules(name, [f"a{char}b {char}" for char in CHARACTERS])
 
 
 def assert_same_rules(name: str, texts: list[str]) -> None:
     graph, python = with_rules(name)
-    found, expected = graph.tokenize(tf.constant(texts)), python.encode_batch(texts)
-    different = np.flatnonzero(found.row_splits.numpy() != expected.row_splits)
+    result, expected = graph.tokenize(tf.constant(texts)), python.encode_batch(texts)
+    different = np.flatnonzero(result.row_splits.numpy() != expected.row_splits)
     assert not len(different), repr(texts[different[0] - 1])
-    np.testing.assert_array_equal(found.values, expected.values)
-    assert (found.dtype, found.row_splits.dtype) == (tf.int32, tf.int64)
+    np.testing.assert_array_equal(result.values, expected.values)
+    assert (result.dtype, result.row_splits.dtype) == (tf.int32, tf.int64)
     words = graph.words(tf.constant(texts[-2000:])).to_list()
     rules = BasicTokenizer.of(*RULES[name])
     assert [[word.decode() for word in row] for row in words] == [rules.tokenize(text) for text in texts[-2000:]]
 
 
-def test_tokens_among_bytes_that_are_not_text():
+def test_tokens_among_invalid_bytes():
     graph, python = with_rules("tokens")
     assert graph.tokenize(tf.constant([b"a\xff[E1]b\xc3"])).to_list() == [python.encode("a[E1]b")]
     assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
@@ -187,14 +187,14 @@ def test_sentencepiece(symbols: str, tmp_path: Path):
     path = sentencepiece_model(tmp_path, **{symbols: "[CLS],[SEP],[MASK]"})
     texts = ["the dog", "", " two  blanks ", "[CLS] the [MASK]", "中 fox <pad> <unk>", "Fox"]
     graph = tf_tokenizer.make(VocabularyFile(path, is_sentencepiece=True), do_lower_case=False)
-    found = graph.tokenize(tf.constant(texts))
+    result = graph.tokenize(tf.constant(texts))
     expected = SentencePieceTokenizer(path).encode_batch(texts)
-    np.testing.assert_array_equal(found.row_splits, expected.row_splits)
-    np.testing.assert_array_equal(found.values, expected.values)
-    assert found.dtype == tf.int32
+    np.testing.assert_array_equal(result.row_splits, expected.row_splits)
+    np.testing.assert_array_equal(result.values, expected.values)
+    assert result.dtype == tf.int32
 
 
-def test_sentencepiece_that_needs_python_to_lower_is_refused(tmp_path: Path):
+def test_sentencepiece_that_needs_python_to_lower_case_is_refused(tmp_path: Path):
     path = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]")
     with pytest.raises(InputError, match=r"x.model does not fold case itself"):
         GraphSentencePieceTokenizer(path, do_lower_case=True)

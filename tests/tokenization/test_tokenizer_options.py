@@ -19,7 +19,7 @@ from bert_tf2.tokenization.wordpiece import BasicTokenizer, FullTokenizer, Wordp
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TOKENS = ("[E1]", "[E1]x", "[DRUG]", "É", "Σ.", "中国", "a.b", "##")
-# Both sides of each rule of characters, in two tables that the original has not.
+# Each rule for characters both on and off, in two combinations that the original lacks.
 MODES = {
     "lower-accents": (True, TokenizerOptions(strip_accents=False, tokenize_chinese_chars=False)),
     "cased-stripped": (False, TokenizerOptions(strip_accents=True)),
@@ -30,8 +30,8 @@ MODES = {
 # --- The definition --------------------------------------------------------------------------------------------------
 
 
-def by_definition(word: str, lower: bool, strip: bool | None) -> str:
-    """What Hugging Face's `BasicTokenizer` says of the words between spaces, before punctuation."""
+def expected_words(word: str, lower: bool, strip: bool | None) -> str:
+    """A word between spaces as in Hugging Face's `BasicTokenizer`, before punctuation is split."""
     if lower:
         word = word.lower()
         strips = strip is not False
@@ -47,7 +47,7 @@ def by_definition(word: str, lower: bool, strip: bool | None) -> str:
 def test_accents(lower: bool, strip: bool | None) -> None:
     rules = BasicTokenizer(lower, strip_accents=strip)
     text = "Éa ΑΣ ÅNGSTRÖM e\u0301E\u0301 각 İ naïve \u0941a \u302e\u0301"
-    assert rules.tokenize(text) == [by_definition(part, lower, strip) for part in text.split()]
+    assert rules.tokenize(text) == [expected_words(part, lower, strip) for part in text.split()]
 
 
 def test_accents_of_a_few_words() -> None:
@@ -61,17 +61,17 @@ def test_chinese_characters_that_are_joined() -> None:
     assert BasicTokenizer().tokenize("在中国") == ["在", "中", "国"]
 
 
-def test_tokens_that_are_never_split() -> None:
+def test_never_split_tokens() -> None:
     rules = BasicTokenizer(never_split=["[E1]", "[E1]x", "C++", "É"])
     assert rules.tokenize("The [E1]Drug[E1]x, VC++ ÉÉ é [e1].") == [
         *("the", "[E1]", "drug", "[E1]x", ",", "v", "C++", "É", "É", "e", "[", "e1", "]", "."),
     ]
-    assert rules.tokenize("ΑΣ[E1]Α") == ["ας", "[E1]", "α"]  # the sigma ends its text
+    assert rules.tokenize("ΑΣ[E1]Α") == ["ας", "[E1]", "α"]  # the sigma is the last character of its part
     assert rules.tokenize(b"[E1]") == ["[E1]"]
     assert rules.tokenize("") == []
 
 
-def test_what_cannot_be_a_token() -> None:
+def test_invalid_never_split_tokens() -> None:
     for token, reason in (
         ("", "is empty"),
         ("a b", "contains whitespace"),
@@ -83,13 +83,13 @@ def test_what_cannot_be_a_token() -> None:
             BasicTokenizer(never_split=[token])
 
 
-def write_vocab(folder: Path, *more: str) -> str:
-    path = folder / "vocab.txt"
+def write_vocab(directory: Path, *more: str) -> str:
+    path = directory / "vocab.txt"
     path.write_text("".join(f"{piece}\n" for piece in [*SPECIAL, "a", "##b", "é", "中国", *more]), encoding="utf-8")
     return str(path)
 
 
-def test_the_whole_tokenizer(tmp_path: Path) -> None:
+def test_the_full_tokenizer(tmp_path: Path) -> None:
     path = write_vocab(tmp_path, "[E1]")
     tokenizer = FullTokenizer(path, never_split=["[E1]", "[MASK]"], strip_accents=False, tokenize_chinese_chars=False)
     text = "AB[E1]É 中国[MASK][CLS]"
@@ -149,9 +149,9 @@ def tokenizers(request: pytest.FixtureRequest) -> tuple[Slow, FastTokenizer, Fas
 def check(texts: Sequence[str], slow: Slow, *others: FastTokenizer) -> None:
     expected = [slow.encode(text) for text in texts]
     for tokenizer in others:
-        found = tokenizer.encode_batch(texts)
-        assert [part.tolist() for part in np.split(found.values, found.row_splits[1:-1])] == (expected or [[]])
-        assert (found.values.dtype, found.row_splits.dtype) == (np.int32, np.int64)
+        result = tokenizer.encode_batch(texts)
+        assert [part.tolist() for part in np.split(result.values, result.row_splits[1:-1])] == (expected or [[]])
+        assert (result.values.dtype, result.row_splits.dtype) == (np.int32, np.int64)
         assert [tokenizer.encode(text) for text in texts] == expected
         assert [tokenizer.encode(text + " " * 40) for text in texts] == expected
 
@@ -176,14 +176,14 @@ def test_every_code_point_of_written_text(tokenizers: tuple[Slow, FastTokenizer,
     vocab = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = FastTokenizer.of_vocab(vocab, given_tokenizer.do_lower_case, given_tokenizer.options)
     tokenizer._patience = 0
-    found = tokenizer.encode_batch(texts)
-    cut = WordpieceTokenizer(vocab)
-    ids = [[vocab[piece] for word in words for piece in cut.tokenize(word)] for words in expected]
-    assert found.row_splits.tolist() == np.cumsum([0, *map(len, ids)]).tolist()
-    assert found.values.tolist() == [index for row in ids for index in row]
+    result = tokenizer.encode_batch(texts)
+    wordpiece = WordpieceTokenizer(vocab)
+    ids = [[vocab[piece] for word in words for piece in wordpiece.tokenize(word)] for words in expected]
+    assert result.row_splits.tolist() == np.cumsum([0, *map(len, ids)]).tolist()
+    assert result.values.tolist() == [index for row in ids for index in row]
 
 
-def test_a_copy_in_another_process_does_the_same() -> None:
+def test_a_copy_in_another_process_gives_the_same() -> None:
     lower, options = True, TokenizerOptions(False, False, TOKENS)
     tokenizer = fast(lower, options, float("inf"))
     copy = pickle.loads(pickle.dumps(tokenizer))

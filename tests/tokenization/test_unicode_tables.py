@@ -1,4 +1,4 @@
-"""The cache of the tables of replacements. What is in the tables, tests/test_fast_tokenizer.py tests."""
+"""The cache of the tables of replacements; their contents are tested in test_fast_wordpiece."""
 
 import unicodedata
 from pathlib import Path
@@ -14,8 +14,8 @@ FEW = Replacements(np.array([65, 768], np.int32), np.array([1, 1], np.int32), np
 
 
 @pytest.fixture
-def made_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
-    """Sets an empty cache directory; the list grows with each table made, which is a small one."""
+def computed_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
+    """Sets an empty cache directory, and replaces tables by a small one; the list grows with each one computed."""
     modes: list[bool] = []
 
     def make(rules: BasicTokenizer) -> Replacements:
@@ -27,21 +27,21 @@ def made_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
     return modes
 
 
-def same(found: Replacements) -> bool:
-    return all(a.dtype == b.dtype and a.tolist() == b.tolist() for a, b in zip(found, FEW, strict=True))
+def same(replacements: Replacements) -> bool:
+    return all(a.dtype == b.dtype and a.tolist() == b.tolist() for a, b in zip(replacements, FEW, strict=True))
 
 
-def test_tables_are_cached(made_tables: list[bool], tmp_path: Path) -> None:
+def test_tables_are_cached(computed_tables: list[bool], tmp_path: Path) -> None:
     for _ in range(2):
         assert same(load_replacements(True))
         assert same(load_replacements(False))
-    assert made_tables == [True, False]
+    assert computed_tables == [True, False]
     names = sorted(path.name for path in (tmp_path / "cache" / "bert_tf2").iterdir())
     assert [name.rsplit("-", 1)[1] for name in names] == ["cased", "lower"]
     assert all(name.startswith(f"unicode-{unicodedata.unidata_version}-") for name in names)
 
 
-def test_cache_of_another_python_or_other_rules(made_tables: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_of_another_python_or_other_rules(computed_tables: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     load_replacements(True)
     with monkeypatch.context() as patch:
         patch.setattr(unicodedata, "unidata_version", "99.0.0")
@@ -49,9 +49,9 @@ def test_cache_of_another_python_or_other_rules(made_tables: list[bool], monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(unicode_tables.inspect, "getsource", lambda module: f"other {module.__name__}")
         load_replacements(True)
-    assert len(made_tables) == 3
+    assert len(computed_tables) == 3
     load_replacements(True)
-    assert len(made_tables) == 3
+    assert len(computed_tables) == 3
 
 
 @pytest.mark.parametrize(
@@ -65,25 +65,27 @@ def test_cache_of_another_python_or_other_rules(made_tables: list[bool], monkeyp
         lambda b: b"\1" + b[1:],
     ],
 )
-def test_damaged_cache(damage, made_tables: list[bool], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_corrupt_cache(damage, computed_tables: list[bool], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     load_replacements(True)
     [path] = (tmp_path / "cache" / "bert_tf2").iterdir()
     path.write_bytes(damage(path.read_bytes()))
-    for _ in range(2):  # Made again, and then found again.
+    for _ in range(2):  # computed again, then read from the cache
         assert same(load_replacements(True))
-    assert len(made_tables) == 2
+    assert len(computed_tables) == 2
 
 
-def test_no_cache_to_write(made_tables: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_that_is_not_writable(
+    computed_tables: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cache").write_text("a file, no directory")
     assert same(load_replacements(True))
     monkeypatch.setattr(unicode_tables.inspect, "getsource", lambda _: (_ for _ in ()).throw(OSError("no source")))
     assert same(load_replacements(True))
     monkeypatch.undo()
-    assert made_tables == [True, True]
+    assert computed_tables == [True, True]
 
 
-def test_no_home(made_tables: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_home_directory(computed_tables: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -91,4 +93,4 @@ def test_no_home(made_tables: list[bool], monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(unicode_tables.Path, "home", no_home)
     assert same(load_replacements(True))
     assert same(load_replacements(True))
-    assert made_tables == [True, True]
+    assert computed_tables == [True, True]

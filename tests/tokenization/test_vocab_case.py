@@ -1,10 +1,10 @@
-"""Vocabularies of cased and uncased models, and what is said where the text is treated otherwise."""
+"""Vocabularies of cased and uncased models, and warnings if the case of the text does not match."""
 
 import logging
 
 import pytest
 
-from bert_tf2.tokenization.vocab_case import looks_cased, share_of_capitals, warn_of_case
+from bert_tf2.tokenization.vocab_case import fraction_with_capitals, looks_cased, warn_about_case
 
 SPECIAL = ["[PAD]", "[UNK]", "<s>", "[unused1]"]
 
@@ -23,12 +23,12 @@ SPECIAL = ["[PAD]", "[UNK]", "<s>", "[unused1]"]
 )
 def test_warnings(pieces: list[str], lower: bool, sentence: str | None, caplog) -> None:
     caplog.set_level(logging.WARNING)
-    warn_of_case([*SPECIAL, *pieces], lower, "v.txt")
+    warn_about_case([*SPECIAL, *pieces], lower, "v.txt")
     assert (sentence or "") in caplog.text
     assert bool(sentence) == bool(caplog.records)
 
 
 def test_special_pieces_do_not_count() -> None:
-    assert share_of_capitals(["[UNK]", "<S>", "a", "B"]) == 0.5
+    assert fraction_with_capitals(["[UNK]", "<S>", "a", "B"]) == 0.5
     assert not looks_cased(["[UNK]", "<S>", "a"])
     assert looks_cased(["a", "B"])

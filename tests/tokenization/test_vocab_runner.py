@@ -1,4 +1,4 @@
-"""build_vocab.py by other rules of the tokenizer than the original's; all else is in e2e/test_build_vocab.py."""
+"""build_vocab.py with other rules of the tokenizer than the original's; see also e2e/test_build_vocab.py."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def test_a_new_vocabulary(text: Path) -> None:
     assert tokenizer.tokenize("ÜBER[DRUG]") == ["über", "[DRUG]"]
 
 
-def test_tokens_go_into_the_first_slots(text: Path) -> None:
+def test_never_split_tokens_take_the_first_slots(text: Path) -> None:
     old = text.with_name("old.txt")
     lines = [*SPECIAL_TOKENS, "[unused1]\r", " [unused2]", "[unused3]", "[E0]"]
     old.write_bytes("".join(f"{line}\n" for line in lines).encode())

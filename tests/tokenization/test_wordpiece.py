@@ -37,25 +37,25 @@ CASED = BasicTokenizer(do_lower_case=False)
 
 
 def reference_words(text: str, lower: bool) -> list[str]:
-    """Reads the text once, character by character, into raw words; then finishes each raw word by itself."""
+    """Reads the text once, character by character, into raw words, then finishes each raw word."""
     words: list[str] = []
     raw = ""
     for char in text:
         number, category = ord(char), unicodedata.category(char)
         if category == "Zs" or number in (9, 10, 13):
-            words += finished(raw, lower)
+            words += finish_word(raw, lower)
             raw = ""
         elif number in (0, 65533) or category == "Cc" or category == "Cf":
             pass
         elif category in ("Zl", "Zp"):  # Not cleaned, but whitespace to Python, which splits the words.
-            words += finished(raw, lower)
+            words += finish_word(raw, lower)
             raw = ""
         elif is_chinese(number):
-            words += finished(raw, lower) + finished(char, lower)
+            words += finish_word(raw, lower) + finish_word(char, lower)
             raw = ""
         else:
             raw += char
-    return words + finished(raw, lower)
+    return words + finish_word(raw, lower)
 
 
 def is_chinese(number: int) -> bool:
@@ -66,8 +66,8 @@ def is_chinese(number: int) -> bool:
     return number <= 0x2CEAF or 0x2F800 <= number <= 0x2FA1F
 
 
-def finished(raw: str, lower: bool) -> list[str]:
-    """The word lowered and without accents, cut before and after each punctuation mark."""
+def finish_word(raw: str, lower: bool) -> list[str]:
+    """The word in lower case without accents, split before and after each punctuation mark."""
     letters = list(raw)
     if lower:
         letters = [char for char in decomposed(raw.lower()) if unicodedata.category(char) != "Mn"]
@@ -86,15 +86,15 @@ def is_mark(char: str) -> bool:
 
 
 def decomposed(text: str) -> list[str]:
-    """NFD from the tables: each character down to what it is made of, then runs of marks in order of their class."""
+    """NFD from the tables: each character fully decomposed, then runs of marks sorted by their class."""
     output: list[str] = []
-    for char in (part for whole in text for part in parts(whole)):
+    for char in (part for composed in text for part in parts(composed)):
         output.append(char)
-        place = len(output) - 1
+        position = len(output) - 1
         own = unicodedata.combining(char)
-        while own and place and unicodedata.combining(output[place - 1]) > own:
-            output[place - 1], output[place] = output[place], output[place - 1]
-            place -= 1
+        while own and position and unicodedata.combining(output[position - 1]) > own:
+            output[position - 1], output[position] = output[position], output[position - 1]
+            position -= 1
     return output
 
 
@@ -110,7 +110,7 @@ def parts(char: str) -> list[str]:
 
 
 def reference_pieces(word: str, vocab: Iterable[str]) -> list[str]:
-    """Of the pieces that fit at the beginning, the longest; then the same for what is left."""
+    """The longest piece that matches at the beginning, then the same for the rest."""
     pieces: list[str] = []
     rest = word
     while rest:
@@ -187,12 +187,12 @@ def test_any_text(text: str, lower: bool) -> None:
         ("in北京x", "in 北 京 x", "in 北 京 x"),
         ("東京のカフェ", "東 京 のカフェ", "東 京 のカフェ"),  # Kana are no Chinese characters.
         ("ガ", "カ", "ガ"),  # ... and their voice mark is an accent like any other.
-        ("각", "\u1100\u1161\u11a8", "각"),  # Uncased Hangul stays in its parts.
+        ("각", "\u1100\u1161\u11a8", "각"),  # Uncased Hangul stays decomposed.
         ("don't $5.99 [MASK] a##b", "don ' t $ 5 . 99 [ mask ] a # # b", "don ' t $ 5 . 99 [ MASK ] a # # b"),
-        ("a\0b\ufffdc\u200bd\u00ade\x85f\x1cg\x0bh", "abcdefgh", "abcdefgh"),  # What goes joins what it stood between.
+        ("a\0b\ufffdc\u200bd\u00ade\x85f\x1cg\x0bh", "abcdefgh", "abcdefgh"),  # Deletions join their neighbours.
         ("a\u00a0b\u3000c\rd\u2028e\u2029f", "a b c d e f", "a b c d e f"),
         ("ΟΔΟΣ ΣΟΣ", "οδος σος", "ΟΔΟΣ ΣΟΣ"),
-        ("ΑΣ'Α ΑΣ中Α ΑΣ\u200dΑ", "ασ ' α ας 中 α ασα", "ΑΣ ' Α ΑΣ 中 Α ΑΣΑ"),  # Lowered before marks are cut off.
+        ("ΑΣ'Α ΑΣ中Α ΑΣ\u200dΑ", "ασ ' α ας 中 α ασα", "ΑΣ ' Α ΑΣ 中 Α ΑΣΑ"),  # Lowercased before marks are removed.
         ("İß½，ﬁ", "iß½ ， ﬁ", "İß½ ， ﬁ"),  # No case folding, no compatibility forms.
         ("\u212b\u037e\u1fef", "a ; `", "\u212b \u037e \u1fef"),
         ("\uf900\ue000\U0002ebe0", "\u8c48 \ue000\U0002ebe0", "\uf900 \ue000\U0002ebe0"),  # Private use, extension F.
@@ -225,12 +225,13 @@ def test_any_word(vocab: frozenset[str], word: str) -> None:
         ("walked", ["walk", "##ed"]),
         (" walked\twalk ", ["walk", "##ed", "walk"]),
         (b"walk", ["walk"]),
-        ("walkedx", ["[UNK]"]),  # Cut to the end or not at all.
+        ("walkedx", ["[UNK]"]),  # Split completely or not at all.
         ("xwalk walk", ["[UNK]", "walk"]),
-        ("edwalk", ["[UNK]"]),  # "##ed" does not begin a word.
+        ("edwalk", ["[UNK]"]),  # "##ed" cannot start a word.
         ("[MASK]", ["[MASK]"]),
         ("##ed", ["##ed"]),
-        ("walks", ["[UNK]"]),  # The longest first, and no way back: "walk" leaves "s", though "wal" + "##ks" would do.
+        # Longest match first, without backtracking: after "walk", "s" is left, though "wal" + "##ks" matches.
+        ("walks", ["[UNK]"]),
     ],
 )
 def test_known_pieces(text: str | bytes, pieces: list[str]) -> None:
@@ -266,8 +267,8 @@ def write(tmp_path: Path) -> Write:
         ("{}\na\n##b\n", {"a": 5, "##b": 6}),
         ("{}\na\n##b", {"a": 5, "##b": 6}),
         ("{}\n a\u3000\n##b\t \n", {"a": 5, "##b": 6}),  # Whitespace around a piece.
-        ("{}\na\n\n\r\n \t\n", {"a": 5}),  # Empty lines at the end are no pieces,
-        ("{}\n\na\n", {"": 5, "a": 6}),  # an empty line before it is one,
+        ("{}\na\n\n\r\n \t\n", {"a": 5}),  # Empty lines at the end are not pieces;
+        ("{}\n\na\n", {"": 5, "a": 6}),  # an empty line before another piece is one,
         ("{}\n\u2028\n##\u2028\na\n", {"": 5, "##": 6, "a": 7}),  # as is a piece of whitespace,
         ("{}\na\n\u2028\n", {"a": 5, "": 6}),
         ("{}\n\n\u2028\n##\n##\u3000\na\n", {"": 6, "##": 8, "a": 9}),  # ... and of several the last counts.
@@ -362,12 +363,12 @@ def test_text() -> None:
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_google_ids_of_cola(split: str) -> None:
-    folder = GOLDEN / "own/classifier"
+    directory = GOLDEN / "own/classifier"
     tokenizer = FullTokenizer(GOLDEN / "own/vocab_uncased.txt")
-    with (folder / "cola" / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
+    with (directory / "cola" / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     texts = [row[1] for row in rows[1:]] if split == "test" else [row[3] for row in rows]
-    with gzip.open(folder / f"cola.{split}.jsonl.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(directory / f"cola.{split}.jsonl.gz", "rt", encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     assert len(records) == len(texts) >= 20
     for text, record in zip(texts, records, strict=True):
@@ -382,9 +383,9 @@ def test_google_tokens_of_features() -> None:
     records = [json.loads(line) for line in (GOLDEN / "features/output.jsonl").read_text("utf-8").splitlines()]
     for text, record in zip(texts, records, strict=True):
         tokens = [token for part in text.split(" ||| ") for token in tokenizer.tokenize(part)]
-        given = [feature["token"] for feature in record["features"]]
-        if len(given) < 24:  # Not truncated.
-            assert [token for token in given if token not in ("[CLS]", "[SEP]")] == tokens
+        recorded = [feature["token"] for feature in record["features"]]
+        if len(recorded) < 24:  # not truncated
+            assert [token for token in recorded if token not in ("[CLS]", "[SEP]")] == tokens
 
 
 # --- Case ------------------------------------------------------------------------------------------------------------
@@ -397,16 +398,18 @@ CASED_RELEASES += ["cased_L-24_H-1024_A-16", "wwm_cased_L-24_H-1024_A-16"]
 
 @pytest.mark.parametrize("path", ["{}/bert_model.ckpt", "gs://bucket/cased/{}/bert_model.ckpt-1000"])
 @pytest.mark.parametrize(
-    ("folder", "lower"), [(f, True) for f in LOWER_CASE_RELEASES] + [(f, False) for f in CASED_RELEASES]
+    ("release", "lower"), [(f, True) for f in LOWER_CASE_RELEASES] + [(f, False) for f in CASED_RELEASES]
 )
-def test_certain_case(folder: str, lower: bool, path: str, caplog: pytest.LogCaptureFixture) -> None:
-    checkpoint = path.format(folder)
+def test_released_checkpoints_of_another_case_are_refused(
+    release: str, lower: bool, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = path.format(release)
     validate_case_matches_checkpoint(lower, checkpoint)
     with pytest.raises(InputError) as caught:
-        validate_case_matches_checkpoint(not lower, Path(checkpoint) if checkpoint.startswith(folder) else checkpoint)
+        validate_case_matches_checkpoint(not lower, Path(checkpoint) if checkpoint.startswith(release) else checkpoint)
     kind = "lower-cased" if lower else "cased"
     assert f"--do_lower_case={not lower} does not fit --init_checkpoint={checkpoint}:" in str(caught.value)
-    assert f"{folder} was trained on {kind} text. Pass --do_lower_case={lower};" in str(caught.value)
+    assert f"{release} was trained on {kind} text. Pass --do_lower_case={lower};" in str(caught.value)
     assert not caplog.records
 
 
@@ -414,7 +417,7 @@ def test_certain_case(folder: str, lower: bool, path: str, caplog: pytest.LogCap
     ("checkpoint", "lower", "name"),
     [
         ("models/my_uncased_run/model.ckpt-100", True, "my_uncased_run"),
-        ("uncased/runs/multi-cased-v2/bert_model.ckpt", False, "multi-cased-v2"),  # The last name that says.
+        ("uncased/runs/multi-cased-v2/bert_model.ckpt", False, "multi-cased-v2"),  # The last name counts.
         ("runs/BERT-Cased.ckpt", False, "BERT-Cased.ckpt"),
         ("C:\\models\\cased\\1\\model.ckpt", False, "cased"),
         ("chinese_L-12_H-768_A-12/model.ckpt-7", True, "chinese_L-12_H-768_A-12"),
@@ -422,7 +425,9 @@ def test_certain_case(folder: str, lower: bool, path: str, caplog: pytest.LogCap
         ("uncased_L-3_H-768_A-12/bert_model.ckpt", True, "uncased_L-3_H-768_A-12"),
     ],
 )
-def test_suspicious_case(checkpoint: str, lower: bool, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_names_that_suggest_another_case_are_warned_about(
+    checkpoint: str, lower: bool, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     validate_case_matches_checkpoint(lower, checkpoint)
     assert not caplog.records
     validate_case_matches_checkpoint(not lower, checkpoint)
@@ -439,6 +444,6 @@ def test_suspicious_case(checkpoint: str, lower: bool, name: str, caplog: pytest
     [None, "", "bert_model.ckpt", "my/bert_model.ckpt", "lowercased/showcased.ckpt", "cased_or_uncased/model.ckpt"],
 )
 @pytest.mark.parametrize("lower", [True, False])
-def test_case_unknown(checkpoint: str | None, lower: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_case(checkpoint: str | None, lower: bool, caplog: pytest.LogCaptureFixture) -> None:
     validate_case_matches_checkpoint(lower, checkpoint)
     assert not caplog.records

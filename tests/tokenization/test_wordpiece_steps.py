@@ -47,7 +47,7 @@ def test_subclasses_override_single_steps(kind: type[BasicTokenizer], words: str
     assert kind().tokenize("Ba-1\tC中É\0") == words.split()
 
 
-def test_each_step_by_itself() -> None:
+def test_each_step_alone() -> None:
     assert UNCASED._clean_text("a\0\ufffd\u200bb\tc\u00a0d\u2028") == "ab c d\u2028"
     assert UNCASED._clean_text("é\ufffd中") == "é中"
     assert UNCASED._tokenize_chinese_chars("a中b国") == "a 中 b 国 "

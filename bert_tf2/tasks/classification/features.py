@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
-from bert_tf2.errors import InputError, counted, inflected, share
+from bert_tf2.errors import InputError, counted, inflected, proportion
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.sparse_rows import SparseRows
@@ -154,15 +154,15 @@ class Features:
             return f"The text fits into {limit}; it has {longest}."
         if not self.cut:
             return f"All {len(self):,} rows fit into {limit}; the longest has {longest}."
-        cut, were = share(self.cut, len(self), "row"), inflected(self.cut, "was", "were")
+        cut, were = proportion(self.cut, len(self), "row"), inflected(self.cut, "was", "were")
         return f"{cut} {were} truncated to {limit}; the longest had {longest}."
 
     def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
         divided = int(np.count_nonzero(counts > 1))
         text = (
-            f"{share(divided, len(counts), 'row')} did not fit into {limit} and {inflected(divided, 'was', 'were')} "
-            f"split into {counted(len(self), 'window')} in total. The longest row has "
-            f"{counted(self.longest, 'token')}."
+            f"{proportion(divided, len(counts), 'row')} did not fit into {limit} and "
+            f"{inflected(divided, 'was', 'were')} split into {counted(len(self), 'window')} in total. "
+            f"The longest row has {counted(self.longest, 'token')}."
         )
         if self.cut:
             cut = counted(self.cut, "row")

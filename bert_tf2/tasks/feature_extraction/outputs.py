@@ -248,7 +248,7 @@ class ArrayFile:
         self._output.finish(_WHOLE)
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._output.folder, name)
+        return os.path.join(self._output.directory, name)
 
     def _numbers(self, vectors: slice) -> Array:
         """Some vectors, float32 [numbers of all]; read, as what is mapped would count as memory of this process."""

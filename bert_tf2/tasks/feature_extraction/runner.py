@@ -20,10 +20,10 @@ from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.configs.training import PrecisionConfig
-from bert_tf2.errors import InputError, counted, inflected, share
+from bert_tf2.errors import InputError, counted, inflected, proportion
 from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
-from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
+from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_directory
 from bert_tf2.io.text_lines import STANDARD_INPUT
 from bert_tf2.tasks.feature_extraction import data, encoder, outputs, windows, words
 from bert_tf2.tasks.feature_extraction.config import (
@@ -181,7 +181,7 @@ class _LongLines:
             return f"The line fits into {limit}; it has {longest}."
         if not self.long:
             return f"All {self.lines:,} lines fit into {limit}; the longest has {longest}."
-        long, were = share(self.long, self.lines, "line"), inflected(self.long, "was", "were")
+        long, were = proportion(self.long, self.lines, "line"), inflected(self.long, "was", "were")
         if config.long_text != WINDOWS:
             return f"{long} {were} truncated to {limit} ({config.long_text}); the longest had {longest}."
         text = f"{long} did not fit into {limit} and {were} split; the longest has {longest}."
@@ -350,7 +350,7 @@ class _Extraction:
         return InputError(
             f"{config.output_file} was started by an earlier run with other input: lines 1 to {done:,} of "
             f"--input_file={config.input_file} differ. To start over, remove the directory "
-            f"{unfinished_folder(config.output_file)}."
+            f"{unfinished_directory(config.output_file)}."
         )
 
 

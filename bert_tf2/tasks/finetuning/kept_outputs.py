@@ -66,9 +66,9 @@ def compute(outputs: OutputBatches, sizes: Mapping[str, int], follows_from: Mapp
             output.commit({"batches": done})
         output.commit({"batches": done}, at_once=True)
         values = {
-            name: np.memmap(output.folder / name, np.float32, "r").reshape(-1, size) for name, size in sizes.items()
+            name: np.memmap(output.directory / name, np.float32, "r").reshape(-1, size) for name, size in sizes.items()
         }
-        return KeptOutputs(np.fromfile(output.folder / _ROWS, np.int64), values)
+        return KeptOutputs(np.fromfile(output.directory / _ROWS, np.int64), values)
 
 
 def digest(examples: ExampleArrays) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from bert_tf2.configs.values import Value, written
+from bert_tf2.configs.values import Value, format_value
 from bert_tf2.reports import pictures
 from bert_tf2.reports.page import Code, Figures, Picture, Report, Section, Table, Text
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
@@ -45,7 +45,7 @@ def _table(results: SearchResults) -> Table:
     headers = [*results.names, *map(called, scores), *(f"{called(name)}, deviation" for name in deviations)]
     rows: list[list[str | int | float]] = []
     for run in results.ranked:
-        row: list[str | int | float] = [written(run.settings[name]) for name in results.names]
+        row: list[str | int | float] = [format_value(run.settings[name]) for name in results.names]
         row += [run.scores.get(name, math.nan) for name in scores]
         row += [run.deviations.get(name, math.nan) for name in deviations]
         rows.append([*row, *([run.error or ""] if has_errors else [])])
@@ -53,7 +53,7 @@ def _table(results: SearchResults) -> Table:
 
 
 def _shared(flags: Mapping[str, Value | None]) -> str:
-    return "\n".join(f"--{name}={written(value)}" for name, value in flags.items() if value is not None)
+    return "\n".join(f"--{name}={format_value(value)}" for name, value in flags.items() if value is not None)
 
 
 def _picture(name: str, runs: Sequence[SearchRun], metric: str) -> Picture:
@@ -69,7 +69,7 @@ def _picture(name: str, runs: Sequence[SearchRun], metric: str) -> Picture:
         series = {"best": (numbers, [best[number] for number in numbers]), "mean": (numbers, means)}
         svg = pictures.lines(series, name, called(metric))
     else:
-        labels = [written(value) for value in scores]
+        labels = [format_value(value) for value in scores]
         svg = pictures.bars(labels, [best[value] for value in scores], f"best {called(metric)}")
-    listed = ", ".join(f"{written(value)}: {score:.4f}" for value, score in best.items())
+    listed = ", ".join(f"{format_value(value)}: {score:.4f}" for value, score in best.items())
     return Picture(svg, f"Best {called(metric)} by {name}: {listed}", name)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self
 
-from bert_tf2.configs.values import Value, written
+from bert_tf2.configs.values import Value, format_value
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, run_files
 from bert_tf2.tasks.finetuning.evaluation_files import table
@@ -190,17 +190,17 @@ class SearchResults:
             score = "no score" if run.error else f"{run.score(str(self.metric)):.4f}"
             if self.metric in run.deviations:
                 score += f" +- {run.deviations[self.metric]:.4f}"
-            rows.append([*(written(run.settings[name]) for name in self.names), score])
+            rows.append([*(format_value(run.settings[name]) for name in self.names), score])
         hidden = len(self.runs) - len(shown)
         return table(rows) + (f"\nand {hidden:,} more in {run_files.SEARCH_TABLE}" if hidden else "")
 
 
 def _with_flag(name: str, value: Any) -> str:
-    return f"without --{name}" if value is None else f"with --{name}={written(value)}"
+    return f"without --{name}" if value is None else f"with --{name}={format_value(value)}"
 
 
 def _cell(value: Value) -> str | int | float:
-    return written(value) if isinstance(value, bool) else value
+    return format_value(value) if isinstance(value, bool) else value
 
 
 def _written_run(run: SearchRun) -> dict[str, Any]:

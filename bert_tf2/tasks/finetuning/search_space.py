@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from bert_tf2.configs.fields import ACTIONS, flags_of, type_of
 from bert_tf2.configs.training import DistributionConfig
-from bert_tf2.configs.values import Value, parse, written
+from bert_tf2.configs.values import Value, format_value, parse
 from bert_tf2.errors import InputError
 
 Settings = Mapping[str, Value]
@@ -148,12 +148,12 @@ class SearchSpace:
 
 def described(settings: Settings) -> str:
     """Settings for people: `learning_rate=2e-05, train_batch_size=16`."""
-    return ", ".join(f"{name}={written(value)}" for name, value in settings.items())
+    return ", ".join(f"{name}={format_value(value)}" for name, value in settings.items())
 
 
 def directory_name(settings: Settings) -> str:
     """Settings as the name of a directory: different ones have different names, the same ones always the same."""
-    plain = ",".join(f"{name}={written(settings[name])}" for name in sorted(settings))
+    plain = ",".join(f"{name}={format_value(settings[name])}" for name in sorted(settings))
     name = re.sub(r"[^A-Za-z0-9._+=,-]", "-", plain)
     if name == plain and len(name) <= _LONGEST_NAME:
         return name
@@ -184,7 +184,7 @@ def _axis(field: "dataclasses.Field[Any]", text: str) -> Choices | Range:
     if is_range:
         return _range(field, text, is_range["low"], is_range["high"], bool(is_range["log"]))
     values = tuple(_value(field, value.strip()) for value in text.split(","))
-    if len(set(map(written, values))) < len(values):
+    if len(set(map(format_value, values))) < len(values):
         raise InputError(f"--search: {field.name}={text:.200} has a value twice; give each once.")
     return Choices(field.name, values)
 

@@ -119,7 +119,7 @@ class PretrainingData:
 
 def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: list[str]) -> Vocabulary | None:
     """What dynamic masking of the records in `paths` has to know about the vocabulary."""
-    file = VocabularyFile.given(config.vocab_file, config.spm_model_file)
+    file = VocabularyFile.from_flags(config.vocab_file, config.spm_model_file)
     if config.masking == "static" or file is None:
         return None
     tokenizer = file.tokenizer(do_lower_case=False)

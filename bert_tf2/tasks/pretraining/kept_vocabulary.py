@@ -57,11 +57,11 @@ def find(config: PretrainingConfig, bert_config: BertConfig, paths: Sequence[str
       InputError: the one that flags name cannot be read, is too large for the model, or is not the one that the model
         in `output_dir` was trained with.
     """
-    given = VocabularyFile.given(config.vocab_file, config.spm_model_file)
+    given = VocabularyFile.from_flags(config.vocab_file, config.spm_model_file)
     if given:
         check_vocab_size(given.path, _pieces(given), bert_config.vocab_size)
         tokenizer_options.check_kept(config.output_dir, given)
-    if VocabularyFile.inside(config.output_dir):
+    if VocabularyFile.in_directory(config.output_dir):
         return None
     of_records = records_vocabulary.find(paths[0])
     if of_records and (given is None or of_records.file.content() == given.content()):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from helpers import golden_outputs
-from helpers.golden_outputs import check_place, predict_plainly
+from helpers.golden_outputs import check_position, reference_predictions
 from helpers.squad_strategies import questions, tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,12 +60,12 @@ def test_fast_is_plain(data, parameters, lower, seed, has_ties):
     shape = (2, len(windows), sizes.max_seq_length)
     rng = np.random.default_rng(seed)
     logits = rng.integers(-2, 3, shape) / 2 if has_ties else rng.normal(0, 3, shape).astype(np.float32)
-    plain = predict_plainly(made, full, sizes, *logits.astype(np.float64), parameters, lower)
+    plain = reference_predictions(made, full, sizes, *logits.astype(np.float64), parameters, lower)
     found = span_selection.predict(windows, *logits, parameters)
     assert found == plain
     for example, prediction in zip(made, found, strict=True):
         for entry in prediction.n_best:
-            check_place(example, entry)
+            check_position(example, entry)
         assert prediction.answer in prediction.n_best
         assert math.isclose(math.fsum(entry.probability for entry in prediction.n_best), 1)
 
