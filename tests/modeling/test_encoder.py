@@ -224,7 +224,7 @@ def test_fused_training_has_the_same_numbers(jit, recompute, monkeypatch):
     model, batch = wide_model_and_batch()
     model.bert.recompute = recompute
     loss, gradients = loss_and_gradients(model, batch, jit_compile=jit)
-    monkeypatch.setattr(layers, "_LEAST_FUSED_SIZE", 1000)
+    monkeypatch.setattr(layers, "_MIN_FUSED_SIZE", 1000)
     model.bert.recompute = False
     expected, expected_gradients = loss_and_gradients(model, batch)
     assert_close(loss, expected, forward(LAYERS))

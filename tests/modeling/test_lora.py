@@ -110,7 +110,7 @@ def losses_and_gradients(task: ClassificationModel, names: list[str]) -> tuple[f
 )
 def test_losses_and_gradients_are_those_of_merged_kernels(config, recompute: bool, skip_padding: bool) -> None:
     options = (config, 2, "single_label", None, recompute, skip_padding)
-    with lora.in_new_encoders(Lora(2, 3, EVERYWHERE)):
+    with lora.lora_scope(Lora(2, 3, EVERYWHERE)):
         task = ClassificationModel(*options)
     draw(task.bert)
     values = weights(task.network)
@@ -141,7 +141,7 @@ def test_trained_parameters() -> None:
     assert model.count_params() == before + changes + 2 * 2  # and a scale of each kernel
     names = model.named_variables()
     trained = [name for name in names if names[name].trainable]
-    assert summary.trained(names, trained) == (
+    assert summary.trained_parameters(names, trained) == (
         f"Training {changes + pooler + head:,} of {before + changes:,} parameters (9.22%): "
         f"LoRA {changes}, pooler {pooler}, head {head}."
     )

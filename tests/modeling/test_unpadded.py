@@ -41,41 +41,42 @@ def batch_of(mask: np.ndarray) -> dict[str, tf.Tensor]:
     }
 
 
-# --- Places ----------------------------------------------------------------------------------------------------------
+# --- Token layouts ---------------------------------------------------------------------------------------------------
 
 
 def test_places_of_tokens() -> None:
-    places = unpadded.find(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), few_sizes=False)
-    assert places.positions.numpy().tolist() == [0, 1, 6, 8]
-    assert places.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
-    assert places.is_token.numpy().all()
-    assert places.is_text.numpy()[:, 0].tolist() == [True, True, False, False, False, False, True, False, True]
+    layout = unpadded.token_layout(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), round_up=False)
+    assert layout.positions.numpy().tolist() == [0, 1, 6, 8]
+    assert layout.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
+    assert layout.row_is_token.numpy().all()
+    assert layout.position_is_token.numpy()[:, 0].astype(int).tolist() == [1, 1, 0, 0, 0, 0, 1, 0, 1]
 
 
 def test_a_batch_of_padding_has_a_row_that_nobody_reads() -> None:
-    places = unpadded.find(tf.zeros([2, 3], tf.int32), few_sizes=False)
-    assert places.positions.numpy().tolist() == [0]
-    assert not places.is_token.numpy().any()
+    layout = unpadded.token_layout(tf.zeros([2, 3], tf.int32), round_up=False)
+    assert layout.positions.numpy().tolist() == [0]
+    assert not layout.row_is_token.numpy().any()
     x = tf.constant([[2.0]])
-    assert unpadded.with_padding(x, places).numpy().shape == (6, 1)
+    assert unpadded.with_padding(x, layout).numpy().shape == (6, 1)
 
 
 def test_few_sizes_and_little_more_than_the_tokens() -> None:
-    sizes = {tokens: unpadded.find(tf.ones([1, tokens], tf.int32), few_sizes=True) for tokens in range(1, 1100, 7)}
-    rows = {tokens: places.positions.shape[0] for tokens, places in sizes.items()}
+    masks = {tokens: tf.ones([1, tokens], tf.int32) for tokens in range(1, 1100, 7)}
+    layouts = {tokens: unpadded.token_layout(mask, round_up=True) for tokens, mask in masks.items()}
+    rows = {tokens: layout.positions.shape[0] for tokens, layout in layouts.items()}
     assert all(tokens <= size <= max(tokens * 9 / 8, tokens + 7) for tokens, size in rows.items())
     assert {size for tokens, size in rows.items() if 256 < tokens <= 512} == set(range(288, 513, 32))
-    for tokens, places in sizes.items():
-        assert int(tf.reduce_sum(tf.cast(places.is_token, tf.int32))) == tokens
+    for tokens, layout in layouts.items():
+        assert int(tf.reduce_sum(tf.cast(layout.row_is_token, tf.int32))) == tokens
 
 
 def test_gradients_reach_tokens_alone() -> None:
-    places = unpadded.find(tf.constant([[1, 1, 0], [1, 0, 0]]), few_sizes=True)
+    layout = unpadded.token_layout(tf.constant([[1, 1, 0], [1, 0, 0]]), round_up=True)
     x = tf.reshape(tf.range(12.0), [6, 2])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        rows = unpadded.without_padding(x, places)
-        back = unpadded.with_padding(rows, places)
+        rows = unpadded.without_padding(x, layout)
+        back = unpadded.with_padding(rows, layout)
     assert rows.shape == (8, 2)
     assert rows.numpy()[:3].tolist() == [[0, 1], [2, 3], [6, 7]]
     assert back.numpy()[[0, 1, 3]].tolist() == [[0, 1], [2, 3], [6, 7]]
