@@ -41,7 +41,7 @@ def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Mode
     options = dict(options)
     count = options.pop("num_hidden_layers", None)
     source = model_source.open_source(path, num_hidden_layers=count)
-    head = huggingface.head_of_one_name(kind.ARCHITECTURE)
+    head = huggingface.output_weights_head(kind.ARCHITECTURE)
     has_head = "output_bias" in source.own_names and source.classifier in (None, head)
     model = kind(source.config, **(_with_labels(source, kind, options, has_head)))
     variables = checkpoints.tf_variables(model.named_variables())

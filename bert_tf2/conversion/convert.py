@@ -57,7 +57,7 @@ def convert(config: ConversionConfig) -> None:
         raise InputError(f"--head={config.head}: {source.weights} has no output_weights to be the head of; omit it.")
     destinations = {name: name for name in names}
     if target == "huggingface":
-        destinations = {name: place.name for name, place in huggingface.names_there(names, architecture).items()}
+        destinations = {name: place.name for name, place in huggingface.weight_mappings(names, architecture).items()}
 
     vocab_file, more_pieces = _vocabulary(config, source)
     if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in source.left_out):
@@ -110,14 +110,14 @@ def _default_format(source: Source, config: ConversionConfig) -> str:
 
 def _allowed(source: Source, patterns: str) -> set[str]:
     """The source's own names of weights that the user allows to drop; any other without a counterpart is an error."""
-    candidates = [*source.own_names.values(), *source.unplaced]
+    candidates = [*source.own_names.values(), *source.unmapped]
     allowed: set[str] = set()
     for pattern in filter(None, map(str.strip, patterns.split(","))):
         matches = fnmatch.filter(candidates, pattern)
         if not matches:
             logger.warning("--allow_unused: no weight in %s matches %s.", source.weights, pattern)
         allowed.update(matches)
-    left = [name for name in source.unplaced if name not in allowed]
+    left = [name for name in source.unmapped if name not in allowed]
     if left:
         raise InputError(
             f"{source.weights} holds {some(left, 5)}, for which BERT has no place; to drop them, give "
@@ -225,7 +225,7 @@ def _options(
 ) -> TokenizerOptions:
     """How the model's tokenizer treats text."""
     vocab = {*conversion_output.vocabulary(vocab_file), *more_pieces} if vocab_file else set()
-    options = tokenizer_options.options_with(source.tokenizer, config.tokenizer, vocab, vocab_file or source.folder)
+    options = tokenizer_options.merged_options(source.tokenizer, config.tokenizer, vocab, vocab_file or source.folder)
     check_in_vocab(options, vocab, vocab_file or source.folder)
     return options
 

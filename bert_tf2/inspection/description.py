@@ -15,7 +15,7 @@ from bert_tf2.errors import MOST_NAMED, counted, some
 from bert_tf2.modeling import summary
 
 MASKED_LM, NEXT_SENTENCE, SPAN = "masked_lm", "next_sentence", "span"
-CLASSIFIER, TAGGER, MULTIPLE_CHOICE = huggingface.OF_ONE_NAME
+CLASSIFIER, TAGGER, MULTIPLE_CHOICE = huggingface.OUTPUT_WEIGHTS_HEADS
 NAMES = {
     MASKED_LM: "masked language model",
     NEXT_SENTENCE: "next sentence",
@@ -172,7 +172,7 @@ def describe(source: Source, foundation: Pretrained | None) -> ModelDescription:
         lower_cased=lower,
         strips_accents=vocabulary.options.strips_accents(bool(lower)) if vocabulary else None,
         blocks=tuple(summary.blocks(source.config, {name: source.shapes[name] for name in names})),
-        others=tuple(Counter([*source.left_out.values(), *(_NOT_BERT for _ in source.unplaced)]).items()),
+        others=tuple(Counter([*source.left_out.values(), *(_NOT_BERT for _ in source.unmapped)]).items()),
     )
 
 
@@ -206,6 +206,6 @@ def _format(source: Source) -> str:
         return f"Hugging Face directory, {os.path.basename(source.weights)}"
     if source.folder != os.path.dirname(source.weights):  # but the assets of a SavedModel
         return "SavedModel of TensorFlow Hub"
-    if isinstance(checkpoints.open_reader(source.weights), model_garden.Renamed):
+    if isinstance(checkpoints.open_reader(source.weights), model_garden.RenamedReader):
         return "checkpoint of the TensorFlow Model Garden"
     return "checkpoint under Google's names"

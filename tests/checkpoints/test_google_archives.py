@@ -32,7 +32,7 @@ def archive(directory="", without=(), **more):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    by_name._downloaded.cache_clear()
+    by_name._download.cache_clear()
     monkeypatch.setenv("BERT_TF2_CACHE", str(tmp_path / "cache"))
     with serving(ModelServer()) as running:
         monkeypatch.setenv("BERT_TF2_GOOGLE_MODELS", f"{running.url}/models/")
@@ -45,7 +45,7 @@ def test_the_names_of_the_releases():
     assert {"uncased_L-12_H-768_A-12", "2020_02_20/uncased_L-12_H-768_A-12", "uncased_L-10_H-256_A-4"} <= {
         *google_archives.NAMES
     }
-    assert google_archives._ADDRESSES["uncased_L-12_H-768_A-12"] == "2018_10_18/uncased_L-12_H-768_A-12"
+    assert google_archives._RELEASE_PATHS["uncased_L-12_H-768_A-12"] == "2018_10_18/uncased_L-12_H-768_A-12"
     published = google_archives._SHA256
     assert {*published} <= {*google_archives.NAMES}
     assert all(len(checksum) == 64 for checksums in published.values() for checksum in checksums)
@@ -72,7 +72,7 @@ def test_a_model_is_downloaded_once(server, tmp_path, monkeypatch, caplog):
     report = checkpoints.load({"bert/embeddings/word_embeddings": embeddings}, NAME, encoder="none/")
     assert report.loaded == ("bert/embeddings/word_embeddings",)
     assert [path for path, _ in server.got] == [f"models/{PLACE}.zip"]
-    by_name._downloaded.cache_clear()
+    by_name._download.cache_clear()
     assert pretrained.folder_of(NAME) == str(directory)
     assert len(server.got) == 1
 
@@ -89,7 +89,7 @@ def test_the_case_of_a_cased_model_is_known(server, monkeypatch):
     monkeypatch.setattr(google_archives, "_SHA256", {})
     server.storage["models/2018_11_23/multi_cased_L-12_H-768_A-12.zip"] = archive("multi_cased_L-12_H-768_A-12/")
     assert not pretrained.find_do_lower_case("multi_cased_L-12_H-768_A-12")
-    assert pretrained.find_do_lower_case("multi_cased_L-12_H-768_A-12", given=True)
+    assert pretrained.find_do_lower_case("multi_cased_L-12_H-768_A-12", flag=True)
 
 
 def test_nothing_is_unpacked_outside(server, tmp_path):

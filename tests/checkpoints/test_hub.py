@@ -34,7 +34,7 @@ def point_to(monkeypatch, url):
 def server(monkeypatch, tmp_path, files):
     with serving(ModelServer()) as running:
         running.repositories[NAME] = dict(files)
-        by_name._downloaded.cache_clear()
+        by_name._download.cache_clear()
         point_to(monkeypatch, running.url)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -57,7 +57,7 @@ def test_only_what_is_needed_is_downloaded_and_once(server, tmp_path, caplog):
     assert f"bytes, from {server.url}." in caplog.text
     found = pretrained.find(NAME)
     assert (found.bert_config.hidden_size, found.do_lower_case, found.checkpoint) == (4, True, str(directory))
-    by_name._downloaded.cache_clear()
+    by_name._download.cache_clear()
     assert pretrained.folder_of(NAME) == str(directory)
     assert len(server.got) == len(needed)
 
@@ -86,7 +86,7 @@ def test_a_revision(server):
 )
 def test_which_files(files, needed):
     extra = [] if "bert_config.json" in files else ["config.json"]
-    found = hub._needed([*files, *extra, "README.md", "sub/model.safetensors"])
+    found = hub._needed_files([*files, *extra, "README.md", "sub/model.safetensors"])
     assert found == ([*(files if needed is None else needed), *extra] if needed != [] else None)
 
 

@@ -49,12 +49,12 @@ def test_the_names_are_those_of_both_projects(named_shapes):
 def test_reads_and_writes_every_model_bitwise(tmp_path, architecture):
     arrays = arrays_of(architecture)
     folder = huggingface.Folder(write_folder(tmp_path / "in", architecture, arrays))
-    assert (folder.unplaced, folder.ignored) == ((), {})
+    assert (folder.unmapped, folder.ignored) == ((), {})
     shapes = folder.get_variable_to_shape_map()
     assert len(shapes) == len(arrays)
     variables = {name: folder.get_tensor(name) for name in shapes}
     assert {name: list(variable.shape) for name, variable in variables.items()} == shapes
-    head = huggingface.head_of_one_name(architecture) or "classifier"
+    head = huggingface.output_weights_head(architecture) or "classifier"
     assert huggingface.heads_of(shapes, head) == huggingface.ARCHITECTURES[architecture]
     kernel = variables["bert/encoder/layer_1/intermediate/dense/kernel"]
     there = next(array for name, array in arrays.items() if name.endswith("layer.1.intermediate.dense.weight"))
@@ -75,14 +75,14 @@ def test_older_names(tmp_path):
     arrays = {name.removeprefix("bert."): array for name, array in arrays.items()}
     arrays["embeddings.position_ids"] = np.zeros([1, 8], np.float32)
     folder = huggingface.Folder(write_folder(tmp_path, "BertForPreTraining", arrays))
-    assert folder.unplaced == ()
+    assert folder.unmapped == ()
     assert folder.ignored == {"embeddings.position_ids": "the position numbers, not weights"}
     modern = arrays_of("BertForPreTraining")
     np.testing.assert_array_equal(
         folder.get_tensor("bert/encoder/layer_0/output/LayerNorm/gamma"),
         modern["bert.encoder.layer.0.output.LayerNorm.weight"],
     )
-    assert len(folder.there) == len(modern)
+    assert len(folder.hf_names) == len(modern)
 
 
 def test_tied_copies(tmp_path):
@@ -90,7 +90,7 @@ def test_tied_copies(tmp_path):
     arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"]
     arrays["cls.predictions.decoder.bias"] = arrays["cls.predictions.bias"]
     folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
-    assert folder.unplaced == ()
+    assert folder.unmapped == ()
     assert folder.ignored == {
         "cls.predictions.decoder.bias": "a copy of cls.predictions.bias",
         "cls.predictions.decoder.weight": "a copy of bert.embeddings.word_embeddings.weight",
@@ -114,7 +114,7 @@ def test_a_decoder_of_its_own(tmp_path, name, array):
     """It matters where the masked-LM head is wanted, and nowhere else."""
     arrays = {**arrays_of("BertForMaskedLM"), f"cls.predictions.{name}": array}
     folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
-    assert folder.untied == folder.unplaced == (f"cls.predictions.{name}",)
+    assert folder.untied == folder.unmapped == (f"cls.predictions.{name}",)
     folder.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
     with pytest.raises(
         InputError, match=rf"predictions\.{name} in .* differs from .*masked-LM head of this model cannot"
@@ -140,12 +140,12 @@ def test_finds_folders(tmp_path):
     names = {**ENCODER, **POOLER}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(names, "part")}))
     assert huggingface.find_folder(folder) == str(folder)
-    assert len(huggingface.Folder(folder).there) == len(names)
+    assert len(huggingface.Folder(folder).hf_names) == len(names)
 
 
 def test_writes_the_same_bytes_as_before(tmp_path):
     folder = huggingface.Folder(write_folder(tmp_path / "in", "BertModel"))
-    variables = {name: folder.get_tensor(name) for name in folder.there}
+    variables = {name: folder.get_tensor(name) for name in folder.hf_names}
     for name, order in (("a", sorted(variables)), ("b", sorted(variables, reverse=True))):
         ordered = {name: variables[name] for name in order}
         huggingface.write_folder(tmp_path / name, folder.config, ordered, do_lower_case=False)

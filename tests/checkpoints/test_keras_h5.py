@@ -44,10 +44,10 @@ def test_reads_what_transformers_wrote(tmp_path, architecture, heads_apart):
     arrays = arrays_in_full(architecture)
     folder = huggingface.Folder(write_folder(tmp_path, architecture, arrays, heads_apart=heads_apart))
     assert folder.weights_file == str(tmp_path / "tf_model.h5")
-    assert folder.unplaced == folder.untied == ()
-    assert {*folder.there.values()} == {*arrays}
+    assert folder.unmapped == folder.untied == ()
+    assert {*folder.hf_names.values()} == {*arrays}
     shapes = folder.get_variable_to_shape_map()
-    for google, pytorch in folder.there.items():
+    for google, pytorch in folder.hf_names.items():
         place = huggingface.to_google(pytorch)
         expected = arrays[pytorch].T if place.transposed else arrays[pytorch]
         np.testing.assert_array_equal(folder.get_tensor(google), expected)

@@ -87,7 +87,7 @@ def test_as_a_source_of_conversion_and_export_it_is_a_plain_bert(saved) -> None:
     directory, state = saved
     source = model_source.open_source(str(directory))
     model_source.check_complete(source, source.own_names)
-    assert source.unplaced == ()
+    assert source.unmapped == ()
     assert not any(map(lora.is_lora, (*source.own_names, *source.left_out)))
     np.testing.assert_array_equal(source.read(f"{QUERY}/kernel"), merged(state))
 

@@ -158,8 +158,8 @@ def test_the_second_of_two_heads_is_reported(tmp_path, arrays):
     heads = {name: {"out_proj": garden.scores("", f"{name}/logits")} for name in ("first", "second")}
     prefix = save(tmp_path / "ckpt", model={"network": garden.encoder(), **heads})
     source = model_source.open_source(prefix)
-    assert len(source.unplaced) == 2
-    assert {name.split("/")[1] for name in source.unplaced} < {"first", "second"}
+    assert len(source.unmapped) == 2
+    assert {name.split("/")[1] for name in source.unmapped} < {"first", "second"}
 
 
 def test_a_damaged_graph(tmp_path):
@@ -171,7 +171,7 @@ def test_a_damaged_graph(tmp_path):
             return b"\xff" * 20
 
     with pytest.raises(ValueError, match="its object graph is corrupt"):
-        model_garden.understood(Reader())
+        model_garden.with_google_names(Reader())
 
 
 # --- TF-Hub ----------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_a_saved_model(tmp_path, arrays):
     assert found.vocabulary.path == str(tmp_path / "hub/assets/vocab.txt")
     assert not found.do_lower_case
     source = model_source.open_source(str(tmp_path / "hub"))
-    assert source.unplaced == ()
+    assert source.unmapped == ()
     model_source.check_complete(source, list(source.own_names))
     for name, array in some(arrays, "bert/").items():
         np.testing.assert_array_equal(source.read(name), array)

@@ -28,7 +28,7 @@ def test_the_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: st
     path = str(write_folder(tmp_path, architecture, arrays))
     encoder = checkpoints.tf_variables(BertModel(pretrained.find_bert_config(path)).named_variables())
     weights, bias = (tf.Variable(tf.zeros(arrays[f"classifier.{part}"].shape)) for part in ("weight", "bias"))
-    assert model_source.head_of(path) == HEADS[architecture]
+    assert model_source.output_weights_head(path) == HEADS[architecture]
     with caplog.at_level(logging.INFO):
         report = model_source.load({**encoder, "output_weights": weights, "output_bias": bias}, path, head)
     is_same = head in (HEADS[architecture], None)
@@ -40,8 +40,8 @@ def test_the_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: st
 
 def test_the_head_of_a_model_by_its_name(tmp_path, monkeypatch) -> None:
     path = str(write_folder(tmp_path, "BertForMultipleChoice", arrays_of("BertForMultipleChoice")))
-    monkeypatch.setattr(by_name, "_downloaded", {"owner/name": path}.__getitem__)
-    assert model_source.head_of("owner/name") == "multiple_choice"
+    monkeypatch.setattr(by_name, "_download", {"owner/name": path}.__getitem__)
+    assert model_source.output_weights_head("owner/name") == "multiple_choice"
 
 
 def test_what_is_nowhere(tmp_path) -> None:
@@ -80,8 +80,8 @@ def test_the_directory_of_a_search_names_its_best_weights(tmp_path) -> None:
 )
 def test_the_head_by_task_json(tmp_path, problem_type: str | None, head: str | None) -> None:
     (tmp_path / "task.json").write_text(json.dumps({"problem_type": problem_type}))
-    assert model_source.head_of(str(tmp_path)) == head
-    assert model_source.head_of(str(tmp_path / "model.ckpt-3")) == head
+    assert model_source.output_weights_head(str(tmp_path)) == head
+    assert model_source.output_weights_head(str(tmp_path / "model.ckpt-3")) == head
 
 
 def test_classes_that_are_not_known_say_nothing(tmp_path) -> None:
@@ -89,5 +89,5 @@ def test_classes_that_are_not_known_say_nothing(tmp_path) -> None:
     config = json.loads((path / "config.json").read_text())
     for architectures in (["BertForRanking"], None):
         (path / "config.json").write_text(json.dumps({**config, "architectures": architectures}))
-        assert model_source.head_of(str(path)) is None
-    assert model_source.head_of(str(tmp_path / "none")) is None
+        assert model_source.output_weights_head(str(path)) is None
+    assert model_source.output_weights_head(str(tmp_path / "none")) is None

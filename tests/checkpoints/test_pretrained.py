@@ -188,9 +188,9 @@ def test_what_is_nowhere_has_to_be_given(tmp_path):
 def test_the_case_that_is_given_wins_and_differences_are_said_all_the_same(tmp_path, caplog):
     folder = write_folder(tmp_path, "BertModel")
     (folder / "added_tokens.json").write_text('{"[ENT]": 12}')
-    assert pretrained.find_do_lower_case(str(folder), given=False) is False
+    assert pretrained.find_do_lower_case(str(folder), flag=False) is False
     assert "([ENT] stay whole in upper or lower case there)" in caplog.text
-    assert pretrained.find_do_lower_case(None, given=True) is True
+    assert pretrained.find_do_lower_case(None, flag=True) is True
 
 
 def test_case_of_the_folder(tmp_path, caplog):
@@ -321,7 +321,7 @@ def test_a_case_that_nobody_says(tmp_path, caplog):
     assert pretrained.find_do_lower_case(str(folder)) is True
     assert pretrained.find_do_lower_case(str(folder), pieces=cased) is False
     assert pretrained.find_do_lower_case(str(folder), pieces=uncased) is True
-    assert pretrained.find_do_lower_case(str(folder), given=True, pieces=cased) is True
+    assert pretrained.find_do_lower_case(str(folder), flag=True, pieces=cased) is True
     assert caplog.text == ""
     (folder / "task.json").write_text('{"do_lower_case": false}')
     assert pretrained.find_do_lower_case(str(folder), pieces=uncased) is False

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from safetensors.numpy import save_file
 
-from bert_tf2.checkpoints.safetensors import open_parts, open_safetensors, write_safetensors
+from bert_tf2.checkpoints.safetensors import open_safetensors, open_sharded, write_safetensors
 from bert_tf2.errors import InputError
 
 
@@ -119,7 +119,7 @@ def test_parts(tmp_path):
     write_safetensors(tmp_path / "1.safetensors", {"a": np.float32([1]), "not listed": np.float32([0])})
     write_safetensors(tmp_path / "2.safetensors", {"b": np.float32([2])})
     index.write_text('{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}')
-    arrays = open_parts(index, open_safetensors)
+    arrays = open_sharded(index, open_safetensors)
     assert {name: array.read()[0] for name, array in arrays.items()} == {"a": 1, "b": 2}
     for text, message in (
         ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not in the same directory"),
@@ -137,7 +137,7 @@ def test_parts(tmp_path):
     ):
         index.write_text(text)
         with pytest.raises(InputError, match=message):
-            open_parts(index, open_safetensors)
+            open_sharded(index, open_safetensors)
 
 
 def test_what_the_package_writes_is_the_same(tmp_path):

@@ -28,7 +28,7 @@ def hf_folder(tmp_path):
 
 def google_arrays(hf_folder):
     folder = huggingface.Folder(hf_folder)
-    return {name: folder.get_tensor(name) for name in folder.there}
+    return {name: folder.get_tensor(name) for name in folder.hf_names}
 
 
 def test_tf_model_h5(tmp_path, hf_folder):

@@ -110,7 +110,7 @@ def test_to_transformers_and_back(made: Path, trained: Path, tmp_path: Path) -> 
     convert(ConversionConfig(str(trained), str(there)))
     folder = huggingface.Folder(there)
     assert folder.config.architecture == "BertForMultipleChoice"
-    assert folder.there["output_weights"] == "classifier.weight"
+    assert folder.hf_names["output_weights"] == "classifier.weight"
     assert folder.get_variable_to_shape_map()["output_weights"] == [1, 16]
     convert(ConversionConfig(str(there), str(back)))
     description = MultipleChoiceDescription.load(str(back))

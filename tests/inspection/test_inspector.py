@@ -167,7 +167,7 @@ def test_attention_equals_an_encoder_in_numpy(tmp_path, architecture):
     folder = write_folder(tmp_path / "m", architecture)
     result = Inspector.open(str(folder)).attention("covid a", "+ [MASK]")
     read = Folder(folder)
-    weights = {name: read.get_tensor(name) for name in read.there}
+    weights = {name: read.get_tensor(name) for name in read.hf_names}
     batch = result.pieces.ids[None], np.ones((1, 8), np.int64), result.pieces.segments[None]
     _, expected = encoder.encode(weights, HEADS, "gelu_exact", *batch)
     assert result.probabilities.shape == (LAYERS, HEADS, 8, 8)

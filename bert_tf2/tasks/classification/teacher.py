@@ -68,7 +68,7 @@ class Teacher:
           InputError: there is no such model, one of its files is missing or corrupt, it is not a classifier, or its
             labels are different.
         """
-        local = by_name.local(path)
+        local = by_name.local_path(path)
         if file_system.is_inside(local, output_dir):
             raise InputError(f"{path} is in {output_dir}, where the student is trained; give another --output_dir.")
         source = model_source.open_source(local)
