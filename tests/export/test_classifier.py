@@ -18,7 +18,7 @@ from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, WindowPooli
 from bert_tf2.errors import InputError
 from bert_tf2.export import classifier, runner
 from bert_tf2.export.config import ExportConfig
-from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, read_part, windows
+from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, part_to_read, windows
 from bert_tf2.export.source import open_source
 from bert_tf2.tasks.classification.scores import pool_windows
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -291,7 +291,7 @@ def test_which_part_of_a_text_is_read():
         ("head_tail", most, most),
         ("windows", 3 * most, 0),
     ):
-        found = [text.decode() for text in read_part(tf.constant(texts), 2, long_text).numpy()]
+        found = [text.decode() for text in part_to_read(tf.constant(texts), 2, long_text).numpy()]
         whole = [text if len(text) <= first + rest else text[:first] + text[len(text) - rest :] for text in texts]
         assert found == whole
 

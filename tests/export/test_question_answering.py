@@ -164,7 +164,7 @@ def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int
     found = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
     assert found == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
     places = windows.start[:, None] + tf.range(20, dtype=tf.int64)
-    best = question_answering.has_most_context(windows, places)
+    best = question_answering.has_max_context(windows, places)
     for number, (row, start, length) in enumerate(found):
         own = int(windows.number[number])
         wanted = [is_max_context(expected[row], own, start + place) for place in range(length)]
