@@ -97,20 +97,20 @@ def test_text_stays_text():
 def test_the_size_has_a_bound(monkeypatch):
     monkeypatch.setattr(attention_page, "MOST_WEIGHTS", 2 * 3 * 16)
     text = attention(["[CLS]", *"abcdef", "[SEP]"])
-    assert attention_page.shown_pieces(2, 3, 8) == 4
+    assert attention_page.shown_piece_count(2, 3, 8) == 4
     reader = Reader(attention_page.render("tiny", [text, text]))
     data = json.loads(reader.scripts["data"])
     assert [(len(each["tokens"]), each["pieces"]) for each in data["texts"]] == [(4, 8)]
     assert data["given"] == 2
     np.testing.assert_array_equal(weights(reader, 0, 2, 3, 4), attention_page.encode(text.probabilities[..., :4, :4]))
     small = attention(["[CLS]", "[SEP]"])
-    assert attention_page.fitting([small] * 9) == 4
-    assert attention_page.fitting([text, small]) == 1
+    assert attention_page.shown_text_count([small] * 9) == 4
+    assert attention_page.shown_text_count([text, small]) == 1
 
 
 def test_all_of_bert_base_fits():
-    assert attention_page.shown_pieces(12, 12, 512) == 512
-    assert attention_page.shown_pieces(24, 16, 512) == 322
+    assert attention_page.shown_piece_count(12, 12, 512) == 512
+    assert attention_page.shown_piece_count(24, 16, 512) == 322
 
 
 # --- In a browser ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def test_words_of_a_text():
     assert text.ids.tolist() == [2, 8, 5, 6, 9, 1, 4, 1, 3]
     assert text.segments.tolist() == [0] * 9
     assert text.masks == (6,)
-    assert pieces.scored(text).tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert pieces.text_positions(text).tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert text.to_dict()["pieces"][3] == {"token": "##ing", "id": 6, "segment": 0, "word": 1, "unknown": False}
     assert "text_b" not in text.to_dict()
 
@@ -38,7 +38,7 @@ def test_a_text_without_pieces():
     text = pieces.split(tokenizer(), "\x00")
     assert text.tokens == ("[CLS]", "[SEP]")
     assert text.words == ()
-    assert pieces.scored(text).shape == (0,)
+    assert pieces.text_positions(text).shape == (0,)
 
 
 def test_sentencepiece(spm_model):
