@@ -318,8 +318,8 @@ def resume(
             logger.warning("%s Using the one before it: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
         return prefix, lacking
     raise InputError(
-        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the directory to "
-        "start anew, or restore its files."
+        f"No checkpoint of {output_dir} is complete ({' '.join(reasons) or 'none was found'}); remove the directory to "
+        "start over, or restore its files."
     )
 
 

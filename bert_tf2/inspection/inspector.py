@@ -292,11 +292,11 @@ class Inspector:
 
     @functools.cached_property
     def _answer_finder(self) -> answers.AnswerFinder | None:
-        """None if the vocabulary is SentencePiece's, for which `run_squad.py` finds no answers, either."""
+        """None for a SentencePiece vocabulary, which `run_squad.py` does not support, either."""
         if not isinstance(self.tokenizer, FastTokenizer):
             return None
-        described = answers.described(self.source, self._foundation.do_lower_case)
-        return answers.AnswerFinder(cast(SpanModel, self._network), self.tokenizer, described)
+        task = answers.task_description(self.source, self._foundation.do_lower_case)
+        return answers.AnswerFinder(cast(SpanModel, self._network), self.tokenizer, task)
 
     @functools.cached_property
     def _labels(self) -> tuple[str, ...]:

@@ -62,10 +62,10 @@ class Answer:
     """A possible answer to a question.
 
     Attributes:
-      text: the answer; "" stands for none.
-      probability: among the best answers.
-      start: the character of the context where it begins; None if there is no answer.
-      end: the character after its end, likewise.
+      text: the answer; "" for no answer.
+      probability: its probability among the best answers.
+      start: the offset of its first character in the context; None for no answer.
+      end: the offset after its last character, likewise.
     """
 
     text: str

@@ -130,7 +130,7 @@ def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str
 
 
 def _explain_missing_predictions(inspector: Inspector, pieces: TextPieces) -> None:
-    """Logs why a model with a head says nothing of a text."""
+    """Logs why a model with a head makes no predictions for a text."""
     heads = inspector.description.heads
     if MULTIPLE_CHOICE in heads:
         logger.info(

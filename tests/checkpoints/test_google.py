@@ -302,7 +302,7 @@ def test_none_is_whole(tmp_path, encoder):
     google.save(str(tmp_path), 1, encoder)
     cut(tmp_path / "model.ckpt-1.index")
     with pytest.raises(
-        InputError, match=r"No checkpoint of .* is whole \(.*ckpt-1 is not a readable.*\); remove the dir"
+        InputError, match=r"No checkpoint of .* is complete \(.*ckpt-1 is not a readable.*\); remove the dir"
     ):
         google.resume(encoder, str(tmp_path))
 
