@@ -1,4 +1,4 @@
-"""What is a name of a public model, and what a path."""
+"""Telling names of public models from paths."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from bert_tf2.errors import InputError
 
 @pytest.fixture(autouse=True)
 def fetched(monkeypatch, tmp_path):
-    """What would be downloaded: calls by arguments."""
+    """The arguments of the calls that would download models."""
     calls = []
     by_name._download.cache_clear()
     monkeypatch.chdir(tmp_path)
@@ -32,7 +32,7 @@ def fetched(monkeypatch, tmp_path):
 def test_names(fetched, name, call):
     assert by_name.is_name(name)
     assert by_name.local_path(name) == ("archive" if isinstance(call, str) else "hub")
-    assert by_name.local_path(name)  # a process looks once
+    assert by_name.local_path(name)  # a second call does not ask again
     assert fetched == [call]
 
 
@@ -53,8 +53,8 @@ def test_paths(fetched, tmp_path, path):
     assert fetched == []
 
 
-def test_what_is_neither(fetched):
-    assert by_name.local_path("my_model") == "my_model"  # there is no such thing, which is said where it is sought
+def test_neither_path_nor_name(fetched):
+    assert by_name.local_path("my_model") == "my_model"  # the error is left to the code that opens it
     assert fetched == []
     with pytest.raises(InputError) as caught:
         by_name.local_path("bert-base-uncasd")

@@ -1,4 +1,4 @@
-"""config.json and the tokenizer's files: what is read, what is refused, what is written."""
+"""config.json and the tokenizer's files: reading, unsupported values, writing."""
 
 import json
 
@@ -22,7 +22,7 @@ def read(tmp_path, **changes):
     return FolderConfig.read(path)
 
 
-def test_sizes(tmp_path):
+def test_model_config(tmp_path):
     assert read(tmp_path).bert == BertConfig(
         vocab_size=12,
         hidden_size=4,
@@ -35,7 +35,7 @@ def test_sizes(tmp_path):
     )
 
 
-def test_what_is_left_away_has_the_defaults_of_transformers(tmp_path):
+def test_missing_keys_have_the_defaults_of_transformers(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "bert"}')
     config = FolderConfig.read(path)
@@ -45,7 +45,7 @@ def test_what_is_left_away_has_the_defaults_of_transformers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("there", "here", "back"),
+    ("hf_name", "ours", "written"),
     [
         ("gelu", "gelu_exact", "gelu"),
         ("gelu_new", "gelu", "gelu_pytorch_tanh"),
@@ -53,10 +53,10 @@ def test_what_is_left_away_has_the_defaults_of_transformers(tmp_path):
         ("relu", "relu", "relu"),
     ],
 )
-def test_activations(tmp_path, there, here, back):
-    config = read(tmp_path, hidden_act=there)
-    assert config.bert.hidden_act == here
-    assert json.loads(config.to_json_string())["hidden_act"] == back
+def test_activations(tmp_path, hf_name, ours, written):
+    config = read(tmp_path, hidden_act=hf_name)
+    assert config.bert.hidden_act == ours
+    assert json.loads(config.to_json_string())["hidden_act"] == written
     google = tmp_path / "bert_config.json"
     google.write_text(config.bert.to_json_string())
     assert BertConfig.from_json_file(google) == config.bert
@@ -80,12 +80,12 @@ def test_activations(tmp_path, there, here, back):
         ({"id2label": ["a"]}, "id2label is"),
     ],
 )
-def test_what_this_model_cannot_do_is_refused_by_name(tmp_path, changes, message):
+def test_unsupported_values_are_errors(tmp_path, changes, message):
     with pytest.raises(InputError, match=rf"config\.json: .*{message}"):
         read(tmp_path, **changes)
 
 
-def test_bad_json(tmp_path):
+def test_invalid_json_is_an_error(tmp_path):
     path = tmp_path / "config.json"
     for text, message in (("{", "is not JSON"), ("[]", "holds a list instead of a JSON object")):
         path.write_text(text)
@@ -103,7 +103,7 @@ def test_labels(tmp_path):
     assert read(tmp_path, id2label={"0": "LABEL_0", "1": "LABEL_1"}).labels == ()
 
 
-def test_writes_what_it_reads(tmp_path):
+def test_round_trip(tmp_path):
     config = FolderConfig(
         BertConfig(vocab_size=9, hidden_size=6, num_attention_heads=3, hidden_act="gelu"),
         "BertForSequenceClassification",
@@ -182,7 +182,7 @@ def test_normalizers(tmp_path, tokenizer, lower, differences):
 
 
 def test_added_and_special_tokens(tmp_path):
-    """All three places that transformers writes them into, in its versions."""
+    """In all three files to which versions of transformers write them."""
     (tmp_path / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
     options = TokenizerOptions(never_split=("[E2]", "[E1]"))
     expected = TokenizerSettings(
@@ -225,7 +225,7 @@ def test_added_and_special_tokens(tmp_path):
     assert (found.differences, found.options.never_split[-1]) == (("alone stay whole in text",), "y")
 
 
-def test_written_for_transformers(tmp_path):
+def test_tokenizer_config_for_transformers(tmp_path):
     options = TokenizerOptions(strip_accents=False, tokenize_chinese_chars=False, never_split=("[E1]", "a"))
     text = tokenizer_config(BertConfig(9), True, options, {"[E1]": 12, "a": 9})
     (tmp_path / "tokenizer_config.json").write_text(text)

@@ -1,4 +1,4 @@
-"""Exported models for question answering: the answers of run_squad.py, their places, the odds of none."""
+"""Exported models for question answering: the answers of run_squad.py, their offsets, the odds of no answer."""
 
 import json
 import random
@@ -29,13 +29,13 @@ OTHER_RULES = TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False,
 LETTERS = "ab é\u200b\u3000\u202f \t.,中国\ufffd\u0301\u2028\n"
 
 
-def export(folder: Path, **flags: object) -> Path:
-    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / "export"), **flags}
+def export(directory: Path, **flags: object) -> Path:
+    given = {"output_dir": str(directory / "model"), "export_dir": str(directory / "export"), **flags}
     return Path(runner.run(ExportConfig(**given)))
 
 
 def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
-    """Questions on contexts of words that are cut, unknown, set off, deleted or of another length as tokens."""
+    """Questions about contexts whose words are split, unknown, punctuation, removed, or of another length as tokens."""
     rng = random.Random(seed)
 
     def text(most: int) -> str:
@@ -57,8 +57,8 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
         pytest.param("en", True, OTHER_RULES, marks=pytest.mark.slow),
     ],
 )
-def test_answers_are_those_of_the_task(language: str, version_2: bool, rules: TokenizerConfig, tmp_path: Path):
-    """With random weights, so that answers are all over the place; the rules are those that the model's files say."""
+def test_answers_equal_those_of_the_task(language: str, version_2: bool, rules: TokenizerConfig, tmp_path: Path):
+    """With random weights, so that answers are anywhere; the tokenizer options are those in the model's files."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *squad_strategies.PIECES, "中国", "##国"]
     tiny.write_model_files(tmp_path, pieces, vocab_size=60)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1, version_2=version_2))
@@ -101,7 +101,7 @@ def test_answers_are_those_of_the_task(language: str, version_2: bool, rules: To
 
 
 @pytest.mark.slow
-def test_a_trained_model_in_a_fresh_process_with_the_threshold_of_its_evaluation(tmp_path: Path):
+def test_trained_model_in_a_fresh_process_uses_the_threshold_of_its_evaluation(tmp_path: Path):
     tiny.write_model_files(tmp_path)
     files = {
         name: tiny.write_json(tmp_path / f"{name}.json", tiny.squad(40, seed=seed, version_2=True))
@@ -116,12 +116,12 @@ def test_a_trained_model_in_a_fresh_process_with_the_threshold_of_its_evaluation
     assert settings["null_score_diff_threshold"] == kept["null_score_diff_threshold"] != 0
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
     articles = json.loads(Path(files["predict_file"]).read_text())["data"]
-    asked = [part["context"] for article in articles for part in article["paragraphs"]]
-    found = ask(exported, {"question": [tiny.QUESTION] * len(asked), "context": asked})
+    paragraph_contexts = [part["context"] for article in articles for part in article["paragraphs"]]
+    found = ask(exported, {"question": [tiny.QUESTION] * len(paragraph_contexts), "context": paragraph_contexts})
     assert found["answer"] == [line["answer"] for line in lines]
-    assert [context[start:end] for context, start, end in zip(asked, found["start"], found["end"], strict=True)] == [
-        line["answer"] for line in lines
-    ]
+    assert [
+        context[start:end] for context, start, end in zip(paragraph_contexts, found["start"], found["end"], strict=True)
+    ] == [line["answer"] for line in lines]
 
     threshold.write_text(json.dumps({**kept, "weights": "others"}))
     for flags, expected in (({}, 0.0), ({"null_score_diff_threshold": -2.5}, -2.5)):
@@ -143,7 +143,7 @@ def test_words_of_contexts(language: str):
     assert [text.decode() for text in found.text.numpy()] == texts
 
 
-def test_words_of_contexts_by_other_rules():
+def test_words_of_contexts_with_tokenizer_options():
     tokens = ["[E1]", "[E1]x", "中国", "a\x07"]
     options = TokenizerOptions(tokenize_chinese_chars=False, never_split=tuple(tokens))
     rng = random.Random(5)
@@ -163,16 +163,16 @@ def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int
     expected = [document_spans(*size, doc_stride) for size in sizes]
     found = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
     assert found == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
-    places = windows.start[:, None] + tf.range(20, dtype=tf.int64)
-    best = question_answering.has_max_context(windows, places)
+    positions = windows.start[:, None] + tf.range(20, dtype=tf.int64)
+    best = question_answering.has_max_context(windows, positions)
     for number, (row, start, length) in enumerate(found):
         own = int(windows.number[number])
-        wanted = [is_max_context(expected[row], own, start + place) for place in range(length)]
-        assert best[number].numpy()[:length].tolist() == wanted
+        expected_best = [is_max_context(expected[row], own, start + position) for position in range(length)]
+        assert best[number].numpy()[:length].tolist() == expected_best
 
 
 @pytest.mark.slow
-def test_a_hugging_face_folder_for_questions_without_answers(tmp_path: Path):
+def test_hugging_face_directory_with_unanswerable_questions(tmp_path: Path):
     source = write_folder(tmp_path / "source", "BertForQuestionAnswering")
     flags = {"init_checkpoint": str(source), "export_dir": str(tmp_path / "exported")}
     path = runner.run(
@@ -185,7 +185,7 @@ def test_a_hugging_face_folder_for_questions_without_answers(tmp_path: Path):
     assert json.loads((Path(path) / "assets/settings.json").read_text())["language"] == "zh"
 
 
-def test_sentencepiece_is_refused(tmp_path: Path):
+def test_sentencepiece_is_an_error(tmp_path: Path):
     tiny.write_model_files(tmp_path)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1))
     tiny.run(tmp_path, train_file=train, do_train=True, num_train_epochs=0.0)

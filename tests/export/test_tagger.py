@@ -1,4 +1,4 @@
-"""Exported taggers: the tags and probabilities of run_ner.py, sentences longer than a window included."""
+"""Exported taggers: the tags and probabilities of run_ner.py, including for sentences longer than a window."""
 
 import json
 from pathlib import Path
@@ -29,22 +29,22 @@ EXTRA = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tagger in `model`, and what it predicts for sentences of up to 60 words."""
-    folder = tmp_path_factory.mktemp("tagger")
-    tiny.write_model_files(folder)
-    train = tiny.write_conll(folder / "train.conll", tiny.sentences(150, seed=1))
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a tagger, in `model`, and its predictions for sentences of up to 60 words."""
+    directory = tmp_path_factory.mktemp("tagger")
+    tiny.write_model_files(directory)
+    train = tiny.write_conll(directory / "train.conll", tiny.sentences(150, seed=1))
     long = [[word for word, _ in sentence] for sentence in tiny.sentences(25, seed=2, words=60)]
     lines = "\n".join("".join(f"{word}\n" for word in words) for words in [*long, *EXTRA])
-    (folder / "new.conll").write_text(lines, encoding="utf-8")
-    files = {"train_file": train, "predict_file": str(folder / "new.conll")}
-    tiny.run(folder, **files, do_train=True, do_predict=True, num_train_epochs=4.0, context_pieces=3)
-    return folder
+    (directory / "new.conll").write_text(lines, encoding="utf-8")
+    files = {"train_file": train, "predict_file": str(directory / "new.conll")}
+    tiny.run(directory, **files, do_train=True, do_predict=True, num_train_epochs=4.0, context_pieces=3)
+    return directory
 
 
-def test_words_to_tags_in_a_fresh_process(folder: Path):
-    exported = Path(runner.run(ExportConfig(output_dir=str(folder / "model"), export_dir=str(folder / "export"))))
-    lines = [json.loads(line) for line in (folder / "model/predictions.jsonl").read_text().splitlines()]
+def test_words_to_tags_in_a_fresh_process(directory: Path):
+    exported = Path(runner.run(ExportConfig(output_dir=str(directory / "model"), export_dir=str(directory / "export"))))
+    lines = [json.loads(line) for line in (directory / "model/predictions.jsonl").read_text().splitlines()]
     found = ask(exported, {"text": ["  ".join(line["words"]) for line in lines]})
     longest = max(len(line["words"]) for line in lines)
     assert longest > 40
@@ -81,12 +81,12 @@ def test_words_to_tags_in_a_fresh_process(folder: Path):
 
 @given(cases())
 @settings(max_examples=150)
-def test_windows_are_those_of_the_task(case: tuple[list[list[int]], int, int]):
+def test_windows_equal_those_of_the_task(case: tuple[list[list[int]], int, int]):
     sentences, room, context = case
     pieces = np.array([count for words in sentences for count in words])
-    places = tf.constant(np.concatenate([[0], np.cumsum(pieces)]), tf.int64)
+    offsets = tf.constant(np.concatenate([[0], np.cumsum(pieces)]), tf.int64)
     splits = tf.constant(np.cumsum([0, *map(len, sentences)]), tf.int64)
-    found = tagger.divide(places, splits, room, context)
+    found = tagger.divide(offsets, splits, room, context)
     expected = divided(*case)
     words = np.flatnonzero(pieces)
     windows = np.searchsorted(found.decided, words, side="right") - 1

@@ -1,4 +1,4 @@
-"""Pieces and their words, of both kinds of tokenizers."""
+"""Pieces and their words, for both kinds of tokenizers."""
 
 from bert_tf2.inspection import pieces
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
@@ -25,7 +25,7 @@ def test_words_of_a_text():
     assert "text_b" not in text.to_dict()
 
 
-def test_a_pair_counts_its_words_on():
+def test_words_of_a_pair_are_numbered_consecutively():
     text = pieces.split(tokenizer(), "played", "[MASK] the")
     assert text.tokens == ("[CLS]", "play", "##ed", "[SEP]", "[MASK]", "the", "[SEP]")
     assert text.words == ("played", "[MASK]", "the")
@@ -34,7 +34,7 @@ def test_a_pair_counts_its_words_on():
     assert text.to_dict()["text_b"] == "[MASK] the"
 
 
-def test_a_text_without_pieces():
+def test_text_without_pieces():
     text = pieces.split(tokenizer(), "\x00")
     assert text.tokens == ("[CLS]", "[SEP]")
     assert text.words == ()

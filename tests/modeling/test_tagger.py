@@ -1,4 +1,4 @@
-"""The tagger's loss: against plain NumPy, whatever the padding, whatever fills up a batch."""
+"""The tagger's loss: against plain NumPy, and independent of padding and padding rows."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(4)
 DEPTH = forward(CONFIG.num_hidden_layers)
 IDS = RNG.integers(5, 40, SPLITS[-1]).astype(np.int32)
 TAG_IDS = (RNG.integers(1, 4, SPLITS[-1]) * (RNG.random(SPLITS[-1]) < 0.6)).astype(np.int32)
-TAG_IDS[SPLITS[:-1]] = 2  # a window without a word is not made
+TAG_IDS[SPLITS[:-1]] = 2  # every window has a word
 
 
 def make_model(**options) -> TaggingModel:
@@ -45,7 +45,7 @@ def loss_of(model: TaggingModel, batch) -> float:
 
 
 def words_of(model: TaggingModel, batch) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities `[words, L]` and labels of the words of a batch."""
+    """The log-probabilities `[words, L]` and the labels of the words of a batch."""
     tags = batch[TAGS].numpy().ravel()
     return special.log_softmax(model.logits(batch).numpy()[tags > 0], axis=1), tags[tags > 0] - 1
 
@@ -73,7 +73,7 @@ def test_class_weights() -> None:
     assert float(model.loss_weights(batch)["words"]) == pytest.approx(weights[labels].sum())
 
 
-def test_padding_and_filling_rows_change_nothing() -> None:
+def test_padding_and_padding_rows_have_no_effect() -> None:
     model = make_model()
     for one, other in zip(batches(True, 2), batches(False, 2), strict=True):
         assert_close(loss_of(model, one), loss_of(model, other), DEPTH, largest(model.logits(other)))
@@ -89,7 +89,7 @@ def test_accuracy() -> None:
     assert (float(right), float(count)) == ((found.argmax(1) == labels).sum(), len(labels))
 
 
-def test_names_and_what_has_no_gradient() -> None:
+def test_variable_names_and_missing_gradients() -> None:
     model = make_model()
     assert list(model.named_variables)[-2:] == ["output_weights", "output_bias"]
     (batch,) = batches()

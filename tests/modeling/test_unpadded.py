@@ -1,4 +1,4 @@
-"""Leaving padding out changes the work, not the numbers."""
+"""Leaving padding out does not change the results."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ from bert_tf2.modeling.tagger import TAGS, TaggingModel
 
 pytestmark = pytest.mark.numeric
 
-# Without dropout, so that a training step can be compared; as wide as what XLA compiles, or a toy.
+# Without dropout, so that a training step can be compared; one wide enough to be fused, and a narrower one.
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 CONFIGS = {
     "plain": BertConfig.from_dict({**TINY_CONFIG, **NO_DROPOUT}),
@@ -44,7 +44,7 @@ def batch_of(mask: np.ndarray) -> dict[str, tf.Tensor]:
 # --- Token layouts ---------------------------------------------------------------------------------------------------
 
 
-def test_places_of_tokens() -> None:
+def test_token_layout() -> None:
     layout = unpadded.token_layout(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), round_up=False)
     assert layout.positions.numpy().tolist() == [0, 1, 6, 8]
     assert layout.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
@@ -52,7 +52,7 @@ def test_places_of_tokens() -> None:
     assert layout.position_is_token.numpy()[:, 0].astype(int).tolist() == [1, 1, 0, 0, 0, 0, 1, 0, 1]
 
 
-def test_a_batch_of_padding_has_a_row_that_nobody_reads() -> None:
+def test_batch_of_padding_has_one_padding_row() -> None:
     layout = unpadded.token_layout(tf.zeros([2, 3], tf.int32), round_up=False)
     assert layout.positions.numpy().tolist() == [0]
     assert not layout.row_is_token.numpy().any()
@@ -60,7 +60,7 @@ def test_a_batch_of_padding_has_a_row_that_nobody_reads() -> None:
     assert unpadded.with_padding(x, layout).numpy().shape == (6, 1)
 
 
-def test_few_sizes_and_little_more_than_the_tokens() -> None:
+def test_rounded_sizes_are_few_and_close_to_the_token_count() -> None:
     masks = {tokens: tf.ones([1, tokens], tf.int32) for tokens in range(1, 1100, 7)}
     layouts = {tokens: unpadded.token_layout(mask, round_up=True) for tokens, mask in masks.items()}
     rows = {tokens: layout.positions.shape[0] for tokens, layout in layouts.items()}
@@ -70,7 +70,7 @@ def test_few_sizes_and_little_more_than_the_tokens() -> None:
         assert int(tf.reduce_sum(tf.cast(layout.row_is_token, tf.int32))) == tokens
 
 
-def test_gradients_reach_tokens_alone() -> None:
+def test_gradients_reach_only_tokens() -> None:
     layout = unpadded.token_layout(tf.constant([[1, 1, 0], [1, 0, 0]]), round_up=True)
     x = tf.reshape(tf.range(12.0), [6, 2])
     with tf.GradientTape(persistent=True) as tape:
