@@ -136,8 +136,8 @@ def test_case_of_a_tokenizer_is_saved(tokenizer, tmp_path: Path) -> None:
     model = BertModel.from_pretrained(TINY)
     for output_format in ("google", "huggingface"):
         model.save_pretrained(tmp_path / output_format, output_format, FullTokenizer(TINY / "vocab.txt", False))
-        found = FullTokenizer.from_pretrained(tmp_path / output_format)
-        assert not found.basic_tokenizer.do_lower_case
+        loaded = FullTokenizer.from_pretrained(tmp_path / output_format)
+        assert not loaded.basic_tokenizer.do_lower_case
         assert FullTokenizer.from_pretrained(tmp_path / output_format, do_lower_case=True).basic_tokenizer.do_lower_case
 
 
@@ -146,10 +146,10 @@ def test_options_of_a_tokenizer_are_saved(output_format: str, tmp_path: Path) ->
     options = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ("[MASK]", "the")}
     tokenizer = FullTokenizer.from_pretrained(TINY, **options)
     BertModel.from_pretrained(TINY).save_pretrained(tmp_path / "model", output_format, tokenizer)
-    found = FullTokenizer.from_pretrained(tmp_path / "model")
+    loaded = FullTokenizer.from_pretrained(tmp_path / "model")
     options["never_split"] = ("the", "[MASK]") if output_format == "huggingface" else options["never_split"]
-    assert found.basic_tokenizer.options == TokenizerOptions(**options)
-    assert found.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
+    assert loaded.basic_tokenizer.options == TokenizerOptions(**options)
+    assert loaded.tokenize("other[MASK]É") == tokenizer.tokenize("other[MASK]É")
     assert FullTokenizer.from_pretrained(tmp_path / "model", never_split=()).basic_tokenizer.options.never_split == ()
 
 

@@ -271,8 +271,8 @@ def test_resume_skips_a_corrupt_checkpoint(tmp_path, caplog, harm, reason):
         google.save(str(tmp_path), step, {**stored, "global_step": tf.Variable(step, dtype=tf.int64)})
     harm(tmp_path)
     fresh = {name: tf.Variable(tf.zeros([64, 64])) for name in stored} | {"global_step": tf.Variable(0, dtype=tf.int64)}
-    found = google.resume(fresh, str(tmp_path))
-    assert found == (str(tmp_path / "model.ckpt-2"), [])
+    resumed = google.resume(fresh, str(tmp_path))
+    assert resumed == (str(tmp_path / "model.ckpt-2"), [])
     assert fresh["global_step"] == 2
     for name, value in stored.items():
         np.testing.assert_array_equal(fresh[name], value)

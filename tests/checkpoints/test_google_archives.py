@@ -54,11 +54,11 @@ def test_names_of_releases():
 def test_a_model_is_downloaded_once(server, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")
-    found = pretrained.find(NAME)
+    model = pretrained.find(NAME)
     directory = tmp_path / "cache" / PLACE
-    assert found.checkpoint == str(directory / "bert_model.ckpt")
-    assert (found.bert_config.hidden_size, found.do_lower_case) == (96, True)
-    assert found.vocabulary.path == str(directory / "vocab.txt")
+    assert model.checkpoint == str(directory / "bert_model.ckpt")
+    assert (model.bert_config.hidden_size, model.do_lower_case) == (96, True)
+    assert model.vocabulary.path == str(directory / "vocab.txt")
     assert f"Downloading {server.url}/models/{PLACE}.zip to {directory}." in caplog.text
     assert sorted(path.name for path in directory.parent.iterdir()) == [f".{NAME}.lock", NAME]
     source = json.loads((directory / "bert_tf2_download.json").read_text())

@@ -55,8 +55,8 @@ def test_only_needed_files_are_downloaded_once(server, tmp_path, caplog):
     assert sorted(path for path, _ in server.got) == [f"{NAME}/{name}" for name in needed]
     assert f"Downloading model.safetensors, config.json, vocab.txt, tokenizer_config.json of {NAME}, " in caplog.text
     assert f"bytes, from {server.url}." in caplog.text
-    found = pretrained.find(NAME)
-    assert (found.bert_config.hidden_size, found.do_lower_case, found.checkpoint) == (4, True, str(directory))
+    model = pretrained.find(NAME)
+    assert (model.bert_config.hidden_size, model.do_lower_case, model.checkpoint) == (4, True, str(directory))
     by_name._download.cache_clear()
     assert pretrained.folder_of(NAME) == str(directory)
     assert len(server.got) == len(needed)
@@ -86,8 +86,8 @@ def test_a_revision(server):
 )
 def test_needed_files(files, needed):
     extra = [] if "bert_config.json" in files else ["config.json"]
-    found = hub._needed_files([*files, *extra, "README.md", "sub/model.safetensors"])
-    assert found == ([*(files if needed is None else needed), *extra] if needed != [] else None)
+    selected = hub._needed_files([*files, *extra, "README.md", "sub/model.safetensors"])
+    assert selected == ([*(files if needed is None else needed), *extra] if needed != [] else None)
 
 
 def test_cache_is_used_without_a_connection(server, monkeypatch, caplog):

@@ -175,10 +175,10 @@ BERT_NORMALIZER = {"type": "BertNormalizer", "lowercase": True, "handle_chinese_
 )
 def test_normalizers(tmp_path, tokenizer, lower, differences):
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    found = TokenizerSettings.read(tmp_path)
-    assert (found.do_lower_case, found.differences) == (lower, differences)
+    settings = TokenizerSettings.read(tmp_path)
+    assert (settings.do_lower_case, settings.differences) == (lower, differences)
     of_bert = "no BertNormalizer" not in differences
-    assert found.options == (PLAIN if of_bert else TokenizerOptions(False if lower else None, False))
+    assert settings.options == (PLAIN if of_bert else TokenizerOptions(False if lower else None, False))
 
 
 def test_added_and_special_tokens(tmp_path):
@@ -217,12 +217,12 @@ def test_added_and_special_tokens(tmp_path):
         for index, token in enumerate(["covid", "Covid", "covid-19", "[x]", "alone"])
     ]
     (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": entries}))
-    found = TokenizerSettings.read(tmp_path)
-    assert found.differences == ("alone stay whole in text", "Covid, covid-19 stay whole in upper or lower case")
-    assert found.options.never_split == ("covid", "Covid", "covid-19", "[x]")
+    settings = TokenizerSettings.read(tmp_path)
+    assert settings.differences == ("alone stay whole in text", "Covid, covid-19 stay whole in upper or lower case")
+    assert settings.options.never_split == ("covid", "Covid", "covid-19", "[x]")
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "never_split": ["y"]}')
-    found = TokenizerSettings.read(tmp_path)
-    assert (found.differences, found.options.never_split[-1]) == (("alone stay whole in text",), "y")
+    settings = TokenizerSettings.read(tmp_path)
+    assert (settings.differences, settings.options.never_split[-1]) == (("alone stay whole in text",), "y")
 
 
 def test_tokenizer_config_for_transformers(tmp_path):

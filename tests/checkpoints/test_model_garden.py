@@ -117,11 +117,11 @@ def test_config_is_inferred_from_the_weights(tmp_path, arrays, caplog):
     caplog.set_level("INFO")
     save(tmp_path / "bert_model.ckpt", encoder=Garden(arrays, 2).encoder())
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
-    found = pretrained.find(str(tmp_path))
-    assert found.bert_config == CONFIG
+    model = pretrained.find(str(tmp_path))
+    assert model.bert_config == CONFIG
     assert "inferring the model config from the weights" in caplog.text
     variables = {name: tf.Variable(tf.zeros_like(array)) for name, array in some(arrays, "bert/").items()}
-    report = pretrained.load(variables, str(found.checkpoint))
+    report = pretrained.load(variables, str(model.checkpoint))
     assert (report.missing, report.unused) == ((), ("save_counter",))
     np.testing.assert_array_equal(
         variables["bert/encoder/layer_1/attention/output/dense/kernel"],
@@ -201,10 +201,10 @@ def test_a_saved_model(tmp_path, arrays):
     root.vocab_file = tf.saved_model.Asset(str(tmp_path / "vocab.txt"))
     root.do_lower_case = tf.Variable(False, trainable=False)
     tf.saved_model.save(root, str(tmp_path / "hub"))
-    found = pretrained.find(str(tmp_path / "hub"))
-    assert found.bert_config == CONFIG
-    assert found.vocabulary.path == str(tmp_path / "hub/assets/vocab.txt")
-    assert not found.do_lower_case
+    model = pretrained.find(str(tmp_path / "hub"))
+    assert model.bert_config == CONFIG
+    assert model.vocabulary.path == str(tmp_path / "hub/assets/vocab.txt")
+    assert not model.do_lower_case
     source = model_source.open_source(str(tmp_path / "hub"))
     assert source.unmapped == ()
     model_source.check_complete(source, list(source.own_names))
@@ -220,8 +220,8 @@ def test_a_module_of_tensorflow_1(tmp_path, arrays):
     (tmp_path / "config.json.txt").write_text(CONFIG.to_json_string())
     with pytest.raises(InputError, match=r"assets has no bert_config.json; give --bert_config_file"):
         pretrained.find(str(tmp_path))
-    found = pretrained.find(str(tmp_path), bert_config_file=str(tmp_path / "config.json.txt"))
-    assert found.vocabulary.path == str(tmp_path / "assets/vocab.txt")
+    model = pretrained.find(str(tmp_path), bert_config_file=str(tmp_path / "config.json.txt"))
+    assert model.vocabulary.path == str(tmp_path / "assets/vocab.txt")
     source = model_source.open_source(str(tmp_path), str(tmp_path / "config.json.txt"))
     assert (source.folder, {*source.own_names}) == (
         str(tmp_path / "assets"),

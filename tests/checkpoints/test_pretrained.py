@@ -227,14 +227,14 @@ def test_order_of_precedence(directories, tmp_path):
         (str(tmp_path / "new"), start, "gelu_exact", True),
         (trained, trained, "relu", False),
     ):
-        found = pretrained.find(start, output_dir)
-        assert (found.vocabulary, found.checkpoint) == (VocabularyFile(f"{directory}/vocab.txt"), start)
-        assert (found.bert_config.hidden_act, found.do_lower_case) == (activation, lower)
+        result = pretrained.find(start, output_dir)
+        assert (result.vocabulary, result.checkpoint) == (VocabularyFile(f"{directory}/vocab.txt"), start)
+        assert (result.bert_config.hidden_act, result.do_lower_case) == (activation, lower)
     given = tmp_path / "given.json"
-    given.write_text(found.bert_config.to_json_string().replace("relu", "tanh"))
+    given.write_text(result.bert_config.to_json_string().replace("relu", "tanh"))
     flags = {"bert_config_file": str(given), "vocab_file": f"{trained}/vocab.txt", "do_lower_case": True}
-    found = pretrained.find(start, trained, **flags)
-    assert (found.bert_config.hidden_act, found.do_lower_case) == ("tanh", True)
+    result = pretrained.find(start, trained, **flags)
+    assert (result.bert_config.hidden_act, result.do_lower_case) == ("tanh", True)
     with pytest.raises(InputError, match=r"--vocab_file=.*start/vocab\.txt is not the vocabulary that the model in .*"):
         pretrained.find(start, trained, vocab_file=f"{start}/vocab.txt")
     assert pretrained.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.path == f"{trained}/vocab.txt"
@@ -245,28 +245,31 @@ def test_tokenizer_options(directories, tmp_path, caplog):
     settings = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ["co", "[E9]"]}
     (tmp_path / "start/tokenizer_config.json").write_text(json.dumps(settings))
     (tmp_path / "start/added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
-    found = pretrained.find(start).vocabulary
-    assert found.added_tokens == ("[E1]", "[E2]")
-    assert found.options == TokenizerOptions(False, False, ("[E2]", "[E1]", "co"))
+    vocabulary = pretrained.find(start).vocabulary
+    assert vocabulary.added_tokens == ("[E1]", "[E2]")
+    assert vocabulary.options == TokenizerOptions(False, False, ("[E2]", "[E1]", "co"))
     assert "vocab.txt has no [E9], split like other text." in caplog.text
-    assert found.tokenizer(True).encode("aco[E2]É") == [9, 7, 13, 1]
+    assert vocabulary.tokenizer(True).encode("aco[E2]É") == [9, 7, 13, 1]
     assert pretrained.find(start, vocab_file=f"{trained}/vocab.txt").vocabulary.options.never_split == ("co",)
     flags = TokenizerConfig(strip_accents=True, never_split="a")
-    given = pretrained.find(start, tokenizer=flags).vocabulary
-    assert given.options == TokenizerOptions(True, False, ("a",))
+    with_flags = pretrained.find(start, tokenizer=flags).vocabulary
+    assert with_flags.options == TokenizerOptions(True, False, ("a",))
 
     # A trained model's options take precedence over those of the checkpoint, even if they are the defaults.
     assert pretrained.find(start, trained).vocabulary.options == PLAIN
     with pytest.raises(InputError, match=r"^--strip_accents is not how the model in .*trained was trained; omit"):
         pretrained.find(start, trained, tokenizer=flags)
-    found.copy_into(trained)
+    vocabulary.copy_into(trained)
     kept = pretrained.find(start, trained).vocabulary
-    assert (kept.options, kept.added_tokens) == (found.options, ())
-    assert kept.tokenizer(True).vocab == found.tokenizer(True).vocab
-    again = pretrained.find(
+    assert (kept.options, kept.added_tokens) == (vocabulary.options, ())
+    assert kept.tokenizer(True).vocab == vocabulary.tokenizer(True).vocab
+    same_flags = pretrained.find(
         start, trained, vocab_file=f"{start}/vocab.txt", tokenizer=TokenizerConfig(never_split="[E2],[E1],co")
     )
-    assert (again.vocabulary.options, again.vocabulary.added_tokens) == (found.options, found.added_tokens)
+    assert (same_flags.vocabulary.options, same_flags.vocabulary.added_tokens) == (
+        vocabulary.options,
+        vocabulary.added_tokens,
+    )
 
 
 def test_tokenizer_options_of_a_google_checkpoint(directories, tmp_path):
@@ -283,8 +286,8 @@ def test_each_file_is_found_separately(directories, tmp_path):
     start, _ = directories
     (tmp_path / "out").mkdir()
     (tmp_path / "start/vocab.txt").rename(tmp_path / "out/vocab.txt")
-    found = pretrained.find(start, str(tmp_path / "out"))
-    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(tmp_path / "out/vocab.txt"), "gelu_exact")
+    result = pretrained.find(start, str(tmp_path / "out"))
+    assert (result.vocabulary.path, result.bert_config.hidden_act) == (str(tmp_path / "out/vocab.txt"), "gelu_exact")
 
 
 def test_file_missing_from_both_directories_is_an_error(directories, model, tmp_path):
@@ -379,12 +382,12 @@ def test_the_first_layers_of_a_checkpoint_with_fewer_than_its_config(tmp_path, m
 
 def test_the_first_layers_of_a_resumed_run(tmp_path, model):
     start, out = write_folder(tmp_path / "start", "BertModel"), tmp_path / "out"
-    found = pretrained.find(str(start), str(out), num_hidden_layers=1)
-    found.keep(str(out))
+    result = pretrained.find(str(start), str(out), num_hidden_layers=1)
+    result.keep(str(out))
     assert BertConfig.from_json_file(out / "bert_config.json").num_hidden_layers == 1
-    checkpoints.save(str(out), 1, variables_of(BertModel(found.bert_config)))
+    checkpoints.save(str(out), 1, variables_of(BertModel(result.bert_config)))
     for flag in (None, 1):  # the flag may be omitted when resuming
-        assert pretrained.find(str(start), str(out), num_hidden_layers=flag).bert_config == found.bert_config
+        assert pretrained.find(str(start), str(out), num_hidden_layers=flag).bert_config == result.bert_config
     with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layer;"):
         pretrained.find(str(start), str(out), num_hidden_layers=2)
     (out / "bert_config.json").write_text(model.config.to_json_string())

@@ -56,10 +56,10 @@ def test_more_positions(sources: dict[str, Path], from_format: str, output_forma
         table = open_safetensors(out / "model.safetensors")["bert.embeddings.position_embeddings.weight"].read()
         assert json.loads((out / "tokenizer_config.json").read_text())["model_max_length"] == count
     else:
-        found, before = arrays_in(out), arrays_in(sources["google"])
-        table = found.pop(POSITIONS)
-        assert found.keys() == before.keys() - {POSITIONS}
-        assert all(found[name].tobytes() == before[name].tobytes() for name in found)
+        arrays, before = arrays_in(out), arrays_in(sources["google"])
+        table = arrays.pop(POSITIONS)
+        assert arrays.keys() == before.keys() - {POSITIONS}
+        assert all(arrays[name].tobytes() == before[name].tobytes() for name in arrays)
     old = arrays_in(sources["google"])[POSITIONS]
     assert table.tobytes() == np.concatenate([old, old, old[:3]]).tobytes()
 
@@ -87,10 +87,10 @@ def test_the_first_layers(sources: dict[str, Path], output_format: str, tmp_path
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.match(r"bert.encoder.layer.1.\S+ and 15 more .*left out: above the first layer \(", last)
     assert BertConfig.from_json_file(out).num_hidden_layers == 1
-    found = arrays_in(out if output_format == "google" else run(out, tmp_path / "again"))
+    arrays = arrays_in(out if output_format == "google" else run(out, tmp_path / "again"))
     expected = {name: value for name, value in arrays_in(sources["google"]).items() if "layer_1/" not in name}
-    assert found.keys() == expected.keys()
-    assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
+    assert arrays.keys() == expected.keys()
+    assert all(arrays[name].tobytes() == expected[name].tobytes() for name in arrays)
     with pytest.raises(InputError, match=r"^--num_hidden_layers=3, but .*config\.json has 2 layers"):
         run(sources[output_format], tmp_path / "x", num_hidden_layers=3)
 

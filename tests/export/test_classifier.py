@@ -62,8 +62,8 @@ def exported(directory: Path) -> Path:
     return export(directory)
 
 
-def assert_probabilities(found, expected) -> None:
-    assert_close(found, expected, forward(1), scale=1)
+def assert_probabilities(probabilities, expected) -> None:
+    assert_close(probabilities, expected, forward(1), scale=1)
 
 
 def results(directory: Path) -> np.ndarray:
@@ -94,12 +94,12 @@ def test_the_best_weights(directory: Path, tmp_path: Path, caplog: pytest.LogCap
 
 
 def test_text_to_probabilities_in_a_fresh_process(directory: Path, exported: Path):
-    found = ask(exported, {"text": TEXTS})
+    outputs = ask(exported, {"text": TEXTS})
     expected = results(directory)
-    assert_probabilities(found["probabilities"], expected)
-    assert found["labels"] == [["bad", "good"]] * len(TEXTS)
-    assert found["label"] == [["bad", "good"][row.argmax()] for row in expected]
-    assert set(found["label"]) == {"good", "bad"}
+    assert_probabilities(outputs["probabilities"], expected)
+    assert outputs["labels"] == [["bad", "good"]] * len(TEXTS)
+    assert outputs["label"] == [["bad", "good"][row.argmax()] for row in expected]
+    assert set(outputs["label"]) == {"good", "bad"}
     assert sorted(path.name for path in (exported / "assets").iterdir()) == ["labels.txt", "settings.json", "vocab.txt"]
     assert (exported / "assets/labels.txt").read_text() == "bad\ngood\n"
     assert (exported / "assets/vocab.txt").read_bytes() == (directory / "vocab.txt").read_bytes()
@@ -113,8 +113,8 @@ def test_token_ids(directory: Path, exported: Path):
     ids = [2, *FastTokenizer(directory / "vocab.txt").encode(TEXTS[0]), 3]
     padding = [0] * 4
     inputs = {"input_ids": [ids + padding], "input_mask": [[1] * len(ids) + padding], "segment_ids": [[0] * 9]}
-    found = model.signatures["token_ids"](**{name: tf.constant(rows) for name, rows in inputs.items()})
-    assert_probabilities(found["probabilities"], results(directory)[:1])
+    outputs = model.signatures["token_ids"](**{name: tf.constant(rows) for name, rows in inputs.items()})
+    assert_probabilities(outputs["probabilities"], results(directory)[:1])
 
 
 def test_existing_versions_are_kept(directory: Path):
@@ -150,10 +150,10 @@ def test_only_the_beginning_of_long_texts_is_read(exported: Path):
     long = " ".join([word] * settings["max_seq_length"])
     assert len(long) < most
     texts = [long, long + " happy" * 2_000_000, " " * (most - 3) + "sad", " " * most + "sad", ""]
-    found = ask_model(tf.constant(texts))["probabilities"].numpy()
-    assert_probabilities(found[0], found[1])
-    assert_probabilities(found[3], found[4])
-    assert np.abs(found[2] - found[3]).max() > 1e-3
+    probabilities = ask_model(tf.constant(texts))["probabilities"].numpy()
+    assert_probabilities(probabilities[0], probabilities[1])
+    assert_probabilities(probabilities[3], probabilities[4])
+    assert np.abs(probabilities[2] - probabilities[3]).max() > 1e-3
     invalid = ask_model(tf.constant([b"happy\xff w1 \xc3", b"\x80\x80happy w1"]))["probabilities"].numpy()
     assert_probabilities(invalid[0], invalid[1])
 
@@ -195,11 +195,11 @@ def test_pairs(tmp_path: Path):
     )
     model = tf.saved_model.load(str(export(tmp_path)))
     texts, seconds = map(list, zip(*pairs, strict=True))
-    found = model.signatures["serving_default"](text=tf.constant(texts), text_pair=tf.constant(seconds))
-    assert_probabilities(found["probabilities"], results(tmp_path))
+    outputs = model.signatures["serving_default"](text=tf.constant(texts), text_pair=tf.constant(seconds))
+    assert_probabilities(outputs["probabilities"], results(tmp_path))
 
 
-def labelled(directory: Path, labels: list[str], **flags: object) -> Path:
+def train_and_export(directory: Path, labels: list[str], **flags: object) -> Path:
     tiny.write_model_files(directory)
     texts = [f"{word} w{number}" for number in range(8) for word in ("happy", "sad", "w9", "happy sad")]
     rows = [{"text": text, "label": labels[number % 4]} for number, text in enumerate(texts)]
@@ -211,17 +211,17 @@ def labelled(directory: Path, labels: list[str], **flags: object) -> Path:
 
 
 def test_several_labels(tmp_path: Path):
-    found = labelled(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
-    assert_probabilities(found["probabilities"], results(tmp_path))
-    assert found["labels"][0].tolist() == [b"down", b"none", b"up"]
-    np.testing.assert_array_equal(found["predicted"], results(tmp_path) >= 0.4)
-    assert found["predicted"].any()
+    outputs = train_and_export(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
+    assert_probabilities(outputs["probabilities"], results(tmp_path))
+    assert outputs["labels"][0].tolist() == [b"down", b"none", b"up"]
+    np.testing.assert_array_equal(outputs["predicted"], results(tmp_path) >= 0.4)
+    assert outputs["predicted"].any()
 
 
 def test_regression(tmp_path: Path):
-    found = labelled(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
-    assert found.keys() == {"value"}
-    assert_close(found["value"], results(tmp_path)[:, 0], forward(1))
+    outputs = train_and_export(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
+    assert outputs.keys() == {"value"}
+    assert_close(outputs["value"], results(tmp_path)[:, 0], forward(1))
 
 
 def test_pairs_are_truncated_as_in_the_original():
@@ -252,8 +252,8 @@ def test_sentencepiece(rule: str, tmp_path: Path):
     tiny.run(tmp_path, **files, **flags, do_train=True, do_predict=True, num_train_epochs=2.0)
     exported = export(tmp_path)
     assert (exported / "assets/spm.model").read_bytes() == Path(spm).read_bytes()
-    found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
-    assert_probabilities(found["probabilities"], results(tmp_path))
+    outputs = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
+    assert_probabilities(outputs["probabilities"], results(tmp_path))
 
 
 @pytest.mark.parametrize("long_text", LONG_TEXTS)
@@ -293,9 +293,9 @@ def test_part_to_read():
         ("head_tail", most, most),
         ("windows", 3 * most, 0),
     ):
-        found = [text.decode() for text in part_to_read(tf.constant(texts), 2, long_text).numpy()]
+        parts = [text.decode() for text in part_to_read(tf.constant(texts), 2, long_text).numpy()]
         expected = [text if len(text) <= first + rest else text[:first] + text[len(text) - rest :] for text in texts]
-        assert found == expected
+        assert parts == expected
 
 
 @pytest.mark.parametrize("pooling", WINDOW_POOLINGS)
@@ -309,11 +309,11 @@ def test_logits_of_windows_are_pooled(directory: Path, pooling: WindowPooling):
     task = TaskDescription("a", "multi_label", ("x", "y"), **settings)
     tokenizer = GraphTokenizer(str(directory / "vocab.txt"))
     texts = [*TEXTS, "happy " * 30]
-    found = classifier._Classifier(Model(), task, tokenizer).of_texts(tf.constant(texts))["probabilities"]
+    probabilities = classifier._Classifier(Model(), task, tokenizer).of_texts(tf.constant(texts))["probabilities"]
     batch, rows = windows(tokenizer.tokenize(tf.constant(texts)), None, 8, SpecialPieces(2, 3), 2)
     splits = np.searchsorted(rows.numpy(), np.arange(len(texts) + 1))
     expected = pool_windows(Model().logits(batch).numpy(), splits, pooling)
-    assert_close(found, tf.sigmoid(expected), SUM)
+    assert_close(probabilities, tf.sigmoid(expected), SUM)
 
 
 @pytest.mark.slow
@@ -328,9 +328,9 @@ def test_windows_in_a_saved_model(directory: Path, tmp_path: Path):
     (output / "task.json").write_text(json.dumps({**described, **changes}))
     tiny.run(directory, output_dir=str(output), predict_file=str(tmp_path / "new.jsonl"), do_predict=True)
     exported = export(directory, output_dir=str(output), export_dir=str(tmp_path / "export"))
-    found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts))
+    outputs = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts))
     expected = np.loadtxt(output / "test_results.tsv", ndmin=2)
     assert len(expected) == len(texts)
-    assert_probabilities(found["probabilities"], expected)
+    assert_probabilities(outputs["probabilities"], expected)
     settings = json.loads((exported / "assets/settings.json").read_text())
     assert settings.items() >= changes.items()

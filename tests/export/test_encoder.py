@@ -60,8 +60,8 @@ def test_an_encoder_to_fine_tune_from(directory: Path, tmp_path: Path):
     for name in readers[0].get_variable_to_shape_map():
         np.testing.assert_array_equal(*(reader.get_tensor(name) for reader in readers))
 
-    found = ask(exported / "1", {"text": TEXTS})
-    assert found.keys() == {"mean", "pooled"}
+    outputs = ask(exported / "1", {"text": TEXTS})
+    assert outputs.keys() == {"mean", "pooled"}
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"{text}\n" for text in TEXTS))
     for name, pooling in (("mean", "mean"), ("pooled", "pooler")):
@@ -78,7 +78,7 @@ def test_an_encoder_to_fine_tune_from(directory: Path, tmp_path: Path):
                 **({"layers": "-1"} if name == "mean" else {}),
             )
         )
-        assert_close(found[name], np.load(path), forward(1))
+        assert_close(outputs[name], np.load(path), forward(1))
 
     # Models fine-tuned from it inherit its settings.
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(32, seed=1))
@@ -99,9 +99,9 @@ def test_token_ids_of_an_encoder(directory: Path, tmp_path: Path):
     path = runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "features")))
     model = tf.saved_model.load(path)
     ids, mask = tf.constant([[2, 7, 3, 0, 0]]), tf.constant([[1, 1, 1, 0, 0]])
-    found = model.signatures["token_ids"](input_ids=ids, input_mask=mask, segment_ids=tf.zeros_like(ids))
-    assert found["sequence"].shape == (1, 5, 16)
-    assert_close(found["mean"], found["sequence"].numpy()[:, :3].mean(1), SUM)
+    outputs = model.signatures["token_ids"](input_ids=ids, input_mask=mask, segment_ids=tf.zeros_like(ids))
+    assert outputs["sequence"].shape == (1, 5, 16)
+    assert_close(outputs["mean"], outputs["sequence"].numpy()[:, :3].mean(1), SUM)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_hugging_face_directories(architecture: str, outputs: set[str], tmp_path
     path = runner.run(ExportConfig(init_checkpoint=str(source), export_dir=str(tmp_path / "exported")))
     signature = tf.saved_model.load(path).signatures["serving_default"]
     names = signature.structured_input_signature[1]
-    found = signature(**dict.fromkeys(names, tf.constant(["a b", "c"])))
-    assert found.keys() == outputs
+    values = signature(**dict.fromkeys(names, tf.constant(["a b", "c"])))
+    assert values.keys() == outputs
 
 
 @pytest.mark.slow
@@ -136,8 +136,8 @@ def test_moving_averages(directory: Path, tmp_path: Path):
     for use_averages in (True, False):
         flags = {"output_dir": str(tmp_path / "model"), "export_dir": str(tmp_path / "exported")}
         model = tf.saved_model.load(runner.run(ExportConfig(**flags, use_averages=use_averages)))
-        found = model.signatures["serving_default"](texts)["probabilities"].numpy()
-        assert (np.abs(found - expected).max() < bound(1, forward(1))) == use_averages
+        probabilities = model.signatures["serving_default"](texts)["probabilities"].numpy()
+        assert (np.abs(probabilities - expected).max() < bound(1, forward(1))) == use_averages
     with pytest.raises(InputError, match=r"--use_averages: .* has no moving averages"):
         runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "none"), use_averages=True))
 

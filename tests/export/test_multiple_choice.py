@@ -34,8 +34,8 @@ def test_texts_to_probabilities_in_a_fresh_process(tmp_path: Path) -> None:
     ]
     rows = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
     contexts, questions, choices, expected = zip(*rows, strict=True)
-    found = ask(exported, {"context": list(contexts), "question": list(questions), "choice": list(choices)})
-    assert_close(found["probability"], list(expected), forward(1), scale=10)
+    outputs = ask(exported, {"context": list(contexts), "question": list(questions), "choice": list(choices)})
+    assert_close(outputs["probability"], list(expected), forward(1), scale=10)
 
 
 def test_second_texts() -> None:
@@ -47,5 +47,5 @@ def test_second_texts() -> None:
         ("_ _", "x"): "x x",
     }
     questions, choices = zip(*cases, strict=True)
-    found = multiple_choice.pair(tf.constant(questions), tf.constant(choices)).numpy()
-    assert [text.decode() for text in found] == list(cases.values())
+    pairs = multiple_choice.pair(tf.constant(questions), tf.constant(choices)).numpy()
+    assert [text.decode() for text in pairs] == list(cases.values())

@@ -79,24 +79,24 @@ def test_answers_equal_those_of_the_task(language: str, version_2: bool, rules: 
     assert (tmp_path / "model/tokenizer_config.json").is_file() == (rules == OTHER_RULES)
     threshold = {"null_score_diff_threshold": THRESHOLD} if version_2 else {}
     model = tf.saved_model.load(str(export(tmp_path, **threshold)))
-    found = model.signatures["serving_default"](
+    outputs = model.signatures["serving_default"](
         question=tf.constant([line["question"] for line in questions]),
         context=tf.constant([line["context"] for line in questions]),
     )
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().split("\n")[:-1]]
-    assert [answer.decode() for answer in found["answer"].numpy()] == [line["answer"] for line in lines]
+    assert [answer.decode() for answer in outputs["answer"].numpy()] == [line["answer"] for line in lines]
     for name in ("start", "end"):
-        assert found[name].numpy().tolist() == [-1 if line[name] is None else line[name] for line in lines]
+        assert outputs[name].numpy().tolist() == [-1 if line[name] is None else line[name] for line in lines]
     answered = sum(bool(line["answer"]) for line in lines)
     assert answered > 30
     n_best = json.loads((tmp_path / "model/nbest_predictions.json").read_text())
     best = [next((entry for entry in n_best[line["id"]] if entry["text"] not in ("", "empty")), None) for line in lines]
     expected = [entry["start_logit"] + entry["end_logit"] if entry else 0.0 for entry in best]
-    assert_close(found["score"], expected, forward(1))
-    assert ("null_odds" in found) == version_2
+    assert_close(outputs["score"], expected, forward(1))
+    assert ("null_odds" in outputs) == version_2
     if version_2:
         odds = json.loads((tmp_path / "model/null_odds.json").read_text())
-        assert_close(found["null_odds"], [odds[line["id"]] for line in lines], forward(1))
+        assert_close(outputs["null_odds"], [odds[line["id"]] for line in lines], forward(1))
         assert answered < sum(entry is not None for entry in best) - 10
 
 
@@ -117,10 +117,11 @@ def test_trained_model_in_a_fresh_process_uses_the_threshold_of_its_evaluation(t
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
     articles = json.loads(Path(files["predict_file"]).read_text())["data"]
     paragraph_contexts = [part["context"] for article in articles for part in article["paragraphs"]]
-    found = ask(exported, {"question": [tiny.QUESTION] * len(paragraph_contexts), "context": paragraph_contexts})
-    assert found["answer"] == [line["answer"] for line in lines]
+    outputs = ask(exported, {"question": [tiny.QUESTION] * len(paragraph_contexts), "context": paragraph_contexts})
+    assert outputs["answer"] == [line["answer"] for line in lines]
     assert [
-        context[start:end] for context, start, end in zip(paragraph_contexts, found["start"], found["end"], strict=True)
+        context[start:end]
+        for context, start, end in zip(paragraph_contexts, outputs["start"], outputs["end"], strict=True)
     ] == [line["answer"] for line in lines]
 
     threshold.write_text(json.dumps({**kept, "weights": "others"}))
@@ -135,12 +136,12 @@ def test_words_of_contexts(language: str):
     rng = random.Random(3)
     texts = ["".join(rng.choices(LETTERS, k=rng.randint(0, 12))) for _ in range(3000)]
     texts += [f"a{chr(code)}b" for code in range(0x3100) if not 0xD800 <= code < 0xE000]
-    found = contexts.split(tf.constant(texts), classes)
+    split = contexts.split(tf.constant(texts), classes)
     expected = [words.split(text, language) for text in texts]
-    assert [[word.decode() for word in row] for row in found.words.to_list()] == [one.words for one in expected]
-    assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
-    assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
-    assert [text.decode() for text in found.text.numpy()] == texts
+    assert [[word.decode() for word in row] for row in split.words.to_list()] == [one.words for one in expected]
+    assert split.starts.numpy().tolist() == [start for one in expected for start in one.starts]
+    assert split.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
+    assert [text.decode() for text in split.text.numpy()] == texts
 
 
 def test_words_of_contexts_with_tokenizer_options():
@@ -148,11 +149,11 @@ def test_words_of_contexts_with_tokenizer_options():
     options = TokenizerOptions(tokenize_chinese_chars=False, never_split=tuple(tokens))
     rng = random.Random(5)
     texts = ["".join(rng.choices([*LETTERS, *tokens], k=rng.randint(0, 9))) for _ in range(3000)]
-    found = contexts.split(tf.constant(texts), contexts.character_classes("zh", options), options.pattern())
+    split = contexts.split(tf.constant(texts), contexts.character_classes("zh", options), options.pattern())
     expected = [words.split(text, "zh", options) for text in texts]
-    assert [[word.decode() for word in row] for row in found.words.to_list()] == [one.words for one in expected]
-    assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
-    assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
+    assert [[word.decode() for word in row] for row in split.words.to_list()] == [one.words for one in expected]
+    assert split.starts.numpy().tolist() == [start for one in expected for start in one.starts]
+    assert split.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=5), st.integers(1, 25))
@@ -161,11 +162,11 @@ def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int
     pieces, room = (tf.constant(values, tf.int64) for values in zip(*sizes, strict=True))
     windows = question_answering.divide(pieces, room, doc_stride)
     expected = [document_spans(*size, doc_stride) for size in sizes]
-    found = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
-    assert found == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
+    spans_by_row = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
+    assert spans_by_row == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
     positions = windows.start[:, None] + tf.range(20, dtype=tf.int64)
     best = question_answering.has_max_context(windows, positions)
-    for number, (row, start, length) in enumerate(found):
+    for number, (row, start, length) in enumerate(spans_by_row):
         own = int(windows.number[number])
         expected_best = [is_max_context(expected[row], own, start + position) for position in range(length)]
         assert best[number].numpy()[:length].tolist() == expected_best
@@ -179,9 +180,9 @@ def test_hugging_face_directory_with_unanswerable_questions(tmp_path: Path):
         ExportConfig(**flags, version_2_with_negative=True, language="zh", null_score_diff_threshold=-9.0)
     )
     model = tf.saved_model.load(path)
-    found = model.signatures["serving_default"](question=tf.constant(["a"]), context=tf.constant(["b c"]))
-    assert found["answer"].numpy().tolist() == [b""]
-    assert found["null_odds"].shape == (1,)
+    outputs = model.signatures["serving_default"](question=tf.constant(["a"]), context=tf.constant(["b c"]))
+    assert outputs["answer"].numpy().tolist() == [b""]
+    assert outputs["null_odds"].shape == (1,)
     assert json.loads((Path(path) / "assets/settings.json").read_text())["language"] == "zh"
 
 

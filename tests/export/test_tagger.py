@@ -45,17 +45,17 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_words_to_tags_in_a_fresh_process(directory: Path):
     exported = Path(runner.run(ExportConfig(output_dir=str(directory / "model"), export_dir=str(directory / "export"))))
     lines = [json.loads(line) for line in (directory / "model/predictions.jsonl").read_text().splitlines()]
-    found = ask(exported, {"text": ["  ".join(line["words"]) for line in lines]})
+    outputs = ask(exported, {"text": ["  ".join(line["words"]) for line in lines]})
     longest = max(len(line["words"]) for line in lines)
     assert longest > 40
     kinds = set()
     for number, line in enumerate(lines):
         count = len(line["words"])
-        assert found["lengths"][number] == count
-        assert found["words"][number] == [*line["words"], *[""] * (longest - count)]
-        assert found["tags"][number] == [*line["tags"], *[""] * (longest - count)]
+        assert outputs["lengths"][number] == count
+        assert outputs["words"][number] == [*line["words"], *[""] * (longest - count)]
+        assert outputs["tags"][number] == [*line["tags"], *[""] * (longest - count)]
         expected = [probability or 0.0 for probability in line["probabilities"]]
-        assert_close(found["probabilities"][number][:count], expected, forward(1), scale=1)
+        assert_close(outputs["probabilities"][number][:count], expected, forward(1), scale=1)
         kinds |= set(line["tags"])
     assert kinds == {"O", "B-person", "I-person", "B-place"}
     settings = json.loads((exported / "assets/settings.json").read_text())
@@ -86,10 +86,10 @@ def test_windows_equal_those_of_the_task(case: tuple[list[list[int]], int, int])
     pieces = np.array([count for words in sentences for count in words])
     offsets = tf.constant(np.concatenate([[0], np.cumsum(pieces)]), tf.int64)
     splits = tf.constant(np.cumsum([0, *map(len, sentences)]), tf.int64)
-    found = tagger.divide(offsets, splits, room, context)
+    result = tagger.divide(offsets, splits, room, context)
     expected = divided(*case)
     words = np.flatnonzero(pieces)
-    windows = np.searchsorted(found.decided, words, side="right") - 1
+    windows = np.searchsorted(result.decided, words, side="right") - 1
     deciding = expected.deciding(words)
-    np.testing.assert_array_equal(found.first.numpy()[windows], expected.first[deciding])
-    np.testing.assert_array_equal(found.end.numpy()[windows], expected.end[deciding])
+    np.testing.assert_array_equal(result.first.numpy()[windows], expected.first[deciding])
+    np.testing.assert_array_equal(result.end.numpy()[windows], expected.end[deciding])

@@ -100,7 +100,7 @@ def test_equals_the_n_best_predictions(tmp_path: Path) -> None:
     for paragraph in (each for article in data["data"] for each in article["paragraphs"]):
         (question,) = paragraph["qas"]
         answers = inspector.inspect(question["question"], paragraph["context"]).answers
-        found = {answer.text: answer.probability for answer in answers}
+        probabilities = {answer.text: answer.probability for answer in answers}
         expected = {entry["text"]: entry["probability"] for entry in n_best[question["id"]]}
-        assert found.keys() == expected.keys()
-        assert_close([found[text] for text in expected], list(expected.values()), forward(1), scale=1)
+        assert probabilities.keys() == expected.keys()
+        assert_close([probabilities[text] for text in expected], list(expected.values()), forward(1), scale=1)

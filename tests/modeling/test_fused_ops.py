@@ -29,10 +29,10 @@ def results_and_gradients(function, tensors, *arguments, **options):
     return [*results, *tape.gradient(total, floats)]
 
 
-def assert_all_close(found, expected, depth=4 * SUM):
+def assert_all_close(actual, expected, depth=4 * SUM):
     """Fails unless results and gradients are equal up to the rounding of their dtype."""
     values = [tf.cast(value, tf.float32).numpy() for value in expected]
-    for one, other, value in zip(found, expected, values, strict=True):
+    for one, other, value in zip(actual, expected, values, strict=True):
         assert one.dtype == other.dtype
         coarser = tf.bfloat16 in (one.dtype, *(tensor.dtype for tensor in expected))
         assert_close(tf.cast(one, tf.float32), value, SUM * 2**16 if coarser else depth, max(largest(value), 1))
@@ -95,8 +95,8 @@ def test_fused_equals_unfused(name, dtype):
     if name == "attention":  # its score bias gets no gradient
         query_key_value, rest = tensors[:3], tensors[3:]
         tensors, arguments = query_key_value, [*rest, *arguments]
-    found, expected = (results_and_gradients(function, tensors, *arguments, fuse=fuse) for fuse in (True, False))
-    assert_all_close(found, expected)
+    actual, expected = (results_and_gradients(function, tensors, *arguments, fuse=fuse) for fuse in (True, False))
+    assert_all_close(actual, expected)
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -131,8 +131,8 @@ def test_attention_gradients_equal_those_of_tensorflow():
         probabilities = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / 2.0 + score_bias)  # √4
         return tf.matmul(fused_ops.dropout(probabilities, seed, RATE), value)
 
-    found = results_and_gradients(fused_ops.attention, [query, key, value], score_bias, seed, RATE)
-    assert_all_close(found, results_and_gradients(plain, [query, key, value]))
+    actual = results_and_gradients(fused_ops.attention, [query, key, value], score_bias, seed, RATE)
+    assert_all_close(actual, results_and_gradients(plain, [query, key, value]))
 
 
 class TestCrossEntropy:
@@ -145,9 +145,9 @@ class TestCrossEntropy:
             right = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), right
 
-        found = results_and_gradients(fused_ops.cross_entropy, [scores, bias], labels)
-        assert 0 < tf.reduce_sum(found[1]) < len(labels)
-        assert_all_close(found, results_and_gradients(plain, [scores, bias]))
+        actual = results_and_gradients(fused_ops.cross_entropy, [scores, bias], labels)
+        assert 0 < tf.reduce_sum(actual[1]) < len(labels)
+        assert_all_close(actual, results_and_gradients(plain, [scores, bias]))
 
     def test_first_of_equal_scores_is_predicted(self):
         scores = tf.constant([[1.0, 3.0, 3.0, 2.0]] * 4)

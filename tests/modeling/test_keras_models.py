@@ -74,8 +74,8 @@ def as_arrays(outputs: object) -> list[np.ndarray]:
     return [np.asarray(output) for output in tf.nest.flatten(outputs)]
 
 
-def assert_same(found: object, expected: object) -> None:
-    for one, other in zip(as_arrays(found), as_arrays(expected), strict=True):
+def assert_same(actual: object, expected: object) -> None:
+    for one, other in zip(as_arrays(actual), as_arrays(expected), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -88,9 +88,9 @@ def test_fit_evaluate_predict(make, inputs, labels) -> None:
     assert history[-1] < history[0] / 2
     after = model.evaluate(inputs, labels, verbose=0)
     assert np.ravel(after)[0] < np.ravel(before)[0] / 2
-    for found, expected in zip(as_arrays(model.predict(inputs, verbose=0)), as_arrays(model(inputs)), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-        assert found.shape[0] == ROWS
+    for predicted, expected in zip(as_arrays(model.predict(inputs, verbose=0)), as_arrays(model(inputs)), strict=True):
+        np.testing.assert_allclose(predicted, expected, atol=1e-5)
+        assert predicted.shape[0] == ROWS
 
 
 @every_case

@@ -94,8 +94,8 @@ def losses_and_gradients(task: ClassificationModel, names: list[str]) -> tuple[f
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         loss, _ = task.loss(batch, task.loss_weights(batch), tf.constant([1, 2], tf.int64))
-    found = tape.gradient(loss, variables)
-    return float(loss), {name: np.array(tf.convert_to_tensor(one)) for name, one in zip(names, found, strict=True)}
+    gradients = tape.gradient(loss, variables)
+    return float(loss), {name: np.array(tf.convert_to_tensor(one)) for name, one in zip(names, gradients, strict=True)}
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,16 @@ def test_losses_and_gradients_equal_those_of_merged_kernels(config, recompute: b
     set_weights(plain.network, lora.merged_variables(values))
     prefixes = [name.removesuffix(f"/{lora.A}") for name in values if name.endswith(lora.A)]
     assert len(prefixes) == 2 * len(KERNELS)
-    loss, found = losses_and_gradients(task, [f"{prefix}/{part}" for prefix in prefixes for part in (lora.A, lora.B)])
+    loss, gradients = losses_and_gradients(
+        task, [f"{prefix}/{part}" for prefix in prefixes for part in (lora.A, lora.B)]
+    )
     expected_loss, kernels = losses_and_gradients(plain, [f"{prefix}/kernel" for prefix in prefixes])
     assert_close(loss, expected_loss, forward(2), scale=1)
     for prefix in prefixes:
         a, b, gradient = values[f"{prefix}/{lora.A}"], values[f"{prefix}/{lora.B}"], kernels[f"{prefix}/kernel"]
         largest = 16 * np.abs(gradient).max()
-        assert_close(found[f"{prefix}/{lora.A}"], 1.5 * gradient @ b.T, backward(2), largest, prefix)
-        assert_close(found[f"{prefix}/{lora.B}"], 1.5 * a.T @ gradient, backward(2), largest, prefix)
+        assert_close(gradients[f"{prefix}/{lora.A}"], 1.5 * gradient @ b.T, backward(2), largest, prefix)
+        assert_close(gradients[f"{prefix}/{lora.B}"], 1.5 * a.T @ gradient, backward(2), largest, prefix)
 
 
 # --- Training --------------------------------------------------------------------------------------------------------

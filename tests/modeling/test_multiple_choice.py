@@ -57,11 +57,11 @@ def test_scores_and_loss(skip_padding: bool, fixed_shapes: bool) -> None:
     logits = model.logits(batch).numpy()
     rows = batch["row"].numpy()
     assert sorted(rows) == [-1, 0, 1, 2, 3]
-    for found, row in zip(logits, rows, strict=True):
+    for row_logits, row in zip(logits, rows, strict=True):
         if row >= 0:
             is_choice = LENGTHS[row] > 0
-            assert_close(found[is_choice], expected[row][is_choice], DEPTH, scale)
-            assert (found[~is_choice] == -1e9).all()
+            assert_close(row_logits[is_choice], expected[row][is_choice], DEPTH, scale)
+            assert (row_logits[~is_choice] == -1e9).all()
 
     loss, metrics = model.loss(batch, model.loss_weights(batch), None)
     exponentials = np.exp(expected.astype(np.float64))

@@ -77,16 +77,16 @@ def test_padding_has_no_effect_on_the_loss_over_tokens() -> None:
 
 def test_gradients_are_finite_and_independent_of_padding() -> None:
     model = make_model(over_padding=False)
-    found = []
+    results = []
     for fixed_shapes in (True, False):
         batch = batches(fixed_shapes, 2)[2]
         with tf.GradientTape() as tape:
             loss = model.loss(batch, model.loss_weights(batch), None)[0]
         names = [name for name in model.named_variables if name not in POOLER_VARIABLES]
         gradients = tape.gradient(loss, [model.named_variables[name].value for name in names])
-        found.append([tf.convert_to_tensor(gradient).numpy() for gradient in gradients])
-    scale = max(map(largest, found[1]))
-    for one, other in zip(*found, strict=True):
+        results.append([tf.convert_to_tensor(gradient).numpy() for gradient in gradients])
+    scale = max(map(largest, results[1]))
+    for one, other in zip(*results, strict=True):
         assert np.isfinite(one).all()
         assert_close(one, other, backward(LAYERS), scale)
 
@@ -98,12 +98,12 @@ def test_logits_for_prediction() -> None:
         full, short = model.outputs(one, 24), model.outputs(other, 24)
         assert set(full) == {"start_logits", "end_logits"}
         is_token = one["input_mask"].numpy() > 0
-        for logits, found, expected in zip(model.logits(one), full.values(), short.values(), strict=True):
-            assert found.shape == expected.shape == [2, 24]
-            np.testing.assert_array_equal(found.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
+        for logits, actual, expected in zip(model.logits(one), full.values(), short.values(), strict=True):
+            assert actual.shape == expected.shape == [2, 24]
+            np.testing.assert_array_equal(actual.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
             np.testing.assert_array_equal(expected.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
             for again in (logits, expected):
-                assert_close(found.numpy()[is_token], again.numpy()[is_token], forward(LAYERS))
+                assert_close(actual.numpy()[is_token], again.numpy()[is_token], forward(LAYERS))
 
 
 def test_padding_rows_have_no_weight() -> None:

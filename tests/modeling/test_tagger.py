@@ -53,9 +53,9 @@ def words_of(model: TaggingModel, batch) -> tuple[np.ndarray, np.ndarray]:
 def test_loss_is_the_mean_over_words() -> None:
     model = make_model()
     (batch,) = batches()
-    found, labels = words_of(model, batch)
+    log_probabilities, labels = words_of(model, batch)
     assert len(labels) == (TAG_IDS > 0).sum()
-    losses = -found[np.arange(len(labels)), labels]
+    losses = -log_probabilities[np.arange(len(labels)), labels]
     assert_close(loss_of(model, batch), losses.mean(), LOSS)
     every = model.losses(model.logits(batch), batch).numpy()
     logits = model.logits(batch).numpy()
@@ -67,8 +67,8 @@ def test_class_weights() -> None:
     weights = np.array([0.5, 1.0, 4.0])
     model = make_model(class_weights=weights)
     (batch,) = batches()
-    found, labels = words_of(model, batch)
-    expected = np.average(-found[np.arange(len(labels)), labels], weights=weights[labels])
+    log_probabilities, labels = words_of(model, batch)
+    expected = np.average(-log_probabilities[np.arange(len(labels)), labels], weights=weights[labels])
     assert_close(loss_of(model, batch), expected, LOSS)
     assert float(model.loss_weights(batch)["words"]) == pytest.approx(weights[labels].sum())
 
@@ -85,8 +85,8 @@ def test_accuracy() -> None:
     model = make_model()
     (batch,) = batches(size=len(LENGTHS) + 2)
     right, count = model.loss(batch, model.loss_weights(batch), None)[1]["accuracy"]
-    found, labels = words_of(model, batch)
-    assert (float(right), float(count)) == ((found.argmax(1) == labels).sum(), len(labels))
+    log_probabilities, labels = words_of(model, batch)
+    assert (float(right), float(count)) == ((log_probabilities.argmax(1) == labels).sum(), len(labels))
 
 
 def test_variable_names_and_missing_gradients() -> None:

@@ -96,13 +96,13 @@ def test_hidden_states_of_tokens_are_the_same(name: str, mask: np.ndarray) -> No
         model(batch["input_ids"], batch["input_mask"], batch["segment_ids"], skip_padding=skip)
         for skip in (False, True)
     )
-    is_text = mask.astype(bool)
-    for expected, found in zip(
+    is_token = mask.astype(bool)
+    for expected, actual in zip(
         (padded.embedding_output, *padded.encoder_layers, padded.sequence_output),
         (skipping.embedding_output, *skipping.encoder_layers, skipping.sequence_output),
         strict=True,
     ):
-        assert_close(found.numpy()[is_text], expected.numpy()[is_text], forward(4))
+        assert_close(actual.numpy()[is_token], expected.numpy()[is_token], forward(4))
     assert_close(skipping.pooled_output.numpy(), padded.pooled_output.numpy(), forward(4))
 
 
@@ -141,8 +141,10 @@ def test_losses_and_gradients_are_the_same(task: str, name: str, recompute: bool
         variables = {key: variable.value for key, variable in model.named_variables.items()}
         with tf.GradientTape() as tape:
             loss, _ = model.loss(batch, model.loss_weights(batch), tf.constant([1, 2], tf.int64))
-        found = zip(variables, tape.gradient(loss, list(variables.values())), strict=True)
-        results.append((loss, {key: tf.convert_to_tensor(value) for key, value in found if value is not None}))
+        named_gradients = zip(variables, tape.gradient(loss, list(variables.values())), strict=True)
+        results.append(
+            (loss, {key: tf.convert_to_tensor(value) for key, value in named_gradients if value is not None})
+        )
     (expected_loss, expected), (loss, gradients) = results
     assert_close(loss.numpy(), expected_loss.numpy(), forward(4))
     assert set(gradients) == set(expected)

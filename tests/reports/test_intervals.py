@@ -39,14 +39,14 @@ def test_bootstrap_of_a_mean_matches_the_normal_distribution() -> None:
 
 def test_bootstrap_of_rows_of_any_shape() -> None:
     rows = np.array([[1, 1], [0, 1]] * 50)
-    low, high = bootstrap(rows, lambda found: float(np.mean(found[:, 0] == found[:, 1])))
+    low, high = bootstrap(rows, lambda sample: float(np.mean(sample[:, 0] == sample[:, 1])))
     assert low == pytest.approx(0.4, abs=0.03)
     assert high == pytest.approx(0.6, abs=0.03)
 
 
 def test_bootstrap_of_sums_gives_the_same_interval() -> None:
     rows = np.random.default_rng(1).normal(5, 2, (300, 2))
-    expected = bootstrap(rows, lambda found: float(found[:, 0].sum() / found[:, 1].sum()))
+    expected = bootstrap(rows, lambda sample: float(sample[:, 0].sum() / sample[:, 1].sum()))
     assert bootstrap_sums(rows, lambda sums: float(sums[0] / sums[1])) == pytest.approx(expected)
 
 
