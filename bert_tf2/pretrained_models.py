@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, model_source, pretrained
-from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
+from bert_tf2.checkpoints.huggingface_config import HuggingFaceConfig, default_labels
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES, Source
 from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.conversion import output as conversion_output
@@ -99,7 +99,7 @@ def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTo
         path,
         conversion_output.Output(
             format=output_format,
-            config=FolderConfig(model.config, model.ARCHITECTURE, labels, problem_type),
+            config=HuggingFaceConfig(model.config, model.ARCHITECTURE, labels, problem_type),
             variables=merged_variables(
                 {name: np.asarray(variable.value) for name, variable in model.named_variables().items()}
             ),

@@ -20,7 +20,7 @@ from bert_tf2.checkpoints import by_name, huggingface, listing, lora, model_gard
 from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
-from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
+from bert_tf2.checkpoints.paths import hugging_face_directory as hugging_face_directory
 from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import atomic, file_system, run_files
 
@@ -158,9 +158,9 @@ def load(
       InputError: there are no such weights, or they do not match the model.
     """
     path = by_name.local_path(path)
-    directory = hugging_face_folder(path)
+    directory = hugging_face_directory(path)
     if directory is not None:
-        reader = huggingface.Folder(directory)
+        reader = huggingface.ModelDirectory(directory)
         reader.check_readable(variables)
         return load_from(variables, reader, reader.weights_file, encoder, num_hidden_layers)
     prefix = find(path)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.checkpoints import safetensors
 from bert_tf2.checkpoints.huggingface_config import (
-    FolderConfig,
+    HuggingFaceConfig,
     TokenizerSettings,
     special_tokens_map,
     tokenizer_config,
@@ -194,7 +194,7 @@ WEIGHTS_FILES = {
 """The files that weights may be in; the first that exists is read."""
 
 
-def find_folder(path: str | os.PathLike[str]) -> str | None:
+def find_directory(path: str | os.PathLike[str]) -> str | None:
     """The Hugging Face directory with this path, or with weights at this path; None if there is none."""
     path = file_system.path(path)
     directory = path.parent if path.name in WEIGHTS_FILES and path.is_file() else path
@@ -203,7 +203,7 @@ def find_folder(path: str | os.PathLike[str]) -> str | None:
     return os.fspath(directory)
 
 
-class Folder:
+class ModelDirectory:
     """A Hugging Face directory, whose weights have Google's names here; each is read on demand.
 
     Attributes:
@@ -224,7 +224,7 @@ class Folder:
           InputError: a file is missing, corrupt, or of an unsupported model.
         """
         self.path = os.fspath(path)
-        self.config = FolderConfig.read(file_system.path(path) / CONFIG_FILE)
+        self.config = HuggingFaceConfig.read(file_system.path(path) / CONFIG_FILE)
         self.tokenizer = TokenizerSettings.read(path)
         file = next((name for name in WEIGHTS_FILES if (file_system.path(path) / name).is_file()), WEIGHTS_FILE)
         self.weights_file = os.path.join(self.path, file)
@@ -310,9 +310,9 @@ class Folder:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_folder(
+def write_directory(
     path: str | os.PathLike[str],
-    config: FolderConfig,
+    config: HuggingFaceConfig,
     variables: Mapping[str, NDArray[Any]],
     *,
     do_lower_case: bool,

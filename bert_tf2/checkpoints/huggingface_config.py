@@ -32,7 +32,7 @@ SPECIAL_TOKENS_MAP = {
 
 
 @dataclasses.dataclass(frozen=True)
-class FolderConfig:
+class HuggingFaceConfig:
     """The content of a Hugging Face `config.json`.
 
     Attributes:
@@ -48,7 +48,7 @@ class FolderConfig:
     problem_type: str | None = None
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> "FolderConfig":
+    def read(cls, path: str | os.PathLike[str]) -> "HuggingFaceConfig":
         """Reads a `config.json`.
 
         Raises:

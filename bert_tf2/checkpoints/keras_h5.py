@@ -2,7 +2,7 @@
 
 It is a weights file of Keras in HDF5, with keys `LAYER/MODEL/NAME:0`, where LAYER is a layer of the model and
 MODEL/NAME the variable's name. By transformers' conventions it is converted to the name in PyTorch, which
-`huggingface.Folder` expects.
+`huggingface.ModelDirectory` expects.
 """
 
 import os

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, huggingface, listing, pretrained, task_metadata
-from bert_tf2.checkpoints.huggingface_config import FolderConfig, TokenizerSettings
+from bert_tf2.checkpoints.huggingface_config import HuggingFaceConfig, TokenizerSettings
 from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
@@ -44,7 +44,7 @@ class Source:
     Attributes:
       format: the format of its weights.
       weights: the name of its weights in messages: a checkpoint's prefix or a file.
-      folder: the directory of its other files.
+      directory: the directory of its other files.
       config: its config.
       own_names: the name of each variable in the source's format, by Google's name.
       shapes: the shape of each variable, by Google's name.
@@ -61,7 +61,7 @@ class Source:
 
     format: Format
     weights: str
-    folder: str
+    directory: str
     config: BertConfig
     own_names: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
@@ -89,12 +89,12 @@ def open_source(
       InputError: there is no such model, it cannot be read, or it has fewer layers.
     """
     init_checkpoint = by_name.local_path(init_checkpoint)
-    folder = pretrained.hugging_face_folder(init_checkpoint)
-    if not folder:
+    directory = pretrained.hugging_face_directory(init_checkpoint)
+    if not directory:
         pretrained.check_exists(init_checkpoint)
-    prefix = None if folder else checkpoints.find(init_checkpoint)
+    prefix = None if directory else checkpoints.find(init_checkpoint)
     bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file, num_hidden_layers=num_hidden_layers)
-    source = _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
+    source = _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(directory), bert_config)
     return source if num_hidden_layers is None else _with_first_layers(source, num_hidden_layers)
 
 
@@ -110,24 +110,27 @@ def _with_first_layers(source: Source, count: int) -> Source:
 
 
 def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
-    folder = huggingface.Folder(path)
-    shapes = folder.get_variable_to_shape_map()
-    config = folder.config
+    directory = huggingface.ModelDirectory(path)
+    shapes = directory.get_variable_to_shape_map()
+    config = directory.config
     return Source(
         format="huggingface",
-        weights=folder.weights_file,
-        folder=path,
+        weights=directory.weights_file,
+        directory=path,
         config=bert_config,
-        own_names=folder.hf_names,
-        shapes={name: tuple(shapes[name]) for name in folder.hf_names},
-        read=folder.get_tensor,
-        left_out={**folder.ignored, **dict.fromkeys(folder.untied, "a masked-LM decoder that BERT does not have")},
-        unmapped=tuple(name for name in folder.unmapped if name not in folder.untied),
+        own_names=directory.hf_names,
+        shapes={name: tuple(shapes[name]) for name in directory.hf_names},
+        read=directory.get_tensor,
+        left_out={
+            **directory.ignored,
+            **dict.fromkeys(directory.untied, "a masked-LM decoder that BERT does not have"),
+        },
+        unmapped=tuple(name for name in directory.unmapped if name not in directory.untied),
         classifier=output_weights_head(path),
         labels=config.labels,
         problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
-        tokenizer=folder.tokenizer,
-        untied=folder.untied,
+        tokenizer=directory.tokenizer,
+        untied=directory.untied,
     )
 
 
@@ -136,13 +139,13 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
     left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")
-    folder = listing.assets_directory(os.path.dirname(prefix))
-    labels_file = os.path.join(folder, LABELS_FILE)
-    kind = task_metadata.setting(folder, "problem_type", str)
+    directory = listing.assets_directory(os.path.dirname(prefix))
+    labels_file = os.path.join(directory, LABELS_FILE)
+    kind = task_metadata.setting(directory, "problem_type", str)
     return Source(
         format="google",
         weights=prefix,
-        folder=folder,
+        directory=directory,
         config=config,
         own_names={name: name for name in names},
         shapes={name: tuple(shapes[name]) for name in names},
@@ -152,7 +155,7 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
         classifier=output_weights_head(prefix),
         labels=read_labels(labels_file) if file_system.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
-        tokenizer=TokenizerSettings.read(folder),
+        tokenizer=TokenizerSettings.read(directory),
     )
 
 
@@ -283,8 +286,8 @@ def output_weights_head(init_checkpoint: str) -> str | None:
       InputError: the file cannot be read.
     """
     init_checkpoint = by_name.local_path(init_checkpoint)
-    directory = pretrained.hugging_face_folder(init_checkpoint)
+    directory = pretrained.hugging_face_directory(init_checkpoint)
     if directory is None:
-        return _HEADS.get(task_metadata.setting(pretrained.folder_of(init_checkpoint), "problem_type", str) or "")
-    config = FolderConfig.read(os.path.join(directory, huggingface.CONFIG_FILE))
+        return _HEADS.get(task_metadata.setting(pretrained.model_directory(init_checkpoint), "problem_type", str) or "")
+    config = HuggingFaceConfig.read(os.path.join(directory, huggingface.CONFIG_FILE))
     return huggingface.output_weights_head(config.architecture)

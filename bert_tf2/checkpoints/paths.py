@@ -8,13 +8,13 @@ from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system, run_files
 
 
-def hugging_face_folder(path: str) -> str | None:
+def hugging_face_directory(path: str) -> str | None:
     """The Hugging Face directory that the path of weights refers to; None if it refers to something else.
 
     Raises:
       InputError: the directory has no weights in a supported format.
     """
-    directory = huggingface.find_folder(path)
+    directory = huggingface.find_directory(path)
     config_only = directory is None and file_system.isfile(os.path.join(path, huggingface.CONFIG_FILE))
     if config_only and not listing.has_checkpoint(path):
         raise InputError(
@@ -31,7 +31,7 @@ def check_exists(init_checkpoint: str) -> None:
       InputError: it does not exist, or is such a directory; the message says which paths could be meant.
     """
     best = os.path.join(init_checkpoint, run_files.BEST)
-    has_own = listing.has_checkpoint(init_checkpoint) or hugging_face_folder(init_checkpoint)
+    has_own = listing.has_checkpoint(init_checkpoint) or hugging_face_directory(init_checkpoint)
     if listing.is_listed(best) and not has_own:
         raise InputError(f"The directory {init_checkpoint} has no weights of its own; give {best}, which has the best.")
     if file_system.exists(init_checkpoint) or file_system.glob(f"{glob.escape(init_checkpoint)}*"):

@@ -24,7 +24,7 @@ from bert_tf2.checkpoints import (
 from bert_tf2.checkpoints.google import load as load
 from bert_tf2.checkpoints.huggingface_config import TokenizerSettings
 from bert_tf2.checkpoints.paths import check_exists as check_exists
-from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
+from bert_tf2.checkpoints.paths import hugging_face_directory as hugging_face_directory
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError, counted
@@ -152,10 +152,10 @@ def find(
 # --- Config ----------------------------------------------------------------------------------------------------------
 
 
-def folder_of(init_checkpoint: str) -> str:
+def model_directory(init_checkpoint: str) -> str:
     """The directory in which a checkpoint's config and vocabulary are expected."""
     init_checkpoint = by_name.local_path(init_checkpoint)
-    path = hugging_face_folder(init_checkpoint)
+    path = hugging_face_directory(init_checkpoint)
     directory = init_checkpoint if file_system.isdir(init_checkpoint) else os.path.dirname(init_checkpoint)
     return path or listing.assets_directory(directory)
 
@@ -218,7 +218,7 @@ def check_config(
     Raises:
       InputError: the config does not match the checkpoint.
     """
-    if hugging_face_folder(checkpoint):
+    if hugging_face_directory(checkpoint):
         return
     if is_needed:
         check_exists(checkpoint)
@@ -278,8 +278,8 @@ def _own_config_file(init_checkpoint: str | None, output_dir: str | None) -> str
     """The config file of an earlier run, else the one next to a checkpoint; None if there is neither."""
     paths = [os.path.join(output_dir, CONFIG_FILE)] if output_dir is not None else []
     if init_checkpoint:
-        name = huggingface.CONFIG_FILE if hugging_face_folder(init_checkpoint) else CONFIG_FILE
-        paths.append(os.path.join(folder_of(init_checkpoint), name))
+        name = huggingface.CONFIG_FILE if hugging_face_directory(init_checkpoint) else CONFIG_FILE
+        paths.append(os.path.join(model_directory(init_checkpoint), name))
     return next(filter(file_system.isfile, paths), None)
 
 
@@ -331,7 +331,7 @@ def find_vocabulary(
       InputError: there is no vocabulary, or the given one differs from that of the earlier run.
     """
     vocabulary = _find_vocabulary_file(init_checkpoint, vocab_file, spm_model_file, output_dir)
-    model_dir = folder_of(init_checkpoint) if init_checkpoint else None
+    model_dir = model_directory(init_checkpoint) if init_checkpoint else None
     vocabulary = tokenizer_options.with_options(vocabulary, tokenizer or TokenizerConfig(), model_dir, output_dir)
     if output_dir is not None and (vocab_file or spm_model_file):
         tokenizer_options.check_same_vocabulary(output_dir, vocabulary)
@@ -347,7 +347,7 @@ def _find_vocabulary_file(
     init_checkpoint = _local_path(init_checkpoint)
     directories = [output_dir] if output_dir is not None else []
     if init_checkpoint:
-        directories.append(folder_of(init_checkpoint))
+        directories.append(model_directory(init_checkpoint))
     for directory in directories:
         if vocabulary := VocabularyFile.inside(directory):
             return vocabulary
@@ -362,7 +362,7 @@ def vocabulary_to_convert(directory: str) -> str | None:
 
 def _no_vocabulary(init_checkpoint: str | None, output_dir: str | None) -> InputError:
     if init_checkpoint:
-        directory = folder_of(init_checkpoint)
+        directory = model_directory(init_checkpoint)
         if vocabulary_to_convert(directory):
             return InputError(
                 f"{directory} has no {VOCAB_FILE}; its vocabulary is in {huggingface.TOKENIZER_FILE}. Convert it once, "
@@ -378,7 +378,7 @@ def _missing(init_checkpoint: str | None, output_dir: str | None, name: str, adv
     """An error that says in which directories a file was expected, if there are any."""
     directories = [output_dir] if output_dir is not None and listing.is_listed(output_dir) else []
     if init_checkpoint:
-        directories.append(folder_of(init_checkpoint) or ".")
+        directories.append(model_directory(init_checkpoint) or ".")
     if not directories:
         return InputError(advice[0].upper() + advice[1:])
     if len({file_system.realpath(directory) for directory in directories}) == 1:
@@ -417,7 +417,7 @@ def find_do_lower_case(
     if output_dir is not None:
         saved = task_metadata.setting(output_dir, "do_lower_case", bool)
     if saved is None and init_checkpoint:
-        directory = folder_of(init_checkpoint)
+        directory = model_directory(init_checkpoint)
         saved = task_metadata.setting(directory, "do_lower_case", bool)
         if saved is None:
             saved = settings.do_lower_case
@@ -444,7 +444,7 @@ def _tokenizer_settings(init_checkpoint: str | None) -> TokenizerSettings:
     """The settings in the files of a Hugging Face tokenizer in a checkpoint's directory; warns of unsupported ones."""
     if not init_checkpoint:
         return TokenizerSettings()
-    directory = folder_of(init_checkpoint)
+    directory = model_directory(init_checkpoint)
     settings = TokenizerSettings.read(directory)
     if settings.differences:
         logger.warning(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, model_source, pretrained, tokenizer_options
-from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
+from bert_tf2.checkpoints.huggingface_config import HuggingFaceConfig, default_labels
 from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig, TokenizerOptions
@@ -70,7 +70,7 @@ def convert(config: ConversionConfig) -> None:
         vocab_file = config.grow_vocab
     if config.max_position_embeddings:
         variables, bert_config = _with_positions(config.max_position_embeddings, variables, bert_config, source.weights)
-    hf_config = FolderConfig(bert_config, architecture, *_labels(source, heads, variables))
+    hf_config = HuggingFaceConfig(bert_config, architecture, *_labels(source, heads, variables))
     do_lower_case = pretrained.find_do_lower_case(
         config.model,
         config.do_lower_case,
@@ -84,9 +84,9 @@ def convert(config: ConversionConfig) -> None:
         variables=variables,
         vocab_file=vocab_file,
         do_lower_case=do_lower_case,
-        source=source.folder,
+        source=source.directory,
         added_tokens=added_tokens,
-        tokenizer_folder=source.folder if keeps_vocabulary and keeps_options else None,
+        tokenizer_directory=source.directory if keeps_vocabulary and keeps_options else None,
         options=_options(config, source, vocab_file, added_tokens),
         new_positions=config.max_position_embeddings,
         spm_model_file=_spm_model_file(config, source),
@@ -172,7 +172,7 @@ def _labels(
     labels = source.labels or default_labels(count)
     if len(labels) != count:
         raise InputError(
-            f"{source.folder} names {counted(len(labels), 'label')}, but the head in {source.weights} has "
+            f"{source.directory} names {counted(len(labels), 'label')}, but the head in {source.weights} has "
             f"{counted(count, 'output')}; labels.txt (or id2label) must have a name for each."
         )
     hf_types = {ours: hf_type for hf_type, ours in model_source.PROBLEM_TYPES.items()}
@@ -208,10 +208,10 @@ def _with_positions(
 
 def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, tuple[str, ...]]:
     """The vocabulary's file, None without one, and the added tokens, whose ids follow its last id."""
-    vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.folder)
+    vocab_file = config.vocab_file or pretrained.vocabulary_to_convert(source.directory)
     if vocab_file is None:
         if not _spm_model_file(config, source):
-            logger.warning("%s has no vocabulary, so none is written; give --vocab_file to add one.", source.folder)
+            logger.warning("%s has no vocabulary, so none is written; give --vocab_file to add one.", source.directory)
         return None, ()
     vocab = conversion_output.vocabulary(vocab_file)
     added_tokens = tokenizer_options.added_tokens(source.tokenizer, vocab, vocab_file)
@@ -219,8 +219,8 @@ def _vocabulary(config: ConversionConfig, source: Source) -> tuple[str | None, t
     check_vocab_size(vocab_file, pieces, source.config.vocab_size)
     if added_tokens and config.grow_vocab:
         raise InputError(
-            f"--grow_vocab: {source.folder} has added tokens ({added_tokens[0]}, ...), whose rows follow those of its "
-            "vocabulary; convert it without --grow_vocab first, then grow the vocab.txt that this writes."
+            f"--grow_vocab: {source.directory} has added tokens ({added_tokens[0]}, ...), whose rows follow those of "
+            "its vocabulary; convert it without --grow_vocab first, then grow the vocab.txt that this writes."
         )
     return vocab_file, added_tokens
 
@@ -230,15 +230,17 @@ def _options(
 ) -> TokenizerOptions:
     """The options of the output's tokenizer."""
     vocab = {*conversion_output.vocabulary(vocab_file), *added_tokens} if vocab_file else set()
-    options = tokenizer_options.merged_options(source.tokenizer, config.tokenizer, vocab, vocab_file or source.folder)
-    check_in_vocab(options, vocab, vocab_file or source.folder)
+    options = tokenizer_options.merged_options(
+        source.tokenizer, config.tokenizer, vocab, vocab_file or source.directory
+    )
+    check_in_vocab(options, vocab, vocab_file or source.directory)
     return options
 
 
 def _spm_model_file(config: ConversionConfig, source: Source) -> str | None:
     """The SentencePiece model of a source without a WordPiece vocabulary; None if there is none."""
-    path = os.path.join(source.folder, SENTENCEPIECE_FILE)
-    is_used = not config.vocab_file and not pretrained.vocabulary_to_convert(source.folder)
+    path = os.path.join(source.directory, SENTENCEPIECE_FILE)
+    is_used = not config.vocab_file and not pretrained.vocabulary_to_convert(source.directory)
     return path if is_used and file_system.isfile(path) else None
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
-from bert_tf2.checkpoints.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
+from bert_tf2.checkpoints.huggingface_config import TOKENIZER_FILES, HuggingFaceConfig, pieces_of_tokenizer_json
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.model import BertConfig
@@ -45,20 +45,20 @@ class Output:
       do_lower_case: whether the tokenizer lower-cases.
       source: the name of the source model in errors.
       added_tokens: tokens whose ids follow those of the vocabulary; they are written after it.
-      tokenizer_folder: a Hugging Face directory whose tokenizer files are copied, if the format is the same; or None.
+      tokenizer_directory: a Hugging Face directory whose tokenizer files to copy, for the same format; or None.
       options: the tokenizer's other options.
       new_positions: the number of positions, if it was changed and so differs from those files; or None.
       spm_model_file: the SentencePiece model to copy, for a model without a WordPiece vocabulary; or None.
     """
 
     format: str
-    config: FolderConfig
+    config: HuggingFaceConfig
     variables: Mapping[str, NDArray[Any]]
     vocab_file: str | None
     do_lower_case: bool
     source: str
     added_tokens: Sequence[str] = ()
-    tokenizer_folder: str | None = None
+    tokenizer_directory: str | None = None
     options: TokenizerOptions = PLAIN
     new_positions: int | None = None
     spm_model_file: str | None = None
@@ -150,7 +150,7 @@ def write_checkpoint(directory: str | os.PathLike[str], variables: Mapping[str, 
 
 
 def _write_hugging_face(directory: Path, output: Output) -> None:
-    huggingface.write_folder(
+    huggingface.write_directory(
         directory,
         output.config,
         output.variables,
@@ -158,10 +158,10 @@ def _write_hugging_face(directory: Path, output: Output) -> None:
         options=output.options,
         vocab=output.vocab,
     )
-    for name in TOKENIZER_FILES if output.tokenizer_folder else ():
-        if (file := file_system.path(str(output.tokenizer_folder)) / name).is_file():
+    for name in TOKENIZER_FILES if output.tokenizer_directory else ():
+        if (file := file_system.path(str(output.tokenizer_directory)) / name).is_file():
             file_system.copy(file, directory / name)
-    if output.tokenizer_folder and output.new_positions:
+    if output.tokenizer_directory and output.new_positions:
         settings = directory / run_files.HF_TOKENIZER_CONFIG
         values = {**json_files.read_object(settings), "model_max_length": output.new_positions}
         settings.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -214,7 +214,7 @@ def _check_reading(directory: Path, output: Output, description: Description | N
     """Checks that reading the files back, except for the weights, gives what was to be written."""
     compared: list[tuple[object, object]] = []
     if output.format == "huggingface":
-        compared.append((FolderConfig.read(directory / huggingface.CONFIG_FILE).bert, output.config.bert))
+        compared.append((HuggingFaceConfig.read(directory / huggingface.CONFIG_FILE).bert, output.config.bert))
     else:
         compared.append((BertConfig.from_json_file(directory / pretrained.CONFIG_FILE), output.config.bert))
     if description is not None:

@@ -202,7 +202,7 @@ def _evaluation_data(config: ExportConfig, source: ModelSource) -> Data | None:
 
 
 def _may_read(source: ModelSource, path: str | None) -> bool:
-    return path is not None and may_read(source.folder, path) and file_system.exists(path)
+    return path is not None and may_read(source.directory, path) and file_system.exists(path)
 
 
 def _print_scores(float32: Run, int8: Run, data: Data, source: ModelSource, batch_size: int) -> None:

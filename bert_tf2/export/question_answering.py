@@ -321,7 +321,7 @@ def _batch(
 
 def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
     """The threshold of the flag, else the one that an evaluation with the same weights found, else 0."""
-    path = os.path.join(source.folder, prediction_files.THRESHOLD)
+    path = os.path.join(source.directory, prediction_files.THRESHOLD)
     if config.null_score_diff_threshold is not None or not file_system.exists(path):
         return config.null_score_diff_threshold or 0.0
     threshold, weights = prediction_files.read_threshold(path)

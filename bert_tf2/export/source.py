@@ -63,14 +63,14 @@ class ModelSource:
 
     Attributes:
       checkpoint: the path of its weights, for `pretrained.load`.
-      folder: the directory of its other files.
+      directory: the directory of its other files.
       foundation: its config and vocabulary.
       description: the description of its task.
       has_pooler: whether its weights include a pooler.
     """
 
     checkpoint: str
-    folder: str
+    directory: str
     foundation: Pretrained
     description: Description
     has_pooler: bool
@@ -127,7 +127,7 @@ def open_source(config: ExportConfig) -> ModelSource:
     else:
         best_weights.say_if_better(config.model, "exported", "--init_checkpoint={best}")
     source = model_source.open_source(config.model, config.bert_config_file)
-    output_dir = source.folder if config.output_dir else None
+    output_dir = source.directory if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
         config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer
     )
@@ -140,7 +140,7 @@ def open_source(config: ExportConfig) -> ModelSource:
     foundation.check_sequences(description.max_seq_length, segments=1)
     _ = foundation.tokenizer(do_lower_case)  # checks that the vocabulary fits the model
     has_pooler = any(name.startswith(_POOLER) for name in source.own_names)
-    return ModelSource(config.model, source.folder, foundation, description, has_pooler)
+    return ModelSource(config.model, source.directory, foundation, description, has_pooler)
 
 
 def _with_answer_flags(description: Description, config: ExportConfig) -> Description:
@@ -157,18 +157,18 @@ def _with_answer_flags(description: Description, config: ExportConfig) -> Descri
 
 def _description(source: model_source.Source, do_lower_case: bool) -> Description:
     """The description in the model's `task.json`, else that of its head; with the case of its tokenizer."""
-    kind = task_metadata.setting(source.folder, "problem_type", str)
+    kind = task_metadata.setting(source.directory, "problem_type", str)
     loaded: Description | None = None
     if kind in PROBLEM_TYPES:
-        loaded = ClassificationDescription.load(source.folder)
+        loaded = ClassificationDescription.load(source.directory)
     elif kind == TAGGING:
-        loaded = TaggingDescription.load(source.folder)
+        loaded = TaggingDescription.load(source.directory)
     elif kind == MULTIPLE_CHOICE:
-        loaded = MultipleChoiceDescription.load(source.folder)
+        loaded = MultipleChoiceDescription.load(source.directory)
     elif kind == QUESTION_ANSWERING:
-        loaded = SquadDescription.load(source.folder)
+        loaded = SquadDescription.load(source.directory)
     elif kind is not None:
-        path = os.path.join(source.folder, TASK_FILE)
+        path = os.path.join(source.directory, TASK_FILE)
         raise InputError(f"{path}: unknown problem_type {kind!r:.60}; this model cannot be exported.")
     if loaded:
         return dataclasses.replace(loaded, do_lower_case=do_lower_case)

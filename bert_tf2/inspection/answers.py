@@ -77,8 +77,8 @@ def task_description(source: Source, do_lower_case: bool) -> TaskDescription:
     Raises:
       InputError: `task.json` cannot be read, or the model has too few positions for a question and a context.
     """
-    is_ours = task_metadata.setting(source.folder, "problem_type", str) == QUESTION_ANSWERING
-    saved = TaskDescription.load(source.folder) if is_ours else None
+    is_ours = task_metadata.setting(source.directory, "problem_type", str) == QUESTION_ANSWERING
+    saved = TaskDescription.load(source.directory) if is_ours else None
     if saved:
         return saved
     description = TaskDescription.of_positions(source.config.max_position_embeddings, do_lower_case)

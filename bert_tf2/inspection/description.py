@@ -157,7 +157,7 @@ def describe(source: Source, foundation: Pretrained | None) -> ModelDescription:
     vocabulary = foundation.vocabulary if foundation else None
     heads = heads_of(source)
     has_labels = CLASSIFIER in heads or TAGGER in heads
-    task = task_metadata.setting(source.folder, "name", str)
+    task = task_metadata.setting(source.directory, "name", str)
     lower = foundation.do_lower_case if foundation else None
     return ModelDescription(
         weights=source.weights,
@@ -205,7 +205,7 @@ def labels_of(source: Source) -> tuple[str, ...]:
 def _format(source: Source) -> str:
     if source.format == "huggingface":
         return f"Hugging Face directory, {os.path.basename(source.weights)}"
-    if source.folder != os.path.dirname(source.weights):  # it is the assets directory of a SavedModel
+    if source.directory != os.path.dirname(source.weights):  # it is the assets directory of a SavedModel
         return "SavedModel of TensorFlow Hub"
     if isinstance(checkpoints.open_reader(source.weights), model_garden.RenamedReader):
         return "checkpoint of the TensorFlow Model Garden"

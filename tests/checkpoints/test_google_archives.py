@@ -73,7 +73,7 @@ def test_a_model_is_downloaded_once(server, tmp_path, monkeypatch, caplog):
     assert report.loaded == ("bert/embeddings/word_embeddings",)
     assert [path for path, _ in server.got] == [f"models/{PLACE}.zip"]
     by_name._download.cache_clear()
-    assert pretrained.folder_of(NAME) == str(directory)
+    assert pretrained.model_directory(NAME) == str(directory)
     assert len(server.got) == 1
 
 

@@ -48,7 +48,7 @@ def offline(monkeypatch):
 
 def test_only_needed_files_are_downloaded_once(server, tmp_path, caplog):
     caplog.set_level("INFO")
-    directory = Path(pretrained.folder_of(NAME))
+    directory = Path(pretrained.model_directory(NAME))
     assert directory.parts[-2:] == ("snapshots", COMMIT)
     needed = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
     assert sorted(path.name for path in directory.iterdir()) == needed
@@ -58,7 +58,7 @@ def test_only_needed_files_are_downloaded_once(server, tmp_path, caplog):
     model = pretrained.find(NAME)
     assert (model.bert_config.hidden_size, model.do_lower_case, model.checkpoint) == (4, True, str(directory))
     by_name._download.cache_clear()
-    assert pretrained.folder_of(NAME) == str(directory)
+    assert pretrained.model_directory(NAME) == str(directory)
     assert len(server.got) == len(needed)
 
 

@@ -48,7 +48,7 @@ def test_names_match_both_projects(named_shapes):
 @pytest.mark.parametrize("architecture", MODELS)
 def test_reads_and_writes_every_model_bitwise(tmp_path, architecture):
     arrays = arrays_of(architecture)
-    directory = huggingface.Folder(write_folder(tmp_path / "in", architecture, arrays))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path / "in", architecture, arrays))
     assert (directory.unmapped, directory.ignored) == ((), {})
     shapes = directory.get_variable_to_shape_map()
     assert len(shapes) == len(arrays)
@@ -60,7 +60,7 @@ def test_reads_and_writes_every_model_bitwise(tmp_path, architecture):
     hf_kernel = next(array for name, array in arrays.items() if name.endswith("layer.1.intermediate.dense.weight"))
     np.testing.assert_array_equal(kernel, hf_kernel.T)
 
-    huggingface.write_folder(tmp_path / "out", directory.config, variables, do_lower_case=True)
+    huggingface.write_directory(tmp_path / "out", directory.config, variables, do_lower_case=True)
     written, original = (tmp_path / part / "model.safetensors" for part in ("out", "in"))
     assert written.read_bytes() == original.read_bytes()
     assert json.loads((tmp_path / "out/config.json").read_text())["architectures"] == [architecture]
@@ -74,7 +74,7 @@ def test_older_names(tmp_path):
     }
     arrays = {name.removeprefix("bert."): array for name, array in arrays.items()}
     arrays["embeddings.position_ids"] = np.zeros([1, 8], np.float32)
-    directory = huggingface.Folder(write_folder(tmp_path, "BertForPreTraining", arrays))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForPreTraining", arrays))
     assert directory.unmapped == ()
     assert directory.ignored == {"embeddings.position_ids": "the position numbers, not weights"}
     modern = arrays_of("BertForPreTraining")
@@ -89,7 +89,7 @@ def test_tied_copies(tmp_path):
     arrays = arrays_of("BertForMaskedLM")
     arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"]
     arrays["cls.predictions.decoder.bias"] = arrays["cls.predictions.bias"]
-    directory = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
     assert directory.unmapped == ()
     assert directory.ignored == {
         "cls.predictions.decoder.bias": "a copy of cls.predictions.bias",
@@ -97,7 +97,7 @@ def test_tied_copies(tmp_path):
     }
 
     bias = arrays.pop("cls.predictions.bias")  # if only the copy was saved, it is used as the bias
-    directory = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
     np.testing.assert_array_equal(directory.get_tensor("cls/predictions/output_bias"), bias)
     assert directory.get_variable_to_shape_map()["cls/predictions/output_bias"] == [V]
 
@@ -113,7 +113,7 @@ def test_tied_copies(tmp_path):
 def test_untied_decoder(tmp_path, name, array):
     """It is an error only if the masked-LM head is to be read."""
     arrays = {**arrays_of("BertForMaskedLM"), f"cls.predictions.{name}": array}
-    directory = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
     assert directory.untied == directory.unmapped == (f"cls.predictions.{name}",)
     directory.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
     with pytest.raises(
@@ -126,29 +126,29 @@ def test_duplicate_variable_is_an_error(tmp_path):
     arrays = arrays_of("BertModel")
     arrays["bert.pooler.dense.bias"] = arrays["pooler.dense.bias"]
     with pytest.raises(InputError, match=r"holds both .*pooler\.dense\.bias and .*, the same variable in BERT"):
-        huggingface.Folder(write_folder(tmp_path, "BertModel", arrays))
+        huggingface.ModelDirectory(write_folder(tmp_path, "BertModel", arrays))
 
 
 def test_find_directory(tmp_path):
     directory = write_folder(tmp_path / "model", "BertModel")
-    assert huggingface.find_folder(directory) == str(directory)
-    assert huggingface.find_folder(directory / "model.safetensors") == str(directory)
-    assert huggingface.find_folder(directory / "vocab.txt") is None
-    assert huggingface.find_folder(tmp_path) is None
+    assert huggingface.find_directory(directory) == str(directory)
+    assert huggingface.find_directory(directory / "model.safetensors") == str(directory)
+    assert huggingface.find_directory(directory / "vocab.txt") is None
+    assert huggingface.find_directory(tmp_path) is None
     (directory / "model.safetensors").rename(directory / "part")
-    assert huggingface.find_folder(directory) is None
+    assert huggingface.find_directory(directory) is None
     names = {**ENCODER, **POOLER}
     (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(names, "part")}))
-    assert huggingface.find_folder(directory) == str(directory)
-    assert len(huggingface.Folder(directory).hf_names) == len(names)
+    assert huggingface.find_directory(directory) == str(directory)
+    assert len(huggingface.ModelDirectory(directory).hf_names) == len(names)
 
 
 def test_writing_is_deterministic(tmp_path):
-    directory = huggingface.Folder(write_folder(tmp_path / "in", "BertModel"))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path / "in", "BertModel"))
     variables = {name: directory.get_tensor(name) for name in directory.hf_names}
     for name, order in (("a", sorted(variables)), ("b", sorted(variables, reverse=True))):
         ordered = {name: variables[name] for name in order}
-        huggingface.write_folder(tmp_path / name, directory.config, ordered, do_lower_case=False)
+        huggingface.write_directory(tmp_path / name, directory.config, ordered, do_lower_case=False)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     assert sorted(open_safetensors(tmp_path / "a/model.safetensors")) == sorted(MODELS["BertModel"])

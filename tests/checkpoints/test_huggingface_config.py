@@ -6,7 +6,7 @@ import pytest
 from helpers.tiny_huggingface import CONFIG, PIECES
 
 from bert_tf2.checkpoints.huggingface_config import (
-    FolderConfig,
+    HuggingFaceConfig,
     TokenizerSettings,
     pieces_of_tokenizer_json,
     tokenizer_config,
@@ -19,7 +19,7 @@ from bert_tf2.errors import InputError
 def read(tmp_path, **changes):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**CONFIG, **changes}))
-    return FolderConfig.read(path)
+    return HuggingFaceConfig.read(path)
 
 
 def test_model_config(tmp_path):
@@ -38,7 +38,7 @@ def test_model_config(tmp_path):
 def test_missing_keys_have_the_defaults_of_transformers(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "bert"}')
-    config = FolderConfig.read(path)
+    config = HuggingFaceConfig.read(path)
     assert (config.bert.vocab_size, config.bert.type_vocab_size, config.bert.hidden_size) == (30522, 2, 768)
     assert config.bert.hidden_act == "gelu_exact"
     assert (config.architecture, config.labels, config.problem_type) == (None, (), None)
@@ -90,9 +90,9 @@ def test_invalid_json_is_an_error(tmp_path):
     for text, message in (("{", "is not JSON"), ("[]", "holds a list instead of a JSON object")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
-            FolderConfig.read(path)
+            HuggingFaceConfig.read(path)
     with pytest.raises(InputError, match="Cannot read"):
-        FolderConfig.read(tmp_path / "none")
+        HuggingFaceConfig.read(tmp_path / "none")
 
 
 def test_labels(tmp_path):
@@ -104,7 +104,7 @@ def test_labels(tmp_path):
 
 
 def test_round_trip(tmp_path):
-    config = FolderConfig(
+    config = HuggingFaceConfig(
         BertConfig(vocab_size=9, hidden_size=6, num_attention_heads=3, hidden_act="gelu"),
         "BertForSequenceClassification",
         ("yes", "no"),
@@ -112,7 +112,7 @@ def test_round_trip(tmp_path):
     )
     path = tmp_path / "config.json"
     path.write_text(config.to_json_string(pad_token_id=3))
-    assert FolderConfig.read(path) == config
+    assert HuggingFaceConfig.read(path) == config
     values = json.loads(path.read_text())
     assert {key: values[key] for key in ("model_type", "torch_dtype", "pad_token_id", "layer_norm_eps")} == {
         "model_type": "bert",

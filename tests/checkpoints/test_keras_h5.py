@@ -42,7 +42,7 @@ def test_names():
 @pytest.mark.parametrize("architecture", MODELS)
 def test_reads_files_of_transformers(tmp_path, architecture, heads_apart):
     arrays = arrays_in_full(architecture)
-    directory = huggingface.Folder(write_folder(tmp_path, architecture, arrays, heads_apart=heads_apart))
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, architecture, arrays, heads_apart=heads_apart))
     assert directory.weights_file == str(tmp_path / "tf_model.h5")
     assert directory.unmapped == directory.untied == ()
     assert {*directory.hf_names.values()} == {*arrays}
@@ -59,7 +59,7 @@ def test_other_weights_take_precedence(tmp_path):
     directory = write_folder(tmp_path, "BertModel", arrays)
     (directory / "pytorch_model.bin").write_bytes(b"not a model")
     with pytest.raises(InputError, match=r"pytorch_model\.bin cannot be read"):
-        huggingface.Folder(directory)
+        huggingface.ModelDirectory(directory)
 
 
 def test_half_precision_and_unsupported_types(tmp_path):

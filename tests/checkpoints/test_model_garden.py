@@ -223,7 +223,7 @@ def test_a_module_of_tensorflow_1(tmp_path, arrays):
     model = pretrained.find(str(tmp_path), bert_config_file=str(tmp_path / "config.json.txt"))
     assert model.vocabulary.path == str(tmp_path / "assets/vocab.txt")
     source = model_source.open_source(str(tmp_path), str(tmp_path / "config.json.txt"))
-    assert (source.folder, {*source.own_names}) == (
+    assert (source.directory, {*source.own_names}) == (
         str(tmp_path / "assets"),
         {*some(arrays, "bert/", "cls/predictions")},
     )

@@ -96,8 +96,8 @@ def test_a_hugging_face_directory(tmp_path: Path) -> None:
     local = str(write_folder(tmp_path / "model", "BertForPreTraining"))
     copy_tree(local, remote)
     for path in (remote, f"{remote}/model.safetensors"):
-        assert huggingface.find_folder(path) == remote
-    one, other = huggingface.Folder(remote), huggingface.Folder(local)
+        assert huggingface.find_directory(path) == remote
+    one, other = huggingface.ModelDirectory(remote), huggingface.ModelDirectory(local)
     assert one.weights_file == f"{remote}/model.safetensors"
     assert one.get_variable_to_shape_map() == other.get_variable_to_shape_map()
     for name in other.get_variable_to_shape_map():
@@ -105,4 +105,4 @@ def test_a_hugging_face_directory(tmp_path: Path) -> None:
     with file_system.open(f"{remote}/model.safetensors", "wb") as file:
         file.write(b"damaged")
     with pytest.raises(InputError, match=r"ram://.*/model\.safetensors is not a safetensors file.*\(7 bytes"):
-        huggingface.Folder(remote)
+        huggingface.ModelDirectory(remote)

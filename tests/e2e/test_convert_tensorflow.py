@@ -27,7 +27,7 @@ def hf_dir(tmp_path):
 
 
 def google_arrays(hf_dir):
-    directory = huggingface.Folder(hf_dir)
+    directory = huggingface.ModelDirectory(hf_dir)
     return {name: directory.get_tensor(name) for name in directory.hf_names}
 
 

@@ -11,7 +11,7 @@ from helpers.tiny_huggingface import PIECES, arrays_of, write_folder
 from reference import encoder
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints.huggingface import Folder
+from bert_tf2.checkpoints.huggingface import ModelDirectory
 from bert_tf2.errors import InputError
 from bert_tf2.inspection import Attention, Inspector
 from bert_tf2.modeling.classifier import BertClassifier
@@ -166,7 +166,7 @@ def test_a_tagger(tmp_path):
 def test_attention_equals_the_numpy_encoder(tmp_path, architecture):
     directory = write_folder(tmp_path / "m", architecture)
     result = Inspector.open(str(directory)).attention("covid a", "+ [MASK]")
-    read = Folder(directory)
+    read = ModelDirectory(directory)
     weights = {name: read.get_tensor(name) for name in read.hf_names}
     batch = result.pieces.ids[None], np.ones((1, 8), np.int64), result.pieces.segments[None]
     _, expected = encoder.encode(weights, HEADS, "gelu_exact", *batch)

@@ -18,7 +18,7 @@ def find_lora(config: FinetuningConfig) -> Lora | None:
         return config.lora
     path = str(checkpoints.latest(config.model_dir) or by_name.local_path(str(config.init_checkpoint)))
     kept = None
-    if not pretrained.hugging_face_folder(path):
+    if not pretrained.hugging_face_directory(path):
         path = checkpoints.find(path)
         kept = lora.checkpoint_lora(checkpoints.open_reader(path), path, checkpoints.read)
     if config.lora is not None:
