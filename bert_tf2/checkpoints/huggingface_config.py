@@ -216,7 +216,7 @@ def _normalization(tokenizer: Mapping[str, Any]) -> tuple[dict[str, Any], list[s
 
 
 def _steps(step: Any, key: str) -> list[dict[str, Any]]:
-    """The steps of a `Sequence`, which are listed under `key`, nested ones flattened; any other step by itself."""
+    """The steps of a `Sequence`, which are listed under `key`, nested ones flattened; any other step alone."""
     if not isinstance(step, dict):
         return []
     if step.get("type") != "Sequence":

@@ -85,7 +85,7 @@ def _resampled_sums(values: NDArray[np.float64], rng: np.random.Generator) -> It
     count = len(values)
     for _ in range(RESAMPLES // _AT_ONCE):
         draws = (rng.integers(0, max(count, 1), count) for _ in range(_AT_ONCE))
-        draw_counts = np.stack([np.bincount(rows, minlength=count) for rows in draws])  # of each row
+        draw_counts = np.stack([np.bincount(rows, minlength=count) for rows in draws])  # how often each row is drawn
         yield from draw_counts.astype(np.float64) @ values
 
 

@@ -42,11 +42,11 @@ def test_gelu_exact_uses_the_error_function():
     assert np.abs(ACTIVATIONS["gelu"](tf.constant(numbers)) - exact).max() > 4e-4  # the approximation differs
 
 
-@pytest.mark.parametrize("given", ["directory", "file"])
-def test_loads_a_hugging_face_directory(tmp_path, model, given):
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_loads_a_hugging_face_directory(tmp_path, model, kind):
     arrays = arrays_of("BertModel")
     directory = write_folder(tmp_path, "BertModel", arrays)
-    path = str(directory / "model.safetensors" if given == "file" else directory)
+    path = str(directory / "model.safetensors" if kind == "file" else directory)
     variables = variables_of(model)
     report = pretrained.load(variables, path)
     assert report.prefix == str(directory / "model.safetensors")
@@ -230,9 +230,9 @@ def test_order_of_precedence(directories, tmp_path):
         result = pretrained.find(start, output_dir)
         assert (result.vocabulary, result.checkpoint) == (VocabularyFile(f"{directory}/vocab.txt"), start)
         assert (result.bert_config.hidden_act, result.do_lower_case) == (activation, lower)
-    given = tmp_path / "given.json"
-    given.write_text(result.bert_config.to_json_string().replace("relu", "tanh"))
-    flags = {"bert_config_file": str(given), "vocab_file": f"{trained}/vocab.txt", "do_lower_case": True}
+    config_file = tmp_path / "given.json"
+    config_file.write_text(result.bert_config.to_json_string().replace("relu", "tanh"))
+    flags = {"bert_config_file": str(config_file), "vocab_file": f"{trained}/vocab.txt", "do_lower_case": True}
     result = pretrained.find(start, trained, **flags)
     assert (result.bert_config.hidden_act, result.do_lower_case) == ("tanh", True)
     with pytest.raises(InputError, match=r"--vocab_file=.*start/vocab\.txt is not the vocabulary that the model in .*"):
@@ -260,9 +260,9 @@ def test_tokenizer_options(directories, tmp_path, caplog):
     with pytest.raises(InputError, match=r"^--strip_accents is not how the model in .*trained was trained; omit"):
         pretrained.find(start, trained, tokenizer=flags)
     vocabulary.copy_into(trained)
-    kept = pretrained.find(start, trained).vocabulary
-    assert (kept.options, kept.added_tokens) == (vocabulary.options, ())
-    assert kept.tokenizer(True).vocab == vocabulary.tokenizer(True).vocab
+    copied = pretrained.find(start, trained).vocabulary
+    assert (copied.options, copied.added_tokens) == (vocabulary.options, ())
+    assert copied.tokenizer(True).vocab == vocabulary.tokenizer(True).vocab
     same_flags = pretrained.find(
         start, trained, vocab_file=f"{start}/vocab.txt", tokenizer=TokenizerConfig(never_split="[E2],[E1],co")
     )

@@ -30,8 +30,8 @@ LETTERS = "ab é\u200b\u3000\u202f \t.,中国\ufffd\u0301\u2028\n"
 
 
 def export(directory: Path, **flags: object) -> Path:
-    given = {"output_dir": str(directory / "model"), "export_dir": str(directory / "export"), **flags}
-    return Path(runner.run(ExportConfig(**given)))
+    values = {"output_dir": str(directory / "model"), "export_dir": str(directory / "export"), **flags}
+    return Path(runner.run(ExportConfig(**values)))
 
 
 def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
@@ -110,10 +110,10 @@ def test_trained_model_in_a_fresh_process_uses_the_threshold_of_its_evaluation(t
     flags = {"do_train": True, "do_eval": True, "do_predict": True, "version_2_with_negative": True}
     tiny.run(tmp_path, **files, **flags, num_train_epochs=2.0)
     threshold = tmp_path / "model/null_score_diff_threshold.json"
-    kept = json.loads(threshold.read_text())
+    saved = json.loads(threshold.read_text())
     exported = export(tmp_path)
     settings = json.loads((exported / "assets/settings.json").read_text())
-    assert settings["null_score_diff_threshold"] == kept["null_score_diff_threshold"] != 0
+    assert settings["null_score_diff_threshold"] == saved["null_score_diff_threshold"] != 0
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
     articles = json.loads(Path(files["predict_file"]).read_text())["data"]
     paragraph_contexts = [part["context"] for article in articles for part in article["paragraphs"]]
@@ -124,7 +124,7 @@ def test_trained_model_in_a_fresh_process_uses_the_threshold_of_its_evaluation(t
         for context, start, end in zip(paragraph_contexts, outputs["start"], outputs["end"], strict=True)
     ] == [line["answer"] for line in lines]
 
-    threshold.write_text(json.dumps({**kept, "weights": "others"}))
+    threshold.write_text(json.dumps({**saved, "weights": "others"}))
     for flags, expected in (({}, 0.0), ({"null_score_diff_threshold": -2.5}, -2.5)):
         settings = json.loads((export(tmp_path, **flags) / "assets/settings.json").read_text())
         assert settings["null_score_diff_threshold"] == expected

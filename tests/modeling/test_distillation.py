@@ -40,8 +40,8 @@ def soft(kind: str, student: np.ndarray, teacher: np.ndarray, temperature: float
 
 def batch(kind: str, **columns: np.ndarray) -> dict[str, tf.Tensor]:
     width = 1 if kind == "regression" else LABELS
-    given = {"input_ids": np.zeros([ROWS, 1], np.int32), "label_ids": HARD[kind], TEACHER_LOGITS: TEACHER[:, :width]}
-    return {name: tf.constant(value) for name, value in {**given, **columns}.items()}
+    defaults = {"input_ids": np.zeros([ROWS, 1], np.int32), "label_ids": HARD[kind], TEACHER_LOGITS: TEACHER[:, :width]}
+    return {name: tf.constant(value) for name, value in {**defaults, **columns}.items()}
 
 
 @pytest.fixture(scope="module", params=HARD)

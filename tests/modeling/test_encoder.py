@@ -56,7 +56,7 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
         loss, metrics = golden_model.loss(batch, golden_model.loss_weights(batch), None)
     variables = [variable.value for variable in golden_model.named_variables.values()]
     norm = tf.linalg.global_norm(tape.gradient(loss, variables))
-    found = {
+    outputs_by_name = {
         "masked_lm_log_probs": tf.nn.log_softmax(masked_lm),
         "masked_lm_example_loss": heads.cross_entropy(masked_lm, masked_ids),
         "next_sentence_log_probs": tf.nn.log_softmax(next_sentence),
@@ -66,7 +66,7 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
         "total_loss": loss,
         "global_grad_norm": norm,
     }
-    for name, value in found.items():
+    for name, value in outputs_by_name.items():
         depth = (backward if name == "global_grad_norm" else forward)(GOLDEN_LAYERS)
         assert_close(value, golden[f"out_{name}"], depth, name=name)
 

@@ -101,8 +101,8 @@ def test_tuples_and_datasets_are_equivalent_to_dictionaries(make, inputs, labels
     others = dict(zip(("input_ids", "attention_mask", "token_type_ids"), inputs.values(), strict=False))
     assert_same(model({**others, **dict(list(inputs.items())[3:])}), model(inputs))
     expected = model.evaluate(inputs, labels, batch_size=2, verbose=0)
-    for given in (inputs, arrays):
-        dataset = tf.data.Dataset.from_tensor_slices((given, labels)).batch(2)
+    for structure in (inputs, arrays):
+        dataset = tf.data.Dataset.from_tensor_slices((structure, labels)).batch(2)
         np.testing.assert_allclose(model.evaluate(dataset, verbose=0), expected, rtol=1e-5)
 
 
@@ -125,9 +125,9 @@ def test_saved_and_loaded(make, inputs, labels, tmp_path: Path) -> None:
 
 @every_case_in_time
 def test_functional(make, inputs, labels, tmp_path: Path) -> None:
-    given = {name: keras.Input(array.shape[1:], dtype="int32", name=name) for name, array in inputs.items()}
+    placeholders = {name: keras.Input(array.shape[1:], dtype="int32", name=name) for name, array in inputs.items()}
     inner = make()
-    model = compiled(keras.Model(given, inner(given)), labels)
+    model = compiled(keras.Model(placeholders, inner(placeholders)), labels)
     assert_same(model(inputs), inner(inputs))
     model.fit(inputs, labels, verbose=0)
     model.save(tmp_path / "model.keras")
