@@ -1,7 +1,7 @@
 """`from_pretrained` and `save_pretrained` of the Keras models, and `from_pretrained` of the tokenizer.
 
-They stand on models, checkpoints and conversion; the methods, which are on the classes where a Keras user looks for
-them, find this module by its name when they are called.
+They need models, checkpoints and conversion; the methods are on the classes, where Keras users look for them, and
+import this module by its name when they are called.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, model_source, pretrained
-from bert_tf2.checkpoints.huggingface_config import FolderConfig, default_labels
+from bert_tf2.checkpoints.huggingface_config import HuggingFaceConfig, default_labels
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES, Source
 from bert_tf2.configs.tokenizer import PLAIN
 from bert_tf2.conversion import output as conversion_output
@@ -38,28 +38,28 @@ _FORMATS = ("google", "huggingface")
 
 def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Model:
     """A model with the weights of a checkpoint; see `BertBase.from_pretrained`."""
-    pretrained.find_bert_config(path)  # which says best what is wrong with a path
+    pretrained.find_bert_config(path)  # has the most helpful errors about a path
     best_weights.say_if_better(path, "loaded", "from_pretrained({best!r})", logging.WARNING)
     options = dict(options)
     count = options.pop("num_hidden_layers", None)
     source = model_source.open_source(path, num_hidden_layers=count)
-    head = huggingface.head_of_one_name(kind.ARCHITECTURE)
+    head = huggingface.output_weights_head(kind.ARCHITECTURE)
     has_head = "output_bias" in source.own_names and source.classifier in (None, head)
     model = kind(source.config, **(_with_labels(source, kind, options, has_head)))
     variables = checkpoints.tf_variables(model.named_variables())
     report = model_source.load(variables, path, head, count)
-    fresh = [name for name in variables if name in report.missing or name in report.mismatched]
-    fresh = [name for name in fresh if kind.TRAINS_POOLER or not name.startswith("bert/pooler/")]
-    if fresh:
-        logger.warning("%s has no weights for %s, which are initialized randomly.", report.prefix, some(fresh))
+    random_names = [name for name in variables if name in report.missing or name in report.mismatched]
+    random_names = [name for name in random_names if kind.TRAINS_POOLER or not name.startswith("bert/pooler/")]
+    if random_names:
+        logger.warning("%s has no weights for %s, which are initialized randomly.", report.prefix, some(random_names))
     if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
         logger.warning("%s also has moving averages; loaded the weights themselves.", report.prefix)
     return model
 
 
-def _with_labels(source: Source, kind: type[BertBase], given: Mapping[str, Any], has_head: bool) -> dict[str, Any]:
-    """Arguments of a model, with the source's labels and problem type unless they are given."""
-    options = dict(given)
+def _with_labels(source: Source, kind: type[BertBase], options: Mapping[str, Any], has_head: bool) -> dict[str, Any]:
+    """The arguments of a model, by default with the source's labels and problem type."""
+    options = dict(options)
     if not issubclass(kind, BertWithLabels):
         return options
     if "labels" not in options:
@@ -94,26 +94,26 @@ def save_model(model: BertBase, path: str, output_format: str, tokenizer: FullTo
     if isinstance(model, BertWithLabels):
         labels = model.labels or default_labels(model.number_of_labels)
     if isinstance(model, BertClassifier):
-        problem_type = next(there for there, here in PROBLEM_TYPES.items() if here == model.problem_type)
+        problem_type = next(hf_type for hf_type, ours in PROBLEM_TYPES.items() if ours == model.problem_type)
     conversion_output.write(
         path,
         conversion_output.Output(
             format=output_format,
-            config=FolderConfig(model.config, model.ARCHITECTURE, labels, problem_type),
+            config=HuggingFaceConfig(model.config, model.ARCHITECTURE, labels, problem_type),
             variables=merged_variables(
                 {name: np.asarray(variable.value) for name, variable in model.named_variables().items()}
             ),
             vocab_file=vocab_file,
             do_lower_case=tokenizer is None or tokenizer.basic_tokenizer.do_lower_case,
             source=f"the {type(model).__name__}",
-            more_pieces=() if tokenizer is None else tokenizer.added_tokens,
+            added_tokens=() if tokenizer is None else tokenizer.added_tokens,
             options=PLAIN if tokenizer is None else tokenizer.basic_tokenizer.options,
         ),
     )
 
 
 def load_tokenizer(
-    kind: type[TokenizerClass], path: str, do_lower_case: bool | None, given: Mapping[str, Any]
+    kind: type[TokenizerClass], path: str, do_lower_case: bool | None, options: Mapping[str, Any]
 ) -> TokenizerClass:
     """The tokenizer of a model's directory; see `FullTokenizer.from_pretrained`."""
     vocabulary = pretrained.find_vocabulary(path)
@@ -124,10 +124,10 @@ def load_tokenizer(
         )
     lower = pretrained.find_do_lower_case(path, do_lower_case)
     validate_case_matches_checkpoint(lower, path)
-    options = {**dataclasses.asdict(vocabulary.options), **given}
+    options = {**dataclasses.asdict(vocabulary.options), **options}
     if vocabulary.added_tokens:
         options["added_tokens"] = vocabulary.added_tokens
     changed = {name: value for name, value in options.items() if value != getattr(PLAIN, name, ())}
-    tokenizer = kind(vocabulary.path, lower, **changed)  # a subclass may take only what the original has
+    tokenizer = kind(vocabulary.path, lower, **changed)  # a subclass may accept only the original's arguments
     warn_about_case(tokenizer.vocab, lower, vocabulary.path)
     return tokenizer

@@ -1,4 +1,4 @@
-"""The commands and their flags, as pages of the site."""
+"""Pages of the site about the commands and their flags."""
 
 import dataclasses
 import importlib
@@ -13,7 +13,7 @@ def config_of(script: str) -> type:
     """The dataclass whose fields are the flags of a command.
 
     Args:
-      script: the module in `bert_tf2.commands`, for example `run_squad`.
+      script: the name of the module in `bert_tf2.commands`, for example `run_squad`.
     """
     module = importlib.import_module(f"bert_tf2.commands.{script}")
     classes = (value for value in vars(module).values() if isinstance(value, type))
@@ -32,21 +32,23 @@ def page(name: str, script: str) -> str:
     module = importlib.import_module(f"bert_tf2.commands.{script}")
     about, _, rest = (inspect.getdoc(module) or "").partition("\n")
     flags = list(flags_of(config_of(script)))
-    same = f"In a clone, `python {script}.py` is the same command."
-    parts = [f"# bert-tf2 {name}", about, rest.strip("\n"), f"{same} {_MARK} marks flags of google-research/bert."]
+    note = f"In a clone, `python {script}.py` is the same command."
+    parts = [f"# bert-tf2 {name}", about, rest.strip("\n"), f"{note} {_MARK} marks flags of google-research/bert."]
     for group in GROUPS:
-        rows = [_row(field, said) for field, said in flags if said.group == group]
+        rows = [_row(field, setting) for field, setting in flags if setting.group == group]
         if rows:
             parts += [f"## {group}", "\n".join(["| flag | default | |", "|---|---|---|", *rows])]
     parts.append("`--config=FILE` reads flags from YAML or JSON, `--print_config` prints such a file.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _row(field: "dataclasses.Field[object]", said: Setting) -> str:
-    default = field.default if said.flag_default is ... else said.flag_default
+def _row(field: "dataclasses.Field[object]", setting: Setting) -> str:
+    """The row of a flag in its table."""
+    default = field.default if setting.flag_default is ... else setting.flag_default
     shown = "required" if is_required(field) else "" if default in (None, "") else f"`{_text(default)}`"
-    kind = " ".join(f"`{choice}`" for choice in said.choices) if said.choices else _KINDS[type_of(field)]
-    about = " ".join(filter(None, (_escaped(said.help), f"({kind})" if kind else "", _MARK if said.original else "")))
+    kind = " ".join(f"`{choice}`" for choice in setting.choices) if setting.choices else _KINDS[type_of(field)]
+    mark = _MARK if setting.original else ""
+    about = " ".join(filter(None, (_escape(setting.help), f"({kind})" if kind else "", mark)))
     return f"| `--{field.name}` | {shown} | {about} |"
 
 
@@ -58,7 +60,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).replace("|", "\\|")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     for character in ("\\", "|", "*", "<", "{", "["):
         text = text.replace(character, f"\\{character}")
     return text

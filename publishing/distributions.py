@@ -1,7 +1,8 @@
 """Builds the sdist and, from that, the wheel into `dist/`: `make dist`.
 
-Where the project is published is known to its release alone (`make dist REPOSITORY=https://github.com/OWNER/NAME`). The
-copy of the source tree that is built from then has URLs in its metadata, and a README whose links work on PyPI.
+The sources do not contain the URL of the repository; a release specifies it (`make dist
+REPOSITORY=https://github.com/OWNER/NAME`). Then the copy of the source tree from which it is built has URLs in its
+metadata, and a README whose links work on PyPI.
 """
 
 import argparse
@@ -20,22 +21,22 @@ _PROJECT_ENDS = "\n[project.optional-dependencies]\n"
 
 
 def copy_sources(destination: Path) -> None:
-    """Copies what may become part of a distribution to a new directory."""
+    """Copies the files that may be part of a distribution into a new directory."""
     shutil.copytree(ROOT, destination, ignore=shutil.ignore_patterns(*_NOT_SOURCES))
     for name in _HIDDEN_SOURCES:
         shutil.copy(ROOT / name, destination)
 
 
 def add_addresses(tree: Path, repository: str, documentation: str | None = None) -> None:
-    """Adds to a copy of the sources what depends on where the project is published.
+    """Adds the URLs of the project to the metadata and the README in a copy of the sources.
 
     Args:
       tree: the copy.
-      repository: its address, `https://github.com/OWNER/NAME`.
-      documentation: the address of the site; if omitted, the README's.
+      repository: the URL of the repository, `https://github.com/OWNER/NAME`.
+      documentation: the URL of the site; if omitted, that of the README.
 
     Raises:
-      ValueError: `pyproject.toml` has addresses already.
+      ValueError: `pyproject.toml` already has URLs.
     """
     repository = repository.rstrip("/")
     revision = f"v{version(tree)}"
@@ -58,7 +59,11 @@ def add_addresses(tree: Path, repository: str, documentation: str | None = None)
 
 
 def version(tree: Path) -> str:
-    """The version, from the one place that has it."""
+    """The version of the sources, from `bert_tf2/__init__.py`.
+
+    Raises:
+      ValueError: the file has no version.
+    """
     path = tree / "bert_tf2/__init__.py"
     match = re.search(r'^__version__ = "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:

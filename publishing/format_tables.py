@@ -1,7 +1,8 @@
 """Writes the tables of docs/data_formats.md from the code: `python publishing/format_tables.py`.
 
-Between `<!-- features NAME -->` and `<!-- end -->` stands the table of the records that the function NAME of
-`bert_tf2.records.schema` describes, between `<!-- files NAME -->` and `<!-- end -->` that of `bert_tf2.io.run_files`.
+The table between `<!-- features NAME -->` and `<!-- end -->` describes the records of the function NAME in
+`bert_tf2.records.schema`; the table between `<!-- files NAME -->` and `<!-- end -->` lists the files of NAME in
+`bert_tf2.io.run_files`.
 """
 
 import inspect
@@ -37,10 +38,10 @@ def described_features(name: str) -> list[tuple[list[str], str, str]]:
 def features_table(name: str) -> str:
     """A Markdown table of a kind of record: features, shape, type in the file, meaning."""
     kinds: dict[str, list[str]] = {}
-    for one in SCHEMAS[name]:
-        for feature in one.features:
-            known = kinds.setdefault(feature.name, [])
-            known += [_TYPES[feature.kind]] if _TYPES[feature.kind] not in known else []
+    for record_schema in SCHEMAS[name]:
+        for feature in record_schema.features:
+            types = kinds.setdefault(feature.name, [])
+            types += [_TYPES[feature.kind]] if _TYPES[feature.kind] not in types else []
     rows = [
         (", ".join(f"`{feature}`" for feature in features), f"`{shape}`", " or ".join(kinds[features[0]]), meaning)
         for features, shape, meaning in described_features(name)
@@ -51,14 +52,14 @@ def features_table(name: str) -> str:
 def files_table(name: str) -> str:
     """A Markdown table of output files: names, content, when they are written."""
     rows = [
-        (", ".join(f"`{one}`" for one in file.names), file.what, "" if file.stage == "any" else file.stage)
+        (", ".join(f"`{path}`" for path in file.names), file.what, "" if file.stage == "any" else file.stage)
         for file in files_of(name)
     ]
     return _table(("file", "", "written by"), rows)
 
 
 def files_of(name: str) -> list[RunFile]:
-    """The files of a table of `io.run_files`, without those of the tables above it; `training` is what all share."""
+    """The files of a table in `io.run_files`, without those in the tables above it; `training`: those of all runs."""
     shared = [file for file in run_files.PRETRAINING if file in run_files.FINETUNING]
     if name == "training":
         return shared
@@ -67,7 +68,7 @@ def files_of(name: str) -> list[RunFile]:
 
 
 def render(page: str) -> str:
-    """The page with all its tables as the code has them."""
+    """The page with all its tables generated from the code."""
 
     def section(match: re.Match[str]) -> str:
         kind, name, _ = match.groups()

@@ -1,4 +1,4 @@
-"""Links of the repository's Markdown texts, which name other files relative to the text's own directory."""
+"""Rewriting the links in the repository's Markdown files, which are relative to each file's directory."""
 
 import posixpath
 import re
@@ -12,15 +12,15 @@ _TARGET = re.compile(r"""(?<=\]\()[^)\s#]+(?=[)\s#])|(?<=\b(?:src|ref)=")[^"#]+(
 
 
 def rewritten(text: str, source: str, replacement: Callable[[str], str | None], root: Path = ROOT) -> str:
-    """A text whose links to files and directories of the repository lead elsewhere.
+    """The text with the links to files and directories of the repository replaced.
 
-    Other links, and what only looks like a link (`names["a"](b)` in a program), stay as they are.
+    Other links, and code that only looks like a link (`names["a"](b)`), are unchanged.
 
     Args:
       text: Markdown.
-      source: its path in the repository, for example `docs/python.md`.
-      replacement: from a path in the repository to the new target; None leaves the link.
-      root: the repository.
+      source: the path of the text in the repository, for example `docs/python.md`.
+      replacement: returns the new target of a path in the repository, or None to keep the link.
+      root: the directory of the repository.
 
     Example:
       `rewritten("[a](b.md#c)", "docs/d.md", "/{}".format)` is `[a](/docs/b.md#c)` if there is a file `docs/b.md`.
@@ -36,11 +36,11 @@ def rewritten(text: str, source: str, replacement: Callable[[str], str | None], 
 
 
 def absolute(text: str, source: str, repository: str, revision: str, root: Path = ROOT) -> str:
-    """A text that can be read anywhere: its links lead to the repository's pages on the web.
+    """The text with absolute links to the repository's pages on the web, so that it can be read anywhere.
 
     Args:
       text, source, root: see `rewritten`.
-      repository: the address of the repository, `https://github.com/OWNER/NAME`.
+      repository: the URL of the repository, `https://github.com/OWNER/NAME`.
       revision: a branch, a tag or a commit.
     """
 

@@ -1,7 +1,7 @@
-"""Hooks of MkDocs: pages made from files outside `docs/`, so that no fact stands twice.
+"""MkDocs hooks that create pages from files outside `docs/`, so that their content is not duplicated.
 
-The README is the first page, and the other texts of the root are pages, too. Each command has a page of its flags, made
-from its config. Links follow: to a page, or to a copy of the file that they name.
+The README is the first page, and the other Markdown files of the root are pages, too. Each command has a page with its
+flags, created from its config. Links lead to these pages, or to copies of the files.
 """
 
 import posixpath
@@ -21,29 +21,29 @@ PAGES = {
     "CODE_OF_CONDUCT.md": "code_of_conduct.md",
     "benchmarks/README.md": "benchmarks.md",
 }
-"""From paths in the repository to pages of the site; files of `docs/` have their own names."""
+"""Paths in the repository -> pages of the site; files in `docs/` keep their names."""
 
 _LANGUAGES = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml", ".csv": "text", "": "text"}
-"""By ending, the files that have a page which shows them; others are copied."""
+"""The language for highlighting, by extension, of files that are shown as a page; other files are copied."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Puts the pages of the commands where the navigation says `commands`."""
+    """Replaces `commands` in the navigation by the pages of the commands."""
     pages = [f"commands/{name}.md" for name, _ in command_pages.pages()]
 
-    def filled(item: object) -> object:
+    def with_pages(item: object) -> object:
         if isinstance(item, list):
-            return [filled(one) for one in item]
+            return [with_pages(child) for child in item]
         if isinstance(item, dict):
-            return {title: filled(one) for title, one in item.items()}
+            return {title: with_pages(child) for title, child in item.items()}
         return pages if item == "commands" else item
 
-    config.nav = [filled(item) for item in config.nav or ()]
+    config.nav = [with_pages(item) for item in config.nav or ()]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages, and what they link to."""
+    """Adds the pages, and the files that they link to."""
     for path, uri in PAGES.items():
         files.append(File.generated(config, uri, content=(ROOT / path).read_text(encoding="utf-8")))
     for name, text in command_pages.pages():
@@ -54,18 +54,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, /, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Makes the links of a page those of the site."""
+    """Replaces the links of a page by links within the site."""
     uri = page.file.src_uri
     return rewritten(markdown, _source(uri), lambda path: posixpath.relpath(_uri(path), posixpath.dirname(uri) or "."))
 
 
 def _source(uri: str) -> str:
-    """The path in the repository of what a page shows."""
+    """The path in the repository of the source of a page."""
     return {page: path for path, page in PAGES.items()}.get(uri, f"docs/{uri}")
 
 
 def _uri(path: str) -> str:
-    """The page or file of the site for a path in the repository."""
+    """The path in the site of the page or copy of a path in the repository."""
     if path in PAGES:
         return PAGES[path]
     if path.startswith("docs/"):
@@ -76,24 +76,24 @@ def _uri(path: str) -> str:
 
 
 def _language(path: str) -> str | None:
-    """What a file is highlighted as; None if it is not shown but copied."""
+    """The language for highlighting a file; None if it is not shown, but copied."""
     return "dockerfile" if path == "Dockerfile" else _LANGUAGES.get(Path(path).suffix)
 
 
 def _add(path: str, files: Files, config: MkDocsConfig) -> None:
     """Adds the page or the copy of a file that a page links to."""
-    uri, place = _uri(path), ROOT / path
+    uri, source = _uri(path), ROOT / path
     if uri in files.src_uris:
         return
-    if place.is_dir():
-        names = sorted(one.name for one in place.iterdir() if one.is_file())
+    if source.is_dir():
+        names = sorted(child.name for child in source.iterdir() if child.is_file())
         for name in names:
             _add(f"{path}/{name}", files, config)
         links = (f"- [{name}]({posixpath.relpath(_uri(f'{path}/{name}'), posixpath.dirname(uri))})" for name in names)
         content = "\n".join([f"# {path}/", "", *links])
     elif language := _language(path):
-        content = f"# {path}\n\n~~~~{language}\n{place.read_text(encoding='utf-8')}\n~~~~\n"
+        content = f"# {path}\n\n~~~~{language}\n{source.read_text(encoding='utf-8')}\n~~~~\n"
     else:
-        files.append(File.generated(config, uri, abs_src_path=str(place)))
+        files.append(File.generated(config, uri, abs_src_path=str(source)))
         return
     files.append(File.generated(config, uri, content=f"---\nsearch:\n  exclude: true\n---\n\n{content}"))

@@ -81,7 +81,7 @@ def test_saved_and_loaded(kind, options, output_format: str, tokenizer, batch, t
         assert json.loads(config.read_text())["architectures"] == [kind.ARCHITECTURE]
 
 
-def test_the_encoder_is_that_of_the_checkpoint(batch) -> None:
+def test_encoder_is_loaded_from_the_checkpoint(batch) -> None:
     golden = np.load(TINY / "forward.npz")
     inputs = {name: golden[f"in_{name}"] for name in ("input_ids", "input_mask", "segment_ids")}
     model = BertForPreTraining.from_pretrained(TINY)
@@ -90,7 +90,7 @@ def test_the_encoder_is_that_of_the_checkpoint(batch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["multi_label", "regression"])
-def test_the_kind_of_problem_is_kept(kind, tmp_path: Path, caplog) -> None:
+def test_problem_type_is_saved(kind, tmp_path: Path, caplog) -> None:
     labels = 1 if kind == "regression" else 3
     model = BertClassifier.from_pretrained(TINY, labels=labels, problem_type=kind)
     assert "has no weights for output_weights, output_bias, which are initialized randomly" in caplog.text
@@ -101,7 +101,7 @@ def test_the_kind_of_problem_is_kept(kind, tmp_path: Path, caplog) -> None:
     assert "gets no vocabulary" in caplog.text
 
 
-def test_a_head_of_another_task_is_not_used(tmp_path: Path, caplog) -> None:
+def test_head_of_another_task_is_not_loaded(tmp_path: Path, caplog) -> None:
     tagger = BertTagger.from_pretrained(TINY, labels=LABELS)
     tagger.save_pretrained(tmp_path / "tagger")
     with pytest.raises(InputError, match="has no head of a BertClassifier; give labels="):
@@ -113,7 +113,7 @@ def test_a_head_of_another_task_is_not_used(tmp_path: Path, caplog) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["google", "huggingface"])
-def test_a_head_of_the_same_shape_of_another_task_is_not_used(output_format: str, tmp_path: Path, caplog) -> None:
+def test_head_of_another_task_with_the_same_shape_is_not_loaded(output_format: str, tmp_path: Path, caplog) -> None:
     """Regression and multiple choice both have one output."""
     value = BertClassifier.from_pretrained(TINY, labels=1, problem_type="regression")
     value.save_pretrained(tmp_path / "value", output_format)
@@ -132,7 +132,7 @@ def test_a_head_of_the_same_shape_of_another_task_is_not_used(output_format: str
         BertClassifier.from_pretrained(tmp_path / "choice")
 
 
-def test_a_cased_tokenizer_stays_cased(tokenizer, tmp_path: Path) -> None:
+def test_case_of_a_tokenizer_is_saved(tokenizer, tmp_path: Path) -> None:
     model = BertModel.from_pretrained(TINY)
     for output_format in ("google", "huggingface"):
         model.save_pretrained(tmp_path / output_format, output_format, FullTokenizer(TINY / "vocab.txt", False))
@@ -142,7 +142,7 @@ def test_a_cased_tokenizer_stays_cased(tokenizer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["google", "huggingface"])
-def test_the_rules_of_a_tokenizer_are_kept(output_format: str, tmp_path: Path) -> None:
+def test_options_of_a_tokenizer_are_saved(output_format: str, tmp_path: Path) -> None:
     options = {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": ("[MASK]", "the")}
     tokenizer = FullTokenizer.from_pretrained(TINY, **options)
     BertModel.from_pretrained(TINY).save_pretrained(tmp_path / "model", output_format, tokenizer)
@@ -156,8 +156,8 @@ def test_the_rules_of_a_tokenizer_are_kept(output_format: str, tmp_path: Path) -
 def test_the_first_layers(batch) -> None:
     model = BertModel.from_pretrained(CHECKPOINT, num_hidden_layers=2)
     assert (model.config.num_hidden_layers, len(model.encoder)) == (2, 2)
-    complete = BertModel.from_pretrained(CHECKPOINT)
-    np.testing.assert_array_equal(model(batch).encoder_layers[1], complete(batch).encoder_layers[1])
+    full = BertModel.from_pretrained(CHECKPOINT)
+    np.testing.assert_array_equal(model(batch).encoder_layers[1], full(batch).encoder_layers[1])
     classifier = BertClassifier.from_pretrained(CHECKPOINT, labels=2, num_hidden_layers=1)
     assert classifier.config.num_hidden_layers == 1
     with pytest.raises(InputError, match=r"^--num_hidden_layers=9, but .* has 3 layers"):
@@ -176,7 +176,7 @@ def test_better_weights_of_a_training_are_mentioned(tmp_path: Path, caplog: pyte
     ]
 
 
-def test_invalid_models(tokenizer, tmp_path: Path) -> None:
+def test_errors_of_loading_and_saving(tokenizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^google-bert/bert-base-uncased is not on this machine \("):
         BertModel.from_pretrained("bert-base-uncased")
     with pytest.raises(InputError, match=r"^There is no bert-base-uncase: .*; did you mean bert-base-uncased\?$"):

@@ -1,7 +1,7 @@
-"""Checkpoints under Google's names, Hugging Face directories, and what a model starts from.
+"""Checkpoints with Google's names, Hugging Face directories, and the weights that a model starts from.
 
 Examples:
-  The variables of a model by name, saved as a step of a training:
+  A model's variables by name, saved as a step of a training run:
 
   >>> import numpy as np
   >>> import tensorflow as tf
@@ -15,10 +15,10 @@ Examples:
   >>> checkpoints.step_of(prefix)
   7
 
-  Another model starts from them, and the same training continues:
+  Another model starts from them, and the same run is resumed:
 
-  >>> others = checkpoints.tf_variables(BertModel(config).named_variables())
-  >>> report = checkpoints.load(others, "model")
+  >>> other_variables = checkpoints.tf_variables(BertModel(config).named_variables())
+  >>> report = checkpoints.load(other_variables, "model")
   >>> isinstance(report, checkpoints.LoadReport), report.missing, report.unused
   (True, (), ('global_step',))
   >>> checkpoints.restore(training, prefix)
@@ -26,7 +26,7 @@ Examples:
   >>> checkpoints.resume(training, "model")
   ('model/model.ckpt-7', [])
 
-  Single arrays, read and written:
+  Reading and writing single arrays:
 
   >>> reader = checkpoints.open_reader(prefix)
   >>> checkpoints.training_state(reader.get_variable_to_shape_map())
@@ -36,7 +36,7 @@ Examples:
   >>> checkpoints.load_averages(variables, "averages.ckpt")
   1
   >>> checkpoints.remove("averages.ckpt")
-  >>> checkpoints.remove_unfinished("model")  # what killed processes left
+  >>> checkpoints.remove_unfinished("model")  # files that killed processes left behind
 """
 
 from typing import TYPE_CHECKING

@@ -8,7 +8,7 @@ import re
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 
-# Models that had a short name on the Hugging Face Hub before they moved to this owner.
+# Models that had a short name on the Hugging Face Hub before they were moved to this owner.
 _OWNER = "google-bert"
 _SHORT_NAMES = (
     *("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-large-cased", "bert-base-chinese"),
@@ -17,61 +17,61 @@ _SHORT_NAMES = (
     *("bert-large-uncased-whole-word-masking-finetuned-squad", "bert-large-cased-whole-word-masking-finetuned-squad"),
     "bert-base-cased-finetuned-mrpc",
 )
-_ON_THE_HUB = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)(?:@(?P<revision>[^@\s]+))?")
-_OF_A_FILE = re.compile(r"\.ckpt|\.(index|h5|bin|safetensors|json|txt)$|\.data-\d{5}-of-\d{5}$")
+_HUB_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)(?:@(?P<revision>[^@\s]+))?")
+_FILE_NAME = re.compile(r"\.ckpt|\.(index|h5|bin|safetensors|json|txt)$|\.data-\d{5}-of-\d{5}$")
 
 
-def local(init_checkpoint: str) -> str:
-    """The path of a model on this machine: the given path, or that of the downloaded public model of that name.
+def local_path(init_checkpoint: str) -> str:
+    """The local path of a model: `init_checkpoint` itself, or, for a name, the path of the downloaded public model.
 
-    A text is never taken for a name if it exists as a path or looks like one: it begins with `.`, `/` or `~`, contains
+    Text that exists as a path, or looks like one, is never taken for a name: it begins with `.`, `/` or `~`, contains
     a scheme (`gs://`), more than one `/` or a file name, or is in an existing directory.
 
     Args:
-      init_checkpoint: a path; a name of one of Google's archives (`uncased_L-12_H-768_A-12`); or a model of the
+      init_checkpoint: a path; the name of one of Google's archives (`uncased_L-12_H-768_A-12`); or a model on the
         Hugging Face Hub (`google-bert/bert-base-uncased`, `bert-base-uncased`), optionally with `@REVISION`.
 
     Raises:
-      InputError: the model of that name cannot be downloaded, or the name resembles that of a model.
-      OSError: what is downloaded cannot be written.
+      InputError: the model cannot be downloaded, or the name is unknown but resembles that of a model.
+      OSError: the downloaded files cannot be written.
     """
-    return _downloaded(init_checkpoint) if is_name(init_checkpoint) else init_checkpoint
+    return _download(init_checkpoint) if is_name(init_checkpoint) else init_checkpoint
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can only be the name of a public model, not a path; see `local`."""
-    if not _ON_THE_HUB.fullmatch(text) or _OF_A_FILE.search(text):
+    """Whether text can only be the name of a public model, not a path; see `local_path`."""
+    if not _HUB_NAME.fullmatch(text) or _FILE_NAME.search(text):
         return False
     directory = os.path.dirname(text)
     return not (_exists(text) or (directory and _exists(directory)))
 
 
 def _exists(path: str) -> bool:
-    """Whether something has that path, or a checkpoint has that prefix."""
+    """Whether there is a file, directory or link at a path, or a checkpoint with this prefix."""
     return any(file_system.exists(each) or file_system.islink(each) for each in (path, f"{path}.index"))
 
 
-@functools.cache  # a process looks only once
-def _downloaded(name: str) -> str:
+@functools.cache  # so that a process asks the server only once
+def _download(name: str) -> str:
     from bert_tf2.checkpoints import google_archives, hub
 
     if name in google_archives.NAMES:
         return google_archives.fetch(name)
-    match = _ON_THE_HUB.fullmatch(name)
-    assert match is not None  # it is a name
-    known, revision = match["name"], match["revision"]
-    if known in _SHORT_NAMES:
-        known = f"{_OWNER}/{known}"
-    if "/" in known:
-        return hub.fetch(known, revision)
-    if _close(name):
-        raise unknown(name)
+    match = _HUB_NAME.fullmatch(name)
+    assert match is not None  # by `is_name`
+    repository, revision = match["name"], match["revision"]
+    if repository in _SHORT_NAMES:
+        repository = f"{_OWNER}/{repository}"
+    if "/" in repository:
+        return hub.fetch(repository, revision)
+    if _closest_name(name):
+        raise not_found(name)
     return name
 
 
-def unknown(init_checkpoint: str) -> InputError:
-    """The error for a text that is neither a local path nor the name of a model."""
-    close = _close(init_checkpoint)
+def not_found(init_checkpoint: str) -> InputError:
+    """The error for text that is neither a local path nor the name of a model."""
+    close = _closest_name(init_checkpoint)
     hint = f"; did you mean {close}?" if close else "."
     return InputError(
         f"There is no {init_checkpoint}: the directory of a model on this machine, a checkpoint in it "
@@ -80,8 +80,8 @@ def unknown(init_checkpoint: str) -> InputError:
     )
 
 
-def _close(name: str) -> str | None:
-    """The name of a public model that resembles a text; None if there is none."""
+def _closest_name(name: str) -> str | None:
+    """The public model whose name is most similar to `name`; None if no name is similar."""
     from bert_tf2.checkpoints import google_archives
 
     return next(iter(difflib.get_close_matches(name, (*_SHORT_NAMES, *google_archives.NAMES), 1)), None)

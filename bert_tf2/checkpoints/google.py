@@ -1,9 +1,9 @@
-"""Checkpoints under Google's names, compatible with TF1's BERT in both directions.
+"""Checkpoints with Google's variable names, compatible with TF1's BERT in both directions.
 
-A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It holds each variable under its name in
-google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), what the optimizer keeps for it as
-`<name>/<slot>` (BERT's Adam `<name>/adam_m` and `<name>/adam_v`), and `global_step`. The file `checkpoint` of a
-directory names the newest ones.
+A checkpoint is the pair `<prefix>.index`, `<prefix>.data-00000-of-00001`. It contains each variable under its name in
+google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), its optimizer slots as `<name>/<slot>`
+(`<name>/adam_m` and `<name>/adam_v` of BERT's Adam), and `global_step`. The file `checkpoint` of a directory lists the
+newest checkpoints.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from bert_tf2.checkpoints import by_name, huggingface, listing, lora, model_gard
 from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
-from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
+from bert_tf2.checkpoints.paths import hugging_face_directory as hugging_face_directory
 from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import atomic, file_system, run_files
 
@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 GLOBAL_STEP = "global_step"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
-AVERAGE = "ExponentialMovingAverage"  # TF1's suffix to the name of a variable
-Reader = Any  # what NewCheckpointReader returns; its class has no public name
+AVERAGE = "ExponentialMovingAverage"  # in TF1, the last part of a moving average's name
+Reader = Any  # the result of NewCheckpointReader, whose class has no public name
 
 
 class DamagedCheckpointError(InputError):
@@ -40,23 +40,23 @@ class DamagedCheckpointError(InputError):
 
 
 def tf_variables(named_variables: Mapping[str, "keras.Variable"]) -> dict[str, tf.Variable]:
-    """A model's variables as TensorFlow's instead of Keras's, by the same names, as all functions here take them."""
+    """The TensorFlow variables of Keras variables, by the same names; the functions of this module take these."""
     return {name: variable.value for name, variable in named_variables.items()}
 
 
-def is_of_model(name: str) -> bool:
-    """Whether a name has one of the prefixes that only the model's variables and their slots have."""
+def is_model_variable(name: str) -> bool:
+    """Whether a name has one of the prefixes that only model variables and their slots have."""
     return name.startswith(("bert/", "cls/"))
 
 
 def training_state(shapes: Mapping[str, Sequence[int]], variables: Collection[str] = ()) -> set[str]:
-    """The names in a checkpoint that are training state, of any optimizer, rather than a model's variables.
+    """The names in a checkpoint that are training state, of any optimizer, rather than model variables.
 
     These are slots, `<variable>/<anything>`, and scalars (`global_step`, `beta1_power`, ...) outside the model.
 
     Args:
-      shapes: what the checkpoint holds.
-      variables: further names of the model's variables.
+      shapes: the shapes in the checkpoint, by name.
+      variables: the names of model variables, in addition to those in the checkpoint.
     """
     known = {*shapes, *variables}
 
@@ -64,11 +64,15 @@ def training_state(shapes: Mapping[str, Sequence[int]], variables: Collection[st
         parts = name.split("/")
         return any("/".join(parts[:end]) in known for end in range(1, len(parts)))
 
-    return {name for name, shape in shapes.items() if is_slot(name) or not (shape or is_of_model(name))}
+    return {name for name, shape in shapes.items() if is_slot(name) or not (shape or is_model_variable(name))}
 
 
 def step_of(prefix: str) -> int:
-    """The `global_step` of a checkpoint; 0 where it has none."""
+    """The `global_step` of a checkpoint; 0 if it has none.
+
+    Raises:
+      InputError: the checkpoint cannot be read, or its `global_step` is not a step.
+    """
     reader = open_reader(prefix)
     if not reader.has_tensor(GLOBAL_STEP):
         return 0
@@ -81,9 +85,9 @@ def step_of(prefix: str) -> int:
 
 
 def open_reader(prefix: str) -> Reader:
-    """Opens a checkpoint; raises `InputError` if it is corrupt or not a checkpoint."""
+    """Opens a checkpoint; raises `DamagedCheckpointError` if it is corrupt or not a checkpoint."""
     try:
-        return model_garden.understood(tf.compat.v1.train.NewCheckpointReader(prefix))
+        return model_garden.with_google_names(tf.compat.v1.train.NewCheckpointReader(prefix))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise DamagedCheckpointError(
             f"{prefix} is not a readable TensorFlow checkpoint ({_first_line(error)}); use another one."
@@ -95,13 +99,13 @@ class LoadReport:
     """The result of `load`.
 
     Attributes:
-      prefix: the checkpoint.
-      loaded: names that were loaded.
-      missing: names of the model that the checkpoint lacks; they keep their initial values.
-      unused: names of the checkpoint that the model lacks.
-      mismatched: names of heads that have another shape in the checkpoint; they keep their initial values.
-      state: those of `unused` that are training state.
-      above: those of `unused` that belong to layers above the requested ones.
+      prefix: the prefix of the checkpoint.
+      loaded: the names of loaded variables.
+      missing: the names of model variables that the checkpoint lacks; these keep their initial values.
+      unused: the names in the checkpoint that the model lacks.
+      mismatched: the names of head variables with a different shape in the checkpoint; these keep their initial values.
+      state: the names in `unused` that are training state.
+      above: the names in `unused` that belong to layers above the requested ones.
     """
 
     prefix: str
@@ -125,7 +129,7 @@ class LoadReport:
         if others:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
         if self.above:
-            layers = huggingface.first_layers(min(map(huggingface.layer_of, self.above)))
+            layers = huggingface.first_layers(min(map(huggingface.layer_index, self.above)))
             lines.append(f"  Not needed: {counted(len(self.above), 'variable')} of the layers above {layers}.")
         if self.state:
             values = counted(len(self.state), "value")
@@ -141,21 +145,24 @@ def load(
     """Initializes a model from a checkpoint, by name; see `load_from`.
 
     Args:
-      variables: the model's, by Google's names.
-      path: a Hugging Face directory, anything `find` understands, or the name of a public model (`by_name.local`).
-      encoder: prefix of the names that must match.
-      num_hidden_layers: number of layers of the model if the checkpoint may have more, of which the first are used;
-        None: both have the same.
+      variables: the model's variables, by Google's names.
+      path: a Hugging Face directory, anything that `find` accepts, or the name of a public model; see `by_name`.
+      encoder: the prefix of the names that must match.
+      num_hidden_layers: the number of layers of the model, if the checkpoint may have more, of which the first are
+        used; None if both must have the same number.
+
+    Returns:
+      A report of what was loaded, missing and unused; `str(report)` is readable.
 
     Raises:
       InputError: there are no such weights, or they do not match the model.
     """
-    path = by_name.local(path)
-    directory = hugging_face_folder(path)
+    path = by_name.local_path(path)
+    directory = hugging_face_directory(path)
     if directory is not None:
-        folder = huggingface.Folder(directory)
-        folder.check_readable(variables)
-        return load_from(variables, folder, folder.weights_file, encoder, num_hidden_layers)
+        reader = huggingface.ModelDirectory(directory)
+        reader.check_readable(variables)
+        return load_from(variables, reader, reader.weights_file, encoder, num_hidden_layers)
     prefix = find(path)
     return load_from(variables, open_reader(prefix), prefix, encoder, num_hidden_layers)
 
@@ -169,42 +176,41 @@ def load_from(
 ) -> LoadReport:
     """Initializes a model from an open checkpoint, by name.
 
-    Heads may be missing, superfluous or of another shape, and the pooler may be missing. The rest of the encoder must
-    match: a name under `encoder` that only one side has, or a different shape, is an error. LoRA is loaded into the
-      same
-    LoRA, otherwise merged into the kernels; LoRA that the checkpoint lacks keeps its values.
+    Heads may be missing, unused or of a different shape, and the pooler may be missing. The rest of the encoder must
+    match: a name with the prefix `encoder` that only one side has, or a different shape, is an error. LoRA is loaded
+    into the same LoRA, otherwise merged into the kernels; LoRA that the checkpoint lacks keeps its values.
 
     Args:
-      variables: the model's, by Google's names.
-      reader: has `get_variable_to_shape_map` and `get_tensor`, as what `open_reader` returns.
+      variables: the model's variables, by Google's names.
+      reader: the result of `open_reader`, or another object with its `get_variable_to_shape_map` and `get_tensor`.
       prefix: the checkpoint's name in messages.
-      encoder: prefix of the names that must match.
+      encoder: the prefix of the names that must match.
       num_hidden_layers: see `load`.
 
     Raises:
-      InputError: the checkpoint does not match the model, or is damaged.
+      InputError: the checkpoint does not match the model, or is corrupt.
     """
-    variables, reader = lora.in_common(variables, reader, prefix, read, AVERAGE)
+    variables, reader = lora.reconcile(variables, reader, prefix, read, AVERAGE)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     unused = sorted(set(shapes) - set(variables))
     missing = sorted(set(variables) - set(shapes))
     mismatched = [name for name, v in variables.items() if name in shapes and list(v.shape) != shapes[name]]
     _check_shapes({name: variables[name] for name in mismatched if name.startswith(encoder)}, shapes, prefix)
-    needed = [name for name in variables if name.startswith(encoder) and not name.startswith(f"{encoder}pooler/")]
-    lacking = [name for name in missing if name in needed]
-    if needed and len(lacking) == len(needed):
+    required = [name for name in variables if name.startswith(encoder) and not name.startswith(f"{encoder}pooler/")]
+    lacking = [name for name in missing if name in required]
+    if required and len(lacking) == len(required):
         raise InputError(
             f"{prefix} has no variable named {encoder}...; it holds {some(sorted(shapes))}. "
             "A checkpoint of the original BERT, or of this project, was expected."
         )
     state = training_state(shapes, variables)
-    left_over = [name for name in unused if name.startswith(encoder) and name not in state]
-    above = () if num_hidden_layers is None else huggingface.above(left_over, num_hidden_layers)
-    left_over = [name for name in left_over if name not in above]
-    for names, where in ((lacking, "the model has but the checkpoint lacks"), (left_over, "only the checkpoint has")):
+    surplus = [name for name in unused if name.startswith(encoder) and name not in state]
+    above = () if num_hidden_layers is None else huggingface.names_above(surplus, num_hidden_layers)
+    surplus = [name for name in surplus if name not in above]
+    for names, problem in ((lacking, "the model has but the checkpoint lacks"), (surplus, "only the checkpoint has")):
         if names:
             raise InputError(
-                f"The encoder in {prefix} does not match the BERT config: {where} {some(names)}; "
+                f"The encoder in {prefix} does not match the BERT config: {problem} {some(names)}; "
                 "use the bert_config.json that belongs to the checkpoint (num_hidden_layers?)."
             )
     loaded = [name for name in variables if name in shapes and name not in mismatched]
@@ -214,44 +220,49 @@ def load_from(
 
 
 def load_averages(variables: Mapping[str, tf.Variable], path: str) -> int:
-    """Sets variables to the moving averages that a checkpoint has of them; returns how many it has."""
+    """Sets variables to their moving averages in a checkpoint, if it has them; returns the number of those loaded.
+
+    Raises:
+      InputError: there is no such checkpoint, or it is corrupt.
+    """
     prefix = find(path)
-    variables, reader = lora.in_common(variables, open_reader(prefix), prefix, read, AVERAGE)
+    variables, reader = lora.reconcile(variables, open_reader(prefix), prefix, read, AVERAGE)
     averages = {f"{name}/{AVERAGE}": variable for name, variable in variables.items()}
-    found = [name for name in averages if reader.has_tensor(name)]
-    _assign(averages, found, reader, prefix)
-    return len(found)
+    available = [name for name in averages if reader.has_tensor(name)]
+    _assign(averages, available, reader, prefix)
+    return len(available)
 
 
 def restore(
     variables: Mapping[str, tf.Variable], prefix: str, optional: Collection[str] = (), foreign: Collection[str] = ()
 ) -> list[str]:
-    """Sets every variable, slots and `global_step` included, from a checkpoint of the same training.
+    """Sets every variable, including slots and `global_step`, from a checkpoint of the same training run.
 
-    Anything that only the checkpoint has would be lost with the next one saved: it may be the state of an unknown
-    optimizer, but not a variable of a model.
+    Anything that only the checkpoint has would be missing from the next one saved; so it may be the state of an unknown
+    optimizer, but not a model variable.
 
     Args:
-      variables: those of the run, by name.
-      prefix: the checkpoint.
-      optional: names that it may lack; these variables keep their values.
-      foreign: names that it must not have, because only another optimizer keeps them.
+      variables: the variables of the run, by name.
+      prefix: the prefix of the checkpoint.
+      optional: the names that the checkpoint may lack; these variables keep their values.
+      foreign: the names that the checkpoint must not have, because they are slots of other optimizers.
 
     Returns:
-      Those of `optional` that it lacks.
+      The names in `optional` that the checkpoint lacks.
 
     Raises:
-      InputError: a variable is missing there or has another shape, or the model lacks one of there; none is set then.
-      DamagedCheckpointError: it cannot be read; then some variables may have been set.
+      InputError: the checkpoint lacks a variable, has a different shape for one, or has one that the model lacks; then
+        none has been set.
+      DamagedCheckpointError: the checkpoint cannot be read; then some variables may have been set.
     """
     reader = open_reader(prefix)
-    lora.check_same(lora.of_model(variables), lora.of_checkpoint(reader, prefix, read), prefix)
+    lora.check_same(lora.model_lora(variables), lora.checkpoint_lora(reader, prefix, read), prefix)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     _check_shapes(variables, shapes, prefix)
-    kept_by_others = sorted({name.rpartition("/")[2] for name in foreign if name in shapes})
-    if kept_by_others:
+    foreign_slots = sorted({name.rpartition("/")[2] for name in foreign if name in shapes})
+    if foreign_slots:
         raise InputError(
-            f"{prefix} cannot be resumed: it has the state of another optimizer ({', '.join(kept_by_others)}); use the "
+            f"{prefix} cannot be resumed: it has the state of another optimizer ({', '.join(foreign_slots)}); use the "
             "--optimizer that it was trained with, or another --output_dir, and this one as --init_checkpoint."
         )
     lacking = [name for name in variables if name not in shapes]
@@ -278,19 +289,19 @@ def resume(
     optional: Collection[str] = (),
     foreign: Collection[str] = (),
 ) -> tuple[str, list[str]] | None:
-    """Restores the newest complete checkpoint of a directory, and warns if it is not the newest of all.
+    """Restores the newest complete checkpoint of a directory, and warns if there is a newer incomplete one.
 
     Args:
       variables: see `restore`.
-      output_dir: the directory.
+      output_dir: the directory of the training run.
       optional: see `restore`.
       foreign: see `restore`.
 
     Returns:
-      The checkpoint, and what `restore` returned; None where the file `checkpoint` does not exist.
+      The prefix of the checkpoint, and the result of `restore`; None if the file `checkpoint` does not exist.
 
     Raises:
-      InputError: none is complete, or the newest complete one does not match.
+      InputError: no checkpoint is complete, or the newest complete one does not match.
     """
     if not listing.is_listed(output_dir):
         return None
@@ -307,8 +318,8 @@ def resume(
             logger.warning("%s Using the one before it: %s.", reason.partition(";")[0].rstrip(".") + ".", prefix)
         return prefix, lacking
     raise InputError(
-        f"No checkpoint of {output_dir} is whole ({' '.join(reasons) or 'none was found'}); remove the directory to "
-        "start anew, or restore its files."
+        f"No checkpoint of {output_dir} is complete ({' '.join(reasons) or 'none was found'}); remove the directory to "
+        "start over, or restore its files."
     )
 
 
@@ -317,15 +328,15 @@ def _check_shapes(variables: Mapping[str, tf.Variable], shapes: Mapping[str, lis
 
 
 def check_shapes(expected: Mapping[str, list[int]], shapes: Mapping[str, list[int]], prefix: str) -> None:
-    """Checks that a checkpoint, where it has a model's variables, has them in the model's shapes.
+    """Checks that the variables of a model have the same shapes in a checkpoint, if it has them.
 
     Args:
-      expected: the model's shapes by name.
-      shapes: the checkpoint's.
+      expected: the model's shapes, by name.
+      shapes: the checkpoint's shapes, by name.
       prefix: the checkpoint's name in the error message.
 
     Raises:
-      InputError: one differs.
+      InputError: a shape differs.
     """
     for name, shape in expected.items():
         if name in shapes and shape != shapes[name]:
@@ -351,19 +362,19 @@ def _assign(variables: Mapping[str, tf.Variable], names: Iterable[str], reader: 
 
 
 def read(reader: Reader, name: str, prefix: str) -> Any:
-    """An array of an open checkpoint.
+    """Reads an array of an open checkpoint.
 
     Args:
-      reader: of `open_reader`.
+      reader: the result of `open_reader`.
       name: the variable's name.
       prefix: the checkpoint's name in the error message.
 
     Raises:
-      DamagedCheckpointError: it cannot be read.
+      DamagedCheckpointError: the array cannot be read.
     """
     try:
         return reader.get_tensor(name)
-    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:  # IndexError: the file is cut
+    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:  # IndexError: the file is truncated
         if isinstance(error, InputError):
             raise
         raise DamagedCheckpointError(
@@ -372,36 +383,36 @@ def read(reader: Reader, name: str, prefix: str) -> Any:
 
 
 def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep: int = 5) -> str:
-    """Writes `model.ckpt-<step>` and makes it the newest of its directory.
+    """Writes `model.ckpt-<step>` and makes it the newest checkpoint of its directory.
 
-    The files are written into a temporary directory, synced and renamed; only then does `checkpoint` name them.
-    Whenever the process is killed, `checkpoint` names a complete one.
+    The files are written into a temporary directory, synced and renamed, and only then listed in the file `checkpoint`;
+    so, whenever the process is killed, `checkpoint` names a complete one.
 
     Args:
       output_dir: the directory; created if missing.
-      step: number of finished steps.
-      variables: what to write, by name.
+      step: the number of finished steps.
+      variables: the variables to write, by name.
       keep: how many of the newest checkpoints to keep; older ones that `checkpoint` listed are removed.
 
     Returns:
-      The prefix that was written.
+      The prefix of the checkpoint.
 
     Raises:
       OSError: the files cannot be written, for example because the disk is full; earlier checkpoints are unchanged.
     """
-    folder = file_system.path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    prefix = folder / f"{run_files.CHECKPOINT_PREFIX}-{step}"
+    directory = file_system.path(output_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    prefix = directory / f"{run_files.CHECKPOINT_PREFIX}-{step}"
     earlier = [path for path in listing.read_state(output_dir) or () if path != os.fspath(prefix)]
     try:
         with atomic.temporary_directory(prefix) as unfinished:
             write(os.fspath(unfinished / prefix.name), variables)
-            for file in sorted(unfinished.iterdir()):  # .data before .index, without which nothing reads the data
+            for file in sorted(unfinished.iterdir()):  # .data before .index, which makes the data a checkpoint
                 file_system.sync(file)
-                file_system.replace(file, folder / file.name)
-        file_system.sync(folder)
+                file_system.replace(file, directory / file.name)
+        file_system.sync(directory)
         kept = [*(earlier[-(keep - 1) :] if keep > 1 else []), os.fspath(prefix)]
-        listing.write_state(folder, kept)
+        listing.write_state(directory, kept)
     except tf.errors.OpError as error:
         raise OSError(
             f"Cannot save {prefix}: {_first_line(error)}. Earlier checkpoints are kept; free some space and run the "
@@ -414,14 +425,14 @@ def save(output_dir: str, step: int, variables: Mapping[str, tf.Variable], keep:
 
 
 def write(prefix: str, variables: Mapping[str, Any]) -> None:
-    """Writes only the files of a checkpoint.
+    """Writes the files of a checkpoint, without listing it in the file `checkpoint`.
 
     Args:
-      prefix: of the files; its directory exists.
-      variables: variables or arrays by name.
+      prefix: the prefix of the files; its directory must exist.
+      variables: variables or arrays, by name.
 
     Raises:
-      tf.errors.OpError: they cannot be written.
+      tf.errors.OpError: the files cannot be written.
     """
     tf.raw_ops.SaveV2(
         prefix=prefix,
@@ -432,9 +443,9 @@ def write(prefix: str, variables: Mapping[str, Any]) -> None:
 
 
 def remove_unfinished(output_dir: str | os.PathLike[str]) -> None:
-    """Deletes unfinished checkpoints that killed processes left in a directory."""
-    for left in file_system.path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
-        file_system.rmtree(left, ignore_errors=True)
+    """Deletes the unfinished checkpoints that killed processes left behind in a directory."""
+    for unfinished in file_system.path(output_dir).glob(f".{run_files.CHECKPOINT_PREFIX}-*.unfinished-*"):
+        file_system.rmtree(unfinished, ignore_errors=True)
 
 
 def _first_line(error: Exception) -> str:

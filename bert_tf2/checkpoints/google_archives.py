@@ -1,6 +1,6 @@
 """Google's released models by archive name: downloaded once, verified and cached; no TensorFlow.
 
-Names and addresses are those of the README of google-research/bert and of its multilingual.md.
+Names and URLs are those in README.md and multilingual.md of google-research/bert.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from bert_tf2.io.files import open_regular
 
 logger = logging.getLogger(__name__)
 
-ADDRESS_VARIABLE, ADDRESS = "BERT_TF2_GOOGLE_MODELS", "https://storage.googleapis.com/bert_models"
+URL_VARIABLE, DEFAULT_URL = "BERT_TF2_GOOGLE_MODELS", "https://storage.googleapis.com/bert_models"
 CACHE_VARIABLE = "BERT_TF2_CACHE"
 PREFIX = "bert_model.ckpt"
-_SOURCE_FILE = "bert_tf2_download.json"  # in the cache: where a model comes from, the checksum of its archive, its case
+_SOURCE_FILE = "bert_tf2_download.json"  # in the cache: a model's URL, the checksum of its archive, its case
 _LOWER_CASE = "do_lower_case"
 _CASED = re.compile(r"(wwm_|multi_)?cased_")
 _BLOCK = 1 << 20  # bytes
@@ -48,9 +48,9 @@ _RELEASES = {
         for hidden in (128, 256, 512, 768)
     ),
 }
-# SHA-256 of the files in the archives that were published: by NVIDIA, in the DeepLearningExamples. What is not here is
-# checked by the MD5 checksum that Google's storage names, its length, and the checksums in the archive.
-_SHA256: Mapping[str, tuple[str, str, str, str]] = {  # of _FILES
+# The SHA-256 checksums of _FILES, as far as they were published: by NVIDIA, in DeepLearningExamples. Other archives are
+# verified by the MD5 checksum in the storage's response, their length, and the checksums inside the archive.
+_SHA256: Mapping[str, tuple[str, str, str, str]] = {
     "2018_10_18/uncased_L-12_H-768_A-12": (
         "7b4e5f53efbd058c67cda0aacfafb340113ea1b5797d9ce6ee411704ba21fcbc",
         "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
@@ -96,25 +96,25 @@ _SHA256: Mapping[str, tuple[str, str, str, str]] = {  # of _FILES
 }
 
 
-def _addresses() -> dict[str, str]:
-    """`DATE/NAME` of each release by its name, and by `DATE/NAME`; of two of one name, the earlier has the name."""
-    found: dict[str, str] = {}
+def _release_paths() -> dict[str, str]:
+    """The path `DATE/NAME` of each release by `NAME`, the earliest of that name, and by `DATE/NAME`."""
+    paths: dict[str, str] = {}
     for date, names in _RELEASES.items():
         for name in names:
-            found.setdefault(name, f"{date}/{name}")
-            found[f"{date}/{name}"] = f"{date}/{name}"
-    return found
+            paths.setdefault(name, f"{date}/{name}")
+            paths[f"{date}/{name}"] = f"{date}/{name}"
+    return paths
 
 
-_ADDRESSES = _addresses()
-NAMES = tuple(_ADDRESSES)
-"""All names that `fetch` takes: `uncased_L-12_H-768_A-12`, `2020_02_20/uncased_L-12_H-768_A-12`, ..."""
+_RELEASE_PATHS = _release_paths()
+NAMES = tuple(_RELEASE_PATHS)
+"""The names that `fetch` accepts: `uncased_L-12_H-768_A-12`, `2020_02_20/uncased_L-12_H-768_A-12`, ..."""
 
 
 def cache() -> Path:
     """The cache of downloaded models: `BERT_TF2_CACHE`, else `bert-tf2` in the user's cache directory."""
-    given = os.environ.get(CACHE_VARIABLE)
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert-tf2"
+    path = os.environ.get(CACHE_VARIABLE)
+    return Path(path) if path else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert-tf2"
 
 
 def fetch(name: str) -> str:
@@ -127,16 +127,16 @@ def fetch(name: str) -> str:
       The prefix of the checkpoint; config and vocabulary are in the same directory.
 
     Raises:
-      InputError: it cannot be downloaded, or differs from what was published.
-      OSError: it cannot be written.
+      InputError: the model cannot be downloaded, or its checksum differs from the published one.
+      OSError: the files cannot be written.
     """
-    place = _ADDRESSES[name]
-    directory = cache() / place
+    release = _RELEASE_PATHS[name]
+    directory = cache() / release
     if not directory.is_dir():
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(directory.with_name(f".{directory.name}.lock")):
+        with _exclusive(directory.with_name(f".{directory.name}.lock")):
             if not directory.is_dir():
-                _download(place, directory)
+                _download(release, directory)
     return os.fspath(directory / PREFIX)
 
 
@@ -144,21 +144,21 @@ def do_lower_case(directory: str) -> bool | None:
     """Whether the model in a directory of the cache is for lower-cased text; None for any other directory.
 
     Raises:
-      InputError: the file that this module wrote there is corrupt.
+      InputError: the file with the model's case is corrupt.
     """
     path = os.path.join(directory, _SOURCE_FILE)
     return json_files.get(json_files.read_object(path), _LOWER_CASE, bool, path) if file_system.isfile(path) else None
 
 
-def _download(place: str, directory: Path) -> None:
-    url = f"{os.environ.get(ADDRESS_VARIABLE, ADDRESS).rstrip('/')}/{place}.zip"
+def _download(release: str, directory: Path) -> None:
+    url = f"{os.environ.get(URL_VARIABLE, DEFAULT_URL).rstrip('/')}/{release}.zip"
     archive = directory.with_name(f"{directory.name}.zip.part")
     logger.info("Downloading %s to %s.", url, directory)
     try:
         digest = download.fetch(url, archive, directory.name)
         lower_case = _CASED.match(directory.name) is None
         source = {"url": url, "bytes": digest.size, "sha256": digest.sha256, _LOWER_CASE: lower_case}
-        _unpack(archive, directory, source, dict(zip(_FILES, _SHA256.get(place, ()), strict=False)))
+        _unpack(archive, directory, source, dict(zip(_FILES, _SHA256.get(release, ()), strict=False)))
     except download.DownloadError as error:
         raise InputError(
             f"{directory.name} is not on this machine (--init_checkpoint also takes the directory of a model), and it "
@@ -169,7 +169,17 @@ def _download(place: str, directory: Path) -> None:
 
 
 def _unpack(archive: Path, directory: Path, source: Mapping[str, object], published: Mapping[str, str]) -> None:
-    """Extracts a model's four files from an archive, wherever they are in it, into a directory."""
+    """Extracts a model's four files, at any path in an archive, into a directory.
+
+    Args:
+      archive: the archive; deleted if it is corrupt.
+      directory: the directory to create.
+      source: the content of `_SOURCE_FILE`.
+      published: the published SHA-256 checksums, by file name.
+
+    Raises:
+      DownloadError: the archive is corrupt, lacks a file, or a checksum differs.
+    """
     try:
         with zipfile.ZipFile(archive) as contents, atomic.directory(directory) as unfinished:
             members = {os.path.basename(member.filename): member for member in contents.infolist()}
@@ -190,7 +200,7 @@ def _unpack(archive: Path, directory: Path, source: Mapping[str, object], publis
 
 
 def _extract(contents: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
-    """Writes a member of an archive, whose checksum `zipfile` verifies; returns its SHA-256."""
+    """Extracts a member of an archive, whose CRC-32 `zipfile` verifies; returns its SHA-256 checksum."""
     sha256 = hashlib.sha256()
     with contents.open(member) as packed, atomic.naming(path), file_system.open(path, "xb") as file:
         while block := packed.read(_BLOCK):
@@ -200,7 +210,7 @@ def _extract(contents: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _exclusive(path: Path) -> Iterator[None]:
     """Lets only one process at a time execute the `with` block."""
     descriptor = open_regular(path)
     try:

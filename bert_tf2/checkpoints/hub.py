@@ -1,6 +1,6 @@
-"""Models of the Hugging Face Hub, downloaded by `huggingface_hub` into its cache; no TensorFlow.
+"""Models on the Hugging Face Hub, downloaded by `huggingface_hub` into its cache; no TensorFlow.
 
-The variables that `huggingface_hub` knows apply: `HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN`, ...
+The environment variables of `huggingface_hub` apply: `HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN`, ...
 """
 
 import contextlib
@@ -25,18 +25,18 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0  # seconds, for the list of a model's files
 _BLOCK = 1 << 20  # bytes
-# Beside the weights: config, vocabulary, tokenizer, and what a training of this project has.
+# Files other than the weights: config, vocabulary, tokenizer, and those of this project's training runs.
 _SMALL_FILES = (
     *(huggingface.CONFIG_FILE, run_files.BERT_CONFIG, run_files.VOCABULARY, run_files.SENTENCEPIECE_MODEL),
     *(*TOKENIZER_FILES, run_files.TASK, run_files.LABELS, run_files.NULL_THRESHOLD, run_files.CHECKPOINT_LIST),
 )
 _GOOGLE_WEIGHTS = ("*.ckpt*.index", "*.ckpt*.data-?????-of-?????")
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
 _NOT_FOUND = "there is no such model, or it is private: then set HF_TOKEN"
 
 
 def fetch(name: str, revision: str | None = None) -> str:
-    """The directory of a model of the Hub; files missing from the cache are downloaded, with weights in one format.
+    """The directory of a model on the Hub; files missing from the cache are downloaded, the weights in one format only.
 
     If the Hub cannot be reached, a model in the cache is used, with a warning.
 
@@ -46,7 +46,7 @@ def fetch(name: str, revision: str | None = None) -> str:
 
     Raises:
       InputError: `huggingface_hub` is not installed, or the model cannot be downloaded.
-      OSError: it cannot be written.
+      OSError: the files cannot be written.
     """
     try:
         import huggingface_hub
@@ -56,14 +56,14 @@ def fetch(name: str, revision: str | None = None) -> str:
             f"{name} is not on this machine; to download it from the Hugging Face Hub, install huggingface_hub "
             "(pip install 'bert-tf2[hub]'), or give --init_checkpoint the directory of a model."
         ) from None
-    with _reasons(name, revision):
+    with _as_input_error(name, revision):
         try:
             info = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=_TIMEOUT, files_metadata=True)
         except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
             raise
         except Exception as error:
-            directory = _cached(name, revision)
-            if directory is None or _status_of(error) in (401, 403):
+            directory = _cached_directory(name, revision)
+            if directory is None or _http_status(error) in (401, 403):
                 raise
             if not isinstance(error, errors.OfflineModeIsEnabled):
                 logger.warning(
@@ -75,12 +75,12 @@ def fetch(name: str, revision: str | None = None) -> str:
 
 
 def _download(name: str, revision: str | None, info: "ModelInfo") -> str:
-    """Downloads what is needed of a model's files and not in the cache; returns their directory."""
+    """Downloads a model's needed files that are missing from the cache; returns their directory."""
     import huggingface_hub
     from huggingface_hub import constants
 
     files = {file.rfilename: file for file in info.siblings or ()}
-    needed = _needed(files)
+    needed = _needed_files(files)
     if needed is None:
         weights = ", ".join(huggingface.WEIGHTS_FILES)
         raise _NotDownloadedError(f"it has none of the weights that can be read ({weights}, *.ckpt.*)")
@@ -105,14 +105,11 @@ def _download(name: str, revision: str | None, info: "ModelInfo") -> str:
 
 
 class _NotDownloadedError(Exception):
-    """A model that cannot be used; the message is the reason, a part of a sentence."""
+    """A model cannot be used; the message is the reason, as a clause of a sentence."""
 
 
-def _needed(files: Iterable[str]) -> list[str] | None:
-    """The files to download: the small ones, and the weights in the first format that there is; None without weights.
-
-    The first one is a file that always is there: of the weights.
-    """
+def _needed_files(files: Iterable[str]) -> list[str] | None:
+    """The files to download: the weights, in the first available format, then the small files; None without weights."""
     files = list(files)
     small = [name for name in _SMALL_FILES if name in files]
     for name in huggingface.WEIGHTS_FILES:
@@ -126,10 +123,10 @@ def _needed(files: Iterable[str]) -> list[str] | None:
 
 
 def _verify(path: str, file: "RepoSibling") -> None:
-    """Compares what has arrived with the checksum in the Hub's list: SHA-256 of large files, Git's of all others.
+    """Compares a downloaded file with its checksum on the Hub: SHA-256 of large files, Git's SHA-1 of all others.
 
     Raises:
-      _NotDownloadedError: it differs; it is removed from the cache.
+      _NotDownloadedError: the checksum differs; the file has been removed from the cache.
     """
     if file.lfs is not None:
         digest, expected = hashlib.sha256(), file.lfs.sha256
@@ -149,8 +146,8 @@ def _verify(path: str, file: "RepoSibling") -> None:
         )
 
 
-def _cached(name: str, revision: str | None) -> str | None:
-    """The directory of a model in the cache; None if it is not there, or without weights."""
+def _cached_directory(name: str, revision: str | None) -> str | None:
+    """The directory of a model in the cache; None if the model or its weights are missing."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -158,12 +155,12 @@ def _cached(name: str, revision: str | None) -> str | None:
         directory = str(huggingface_hub.snapshot_download(name, revision=revision, local_files_only=True))
     except (errors.LocalEntryNotFoundError, OSError, ValueError):
         return None
-    return directory if _needed(os.listdir(directory)) else None
+    return directory if _needed_files(os.listdir(directory)) else None
 
 
 @contextlib.contextmanager
-def _reasons(name: str, revision: str | None) -> Iterator[None]:
-    """Turns any error of a download into one sentence."""
+def _as_input_error(name: str, revision: str | None) -> Iterator[None]:
+    """Turns any error of a download into an `InputError` with the reason; errors of the disk become an `OSError`."""
     from huggingface_hub import constants, errors
 
     try:
@@ -181,12 +178,12 @@ def _reasons(name: str, revision: str | None) -> Iterator[None]:
         reason = "that is not the name of a model there"
     except _NotDownloadedError as error:
         reason = str(error)
-    except Exception as error:  # also of the library below, which differs by version
-        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+    except Exception as error:  # also errors of the HTTP library, which depends on huggingface_hub's version
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             raise OSError(error.errno, error.strerror, error.filename or constants.HF_HUB_CACHE) from None
         if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
             error = error.__cause__  # why it was not downloaded
-        reason = _NOT_FOUND if _status_of(error) == 401 else _first_line(error)
+        reason = _NOT_FOUND if _http_status(error) == 401 else _first_line(error)
     raise InputError(
         f"{_full_name(name, revision)} is not on this machine (--init_checkpoint also takes the directory of a "
         f"model), and it cannot be downloaded from {constants.ENDPOINT}: {reason}."
@@ -197,8 +194,8 @@ def _full_name(name: str, revision: str | None) -> str:
     return f"{name}@{revision}" if revision else name
 
 
-def _status_of(error: Exception) -> int | None:
-    """The status that a server answered with, if that is what went wrong."""
+def _http_status(error: Exception) -> int | None:
+    """The HTTP status of a server's response that caused an error; None for other errors."""
     response: Any = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     return status if isinstance(status, int) else None

@@ -15,7 +15,7 @@ from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions, never_split_prob
 from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_system, files, json_files, run_files
 
-_ACTIVATIONS_THERE = {
+_HF_ACTIVATIONS = {
     "gelu_exact": "gelu",
     "gelu": "gelu_pytorch_tanh",
     "relu": "relu",
@@ -32,13 +32,13 @@ SPECIAL_TOKENS_MAP = {
 
 
 @dataclasses.dataclass(frozen=True)
-class FolderConfig:
+class HuggingFaceConfig:
     """The content of a Hugging Face `config.json`.
 
     Attributes:
       bert: the encoder's config.
-      architecture: class of the model in transformers, such as `BertForMaskedLM`; None where it is not said.
-      labels: name of each label by id; empty where they have none but `LABEL_0`, `LABEL_1`, ...
+      architecture: the model's class in transformers, such as `BertForMaskedLM`; None if not specified.
+      labels: the names of the labels in the order of their ids; empty if they are `LABEL_0`, `LABEL_1`, ...
       problem_type: `single_label_classification`, `multi_label_classification`, `regression` or None.
     """
 
@@ -48,11 +48,11 @@ class FolderConfig:
     problem_type: str | None = None
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> "FolderConfig":
+    def read(cls, path: str | os.PathLike[str]) -> "HuggingFaceConfig":
         """Reads a `config.json`.
 
         Raises:
-          InputError: it cannot be read, is not that of a BERT model, or has an unsupported value.
+          InputError: the file cannot be read, is not the config of a BERT model, or has an unsupported value.
         """
         values = read_json(path)
         where = os.fspath(path)
@@ -69,7 +69,7 @@ class FolderConfig:
         values: dict[str, Any] = {
             **self.bert.to_dict(),
             "architectures": [self.architecture],
-            "hidden_act": _ACTIVATIONS_THERE[self.bert.hidden_act],
+            "hidden_act": _HF_ACTIVATIONS[self.bert.hidden_act],
             "layer_norm_eps": 1e-12,
             "model_type": "bert",
             "pad_token_id": pad_token_id,
@@ -98,12 +98,16 @@ def _labels(id2label: Any, where: str) -> tuple[str, ...]:
 
 
 def default_labels(count: int) -> tuple[str, ...]:
-    """The names that transformers gives to labels without names."""
+    """The names of labels in transformers if none are specified."""
     return tuple(f"LABEL_{index}" for index in range(count))
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file; raises `InputError` that names it."""
+    """The object in a JSON file.
+
+    Raises:
+      InputError: the file cannot be read, or contains something else.
+    """
     return json_files.read_object(path)
 
 
@@ -111,9 +115,9 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 _TOKENIZER_FILE, _TOKENIZER_CONFIG_FILE = run_files.HF_TOKENIZER, run_files.HF_TOKENIZER_CONFIG
 _ADDED_TOKENS_FILE, _SPECIAL_TOKENS_FILE = run_files.HF_ADDED_TOKENS, run_files.HF_SPECIAL_TOKENS
-# The files of a directory's tokenizer, besides its vocabulary.
+# The files of a tokenizer other than its vocabulary.
 TOKENIZER_FILES = (_TOKENIZER_CONFIG_FILE, _SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE, _TOKENIZER_FILE)
-_TOKENIZER_ONLY = {"do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
+_SUPPORTED_SETTINGS = {"do_basic_tokenize": True, "clean_text": True, **SPECIAL_TOKENS_MAP}
 _TOKENIZER_CLASSES = ("BertTokenizer", "BertTokenizerFast", None)
 _BERT_NORMALIZER = {
     "lowercase": "do_lower_case",
@@ -129,9 +133,9 @@ class TokenizerSettings:
     """How the tokenizer of a directory treats text.
 
     Attributes:
-      do_lower_case: whether it lower-cases; None if the directory does not say.
-      differences: settings that the tokenizer here does not support, as `key is value`.
-      added: tokens, besides the five special ones, that it matches in text unchanged, and their ids.
+      do_lower_case: whether it lower-cases; None if the directory does not specify it.
+      differences: settings that this project's tokenizer does not support, as `key is value`.
+      added: the tokens, other than the five special ones, that it adds to its vocabulary, with their ids.
       options: its other options.
     """
 
@@ -141,39 +145,40 @@ class TokenizerSettings:
     options: TokenizerOptions = PLAIN
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> "TokenizerSettings":
-        """From the tokenizer's files.
+    def read(cls, directory: str | os.PathLike[str]) -> "TokenizerSettings":
+        """Reads the tokenizer's files, as far as they exist.
 
         Raises:
-          InputError: one of them is not JSON.
+          InputError: a file cannot be read, is not JSON, or has an invalid value.
         """
-        contents = {name: _read_if_there(file_system.path(folder) / name) for name in TOKENIZER_FILES}
+        contents = {name: _read_if_exists(file_system.path(directory) / name) for name in TOKENIZER_FILES}
         for key in ("normalizer", "pre_tokenizer"):
-            json_files.get(contents[_TOKENIZER_FILE], key, dict, os.fspath(file_system.path(folder) / _TOKENIZER_FILE))
-        told = {
-            key: _name_of(value)
+            path = os.fspath(file_system.path(directory) / _TOKENIZER_FILE)
+            json_files.get(contents[_TOKENIZER_FILE], key, dict, path)
+        explicit = {
+            key: _token_text(value)
             for name in (_SPECIAL_TOKENS_FILE, _TOKENIZER_CONFIG_FILE)
             for key, value in contents[name].items()
             if value is not None
         }
         normalization, steps = _normalization(contents[_TOKENIZER_FILE])
-        # In transformers, settings change a BertNormalizer, but nothing else.
-        values = {**told, **normalization} if _NO_BERT_NORMALIZER in steps else {**normalization, **told}
-        where = f"The tokenizer's settings in {os.fspath(folder)}"
+        # In transformers, these settings override a BertNormalizer, but no other normalizer.
+        values = {**explicit, **normalization} if _NO_BERT_NORMALIZER in steps else {**normalization, **explicit}
+        where = f"The tokenizer's settings in {os.fspath(directory)}"
         lower = json_files.get(values, "do_lower_case", bool, where)
         strip_accents = json_files.get(values, "strip_accents", bool, where)
         differences = [
-            f"{key} is {values[key]}" for key, only in _TOKENIZER_ONLY.items() if values.get(key) not in (None, only)
+            f"{key} is {values[key]}"
+            for key, supported in _SUPPORTED_SETTINGS.items()
+            if values.get(key) not in (None, supported)
         ]
         if values.get("tokenizer_class") not in _TOKENIZER_CLASSES:
             differences.append(f"tokenizer_class is {values['tokenizer_class']}")
         added = _added_tokens(contents)
         others = [*_strings(values, "never_split"), *_not_special(_strings(values, "additional_special_tokens"))]
-        whole = {**added, **{token: _AddedToken() for token in others}}
-        never_split = unique(
-            token for token in whole if not never_split_problem(token) and not whole[token].single_word
-        )
-        differences += _other_matches(whole, never_split, lower is not False)
+        unsplit = {**added, **{token: _AddedToken() for token in others}}
+        never_split = unique(token for token in unsplit if not never_split_problem(token) and not unsplit[token].single_word)
+        differences += _matching_differences(unsplit, never_split, lower is not False)
         options = TokenizerOptions(
             strip_accents=None if strip_accents is lower else strip_accents,
             tokenize_chinese_chars=json_files.get(values, "tokenize_chinese_chars", bool, where, True),
@@ -183,41 +188,41 @@ class TokenizerSettings:
         return cls(lower, (*differences, *steps), tuple(by_id), options)
 
 
-def _read_if_there(path: Path) -> dict[str, Any]:
+def _read_if_exists(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _name_of(value: Any) -> Any:
-    """A special token may be written as an object with its settings."""
+def _token_text(value: Any) -> Any:
+    """The text of a token, which may be an object with the token's settings; other values are unchanged."""
     return value.get("content") if isinstance(value, dict) else value
 
 
 def _normalization(tokenizer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What a `tokenizer.json` does to text, as keys of `tokenizer_config.json`; and the steps that have no such key."""
+    """The normalization of a `tokenizer.json`, as settings of `tokenizer_config.json`, and its other steps."""
     if "normalizer" not in tokenizer:
         return {}, []
     steps = {str(step.get("type")): step for step in _steps(tokenizer["normalizer"], "normalizers")}
     if "BertNormalizer" in steps:
         bert = steps.pop("BertNormalizer")
-        values = {ours: bert.get(theirs) for theirs, ours in _BERT_NORMALIZER.items()}
+        values = {setting: bert.get(key) for key, setting in _BERT_NORMALIZER.items()}
     else:
         values = {"do_lower_case": "Lowercase" in steps, "tokenize_chinese_chars": False, "clean_text": False}
         values["strip_accents"] = "StripAccents" in steps
         steps = {name: step for name, step in steps.items() if name not in ("Lowercase", "StripAccents", "NFD")}
         steps = {_NO_BERT_NORMALIZER: {}, **steps}
     others = [name if name == _NO_BERT_NORMALIZER else f"normalizer is {name}" for name in steps]
-    before = [str(step.get("type")) for step in _steps(tokenizer.get("pre_tokenizer"), "pretokenizers")]
-    return values, others + [f"pre_tokenizer is {name}" for name in before if name != "BertPreTokenizer"]
+    pre_tokenizers = [str(step.get("type")) for step in _steps(tokenizer.get("pre_tokenizer"), "pretokenizers")]
+    return values, others + [f"pre_tokenizer is {name}" for name in pre_tokenizers if name != "BertPreTokenizer"]
 
 
-def _steps(step: Any, parts: str) -> list[dict[str, Any]]:
-    """The steps of a sequence; a single one is one."""
+def _steps(step: Any, key: str) -> list[dict[str, Any]]:
+    """The steps of a `Sequence`, which are listed under `key`, nested ones flattened; any other step alone."""
     if not isinstance(step, dict):
         return []
     if step.get("type") != "Sequence":
         return [step]
-    inner = step.get(parts)
-    return [single for part in (inner if isinstance(inner, list) else []) for single in _steps(part, parts)]
+    inner = step.get(key)
+    return [single for part in (inner if isinstance(inner, list) else []) for single in _steps(part, key)]
 
 
 class _AddedToken(NamedTuple):
@@ -225,8 +230,8 @@ class _AddedToken(NamedTuple):
 
     Attributes:
       index: its id.
-      single_word: whether it is found only as a word of its own.
-      normalized: whether it is found in the text as it is after lower-casing.
+      single_word: whether it is matched only as a separate word.
+      normalized: whether it is matched after normalization, such as lower-casing.
     """
 
     index: Any = None
@@ -241,29 +246,31 @@ class _AddedToken(NamedTuple):
 
 def _added_tokens(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, _AddedToken]:
     """The tokens that a tokenizer's files add to its vocabulary, without the five special ones."""
-    found: dict[Any, _AddedToken] = {
+    tokens: dict[Any, _AddedToken] = {
         token: _AddedToken.of(index, {}) for token, index in contents[_ADDED_TOKENS_FILE].items()
     }
     listed = contents[_TOKENIZER_FILE].get("added_tokens")
-    found |= {_name_of(entry): _AddedToken.of(entry.get("id"), entry) for entry in _dicts(listed)}
+    tokens |= {_token_text(entry): _AddedToken.of(entry.get("id"), entry) for entry in _dicts(listed)}
     decoder = contents[_TOKENIZER_CONFIG_FILE].get("added_tokens_decoder")
     if isinstance(decoder, dict):
         entries = {int(index): entry for index, entry in decoder.items() if index.isdecimal()}
-        found |= {
-            _name_of(entry): _AddedToken.of(index, entry) for index, entry in entries.items() if isinstance(entry, dict)
+        tokens |= {
+            _token_text(entry): _AddedToken.of(index, entry)
+            for index, entry in entries.items()
+            if isinstance(entry, dict)
         }
-    known = SPECIAL_TOKENS_MAP.values()
+    special = SPECIAL_TOKENS_MAP.values()
     return {
         token: entry
-        for token, entry in found.items()
-        if isinstance(token, str) and type(entry.index) is int and token not in known
+        for token, entry in tokens.items()
+        if isinstance(token, str) and type(entry.index) is int and token not in special
     }
 
 
 def _strings(values: Mapping[str, Any], key: str) -> list[str]:
-    """The strings in a list of tokens."""
+    """The tokens in the list under a key; values of other types are ignored."""
     listed = values.get(key)
-    tokens = map(_name_of, listed if isinstance(listed, list) else [])
+    tokens = map(_token_text, listed if isinstance(listed, list) else [])
     return [token for token in tokens if isinstance(token, str)]
 
 
@@ -272,23 +279,29 @@ def _not_special(tokens: Iterable[str]) -> list[str]:
     return [token for token in tokens if token not in SPECIAL_TOKENS_MAP.values()]
 
 
-def _other_matches(whole: Mapping[str, _AddedToken], never_split: Sequence[str], lower: bool) -> list[str]:
-    """How added tokens differ here: those that cannot stay whole, and those that are found in either case."""
-    said = []
+def _matching_differences(unsplit: Mapping[str, _AddedToken], never_split: Sequence[str], lower: bool) -> list[str]:
+    """The differences in matching tokens: those that this tokenizer splits, and those that it matches in one case only.
+
+    Args:
+      unsplit: the tokens that transformers does not split.
+      never_split: those of them that this tokenizer does not split either.
+      lower: whether the tokenizer lower-cases.
+    """
+    differences = []
     for what, tokens in (
-        ("stay whole in text", [token for token in whole if token not in never_split]),
+        ("stay whole in text", [token for token in unsplit if token not in never_split]),
         (
             "stay whole in upper or lower case",
-            [token for token in never_split if lower and _in_any_case(token, whole[token])],
+            [token for token in never_split if lower and _matches_in_any_case(token, unsplit[token])],
         ),
     ):
         if tokens:
-            said.append(f"{some(tokens)} {what}")
-    return said
+            differences.append(f"{some(tokens)} {what}")
+    return differences
 
 
-def _in_any_case(token: str, entry: _AddedToken) -> bool:
-    """Whether lower-cased text finds a token where the text as it is does not, nor WordPiece, as it is a word."""
+def _matches_in_any_case(token: str, entry: _AddedToken) -> bool:
+    """Whether transformers matches a token in either case, and WordPiece, which keeps lower-case words, does not."""
     return entry.normalized and token.upper() != token.lower() and not (token.isalnum() and token == token.lower())
 
 
@@ -302,10 +315,10 @@ def tokenizer_config(
     """The text of a `tokenizer_config.json` for transformers.
 
     Args:
-      config: of the model.
+      config: the model config.
       do_lower_case: whether the tokenizer lower-cases.
       options: the tokenizer's other options.
-      vocab: the ids of the tokens that are never split, among others.
+      vocab: the id of each piece; must contain the tokens in `options.never_split`.
     """
     values: dict[str, Any] = {
         **SPECIAL_TOKENS_MAP,
@@ -319,10 +332,10 @@ def tokenizer_config(
     if options.never_split:
         values["never_split"] = list(options.never_split)
         tokens = _not_special(options.never_split)
-        as_they_are = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+        unchanged = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
         values["additional_special_tokens"] = tokens
         values["added_tokens_decoder"] = {
-            str((vocab or {})[token]): {"content": token, **as_they_are} for token in tokens
+            str((vocab or {})[token]): {"content": token, **unchanged} for token in tokens
         }
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
@@ -336,7 +349,7 @@ def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
     """The pieces of the WordPiece vocabulary in a `tokenizer.json`, in the order of their ids.
 
     Raises:
-      InputError: there is none, or its ids are not 0, 1, 2, ...
+      InputError: the file cannot be read, has no WordPiece vocabulary, or its ids are not 0, 1, 2, ...
     """
     values = read_json(path)
     where = os.fspath(path)

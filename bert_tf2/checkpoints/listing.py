@@ -1,4 +1,4 @@
-"""The checkpoints of a directory: TensorFlow's file `checkpoint`, and the ways to name a checkpoint.
+"""The checkpoints of a directory: TensorFlow's file `checkpoint`, and finding checkpoints by path.
 
 The file may come from an untrusted source, so entries outside the directory are not followed.
 """
@@ -21,15 +21,15 @@ from bert_tf2.io.atomic import replacing
 logger = logging.getLogger(__name__)
 
 STATE_FILE = run_files.CHECKPOINT_LIST
-_SAVED_VARIABLES = "variables/variables"  # of a SavedModel
-_OF_TRAINING = re.compile(r"model\.ckpt-(\d+)\.index")
+_SAVED_VARIABLES = "variables/variables"  # the prefix of the checkpoint in a SavedModel
+_TRAINING_CHECKPOINT = re.compile(r"model\.ckpt-(\d+)\.index")
 
 
 def latest(directory: str | os.PathLike[str]) -> str | None:
-    """The prefix of the newest checkpoint that the file `checkpoint` of a directory names; None without that file.
+    """The prefix of the newest checkpoint listed in the file `checkpoint` of a directory; None without that file.
 
     Raises:
-      InputError: the file names a checkpoint that is not in the directory, or cannot be parsed.
+      InputError: the file cannot be parsed, or that checkpoint is not in the directory.
     """
     if not is_listed(directory):
         return None
@@ -48,16 +48,18 @@ def latest(directory: str | os.PathLike[str]) -> str | None:
 
 
 def newest_first(directory: str | os.PathLike[str]) -> list[str]:
-    """The prefixes that the file `checkpoint` lists; if it cannot be parsed, those of a training's files.
+    """The prefixes of a directory's checkpoints, by its file `checkpoint`, or, if that cannot be parsed, by step.
 
     Raises:
-      InputError: the newest one is outside the directory.
+      InputError: the newest checkpoint in the file is outside the directory.
     """
     listed = read_state(directory)
     if listed is not None:
         return listed[::-1]
     matches = [
-        (match, path) for path in file_system.path(directory).iterdir() if (match := _OF_TRAINING.fullmatch(path.name))
+        (match, path)
+        for path in file_system.path(directory).iterdir()
+        if (match := _TRAINING_CHECKPOINT.fullmatch(path.name))
     ]
     ordered = sorted(((int(match[1]), path) for match, path in matches), reverse=True)
     return [os.fspath(path).removesuffix(".index") for _, path in ordered]
@@ -66,22 +68,22 @@ def newest_first(directory: str | os.PathLike[str]) -> list[str]:
 def read_state(directory: str | os.PathLike[str]) -> list[str] | None:
     """The prefixes that the file `checkpoint` lists, the newest last; None if it is missing or cannot be parsed.
 
-    The base name stands for an entry outside the directory, as in a copied directory with absolute paths. Older
-    entries that are not here by that name are dropped.
+    For an entry outside the directory, such as an absolute path after the directory was copied, the checkpoint of the
+    same base name in the directory is used. Older entries without such a checkpoint are dropped.
 
     Raises:
-      InputError: that is so of the newest.
+      InputError: the newest entry is outside the directory, and there is no such checkpoint.
     """
     try:
         state = tf.train.get_checkpoint_state(os.fspath(directory))
-    except ValueError:  # there is a file, but it names nothing
+    except ValueError:  # the file exists, but lists no checkpoint
         state = None
     if state is None:
         return None
     newest = str(state.model_checkpoint_path)
     older = [path for path in state.all_model_checkpoint_paths if path != newest]
-    inside = [path for path in map(functools.partial(_inside, directory), older) if path is not None]
-    last = _inside(directory, newest)
+    inside = [path for path in map(functools.partial(_path_inside, directory), older) if path is not None]
+    last = _path_inside(directory, newest)
     if last is None:
         raise InputError(
             f"{os.path.join(directory, STATE_FILE)} names {newest}, which is outside the directory, and there is no "
@@ -90,33 +92,40 @@ def read_state(directory: str | os.PathLike[str]) -> list[str] | None:
     return [*(path for path in dict.fromkeys(inside) if path != last), last]
 
 
-def _inside(directory: str | os.PathLike[str], prefix: str) -> str | None:
-    """The prefix if it is in the directory, else that of its base name there; None if there is no such checkpoint."""
+def _path_inside(directory: str | os.PathLike[str], prefix: str) -> str | None:
+    """The prefix of the same base name in the directory.
+
+    None if the given prefix is outside the directory, and no checkpoint of that name is in it.
+    """
     name = os.path.basename(prefix)
-    here = os.path.join(directory, name)
+    inside = os.path.join(directory, name)
     if name and file_system.realpath(os.path.dirname(prefix)) == file_system.realpath(directory):
-        return here
-    if not name or not exists(here):
+        return inside
+    if not name or not exists(inside):
         return None
-    _warn_of_outside(os.fspath(directory), prefix, here)
-    return here
+    _warn_of_outside(os.fspath(directory), prefix, inside)
+    return inside
 
 
-@functools.cache  # once a process
-def _warn_of_outside(directory: str, prefix: str, here: str) -> None:
+@functools.cache  # so that a process warns only once
+def _warn_of_outside(directory: str, prefix: str, inside: str) -> None:
     logger.warning(
         "%s names %s, which is outside the directory; %s is used instead.",
         file_system.path(directory) / STATE_FILE,
         prefix,
-        here,
+        inside,
     )
 
 
 def write_state(directory: Path, prefixes: Sequence[str]) -> None:
-    """Writes `checkpoint`, the newest last; with relative paths, so that the directory can be moved.
+    """Writes the file `checkpoint`, with relative paths, so that the directory can be moved.
+
+    Args:
+      directory: the directory of the checkpoints.
+      prefixes: the prefixes to list, the newest last.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     names = [json.dumps(os.path.relpath(prefix, directory)) for prefix in prefixes]
     with replacing(directory / STATE_FILE) as file:
@@ -125,10 +134,12 @@ def write_state(directory: Path, prefixes: Sequence[str]) -> None:
 
 
 def find(path: str) -> str:
-    """The prefix of the checkpoint given by a prefix, one of its files, or a directory with a checkpoint.
+    """The prefix of a checkpoint, given its prefix, one of its files, or its directory.
+
+    Of a directory with the file `checkpoint`, that is the newest listed checkpoint; else its only one.
 
     Raises:
-      InputError: no checkpoint is found.
+      InputError: there is no checkpoint, or a directory has several.
     """
     if file_system.isdir(path):
         newest = latest(path)
@@ -154,14 +165,14 @@ def find(path: str) -> str:
 
 
 def is_saved_model(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory is a SavedModel, such as those of TF-Hub, without a checkpoint of its own beside it."""
+    """Whether a directory is a SavedModel, such as those of TF-Hub, without another checkpoint in it."""
     return exists(os.path.join(directory, _SAVED_VARIABLES)) and not has_checkpoint(directory)
 
 
-def files_beside(directory: str) -> str:
-    """Where a model has its other files, if its weights are in a directory: there, or in the assets of a SavedModel."""
-    above = os.path.dirname(directory) if os.path.basename(directory) == os.path.dirname(_SAVED_VARIABLES) else ""
-    saved_model = next((path for path in (directory, above) if path and is_saved_model(path)), None)
+def assets_directory(directory: str) -> str:
+    """The directory of a model's other files, given that of its weights: the same, or the assets of a SavedModel."""
+    parent = os.path.dirname(directory) if os.path.basename(directory) == os.path.dirname(_SAVED_VARIABLES) else ""
+    saved_model = next((path for path in (directory, parent) if path and is_saved_model(path)), None)
     return os.path.join(saved_model, "assets") if saved_model else directory
 
 
@@ -171,19 +182,19 @@ def is_listed(directory: str | os.PathLike[str]) -> bool:
 
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory has any checkpoint for `find`."""
+    """Whether a directory has a checkpoint, listed or not."""
     return is_listed(directory) or bool(unlisted(directory))
 
 
 def unlisted(directory: str | os.PathLike[str]) -> list[str]:
-    """The prefixes of a directory's checkpoints by its files; those named `*.ckpt*` alone, if there are any."""
+    """The prefixes of a directory's checkpoints, by its files; if any has `.ckpt` in its name, only those."""
     indexes = sorted(map(os.fspath, file_system.path(directory).glob("*.index")))
     prefixes = [prefix for prefix in (path.removesuffix(".index") for path in indexes) if exists(prefix)]
     return [prefix for prefix in prefixes if ".ckpt" in os.path.basename(prefix)] or prefixes
 
 
 def exists(prefix: str) -> bool:
-    """Whether a checkpoint's files exist."""
+    """Whether the files of a checkpoint exist."""
     return file_system.exists(f"{prefix}.index") and bool(_data_files(prefix))
 
 

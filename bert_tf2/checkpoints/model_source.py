@@ -1,4 +1,4 @@
-"""A model to convert or export: a uniform view of checkpoints with Google's names and Hugging Face directories.
+"""A model to convert or export: a uniform view of Google's checkpoints and Hugging Face directories.
 
 Shapes: `V` vocabulary, `H` hidden, `I` intermediate, `L` labels.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, huggingface, listing, pretrained, task_metadata
-from bert_tf2.checkpoints.huggingface_config import FolderConfig, TokenizerSettings
+from bert_tf2.checkpoints.huggingface_config import HuggingFaceConfig, TokenizerSettings
 from bert_tf2.checkpoints.lora import MergedReader
 from bert_tf2.checkpoints.task_metadata import LABELS_FILE, read_labels
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, TAGGING
@@ -26,7 +26,7 @@ from bert_tf2.io import file_system
 logger = logging.getLogger(__name__)
 
 Format = Literal["google", "huggingface"]
-# Kinds of a classifier's problem: those of transformers -> ours.
+# Problem types of a classifier: the names in transformers -> ours.
 PROBLEM_TYPES = {
     "single_label_classification": "single_label",
     "multi_label_classification": "multi_label",
@@ -34,39 +34,40 @@ PROBLEM_TYPES = {
 }
 _HEADS = {**dict.fromkeys(PROBLEM_TYPES.values(), "classifier"), TAGGING: "tagger", MULTIPLE_CHOICE: "multiple_choice"}
 _HEAD_NAMES = {"classifier": "a classifier", "tagger": "a tagger", "multiple_choice": "multiple choice"}
-_OF_HEAD = ("output_weights", "output_bias")
+_HEAD_VARIABLES = ("output_weights", "output_bias")
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A model to convert, under Google's names.
+    """A model to convert, with Google's names.
 
     Attributes:
-      format: its format.
+      format: the format of its weights.
       weights: the name of its weights in messages: a checkpoint's prefix or a file.
-      folder: the directory of its other files.
+      directory: the directory of its other files.
       config: its config.
-      own_names: its own name of each variable.
-      shapes: the shape of each variable.
-      read: returns a variable.
+      own_names: the name of each variable in the source's format, by Google's name.
+      shapes: the shape of each variable, by Google's name.
+      read: reads the variable with a name of Google's.
       left_out: its own names of arrays that are not weights, and why.
-      unplaced: its own names of arrays that are not known as part of BERT.
-      classifier: one of `huggingface.OF_ONE_NAME` where its files say what `output_weights` is, else None.
-      labels: of that head; empty where its files do not say.
-      problem_type: of that head, as in `metrics.PROBLEM_TYPES`; None where its files do not say.
-      tokenizer: how its tokenizer treats text.
-      untied: its own names of a masked-LM decoder that is not the word embeddings, as it is in BERT.
+      unmapped: its own names of arrays that are not known as part of BERT.
+      classifier: the head that `output_weights` belongs to, one of `huggingface.OUTPUT_WEIGHTS_HEADS`; None if the
+        source does not specify it.
+      labels: the labels of that head; empty if the source does not specify them.
+      problem_type: one of `metrics.PROBLEM_TYPES` for that head; None if the source does not specify it.
+      tokenizer: the settings of its tokenizer.
+      untied: its own names of a masked-LM decoder that is not tied to the word embeddings, as BERT's is.
     """
 
     format: Format
     weights: str
-    folder: str
+    directory: str
     config: BertConfig
     own_names: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[str], NDArray[Any]]
     left_out: Mapping[str, str]
-    unplaced: tuple[str, ...]
+    unmapped: tuple[str, ...]
     classifier: str | None
     labels: tuple[str, ...]
     problem_type: str | None
@@ -77,29 +78,29 @@ class Source:
 def open_source(
     init_checkpoint: str, bert_config_file: str | None = None, num_hidden_layers: int | None = None
 ) -> Source:
-    """Opens what `--init_checkpoint` names.
+    """Opens the model that `--init_checkpoint` specifies.
 
     Args:
       init_checkpoint: as in `pretrained.load`.
-      bert_config_file: instead of the config in its directory.
-      num_hidden_layers: how many of its layers to use, counted from the first; None: all.
+      bert_config_file: a config to use instead of the one in the model's directory.
+      num_hidden_layers: how many layers to use, counted from the first; None for all.
 
     Raises:
       InputError: there is no such model, it cannot be read, or it has fewer layers.
     """
-    init_checkpoint = by_name.local(init_checkpoint)
-    folder = pretrained.hugging_face_folder(init_checkpoint)
-    if not folder:
+    init_checkpoint = by_name.local_path(init_checkpoint)
+    directory = pretrained.hugging_face_directory(init_checkpoint)
+    if not directory:
         pretrained.check_exists(init_checkpoint)
-    prefix = None if folder else checkpoints.find(init_checkpoint)
+    prefix = None if directory else checkpoints.find(init_checkpoint)
     bert_config = pretrained.find_bert_config(init_checkpoint, bert_config_file, num_hidden_layers=num_hidden_layers)
-    source = _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(folder), bert_config)
+    source = _open_google(prefix, bert_config) if prefix else _open_hugging_face(str(directory), bert_config)
     return source if num_hidden_layers is None else _with_first_layers(source, num_hidden_layers)
 
 
 def _with_first_layers(source: Source, count: int) -> Source:
     """The source without the variables of its layers above the first `count`."""
-    above = huggingface.above(source.own_names, count)
+    above = huggingface.names_above(source.own_names, count)
     reason = f"above {huggingface.first_layers(count)} (--num_hidden_layers)"
     return dataclasses.replace(
         source,
@@ -109,24 +110,27 @@ def _with_first_layers(source: Source, count: int) -> Source:
 
 
 def _open_hugging_face(path: str, bert_config: BertConfig) -> Source:
-    folder = huggingface.Folder(path)
-    shapes = folder.get_variable_to_shape_map()
-    config = folder.config
+    directory = huggingface.ModelDirectory(path)
+    shapes = directory.get_variable_to_shape_map()
+    config = directory.config
     return Source(
         format="huggingface",
-        weights=folder.weights_file,
-        folder=path,
+        weights=directory.weights_file,
+        directory=path,
         config=bert_config,
-        own_names=folder.there,
-        shapes={name: tuple(shapes[name]) for name in folder.there},
-        read=folder.get_tensor,
-        left_out={**folder.ignored, **dict.fromkeys(folder.untied, "a masked-LM decoder that BERT does not have")},
-        unplaced=tuple(name for name in folder.unplaced if name not in folder.untied),
-        classifier=head_of(path),
+        own_names=directory.hf_names,
+        shapes={name: tuple(shapes[name]) for name in directory.hf_names},
+        read=directory.get_tensor,
+        left_out={
+            **directory.ignored,
+            **dict.fromkeys(directory.untied, "a masked-LM decoder that BERT does not have"),
+        },
+        unmapped=tuple(name for name in directory.unmapped if name not in directory.untied),
+        classifier=output_weights_head(path),
         labels=config.labels,
         problem_type=PROBLEM_TYPES.get(config.problem_type or ""),
-        tokenizer=folder.tokenizer,
-        untied=folder.untied,
+        tokenizer=directory.tokenizer,
+        untied=directory.untied,
     )
 
 
@@ -135,23 +139,23 @@ def _open_google(prefix: str, config: BertConfig) -> Source:
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
     names = sorted(name for name in shapes if huggingface.to_huggingface(name))
     left_out = dict.fromkeys(sorted(checkpoints.training_state(shapes, names)), "state of the training")
-    folder = listing.files_beside(os.path.dirname(prefix))
-    labels_file = os.path.join(folder, LABELS_FILE)
-    kind = task_metadata.setting(folder, "problem_type", str)
+    directory = listing.assets_directory(os.path.dirname(prefix))
+    labels_file = os.path.join(directory, LABELS_FILE)
+    kind = task_metadata.setting(directory, "problem_type", str)
     return Source(
         format="google",
         weights=prefix,
-        folder=folder,
+        directory=directory,
         config=config,
         own_names={name: name for name in names},
         shapes={name: tuple(shapes[name]) for name in names},
         read=lambda name: _as_float32(checkpoints.read(reader, name, prefix), name, prefix),
         left_out=left_out,
-        unplaced=tuple(sorted(set(shapes) - set(names) - set(left_out))),
-        classifier=head_of(prefix),
+        unmapped=tuple(sorted(set(shapes) - set(names) - set(left_out))),
+        classifier=output_weights_head(prefix),
         labels=read_labels(labels_file) if file_system.isfile(labels_file) else (),
         problem_type=kind if kind in PROBLEM_TYPES.values() else None,
-        tokenizer=TokenizerSettings.read(folder),
+        tokenizer=TokenizerSettings.read(directory),
     )
 
 
@@ -162,14 +166,14 @@ def _as_float32(array: NDArray[Any], name: str, prefix: str) -> NDArray[np.float
 
 
 def check_complete(source: Source, names: Collection[str]) -> None:
-    """Checks that variables are a whole model of the source's config: encoder, pooler or none, and whole heads.
+    """Checks that variables are a complete model of the source's config: encoder, optional pooler, complete heads.
 
     Args:
       source: the model.
-      names: Google's names of those of its variables that are to be converted.
+      names: Google's names of the variables to be converted.
 
     Raises:
-      InputError: a variable is missing, is of a layer that the config does not have, or has another shape.
+      InputError: a variable is missing, belongs to a layer that the config does not have, or has a different shape.
     """
     expected = expected_shapes(source.config)
     heads = huggingface.heads_of(names)
@@ -191,20 +195,20 @@ def check_complete(source: Source, names: Collection[str]) -> None:
             "that belongs to it."
         )
     for name in names:
-        wanted, found = expected[name], source.shapes[name]
-        if len(wanted) != len(found) or any(
-            length not in (None, there) for length, there in zip(wanted, found, strict=True)
+        shape, actual = expected[name], source.shapes[name]
+        if len(shape) != len(actual) or any(
+            length not in (None, actual_length) for length, actual_length in zip(shape, actual, strict=True)
         ):
-            shown = ["labels" if length is None else length for length in wanted]
+            shown = ["labels" if length is None else length for length in shape]
             raise InputError(
-                f"{name} in {source.weights} is {list(found)}, by its config it would be {shown}; give the config that "
-                "belongs to it."
+                f"{name} in {source.weights} is {list(actual)}, by its config it would be {shown}; give the config "
+                "that belongs to it."
             )
 
 
 def expected_shapes(config: BertConfig) -> dict[str, tuple[int | None, ...]]:
-    """The shape of each variable of an encoder and all heads by Google's names; None for the number of labels."""
-    hidden, wide = config.hidden_size, config.intermediate_size
+    """The shape of each variable of an encoder and of all heads, by Google's names; None for the number of labels."""
+    hidden, intermediate = config.hidden_size, config.intermediate_size
     shapes: dict[str, tuple[int | None, ...]] = {
         "bert/embeddings/word_embeddings": (config.vocab_size, hidden),
         "bert/embeddings/token_type_embeddings": (config.type_vocab_size, hidden),
@@ -230,8 +234,8 @@ def expected_shapes(config: BertConfig) -> dict[str, tuple[int | None, ...]]:
         for part in ("self/query", "self/key", "self/value", "output/dense"):
             dense(f"{layer}/attention/{part}")
         norm(f"{layer}/attention/output/LayerNorm")
-        dense(f"{layer}/intermediate/dense", outputs=wide)
-        dense(f"{layer}/output/dense", inputs=wide)
+        dense(f"{layer}/intermediate/dense", outputs=intermediate)
+        dense(f"{layer}/output/dense", inputs=intermediate)
         norm(f"{layer}/output/LayerNorm")
     dense("bert/pooler/dense")
     dense("cls/predictions/transform/dense")
@@ -248,36 +252,42 @@ def load(
     """Initializes a model from a checkpoint, by name; see `pretrained.load`.
 
     Args:
-      variables: the model's, by Google's names.
-      init_checkpoint: a Hugging Face directory, or anything `checkpoints.find` understands.
-      head: what `output_weights` is in the model, one of `huggingface.OF_ONE_NAME`. Where the checkpoint's files say
-        that there it is the head of another kind of task, it is not loaded, whatever its shape, and counts as missing.
+      variables: the model's variables, by Google's names.
+      init_checkpoint: a Hugging Face directory, or anything that `checkpoints.find` accepts.
+      head: the model's head that `output_weights` belongs to, one of `huggingface.OUTPUT_WEIGHTS_HEADS`. If the
+        checkpoint's files say that it belongs to another kind of head there, it is not loaded, whatever its shape, and
+        is reported as missing.
       num_hidden_layers: see `pretrained.load`.
+
+    Returns:
+      A report of what was loaded, missing and unused.
 
     Raises:
       InputError: there are no such weights, or they do not match the model.
     """
-    found = head_of(init_checkpoint) if head and _OF_HEAD[0] in variables else None
-    if found is None or head is None or found == head:
+    saved_head = output_weights_head(init_checkpoint) if head and _HEAD_VARIABLES[0] in variables else None
+    if saved_head is None or head is None or saved_head == head:
         return pretrained.load(variables, init_checkpoint, num_hidden_layers=num_hidden_layers)
-    others = {name: variable for name, variable in variables.items() if name not in _OF_HEAD}
+    others = {name: variable for name, variable in variables.items() if name not in _HEAD_VARIABLES}
     report = pretrained.load(others, init_checkpoint, num_hidden_layers=num_hidden_layers)
-    kinds = _HEAD_NAMES[found], _HEAD_NAMES[head]
+    kinds = _HEAD_NAMES[saved_head], _HEAD_NAMES[head]
     logger.info("The head of %s is that of %s, not of %s: it is not loaded.", report.prefix, *kinds)
-    return dataclasses.replace(report, missing=(*report.missing, *(name for name in _OF_HEAD if name in variables)))
+    return dataclasses.replace(
+        report, missing=(*report.missing, *(name for name in _HEAD_VARIABLES if name in variables))
+    )
 
 
-def head_of(init_checkpoint: str) -> str | None:
-    """Which of `huggingface.OF_ONE_NAME` a checkpoint's `output_weights` are, by its `config.json` or `task.json`.
+def output_weights_head(init_checkpoint: str) -> str | None:
+    """The head that a checkpoint's `output_weights` belongs to, one of `huggingface.OUTPUT_WEIGHTS_HEADS`.
 
-    None where these do not say it.
+    None if neither `config.json` nor `task.json` specifies it.
 
     Raises:
       InputError: the file cannot be read.
     """
-    init_checkpoint = by_name.local(init_checkpoint)
-    directory = pretrained.hugging_face_folder(init_checkpoint)
+    init_checkpoint = by_name.local_path(init_checkpoint)
+    directory = pretrained.hugging_face_directory(init_checkpoint)
     if directory is None:
-        return _HEADS.get(task_metadata.setting(pretrained.folder_of(init_checkpoint), "problem_type", str) or "")
-    config = FolderConfig.read(os.path.join(directory, huggingface.CONFIG_FILE))
-    return huggingface.head_of_one_name(config.architecture)
+        return _HEADS.get(task_metadata.setting(pretrained.model_directory(init_checkpoint), "problem_type", str) or "")
+    config = HuggingFaceConfig.read(os.path.join(directory, huggingface.CONFIG_FILE))
+    return huggingface.output_weights_head(config.architecture)

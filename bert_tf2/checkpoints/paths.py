@@ -1,4 +1,4 @@
-"""What a path of weights names: a checkpoint, a directory of one, a Hugging Face directory, or nothing."""
+"""What the path of weights refers to: a checkpoint, its directory, a Hugging Face directory, or nothing."""
 
 import glob
 import os
@@ -8,13 +8,13 @@ from bert_tf2.errors import InputError, some
 from bert_tf2.io import file_system, run_files
 
 
-def hugging_face_folder(path: str) -> str | None:
-    """The Hugging Face directory that a path of weights names; None if it names something else.
+def hugging_face_directory(path: str) -> str | None:
+    """The Hugging Face directory that the path of weights refers to; None if it refers to something else.
 
     Raises:
-      InputError: it is one without weights that can be read.
+      InputError: the directory has no weights in a supported format.
     """
-    directory = huggingface.find_folder(path)
+    directory = huggingface.find_directory(path)
     config_only = directory is None and file_system.isfile(os.path.join(path, huggingface.CONFIG_FILE))
     if config_only and not listing.has_checkpoint(path):
         raise InputError(
@@ -25,22 +25,22 @@ def hugging_face_folder(path: str) -> str | None:
 
 
 def check_exists(init_checkpoint: str) -> None:
-    """Checks that a path names something, and not the directory of a search, whose weights are in `best/`.
+    """Checks that a path exists, and is not the directory of a hyperparameter search, whose weights are in `best/`.
 
     Raises:
-      InputError: it does not; the message says what could be given, and what is like it.
+      InputError: it does not exist, or is such a directory; the message says which paths could be meant.
     """
     best = os.path.join(init_checkpoint, run_files.BEST)
-    has_own = listing.has_checkpoint(init_checkpoint) or hugging_face_folder(init_checkpoint)
+    has_own = listing.has_checkpoint(init_checkpoint) or hugging_face_directory(init_checkpoint)
     if listing.is_listed(best) and not has_own:
         raise InputError(f"The directory {init_checkpoint} has no weights of its own; give {best}, which has the best.")
     if file_system.exists(init_checkpoint) or file_system.glob(f"{glob.escape(init_checkpoint)}*"):
         return
-    folder = os.path.dirname(init_checkpoint)
-    if folder and file_system.isdir(folder):
-        prefixes = sorted(path.removesuffix(".index") for path in file_system.glob(f"{glob.escape(folder)}/*.index"))
+    directory = os.path.dirname(init_checkpoint)
+    if directory and file_system.isdir(directory):
+        prefixes = sorted(path.removesuffix(".index") for path in file_system.glob(f"{glob.escape(directory)}/*.index"))
         raise InputError(
-            f"There is no {init_checkpoint}: {folder} has no directory and no checkpoint of that name"
+            f"There is no {init_checkpoint}: {directory} has no directory and no checkpoint of that name"
             f"{f', but {some(prefixes)}' if prefixes else ''}."
         )
-    raise by_name.unknown(init_checkpoint)
+    raise by_name.not_found(init_checkpoint)

@@ -1,9 +1,9 @@
-"""Files of named arrays: safetensors, and models in several files. PyTorch's own files: `torch_pickle`.
+"""Files of named arrays: safetensors, and sharded models. For PyTorch's own format see `torch_pickle`.
 
-Reading is left to the package `safetensors`. Writing is not: its `save_file` makes a temporary file of its own, which
-only the owner may read, and does not say whose disk is full; and its `save` holds all arrays in memory once more.
-A file is the length of its header (8 bytes, little-endian), the header (a JSON object: type, shape and place of each
-array), and the arrays one after the other: https://huggingface.co/docs/safetensors.
+Reading uses the package `safetensors`. Writing does not: its `save_file` creates a temporary file that only the owner
+may read, and does not say which disk is full; its `save` holds a second copy of all arrays in memory.
+A file consists of the length of its header (8 bytes, little-endian), the header (a JSON object: dtype, shape and
+offsets of each array), and the arrays: https://huggingface.co/docs/safetensors.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes  # noqa: F401 (gives NumPy bfloat16, which `safetensors` reads)
+import ml_dtypes  # noqa: F401 (registers bfloat16 with NumPy, which `safetensors` needs to read it)
 import numpy as np
 import safetensors
 from numpy.typing import NDArray
@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, json_files
 
-Arrays = dict[str, "Stored"]
+Arrays = dict[str, "StoredArray"]
 _FLOATS = ("F32", "F16", "BF16")
-_POINTER_OF_GIT_LFS = b"version "
+_GIT_LFS_POINTER = b"version "
 
 
-class Stored:
-    """An array in a file.
+class StoredArray:
+    """An array in a file, which is read on demand.
 
     Attributes:
       path: the file.
-      shape: of the array.
-      dtype: the file's name for the type of its elements.
+      shape: the shape of the array.
+      dtype: the name of its dtype in the file.
     """
 
     def __init__(self, path: str, shape: tuple[int, ...], dtype: str, read: Callable[[], NDArray[Any]]) -> None:
@@ -41,23 +41,23 @@ class Stored:
         self._read = read
 
     def read(self) -> NDArray[np.float32]:
-        """The array in float32, which holds every float16 and bfloat16 exactly.
+        """Reads the array as float32, which represents every float16 and bfloat16 exactly.
 
         Raises:
-          InputError: its elements are neither float32 nor float16 nor bfloat16, or it cannot be read.
+          InputError: the array is neither float32 nor float16 nor bfloat16, or cannot be read.
         """
         return self._read().astype(np.float32, copy=False)
 
 
-def not_of_floats(what: str) -> InputError:
-    """The error for an array, called `what`, whose elements are neither float32 nor float16 nor bfloat16."""
+def not_float_error(array: str) -> InputError:
+    """The error for an array that is neither float32 nor float16 nor bfloat16; `array` is its name in the message."""
     return InputError(
-        f"{what} does not hold 32-bit or 16-bit floating-point numbers; convert the model to float32 first."
+        f"{array} does not hold 32-bit or 16-bit floating-point numbers; convert the model to float32 first."
     )
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
-    """The arrays of a safetensors file; each is read from the disk when it is asked for.
+    """The arrays of a safetensors file; each is read on demand.
 
     Raises:
       InputError: the file cannot be read, is not a safetensors file, or is truncated.
@@ -66,15 +66,15 @@ def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
     try:
         local = file_system.local_copy(path)
         with file_system.open(local, "rb") as file:
-            start = file.read(len(_POINTER_OF_GIT_LFS))
+            start = file.read(len(_GIT_LFS_POINTER))
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
-    if start == _POINTER_OF_GIT_LFS:
+    if start == _GIT_LFS_POINTER:
         raise InputError(f"{path} is a Git LFS pointer, not the weights; fetch them with git lfs pull.")
     with _opened(path, local) as file:
-        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
-        shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
-        return {name: _stored(path, local, name, *described) for name, described in shapes.items()}
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
+        types = {name: (tuple(view.get_shape()), view.get_dtype()) for name, view in slices.items()}
+        return {name: _stored_array(path, local, name, *shape_and_dtype) for name, shape_and_dtype in types.items()}
 
 
 @contextlib.contextmanager
@@ -90,23 +90,23 @@ def _opened(path: str, local: str) -> Iterator[Any]:
         ) from None
 
 
-def _stored(path: str, local: str, name: str, shape: tuple[int, ...], dtype: str) -> Stored:
+def _stored_array(path: str, local: str, name: str, shape: tuple[int, ...], dtype: str) -> StoredArray:
     def read() -> NDArray[Any]:
         if dtype not in _FLOATS:
-            raise not_of_floats(f"{name} ({dtype}) in {path}")
-        with _opened(path, local) as file:  # as long as it is open, what has been read counts as memory of this process
+            raise not_float_error(f"{name} ({dtype}) in {path}")
+        with _opened(path, local) as file:  # while it is open, all that was read counts as this process's memory
             return np.asarray(file.get_tensor(name))
 
-    return Stored(path, shape, dtype, read)
+    return StoredArray(path, shape, dtype, read)
 
 
 def write_safetensors(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Writes a safetensors file: float32, sorted by name, marked as PyTorch's so that transformers takes it.
+    """Writes a safetensors file: float32, sorted by name, with the metadata that transformers requires.
 
     Equal arrays give equal bytes.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
@@ -123,24 +123,24 @@ def write_safetensors(path: str | os.PathLike[str], arrays: Mapping[str, NDArray
             file.write(np.ascontiguousarray(arrays[name], "<f4").data)
 
 
-def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays]) -> Arrays:
-    """The arrays of a model in several files, which `*.index.json` lists under `weight_map`.
+def open_sharded(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays]) -> Arrays:
+    """The arrays of a sharded model, whose `*.index.json` maps names to files under `weight_map`.
 
     Args:
-      index: the list.
-      open_file: opens one of the files.
+      index: the path of `*.index.json`.
+      open_file: opens a shard.
 
     Raises:
-      InputError: the list cannot be understood, or a file or an array of it is missing.
+      InputError: the index is invalid, or a file or an array in it is missing.
     """
     index = file_system.path(index)
-    places = json_files.get(json_files.read_object(index), "weight_map", dict, os.fspath(index))
-    if places is None or not all(isinstance(file, str) for file in places.values()):
+    weight_map = json_files.get(json_files.read_object(index), "weight_map", dict, os.fspath(index))
+    if weight_map is None or not all(isinstance(file, str) for file in weight_map.values()):
         raise InputError(f'{index} has no "weight_map" of names to files; download it again.')
-    files: dict[str, Arrays] = {}
+    shards: dict[str, Arrays] = {}
     arrays = {}
-    for name, file in places.items():
-        if file not in files:
+    for name, file in weight_map.items():
+        if file not in shards:
             if os.path.basename(file) != file:
                 raise InputError(
                     f"{index} names {file!r}, which is not a file in the same directory; download the model again."
@@ -149,8 +149,8 @@ def open_parts(index: str | os.PathLike[str], open_file: Callable[[Path], Arrays
                 raise InputError(
                     f"{index} names {file}, which is not in the same directory; download that part of the model, too."
                 )
-            files[file] = open_file(index.parent / file)
-        if name not in files[file]:
+            shards[file] = open_file(index.parent / file)
+        if name not in shards[file]:
             raise InputError(f"{index} says that {name} is in {file}, but it is not; download both again.")
-        arrays[name] = files[file][name]
+        arrays[name] = shards[file][name]
     return arrays

@@ -1,4 +1,4 @@
-"""The options of a model's tokenizer, from flags and the files of its directories; no TensorFlow."""
+"""The options of a model's tokenizer, from flags and the files in its directories; no TensorFlow."""
 
 import dataclasses
 import logging
@@ -16,37 +16,42 @@ logger = logging.getLogger(__name__)
 
 
 def is_trained(output_dir: str, vocabulary: VocabularyFile) -> bool:
-    """Whether a directory keeps the config and such a vocabulary of a model that was trained there."""
+    """Whether a directory has the config and vocabulary (of the same kind) of a model that was trained in it."""
     return all(file_system.isfile(os.path.join(output_dir, name)) for name in (run_files.BERT_CONFIG, vocabulary.name))
 
 
-def check_kept(output_dir: str, given: VocabularyFile) -> None:
-    """Rejects a vocabulary other than that of the model trained in a directory."""
-    kept, flag = os.path.join(output_dir, given.name), "spm_model_file" if given.is_sentencepiece else "vocab_file"
-    if not (is_trained(output_dir, given) and file_system.isfile(given.path)):
+def check_same_vocabulary(output_dir: str, vocabulary: VocabularyFile) -> None:
+    """Checks that a vocabulary is that of the model trained in a directory, if there is one.
+
+    Raises:
+      InputError: the vocabularies differ, or cannot be read.
+    """
+    saved = os.path.join(output_dir, vocabulary.name)
+    flag = "spm_model_file" if vocabulary.is_sentencepiece else "vocab_file"
+    if not (is_trained(output_dir, vocabulary) and file_system.isfile(vocabulary.path)):
         return
-    with files.open_bytes(kept) as file:
+    with files.open_bytes(saved) as file:
         content = file.read()
-    if content != given.content():
+    if content != vocabulary.content():
         raise InputError(
-            f"--{flag}={given.path} is not the vocabulary that the model in {output_dir} was trained with ({kept}); "
-            "omit the flag, or give another --output_dir."
+            f"--{flag}={vocabulary.path} is not the vocabulary that the model in {output_dir} was trained with "
+            f"({saved}); omit the flag, or give another --output_dir."
         )
 
 
 def with_options(
-    vocabulary: VocabularyFile, flags: TokenizerConfig, beside: str | None, output_dir: str | None
+    vocabulary: VocabularyFile, flags: TokenizerConfig, model_dir: str | None, output_dir: str | None
 ) -> VocabularyFile:
-    """A vocabulary, what its directory adds to it, and how text is treated.
+    """A vocabulary with the added tokens and the tokenizer options of a model's directory.
 
     Args:
       vocabulary: the file.
-      flags: what is said of the tokenizer; what they leave open is as a directory of the model says.
-      beside: the directory of the checkpoint that a training starts from, or None.
-      output_dir: the directory of a training, which goes first if it keeps a model; or None.
+      flags: the tokenizer options of the flags; options that they omit are those of a directory of the model.
+      model_dir: the directory of the checkpoint that a training run starts from, or None.
+      output_dir: the directory of a training run, which takes precedence if it has a model; or None.
 
     Raises:
-      InputError: the flags contradict the training in `output_dir`, or there are some for a SentencePiece model.
+      InputError: the flags contradict the training run in `output_dir`, or are specified for a SentencePiece model.
     """
     if vocabulary.is_sentencepiece:
         return dataclasses.replace(vocabulary, options=flags.over(PLAIN))
@@ -54,26 +59,28 @@ def with_options(
     added = added_tokens(own, load_vocab(vocabulary.path), vocabulary.path) if own.added else ()
     vocabulary = dataclasses.replace(vocabulary, added_tokens=added)
     trained = output_dir is not None and is_trained(output_dir, vocabulary)
-    directory = output_dir if trained else beside
+    directory = output_dir if trained else model_dir
     settings = TokenizerSettings() if directory is None else TokenizerSettings.read(directory)
     if trained and (flag := flags.contradicted(settings.options)):
         raise InputError(
             f"{flag} is not how the model in {directory} was trained; omit the flag, or give another --output_dir."
         )
     known = {*load_vocab(vocabulary.path), *added} if settings.options.never_split else ()
-    return dataclasses.replace(vocabulary, options=options_with(settings, flags, known, vocabulary.path))
+    return dataclasses.replace(vocabulary, options=merged_options(settings, flags, known, vocabulary.path))
 
 
-def options_with(
+def merged_options(
     settings: TokenizerSettings, flags: TokenizerConfig, vocab: Container[str], vocab_file: str
 ) -> TokenizerOptions:
-    """How text is treated: as flags say, else as a directory of the model does.
+    """The tokenizer options of the flags; those that they omit are the directory's.
+
+    Logs a warning if a token that the directory's tokenizer does not split is not in the vocabulary.
 
     Args:
-      settings: of the directory. Logs a warning if a token that it does not split is not in the vocabulary.
+      settings: the settings of the directory's tokenizer.
       flags: the flags.
       vocab: the vocabulary.
-      vocab_file: its file, for the warning.
+      vocab_file: the file of the vocabulary, for the warning.
     """
     options = settings.options
     lacking = [token for token in options.never_split if token not in vocab]
@@ -84,12 +91,12 @@ def options_with(
 
 
 def added_tokens(settings: TokenizerSettings, vocab: Mapping[str, int], vocab_file: str) -> tuple[str, ...]:
-    """The tokens that a tokenizer adds to its vocabulary where their ids go on from its last one.
+    """The tokens that a tokenizer adds to its vocabulary; none, with a warning, if their ids do not follow its last id.
 
     Args:
-      settings: of the tokenizer.
+      settings: the tokenizer's settings.
       vocab: its vocabulary.
-      vocab_file: the file of the vocabulary, for the warning about other ones.
+      vocab_file: the file of the vocabulary, for the warning.
     """
     added = [(token, index) for token, index in settings.added if token not in vocab]
     first = max(vocab.values()) + 1

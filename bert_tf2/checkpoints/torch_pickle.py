@@ -1,8 +1,7 @@
 """Reads weights written by PyTorch's `torch.save`, without PyTorch and without executing code in the pickle.
 
 Only what a dictionary of tensors needs is supported; anything else in the file is an error. There are two layouts: a
-zip archive with `data.pkl` and a file for each storage (since PyTorch 1.6), and five pickles with the storages behind
-them.
+zip archive with `data.pkl` and a file for each storage (since PyTorch 1.6), and five pickles followed by the storages.
 """
 
 import collections
@@ -18,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.checkpoints.safetensors import Arrays, Stored, not_of_floats
+from bert_tf2.checkpoints.safetensors import Arrays, StoredArray, not_float_error
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# PyTorch's storage classes: name of the type, bytes of an element. What has no type of ours is not a weight.
+# PyTorch's storage classes -> dtype, bytes per element.
 _STORAGES = {
     "FloatStorage": ("float32", 4),
     "HalfStorage": ("float16", 2),
@@ -54,11 +53,11 @@ class _Tensor(NamedTuple):
 
 def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_rest: Any) -> _Tensor:
     tensor = _Tensor(storage, offset, tuple(shape), tuple(strides))
-    whole = (offset, *tensor.shape, *tensor.strides)
+    numbers = (offset, *tensor.shape, *tensor.strides)
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
     if (
         not isinstance(storage, _Storage)
-        or min(whole) < 0
+        or min(numbers) < 0
         or (0 not in shape and last >= storage.elements)
         or math.prod(shape) > storage.elements
     ):
@@ -90,19 +89,19 @@ class _Unpickler(pickle.Unpickler):
 
 
 def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
-    """The tensors of a `pytorch_model.bin`: a dictionary by name. Each is read on demand.
+    """The tensors of a `pytorch_model.bin`, by name; each is read on demand.
 
     Raises:
-      InputError: the file cannot be read, is corrupt, or holds something other than tensors.
+      InputError: the file cannot be read, is corrupt, or is not a dictionary of tensors.
     """
     path = os.fspath(path)
     try:
         local = file_system.local_copy(path)
-        tensors, content_of = (_open_zip if zipfile.is_zipfile(local) else _open_legacy)(local)
+        tensors, read_storage = (_open_zip if zipfile.is_zipfile(local) else _open_legacy)(local)
         if not isinstance(tensors, dict):
             raise pickle.UnpicklingError(f"it holds a {type(tensors).__name__} instead of a dictionary of tensors")
         named = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, _Tensor)}
-        return {name: _stored(path, name, tensor, content_of) for name, tensor in named.items()}
+        return {name: _stored_array(path, name, tensor, read_storage) for name, tensor in named.items()}
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     except Exception as error:  # a corrupt pickle can fail in any way
@@ -114,19 +113,19 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
 
 def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     with zipfile.ZipFile(path) as archive:
-        folder = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+        prefix = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
+        if f"{prefix}byteorder" in archive.namelist() and archive.read(f"{prefix}byteorder") != b"little":
             raise pickle.UnpicklingError("it was written on a big-endian machine")
-        with archive.open(f"{folder}data.pkl") as file:
+        with archive.open(f"{prefix}data.pkl") as file:
             tensors = _Unpickler(file).load()
 
-    def content_of(storage: _Storage) -> bytes:
+    def read_storage(storage: _Storage) -> bytes:
         with zipfile.ZipFile(path) as archive:
-            name = f"{folder}data/{storage.key}"
-            # A corrupt file can claim anything; data beyond its end is not requested.
+            name = f"{prefix}data/{storage.key}"
+            # A corrupt file can claim any size, so a storage of another size is not read.
             return archive.read(name) if archive.getinfo(name).file_size == storage.elements * storage.width else b""
 
-    return tensors, content_of
+    return tensors, read_storage
 
 
 def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
@@ -139,29 +138,29 @@ def _open_legacy(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
         tensors = _Unpickler(file).load()
         keys = _Unpickler(file).load()
         widths = {tensor.storage.key: tensor.storage.width for tensor in tensors.values() if type(tensor) is _Tensor}
-        places = {}
+        offsets = {}
         for key in map(str, keys):
             (elements,) = struct.unpack("<q", file.read(8))
-            places[key] = file.tell()
+            offsets[key] = file.tell()
             file.seek(elements * widths[key], os.SEEK_CUR)
 
-    def content_of(storage: _Storage) -> bytes:
+    def read_storage(storage: _Storage) -> bytes:
         with file_system.open(path, "rb") as file:
-            begin, size = places[storage.key], storage.elements * storage.width
-            if begin + size > file_system.getsize(path):
+            offset, size = offsets[storage.key], storage.elements * storage.width
+            if offset + size > file_system.getsize(path):
                 return b""
-            file.seek(begin)
+            file.seek(offset)
             return file.read(size)
 
-    return tensors, content_of
+    return tensors, read_storage
 
 
-def _stored(path: str, name: str, tensor: _Tensor, content_of: Callable[[_Storage], bytes]) -> Stored:
+def _stored_array(path: str, name: str, tensor: _Tensor, read_storage: Callable[[_Storage], bytes]) -> StoredArray:
     storage = tensor.storage
 
     def read() -> NDArray[Any]:
         try:
-            content = content_of(storage)
+            content = read_storage(storage)
         except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
             content = b""
         if len(content) != storage.elements * storage.width:
@@ -172,13 +171,13 @@ def _stored(path: str, name: str, tensor: _Tensor, content_of: Callable[[_Storag
             return np.zeros(tensor.shape, np.float32)
         return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides).copy()
 
-    return Stored(path, tensor.shape, storage.dtype, read)
+    return StoredArray(path, tensor.shape, storage.dtype, read)
 
 
-def _floats(content: bytes, dtype: str, what: str) -> NDArray[Any]:
-    """Little-endian numbers, called `what` in an error, as an array `[elements]`."""
+def _floats(content: bytes, dtype: str, name: str) -> NDArray[Any]:
+    """Little-endian numbers as an array `[elements]`; `name` is what errors call them."""
     if dtype == "bfloat16":  # the upper half of a float32
         return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
     if dtype not in ("float32", "float16"):
-        raise not_of_floats(what)
+        raise not_float_error(name)
     return np.frombuffer(content, np.dtype(dtype).newbyteorder("<"))

@@ -92,7 +92,7 @@ class ConversionConfig:
 
     @property
     def model(self) -> str:
-        """The model, in the form of `init_checkpoint`."""
+        """The path or name of the model, as in `init_checkpoint`."""
         return os.path.join(self.init_checkpoint, run_files.BEST) if self.use_best else self.init_checkpoint
 
     @property

@@ -1,4 +1,4 @@
-"""A converted model as a directory, in Google's format or in Hugging Face's."""
+"""Writes a model's directory in Google's or Hugging Face's format."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained, task_metadata
-from bert_tf2.checkpoints.huggingface_config import TOKENIZER_FILES, FolderConfig, pieces_of_tokenizer_json
+from bert_tf2.checkpoints.huggingface_config import TOKENIZER_FILES, HuggingFaceConfig, pieces_of_tokenizer_json
 from bert_tf2.checkpoints.model_source import PROBLEM_TYPES
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.model import BertConfig
@@ -39,26 +39,26 @@ class Output:
 
     Attributes:
       format: "google" or "huggingface".
-      config: sizes, architecture, labels, kind of problem.
-      variables: by Google's names.
-      vocab_file: the vocabulary to copy, or a `tokenizer.json` to take it from; None where there is none.
-      do_lower_case: of the tokenizer.
-      source: the source model's name in error messages.
-      more_pieces: added tokens, whose ids follow those of the vocabulary; they are written after it.
-      tokenizer_folder: a Hugging Face directory whose tokenizer settings are copied, for the same format.
+      config: the model config, architecture, labels and problem type.
+      variables: arrays by Google's names.
+      vocab_file: the vocabulary to copy, or the `tokenizer.json` to take it from; None without a vocabulary.
+      do_lower_case: whether the tokenizer lower-cases.
+      source: the name of the source model in errors.
+      added_tokens: tokens whose ids follow those of the vocabulary; they are written after it.
+      tokenizer_directory: a Hugging Face directory whose tokenizer files to copy, for the same format; or None.
       options: the tokenizer's other options.
-      new_positions: the number of positions, if it was changed and so differs from those settings.
-      spm_model_file: the SentencePiece model to copy, of a model without a WordPiece vocabulary.
+      new_positions: the number of positions, if it was changed and so differs from those files; or None.
+      spm_model_file: the SentencePiece model to copy, for a model without a WordPiece vocabulary; or None.
     """
 
     format: str
-    config: FolderConfig
+    config: HuggingFaceConfig
     variables: Mapping[str, NDArray[Any]]
     vocab_file: str | None
     do_lower_case: bool
     source: str
-    more_pieces: Sequence[str] = ()
-    tokenizer_folder: str | None = None
+    added_tokens: Sequence[str] = ()
+    tokenizer_directory: str | None = None
     options: TokenizerOptions = PLAIN
     new_positions: int | None = None
     spm_model_file: str | None = None
@@ -66,14 +66,14 @@ class Output:
     @property
     def vocab(self) -> dict[str, int] | None:
         """The id of each piece, if there is a vocabulary."""
-        return with_added(vocabulary(self.vocab_file), self.more_pieces) if self.vocab_file else None
+        return with_added(vocabulary(self.vocab_file), self.added_tokens) if self.vocab_file else None
 
 
 def vocabulary(vocab_file: str) -> dict[str, int]:
-    """The id of each piece of a `vocab.txt`, or of the one that a `tokenizer.json` becomes.
+    """The id of each piece in a `vocab.txt` or a `tokenizer.json`.
 
     Raises:
-      InputError: the file cannot be read, or its pieces cannot be those of a `vocab.txt`.
+      InputError: the file cannot be read, or its pieces cannot be stored in a `vocab.txt`.
     """
     if vocab_file.endswith(".json"):
         return vocab_of_lines(_lines_of_tokenizer_json(vocab_file), vocab_file)
@@ -81,7 +81,11 @@ def vocabulary(vocab_file: str) -> dict[str, int]:
 
 
 def _lines_of_tokenizer_json(path: str) -> Sequence[str]:
-    """The pieces of a `tokenizer.json`, each of which can be a line of a `vocab.txt`."""
+    """The pieces of a `tokenizer.json`, as lines for a `vocab.txt`.
+
+    Raises:
+      InputError: the file cannot be read, or a piece cannot be stored as a line.
+    """
     pieces = pieces_of_tokenizer_json(path)
     ids = {piece: index for index, piece in enumerate(pieces)}
     for index, piece in enumerate(pieces):
@@ -104,7 +108,7 @@ def write(output_dir: str, output: Output) -> list[str]:
     """Writes the directory of a model, which appears when it is complete.
 
     Args:
-      output_dir: a path that is free, or an empty directory.
+      output_dir: the path of a new or empty directory.
       output: the model.
 
     Returns:
@@ -112,7 +116,7 @@ def write(output_dir: str, output: Output) -> list[str]:
 
     Raises:
       InputError: labels or pieces cannot be stored one per line; then nothing has been written.
-      OSError: the disk is full, or the like.
+      OSError: the files cannot be written, for example because the disk is full.
     """
     description = _description(output)
     if description is not None:
@@ -123,7 +127,7 @@ def write(output_dir: str, output: Output) -> list[str]:
         else:
             _write_google(unfinished, output, description)
         if output.vocab_file:
-            content = with_lines(_content(output.vocab_file), output.more_pieces)
+            content = with_lines(_content(output.vocab_file), output.added_tokens)
             (unfinished / pretrained.VOCAB_FILE).write_bytes(content)
         if output.spm_model_file:
             if output.format == "huggingface":
@@ -133,50 +137,53 @@ def write(output_dir: str, output: Output) -> list[str]:
     return sorted(file_system.listdir(output_dir))
 
 
-def write_checkpoint(folder: str | os.PathLike[str], variables: Mapping[str, Any]) -> None:
-    """Writes the weights of a model's directory.
+def write_checkpoint(directory: str | os.PathLike[str], variables: Mapping[str, Any]) -> None:
+    """Writes the weights of a model into its directory.
 
     Raises:
-      OSError: the disk is full, or the like.
+      OSError: the files cannot be written, for example because the disk is full.
     """
     try:
-        checkpoints.write(os.path.join(folder, run_files.CONVERTED_PREFIX), variables)
+        checkpoints.write(os.path.join(directory, run_files.CONVERTED_PREFIX), variables)
     except tf.errors.OpError as error:
         raise OSError(f"Cannot write the checkpoint: {str(error.message).splitlines()[0][:300]}") from None
 
 
-def _write_hugging_face(folder: Path, output: Output) -> None:
-    huggingface.write_folder(
-        folder,
+def _write_hugging_face(directory: Path, output: Output) -> None:
+    huggingface.write_directory(
+        directory,
         output.config,
         output.variables,
         do_lower_case=output.do_lower_case,
         options=output.options,
         vocab=output.vocab,
     )
-    for name in TOKENIZER_FILES if output.tokenizer_folder else ():
-        if (file := file_system.path(str(output.tokenizer_folder)) / name).is_file():
-            file_system.copy(file, folder / name)
-    if output.tokenizer_folder and output.new_positions:
-        settings = folder / run_files.HF_TOKENIZER_CONFIG
+    for name in TOKENIZER_FILES if output.tokenizer_directory else ():
+        if (file := file_system.path(str(output.tokenizer_directory)) / name).is_file():
+            file_system.copy(file, directory / name)
+    if output.tokenizer_directory and output.new_positions:
+        settings = directory / run_files.HF_TOKENIZER_CONFIG
         values = {**json_files.read_object(settings), "model_max_length": output.new_positions}
         settings.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_google(folder: Path, output: Output, description: Description | None) -> None:
-    """As Google's releases are; a cased model's case, and a task, as fine-tuning here leaves them."""
-    write_checkpoint(folder, output.variables)
-    (folder / pretrained.CONFIG_FILE).write_text(output.config.bert.to_json_string(), encoding="utf-8")
+def _write_google(directory: Path, output: Output, description: Description | None) -> None:
+    """Writes the files of Google's releases; the task, or the case of a cased model, is saved as by fine-tuning."""
+    write_checkpoint(directory, output.variables)
+    (directory / pretrained.CONFIG_FILE).write_text(output.config.bert.to_json_string(), encoding="utf-8")
     if description is not None:
-        description.save(os.fspath(folder))
-    elif not output.do_lower_case:  # what is not said is lower-cased, as by the original's scripts
-        task_metadata.save(os.fspath(folder), {"do_lower_case": False, "labels": []})
+        description.save(os.fspath(directory))
+    elif not output.do_lower_case:  # lower case is the default, as in the original's scripts
+        task_metadata.save(os.fspath(directory), {"do_lower_case": False, "labels": []})
     if output.options != PLAIN:
-        write_options(os.fspath(folder), output.options)
+        write_options(os.fspath(directory), output.options)
 
 
 def _description(output: Output) -> Description | None:
-    """What Google's format says of the task in files of its own; None for Hugging Face's, and for other models."""
+    """The description of the model's task, which Google's format stores in its own files.
+
+    None for Hugging Face's format, and for models without a classifier, tagger or multiple-choice head.
+    """
     config = output.config
     if output.format == "huggingface":
         return None
@@ -192,35 +199,35 @@ def _description(output: Output) -> Description | None:
             do_lower_case=output.do_lower_case,
         )
     if config.architecture == "BertForSequenceClassification":
-        kind = cast(ProblemType, PROBLEM_TYPES[str(config.problem_type)])
+        problem_type = cast(ProblemType, PROBLEM_TYPES[str(config.problem_type)])
         return TaskDescription(
             name="converted",
-            problem_type=kind,
-            labels=() if kind == "regression" else config.labels,
+            problem_type=problem_type,
+            labels=() if problem_type == "regression" else config.labels,
             max_seq_length=min(_MAX_SEQ_LENGTH, config.bert.max_position_embeddings),
             do_lower_case=output.do_lower_case,
         )
     return None
 
 
-def _check_reading(folder: Path, output: Output, description: Description | None) -> None:
-    """Reads the output back, except for weights, and compares it with what was to be written."""
+def _check_reading(directory: Path, output: Output, description: Description | None) -> None:
+    """Checks that reading the files back, except for the weights, gives what was to be written."""
     compared: list[tuple[object, object]] = []
     if output.format == "huggingface":
-        compared.append((FolderConfig.read(folder / huggingface.CONFIG_FILE).bert, output.config.bert))
+        compared.append((HuggingFaceConfig.read(directory / huggingface.CONFIG_FILE).bert, output.config.bert))
     else:
-        compared.append((BertConfig.from_json_file(folder / pretrained.CONFIG_FILE), output.config.bert))
+        compared.append((BertConfig.from_json_file(directory / pretrained.CONFIG_FILE), output.config.bert))
     if description is not None:
-        compared.append((type(description).load(os.fspath(folder)), description))
+        compared.append((type(description).load(os.fspath(directory)), description))
     if output.vocab_file:
-        compared.append((load_vocab(folder / pretrained.VOCAB_FILE), output.vocab))
-    for found, written in compared:
-        if found != written:
-            raise RuntimeError(f"{found!r:.200} was read where {written!r:.200} was written.")
+        compared.append((load_vocab(directory / pretrained.VOCAB_FILE), output.vocab))
+    for read, written in compared:
+        if read != written:
+            raise RuntimeError(f"{read!r:.200} was read where {written!r:.200} was written.")
 
 
 def _content(vocab_file: str) -> bytes:
-    """The content of a `vocab.txt`, or of the one that a `tokenizer.json` becomes."""
+    """The content of a `vocab.txt`, or that of a `tokenizer.json` converted to one."""
     if vocab_file.endswith(".json"):
         return "".join(f"{piece}\n" for piece in _lines_of_tokenizer_json(vocab_file)).encode()
     with files.open_bytes(vocab_file) as file:

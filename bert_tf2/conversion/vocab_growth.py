@@ -1,4 +1,4 @@
-"""Growing the vocabulary of a trained model: which rows are new, and how they are initialized; no TensorFlow.
+"""Growing the vocabulary of a trained model: finding and initializing the new rows; no TensorFlow.
 
 A new piece is initialized to the mean of the pieces into which the old vocabulary splits it, as in FVT (Gee et al.
 2022, arXiv:2402.09977).
@@ -19,13 +19,13 @@ from bert_tf2.tokenization.wordpiece import BasicTokenizer, WordpieceTokenizer, 
 
 @dataclasses.dataclass(frozen=True)
 class NewPiece:
-    """A piece that the old vocabulary did not have.
+    """A piece that the old vocabulary does not have.
 
     Attributes:
-      index: its id, the row of the embedding table.
+      index: its id, which is its row in the embedding table.
       piece: the piece.
       pieces: the pieces into which the old vocabulary splits it.
-      rows: the ids of those.
+      rows: the ids of `pieces` in the old vocabulary.
     """
 
     index: int
@@ -39,10 +39,10 @@ def plan(old_file: str | os.PathLike[str], new_file: str | os.PathLike[str]) -> 
 
     Args:
       old_file: the vocabulary that the model was trained with.
-      new_file: the same with `[unusedN]` slots replaced or pieces added at the end.
+      new_file: the same vocabulary with `[unusedN]` slots replaced or pieces added at the end.
 
     Raises:
-      InputError: an old piece would move or be lost, nothing is new, or a file is not a vocabulary.
+      InputError: an old piece is moved or removed, there are no new pieces, or a file is not a vocabulary.
     """
     old_vocab, new_vocab = load_vocab(old_file), load_vocab(new_file)
     old, new = _pieces(old_file), _pieces(new_file)
@@ -53,7 +53,7 @@ def plan(old_file: str | os.PathLike[str], new_file: str | os.PathLike[str]) -> 
             "ids of all old pieces must stay the same."
         )
     for index, piece in enumerate(old):
-        if new[index] != piece and not _is_slot(piece):
+        if new[index] != piece and not _is_unused_slot(piece):
             now = new_vocab.get(piece)
             raise InputError(
                 f"{names[1]}, line {index + 1}: {new[index]!r} stands where {names[0]} has {piece!r}, which is "
@@ -71,19 +71,19 @@ def plan(old_file: str | os.PathLike[str], new_file: str | os.PathLike[str]) -> 
 
 
 def _pieces(path: str | os.PathLike[str]) -> list[str]:
-    """The piece of each id, as `load_vocab` reads them."""
+    """The pieces in the order of their ids, as `load_vocab` reads them."""
     pieces = [line.strip() for line in read_lines(path)]
     while not pieces[-1]:
         pieces.pop()
     return pieces
 
 
-def _is_slot(piece: str) -> bool:
+def _is_unused_slot(piece: str) -> bool:
     return re.fullmatch(r"\[unused\d+\]", piece) is not None
 
 
-class _InsideWords:
-    """The pieces of a vocabulary that go on with a word, under their names and without `##`."""
+class _ContinuationPieces:
+    """The continuation pieces (`##...`) of a vocabulary, to be looked up with or without `##`."""
 
     def __init__(self, vocab: Mapping[str, int]) -> None:
         self._vocab = vocab
@@ -93,11 +93,11 @@ class _InsideWords:
 
 
 def _new_piece(index: int, piece: str, vocab: Mapping[str, int]) -> NewPiece:
-    inside = piece.removeprefix("##")
-    if inside != piece and inside:
-        cut = WordpieceTokenizer(_InsideWords(vocab)).tokenize(inside)
-        pieces = [part if part == "[UNK]" else f"##{part.removeprefix('##')}" for part in cut]
-    else:  # the case is the vocabulary's already
+    suffix = piece.removeprefix("##")
+    if suffix != piece and suffix:
+        parts = WordpieceTokenizer(_ContinuationPieces(vocab)).tokenize(suffix)
+        pieces = [part if part == "[UNK]" else f"##{part.removeprefix('##')}" for part in parts]
+    else:  # in the vocabulary's case already
         words = BasicTokenizer(do_lower_case=False).tokenize(piece)
         pieces = [part for word in words for part in WordpieceTokenizer(vocab).tokenize(word)]
     pieces = pieces or ["[UNK]"]
@@ -105,12 +105,12 @@ def _new_piece(index: int, piece: str, vocab: Mapping[str, int]) -> NewPiece:
 
 
 def grow(table: NDArray[np.float32], new_pieces: Sequence[NewPiece], rows: int) -> NDArray[np.float32]:
-    """A table with a row for each piece under the new vocabulary: `[V, ...] -> [rows, ...]`.
+    """Extends a table to the rows of a larger vocabulary: `[V, ...] -> float32 [rows, ...]`.
 
     Args:
-      table: of the old vocabulary: embeddings `[V, H]` or a bias `[V]`.
-      new_pieces: whose rows are set to the mean of their old pieces' rows; all other rows stay.
-      rows: of the result; at least `V`.
+      table: the table for the old vocabulary: embeddings `[V, H]` or a bias `[V]`.
+      new_pieces: the pieces whose rows are set to the mean of their old pieces' rows; other rows are unchanged.
+      rows: the number of rows of the result, at least `V`.
     """
     grown = np.zeros((rows, *table.shape[1:]), np.float32)
     grown[: len(table)] = table

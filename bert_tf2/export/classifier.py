@@ -1,4 +1,4 @@
-"""A classifier or a regression: texts -> probabilities.
+"""A classification or regression model: texts -> probabilities or values.
 
 Shapes: `B` texts, `S` tokens, `L` labels.
 """
@@ -8,16 +8,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2.configs.long_texts import WINDOWS
+from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
 from bert_tf2.errors import InputError
-from bert_tf2.export.program import Outputs, Program, needed
-from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join, read_part, windows
+from bert_tf2.export.program import Outputs, Program, require_tokenizer
+from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, part_to_read, windows
 from bert_tf2.export.source import ModelSource
 from bert_tf2.modeling.classifier import ClassificationModel
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tokenization import tf_tokenizer
 
-_LEAST_OF_PAIRS = 5
+_MIN_PAIR_LENGTH = 5
 
 
 def build(
@@ -31,28 +31,29 @@ def build(
 
     Args:
       source: the model.
-      description: of its task.
-      tokenizer: for a graph; None where only token ids will be used.
+      description: the description of its task.
+      tokenizer: the graph tokenizer; None if only token ids will be used.
       use_averages: see `ModelSource.load`.
-      text_pairs: whether it takes two texts; None: as it was trained.
+      text_pairs: whether the model takes two texts; None: as in training.
 
     Returns:
-      Of `text` and `text_pair`, or of token ids: `probabilities` and `labels`, their names, both `[B, L]`, and `label`,
-      the best one of each text, `[B]`; with several labels a text instead of the last `predicted`, whether the
-      probability of each reaches the threshold, bool `[B, L]`. For regression: `value`, `[B]`.
+      Functions of `text` and, for pairs, `text_pair`, and of token ids. Both return `probabilities`, float32, and
+      `labels`, their names, both `[B, L]`, and `label`, the most probable one, `[B]`; for several labels per text,
+      instead of `label`, `predicted`, whether each probability reaches the threshold, bool `[B, L]`. For regression
+      they return `value`, float32 `[B]`.
 
     Raises:
-      InputError: weights are missing, or the model has no room for pairs.
+      InputError: weights are missing, or `max_seq_length` has no room for pairs.
     """
     bert_config, kind = source.foundation.bert_config, description.problem_type
     model = ClassificationModel(bert_config, description.outputs, kind)
     variables = source.load(model.named_variables, use_averages)
     pairs = description.has_pairs if text_pairs is None else text_pairs
     source.foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
-    if pairs and description.max_seq_length < _LEAST_OF_PAIRS:
+    if pairs and description.max_seq_length < _MIN_PAIR_LENGTH:
         raise InputError(
             f"--max_seq_length={description.max_seq_length} has no room for a token of each text and the special "
-            f"tokens; it must be at least {_LEAST_OF_PAIRS}."
+            f"tokens; it must be at least {_MIN_PAIR_LENGTH}."
         )
     functions = _Classifier(model, description, tokenizer)
     return Program(
@@ -64,7 +65,7 @@ def build(
             "task": description.name,
             "problem_type": kind,
             "max_seq_length": description.max_seq_length,
-            **_settings_of_length(description),
+            **_length_settings(description),
             "do_lower_case": description.do_lower_case,
             "text_pairs": pairs,
             "threshold": description.threshold,
@@ -73,8 +74,8 @@ def build(
     )
 
 
-def _settings_of_length(description: TaskDescription) -> dict[str, Any]:
-    """How much of a text is read, and how longer texts are handled."""
+def _length_settings(description: TaskDescription) -> dict[str, Any]:
+    """The settings that say how much of a text is read, and how longer texts are handled."""
     if description.long_text == WINDOWS:
         stride, pooling = description.window_stride, description.window_pooling
         return {"long_text": WINDOWS, "window_stride": stride, "window_pooling": pooling}
@@ -91,12 +92,12 @@ class _Classifier:
     tokenizer: tf_tokenizer.Tokenizer | None
 
     def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
-        return self._named(
+        return self._outputs(
             self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
         )
 
-    def _named(self, logits: tf.Tensor) -> Outputs:
-        """The model's outputs for texts, from their logits `[B, L]`."""
+    def _outputs(self, logits: tf.Tensor) -> Outputs:
+        """The outputs for logits `[B, L]`."""
         kind = self.description.problem_type
         if kind == "regression":
             return {"value": logits[:, 0]}
@@ -113,16 +114,16 @@ class _Classifier:
         return outputs
 
     def of_texts(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> Outputs:
-        tokenizer, task = needed(self.tokenizer), self.description
-        most, special = task.max_seq_length, SpecialPieces.of(tokenizer.vocab)
-        is_divided = task.long_text == WINDOWS
-        first = tokenizer.tokenize(read_part(text, most, task.long_text))
+        tokenizer, task = require_tokenizer(self.tokenizer), self.description
+        max_length, special = task.max_seq_length, SpecialPieces.of(tokenizer.vocab)
+        has_windows = task.long_text == WINDOWS
+        first = tokenizer.tokenize(part_to_read(text, max_length, task.long_text))
         second = None
-        if text_pair is not None:  # whose end is dropped where the first text is divided
-            read = beginning(text_pair, most) if is_divided else read_part(text_pair, most, task.long_text)
-            second = tokenizer.tokenize(read)
-        if not is_divided:
-            return self.of_token_ids(**join(first, second, most, special, task.long_text))
-        batch, rows = windows(first, second, most, special, task.window_stride)
+        if text_pair is not None:  # with windows, which split only the first text, its end is truncated
+            long_text = TRUNCATE_TAIL if has_windows else task.long_text
+            second = tokenizer.tokenize(part_to_read(text_pair, max_length, long_text))
+        if not has_windows:
+            return self.of_token_ids(**join(first, second, max_length, special, task.long_text))
+        batch, rows = windows(first, second, max_length, special, task.window_stride)
         pool = tf.math.segment_max if task.window_pooling == "max" else tf.math.segment_mean
-        return self._named(pool(self.model.logits(batch), rows))
+        return self._outputs(pool(self.model.logits(batch), rows))

@@ -7,7 +7,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from bert_tf2.export.program import Outputs, Program, needed
+from bert_tf2.export.program import Outputs, Program, require_tokenizer
 from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, beginning, join
 from bert_tf2.export.source import ModelSource
 from bert_tf2.modeling.multiple_choice import MultipleChoiceModel
@@ -26,16 +26,17 @@ def build(
 
     Args:
       source: the model.
-      description: of its task.
-      tokenizer: for a graph; None where only token ids will be used.
+      description: the description of its task.
+      tokenizer: the graph tokenizer; None if only token ids will be used.
       use_averages: see `ModelSource.load`.
 
     Returns:
-      Of `context`, `question` ("" where there is none) and `choice`: `score` `[B]`, and `probability` `[B]`, the
-      softmax over the choices that have the same context and question. Of token ids: `score` `[B]`.
+      A function of `context`, `question` (may be "") and `choice`, which returns `score`, float32 `[B]`, and
+      `probability`, float32 `[B]`, the softmax over the choices with the same context and question; and a function of
+      token ids, which returns `score`.
 
     Raises:
-      InputError: weights are missing, or the model has no room for pairs.
+      InputError: weights are missing, or the model has fewer positions or segment types than its task needs.
     """
     model = MultipleChoiceModel(source.foundation.bert_config)
     variables = source.load(model.named_variables, use_averages)
@@ -66,23 +67,22 @@ class _Choices:
         return {"score": self.model.scores(pairs)}
 
     def of_texts(self, context: tf.Tensor, question: tf.Tensor, choice: tf.Tensor) -> Outputs:
-        tokenizer, most = needed(self.tokenizer), self.description.max_seq_length
-        first = tokenizer.tokenize(beginning(context, most))
-        second = tokenizer.tokenize(beginning(pair(question, choice), most))
-        score = self.of_token_ids(**join(first, second, most, SpecialPieces.of(tokenizer.vocab)))["score"]
-        lengths = tf.strings.as_string(
-            tf.strings.length(context)
-        )  # so that different texts are never the same together
-        _, of_question = tf.unique(tf.strings.join([lengths, context, question], " "))  # [B]
+        tokenizer, max_length = require_tokenizer(self.tokenizer), self.description.max_seq_length
+        first = tokenizer.tokenize(beginning(context, max_length))
+        second = tokenizer.tokenize(beginning(pair(question, choice), max_length))
+        score = self.of_token_ids(**join(first, second, max_length, SpecialPieces.of(tokenizer.vocab)))["score"]
+        # With the length, different pairs of context and question never give the same string.
+        lengths = tf.strings.as_string(tf.strings.length(context))
+        _, question_ids = tf.unique(tf.strings.join([lengths, context, question], " "))  # [B]
         count = tf.shape(score)[0]
-        largest = tf.gather(tf.math.unsorted_segment_max(score, of_question, count), of_question)
+        largest = tf.gather(tf.math.unsorted_segment_max(score, question_ids, count), question_ids)
         exponentials = tf.exp(score - largest)
-        total = tf.gather(tf.math.unsorted_segment_sum(exponentials, of_question, count), of_question)
+        total = tf.gather(tf.math.unsorted_segment_sum(exponentials, question_ids, count), question_ids)
         return {"score": score, "probability": exponentials / total}
 
 
 def pair(question: tf.Tensor, choice: tf.Tensor) -> tf.Tensor:
-    """The second texts, as `tasks.multiple_choice.examples` makes them: strings `[B]`."""
+    """The second texts of pairs, string `[B]`, as `tasks.multiple_choice.examples` builds them."""
     parts = tf.strings.split(question, BLANK)  # [B, (parts)]
     numbers = tf.ragged.range(parts.row_lengths()).flat_values
     is_last = numbers == tf.gather(parts.row_lengths(), parts.value_rowids()) - 1

@@ -1,4 +1,4 @@
-"""Exports a model to ONNX, for token ids, and verifies it in onnxruntime.
+"""Exports a model that takes token ids to ONNX, and verifies it in onnxruntime.
 
 Shapes: `B` rows, `S` tokens.
 """
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 _OPSET = 17
-_MOST_BYTES = (1 << 31) - (1 << 24)  # of a protobuf message, with some room for the graph
+_MOST_BYTES = (1 << 31) - (1 << 24)  # the limit of a protobuf message, less some room for the graph
 _LARGEST_DIFFERENCE = 1e-4
 _AXES = ("batch", "sequence")
 
@@ -43,38 +43,42 @@ Run = Callable[[Arrays], Arrays]
 
 
 def check_installed(config: ExportConfig) -> None:
-    """Raises `InputError` if a package that the export needs is missing."""
+    """Checks that the packages for the export are installed.
+
+    Raises:
+      InputError: a package is missing.
+    """
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"--format={config.format} needs {', '.join(missing)}; install with pip install '.[onnx]'.")
 
 
-def write(folder: str, config: ExportConfig, source: ModelSource, made: Program) -> None:
+def write(directory: str, config: ExportConfig, source: ModelSource, functions: Program) -> None:
     """Writes `model.onnx`, with `--quantize=int8` also `model.int8.onnx`, and labels, settings and vocabulary.
 
     Args:
-      folder: where to.
+      directory: an existing directory.
       config: the flags.
       source: the model.
-      made: its functions.
+      functions: the model's functions.
 
     Raises:
       InputError: the model is too large, its outputs are not finite, onnxruntime's results differ from TensorFlow's, or
         `--dev_file` cannot be read.
       OSError: a file cannot be written.
     """
-    size = sum(4 * variable.shape.num_elements() for variable in made.variables)
+    size = sum(4 * variable.shape.num_elements() for variable in functions.variables)
     if size > _MOST_BYTES:
         raise InputError(f"The model has {size / 1e9:.1f} GB of weights; an ONNX file can hold at most 2 GB.")
-    rows = _measured(config, source)
-    function = tf.function(_numbers(made), input_signature=list(TOKEN_IDS.values()), autograph=False)
-    path = os.path.join(folder, run_files.ONNX_MODEL)
+    data = _evaluation_data(config, source)
+    function = tf.function(_numeric(functions), input_signature=list(TOKEN_IDS.values()), autograph=False)
+    path = os.path.join(directory, run_files.ONNX_MODEL)
     _convert(function, path)
     batch = program.sample_batch(source)
     expected = {name: value.numpy() for name, value in function(*map(tf.constant, batch.values())).items()}
     check_finite(expected)
-    whole = _session(path)
-    difference = _difference(whole(batch), expected)
+    run = _session(path)
+    difference = _difference(run(batch), expected)
     if not difference <= _LARGEST_DIFFERENCE:
         raise InputError(
             f"onnxruntime's results differ from TensorFlow's by {difference:.1e}; with these versions of "
@@ -84,24 +88,24 @@ def write(folder: str, config: ExportConfig, source: ModelSource, made: Program)
         "%s: %s; results differ from TensorFlow's by at most %.1e.", run_files.ONNX_MODEL, _size(path), difference
     )
     if config.quantize == INT8:
-        small = os.path.join(folder, run_files.ONNX_INT8_MODEL)
-        _quantize(path, small)
-        found = _session(small)(batch)
-        check_finite(found)
-        difference = _difference(found, expected)
+        int8_path = os.path.join(directory, run_files.ONNX_INT8_MODEL)
+        _quantize(path, int8_path)
+        outputs = _session(int8_path)(batch)
+        check_finite(outputs)
+        difference = _difference(outputs, expected)
         name = run_files.ONNX_INT8_MODEL
-        logger.info("%s: %s; results on random input differ by %.1e.", name, _size(small), difference)
-        if rows is not None:
-            _measure(whole, _session(small), rows, source, config.batch_size)
-    program.write_assets(folder, source, made)
+        logger.info("%s: %s; results on random input differ by %.1e.", name, _size(int8_path), difference)
+        if data is not None:
+            _print_scores(run, _session(int8_path), data, source, config.batch_size)
+    program.write_assets(directory, source, functions)
 
 
-def _numbers(made: Program) -> Callable[..., dict[str, tf.Tensor]]:
-    """The function of token ids without its strings, which are in the files beside."""
+def _numeric(functions: Program) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function of token ids without its string outputs, which are in the other files of the export."""
 
     def outputs(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = made.of_token_ids(input_ids, input_mask, segment_ids)
-        return {name: value for name, value in found.items() if value.dtype != tf.string}
+        values = functions.of_token_ids(input_ids, input_mask, segment_ids)
+        return {name: value for name, value in values.items() if value.dtype != tf.string}
 
     return outputs
 
@@ -110,7 +114,7 @@ def _convert(function: Any, path: str) -> None:
     import onnx
     import tf2onnx
 
-    with program.quiet(logging.INFO):
+    with program.suppress_logging(logging.INFO):
         model = tf2onnx.convert.from_function(
             function,
             input_signature=list(TOKEN_IDS.values()),
@@ -119,13 +123,13 @@ def _convert(function: Any, path: str) -> None:
         )[0]
     for value in (*model.graph.input, *model.graph.output):
         for axis, name in zip(value.type.tensor_type.shape.dim, _AXES, strict=False):
-            if axis.dim_param:  # else it has a size
+            if axis.dim_param:  # else the axis has a fixed size
                 axis.dim_param = name
     onnx.save(model, path)
 
 
 def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
-    """For tf2onnx, which does not know this operation (of the exact GELU): 1 - erf."""
+    """Converts the operation Erfc (of the exact GELU), which tf2onnx does not support, to 1 - erf."""
     inputs, outputs = node.input, node.output
     graph.remove_node(node.name)
     one = graph.make_const(f"{name}_one", np.array(1.0, np.float32))
@@ -133,30 +137,31 @@ def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
     graph.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs)
 
 
-def _quantize(path: str, small: str) -> None:
+def _quantize(path: str, int8_path: str) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with program.quiet(logging.WARNING):
-        quantize_dynamic(path, small, weight_type=QuantType.QInt8)
+    with program.suppress_logging(logging.WARNING):
+        quantize_dynamic(path, int8_path, weight_type=QuantType.QInt8)
 
 
 def _session(path: str) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    known = {value.name for value in session.get_inputs()}  # a tagger has no use for segments
+    inputs = {value.name for value in session.get_inputs()}  # a tagger does not use segments
     names = [value.name for value in session.get_outputs()]
 
     def run(batch: Arrays) -> Arrays:
-        found = session.run(names, {name: value for name, value in batch.items() if name in known})
-        return dict(zip(names, found, strict=True))
+        outputs = session.run(names, {name: value for name, value in batch.items() if name in inputs})
+        return dict(zip(names, outputs, strict=True))
 
     return run
 
 
-def _difference(found: Arrays, expected: Arrays) -> float:
+def _difference(outputs: Arrays, expected: Arrays) -> float:
+    """The largest absolute difference of a value."""
     return max(
-        float(np.abs(np.subtract(found[name], value, dtype=np.float64)).max()) for name, value in expected.items()
+        float(np.abs(np.subtract(outputs[name], value, dtype=np.float64)).max()) for name, value in expected.items()
     )
 
 
@@ -167,8 +172,8 @@ def _size(path: str) -> str:
 # --- Measuring --------------------------------------------------------------------------------------------------------
 
 
-def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
-    """The rows on which the loss of accuracy by quantization is measured; None if none are given."""
+def _evaluation_data(config: ExportConfig, source: ModelSource) -> Data | None:
+    """The data on which to measure the loss of accuracy by quantization; None if there is none."""
     if config.quantize != INT8:
         return None
     description = source.description
@@ -188,29 +193,29 @@ def _measured(config: ExportConfig, source: ModelSource) -> Data | None:
                 label_column=description.label_column or (None if description.label_columns else "label"),
             )
         )
-    if glue.is_known(description.name) and _is_there(source, description.data_dir):
+    if glue.is_known(description.name) and _may_read(source, description.data_dir):
         return Data(description, glue.task_named(description.name))
-    if _is_there(source, description.dev_file):
+    if _may_read(source, description.dev_file):
         return Data(description)
     logger.warning("The loss of accuracy by --quantize=int8 was not measured; give --dev_file to measure it.")
     return None
 
 
-def _is_there(source: ModelSource, path: str | None) -> bool:
-    return path is not None and may_read(source.folder, path) and file_system.exists(path)
+def _may_read(source: ModelSource, path: str | None) -> bool:
+    return path is not None and may_read(source.directory, path) and file_system.exists(path)
 
 
-def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size: int) -> None:
-    """Prints the scores of both models."""
+def _print_scores(float32: Run, int8: Run, data: Data, source: ModelSource, batch_size: int) -> None:
+    """Prints a table of the scores of both models and their difference."""
     description = data.description
     examples = data.examples("dev")
     labels = np.asarray(data.labels(examples))
     tokenizer = source.foundation.tokenizer(description.do_lower_case)
     features = featurize(examples, labels, tokenizer, description.max_seq_length, long_text=description.long_text)
     scores = []
-    for run in (whole, small):
-        found = [run(batch) for batch in _batches(features, batch_size)]
-        outputs = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    for run in (float32, int8):
+        batches = [run(batch) for batch in _batches(features, batch_size)]
+        outputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         scores.append(
             metrics.evaluate(description.problem_type, _logits(outputs), labels, data.metrics, description.threshold)
         )
@@ -229,7 +234,7 @@ def _batches(features: Features, batch_size: int) -> Iterator[Arrays]:
 
 
 def _logits(outputs: Arrays) -> NDArray[Any]:
-    """What `metrics.evaluate` takes, which scores logits: of the same order and the same probabilities."""
+    """Logits for `metrics.evaluate` that give the same order of labels and the same probabilities as the outputs."""
     if "value" in outputs:
         return outputs["value"][:, None]
     probabilities = np.clip(outputs["probabilities"].astype(np.float64), 1e-12, 1 - 1e-12)

@@ -21,7 +21,7 @@ from bert_tf2.metrics.finite import check_finite
 from bert_tf2.tokenization import tf_tokenizer
 
 SERVING_DEFAULT, TOKEN_IDS_SIGNATURE = "serving_default", "token_ids"
-_SAMPLE = (4, 32)  # rows and tokens of a batch to check a model with
+_SAMPLE = (4, 32)  # the rows and tokens of the batch with which a model is checked
 
 Outputs = dict[str, tf.Tensor]
 
@@ -31,12 +31,12 @@ class Program:
     """A model as functions of text and of token ids.
 
     Attributes:
-      of_texts: arguments are strings `[B]`, of the names in `texts`.
-      texts: these names.
-      of_token_ids: arguments are those of `sequences.TOKEN_IDS`.
+      of_texts: the function of texts, strings `[B]`.
+      texts: the names of its arguments.
+      of_token_ids: the function of token ids, with the arguments `sequences.TOKEN_IDS`.
       variables: all weights.
       settings: information for clients.
-      labels: names of outputs, if they have any.
+      labels: the names of the labels, if there are any.
     """
 
     of_texts: Callable[..., Outputs]
@@ -47,17 +47,21 @@ class Program:
     labels: Sequence[str] = ()
 
 
-def tokenizer_of(source: ModelSource) -> tf_tokenizer.Tokenizer:
-    """The tokenizer of a model, for a graph.
+def graph_tokenizer(source: ModelSource) -> tf_tokenizer.Tokenizer:
+    """The tokenizer of a model as part of a graph.
 
     Raises:
-      InputError: it cannot be put into a graph.
+      InputError: the tokenizer is not supported inside a graph.
     """
     return tf_tokenizer.make(source.foundation.vocabulary, source.description.do_lower_case)
 
 
-def needed(tokenizer: tf_tokenizer.Tokenizer | None) -> tf_tokenizer.Tokenizer:
-    """The tokenizer; `ValueError` where a program was made for token ids only."""
+def require_tokenizer(tokenizer: tf_tokenizer.Tokenizer | None) -> tf_tokenizer.Tokenizer:
+    """The tokenizer of a program.
+
+    Raises:
+      ValueError: the program is for token ids only.
+    """
     if tokenizer is None:
         raise ValueError("This program has no tokenizer for texts.")
     return tokenizer
@@ -74,18 +78,18 @@ def sample_batch(source: ModelSource) -> dict[str, NDArray[np.int32]]:
     return {"input_ids": ids * mask, "input_mask": mask, "segment_ids": types * mask}
 
 
-def save(folder: str, source: ModelSource, program: Program, tokenizer: tf_tokenizer.Tokenizer) -> None:
+def save(directory: str, source: ModelSource, program: Program, tokenizer: tf_tokenizer.Tokenizer) -> None:
     """Writes a SavedModel.
 
     Args:
-      folder: where to.
+      directory: the directory to create.
       source: the model.
-      program: its functions.
-      tokenizer: that `program` uses.
+      program: the model's functions.
+      tokenizer: the tokenizer that `program` uses.
 
     Raises:
       InputError: the model's outputs are not finite.
-      OSError: the disk is full, or the like.
+      OSError: the files cannot be written, for example because the disk is full.
     """
     module = tf.Module()
     module.weights = list(program.variables)
@@ -94,53 +98,53 @@ def save(folder: str, source: ModelSource, program: Program, tokenizer: tf_token
     module.of_texts = tf.function(_never_empty(program.of_texts), input_signature=texts, autograph=False)
     token_ids = list(TOKEN_IDS.values())
     module.of_token_ids = tf.function(program.of_token_ids, input_signature=token_ids, autograph=False)
-    said = module.of_token_ids(**{name: tf.constant(value) for name, value in sample_batch(source).items()})
-    check_finite({name: value.numpy() for name, value in said.items()})
+    outputs = module.of_token_ids(**{name: tf.constant(value) for name, value in sample_batch(source).items()})
+    check_finite({name: value.numpy() for name, value in outputs.items()})
     with tempfile.TemporaryDirectory() as assets:
         module.assets = [tf.saved_model.Asset(path) for path in write_assets(assets, source, program)]
         signatures = {SERVING_DEFAULT: module.of_texts, TOKEN_IDS_SIGNATURE: module.of_token_ids}
         try:
-            with quiet(logging.INFO):
-                tf.saved_model.save(module, folder, signatures)
+            with suppress_logging(logging.INFO):
+                tf.saved_model.save(module, directory, signatures)
         except tf.errors.OpError as error:
             raise OSError(f"Cannot write the SavedModel: {str(error.message).splitlines()[0][:300]}") from None
 
 
 def _never_empty(of_texts: Callable[..., Outputs]) -> Callable[..., Outputs]:
-    """The same function, but no texts give no outputs; within, there is always a row, as the model wants."""
+    """Extends a function of texts to empty batches, for which the model is run on an empty text."""
 
     def outputs(*texts: tf.Tensor) -> Outputs:
         count = tf.shape(texts[0])[0]
-        filling = tf.fill(tf.cast(tf.equal(count, 0), tf.int32)[None], "")
-        found = of_texts(*(tf.concat([text, filling], 0) for text in texts))
-        return {name: value[:count] for name, value in found.items()}
+        padding = tf.fill(tf.cast(tf.equal(count, 0), tf.int32)[None], "")
+        values = of_texts(*(tf.concat([text, padding], 0) for text in texts))
+        return {name: value[:count] for name, value in values.items()}
 
     return outputs
 
 
-def write_assets(folder: str, source: ModelSource, program: Program) -> list[str]:
-    """Writes settings, labels and the vocabulary into a directory; returns the paths.
+def write_assets(directory: str, source: ModelSource, program: Program) -> list[str]:
+    """Writes settings, labels and the vocabulary into a directory; returns their paths.
 
     Raises:
-      OSError: they cannot be written.
+      OSError: the files cannot be written.
     """
-    paths = [os.path.join(folder, run_files.SETTINGS)]
+    paths = [os.path.join(directory, run_files.SETTINGS)]
     file_system.path(paths[0]).write_text(
         json.dumps({**program.settings, "labels": list(program.labels)}, indent=2, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
     if program.labels:
-        paths.append(os.path.join(folder, LABELS_FILE))
+        paths.append(os.path.join(directory, LABELS_FILE))
         write_labels(paths[-1], program.labels)
-    return [*paths, *source.foundation.vocabulary.copy_into(folder)]
+    return [*paths, *source.foundation.vocabulary.copy_into(directory)]
 
 
 @contextmanager
-def quiet(level: int) -> Iterator[None]:
-    """Inside, messages of no more than a level go nowhere: those of libraries on how they do their work."""
-    before = logging.root.manager.disable
+def suppress_logging(level: int) -> Iterator[None]:
+    """A context in which messages up to a level are not logged, such as those of libraries about their progress."""
+    previous = logging.root.manager.disable
     logging.disable(level)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.disable(previous)

@@ -1,7 +1,7 @@
-"""A model for question answering: questions and contexts -> answers, those of `run_squad.py`.
+"""A model for question answering: questions and contexts -> answers, the same as those of `run_squad.py`.
 
 Shapes: `B` questions, `W` words and `P` pieces of all contexts, `M` windows, `S` tokens of a window, `K` windows of the
-longest context, `n` starts, and ends, that are tried in a window.
+longest context, `n` starts, and as many ends, to try in a window.
 """
 
 import dataclasses
@@ -44,17 +44,17 @@ _INFINITY = float("inf")
 
 
 class Windows(NamedTuple):
-    """Contexts split like in `squad.windows`; but each has a window, even without a piece.
+    """Contexts split like in `squad.windows`; but each context has a window, even if it has no pieces.
 
     Attributes:
       row: int64 `[M]`, the question of each window, ascending.
-      number: int64 `[M]`, which of its windows.
-      start: int64 `[M]`, the first piece of its context.
-      length: int64 `[M]`, pieces of its context.
-      counts: int64 `[B]`, windows of each question.
-      stride: int64 `[B]`, pieces from one window to the next.
-      room: int64 `[B]`, pieces of a context in a window at most.
-      pieces: int64 `[B]`, of each context.
+      number: int64 `[M]`, the index of each window among those of its question.
+      start: int64 `[M]`, the first piece of the context in each window.
+      length: int64 `[M]`, the number of pieces of the context in each window.
+      counts: int64 `[B]`, the number of windows of each question.
+      stride: int64 `[B]`, the number of pieces from one window's start to the next.
+      room: int64 `[B]`, the most pieces of the context that a window has room for.
+      pieces: int64 `[B]`, the number of pieces of each context.
     """
 
     row: tf.Tensor
@@ -71,9 +71,9 @@ class Spans(NamedTuple):
     """The best span of each question.
 
     Attributes:
-      exists: bool `[B]`; the rest has no meaning where there is none.
-      first: int64 `[B]`, its first piece of the context.
-      last: int64 `[B]`, its last one.
+      exists: bool `[B]`; if False, the other attributes are undefined.
+      first: int64 `[B]`, the first piece of the span in the context.
+      last: int64 `[B]`, the last piece of the span in the context.
       start_logit: float64 `[B]`.
       end_logit: float64 `[B]`.
     """
@@ -96,31 +96,31 @@ def divide(pieces: tf.Tensor, room: tf.Tensor, doc_stride: int) -> Windows:
     return Windows(row, number, start, length, counts, stride, room, pieces)
 
 
-def has_most_context(windows: Windows, places: tf.Tensor) -> tf.Tensor:
+def has_max_context(windows: Windows, positions: tf.Tensor) -> tf.Tensor:
     """Whether no window of the question has more context around a piece; see `windows.Windows.is_max_context`.
 
     Args:
-      windows: M of them.
-      places: int64 `[M, n]`, pieces of the context.
+      windows: the windows of all questions.
+      positions: int64 `[M, n]`, positions of pieces in the context.
 
     Returns:
       bool `[M, n]`.
     """
-    others = tf.range(tf.reduce_max(windows.counts))  # [K]
-    start = others * windows.stride[:, None]  # [B, K]
+    numbers = tf.range(tf.reduce_max(windows.counts))  # [K]
+    start = numbers * windows.stride[:, None]  # [B, K]
     length = tf.minimum(windows.pieces[:, None] - start, windows.room[:, None])
 
-    def of_window(values: tf.Tensor) -> tf.Tensor:
+    def by_window(values: tf.Tensor) -> tf.Tensor:
         return tf.gather(values, windows.row)[:, None]  # [M, 1, K]
 
-    left = places[..., None] - of_window(start)  # [M, n, K]
-    right = of_window(length) - 1 - left
+    left = positions[..., None] - by_window(start)  # [M, n, K]
+    right = by_window(length) - 1 - left
     least = tf.minimum(left, right)
-    context = tf.cast(least, tf.float64) + 0.01 * tf.cast(of_window(length), tf.float64)
-    is_there = (least >= 0) & of_window(others < windows.counts[:, None])
-    context = tf.where(is_there, context, tf.constant(-_INFINITY, tf.float64))
+    context = tf.cast(least, tf.float64) + 0.01 * tf.cast(by_window(length), tf.float64)
+    contains = (least >= 0) & by_window(numbers < windows.counts[:, None])
+    context = tf.where(contains, context, tf.constant(-_INFINITY, tf.float64))
     is_best = tf.equal(context, tf.reduce_max(context, -1, keepdims=True))
-    first = tf.reduce_min(tf.where(is_best, others, others.dtype.max), -1)
+    first = tf.reduce_min(tf.where(is_best, numbers, numbers.dtype.max), -1)
     return tf.equal(first, windows.number[:, None])
 
 
@@ -132,44 +132,44 @@ def best_spans(
     Args:
       start_logits: float32 `[M, S]`, minus infinity at padding.
       end_logits: likewise.
-      windows: M of them.
-      offsets: int64 `[M]`, where in each window the context begins.
-      parameters: how to choose.
+      windows: the windows of all questions.
+      offsets: int64 `[M]`, the position in each window at which the context begins.
+      parameters: how to choose answers.
     """
-    tried = tf.minimum(parameters.n_best_size, tf.shape(start_logits)[1])  # n
-    start_scores, starts = tf.math.top_k(start_logits, tried)  # [M, n]; of equal ones the first comes first
-    end_scores, ends = tf.math.top_k(end_logits, tried)
-    starts, ends = (tf.cast(places, tf.int64) - offsets[:, None] for places in (starts, ends))
+    count = tf.minimum(parameters.n_best_size, tf.shape(start_logits)[1])  # n
+    start_scores, starts = tf.math.top_k(start_logits, count)  # [M, n]; of equal scores the first comes first
+    end_scores, ends = tf.math.top_k(end_logits, count)
+    starts, ends = (tf.cast(positions, tf.int64) - offsets[:, None] for positions in (starts, ends))
     length = windows.length[:, None]
-    can_start = (starts >= 0) & (starts < length) & has_most_context(windows, windows.start[:, None] + starts)
+    can_start = (starts >= 0) & (starts < length) & has_max_context(windows, windows.start[:, None] + starts)
     can_end = (ends >= 0) & (ends < length)
     size = ends[:, None, :] - starts[:, :, None]  # [M, n, n]
     is_span = can_start[:, :, None] & can_end[:, None, :] & (size >= 0) & (size < parameters.max_answer_length)
     start_scores, end_scores = (tf.cast(scores, tf.float64) for scores in (start_scores, end_scores))
-    nothing = tf.constant(-_INFINITY, tf.float64)
-    scores = tf.where(is_span, start_scores[:, :, None] + end_scores[:, None, :], nothing)
-    best, choice = _first_best(tf.reshape(scores, [tf.shape(scores)[0], tried * tried]))  # [M]
-    best, window = _first_best(tf.RaggedTensor.from_row_lengths(best, windows.counts).to_tensor(nothing))  # [B]
+    no_span = tf.constant(-_INFINITY, tf.float64)
+    scores = tf.where(is_span, start_scores[:, :, None] + end_scores[:, None, :], no_span)
+    best, choice = _first_best(tf.reshape(scores, [tf.shape(scores)[0], count * count]))  # [M]
+    best, window = _first_best(tf.RaggedTensor.from_row_lengths(best, windows.counts).to_tensor(no_span))  # [B]
     window = tf.cumsum(windows.counts, exclusive=True) + tf.cast(window, tf.int64)
     choice = tf.gather(choice, window)
 
-    def of_choice(values: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        return tf.gather(tf.gather(values, window), number, batch_dims=1)
+    def chosen(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.gather(values, window), index, batch_dims=1)
 
     begin = tf.gather(windows.start, window)
     return Spans(
-        exists=best > nothing,
-        first=begin + of_choice(starts, choice // tried),
-        last=begin + of_choice(ends, choice % tried),
-        start_logit=of_choice(start_scores, choice // tried),
-        end_logit=of_choice(end_scores, choice % tried),
+        exists=best > no_span,
+        first=begin + chosen(starts, choice // count),
+        last=begin + chosen(ends, choice % count),
+        start_logit=chosen(start_scores, choice // count),
+        end_logit=chosen(end_scores, choice % count),
     )
 
 
 def _first_best(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The highest value of each row, and where it is; of equal ones the first."""
-    best, places = tf.math.top_k(values, 1)
-    return best[:, 0], places[:, 0]
+    """The highest value of each row, and the first index that has it."""
+    best, indices = tf.math.top_k(values, 1)
+    return best[:, 0], indices[:, 0]
 
 
 def build(
@@ -182,17 +182,18 @@ def build(
 
     Args:
       source: the model.
-      description: of its task.
-      tokenizer: for a graph; None where only token ids will be used.
+      description: the description of its task.
+      tokenizer: the graph tokenizer; None if only token ids will be used.
       config: how to choose answers.
 
     Returns:
-      Of `question` and `context`: `answer`, "" where there is none, its first character and the one after its last in
-      the context, `start` and `end` (-1), and the sum of its logits, `score`; on 2.0 moreover `null_odds`, by how much
-      the score of "no answer" exceeds that of the best answer. Of token ids: `start_logits` and `end_logits`, `[B, S]`.
+      A function of `question` and `context`, which returns `answer`, "" for no answer, its offsets in the context,
+      `start` and `end` (-1 for no answer), in characters, and `score`, the sum of its logits; for SQuAD 2.0 also
+      `null_odds`, the score of "no answer" minus that of the best answer; each `[B]`. And a function of token ids,
+      which returns `start_logits` and `end_logits`, float32 `[B, S]`.
 
     Raises:
-      InputError: weights are missing, or the tokenizer is not WordPiece's.
+      InputError: weights are missing, or the tokenizer is not WordPiece.
     """
     if source.foundation.vocabulary.is_sentencepiece:
         raise InputError("Question answering needs a WordPiece tokenizer; give a model with a vocab.txt.")
@@ -241,7 +242,7 @@ class _Scored(NamedTuple):
     Attributes:
       start_logits: float32 `[M, S]`, minus infinity at padding.
       end_logits: likewise.
-      offsets: int64 `[M]`, where in each window the context begins.
+      offsets: int64 `[M]`, the position in each window at which the context begins.
     """
 
     start_logits: tf.Tensor
@@ -256,11 +257,11 @@ class _Answerer:
     tokenizer: tf_tokenizer.Tokenizer | None
     parameters: AnswerParameters
     classes: Blocks
-    pattern: str | None  # of tokens that are never split, where characters make words
+    pattern: str | None  # see `contexts.split`
 
     def of_token_ids(self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Outputs:
-        found = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
-        return dict(zip((START_LOGITS, END_LOGITS), found, strict=True))
+        logits = self.model.logits({"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids})
+        return dict(zip((START_LOGITS, END_LOGITS), logits, strict=True))
 
     def of_texts(self, question: tf.Tensor, context: tf.Tensor) -> Outputs:
         tokenizer, description = self.tokenizer, self.description
@@ -268,9 +269,9 @@ class _Answerer:
             raise ValueError("This program has no tokenizer for texts.")
         query = tokenizer.tokenize(beginning(question, description.max_query_length))
         query = head(query, tf.minimum(query.row_lengths(), description.max_query_length))
-        cut = contexts.split(context, self.classes, self.pattern)
-        pieces = tokenizer.tokenize(cut.words.values)  # [W, (pieces)]
-        documents = cut.words.with_values(pieces).merge_dims(1, 2)  # [B, (pieces)]
+        split = contexts.split(context, self.classes, self.pattern)
+        pieces = tokenizer.tokenize(split.words.values)  # [W, (pieces)]
+        documents = split.words.with_values(pieces).merge_dims(1, 2)  # [B, (pieces)]
         room = description.max_seq_length - query.row_lengths() - SPECIAL_IN_PAIR
         windows = divide(documents.row_lengths(), room, description.doc_stride)
         scored = self._scored(*_batch(query, documents, windows, SpecialPieces.of(tokenizer.vocab)))
@@ -280,13 +281,13 @@ class _Answerer:
             null_odds = _null_odds(scored, windows, spans)
             has_answer &= null_odds <= self.parameters.null_score_diff_threshold
             odds["null_odds"] = tf.cast(null_odds, tf.float32)
-        first, last = (documents.row_starts() + place for place in (spans.first, spans.last))
-        found = answer_text.find(tokenizer, cut, pieces, first, last, has_answer, description.language)
+        first, last = (documents.row_starts() + position for position in (spans.first, spans.last))
+        answers = answer_text.extract(tokenizer, split, pieces, first, last, has_answer, description.language)
         score = tf.where(spans.exists, spans.start_logit + spans.end_logit, 0.0)
         return {
-            "answer": found.text,
-            "start": found.start,
-            "end": found.end,
+            "answer": answers.text,
+            "start": answers.start,
+            "end": answers.end,
             "score": tf.cast(score, tf.float32),
             **odds,
         }
@@ -299,7 +300,7 @@ class _Answerer:
 
 
 def _null_odds(scored: _Scored, windows: Windows, spans: Spans) -> tf.Tensor:
-    """By how much the score of "no answer" exceeds that of the best answer, float64 `[B]`."""
+    """The score of "no answer" minus that of the best answer, float64 `[B]`."""
     null = tf.cast(scored.start_logits[:, 0], tf.float64) + tf.cast(scored.end_logits[:, 0], tf.float64)  # [M]
     null = tf.math.segment_min(null, windows.row)
     null = tf.where(windows.pieces > 0, tf.minimum(null, NO_WINDOW_SCORE), NO_WINDOW_SCORE)
@@ -309,7 +310,7 @@ def _null_odds(scored: _Scored, windows: Windows, spans: Spans) -> tf.Tensor:
 def _batch(
     query: tf.RaggedTensor, documents: tf.RaggedTensor, windows: Windows, special: SpecialPieces
 ) -> tuple[Batch, tf.Tensor]:
-    """`[CLS] question [SEP] part of the context [SEP]` for each window, and where the context begins in it, `[M]`."""
+    """`[CLS] question [SEP] part of the context [SEP]` for each window, and the context's position in it, `[M]`."""
     questions = tf.gather(query, windows.row)
     parts = ranges(documents.values, tf.gather(documents.row_starts(), windows.row) + windows.start, windows.length)
     one = tf.ones_like(windows.row)
@@ -319,13 +320,13 @@ def _batch(
 
 
 def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
-    """The given threshold, else the one found by an evaluation with the same weights, else 0."""
-    path = os.path.join(source.folder, prediction_files.THRESHOLD)
+    """The threshold of the flag, else the one that an evaluation with the same weights found, else 0."""
+    path = os.path.join(source.directory, prediction_files.THRESHOLD)
     if config.null_score_diff_threshold is not None or not file_system.exists(path):
         return config.null_score_diff_threshold or 0.0
-    found, weights = prediction_files.read_threshold(path)
+    threshold, weights = prediction_files.read_threshold(path)
     if weights != fingerprint(model):
         logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
         return 0.0
-    logger.info("Using --null_score_diff_threshold=%g, from %s.", found, path)
-    return found
+    logger.info("Using --null_score_diff_threshold=%g, from %s.", threshold, path)
+    return threshold

@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: ExportConfig) -> str:
-    """Writes the export, which appears when it is complete.
+    """Writes the export into a directory, which appears when it is complete.
 
     Returns:
-      The new directory.
+      The path of the new directory.
 
     Raises:
-      InputError: the model cannot be read or exported, the directory is not free, or a package is missing.
-      OSError: it cannot be written.
+      InputError: the model cannot be read or exported, the directory already exists, or a package is missing.
+      OSError: the files cannot be written.
     """
     atomic.check_writable(config.export_dir)
     if config.format == ONNX:
@@ -40,18 +40,18 @@ def run(config: ExportConfig) -> str:
     if config.format == ENCODER:
         return _encoder(config, source)
     if config.format == ONNX:
-        with atomic.directory(_free_folder(config.export_dir)) as folder:
-            onnx.write(os.fspath(folder), config, source, _program(config, source, None))
+        with atomic.directory(_free_directory(config.export_dir)) as directory:
+            onnx.write(os.fspath(directory), config, source, _program(config, source, None))
         return config.export_dir
-    tokenizer = program.tokenizer_of(source)
-    made = _program(config, source, tokenizer)
+    tokenizer = program.graph_tokenizer(source)
+    functions = _program(config, source, tokenizer)
     version = config.version or _next_version(config.export_dir)
     final = os.path.join(config.export_dir, str(version))
     if file_system.exists(final):
         raise InputError(f"{final} already exists; give another --version.")
-    with atomic.directory(final) as folder:
-        program.save(os.fspath(folder), source, made, tokenizer)
-    _report(final, made)
+    with atomic.directory(final) as directory:
+        program.save(os.fspath(directory), source, functions, tokenizer)
+    _report(final, functions)
     return final
 
 
@@ -71,37 +71,38 @@ def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.
 
 
 def _encoder(config: ExportConfig, source: ModelSource) -> str:
-    """Writes a SavedModel, together with all that `--init_checkpoint` needs."""
-    tokenizer = program.tokenizer_of(source)
-    made, model = encoder.build(source, source.description, tokenizer, config.use_averages)
-    with atomic.directory(_free_folder(config.export_dir)) as folder:
-        program.save(os.path.join(folder, "1"), source, made, tokenizer)
+    """Writes a SavedModel of the encoder, and the files with which its directory works as `--init_checkpoint`."""
+    tokenizer = program.graph_tokenizer(source)
+    functions, model = encoder.build(source, source.description, tokenizer, config.use_averages)
+    with atomic.directory(_free_directory(config.export_dir)) as directory:
+        program.save(os.path.join(directory, "1"), source, functions, tokenizer)
         variables = checkpoints.tf_variables(model.named_variables())
         if not source.has_pooler:
             variables = {name: variable for name, variable in variables.items() if name not in encoder.POOLER}
-        write_checkpoint(folder, variables)
-        source.foundation.keep(os.fspath(folder))
-        task_metadata.save(os.fspath(folder), {"do_lower_case": source.description.do_lower_case, "labels": []})
-    _report(os.path.join(config.export_dir, "1"), made)
+        write_checkpoint(directory, variables)
+        source.foundation.keep(os.fspath(directory))
+        task_metadata.save(os.fspath(directory), {"do_lower_case": source.description.do_lower_case, "labels": []})
+    _report(os.path.join(config.export_dir, "1"), functions)
     logger.info("To fine-tune it, give --init_checkpoint=%s.", config.export_dir)
     return config.export_dir
 
 
-def _report(folder: str, made: Program) -> None:
-    size = sum(path.stat().st_size for path in file_system.path(folder).rglob("*") if path.is_file())
+def _report(directory: str, functions: Program) -> None:
+    size = sum(path.stat().st_size for path in file_system.path(directory).rglob("*") if path.is_file())
     logger.info(
         "Wrote %s, %s MB: a SavedModel that takes %s, or token ids. Import tensorflow_text before loading it.",
-        *(folder, f"{size / 1e6:,.0f}", " and ".join(made.texts)),
+        *(directory, f"{size / 1e6:,.0f}", " and ".join(functions.texts)),
     )
 
 
 def _next_version(export_dir: str) -> int:
-    folder = file_system.path(export_dir)
-    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
+    directory = file_system.path(export_dir)
+    numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()] if directory.is_dir() else []
     return max(numbers, default=0) + 1
 
 
-def _free_folder(path: str) -> str:
+def _free_directory(path: str) -> str:
+    """The path, after checking that nothing but an empty directory is there."""
     if file_system.isfile(path) or (file_system.isdir(path) and file_system.listdir(path)):
         raise InputError(f"--export_dir={path} already exists and is not an empty directory; give a new one.")
     return path

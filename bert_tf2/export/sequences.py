@@ -1,6 +1,6 @@
-"""Padded batches from the ids of texts, inside a graph, like `sequences` and the tasks' `features` in Python.
+"""Padded batches from the token ids of texts, inside a graph: the graph version of `tokenization.sequences`.
 
-Shapes: `B` rows, `S` columns, as many as the longest row has.
+Shapes: `B` rows, `S` tokens of the longest row, `M` windows.
 """
 
 from typing import NamedTuple
@@ -13,31 +13,31 @@ from bert_tf2.tokenization.sequences import CLS, SEP, SPECIAL_IN_TEXT, head_leng
 Batch = dict[str, tf.Tensor]
 
 TOKEN_IDS = {name: tf.TensorSpec([None, None], tf.int32, name) for name in ("input_ids", "input_mask", "segment_ids")}
-"""A model's inputs; the second signature of each export."""
+"""A model's inputs, and the second signature of each export."""
 
 
 CHARACTERS_PER_PIECE = 256
-"""How many characters of a text are read for each piece that a model has room for.
+"""The number of characters of a text to read for each piece that a model has room for.
 
 A word of more than 200 characters is one piece, `[UNK]`; so in text without longer words, and without long runs of
-whitespace or of deleted characters, what is beyond cannot matter.
+whitespace or removed characters, later characters have no effect.
 """
 
 
 def beginning(texts: tf.Tensor, pieces: int) -> tf.Tensor:
-    """The part of texts, string `[B]`, that a model with room for this many pieces of each reads."""
+    """The beginning of texts, string `[B]`, that has at least `pieces` pieces, if the text has."""
     return tf.strings.substr(texts, 0, pieces * CHARACTERS_PER_PIECE, unit="UTF8_CHAR")
 
 
-def read_part(texts: tf.Tensor, pieces: int, long_text: str) -> tf.Tensor:
-    """The part of texts, string `[B]`, that a model with room for this many pieces reads before truncating them.
+def part_to_read(texts: tf.Tensor, pieces: int, long_text: str) -> tf.Tensor:
+    """The part of texts to tokenize before they are truncated to a number of pieces: string `[B]`.
 
-    Their beginning or end, or both, with the word between them that is cut; all of them for windows. A word that is
-    cut is beyond the pieces that there is room for.
+    It is the beginning or the end, or both, concatenated; for windows, the whole text. A word that is split by this is
+    beyond the pieces that are kept.
 
     Args:
-      texts: the texts.
-      pieces: see `beginning`.
+      texts: string `[B]`.
+      pieces: the number of pieces that the model has room for.
       long_text: one of `long_texts.LONG_TEXTS`.
     """
     if long_text == TRUNCATE_TAIL:
@@ -54,14 +54,14 @@ def read_part(texts: tf.Tensor, pieces: int, long_text: str) -> tf.Tensor:
 
 
 class SpecialPieces(NamedTuple):
-    """Their ids."""
+    """The ids of `[CLS]` and `[SEP]`."""
 
     cls: int
     sep: int
 
     @classmethod
     def of(cls, vocab: dict[str, int]) -> "SpecialPieces":
-        """Those of a vocabulary."""
+        """The ids in a vocabulary."""
         return cls(vocab[CLS], vocab[SEP])
 
 
@@ -72,13 +72,13 @@ def join(
     special: SpecialPieces,
     long_text: str = TRUNCATE_TAIL,
 ) -> Batch:
-    """`[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]` where `b` has a token, truncated by `truncated_lengths`.
+    """`[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]` if `b` is not empty, truncated by `truncated_lengths`.
 
     Args:
-      first: int32 `[B, (pieces)]`.
-      second: likewise; None where there is none.
+      first: int32 `[B, (pieces)]`, the first texts, `a`.
+      second: int32 `[B, (pieces)]`, the second texts, `b`; or None.
       max_seq_length: maximum tokens per row.
-      special: ids.
+      special: the ids of special pieces.
       long_text: which pieces of a truncated text are kept, see `tokenization.sequences.join_rows`.
     """
     a = first.row_lengths()
@@ -86,14 +86,14 @@ def join(
     pair = tf.cast(b > 0, tf.int64)
     kept_a, kept_b = truncated_lengths(a, b, max_seq_length - SPECIAL_IN_TEXT - pair, tf)
     one = tf.ones_like(a)
-    parts = [repeated(special.cls, one), *_kept(first, kept_a, long_text), repeated(special.sep, one)]
+    parts = [repeated(special.cls, one), *_truncate(first, kept_a, long_text), repeated(special.sep, one)]
     if second is not None:
-        parts += [*_kept(second, kept_b, long_text), repeated(special.sep, pair)]
+        parts += [*_truncate(second, kept_b, long_text), repeated(special.sep, pair)]
     return padded(tf.concat(parts, 1), kept_a + 2)
 
 
-def _kept(rows: tf.RaggedTensor, lengths: tf.Tensor, long_text: str) -> list[tf.RaggedTensor]:
-    """The values of each row that are kept, so many, in one part or two."""
+def _truncate(rows: tf.RaggedTensor, lengths: tf.Tensor, long_text: str) -> list[tf.RaggedTensor]:
+    """Truncates each row to a number of values: its head, its tail, or both, as two tensors."""
     if long_text == TRUNCATE_TAIL:
         return [head(rows, lengths)]
     tails = lengths - head_lengths(lengths, long_text)
@@ -108,13 +108,13 @@ def windows(
     special: SpecialPieces,
     stride: int | None,
 ) -> tuple[Batch, tf.Tensor]:
-    """The windows of `tokenization.row_windows`, and the text of each, int64 `[M]`, ascending.
+    """The windows of `tokenization.row_windows`, and the text that each belongs to, int64 `[M]`, ascending.
 
     Args:
-      first: int32 `[B, (pieces)]`.
-      second: likewise; None where there is none.
+      first: int32 `[B, (pieces)]`, the first texts, which are split into windows.
+      second: int32 `[B, (pieces)]`, the second texts; or None.
       max_seq_length: maximum tokens per window.
-      special: ids.
+      special: the ids of special pieces.
       stride: see `tokenization.sequences.window_sizes`.
     """
     a = first.row_lengths()
@@ -133,11 +133,11 @@ def windows(
 
 
 def padded(input_ids: tf.RaggedTensor, first_lengths: tf.Tensor) -> Batch:
-    """Rows with zeros after them: int32 `[B, S]` each.
+    """The batch of rows padded with zeros: `input_ids`, `input_mask` and `segment_ids`, int32 `[B, S]`.
 
     Args:
       input_ids: int32 `[B, (tokens)]`.
-      first_lengths: int64 `[B]`, tokens of the first segment.
+      first_lengths: int64 `[B]`, the number of tokens of the first segment.
     """
     ids = input_ids.to_tensor()
     positions = tf.range(tf.shape(ids, tf.int64)[1])
@@ -147,15 +147,15 @@ def padded(input_ids: tf.RaggedTensor, first_lengths: tf.Tensor) -> Batch:
 
 
 def head(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """The first values of each row, so many: `[B, (values)]`."""
+    """The first `lengths[i]` values of each row `i`: `[B, (values)]`."""
     return ranges(rows.values, rows.row_starts(), lengths)
 
 
 def ranges(values: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """`lengths[i]` values from `starts[i]` on, a row for each `i`."""
+    """A row for each `i`, with the `lengths[i]` values that begin at index `starts[i]`."""
     return tf.gather(values, tf.ragged.range(starts, starts + lengths))
 
 
 def repeated(value: int, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """`lengths[i]` times the same value in row `i`: int32."""
+    """A row for each `i`, with the same value `lengths[i]` times: int32."""
     return tf.RaggedTensor.from_row_lengths(tf.fill(tf.reduce_sum(lengths)[None], value), lengths)

@@ -28,20 +28,20 @@ logger = logging.getLogger(__name__)
 
 _POOLER = "bert/pooler/"
 _MAX_SEQ_LENGTH = 128
-_OF_TASK = ("version_2_with_negative", "language")
-_OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
+_TASK_FLAGS = ("version_2_with_negative", "language")
+_ANSWER_FLAGS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderDescription:
-    """The description of a model without a known head.
+    """The description of a model without a head, or with one that is not exported.
 
     Attributes:
       max_seq_length: maximum tokens per sequence.
       do_lower_case: whether to lower-case the text and strip accents.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: `max_seq_length` is less than 3.
     """
 
     max_seq_length: int
@@ -59,41 +59,41 @@ Description = (
 
 @dataclasses.dataclass(frozen=True)
 class ModelSource:
-    """A model.
+    """A model to export.
 
     Attributes:
-      checkpoint: what `pretrained.load` takes.
-      folder: where its other files are.
-      foundation: config and vocabulary.
-      description: what it is for.
-      has_pooler: whether its weights have the pooler.
+      checkpoint: the path of its weights, for `pretrained.load`.
+      directory: the directory of its other files.
+      foundation: its config and vocabulary.
+      description: the description of its task.
+      has_pooler: whether its weights include a pooler.
     """
 
     checkpoint: str
-    folder: str
+    directory: str
     foundation: Pretrained
     description: Description
     has_pooler: bool
 
     def load(
-        self, named_variables: Mapping[str, Any], use_averages: bool, dispensable: tuple[str, ...] = ()
+        self, named_variables: Mapping[str, Any], use_averages: bool, optional: tuple[str, ...] = ()
     ) -> list[tf.Variable]:
         """Loads the weights.
 
         Args:
-          named_variables: Keras variables by Google's names.
-          use_averages: whether to take the moving averages of the training.
-          dispensable: names of variables that may be missing.
+          named_variables: the Keras model's variables, by Google's names.
+          use_averages: whether to load the moving averages instead of the weights.
+          optional: the names of variables that may be missing.
 
         Returns:
-          The variables.
+          The TensorFlow variables.
 
         Raises:
-          InputError: the weights cannot be read, or something is missing.
+          InputError: the weights cannot be read, or a variable or all averages are missing.
         """
         variables = checkpoints.tf_variables(named_variables)
         report = pretrained.load(variables, self.checkpoint)
-        lacking = [name for name in (*report.missing, *report.mismatched) if name not in dispensable]
+        lacking = [name for name in (*report.missing, *report.mismatched) if name not in optional]
         if lacking:
             raise InputError(
                 f"{report.prefix} lacks {some(lacking)}, or has it in another shape; train the model first."
@@ -110,10 +110,10 @@ class ModelSource:
 
 
 def open_source(config: ExportConfig) -> ModelSource:
-    """Finds everything that belongs to a model.
+    """Opens the model that the flags specify.
 
     Raises:
-      InputError: there is no such model, a file of it is missing or corrupt, or flags do not match it.
+      InputError: there is no such model, one of its files is missing or corrupt, or flags do not match it.
     """
     if config.output_dir and by_name.is_name(config.output_dir):
         raise InputError(
@@ -126,65 +126,66 @@ def open_source(config: ExportConfig) -> ModelSource:
         best_weights.say_if_better(config.output_dir, "exported")
     else:
         best_weights.say_if_better(config.model, "exported", "--init_checkpoint={best}")
-    found = model_source.open_source(config.model, config.bert_config_file)
-    output_dir = found.folder if config.output_dir else None
+    source = model_source.open_source(config.model, config.bert_config_file)
+    output_dir = source.directory if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
         config.model, config.vocab_file, config.spm_model_file, output_dir, config.tokenizer
     )
     do_lower_case = pretrained.find_do_lower_case(config.model, config.do_lower_case)
-    foundation = Pretrained(found.config, vocabulary, do_lower_case, config.model)
-    description = _description(found, do_lower_case)
+    foundation = Pretrained(source.config, vocabulary, do_lower_case, config.model)
+    description = _description(source, do_lower_case)
     if config.max_seq_length is not None:
         description = dataclasses.replace(description, max_seq_length=config.max_seq_length)
-    description = _with_flags_of_answers(description, config)
+    description = _with_answer_flags(description, config)
     foundation.check_sequences(description.max_seq_length, segments=1)
-    _ = foundation.tokenizer(do_lower_case)  # whether the vocabulary fits
-    has_pooler = any(name.startswith(_POOLER) for name in found.own_names)
-    return ModelSource(config.model, found.folder, foundation, description, has_pooler)
+    _ = foundation.tokenizer(do_lower_case)  # checks that the vocabulary fits the model
+    has_pooler = any(name.startswith(_POOLER) for name in source.own_names)
+    return ModelSource(config.model, source.directory, foundation, description, has_pooler)
 
 
-def _with_flags_of_answers(description: Description, config: ExportConfig) -> Description:
-    """The description with what the flags say of question answering."""
+def _with_answer_flags(description: Description, config: ExportConfig) -> Description:
+    """The description with the values of the flags for question answering."""
     if not isinstance(description, SquadDescription) or config.format == ENCODER:
-        check_has_effect(config, _OF_TASK + _OF_ANSWERS, False, "is for question answering; omit it")
+        check_has_effect(config, _TASK_FLAGS + _ANSWER_FLAGS, False, "is for question answering; omit it")
         return description
-    given = {name: getattr(config, name) for name in _OF_TASK if getattr(config, name) is not None}
-    description = dataclasses.replace(description, **given)
+    changes = {name: getattr(config, name) for name in _TASK_FLAGS if getattr(config, name) is not None}
+    description = dataclasses.replace(description, **changes)
     is_used = description.version_2_with_negative
-    check_has_effect(config, _OF_ANSWERS[-1:], is_used, "needs --version_2_with_negative; give both or omit it")
+    check_has_effect(config, _ANSWER_FLAGS[-1:], is_used, "needs --version_2_with_negative; give both or omit it")
     return description
 
 
-def _description(found: model_source.Source, do_lower_case: bool) -> Description:
-    """The model's description: from its `task.json`, else by its head; with the case of its tokenizer."""
-    kind = task_metadata.setting(found.folder, "problem_type", str)
+def _description(source: model_source.Source, do_lower_case: bool) -> Description:
+    """The description in the model's `task.json`, else that of its head; with the case of its tokenizer."""
+    kind = task_metadata.setting(source.directory, "problem_type", str)
     loaded: Description | None = None
     if kind in PROBLEM_TYPES:
-        loaded = ClassificationDescription.load(found.folder)
+        loaded = ClassificationDescription.load(source.directory)
     elif kind == TAGGING:
-        loaded = TaggingDescription.load(found.folder)
+        loaded = TaggingDescription.load(source.directory)
     elif kind == MULTIPLE_CHOICE:
-        loaded = MultipleChoiceDescription.load(found.folder)
+        loaded = MultipleChoiceDescription.load(source.directory)
     elif kind == QUESTION_ANSWERING:
-        loaded = SquadDescription.load(found.folder)
+        loaded = SquadDescription.load(source.directory)
     elif kind is not None:
-        path = os.path.join(found.folder, TASK_FILE)
+        path = os.path.join(source.directory, TASK_FILE)
         raise InputError(f"{path}: unknown problem_type {kind!r:.60}; this model cannot be exported.")
     if loaded:
         return dataclasses.replace(loaded, do_lower_case=do_lower_case)
-    return _by_head(found, do_lower_case)
+    return _by_head(source, do_lower_case)
 
 
-def _by_head(found: model_source.Source, lower: bool) -> Description:
-    positions = found.config.max_position_embeddings
+def _by_head(source: model_source.Source, lower: bool) -> Description:
+    """The description of a model without `task.json`, by the head in its weights."""
+    positions = source.config.max_position_embeddings
     length = min(_MAX_SEQ_LENGTH, positions)
-    if "cls/squad/output_weights" in found.own_names:
+    if "cls/squad/output_weights" in source.own_names:
         return SquadDescription.of_positions(positions, lower)
-    if "output_weights" not in found.own_names:
+    if "output_weights" not in source.own_names:
         return EncoderDescription(length, lower)
-    if found.classifier == "tagger":
-        labels = found.labels or default_labels(found.shapes["output_bias"][0])
+    if source.classifier == "tagger":
+        labels = source.labels or default_labels(source.shapes["output_bias"][0])
         return TaggingDescription(labels=labels, max_seq_length=length, do_lower_case=lower)
-    if found.classifier == "multiple_choice":
+    if source.classifier == "multiple_choice":
         return MultipleChoiceDescription(max_seq_length=length, do_lower_case=lower)
-    return ClassificationDescription.of_head(found, length, lower)
+    return ClassificationDescription.of_head(source, length, lower)

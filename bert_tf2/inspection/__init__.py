@@ -1,4 +1,4 @@
-"""What a model is and what it does with a text: pieces, predictions, attention, neighbors, pseudo-perplexity."""
+"""Inspecting a model, and what it does with a text: pieces, predictions, attention, neighbors, pseudo-perplexity."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
 """The best answers of a question-answering model to a question about a context, as `run_squad.py` finds them.
 
-Shapes: `F` windows of the context, `S` `max_seq_length`.
+Shapes: `F` windows of the context, `S` maximum sequence length.
 """
 
 import dataclasses
@@ -25,19 +25,20 @@ _AUTO = "auto"
 
 
 class AnswerFinder:
-    """A model and what finding its answers requires.
+    """Finds a model's answers to questions.
 
     Args:
-      model: with its weights.
-      tokenizer: of the model.
-      description: the windows, and whether a question may have no answer; see `described`.
+      model: the model, with its weights.
+      tokenizer: the model's tokenizer.
+      description: how contexts are split into windows, and whether a question may have no answer; see
+        `task_description`.
     """
 
     def __init__(self, model: SpanModel, tokenizer: FastTokenizer, description: TaskDescription) -> None:
         self._model, self._tokenizer, self._description = model, tokenizer, description
 
     def best(self, question: str, context: str) -> tuple[Answer, ...]:
-        """The best answers, the most probable first; at least one.
+        """The best answers to a question, the most probable first; at least one.
 
         Raises:
           InputError: a logit is not finite.
@@ -56,7 +57,7 @@ class AnswerFinder:
         )
 
     def _logits(self, windows: Windows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Start and end logits of all windows, each float32 `[F, S]`."""
+        """The start and end logits of all windows, each float32 `[F, S]`."""
         size = windows.parameters.max_seq_length
         if not len(windows):
             return np.empty((0, size), np.float32), np.empty((0, size), np.float32)
@@ -66,18 +67,18 @@ class AnswerFinder:
         return outputs[START_LOGITS].numpy(), outputs[END_LOGITS].numpy()
 
 
-def described(source: Source, do_lower_case: bool) -> TaskDescription:
-    """How a model was trained, by its `task.json`; without one, the original's defaults as far as the model has room.
+def task_description(source: Source, do_lower_case: bool) -> TaskDescription:
+    """The description in a model's `task.json`; without one, the original's defaults, limited to the model's positions.
 
     Args:
       source: the model.
       do_lower_case: whether its tokenizer lower-cases.
 
     Raises:
-      InputError: `task.json` cannot be read, or the model has no room for a question and a context.
+      InputError: `task.json` cannot be read, or the model has too few positions for a question and a context.
     """
-    is_ours = task_metadata.setting(source.folder, "problem_type", str) == QUESTION_ANSWERING
-    saved = TaskDescription.load(source.folder) if is_ours else None
+    is_ours = task_metadata.setting(source.directory, "problem_type", str) == QUESTION_ANSWERING
+    saved = TaskDescription.load(source.directory) if is_ours else None
     if saved:
         return saved
     description = TaskDescription.of_positions(source.config.max_position_embeddings, do_lower_case)

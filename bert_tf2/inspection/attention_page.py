@@ -1,8 +1,8 @@
 """Attention as one self-contained HTML page; no TensorFlow, no network, no build step.
 
-`attention.css` and `attention.js` beside this module are put into the page, after the style that all pages share; a
-content security policy with their hashes allows nothing else. What comes from a text or a model is data: JSON, and the
-weights as bytes.
+The page contains `attention.css`, after the style that all pages share, and `attention.js` of this directory; a content
+security policy with their hashes allows nothing else. Everything from a text or a model is data: JSON, and the weights
+as bytes.
 
 Shapes: `L` layers, `N` heads, `S` pieces.
 """
@@ -24,7 +24,7 @@ from bert_tf2.inspection.results import Attention
 from bert_tf2.reports import assets
 
 MOST_WEIGHTS = 40_000_000
-"""Weights in a page at most: all of BERT-Base (12 layers, 12 heads) for 512 pieces. A byte each, before compression."""
+"""The most weights in a page, a byte each before compression: enough for BERT-Base (144 heads) and 512 pieces."""
 LEVELS = 255
 
 _PAGE = Template("""\
@@ -49,13 +49,13 @@ $weights
 """)
 
 
-def shown_pieces(layers: int, heads: int, pieces: int) -> int:
-    """How many of a text's pieces, the first ones, the page shows."""
+def shown_piece_count(layers: int, heads: int, pieces: int) -> int:
+    """The number of a text's pieces, from the first, that the page shows."""
     return min(pieces, math.isqrt(MOST_WEIGHTS // (layers * heads)))
 
 
-def fitting(attentions: Sequence[Attention]) -> int:
-    """How many of the texts, the first ones, a page shows: at least one."""
+def shown_text_count(attentions: Sequence[Attention]) -> int:
+    """The number of texts, from the first, that a page shows: at least one."""
     room, count = MOST_WEIGHTS, 0
     for attention in attentions:
         room -= attention.probabilities.size
@@ -66,25 +66,25 @@ def fitting(attentions: Sequence[Attention]) -> int:
 
 
 def encode(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Probabilities as bytes: `round(255·√p)`, so that small ones are told apart better than large ones.
+    """Probabilities as bytes: `round(255·√p)`, which resolves small probabilities better than large ones.
 
-    The page's `(byte / 255)²` differs from the probability by at most 0.004, and by less the smaller it is.
+    The page's `(byte / 255)²` differs from the probability by at most 0.004; the smaller it is, the less.
     """
     return np.rint(np.sqrt(np.clip(probabilities, 0.0, 1.0)) * LEVELS).astype(np.uint8)
 
 
 def render(model: str, attentions: Sequence[Attention]) -> str:
-    """The page.
+    """The HTML of the page.
 
     Args:
-      model: what it calls the model.
-      attentions: of one model; those beyond `fitting` are left out, and so are a text's pieces beyond `shown_pieces`.
-        The page says so.
+      model: the name of the model in the page.
+      attentions: the attention of the model in one or several texts. Texts beyond `shown_text_count`, and the pieces of
+        a text beyond `shown_piece_count`, are left out, which the page says.
     """
     texts, weights = [], []
-    for number, attention in enumerate(attentions[: fitting(attentions)]):
+    for number, attention in enumerate(attentions[: shown_text_count(attentions)]):
         layers, heads, pieces, _ = attention.probabilities.shape
-        shown = shown_pieces(layers, heads, pieces)
+        shown = shown_piece_count(layers, heads, pieces)
         parts = attention.pieces.pieces[:shown]
         texts.append(
             {
@@ -116,6 +116,6 @@ _ASSETS = ("attention.css", "attention.js")
 
 
 def _json(value: Any) -> str:
-    """JSON that ends no element that it stands in."""
+    """JSON that can be the content of any HTML element, because it contains no tags or entities."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,4 +1,4 @@
-"""What `inspect_model.py` can be asked to do; no TensorFlow."""
+"""The flags of `inspect_model.py`; no TensorFlow."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ MOST_CANDIDATES = 1000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectionConfig:
-    """The flags of `inspect_model.py`. None means "as the model's directory says".
+    """The flags of `inspect_model.py`; None means the value in the model's directory.
 
     Raises:
       InputError: a value is invalid, or flags exclude each other.

@@ -1,4 +1,4 @@
-"""What a model is: its architecture, vocabulary, weights and head, from its files alone."""
+"""The description of a model: its architecture, vocabulary, weights and heads, from its files alone."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from bert_tf2.errors import MOST_NAMED, counted, some
 from bert_tf2.modeling import summary
 
 MASKED_LM, NEXT_SENTENCE, SPAN = "masked_lm", "next_sentence", "span"
-CLASSIFIER, TAGGER, MULTIPLE_CHOICE = huggingface.OF_ONE_NAME
+CLASSIFIER, TAGGER, MULTIPLE_CHOICE = huggingface.OUTPUT_WEIGHTS_HEADS
 NAMES = {
     MASKED_LM: "masked language model",
     NEXT_SENTENCE: "next sentence",
@@ -25,28 +25,28 @@ NAMES = {
     SPAN: "question answering",
 }
 _NOT_BERT = "not known to be part of a BERT model"
-_BYTES_OF_A_NUMBER = 4  # float32, in which weights are loaded
+_BYTES_PER_NUMBER = 4  # float32, in which weights are loaded
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelDescription:
-    """A model.
+    """The description of a model.
 
     Attributes:
-      weights: the checkpoint's prefix, or the file of its weights.
-      format: what that is, in words.
-      config: the encoder's.
-      heads: what is on the encoder, of `huggingface.HEADS`; empty for the encoder alone.
-      task: what it was fine-tuned for, by its `task.json`; None if that is not known.
-      problem_type: of a classifier: `single_label`, `multi_label` or `regression`; else None.
-      labels: of a classifier or a tagger, in the order of their ids.
-      vocabulary: path of its vocabulary; None without one.
+      weights: the prefix of its checkpoint, or the path of the file with its weights.
+      format: the format of its weights, in words.
+      config: the encoder's config.
+      heads: its heads, by their names in `huggingface.HEADS`; empty for an encoder without a head.
+      task: the name of the task that it was fine-tuned for, from `task.json`; None if unknown.
+      problem_type: for a classifier, `single_label`, `multi_label` or `regression`; else None.
+      labels: the labels of a classifier or a tagger, in the order of their ids.
+      vocabulary: the path of its vocabulary; None without one.
       tokenizer: "WordPiece" or "SentencePiece"; None without a vocabulary.
-      pieces: how many the vocabulary has; None without one.
-      lower_cased: whether text is lower-cased.
-      strips_accents: whether accents are stripped.
-      blocks: parameters of each block; see `modeling.summary.blocks`.
-      others: what else the checkpoint has, in words, and how many variables of it.
+      pieces: the number of pieces in the vocabulary; None without one.
+      lower_cased: whether text is lower-cased; None without a vocabulary.
+      strips_accents: whether accents are stripped; None without a vocabulary.
+      blocks: the name and the number of parameters of each block; see `modeling.summary.blocks`.
+      others: the kinds of other variables in the checkpoint, in words, and their numbers.
     """
 
     weights: str
@@ -66,13 +66,13 @@ class ModelDescription:
 
     @property
     def parameters(self) -> int:
-        """Numbers in all weights."""
+        """The number of parameters."""
         return self.blocks[-1][1]
 
     @property
     def bytes(self) -> int:
-        """What they take in memory, in float32."""
-        return _BYTES_OF_A_NUMBER * self.parameters
+        """The size of the parameters in memory, in bytes, as float32."""
+        return _BYTES_PER_NUMBER * self.parameters
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -89,7 +89,7 @@ class ModelDescription:
         }
 
     def title(self) -> str:
-        """One line: what it is."""
+        """A line with the architecture and the heads."""
         config = self.config
         head = " and ".join(NAMES[head] for head in self.heads) or "no head"
         return (
@@ -98,7 +98,7 @@ class ModelDescription:
         )
 
     def to_table(self) -> str:
-        """All of it on one screen."""
+        """A table of the whole description, for the screen."""
         config = self.config
         heads = counted(config.num_attention_heads, "head")
         rows = [
@@ -147,7 +147,7 @@ def describe(source: Source, foundation: Pretrained | None) -> ModelDescription:
 
     Args:
       source: the model.
-      foundation: its vocabulary and case; None where there is no vocabulary.
+      foundation: its vocabulary and case; None without a vocabulary.
 
     Raises:
       InputError: the vocabulary or `task.json` cannot be read.
@@ -157,7 +157,7 @@ def describe(source: Source, foundation: Pretrained | None) -> ModelDescription:
     vocabulary = foundation.vocabulary if foundation else None
     heads = heads_of(source)
     has_labels = CLASSIFIER in heads or TAGGER in heads
-    task = task_metadata.setting(source.folder, "name", str)
+    task = task_metadata.setting(source.directory, "name", str)
     lower = foundation.do_lower_case if foundation else None
     return ModelDescription(
         weights=source.weights,
@@ -173,15 +173,15 @@ def describe(source: Source, foundation: Pretrained | None) -> ModelDescription:
         lower_cased=lower,
         strips_accents=vocabulary.options.strips_accents(bool(lower)) if vocabulary else None,
         blocks=tuple(summary.blocks(source.config, {name: source.shapes[name] for name in names})),
-        others=tuple(Counter([*source.left_out.values(), *(_NOT_BERT for _ in source.unplaced)]).items()),
+        others=tuple(Counter([*source.left_out.values(), *(_NOT_BERT for _ in source.unmapped)]).items()),
     )
 
 
 def heads_of(source: Source) -> tuple[str, ...]:
-    """The heads that a model has and that BERT can have; a masked-LM head with an untied decoder does not count.
+    """The heads of a model that BERT supports, without a masked-LM head whose decoder is not tied to the embeddings.
 
     Returns:
-      Names of `huggingface.HEADS`, in their order there.
+      Names in `huggingface.HEADS`, in its order.
     """
     heads = huggingface.heads_of(source.own_names, source.classifier or CLASSIFIER)
     if source.untied:
@@ -190,12 +190,12 @@ def heads_of(source: Source) -> tuple[str, ...]:
 
 
 def problem_type_of(source: Source) -> str:
-    """What a classifier's scores are; of one score, where its files do not say it, a number."""
+    """The problem type of a classifier; if its files do not specify it, a single score means regression."""
     return source.problem_type or ("regression" if source.shapes["output_bias"][0] == 1 else "single_label")
 
 
 def labels_of(source: Source) -> tuple[str, ...]:
-    """The labels of a classifier or a tagger; `LABEL_0`, ... where its files do not name them. None for regression."""
+    """The labels of a classifier or tagger; `LABEL_0`, ... if its files do not name them; empty for regression."""
     if problem_type_of(source) == "regression" and (source.classifier or CLASSIFIER) == CLASSIFIER:
         return ()
     count = source.shapes["output_bias"][0]
@@ -205,8 +205,8 @@ def labels_of(source: Source) -> tuple[str, ...]:
 def _format(source: Source) -> str:
     if source.format == "huggingface":
         return f"Hugging Face directory, {os.path.basename(source.weights)}"
-    if source.folder != os.path.dirname(source.weights):  # but the assets of a SavedModel
+    if source.directory != os.path.dirname(source.weights):  # it is the assets directory of a SavedModel
         return "SavedModel of TensorFlow Hub"
-    if isinstance(checkpoints.open_reader(source.weights), model_garden.Renamed):
+    if isinstance(checkpoints.open_reader(source.weights), model_garden.RenamedReader):
         return "checkpoint of the TensorFlow Model Garden"
     return "checkpoint under Google's names"

@@ -1,4 +1,4 @@
-"""Opening a model to inspect: what it is, and what it does with a text.
+"""Opening a model to inspect: its description, and what it does with a text.
 
 Shapes: `L` layers, `N` heads, `S` pieces of a sequence, `V` vocabulary, `H` hidden.
 """
@@ -49,7 +49,7 @@ Network = PretrainingModel | ClassificationModel | TaggingModel | SpanModel | Be
 
 
 class Inspector:
-    """A model from any checkpoint. The weights are loaded on first use.
+    """A model from any checkpoint, whose weights are loaded on first use.
 
     Example:
       >>> inspector = Inspector.open("bert-base-uncased")
@@ -61,21 +61,21 @@ class Inspector:
 
     Args:
       source: the model.
-      vocabulary: gives its vocabulary and case.
-      checkpoint: what `pretrained.load` takes.
+      find_foundation: finds its vocabulary and case.
+      checkpoint: the path of its weights, for `pretrained.load`.
       num_hidden_layers: see `pretrained.load`.
-      top_k: predictions for each `[MASK]`, and answers to a question.
+      top_k: the number of predictions for each `[MASK]`, and of answers to a question.
     """
 
     def __init__(
         self,
         source: Source,
-        vocabulary: Callable[[], Pretrained],
+        find_foundation: Callable[[], Pretrained],
         checkpoint: str,
         num_hidden_layers: int | None = None,
         top_k: int = 10,
     ) -> None:
-        self.source, self.checkpoint, self._vocabulary = source, checkpoint, vocabulary
+        self.source, self.checkpoint, self._find_foundation = source, checkpoint, find_foundation
         self._num_hidden_layers, self._top_k = num_hidden_layers, top_k
 
     @classmethod
@@ -94,11 +94,12 @@ class Inspector:
         """Opens a model.
 
         Args:
-          init_checkpoint: what `--init_checkpoint` takes: a checkpoint or directory of the original BERT, the output
-            directory of a training, a Hugging Face directory, or the name of a public model.
-          bert_config_file, vocab_file, spm_model_file, do_lower_case, tokenizer: instead of what is beside it.
-          num_hidden_layers: take its first layers only.
-          top_k: predictions for each `[MASK]`, and answers to a question.
+          init_checkpoint: as for `--init_checkpoint`: a checkpoint or directory of the original BERT, the output
+            directory of a training run, a Hugging Face directory, or the name of a public model.
+          bert_config_file, vocab_file, spm_model_file, do_lower_case, tokenizer: values to use instead of those in the
+            model's directory.
+          num_hidden_layers: how many layers to use, counted from the first; None for all.
+          top_k: the number of predictions for each `[MASK]`, and of answers to a question.
 
         Raises:
           InputError: there is no such model, or it cannot be read.
@@ -113,11 +114,11 @@ class Inspector:
 
         return cls(source, foundation, init_checkpoint, num_hidden_layers, top_k)
 
-    # --- What the model is -------------------------------------------------------------------------------------------
+    # --- Description -------------------------------------------------------------------------------------------------
 
     @functools.cached_property
     def description(self) -> ModelDescription:
-        """What the model is; a vocabulary that cannot be found is left out of it.
+        """The description of the model; without the vocabulary, with a warning, if that cannot be found.
 
         Raises:
           InputError: a file of the model cannot be read.
@@ -130,7 +131,7 @@ class Inspector:
         return description.describe(self.source, foundation)
 
     def identity(self) -> dict[str, Any]:
-        """What its results depend on, for JSON: the files of weights and vocabulary, the config, the case.
+        """Everything that the model's results depend on, for JSON: weights, config, vocabulary, tokenizer options.
 
         Raises:
           InputError: a file cannot be read.
@@ -151,14 +152,14 @@ class Inspector:
 
     @functools.cached_property
     def _foundation(self) -> Pretrained:
-        return self._vocabulary()
+        return self._find_foundation()
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer.
 
         Raises:
-          InputError: it has no vocabulary, or that is not the model's.
+          InputError: there is no vocabulary, or it does not fit the model.
         """
         return self._foundation.tokenizer(self._foundation.do_lower_case)
 
@@ -168,7 +169,7 @@ class Inspector:
 
     @functools.cached_property
     def _network(self) -> Network:
-        """The model, with the one of its heads that `inspect` can use."""
+        """The model, with the head that `inspect` uses, if there is one, and its weights."""
         config, model, head = self.source.config, cast(Network, None), None
         if MASKED_LM in self._heads:
             model = PretrainingModel(config, with_next_sentence=NEXT_SENTENCE in self._heads)
@@ -197,18 +198,18 @@ class Inspector:
     def _encoder(self) -> BertModel:
         return self._network if isinstance(self._network, BertModel) else self._network.bert
 
-    # --- What it does with a text ------------------------------------------------------------------------------------
+    # --- Texts -------------------------------------------------------------------------------------------------------
 
     def pieces(self, text: str, text_b: str | None = None, where: str = _THE_TEXT) -> TextPieces:
         """The pieces of a text or a pair.
 
         Args:
-          text: in which `[MASK]` is the special token.
+          text: a text, in which `[MASK]` is the special token.
           text_b: the second text of a pair, or None.
-          where: how an error calls it.
+          where: the name of the text in errors.
 
         Raises:
-          InputError: the model has not enough positions or segment types.
+          InputError: the model does not have enough positions or segment types.
         """
         split = pieces.split(self.tokenizer, text, text_b)
         positions = self.source.config.max_position_embeddings
@@ -222,26 +223,26 @@ class Inspector:
         return split
 
     def inspect(self, text: str | TextPieces, text_b: str | None = None) -> Inspection:
-        """What the model says of a text or a pair, as far as its heads go.
+        """The predictions of the model's heads for a text or a pair.
 
         Args:
-          text: see `pieces`; or what that returned.
+          text: a text, see `pieces`; or the result of `pieces`.
           text_b: the second text of a pair, or None.
 
         Returns:
-          Its pieces; with a masked-LM head the predictions for each `[MASK]`; of a pair, with a next-sentence head, the
-          probability that the second follows the first; of a fine-tuned classifier or tagger the labels; of a
-          question-answering model, if the pair is a question and its context, the best answers.
+          The pieces; with a masked-LM head, the predictions for each `[MASK]`; with a next-sentence head, for a pair,
+          the probability that the second text follows the first; the labels or the value of a classifier; the tags of a
+          tagger; the best answers of a question-answering model, if the pair is a question and its context.
 
         Raises:
-          InputError: it is too long, or what the model says is not finite.
+          InputError: the text is too long, or an output is not finite.
         """
         split = self.pieces(text, text_b) if isinstance(text, str) else text
         network, batch = self._network, _batch(split)
         if isinstance(network, PretrainingModel):
             return Inspection(split, masks=self._masks(split), follows=self._follows(network, split, batch))
         if isinstance(network, ClassificationModel):
-            return self._classified(network, split, batch)
+            return self._classify(network, split, batch)
         if isinstance(network, TaggingModel):
             return Inspection(split, tags=self._tags(network, split, batch))
         if isinstance(network, SpanModel):
@@ -266,7 +267,7 @@ class Inspector:
         _, logits = network.logits({**batch, "masked_lm_positions": tf.zeros([1, 1], tf.int32)})
         return float(_finite(tf.nn.softmax(logits))[0, 0])
 
-    def _classified(self, network: ClassificationModel, split: TextPieces, batch: dict[str, tf.Tensor]) -> Inspection:
+    def _classify(self, network: ClassificationModel, split: TextPieces, batch: dict[str, tf.Tensor]) -> Inspection:
         logits, kind = network.logits(batch), description.problem_type_of(self.source)
         if kind == "regression":
             return Inspection(split, value=float(_finite(logits)[0, 0]))
@@ -274,14 +275,14 @@ class Inspector:
         return Inspection(split, labels=tuple(map(LabelProbability, self._labels, probabilities)))
 
     def _tags(self, network: TaggingModel, split: TextPieces, batch: dict[str, tf.Tensor]) -> tuple[Tag, ...]:
-        """The best label of the first piece of each word."""
-        probabilities = _finite(tf.nn.softmax(network.logits(batch)))  # [S, L]
+        """The most probable label of the first piece of each word."""
+        probabilities = _finite(tf.nn.softmax(network.logits(batch)))  # [S, labels]
         words = [piece.word for piece in split.pieces]
-        firsts = [words.index(word) for word in range(len(split.words))]
-        best = probabilities[firsts].argmax(1)
+        first_pieces = [words.index(word) for word in range(len(split.words))]
+        best = probabilities[first_pieces].argmax(1)
         return tuple(
-            Tag(word, self._labels[label], float(probabilities[place, label]))
-            for word, (place, label) in enumerate(zip(firsts, best.tolist(), strict=True))
+            Tag(word, self._labels[label], float(probabilities[position, label]))
+            for word, (position, label) in enumerate(zip(first_pieces, best.tolist(), strict=True))
         )
 
     def _answers(self, split: TextPieces) -> tuple[Answer, ...]:
@@ -291,24 +292,24 @@ class Inspector:
 
     @functools.cached_property
     def _answer_finder(self) -> answers.AnswerFinder | None:
-        """None if the vocabulary is SentencePiece's, for which `run_squad.py` finds no answers, either."""
+        """None for a SentencePiece vocabulary, which `run_squad.py` does not support, either."""
         if not isinstance(self.tokenizer, FastTokenizer):
             return None
-        described = answers.described(self.source, self._foundation.do_lower_case)
-        return answers.AnswerFinder(cast(SpanModel, self._network), self.tokenizer, described)
+        task = answers.task_description(self.source, self._foundation.do_lower_case)
+        return answers.AnswerFinder(cast(SpanModel, self._network), self.tokenizer, task)
 
     @functools.cached_property
     def _labels(self) -> tuple[str, ...]:
         return description.labels_of(self.source)
 
     def attention(self, text: str | TextPieces, text_b: str | None = None) -> Attention:
-        """The attention of every layer and head: the numbers that the model itself computes with.
+        """The attention weights of every layer and head, as the model uses them.
 
         Args:
           text, text_b: see `inspect`.
 
         Raises:
-          InputError: the text is too long, or a number is not finite.
+          InputError: the text is too long, or a weight is not finite.
         """
         split = self.pieces(text, text_b) if isinstance(text, str) else text
         batch = _batch(split)
@@ -323,7 +324,7 @@ class Inspector:
         """The pieces whose word embeddings are nearest to those of a piece or a word, by cosine; see `nearest.find`.
 
         Raises:
-          InputError: the vocabulary does not have it, or an embedding is not finite.
+          InputError: the vocabulary has no piece for the query, or an embedding is not finite.
         """
         return nearest.find(self._word_embeddings, self.tokenizer, query, count)
 
@@ -336,15 +337,15 @@ class Inspector:
     def score(
         self, texts: Iterable[str | TextPieces], batch_size: int = 32, report: Callable[[int], None] = lambda rows: None
     ) -> list[Score]:
-        """The log-probability of each piece of each text when it alone is masked.
+        """The log-probability of each piece of each text when only that piece is masked.
 
         Args:
-          texts: texts, or what `pieces` returned of texts and pairs.
-          batch_size: sequences that the model gets at a time.
-          report: called with the number of pieces of each batch that is done.
+          texts: texts, or the results of `pieces` for texts and pairs.
+          batch_size: the number of sequences in a batch.
+          report: called after each batch with its number of pieces.
 
         Returns:
-          A score for each text, in their order.
+          The score of each text, in the order of the texts.
 
         Raises:
           InputError: the model has no masked-LM head, a text is too long or has a `[MASK]`, or a logit is not finite.
@@ -362,27 +363,27 @@ class Inspector:
     def _scorer(self) -> Scorer:
         return Scorer(cast(PretrainingModel, self._network), self.tokenizer.vocab[MASK])
 
-    def _kind(self) -> str:
+    def _model_kind(self) -> str:
         if self.source.untied:
             return "a model whose decoder is not its word embeddings, as it is in BERT"
         names = [description.NAMES[head] for head in self._heads]
         return f"a model with the head {', '.join(names)}" if names else "an encoder alone"
 
     def check_scores(self) -> None:
-        """Checks that the model can score texts, before any is read.
+        """Checks that the model can score texts.
 
         Raises:
-          InputError: it has no masked-LM head.
+          InputError: the model has no masked-LM head.
         """
         if MASKED_LM not in self._heads:
             raise InputError(
-                f"--score: {self.source.weights} has no masked-LM head (it is {self._kind()}); give a pre-trained "
-                "model that has one."
+                f"--score: {self.source.weights} has no masked-LM head (it is {self._model_kind()}); give a "
+                "pre-trained model that has one."
             )
 
 
 def _batch(split: TextPieces) -> dict[str, tf.Tensor]:
-    """A batch of one, int32 `[1, S]` each."""
+    """A batch with a single sequence, int32 `[1, S]` each."""
     ids = tf.constant(split.ids[None])
     return {"input_ids": ids, "input_mask": tf.ones_like(ids), "segment_ids": tf.constant(split.segments[None])}
 

@@ -16,12 +16,12 @@ from bert_tf2.tokenization.wordpiece import UNKNOWN
 
 @dataclasses.dataclass(frozen=True)
 class Neighbor:
-    """A piece near another.
+    """A piece near a query.
 
     Attributes:
       token: the piece.
-      id: its number in the vocabulary.
-      similarity: the cosine of the angle between the two embeddings, from -1 to 1.
+      id: its id.
+      similarity: the cosine of the angle between its embedding and the query's, from -1 to 1.
     """
 
     token: str
@@ -31,12 +31,12 @@ class Neighbor:
 
 @dataclasses.dataclass(frozen=True)
 class Neighbors:
-    """What is near a piece or a word.
+    """The nearest neighbors of a piece or a word.
 
     Attributes:
-      query: as it was given.
-      tokens: its pieces; the mean of their embeddings is compared where they are several.
-      neighbors: the nearest first; those pieces themselves are left out.
+      query: the piece or word.
+      tokens: the pieces of the query; if there are several, the mean of their embeddings is compared.
+      neighbors: its neighbors, the nearest first, without `tokens`.
     """
 
     query: str
@@ -54,7 +54,7 @@ class Neighbors:
         }
 
     def to_table(self) -> str:
-        """A row for each neighbor."""
+        """A title, and a row for each neighbor."""
         title = f"Nearest to {self.query}"
         if len(self.tokens) > 1:
             title += f" (mean of the embeddings of {' '.join(self.tokens)})"
@@ -68,12 +68,12 @@ def find(table: NDArray[np.float32], tokenizer: Tokenizer, query: str, count: in
 
     Args:
       table: the word embeddings, float32 `[V, H]`.
-      tokenizer: the model's.
-      query: a piece of the vocabulary (`##ing` is one), else a text, which is split into pieces.
-      count: how many.
+      tokenizer: the model's tokenizer.
+      query: a piece in the vocabulary, such as `##ing`; any other text is split into pieces.
+      count: the number of neighbors.
 
     Raises:
-      InputError: the vocabulary does not have the query.
+      InputError: the vocabulary has no piece for the query.
     """
     tokens = [query] if query in tokenizer.vocab else tokenizer.tokenize(query)
     if not tokens or (UNKNOWN in tokens and query != UNKNOWN):
@@ -82,11 +82,11 @@ def find(table: NDArray[np.float32], tokenizer: Tokenizer, query: str, count: in
             "word, or a piece as the vocabulary has it."
         )
     ids = tokenizer.convert_tokens_to_ids(tokens)
-    named = np.array(sorted(tokenizer.inv_vocab))
+    piece_ids = np.array(sorted(tokenizer.inv_vocab))
     lengths = np.linalg.norm(table, axis=1)
     vector = table[ids].mean(0)
-    products = table @ vector / np.maximum(lengths * np.linalg.norm(vector), np.finfo(np.float32).tiny)  # [V]
-    candidates = named[~np.isin(named, ids)]
-    best = candidates[np.argsort(-products[candidates], kind="stable")[:count]]
-    neighbors = (Neighbor(tokenizer.inv_vocab[index], index, float(products[index])) for index in best.tolist())
+    cosines = table @ vector / np.maximum(lengths * np.linalg.norm(vector), np.finfo(np.float32).tiny)  # [V]
+    candidates = piece_ids[~np.isin(piece_ids, ids)]
+    best = candidates[np.argsort(-cosines[candidates], kind="stable")[:count]]
+    neighbors = (Neighbor(tokenizer.inv_vocab[index], index, float(cosines[index])) for index in best.tolist())
     return Neighbors(query, tuple(tokens), tuple(neighbors))

@@ -1,6 +1,6 @@
 """The pieces of a text, and the words that they belong to; no TensorFlow.
 
-`S` is the number of pieces of a sequence, special ones included.
+Shapes: `S` pieces of a sequence, including special ones.
 """
 
 import dataclasses
@@ -21,10 +21,10 @@ class Piece:
     """A piece in its sequence.
 
     Attributes:
-      token: the piece, as the vocabulary has it.
-      id: its number there.
+      token: the piece, as in the vocabulary.
+      id: its id in the vocabulary.
       segment: 0 in the first text, 1 in the second.
-      word: index into `TextPieces.words`; None of `[CLS]` and `[SEP]`.
+      word: index into `TextPieces.words`; None for `[CLS]` and `[SEP]`.
     """
 
     token: str
@@ -39,7 +39,7 @@ class Piece:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it stands for a word that the vocabulary does not have."""
+        """Whether it is `[UNK]` for a word that the vocabulary does not have."""
         return self.token == UNKNOWN and self.word is not None
 
 
@@ -48,10 +48,10 @@ class TextPieces:
     """A text or a pair, as the model reads it: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
 
     Attributes:
-      text: the first text, as it was given.
-      text_b: the second one; None without it.
-      words: the words of both, as the tokenizer sees them: lower-cased where it does that, punctuation by itself.
-      pieces: `S` of them.
+      text: the first text, unchanged.
+      text_b: the second text, unchanged; None without one.
+      words: the words of both texts after basic tokenization: lower-cased for an uncased model, punctuation separate.
+      pieces: the `S` pieces.
     """
 
     text: str
@@ -61,23 +61,23 @@ class TextPieces:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The pieces by name, `S`."""
+        """The pieces as strings, `S`."""
         return tuple(piece.token for piece in self.pieces)
 
     @property
     def ids(self) -> NDArray[np.int32]:
-        """Their ids, `[S]`."""
+        """The ids of the pieces, int32 `[S]`."""
         return np.array([piece.id for piece in self.pieces], np.int32)
 
     @property
     def segments(self) -> NDArray[np.int32]:
-        """Their segments, `[S]`."""
+        """The segments of the pieces, int32 `[S]`."""
         return np.array([piece.segment for piece in self.pieces], np.int32)
 
     @property
     def masks(self) -> tuple[int, ...]:
         """The positions of `[MASK]`."""
-        return tuple(place for place, piece in enumerate(self.pieces) if piece.token == MASK)
+        return tuple(position for position, piece in enumerate(self.pieces) if piece.token == MASK)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -102,22 +102,21 @@ def split(tokenizer: Tokenizer, text: str, text_b: str | None = None) -> TextPie
     """Splits a text or a pair into pieces; nothing is truncated.
 
     Args:
-      tokenizer: the model's.
-      text: in which `[MASK]` is the special token; so in `text_b`.
-      text_b: the second text, or None.
+      tokenizer: the model's tokenizer.
+      text: the text; `[MASK]` in it is the special token.
+      text_b: the second text, likewise, or None.
     """
     words: list[str] = []
     texts = [text] if text_b is None else [text, text_b]
-    parts = [_pieces(tokenizer, each, words) for each in texts]
-    tokens, segments = join_pair(*([token for token, _ in part] for part in parts))
-    places = [None, *(word for part in parts for word in (*(word for _, word in part), None))]
+    text_pieces = [_pieces(tokenizer, each, words) for each in texts]
+    tokens, segments = join_pair(*([token for token, _ in pieces] for pieces in text_pieces))
+    word_indices = [None, *(word for pieces in text_pieces for word in (*(word for _, word in pieces), None))]
     ids = tokenizer.convert_tokens_to_ids(tokens)
-    pieces = map(Piece, tokens, ids, segments, places)
-    return TextPieces(text, text_b, tuple(words), tuple(pieces))
+    return TextPieces(text, text_b, tuple(words), tuple(map(Piece, tokens, ids, segments, word_indices)))
 
 
 def _pieces(tokenizer: Tokenizer, text: str, words: list[str]) -> list[tuple[str, int]]:
-    """The pieces of a text, each with the number of its word; the words are appended."""
+    """The pieces of a text, each with the index of its word in `words`, to which the text's words are appended."""
     pieces: list[tuple[str, int]] = []
     for number, part in enumerate(text.split(MASK)):
         if number:
@@ -128,26 +127,26 @@ def _pieces(tokenizer: Tokenizer, text: str, words: list[str]) -> list[tuple[str
             continue
         begins = ~tokenizer.is_continuation[ids]
         begins[0] = True
-        tokens, places = tokenizer.convert_ids_to_tokens(ids), np.cumsum(begins) - 1
-        pieces += zip(tokens, (len(words) + places).tolist(), strict=True)
-        words += _words(tokenizer, part, tokens, places)
+        tokens, word_indices = tokenizer.convert_ids_to_tokens(ids), np.cumsum(begins) - 1
+        pieces += zip(tokens, (len(words) + word_indices).tolist(), strict=True)
+        words += _words(tokenizer, part, tokens, word_indices)
     return pieces
 
 
-def _words(tokenizer: Tokenizer, text: str, tokens: list[str], places: NDArray[np.int64]) -> list[str]:
-    """The words of a text, one for each of the numbers that its pieces have."""
-    count = int(places[-1]) + 1
+def _words(tokenizer: Tokenizer, text: str, tokens: list[str], word_indices: NDArray[np.int64]) -> list[str]:
+    """The words of a text, given the index of the word of each piece."""
+    count = int(word_indices[-1]) + 1
     if isinstance(tokenizer, FastTokenizer):
-        # Each word becomes a piece that begins one and pieces that do not, or [UNK].
+        # Each word becomes [UNK], or a piece that starts a word and continuation pieces.
         words = BasicTokenizer.of(tokenizer.do_lower_case, tokenizer.options).tokenize(text)
         if len(words) == count:
             return words
     joined = [""] * count
-    for token, place in zip(tokens, places.tolist(), strict=True):
-        joined[place] += token.removeprefix("##").replace(WORD_START, " ")
+    for token, word in zip(tokens, word_indices.tolist(), strict=True):
+        joined[word] += token.removeprefix("##").replace(WORD_START, " ")
     return [word.strip() or WORD_START for word in joined]
 
 
-def scored(pieces: TextPieces) -> NDArray[np.int32]:
-    """The positions of all pieces that are text, not `[CLS]` or `[SEP]`: int32 `[S - 2]`, or `[S - 3]` of a pair."""
-    return np.array([place for place, piece in enumerate(pieces.pieces) if not piece.is_special], np.int32)
+def text_positions(pieces: TextPieces) -> NDArray[np.int32]:
+    """The positions of all pieces but `[CLS]` and `[SEP]`: int32 `[S - 2]`, or `[S - 3]` for a pair."""
+    return np.array([position for position, piece in enumerate(pieces.pieces) if not piece.is_special], np.int32)

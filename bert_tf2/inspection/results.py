@@ -1,4 +1,4 @@
-"""What a model does with a text, as typed results; no TensorFlow.
+"""The results of inspecting a text; no TensorFlow.
 
 Shapes: `L` layers, `N` heads, `S` pieces of a sequence.
 """
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from bert_tf2.inspection.pieces import TextPieces
 from bert_tf2.tokenization.sequences import MASK
 
-if TYPE_CHECKING:  # it imports TensorFlow
+if TYPE_CHECKING:  # the module imports TensorFlow
     from bert_tf2.tasks.pretraining.fill_mask import Candidate
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskPrediction:
-    """What the model predicts for a `[MASK]`.
+    """The predictions for a `[MASK]`.
 
     Attributes:
-      position: of the `[MASK]` among the pieces.
+      position: the position of the `[MASK]` among the pieces.
       candidates: pieces with their probabilities, the most probable first.
     """
 
@@ -34,8 +34,8 @@ class LabelProbability:
     """The probability of a label.
 
     Attributes:
-      label: its name.
-      probability: among all labels, or by itself where a text can have several.
+      label: the name of the label.
+      probability: its probability; the sum over all labels is 1, unless a text can have several labels.
     """
 
     label: str
@@ -44,12 +44,12 @@ class LabelProbability:
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
-    """What a tagger says of a word.
+    """The tag of a word.
 
     Attributes:
       word: index into `TextPieces.words`.
-      label: the most probable label of its first piece.
-      probability: of that label.
+      label: the most probable label of the word's first piece.
+      probability: the probability of that label.
     """
 
     word: int
@@ -62,10 +62,10 @@ class Answer:
     """A possible answer to a question.
 
     Attributes:
-      text: the answer; "" stands for none.
-      probability: among the best answers.
-      start: the character of the context where it begins; None if there is no answer.
-      end: the character after its end, likewise.
+      text: the answer; "" for no answer.
+      probability: its probability among the best answers.
+      start: the offset of its first character in the context; None for no answer.
+      end: the offset after its last character, likewise.
     """
 
     text: str
@@ -76,16 +76,16 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """A text, and what the model says of it; what its heads cannot say is empty or None.
+    """A text, and the predictions of the model's heads; those of heads that it does not have are empty or None.
 
     Attributes:
       pieces: the text.
-      masks: predictions for each `[MASK]`.
-      follows: of a pair, the probability that the second text follows the first.
-      labels: of a classifier, all labels in the order of their ids.
-      value: of a regression.
-      tags: of a tagger, one for each word.
-      answers: of a question-answering model, if the pair is a question and its context; the best one first.
+      masks: the predictions for each `[MASK]`.
+      follows: for a pair, the probability that the second text follows the first.
+      labels: the probabilities of a classifier's labels, in the order of their ids.
+      value: the value of a regression.
+      tags: the tags of a tagger, one for each word.
+      answers: the answers of a question-answering model to a pair of a question and its context, the best first.
     """
 
     pieces: TextPieces
@@ -126,21 +126,21 @@ class Inspection:
         return values
 
     def to_table(self) -> str:
-        """The text, a row for each piece, and what the model says of it."""
+        """The text, a row for each piece, and the predictions."""
         pieces, text_b = self.pieces, self.pieces.text_b
         lines = [pieces.text if text_b is None else f"{pieces.text} ||| {text_b}"]
         tags = {tag.word: tag for tag in self.tags}
-        wide = max(5, *(len(piece.token) for piece in pieces.pieces))
-        lines.append(f"{'':>5}  {'piece':<{wide}}  {'id':>7}  segment  word")
-        before: int | None = None
-        for place, piece in enumerate(pieces.pieces):
-            word = "" if piece.word is None or piece.word == before else pieces.words[piece.word]
+        width = max(5, *(len(piece.token) for piece in pieces.pieces))
+        lines.append(f"{'':>5}  {'piece':<{width}}  {'id':>7}  segment  word")
+        previous: int | None = None
+        for position, piece in enumerate(pieces.pieces):
+            word = "" if piece.word is None or piece.word == previous else pieces.words[piece.word]
             if piece.is_unknown:
                 word += "  (not in the vocabulary)"
-            elif piece.word in tags and piece.word != before:
+            elif piece.word in tags and piece.word != previous:
                 word += f"  {tags[piece.word].label} {tags[piece.word].probability:.1%}"
-            before = piece.word
-            lines.append(f"{place:>5}  {piece.token:<{wide}}  {piece.id:>7}  {piece.segment:>7}  {word}".rstrip())
+            previous = piece.word
+            lines.append(f"{position:>5}  {piece.token:<{width}}  {piece.id:>7}  {piece.segment:>7}  {word}".rstrip())
         for mask in self.masks:
             shown = "   ".join(f"{each.token} {each.probability:.1%}" for each in mask.candidates)
             lines.append(f"{MASK} at {mask.position}: {shown}")
@@ -175,10 +175,10 @@ class Attention:
         """The arrays of `attention.npz`.
 
         Args:
-          suffix: of their names.
+          suffix: a suffix of the arrays' names.
 
         Returns:
-          `attention`, float32 `[L, N, S, S]`; `tokens`, text `[S]`; `input_ids` and `segment_ids`, int32 `[S]`.
+          `attention`, float32 `[L, N, S, S]`; `tokens`, strings `[S]`; `input_ids` and `segment_ids`, int32 `[S]`.
         """
         return {
             f"attention{suffix}": self.probabilities,

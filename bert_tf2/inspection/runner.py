@@ -1,4 +1,4 @@
-"""What a model is, and what it does with texts: the work of `inspect_model.py`."""
+"""Inspects a model, and what it does with texts, for `inspect_model.py`."""
 
 import io
 import json
@@ -23,14 +23,14 @@ from bert_tf2.tokenization.sequences import MASK
 
 logger = logging.getLogger(__name__)
 
-_Numbered = tuple[int | None, TextPieces]
+_NumberedText = tuple[int | None, TextPieces]
 
 
 def run(config: InspectionConfig) -> None:
-    """Prints what the config asks for, and writes its files.
+    """Prints the results that the config asks for, and writes its files.
 
     Raises:
-      InputError: the model or a text cannot be read, or the model cannot do what is asked.
+      InputError: the model or a text cannot be read, or the model does not support what the config asks for.
       OSError: an output cannot be written.
     """
     paths = text_lines.find(config.text_file, "--text_file") if config.text_file else []
@@ -68,26 +68,26 @@ def _print(config: InspectionConfig, table: str, values: Mapping[str, Any]) -> N
     print(json.dumps(values, ensure_ascii=False) if config.json else table, flush=True)
 
 
-def _texts(config: InspectionConfig, inspector: Inspector, paths: Sequence[str]) -> Iterator[_Numbered]:
-    """The texts, each with the number of its line, or None of `--text`."""
+def _texts(config: InspectionConfig, inspector: Inspector, paths: Sequence[str]) -> Iterator[_NumberedText]:
+    """The texts, each with its line number, which is None for `--text`."""
     if config.text is not None:
         yield None, inspector.pieces(config.text, config.text_b, "--text")
         return
-    before = 0
+    lines_before = 0
     for block in text_lines.read(paths):
-        yield from score_file.numbered(block, before, score_file.source_of(config), inspector)
-        before += len(block)
+        yield from score_file.numbered(block, lines_before, score_file.source_name(config), inspector)
+        lines_before += len(block)
 
 
-def _of_line(number: int | None, values: Mapping[str, Any]) -> dict[str, Any]:
+def _with_line(number: int | None, values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(values) if number is None else {"line": number, **values}
 
 
-def _output(config: InspectionConfig, name: str, opened: ExitStack) -> IO[str] | None:
-    """A file of JSON Lines that appears once it is complete; None without `--output_dir`."""
+def _output(config: InspectionConfig, name: str, stack: ExitStack) -> IO[str] | None:
+    """A JSON Lines file, which appears when it is complete; None without `--output_dir`."""
     if config.output_dir is None:
         return None
-    return opened.enter_context(atomic.replacing(os.path.join(config.output_dir, name)))
+    return stack.enter_context(atomic.replacing(os.path.join(config.output_dir, name)))
 
 
 def _write(file: IO[str] | None, values: Mapping[str, Any]) -> None:
@@ -101,20 +101,20 @@ def _write(file: IO[str] | None, values: Mapping[str, Any]) -> None:
 def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str]) -> None:
     attentions: list[tuple[int | None, Attention]] = []
     count = weights = 0
-    with ExitStack() as opened:
-        rows = None
+    with ExitStack() as stack:
+        file = None
         for number, pieces in _texts(config, inspector, paths):
             inspection = inspector.inspect(pieces)
-            rows = rows or _output(config, run_files.INSPECTED, opened)
+            file = file or _output(config, run_files.INSPECTED, stack)
             if not count and not config.json:
                 print(f"{inspector.description.title()}\n", flush=True)
             if not count:
-                _say_what_is_not_shown(inspector, pieces)
-            values = _of_line(number, inspection.to_dict())
+                _explain_missing_predictions(inspector, pieces)
+            values = _with_line(number, inspection.to_dict())
             _print(config, f"{inspection.to_table()}\n", values)
-            _write(rows, values)
+            _write(file, values)
             if pieces.masks and not inspection.masks:
-                where = "--text" if number is None else f"{score_file.source_of(config)}, line {number}"
+                where = "--text" if number is None else f"{score_file.source_name(config)}, line {number}"
                 logger.warning("%s has a %s, but the model has no masked-LM head to fill it.", where, MASK)
             count += 1
             is_shown = not attentions or weights <= attention_page.MOST_WEIGHTS
@@ -129,8 +129,8 @@ def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str
         logger.info("For attention as a page and as arrays, give --output_dir.")
 
 
-def _say_what_is_not_shown(inspector: Inspector, pieces: TextPieces) -> None:
-    """Logs why a model with a head says nothing of a text."""
+def _explain_missing_predictions(inspector: Inspector, pieces: TextPieces) -> None:
+    """Logs why a model with a head makes no predictions for a text."""
     heads = inspector.description.heads
     if MULTIPLE_CHOICE in heads:
         logger.info(
@@ -145,38 +145,39 @@ def _say_what_is_not_shown(inspector: Inspector, pieces: TextPieces) -> None:
 
 
 def _short_name(checkpoint: str) -> str:
-    """What a page calls a model: its name, or the end of its path, without the directories of this machine."""
+    """A model's name for the page: its public name, or the last two components of its path."""
     return "/".join(part for part in checkpoint.split("/")[-2:] if part)
 
 
 def _write_attention(
     output_dir: str, inspector: Inspector, attentions: Sequence[tuple[int | None, Attention]], count: int
 ) -> None:
-    """Writes the page and the arrays of as many texts as a page has room for."""
-    fitting = attention_page.fitting([attention for _, attention in attentions])
-    shown = attentions[:fitting]
+    """Writes the page and the arrays, both of as many texts as the page has room for."""
+    shown_count = attention_page.shown_text_count([attention for _, attention in attentions])
+    shown = attentions[:shown_count]
     page = attention_page.render(_short_name(inspector.checkpoint), [attention for _, attention in shown])
     arrays: dict[str, Any] = {}
     for number, attention in shown:
         arrays |= attention.to_arrays("" if number is None else f"_{number}")
-    packed = io.BytesIO()
-    np.savez(packed, **arrays)
+    npz = io.BytesIO()
+    np.savez(npz, **arrays)
     paths = [os.path.join(output_dir, name) for name in (run_files.ATTENTION_PAGE, run_files.ATTENTION_ARRAYS)]
     with atomic.replacing(paths[1], "wb") as file:
-        file.write(packed.getbuffer())
+        file.write(npz.getbuffer())
     with atomic.replacing(paths[0]) as file:
         file.write(page)
-    shown_texts = inflected(fitting, "the first", f"the first {fitting:,}")
-    first = f" of {shown_texts} of {count:,} texts" if fitting < count else ""
-    logger.info("Wrote %s and %s: attention%s.", *paths, first)
+    shown_texts = inflected(shown_count, "the first", f"the first {shown_count:,}")
+    selection = f" of {shown_texts} of {count:,} texts" if shown_count < count else ""
+    logger.info("Wrote %s and %s: attention%s.", *paths, selection)
     for number, attention in shown:
         layers, heads, pieces, _ = attention.probabilities.shape
-        most = attention_page.shown_pieces(layers, heads, pieces)
-        if most < pieces:
+        shown_pieces = attention_page.shown_piece_count(layers, heads, pieces)
+        if shown_pieces < pieces:
             where = "the text" if number is None else f"line {number}"
             logger.warning(
                 "%s has %s; the page shows the first %d of %s, the arrays have all.",
-                *(where[0].upper() + where[1:], counted(pieces, "piece"), most, counted(layers * heads, "head")),
+                *(where[0].upper() + where[1:], counted(pieces, "piece")),
+                *(shown_pieces, counted(layers * heads, "head")),
             )
 
 

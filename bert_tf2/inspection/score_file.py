@@ -1,4 +1,4 @@
-"""Scores of the lines of a file, a few hundred at a time, into an output that can be resumed after a kill."""
+"""Scores the lines of a file, a few hundred at a time, into an output that can be resumed after a kill."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from bert_tf2.tokenization.sequences import MASK
 
 logger = logging.getLogger(__name__)
 
-_LINES_AT_ONCE = 256  # enough to batch lines of similar length, few enough that scores appear soon
+_LINES_AT_ONCE = 256  # enough for batches of similar lengths, few enough for scores to appear soon
 
 
 @dataclasses.dataclass
@@ -31,9 +31,9 @@ class Totals:
     """Totals of the texts scored so far.
 
     Attributes:
-      texts: how many.
-      pieces: all of theirs.
-      log_likelihood: the sum of the log-probabilities of these.
+      texts: the number of texts.
+      pieces: the number of their pieces.
+      log_likelihood: the sum of the log-probabilities of the pieces.
     """
 
     texts: int = 0
@@ -41,40 +41,42 @@ class Totals:
     log_likelihood: float = 0.0
 
     def add(self, score: Score) -> None:
-        """Adds a text."""
+        """Adds the score of a text."""
         self.texts += 1
         self.pieces += len(score.positions)
         self.log_likelihood += score.pseudo_log_likelihood
 
 
-def source_of(config: InspectionConfig) -> str:
-    """What errors call the texts of `--text_file`."""
+def source_name(config: InspectionConfig) -> str:
+    """The name of `--text_file` in errors."""
     return "standard input" if config.text_file == text_lines.STANDARD_INPUT else str(config.text_file)
 
 
-def numbered(lines: Sequence[str], before: int, source: str, inspector: Inspector) -> Iterator[tuple[int, TextPieces]]:
-    """The lines that have a text, each with its number and pieces.
+def numbered(
+    lines: Sequence[str], lines_before: int, source: str, inspector: Inspector
+) -> Iterator[tuple[int, TextPieces]]:
+    """The line number and the pieces of each line that is not empty.
 
     Args:
-      lines: a text, or a pair with ` ||| ` between, each.
-      before: how many lines precede them.
-      source: what errors call their file.
+      lines: lines with a text, or with a pair separated by ` ||| `.
+      lines_before: the number of lines before them in the file.
+      source: the name of the file in errors.
       inspector: the model.
 
     Raises:
-      InputError: one is too long for the model.
+      InputError: a text is too long for the model.
     """
-    for number, line in enumerate(lines, before + 1):
+    for number, line in enumerate(lines, lines_before + 1):
         first, second = split_line(line)
         if first or second:
             yield number, inspector.pieces(first, second or None, f"{source}, line {number}")
 
 
 def check_no_mask(pieces: TextPieces, where: str) -> None:
-    """Checks that a text has no `[MASK]`.
+    """Checks that a text to be scored has no `[MASK]`.
 
     Raises:
-      InputError: it has one.
+      InputError: the text has one.
     """
     if pieces.masks:
         raise InputError(
@@ -84,23 +86,23 @@ def check_no_mask(pieces: TextPieces, where: str) -> None:
 
 
 def run(config: InspectionConfig, inspector: Inspector, paths: Sequence[str]) -> Totals:
-    """Scores all lines; prints each score, and writes it into `output_dir` if there is one.
+    """Scores all lines; prints each score, and, if there is an `output_dir`, writes it to a file.
 
-    Rows that an interrupted run has already written are kept, and not printed again.
+    Scores that an interrupted run has already written are kept, and not printed again.
 
     Returns:
       The totals of all lines, including those of the interrupted run.
 
     Raises:
-      InputError: a line cannot be scored, or differs from what the interrupted run read.
+      InputError: a line cannot be scored, or differs from that in the interrupted run.
       OSError: the output cannot be written.
     """
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as stack:
         output = None
         if config.output_dir is not None:
             path = os.path.join(config.output_dir, run_files.SCORES)
             settings = {"inspector": inspector.identity()}
-            output = opened.enter_context(UnfinishedOutput(path, (run_files.SCORES,), settings))
+            output = stack.enter_context(UnfinishedOutput(path, (run_files.SCORES,), settings))
         return _run(config, inspector, paths, output)
 
 
@@ -111,29 +113,29 @@ def _run(
     done, lines = int(earlier.get("lines", 0)), 0
     totals, digest = Totals(**earlier.get("totals", {})), hashlib.sha256()  # of the lines so far
     with Progress("Scoring", text_lines.count(paths), unit="line", initial=done) as progress:
-        for part in _parts(paths):
-            skipped = min(len(part), max(0, done - lines))
-            digest.update(_bytes(part[:skipped]))
+        for block in _blocks(paths):
+            skipped = min(len(block), max(0, done - lines))
+            digest.update(_encode(block[:skipped]))
             lines += skipped
             if skipped and lines == done and digest.hexdigest() != earlier["digest"]:
-                raise _other_lines(config, done)
-            if skipped == len(part):
+                raise _changed_lines_error(config, done)
+            if skipped == len(block):
                 continue
-            for number, score in _scores(config, inspector, part[skipped:], lines):
+            for number, score in _scores(config, inspector, block[skipped:], lines):
                 row = {"line": number, **score.to_dict()}
                 text = json.dumps(row, ensure_ascii=False)
                 print(text if config.json else _row(number, score), flush=True)
                 totals.add(score)
                 if output:
                     output.append(run_files.SCORES, f"{text}\n".encode())
-            digest.update(_bytes(part[skipped:]))
-            lines += len(part) - skipped
-            progress.update(len(part) - skipped)
+            digest.update(_encode(block[skipped:]))
+            lines += len(block) - skipped
+            progress.update(len(block) - skipped)
             if output:
                 state = {"lines": lines, "digest": digest.hexdigest(), "totals": dataclasses.asdict(totals)}
                 output.commit(state)
     if lines < done:
-        raise _other_lines(config, done)
+        raise _changed_lines_error(config, done)
     if not totals.texts:
         raise InputError(f"--text_file={config.text_file} has no text; expected one text per line.")
     if output:
@@ -143,24 +145,24 @@ def _run(
     return totals
 
 
-def _parts(paths: Sequence[str]) -> Iterator[list[str]]:
+def _blocks(paths: Sequence[str]) -> Iterator[list[str]]:
     for block in text_lines.read(paths):
         for first in range(0, len(block), _LINES_AT_ONCE):
             yield block[first : first + _LINES_AT_ONCE]
 
 
 def _scores(
-    config: InspectionConfig, inspector: Inspector, lines: Sequence[str], before: int
+    config: InspectionConfig, inspector: Inspector, lines: Sequence[str], lines_before: int
 ) -> Iterator[tuple[int, Score]]:
-    texts = list(numbered(lines, before, source_of(config), inspector))
+    texts = list(numbered(lines, lines_before, source_name(config), inspector))
     for number, pieces in texts:
-        check_no_mask(pieces, f"{source_of(config)}, line {number}")
+        check_no_mask(pieces, f"{source_name(config)}, line {number}")
     scores = inspector.score([pieces for _, pieces in texts], config.batch_size)
     return zip([number for number, _ in texts], scores, strict=True)
 
 
 def _row(number: int, score: Score) -> str:
-    """A line of the table of a file's scores."""
+    """The score of a line as a row of the printed table."""
     perplexity = score.pseudo_perplexity
     shown = "none" if perplexity is None else f"{perplexity:,.2f}"
     text_b = "" if score.pieces.text_b is None else f" ||| {score.pieces.text_b}"
@@ -168,20 +170,20 @@ def _row(number: int, score: Score) -> str:
 
 
 def report(totals: Totals) -> None:
-    """Logs the pseudo-perplexity of all texts together, where there are several."""
+    """Logs the pseudo-perplexity of all texts together, if there are several."""
     if totals.texts > 1 and totals.pieces:
-        mean = scoring.perplexity(totals.log_likelihood, totals.pieces)
-        what = counted(totals.texts, "text"), counted(totals.pieces, "piece")
-        logger.info("%s, %s: pseudo-perplexity %s.", *what, f"{mean:,.4f}")
+        perplexity = scoring.perplexity(totals.log_likelihood, totals.pieces)
+        counts = counted(totals.texts, "text"), counted(totals.pieces, "piece")
+        logger.info("%s, %s: pseudo-perplexity %s.", *counts, f"{perplexity:,.4f}")
 
 
-def _other_lines(config: InspectionConfig, done: int) -> InputError:
+def _changed_lines_error(config: InspectionConfig, done: int) -> InputError:
     path = os.path.join(str(config.output_dir), run_files.SCORES)
     return InputError(
-        f"{path} was started by an earlier run with other texts: lines 1 to {done:,} of {source_of(config)} differ. To "
-        f"start over, remove the directory {unfinished_directory(path)}."
+        f"{path} was started by an earlier run with other texts: lines 1 to {done:,} of {source_name(config)} differ. "
+        f"To start over, remove the directory {unfinished_directory(path)}."
     )
 
 
-def _bytes(lines: Sequence[str]) -> bytes:
+def _encode(lines: Sequence[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode(errors="surrogatepass")

@@ -14,7 +14,7 @@ from bert_tf2.configs.choices import PROBLEM_TYPES, ProblemType
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import heads, layers
-from bert_tf2.modeling.distillation import TEACHER_LOGITS, Distillation, with_labels_of_teacher
+from bert_tf2.modeling.distillation import TEACHER_LOGITS, Distillation, fill_missing_labels
 from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
 from bert_tf2.modeling.with_head import BertWithLabels
@@ -24,7 +24,7 @@ LABELS = "label_ids"
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertClassifier(BertWithLabels):
-    """A Keras model that scores the labels of a text or pair, from its first position.
+    """A Keras model that scores the labels of a text or of a pair of texts, from the pooled first position.
 
     Called on `keras_model.features`, it returns logits, float32 `[B, L]`: compile it with a loss that has
     `from_logits=True`.
@@ -76,7 +76,7 @@ class BertClassifier(BertWithLabels):
 
     def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """`keras_model.features -> float32 [B, L]`; for `dropout_seed` see `encoder.BertModel.call`."""
-        return self.logits(features(inputs), layers.seed_of_call(training, dropout_seed))
+        return self.logits(features(inputs), layers.call_seed(training, dropout_seed))
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False) -> tf.Tensor:
         """Scores of a batch with `input_ids`, `input_mask` and `segment_ids`: float32 `[B, L]`."""
@@ -100,13 +100,13 @@ class ClassificationModel:
 
     Args:
       config: the encoder's config.
-      outputs: scores of a row, `L`; 1 for regression.
+      outputs: the number of scores per row, `L`; 1 for regression.
       problem_type: see `metrics.PROBLEM_TYPES`.
-      class_weights: for a single label, the weight of rows with each label, [L]; the mean is divided by their sum.
-        They weight the loss of the labels, not the distillation loss.
+      class_weights: for a single label, the weight of each label's rows, `[L]`; the loss is the weighted mean. They
+        apply to the loss of the labels, not to the distillation loss.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
-      distillation: the loss for the teacher's logits, which batches then have; None: there is no teacher.
+      distillation: the loss for the teacher's logits, which batches must then contain; None without a teacher.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class ClassificationModel:
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """The accuracy, for a single label; with a teacher, the mean distillation loss."""
+        """`accuracy` for a single label; with a teacher also `teacher_loss`, the mean distillation loss."""
         accuracy = ("accuracy",) if self._problem_type == "single_label" else ()
         return accuracy if self._distillation is None else (*accuracy, "teacher_loss")
 
@@ -163,8 +163,8 @@ class ClassificationModel:
         loss = total / loss_weights["rows"]
         if self._problem_type == "single_label":
             rows = heads.example_weights(batch)
-            right = tf.reduce_sum(heads.correct(logits, with_labels_of_teacher(batch, labels)) * rows)
-            metrics["accuracy"] = right, tf.reduce_sum(rows)
+            correct = tf.reduce_sum(heads.correct(logits, fill_missing_labels(batch, labels)) * rows)
+            metrics["accuracy"] = correct, tf.reduce_sum(rows)
         return loss, metrics
 
     def _row_losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -16,7 +16,7 @@ TEACHER_LOGITS = "teacher_logits"
 """In a batch: the teacher's logits, float32 `[B, L]`, in the order of the student's labels."""
 
 IS_LABELED = "is_labeled"
-"""In a batch: 1 for rows with a label, 0 for unlabeled ones, float32 `[B]`; if missing, all rows have a label."""
+"""In a batch: 1 for labeled rows, 0 for unlabeled ones, float32 `[B]`; if missing, all rows are labeled."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Distillation:
     It is `(1 - weight) * hard + weight * soft`; for an unlabeled row `soft` alone.
 
     Attributes:
-      temperature: the divisor of all logits in the soft loss; 1 leaves probabilities as they are.
+      temperature: divides all logits in the soft loss; 1 leaves the probabilities unchanged.
       weight: of the soft loss, from 0 to 1.
     """
 
@@ -43,7 +43,7 @@ class Distillation:
 
         Args:
           problem_type: see `metrics.PROBLEM_TYPES`.
-          logits: the student's, float32 `[B, L]`.
+          logits: the student's logits, float32 `[B, L]`.
           teacher_logits: float32 `[B, L]`.
         """
         if problem_type == "regression":
@@ -64,12 +64,12 @@ class Distillation:
         return 1.0 - (1.0 - self.weight) * batch[IS_LABELED]
 
     def weights(self, batch: Batch) -> tf.Tensor:
-        """The weight of each row's soft loss, float32 `[B]`; 0 for rows that fill up a batch."""
+        """The weight of each row's soft loss, float32 `[B]`; 0 for padding rows."""
         return heads.example_weights(batch) * self.fractions(batch)
 
 
-def with_labels_of_teacher(batch: Batch, labels: tf.Tensor) -> tf.Tensor:
-    """The label of each row: its own of `labels`, or the teacher's prediction if it is unlabeled: int32 `[B]`."""
+def fill_missing_labels(batch: Batch, labels: tf.Tensor) -> tf.Tensor:
+    """`labels`, int32 `[B]`, with the teacher's predictions in place of the labels of unlabeled rows."""
     if IS_LABELED not in batch:
         return labels
     return tf.where(batch[IS_LABELED] > 0, labels, tf.argmax(batch[TEACHER_LOGITS], axis=1, output_type=labels.dtype))

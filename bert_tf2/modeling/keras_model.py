@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 INPUT_IDS, INPUT_MASK, SEGMENT_IDS = "input_ids", "input_mask", "segment_ids"
 
-_OTHER_NAMES = {"attention_mask": INPUT_MASK, "token_type_ids": SEGMENT_IDS}  # those of transformers
+_TRANSFORMERS_NAMES = {"attention_mask": INPUT_MASK, "token_type_ids": SEGMENT_IDS}
 
 
 class BertBase(keras.Model):
     """A Keras model defined by a `BertConfig`; its variables are created with it.
 
-    XLA compiles the operations between the matmuls of such a model (`fused_ops`), so `compile` does not compile the
-    whole.
+    XLA compiles the operations between the matmuls of such a model (`fused_ops`), so `compile` does not use XLA for the
+    model as a whole.
 
     Args:
       config: the encoder's config.
@@ -38,7 +38,7 @@ class BertBase(keras.Model):
     """
 
     ARCHITECTURE = "BertModel"
-    """The class of transformers that has the same heads."""
+    """The class in transformers that has the same heads."""
     TRAINS_POOLER = True
     """Whether gradients reach the pooler."""
 
@@ -49,24 +49,27 @@ class BertBase(keras.Model):
         self.supports_jit = False
 
     def _complete(self) -> None:
-        """Must be called when all layers have been created."""
+        """Finishes the initialization; to be called when all layers have been created."""
         self.built = True
         for layer in () if self.trainable else self._layers:
             layer.trainable = False
 
     def named_variables(self) -> Mapping[str, keras.Variable]:
-        """Every variable under its name in Google's checkpoints."""
+        """All variables, by their names in Google's checkpoints."""
         raise NotImplementedError
 
     def _encoder(self) -> "BertModel":
-        """The encoder that the model is, or has; not a property, as Keras would look there for weights to save."""
+        """The model's encoder, or the model itself if it is one.
+
+        Not a property: when Keras saves a model, it looks for weights in all attributes.
+        """
         raise NotImplementedError
 
     # --- LoRA --------------------------------------------------------------------------------------------------------
 
     @property
     def lora(self) -> Lora | None:
-        """The LoRA added by `add_lora`; None without."""
+        """The LoRA config of `add_lora`; None if the model has no LoRA."""
         return self._encoder()._lora
 
     def add_lora(self, rank: int = 8, alpha: float | None = None, layers: Sequence[str] = DEFAULT_LAYERS) -> None:
@@ -78,8 +81,8 @@ class BertBase(keras.Model):
         strategy.
 
         Args:
-          rank: of the updates.
-          alpha: numerator of the scale; if None, the rank.
+          rank: the rank of the updates.
+          alpha: the numerator of the scale; if None, the rank.
           layers: the kernels to adapt in each layer: "query", "key", "value", "attention_output", "intermediate",
             "output"; a sequence of names, or one comma-separated string.
 
@@ -101,7 +104,7 @@ class BertBase(keras.Model):
             Lora(rank, alpha, layer_names(layers) if isinstance(layers, str) else tuple(layers)), self
         )
         self._encoder().pooler.trainable = self.TRAINS_POOLER
-        self._forget_programs()
+        self._reset_compiled_functions()
 
     def merge_lora(self) -> None:
         """Merges what `add_lora` added into the kernels: a plain BERT with the same outputs up to rounding.
@@ -113,9 +116,9 @@ class BertBase(keras.Model):
           InputError: the model has no LoRA.
         """
         self._encoder()._merge_lora()
-        self._forget_programs()
+        self._reset_compiled_functions()
 
-    def _forget_programs(self) -> None:
+    def _reset_compiled_functions(self) -> None:
         """Makes `fit`, `evaluate` and `predict` trace the model again."""
         self.train_function = self.test_function = self.predict_function = None
 
@@ -134,7 +137,7 @@ class BertBase(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """For Keras's serialization."""
+        """For Keras's serialization: the model of a `get_config`, with its LoRA and its frozen layers."""
         options = {**config, "config": BertConfig.from_dict(config["config"])}
         frozen, lora = options.pop("frozen", []), options.pop("lora", None)
         model = cls(**options)
@@ -157,8 +160,9 @@ class BertBase(keras.Model):
           path: anything that `--init_checkpoint` accepts: a checkpoint or directory of the original BERT, the output
             directory of a training run (its latest weights) or the `best/` in it, a Hugging Face directory, or the name
             of a public model, which is downloaded (`bert-base-uncased`, `uncased_L-12_H-768_A-12`).
-          **options: of the class, without `config`. `labels` and `problem_type` default to those in the directory; with
-            others, a new head is initialized randomly. `num_hidden_layers=6` uses only the first 6 layers.
+          **options: the arguments of the class, without `config`. `labels` and `problem_type` default to those in the
+            directory; with others, a new head is initialized randomly. `num_hidden_layers=6` uses only the first 6
+            layers.
 
         Raises:
           InputError: the model does not exist, cannot be downloaded or read, has fewer layers, or has no labels.
@@ -179,11 +183,12 @@ class BertBase(keras.Model):
 
         Args:
           path: a new or empty directory.
-          format: "google", a checkpoint with `bert_config.json`; or "huggingface", as transformers has it.
-          tokenizer: the model's, whose vocabulary and case are written, too.
+          format: "google", a checkpoint with `bert_config.json`; or "huggingface", the files of transformers.
+          tokenizer: the model's tokenizer, if its vocabulary and settings are to be written, too.
 
         Raises:
-          InputError: there is no such format, something is at `path`, or the vocabulary is not the model's.
+          InputError: the format is unknown, `path` exists and is not an empty directory, or the vocabulary does not fit
+            the model.
           OSError: the directory cannot be written.
 
         Examples:
@@ -201,35 +206,37 @@ class BertBase(keras.Model):
         refuse_quantization()
 
 
-def features(inputs: Any, also: tuple[str, ...] = ()) -> dict[str, tf.Tensor]:
-    """A model's inputs, under the names used in records.
+def features(inputs: Any, extra_names: tuple[str, ...] = ()) -> dict[str, tf.Tensor]:
+    """A model's inputs by the names used in records.
 
     Args:
-      inputs: ids, int `[B, S]`; or a tuple of ids, mask and segments, and then what `also` names, the last of which
-        may be left out; or a dictionary of these, in which mask and segments may have transformers' names.
-      also: names of further inputs of the model.
+      inputs: ids, int `[B, S]`; or a tuple of ids, mask, segments and the inputs that `extra_names` lists, of which any
+        number of the last may be omitted; or a dictionary of these, in which mask and segments may have transformers'
+        names.
+      extra_names: names of further inputs of the model.
 
     Returns:
-      `input_ids`, `input_mask` (1 everywhere if it was not given), `segment_ids` (0 everywhere), each `[B, S]`, and
-      what was given of `also`.
+      `input_ids`, `input_mask` (all ones by default), `segment_ids` (all zeros by default), each `[B, S]`, and those of
+      `extra_names` that `inputs` contains.
 
     Raises:
-      InputError: there are no ids, or there is something that the model does not take.
+      InputError: there are no ids, or an input that the model does not take.
     """
-    names = (INPUT_IDS, INPUT_MASK, SEGMENT_IDS, *also)
+    names = (INPUT_IDS, INPUT_MASK, SEGMENT_IDS, *extra_names)
     if isinstance(inputs, Mapping):
-        unknown = [name for name in inputs if _OTHER_NAMES.get(name, name) not in names]
+        unknown = [name for name in inputs if _TRANSFORMERS_NAMES.get(name, name) not in names]
         if unknown or INPUT_IDS not in inputs:
-            what = f"have {unknown[0]!r}, which the model does not take" if unknown else f"lack {INPUT_IDS!r}"
-            raise InputError(f"The inputs {what}; expected {INPUT_IDS!r} and any of {', '.join(map(repr, names[1:]))}.")
-        found: dict[str, Any] = {str(_OTHER_NAMES.get(name, name)): value for name, value in inputs.items()}
+            problem = f"have {unknown[0]!r}, which the model does not take" if unknown else f"lack {INPUT_IDS!r}"
+            expected = f"{INPUT_IDS!r} and any of {', '.join(map(repr, names[1:]))}"
+            raise InputError(f"The inputs {problem}; expected {expected}.")
+        named: dict[str, Any] = {str(_TRANSFORMERS_NAMES.get(name, name)): value for name, value in inputs.items()}
     elif isinstance(inputs, (tuple, list)):
         if not 1 <= len(inputs) <= len(names):
             raise InputError(f"The inputs are {len(inputs)} arrays; expected 1 to {len(names)}: {', '.join(names)}.")
-        found = dict(zip(names, inputs, strict=False))
+        named = dict(zip(names, inputs, strict=False))
     else:
-        found = {INPUT_IDS: inputs}
-    found[INPUT_IDS] = tf.cast(found[INPUT_IDS], tf.int32)
-    found.setdefault(INPUT_MASK, tf.ones_like(found[INPUT_IDS]))
-    found.setdefault(SEGMENT_IDS, tf.zeros_like(found[INPUT_IDS]))
-    return found
+        named = {INPUT_IDS: inputs}
+    named[INPUT_IDS] = tf.cast(named[INPUT_IDS], tf.int32)
+    named.setdefault(INPUT_MASK, tf.ones_like(named[INPUT_IDS]))
+    named.setdefault(SEGMENT_IDS, tf.zeros_like(named[INPUT_IDS]))
+    return named

@@ -24,19 +24,19 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
-    """Dropout whose mask is a function of `seed` and `site` alone; no state.
+    """Stateless dropout: the mask is a function of `seed` and `site` alone.
 
     Args:
       x: any float tensor.
       rate: probability that an element becomes 0, in [0, 1).
       seed: int64 `[2]`, different for each step and replica; None switches dropout off.
-      site: which dropout of the model this is; different sites draw independent masks.
+      site: the number of this dropout in the model; different sites draw independent masks.
     """
     return fused_ops.dropout(x, *dropout_mask(rate, seed, site))
 
 
 def dropout_mask(rate: float, seed: tf.Tensor | None, site: int) -> tuple[tf.Tensor, float]:
-    """The last arguments of the functions of `fused_ops` that drop."""
+    """The last arguments of the functions in `fused_ops` that apply dropout: the mask's seed, and the rate."""
     return fused_ops.mask_seed(seed, site), 0.0 if seed is None else rate
 
 
@@ -52,35 +52,35 @@ def refuse_quantization() -> NoReturn:
     )
 
 
-def seed_of_call(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
-    """The seed of all dropout masks of a model's call, int64 `[2]`: `seed`, or drawn at random if it is None.
+def call_seed(training: bool, seed: tf.Tensor | None) -> tf.Tensor | None:
+    """The seed of all dropout masks of a model's call: int64 `[2]`, drawn at random if `seed` is None.
 
-    None if the model is not in training.
+    Outside of training, None.
     """
     if not training:
         return None
     return tf.random.uniform([2], maxval=2**62, dtype=tf.int64) if seed is None else seed
 
 
-# Dropout sites of one step are numbered below this; `training` leaves that much room between two steps' seeds.
+# The numbers of dropout sites are below this; `training` keeps the seeds of consecutive steps that far apart.
 MAX_DROPOUT_SITES = 1024
 
-# Models narrower than this are toys: XLA would compile for longer than it saves.
-_LEAST_FUSED_SIZE = 128
+# With narrower models, compiling takes XLA longer than it saves.
+_MIN_FUSED_SIZE = 128
 
 
 def fuses(config: BertConfig, dropout_seed: tf.Tensor | None) -> bool:
     """Whether to fuse the operations between matmuls (see `fused_ops`): in training, for models of real size."""
-    return dropout_seed is not None and config.hidden_size >= _LEAST_FUSED_SIZE
+    return dropout_seed is not None and config.hidden_size >= _MIN_FUSED_SIZE
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class Dense(keras.layers.Layer):
-    """`activation(x @ kernel + bias)` on a matrix; with LoRA the kernel is changed by `lora_scale · lora_a @ lora_b`.
+    """`activation(x @ kernel + bias)` on a matrix; LoRA adds `lora_scale · lora_a @ lora_b` to the kernel.
 
     Args:
-      inputs: columns of `x`.
-      outputs: columns of the result.
+      inputs: the number of columns of `x`.
+      outputs: the number of columns of the result.
       stddev: of the truncated normal that initializes the kernel; the bias is initialized to 0.
       activation: a key of `ACTIVATIONS`.
     """
@@ -100,7 +100,7 @@ class Dense(keras.layers.Layer):
         return fused_ops.bias_activation(self.project(x), self.bias, self._activation, fuse=fuse)
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
-        """`x @ kernel`: without bias and activation, in the type of `x`."""
+        """`x @ kernel`, without bias and activation, in the dtype of `x`."""
         projected = fused_ops.matmul(x, tf.cast(self.kernel, x.dtype))
         if self.lora_a is None:
             return projected
@@ -123,20 +123,23 @@ class Dense(keras.layers.Layer):
         self.lora_scale = self.add_weight(name=lora.SCALE, initializer=constant, trainable=False, autocast=False)
 
     def merge_lora(self) -> None:
-        """Merges what `add_lora` added into the kernel, and removes its variables."""
+        """Merges what `add_lora` added into the kernel, and removes the variables of LoRA."""
         variables = self.lora_a, self.lora_b, self.lora_scale
         self.kernel.assign(lora.merged(*(variable.value.numpy() for variable in (self.kernel, *variables))))
-        self.lora_b.assign(tf.zeros(self.lora_b.shape))  # for functions that have been traced with it
+        self.lora_b.assign(tf.zeros(self.lora_b.shape))  # functions that were traced with it still add it
         self.lora_a = self.lora_b = self.lora_scale = None
         for variable in variables:
             self._untrack_variable(variable)
 
     def quantize(self, *_: Any, **__: Any) -> NoReturn:
-        """Not supported, as it would quantize models around this layer in part; see `refuse_quantization`."""
+        """Not supported, because it would quantize models that contain this layer only in part.
+
+        See `refuse_quantization`.
+        """
         refuse_quantization()
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
-        """`{prefix/kernel, prefix/bias}`, and with LoRA `prefix/lora_a`, `lora_b` and `lora_scale`."""
+        """The variables by name: `prefix/kernel`, `prefix/bias`, with LoRA also `lora_a`, `lora_b`, `lora_scale`."""
         names = {"kernel": self.kernel, "bias": self.bias}
         if self.lora_a is not None:
             names |= {lora.A: self.lora_a, lora.B: self.lora_b, lora.SCALE: self.lora_scale}
@@ -145,7 +148,7 @@ class Dense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class LayerNorm(keras.layers.Layer):
-    """Layer normalization over the last axis (Ba et al. 2016), in float32, epsilon 1e-12."""
+    """Layer normalization over the last axis (Ba et al. 2016, arXiv:1607.06450), in float32, epsilon 1e-12."""
 
     def __init__(self, size: int, **options: Any) -> None:
         super().__init__(**options)
@@ -154,19 +157,19 @@ class LayerNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x: tf.Tensor, fuse: bool = False) -> tf.Tensor:
-        """`x [..., size]`, same shape and type out; for `fuse` see `fused_ops`."""
+        """`x [..., size] -> [..., size]`, in the dtype of `x`; for `fuse` see `fused_ops`."""
         return fused_ops.layer_norm(x, self.gamma, self.beta, *dropout_mask(0.0, None, 0), fuse=fuse)
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
-        """`{prefix/gamma, prefix/beta}`."""
+        """The variables by name: `prefix/gamma`, `prefix/beta`."""
         return {f"{prefix}/gamma": self.gamma, f"{prefix}/beta": self.beta}
 
 
 class ConfiguredLayer(keras.layers.Layer):
-    """A layer defined by a `BertConfig`; its sublayers get its precision.
+    """A layer defined by a `BertConfig`; its sublayers have the same precision.
 
     Args:
-      config: the model's.
+      config: the model config.
       **options: of `keras.layers.Layer`.
     """
 
@@ -186,15 +189,16 @@ class ConfiguredLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class Embeddings(ConfiguredLayer):
-    """Word, position and segment embeddings, their sum normalized."""
+    """The sum of word, position and segment embeddings, normalized, with dropout."""
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
         super().__init__(config, **options)
 
         def table(name: str, rows: int) -> keras.Variable:
             shape = (rows, config.hidden_size)
-            start = truncated_normal(config.initializer_range)
-            return self.add_weight(name=name, shape=shape, initializer=start, autocast=False)  # few rows are read
+            initializer = truncated_normal(config.initializer_range)
+            # Without autocast, which would cast the whole table to read a few rows.
+            return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
         self.word_embeddings = table("word_embeddings", config.vocab_size)
         self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
@@ -209,7 +213,7 @@ class Embeddings(ConfiguredLayer):
         dropout_seed: tf.Tensor | None = None,
         position_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """`input_ids [B, S], token_type_ids [B, S] -> [B, S, H]`; positions are 0, 1, ... unless `[B, S]` are given."""
+        """`input_ids, token_type_ids [B, S] -> [B, S, H]`; `position_ids`, `[B, S]`, are 0, 1, ... by default."""
         words = tf.gather(self.word_embeddings, input_ids)  # [B, S, H]
         if position_ids is None:
             positions = tf.convert_to_tensor(self.position_embeddings)[: tf.shape(input_ids)[1]]  # [S, H]
@@ -218,17 +222,17 @@ class Embeddings(ConfiguredLayer):
         # A matmul with a handful of rows is faster than a gather, whose gradient must be scattered.
         types = tf.one_hot(token_type_ids, self.config.type_vocab_size, dtype=words.dtype)  # [B, S, types]
         segments = tf.tensordot(types, tf.convert_to_tensor(self.token_type_embeddings), 1)  # [B, S, H]
-        normalised = fused_ops.layer_norm(
+        normalized = fused_ops.layer_norm(
             words + segments + positions,
             self.layer_norm.gamma,
             self.layer_norm.beta,
             *dropout_mask(self.config.hidden_dropout_prob, dropout_seed, 0),
             fuse=fuses(self.config, dropout_seed),
         )
-        return tf.cast(normalised, self.compute_dtype)
+        return tf.cast(normalized, self.compute_dtype)
 
     def named_variables(self, prefix: str) -> dict[str, keras.Variable]:
-        """The three tables and the LayerNorm under Google's names."""
+        """The three tables and the LayerNorm by Google's names."""
         return {
             f"{prefix}/word_embeddings": self.word_embeddings,
             f"{prefix}/token_type_embeddings": self.token_type_embeddings,
@@ -238,11 +242,11 @@ class Embeddings(ConfiguredLayer):
 
 
 def flat_positions(positions: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Positions in sequences of a length, int `[B, Q]`, as rows of the matrix `[B*S, H]`: int32 `[B*Q]`."""
+    """The rows in a matrix `[B*S, H]` of positions in its sequences of `length` S: `int [B, Q] -> int32 [B*Q]`."""
     starts = tf.range(tf.shape(positions)[0]) * length
     return tf.reshape(tf.cast(positions, tf.int32) + starts[:, None], [-1])
 
 
 def truncated_normal(stddev: float) -> keras.initializers.Initializer:
-    """A new truncated-normal initializer; one instance would draw the same numbers for every variable."""
+    """A new truncated-normal initializer; a shared one would draw the same numbers for every variable."""
     return keras.initializers.TruncatedNormal(stddev=stddev)

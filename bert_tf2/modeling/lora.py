@@ -1,7 +1,7 @@
 """LoRA's variables: their names, merging them into kernels, and encoders that are created with them.
 
-A kernel `W [C, K]` that is frozen has `A [C, rank]`, which starts at random, `B [rank, K]`, which starts at 0, and the
-scalar scale, so that a checkpoint itself defines what its kernels are: `W + scale · A B` (Hu et al. 2021,
+A frozen kernel `W [C, K]` has `A [C, rank]`, initialized randomly, `B [rank, K]`, initialized to 0, and a scalar scale,
+so that the variables of a checkpoint suffice to compute its kernels: `W + scale · A B` (Hu et al. 2021,
 arXiv:2106.09685). No TensorFlow.
 """
 
@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 from bert_tf2.configs.lora import Lora
 
 A, B, SCALE = "lora_a", "lora_b", "lora_scale"
-"""Siblings of `kernel` in the names of variables."""
+"""The last parts of variable names, in place of `kernel`."""
 
 _KERNEL = "kernel"
 
 
 def is_lora(name: str) -> bool:
-    """Whether a variable belongs to LoRA, or to an optimizer's state for it."""
+    """Whether a variable is one of LoRA, or an optimizer slot of one."""
     return not {A, B, SCALE}.isdisjoint(name.split("/"))
 
 
 def merged(kernel: NDArray[Any], a: NDArray[Any], b: NDArray[Any], scale: float) -> NDArray[np.float32]:
     """`W + scale · A B`, rounded once: `[C, K], [C, rank], [rank, K] -> float32 [C, K]`."""
-    change = np.asarray(a, np.float64) @ np.asarray(b, np.float64)
-    return (np.asarray(kernel, np.float64) + float(scale) * change).astype(np.float32)
+    update = np.asarray(a, np.float64) @ np.asarray(b, np.float64)
+    return (np.asarray(kernel, np.float64) + float(scale) * update).astype(np.float32)
 
 
 def merged_variables(variables: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """A model's variables by name without those of LoRA, which are merged into the kernels."""
+    """A model's variables by name, those of LoRA merged into the kernels."""
     plain = {name: value for name, value in variables.items() if not is_lora(name)}
     for name in variables:
         prefix, _, last = name.rpartition("/")
@@ -45,19 +45,19 @@ def merged_variables(variables: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
     return plain
 
 
-_of_new_encoders: contextvars.ContextVar[Lora | None] = contextvars.ContextVar("lora", default=None)
+_lora_in_scope: contextvars.ContextVar[Lora | None] = contextvars.ContextVar("lora", default=None)
 
 
 @contextlib.contextmanager
-def in_new_encoders(config: Lora | None) -> Iterator[None]:
-    """Inside, every new `BertModel` has LoRA, also as a part of another model."""
-    token = _of_new_encoders.set(config)
+def lora_scope(config: Lora | None) -> Iterator[None]:
+    """A context in which every new `BertModel` has LoRA, also as a part of another model."""
+    token = _lora_in_scope.set(config)
     try:
         yield
     finally:
-        _of_new_encoders.reset(token)
+        _lora_in_scope.reset(token)
 
 
-def of_new_encoders() -> Lora | None:
-    """The LoRA of `in_new_encoders`; None outside."""
-    return _of_new_encoders.get()
+def lora_in_scope() -> Lora | None:
+    """The LoRA config of the current `lora_scope`; None outside of one."""
+    return _lora_in_scope.get()

@@ -1,9 +1,9 @@
-"""Multiple choice: each choice of a question forms a pair; a linear score of its pooled output, softmax over choices.
+"""Multiple choice: each choice is a pair with its question; a linear score of the pooled output, softmax over choices.
 
 Follows the SWAG experiment of Devlin et al. 2018, section 4.4, and `BertForMultipleChoice` of transformers.
 
-Shapes: `B` questions of a batch, `C` choices of the one that has most, `S` tokens of the longest pair, `T` tokens of
-all pairs of the longest question.
+Shapes: `B` batch (questions), `C` the most choices of a question, `S` the most tokens of a pair, `T` the most tokens
+of all pairs of a question together.
 """
 
 import functools
@@ -21,25 +21,25 @@ from bert_tf2.modeling.task_model import Batch, Weighted
 from bert_tf2.modeling.with_head import BertWithHead
 
 LABELS = "label_ids"
-"""In a batch: the right choice of each question, from 0; int32 `[B]`."""
+"""In a batch: the index of the right choice of each question; int32 `[B]`."""
 
 CHOICE_LENGTHS = "choice_lengths"
-"""In a batch: tokens of each pair, 0 where a question has no such choice; int32 `[B, C]`."""
+"""In a batch: the number of tokens of each pair, 0 for padding choices; int32 `[B, C]`."""
 
-_NO_CHOICE = -1e9  # the score of padding choices, whose probability becomes 0
+_PADDING_LOGIT = -1e9  # of padding choices: their probability becomes 0
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertForMultipleChoice(BertWithHead):
-    """A score for each choice of a question, from the first position of its pair: a Keras model.
+    """A Keras model that scores each choice of a question, from the pooled first position of its pair.
 
     Called on `keras_model.features` with a row for each choice, each `[B, C, S]`, it returns logits, float32 `[B, C]`:
-    compile it with a loss that has `from_logits=True`. A choice without tokens (its `input_mask` is 0) is none, and
-    gets -1e9.
+    compile it with a loss that has `from_logits=True`. A choice whose `input_mask` is all 0 is padding; its logit is
+    -1e9.
 
-        tokenized = tokenizer(contexts, choices, max_length=128)  # C of each question, one after the other
+        tokenized = tokenizer(contexts, choices, max_length=128)  # C pairs for each question, one after another
         inputs = {name: array.reshape(-1, C, array.shape[1]) for name, array in tokenized.items()}
-        model.fit(inputs, labels)  # the number of the right choice of each question
+        model.fit(inputs, labels)  # labels: the index of the right choice of each question
 
     Args:
       config: the encoder's config.
@@ -69,7 +69,7 @@ class BertForMultipleChoice(BertWithHead):
         """`keras_model.features [B, C, S] -> float32 [B, C]`; for `dropout_seed` see `encoder.BertModel.call`.
 
         Raises:
-          InputError: the inputs have no axis of choices.
+          InputError: the inputs are not of shape `[B, C, S]`.
         """
         batch = features(inputs)
         shape = batch[INPUT_IDS].shape
@@ -77,11 +77,11 @@ class BertForMultipleChoice(BertWithHead):
             raise InputError(f"The inputs are of shape {shape}; expected [B, C, S], one row for each choice.")
         length = shape[2] or tf.shape(batch[INPUT_IDS])[2]
         pairs = {name: tf.reshape(values, [-1, length]) for name, values in batch.items()}  # [B*C, S]
-        scores = self.scores(pairs, layers.seed_of_call(training, dropout_seed))
-        return _of_choices(scores, tf.reduce_any(tf.cast(batch[INPUT_MASK], tf.bool), axis=2))
+        scores = self.scores(pairs, layers.call_seed(training, dropout_seed))
+        return _choice_logits(scores, tf.reduce_any(tf.cast(batch[INPUT_MASK], tf.bool), axis=2))
 
     def scores(self, pairs: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False) -> tf.Tensor:
-        """The score of each pair of `input_ids`, `input_mask` and `segment_ids`, int32 `[R, S]`: float32 `[R]`."""
+        """The score of each pair: float32 `[R]`, for `input_ids`, `input_mask` and `segment_ids`, int32 `[R, S]`."""
         outputs = self.bert(
             pairs["input_ids"],
             pairs["input_mask"],
@@ -114,25 +114,25 @@ class MultipleChoiceModel:
 
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by Google's names; the head's are a classifier's with one output."""
+        """All variables, by Google's names; the head's names are those of a classifier with one output."""
         return self.network.named_variables()
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """The score of each choice, -1e9 for what is none: float32 `[B, C]`.
+        """The score of each choice, -1e9 for padding: float32 `[B, C]`.
 
         Args:
-          batch: `input_ids`, `input_mask` and `segment_ids`, int32 `[B, T]`, the pairs of a question one after the
-            other, and `CHOICE_LENGTHS`.
+          batch: `input_ids`, `input_mask` and `segment_ids`, int32 `[B, T]`, in which the pairs of a question are
+            concatenated, and `CHOICE_LENGTHS`.
           dropout_seed: int64 `[2]`; None switches dropout off.
         """
-        return _of_choices(self.scores(choices_apart(batch), dropout_seed), batch[CHOICE_LENGTHS] > 0)
+        return _choice_logits(self.scores(split_choices(batch), dropout_seed), batch[CHOICE_LENGTHS] > 0)
 
     def scores(self, pairs: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """See `BertForMultipleChoice.scores`."""
         return self.network.scores(pairs, dropout_seed, self._skip_padding)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """The number of questions that count."""
+        """The number of questions in the batch, without padding."""
         return {"questions": tf.reduce_sum(heads.example_weights(batch))}
 
     def loss(
@@ -141,24 +141,24 @@ class MultipleChoiceModel:
         """The mean of the questions' losses; see `task_model.Task.loss`."""
         logits, labels, weights = self.logits(batch, dropout_seed), batch[LABELS], heads.example_weights(batch)
         loss = tf.reduce_sum(heads.cross_entropy(logits, labels) * weights) / loss_weights["questions"]
-        right = tf.reduce_sum(heads.correct(logits, labels) * weights)
-        return loss, {"accuracy": (right, tf.reduce_sum(weights))}
+        correct = tf.reduce_sum(heads.correct(logits, labels) * weights)
+        return loss, {"accuracy": (correct, tf.reduce_sum(weights))}
 
 
-def _of_choices(scores: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
-    """`scores float32 [B*C], is_choice bool [B, C] -> float32 [B, C]`."""
+def _choice_logits(scores: tf.Tensor, is_choice: tf.Tensor) -> tf.Tensor:
+    """`scores float32 [B*C], is_choice bool [B, C] -> float32 [B, C]`, with `_PADDING_LOGIT` for padding."""
     scores = tf.ensure_shape(tf.reshape(scores, tf.shape(is_choice)), is_choice.shape)
-    return tf.where(is_choice, scores, tf.constant(_NO_CHOICE, scores.dtype))
+    return tf.where(is_choice, scores, tf.constant(_PADDING_LOGIT, scores.dtype))
 
 
-def choices_apart(batch: Batch) -> Batch:
-    """The pairs of all questions as rows of their own, padded to the longest one.
+def split_choices(batch: Batch) -> Batch:
+    """Splits the questions of a batch into their pairs, one per row, padded to the longest.
 
     Args:
-      batch: see `MultipleChoiceModel.logits`. If T is fixed, S is T / C.
+      batch: see `MultipleChoiceModel.logits`. If T is known statically, S is T / C.
 
     Returns:
-      `input_ids`, `input_mask` and `segment_ids`, int32 `[B*C, S]`; rows of what is not a choice have no tokens.
+      `input_ids`, `input_mask` and `segment_ids`, int32 `[B*C, S]`; all 0 for padding choices.
     """
     lengths = batch[CHOICE_LENGTHS]
     choices, total = lengths.shape[1], batch["input_ids"].shape[1]
@@ -166,11 +166,11 @@ def choices_apart(batch: Batch) -> Batch:
     starts = tf.cumsum(lengths, axis=1, exclusive=True)  # [B, C]
     positions = tf.range(size)
     is_token = positions < lengths[:, :, None]  # [B, C, S]
-    # A row that fills up a batch has the lengths of a question, which may be longer than the batch, and no tokens.
+    # A padding row has the lengths of some question, which may be longer than the batch, but no tokens.
     last = tf.shape(batch["input_ids"])[1] - 1
-    places = tf.where(is_token, tf.minimum(starts[:, :, None] + positions, last), 0)
-    apart = {}
+    indices = tf.where(is_token, tf.minimum(starts[:, :, None] + positions, last), 0)
+    pairs = {}
     for name in ("input_ids", "input_mask", "segment_ids"):
-        values = tf.where(is_token, tf.gather(batch[name], places, batch_dims=1), 0)
-        apart[name] = tf.reshape(values, [-1, size])
-    return apart
+        values = tf.where(is_token, tf.gather(batch[name], indices, batch_dims=1), 0)
+        pairs[name] = tf.reshape(values, [-1, size])
+    return pairs

@@ -1,4 +1,4 @@
-"""The pre-training model: the encoder, the masked-LM head, the next-sentence head or none, and their losses.
+"""The pre-training model: encoder, masked-LM head, optional next-sentence head, and their losses.
 
 Shapes: `B` batch, `P` predictions, `V` vocabulary. Follows google-research/bert `run_pretraining.py`.
 """
@@ -17,15 +17,15 @@ from bert_tf2.modeling.task_model import Batch, Weighted
 from bert_tf2.modeling.with_head import BertWithHead
 
 MASKED_POSITIONS = "masked_lm_positions"
-# The original divides the masked-LM loss by the sum of the weights plus this.
+# As in the original, the masked-LM loss is divided by the sum of the weights plus this.
 _MASKED_LM_WEIGHT_EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertMaskedLM(BertWithHead):
-    """Scores of every piece at the masked positions: a Keras model.
+    """A Keras model that scores all pieces of the vocabulary at the masked positions.
 
-    Called on `keras_model.features`, with `masked_lm_positions` int `[B, P]` or without, it returns logits, float32
+    Called on `keras_model.features` and, optionally, `masked_lm_positions`, int `[B, P]`, it returns logits, float32
     `[B, P, V]`, or `[B, S, V]` for all positions: compile it with a loss that has `from_logits=True`. No gradient
     reaches the pooler.
 
@@ -66,20 +66,21 @@ class BertMaskedLM(BertWithHead):
     def _scores(
         self, inputs: Any, training: bool, dropout_seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Masked-LM logits `[B, P, V]`, and next-sentence logits `[B, 2]` or None."""
         batch = features(inputs, (MASKED_POSITIONS,))
         if MASKED_POSITIONS not in batch:
             shape = tf.shape(batch["input_ids"])
             batch[MASKED_POSITIONS] = tf.broadcast_to(tf.range(shape[1]), shape)
-        masked_lm, next_sentence = self.logits(batch, layers.seed_of_call(training, dropout_seed))
-        places = tf.unstack(tf.shape(batch[MASKED_POSITIONS]))
-        return tf.reshape(masked_lm, [*places, self.config.vocab_size]), next_sentence
+        masked_lm, next_sentence = self.logits(batch, layers.call_seed(training, dropout_seed))
+        shape = tf.unstack(tf.shape(batch[MASKED_POSITIONS]))
+        return tf.reshape(masked_lm, [*shape, self.config.vocab_size]), next_sentence
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Scores of a batch with the features of `records.pretraining`, or of packed rows, `packing.row_features`.
+        """Scores of a batch with the features of `records.pretraining`, or, packed, of `packing.row_features`.
 
         Returns:
-          Masked-LM scores float32 `[B*P, V]`, and next-sentence scores float32 `[B, 2]` (`[B*Q, 2]` for packed rows) or
-          None.
+          Masked-LM scores, float32 `[B*P, V]`, and next-sentence scores, float32 `[B, 2]` (`[B*Q, 2]` for packed
+          rows), or None without that head.
         """
         masked, first = self.encoded(batch, dropout_seed)
         masked_lm = self.masked_lm.logits(_as_matrix(masked), tf.convert_to_tensor(self.bert.embedding_table))
@@ -88,7 +89,7 @@ class BertMaskedLM(BertWithHead):
     def encoded(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         """Hidden states at the masked positions, `[B, P, H]`, and at the start of each sequence, `[B, 1 or Q, H]`.
 
-        The last layer is computed at these positions alone.
+        The last layer is computed only at these positions.
         """
         masked_positions = tf.cast(batch["masked_lm_positions"], tf.int32)
         starts = tf.cast(batch.get("sequence_starts", tf.zeros_like(masked_positions[:, :1])), tf.int32)
@@ -102,11 +103,11 @@ class BertMaskedLM(BertWithHead):
             sequence_ids=batch.get("sequence_ids"),
             output_positions=tf.concat([starts, masked_positions], axis=1),
         )
-        sequences = tf.shape(starts)[1] if starts.shape[1] is None else starts.shape[1]
-        return outputs.sequence_output[:, sequences:], outputs.sequence_output[:, :sequences]
+        sequence_count = tf.shape(starts)[1] if starts.shape[1] is None else starts.shape[1]
+        return outputs.sequence_output[:, sequence_count:], outputs.sequence_output[:, :sequence_count]
 
     def next_sentence_logits(self, first: tf.Tensor) -> tf.Tensor | None:
-        """Of the hidden states at starts of sequences, `[B, Q, H]`: float32 `[B*Q, 2]`; None without that head."""
+        """`first [B, Q, H] -> float32 [B*Q, 2]`: scores of the sequences' first positions; None without that head."""
         if self.next_sentence is None:
             return None
         return self.next_sentence(self.bert.pooler(_as_matrix(first)))
@@ -114,10 +115,10 @@ class BertMaskedLM(BertWithHead):
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertForPreTraining(BertMaskedLM):
-    """`BertMaskedLM` with the next-sentence head besides, as BERT was pre-trained: a Keras model.
+    """A Keras model with the heads that BERT was pre-trained with: that of `BertMaskedLM`, and next sentence.
 
-    It returns a dictionary of `masked_lm` and `next_sentence`, float32 `[B, 2]`: 0, the second segment follows the
-    first; 1, it is a random one.
+    It returns a dictionary of `masked_lm`, the logits of `BertMaskedLM`, and `next_sentence`, logits, float32 `[B, 2]`:
+    0, the second segment follows the first; 1, it is random.
 
     Examples:
       >>> import numpy as np
@@ -144,8 +145,8 @@ class PretrainingModel:
 
     Args:
       config: the encoder's config.
-      with_next_sentence: whether there is a next-sentence head. Without, no gradient reaches the pooler, which stays
-        as it is.
+      with_next_sentence: whether there is a next-sentence head. Without it, no gradient reaches the pooler, which is
+        then not trained.
       recompute: see `encoder.BertModel`.
     """
 
@@ -156,11 +157,11 @@ class PretrainingModel:
             self.network.masked_lm,
             self.network.next_sentence,
         )
-        self.bert.pooler.trainable = True  # in a training here it has its slots, as in the original
+        self.bert.pooler.trainable = True  # so that it has optimizer slots, as in the original
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """Of the tasks that there are."""
+        """The loss and accuracy of each head."""
         masked_lm = ("masked_lm_loss", "masked_lm_accuracy")
         return (*masked_lm, "next_sentence_loss", "next_sentence_accuracy") if self.next_sentence else masked_lm
 
@@ -174,7 +175,7 @@ class PretrainingModel:
         return self.network.logits(batch, dropout_seed)
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Sum of the prediction weights, and number of examples."""
+        """The total weight of the predictions, and the number of examples."""
         return {
             "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
             "next_sentence": tf.reduce_sum(heads.example_weights(batch)),
@@ -183,20 +184,20 @@ class PretrainingModel:
     def loss(
         self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, dict[str, Weighted]]:
-        """Masked-LM loss, plus next-sentence loss where there is that head; see `task_model.Task.loss`."""
+        """Masked-LM loss, plus next-sentence loss if there is that head; see `task_model.Task.loss`."""
         masked, first = self.network.encoded(batch, dropout_seed)
         masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
         masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
-        losses, right = self.masked_lm.losses(
+        losses, correct = self.masked_lm.losses(
             _as_matrix(masked),
             tf.convert_to_tensor(self.bert.embedding_table),
             masked_ids,
             fuse=layers.fuses(self.bert.config, dropout_seed),
         )
-        masked_lm, masked_right = tf.reduce_sum(losses * masked_weights), tf.reduce_sum(right * masked_weights)
+        masked_lm, masked_correct = tf.reduce_sum(losses * masked_weights), tf.reduce_sum(correct * masked_weights)
         masked_weight = tf.reduce_sum(masked_weights)
         loss = masked_lm / (loss_weights["masked_lm"] + _MASKED_LM_WEIGHT_EPSILON)
-        metrics = {"masked_lm_loss": (masked_lm, masked_weight), "masked_lm_accuracy": (masked_right, masked_weight)}
+        metrics = {"masked_lm_loss": (masked_lm, masked_weight), "masked_lm_accuracy": (masked_correct, masked_weight)}
         next_sentence_logits = self.network.next_sentence_logits(first)
         if next_sentence_logits is None:
             return loss, metrics
@@ -204,13 +205,13 @@ class PretrainingModel:
         next_labels = tf.reshape(batch["next_sentence_labels"], [-1])  # [B]
         example_weights = heads.example_weights(batch)  # [B]
         next_sentence = tf.reduce_sum(heads.cross_entropy(next_sentence_logits, next_labels) * example_weights)
-        next_right = tf.reduce_sum(heads.correct(next_sentence_logits, next_labels) * example_weights)
+        next_correct = tf.reduce_sum(heads.correct(next_sentence_logits, next_labels) * example_weights)
         examples = tf.reduce_sum(example_weights)
         loss += next_sentence / loss_weights["next_sentence"]
         return loss, {
             **metrics,
             "next_sentence_loss": (next_sentence, examples),
-            "next_sentence_accuracy": (next_right, examples),
+            "next_sentence_accuracy": (next_correct, examples),
         }
 
 

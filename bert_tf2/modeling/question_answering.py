@@ -20,19 +20,19 @@ START_POSITIONS, END_POSITIONS = "start_positions", "end_positions"
 START_LOGITS, END_LOGITS = "start_logits", "end_logits"
 
 NO_CANDIDATE_LOGIT = -1e30
-"""The logit of a position that cannot be in an answer: below all others, but finite, as a model's logits must be."""
+"""The logit of a position that cannot be part of an answer: below all others, but finite."""
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class SpanHead(layers.ConfiguredLayer):
-    """Two scores for each token: that the answer begins with it, and that it ends with it."""
+    """Two scores for each token: that the answer starts with it, and that the answer ends with it."""
 
     def __init__(self, config: BertConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self.output_weights = self.add_weight(
             name="output_weights", shape=(2, config.hidden_size), initializer=layers.truncated_normal(0.02)
         )
-        # In float32 under every policy: it is added to float32 scores.
+        # In float32 under all dtype policies: it is added to float32 scores.
         self.output_bias = self.add_weight(name="output_bias", shape=(2,), initializer="zeros", autocast=False)
         self.built = True
 
@@ -46,13 +46,13 @@ class SpanHead(layers.ConfiguredLayer):
         return start, end
 
     def named_variables(self) -> dict[str, keras.Variable]:
-        """Under Google's names, `cls/squad/...`."""
+        """The head's variables by Google's names, `cls/squad/...`."""
         return {"cls/squad/output_weights": self.output_weights, "cls/squad/output_bias": self.output_bias}
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertForQuestionAnswering(BertWithHead):
-    """Two scores for each position, that the answer begins and that it ends there: a Keras model.
+    """A Keras model with two scores for each position: that the answer starts there, and that it ends there.
 
     Called on `keras_model.features`, it returns a dictionary of `start_logits` and `end_logits`, each float32 `[B, S]`:
     compile it with a loss for each that has `from_logits=True`. No gradient reaches the pooler.
@@ -84,7 +84,7 @@ class BertForQuestionAnswering(BertWithHead):
 
     def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """`keras_model.features` to logits; for `dropout_seed` see `encoder.BertModel.call`."""
-        start, end = self.logits(features(inputs), layers.seed_of_call(training, dropout_seed))
+        start, end = self.logits(features(inputs), layers.call_seed(training, dropout_seed))
         return {START_LOGITS: start, END_LOGITS: end}
 
     def logits(
@@ -106,14 +106,14 @@ class SpanModel:
     """A model for question answering and its loss: a `task_model.Task`.
 
     Its loss is the mean over windows of half the cross-entropy of the answer's first token plus half that of its last
-    one. Where a window has no answer, both are [CLS].
+    token. If a window has no answer, both are [CLS].
 
     Args:
       config: the encoder's config.
       recompute: see `encoder.BertModel`.
       over_padding: whether the softmax of the loss is over all positions of a batch, as in the original, whose batches
-        are as long as `max_seq_length`; else it is over the tokens alone, whatever the length of the batch.
-      skip_padding: whether padding is left out of the work wherever nothing is said of it; see
+        have the length `max_seq_length`; else it is over the tokens alone, and independent of the batch's length.
+      skip_padding: whether to leave padding out of the computation where its logits are not needed; see
         `encoder.BertModel.call`.
     """
 
@@ -122,50 +122,50 @@ class SpanModel:
     ) -> None:
         self.network = BertForQuestionAnswering(config, recompute)
         self.bert, self.span = self.network.bert, self.network.span
-        self.bert.pooler.trainable = True  # in a training here it has its slots, as in the original
+        self.bert.pooler.trainable = True  # so that it has optimizer slots, as in the original
         self._over_padding, self._skip_padding = over_padding, skip_padding
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """The share of windows of which both ends are right."""
+        """`accuracy`, the fraction of windows whose start and end are both predicted correctly."""
         return ("accuracy",)
 
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by Google's names. The pooler, without effect here, is among them, as in the original."""
+        """All variables, by Google's names, as in the original including the pooler, which has no effect here."""
         return self.network.named_variables()
 
     def logits(
-        self, batch: Batch, dropout_seed: tf.Tensor | None = None, of_padding: bool = True
+        self, batch: Batch, dropout_seed: tf.Tensor | None = None, with_padding: bool = True
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Start and end scores of each position.
 
         Args:
           batch: with `input_ids`, `input_mask`, `segment_ids`.
           dropout_seed: int64 `[2]`; None switches dropout off.
-          of_padding: whether the scores of padding are wanted.
+          with_padding: whether the scores at padding are needed; else they are undefined if the model skips padding.
 
         Returns:
           Two float32 `[B, S]`.
         """
-        return self.network.logits(batch, dropout_seed, self._skip_padding and not of_padding)
+        return self.network.logits(batch, dropout_seed, self._skip_padding and not with_padding)
 
     def outputs(self, batch: Batch, size: int, with_padding: bool = False) -> dict[str, tf.Tensor]:
-        """For prediction: logits of `size` positions, float32 `[B, size]`.
+        """The logits for prediction, padded to `size` positions: `start_logits` and `end_logits`, float32 `[B, size]`.
 
         Args:
           batch: windows of at most `size` positions.
-          size: positions of the result.
-          with_padding: whether padding in the batch has its own logits, as in the original, or `NO_CANDIDATE_LOGIT`,
-            which padding up to `size` always has.
+          size: the number of positions of the result.
+          with_padding: whether the batch's padding has the model's logits, as in the original, or `NO_CANDIDATE_LOGIT`,
+            which the positions added up to `size` always have.
         """
-        found = {}
+        outputs = {}
         for name, logits in zip((START_LOGITS, END_LOGITS), self.logits(batch, None, with_padding), strict=True):
             if not with_padding:
                 logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
-            room = [[0, 0], [0, size - tf.shape(logits)[1]]]
-            found[name] = tf.pad(logits, room, constant_values=NO_CANDIDATE_LOGIT)
-        return found
+            paddings = [[0, 0], [0, size - tf.shape(logits)[1]]]
+            outputs[name] = tf.pad(logits, paddings, constant_values=NO_CANDIDATE_LOGIT)
+        return outputs
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """The number of windows in the batch."""
@@ -176,13 +176,13 @@ class SpanModel:
     ) -> tuple[tf.Tensor, dict[str, Weighted]]:
         """The mean of the windows' losses; see `task_model.Task.loss`."""
         rows = heads.example_weights(batch)
-        losses, right = tf.zeros_like(rows), rows
-        found = self.logits(batch, dropout_seed, self._over_padding)
-        for logits, name in zip(found, (START_POSITIONS, END_POSITIONS), strict=True):
+        losses, correct = tf.zeros_like(rows), rows
+        start_and_end = self.logits(batch, dropout_seed, self._over_padding)
+        for logits, name in zip(start_and_end, (START_POSITIONS, END_POSITIONS), strict=True):
             if not self._over_padding:
                 logits = tf.where(batch["input_mask"] > 0, logits, NO_CANDIDATE_LOGIT)
             losses += heads.cross_entropy(logits, batch[name]) / 2
-            right *= heads.correct(logits, batch[name])
+            correct *= heads.correct(logits, batch[name])
         return tf.reduce_sum(losses * rows) / loss_weights["rows"], {
-            "accuracy": (tf.reduce_sum(right), tf.reduce_sum(rows))
+            "accuracy": (tf.reduce_sum(correct), tf.reduce_sum(rows))
         }

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def blocks(config: BertConfig, shapes: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
-    """The parameters of each block: name, indented below the block that it is a part of, and count; the last is all.
+    """The name and parameter count of each block of a model, ending with `total`.
+
+    The names of blocks inside of another are indented.
 
     Args:
-      config: the encoder's.
-      shapes: of the variables of the encoder and of any heads, by Google's names.
+      config: the encoder's config.
+      shapes: the shapes of the variables of the encoder and of any heads, by Google's names.
     """
 
     def count(*prefixes: str) -> int:
@@ -42,9 +44,9 @@ def blocks(config: BertConfig, shapes: Mapping[str, Sequence[int]]) -> list[tupl
         ("    LayerNorm", count(f"{first}/output/LayerNorm")),
         ("pooler", count("bert/pooler/")),
     ]
-    of_lora = _parameters(shape for name, shape in shapes.items() if is_lora(name))
-    if of_lora:
-        rows.insert(-1, ("  LoRA, in all layers", of_lora))
+    lora_count = _parameters(shape for name, shape in shapes.items() if is_lora(name))
+    if lora_count:
+        rows.insert(-1, ("  LoRA, in all layers", lora_count))
     heads = {name.rsplit("/", 1)[0] for name in shapes if not name.startswith("bert/")}
     for head in sorted({"/".join(name.split("/")[:2]) for name in heads}):
         rows.append((f"head {head}", count(head)))
@@ -52,18 +54,18 @@ def blocks(config: BertConfig, shapes: Mapping[str, Sequence[int]]) -> list[tupl
 
 
 def table(rows: Sequence[tuple[str, int]]) -> list[str]:
-    """The lines of a table of `blocks`."""
+    """The lines of a table: name, parameters and fraction of the total of each of the `blocks`."""
     total = rows[-1][1]
     lines = [f"{name:<44}{parameters:>14,}{parameters / total:>8.1%}" for name, parameters in rows]
     return [f"{'block':<44}{'parameters':>14}{'share':>8}", *lines]
 
 
 def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"]) -> str:
-    """The architecture on one screen: sizes, and parameters of each block.
+    """The architecture on one screen: dimensions, the parameters of each block, memory.
 
     Args:
-      config: the encoder's.
-      named_variables: the encoder's, and those of any heads.
+      config: the encoder's config.
+      named_variables: the variables of the encoder and of any heads, by Google's names.
     """
     rows = blocks(config, {name: variable.shape for name, variable in named_variables.items()})
     total = rows[-1][1]
@@ -74,32 +76,32 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
     )
     in_training = "four times that in training with BERT's Adam (gradient, adam_m, adam_v)"
     if any(is_lora(name) for name in named_variables):
-        trained = _parameters(v.shape for v in named_variables.values() if v.trainable)
-        in_training = f"{trained * 12 / 2**20:,.1f} MiB more in training with BERT's Adam (gradient, adam_m, adam_v)"
+        trainable = _parameters(v.shape for v in named_variables.values() if v.trainable)
+        in_training = f"{trainable * 12 / 2**20:,.1f} MiB more in training with BERT's Adam (gradient, adam_m, adam_v)"
     memory = f"{total * 4 / 2**20:,.0f} MiB of float32 weights, {in_training}"
     return "\n".join([title, *table(rows), memory])
 
 
 def _parameters(shapes: Iterable[Sequence[int]]) -> int:
-    """The number of parameters of such shapes; scalars, such as LoRA's scale, are settings and do not count."""
+    """The number of parameters in variables of these shapes; scalars, such as LoRA's scale, do not count."""
     return sum(math.prod(shape) for shape in shapes if len(shape))
 
 
-def trained(named_variables: "Mapping[str, keras.Variable]", names: Collection[str]) -> str:
-    """How many parameters are trained, and where; empty if all are.
+def trained_parameters(named_variables: "Mapping[str, keras.Variable]", names: Collection[str]) -> str:
+    """A line that says how many parameters of which blocks are trained; empty if all are.
 
     Args:
-      named_variables: the model's.
-      names: of those that are trained.
+      named_variables: the model's variables, by Google's names.
+      names: the names of the variables that are trained.
     """
-    everything = _parameters(variable.shape for variable in named_variables.values())
-    parts: dict[str, list[keras.Variable]] = {"LoRA": [], "embeddings": [], "encoder": [], "pooler": [], "head": []}
+    total = _parameters(variable.shape for variable in named_variables.values())
+    trained: dict[str, list[keras.Variable]] = {"LoRA": [], "embeddings": [], "encoder": [], "pooler": [], "head": []}
     for name in names:
-        top = name.split("/")[1] if name.startswith("bert/") else "head"
-        parts["LoRA" if is_lora(name) else top].append(named_variables[name])
-    counts = {part: _parameters(v.shape for v in variables) for part, variables in parts.items() if variables}
-    total = sum(counts.values())
-    if total == everything:
+        block = name.split("/")[1] if name.startswith("bert/") else "head"
+        trained["LoRA" if is_lora(name) else block].append(named_variables[name])
+    counts = {block: _parameters(v.shape for v in variables) for block, variables in trained.items() if variables}
+    count = sum(counts.values())
+    if count == total:
         return ""
-    where = ", ".join(f"{part} {count:,}" for part, count in counts.items())
-    return f"Training {total:,} of {everything:,} parameters ({total / everything:.2%}): {where}."
+    listed = ", ".join(f"{block} {block_count:,}" for block, block_count in counts.items())
+    return f"Training {count:,} of {total:,} parameters ({count / total:.2%}): {listed}."

@@ -17,15 +17,15 @@ from bert_tf2.modeling.task_model import Batch, Weighted
 from bert_tf2.modeling.with_head import BertWithLabels
 
 TAGS = "tag_ids"
-"""In a batch: 1 + the label of the word that begins at a position, 0 where none does; int32 `[B, S]`."""
+"""In a batch: 1 + the label of the word that starts at each position, 0 if no word does; int32 `[B, S]`."""
 
 
 @keras.saving.register_keras_serializable("bert_tf2")
 class BertTagger(BertWithLabels):
-    """Scores of each label of each position: a Keras model.
+    """A Keras model that scores the labels at each position.
 
     Called on `keras_model.features`, it returns logits, float32 `[B, S, L]`: compile it with a loss that has
-    `from_logits=True`, and leave positions without a label out by weights or `ignore_class`. No gradient reaches the
+    `from_logits=True`, and exclude positions without a label by weights or `ignore_class`. No gradient reaches the
     pooler.
 
     Args:
@@ -62,11 +62,14 @@ class BertTagger(BertWithLabels):
     def call(self, inputs: Any, training: bool = False, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """`keras_model.features -> float32 [B, S, L]`; for `dropout_seed` see `encoder.BertModel.call`."""
         batch = features(inputs)
-        flat = self.logits(batch, layers.seed_of_call(training, dropout_seed))
+        flat = self.logits(batch, layers.call_seed(training, dropout_seed))
         return tf.reshape(flat, [*tf.unstack(tf.shape(batch["input_ids"])), self.number_of_labels])
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None, skip_padding: bool = False) -> tf.Tensor:
-        """Scores of each position of a batch with `input_ids`, `input_mask` and, or not, `segment_ids`: `[B*S, L]`."""
+        """Scores of each position of a batch, float32 `[B*S, L]`.
+
+        The batch has `input_ids`, `input_mask` and, optionally, `segment_ids`.
+        """
         outputs = self.bert(
             batch["input_ids"],
             batch["input_mask"],
@@ -82,13 +85,13 @@ class BertTagger(BertWithLabels):
 class TaggingModel:
     """A tagger and its loss: a `task_model.Task`.
 
-    Its loss is the mean cross-entropy over the first pieces of words. No gradient reaches the pooler, which stays as it
-    is.
+    Its loss is the mean cross-entropy over the first pieces of words. No gradient reaches the pooler, which is not
+    trained.
 
     Args:
       config: the encoder's config.
-      labels: `L`.
-      class_weights: the weight of words with each label, [L]; the mean is divided by their sum.
+      labels: the number of labels, `L`.
+      class_weights: the weight of each label's words, `[L]`; the loss is the weighted mean.
       recompute: see `encoder.BertModel`.
       skip_padding: see `encoder.BertModel.call`.
     """
@@ -105,22 +108,22 @@ class TaggingModel:
     ) -> None:
         self.network = BertTagger(config, labels, recompute)
         self.bert, self.tagger = self.network.bert, self.network.tagger
-        self.bert.pooler.trainable = True  # in a training here it has its slots, as in the original
+        self.bert.pooler.trainable = True  # so that it has optimizer slots, as in the original
         self._skip_padding = skip_padding
         self._class_weights = None if class_weights is None else tuple(map(float, class_weights))
 
     @functools.cached_property
     def named_variables(self) -> Mapping[str, keras.Variable]:
-        """All variables, by Google's names; the head's are a classifier's."""
+        """All variables, by Google's names; the head's names are those of a classifier."""
         return self.network.named_variables()
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores of each position of a batch with `input_ids` and `input_mask`: float32 `[B*S, L]`."""
-        single = {name: batch[name] for name in ("input_ids", "input_mask")}  # segment, whatever the batch says
-        return self.network.logits(single, dropout_seed, self._skip_padding)
+        inputs = {name: batch[name] for name in ("input_ids", "input_mask")}  # without any `segment_ids`: all 0
+        return self.network.logits(inputs, dropout_seed, self._skip_padding)
 
     def losses(self, logits: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """The cross-entropy of each position, 0 where no word begins.
+        """The cross-entropy at each position, 0 where no word starts.
 
         Args:
           logits: float32 `[B*S, L]`.
@@ -143,8 +146,8 @@ class TaggingModel:
         logits = self.logits(batch, dropout_seed)
         loss = tf.reduce_sum(self.losses(logits, batch) * self._weights(batch)) / loss_weights["words"]
         words = _is_word(batch)
-        right = tf.reduce_sum(heads.correct(logits, _tags(batch) - 1) * words)
-        return loss, {"accuracy": (right, tf.reduce_sum(words))}
+        correct = tf.reduce_sum(heads.correct(logits, _tags(batch) - 1) * words)
+        return loss, {"accuracy": (correct, tf.reduce_sum(words))}
 
     def _weights(self, batch: Batch) -> tf.Tensor:
         """The weight of each position: float32 `[B*S]`."""
@@ -158,5 +161,5 @@ def _tags(batch: Batch) -> tf.Tensor:
 
 
 def _is_word(batch: Batch) -> tf.Tensor:
-    """1 where a word begins, else 0: float32 `[B*S]`. Padding and rows that fill up a batch have no words."""
+    """1 where a word starts, else 0: float32 `[B*S]`. Padding and padding rows have no words."""
     return tf.cast(_tags(batch) > 0, tf.float32)

@@ -7,12 +7,12 @@ import keras
 import tensorflow as tf
 
 Batch = dict[str, tf.Tensor]
-# A sum and the weight to divide it by once everything has been added.
+# A weighted sum, and the total weight to divide it by when the sums of all batches have been added.
 Weighted = tuple[tf.Tensor, tf.Tensor]
 
 
 class Task(Protocol):
-    """The interface of a model with its losses."""
+    """A model with its losses."""
 
     @property
     def named_variables(self) -> Mapping[str, keras.Variable]:
@@ -23,7 +23,7 @@ class Task(Protocol):
         """The keys of the metrics that `loss` returns."""
 
     def loss_weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """The weight of each loss in (a replica's part of) a batch, float32 scalars; they are added over replicas."""
+        """The total weight of each loss in a replica's batch, float32 scalars, to be summed over replicas."""
 
     def loss(
         self, batch: Batch, loss_weights: dict[str, tf.Tensor], dropout_seed: tf.Tensor | None
@@ -31,7 +31,7 @@ class Task(Protocol):
         """A replica's contribution to the loss, a float32 scalar, and its metrics.
 
         Args:
-          batch: a replica's part of a batch, or some of its rows.
-          loss_weights: those of the global batch.
+          batch: a replica's batch, or a microbatch of it.
+          loss_weights: the loss weights of the global batch.
           dropout_seed: int64 `[2]`; None switches dropout off.
         """

@@ -1,4 +1,4 @@
-"""The common base of the tasks' Keras models: an encoder with a head, and named labels."""
+"""The base classes of the tasks' Keras models: an encoder with a head, and with named labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from bert_tf2.modeling.keras_model import BertBase
 
 
 class BertWithHead(BertBase):
-    """The encoder `bert` and, in a subclass, a head.
+    """The encoder, `bert`, and the head that a subclass adds.
 
-    Where no gradient reaches the pooler, it is not trainable: Keras would warn of it in every `fit`.
+    If no gradient reaches the pooler, it is not trainable; otherwise Keras would warn of it in every `fit`.
 
     Args:
       config: the encoder's config.
@@ -34,11 +34,11 @@ class BertWithHead(BertBase):
         return self.bert
 
     def _heads(self) -> list[Any]:
-        """The layers on the encoder."""
+        """The layers on top of the encoder."""
         raise NotImplementedError
 
     def named_variables(self) -> Mapping[str, keras.Variable]:
-        """Every variable under its name in Google's checkpoints."""
+        """All variables, by their names in Google's checkpoints."""
         named = dict(self.bert.named_variables())
         for head in self._heads():
             named |= head.named_variables()

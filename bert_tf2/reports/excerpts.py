@@ -1,4 +1,4 @@
-"""Long texts shortened to the parts around their marks."""
+"""Excerpts of long texts: the parts around their marks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from bert_tf2.reports.page import Mark
 
 ELLIPSIS = " … "
-"""Marks an omission."""
+"""Stands for the omitted parts."""
 
 
 def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int = 200) -> tuple[str, list[Mark]]:
@@ -17,9 +17,9 @@ def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int 
 
     Args:
       text: the text; if it has at most `most` characters, it is returned unchanged.
-      marks: positions in the text.
-      most: the number of characters to keep, at most; later parts are omitted.
-      around: the number of characters to keep on both sides of each mark, at most.
+      marks: the marked spans of the text.
+      most: the maximum number of characters to keep; later parts are omitted.
+      around: the maximum number of characters to keep on each side of a mark.
 
     Returns:
       The excerpt, and the marks in it.
@@ -39,7 +39,7 @@ def excerpt(text: str, marks: Sequence[Mark] = (), most: int = 800, around: int 
 
 
 def _parts(text: str, marks: Sequence[Mark], most: int, around: int) -> Iterator[tuple[int, int]]:
-    """The bounds of the parts, which neither overlap nor touch; `most` characters in total."""
+    """The bounds of the parts, which neither overlap nor touch, with at most `most` characters in total."""
     merged: list[tuple[int, int]] = []
     for mark in sorted(marks, key=lambda mark: mark.begin):
         begin, end = _at_words(text, mark, max(0, mark.begin - around), min(len(text), mark.end + around))

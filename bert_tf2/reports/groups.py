@@ -1,4 +1,4 @@
-"""Tables of scores by group: by length, for example.
+"""Tables of scores by group, for example by length.
 
 Shapes: `N` rows, `G` groups.
 """
@@ -32,7 +32,7 @@ class LengthGroups(NamedTuple):
         """Groups rows.
 
         Args:
-          lengths: [N].
+          lengths: int [N], the length of each row.
           most: the maximum number of groups; rows of the same length are always in the same group.
         """
         values = np.asarray(lengths, np.int64)
@@ -51,12 +51,12 @@ class LengthGroups(NamedTuple):
 
 
 def interval(low: float, high: float) -> str:
-    """An interval in a table: `0.899 to 0.925`; a dash if it is not defined."""
+    """An interval for a table: `0.899 to 0.925`; a dash if it is undefined."""
     return "–" if math.isnan(low) or math.isnan(high) else f"{low:.3f} to {high:.3f}"
 
 
 def figure(label: str, fraction: float, bounds: tuple[float, float]) -> tuple[str, str, str]:
-    """A fraction and its 95 % interval for `Figures`."""
+    """A fraction and its 95 % interval, as an entry of `Figures`."""
     shown = shown_as_percents(*bounds)
     return label, shown_as_percent(fraction), f"95 % interval {shown}" if shown else ""
 
@@ -69,11 +69,11 @@ def mean_scores(
     The intervals are Wilson's for a fraction, which are slightly too wide for scores between 0 and 1.
 
     Args:
-      names: of the G groups; empty groups are omitted.
+      names: the names of the G groups; empty groups are omitted.
       of_row: int64 [N], the group of each row.
-      scores: by name, [N] each, from 0 to 1.
+      scores: the scores of the rows, from 0 to 1, by name, float64 [N] each.
       header: the header of the groups' names.
-      counted: the header of their sizes: "questions".
+      counted: the header of their sizes, such as "questions".
     """
     counts = np.bincount(of_row, minlength=len(names))
     sums = {name: np.bincount(of_row, values, len(names)) for name, values in scores.items()}

@@ -3,9 +3,9 @@
     report = Report("Evaluation", "of a model", [Section("Scores", [Figures([("accuracy", "91.3 %", "")])])])
     html = render(report)
 
-All text is escaped; only `Picture.svg` is inserted as it is. The page makes no requests, follows the browser's light or
-dark theme, and fits narrow and wide screens. Long content is truncated, so that the page stays small regardless of the
-number of rows.
+All text is escaped; only `Picture.svg` is inserted unescaped. The page makes no requests, follows the browser's light
+or dark theme, and fits narrow and wide screens. Long content is truncated, so that the page stays small regardless of
+the number of rows.
 """
 
 import dataclasses
@@ -21,33 +21,33 @@ from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.reports import assets
 
 PACKAGES = ("jinja2", "matplotlib")
-"""What reports need; the extra `report` installs them."""
+"""The packages that reports need; the extra `report` installs them."""
 
 MOST_ROWS = 500
-"""Rows of a table that are shown."""
+"""The number of rows of a table that are shown."""
 MOST_EXAMPLES = 200
-"""Cards of `Examples` that are shown."""
+"""The number of cards of `Examples` that are shown."""
 
-_MOST_CHARACTERS = 1200  # of an example's text
-_BEFORE_FIRST_MARK = 200  # of these, where the text has marks
-_MOST_IN_CELL = 300  # and in the title of an example
-_MOST_IN_FACT = 600
-_MOST_IN_LINE = 28  # characters of a cell that does not wrap
-_NUMBER = re.compile(r"(-?[\d,]*\.?\d+)( %)?( to -?[\d,]*\.?\d+)?")  # as text: 91.3 %, 89.9 to 92.5
+_MOST_CHARACTERS = 1200  # shown of an example's text
+_BEFORE_FIRST_MARK = 200  # those of them before the first mark
+_MOST_IN_CELL = 300  # characters shown in a cell, or in the title of an example
+_MOST_IN_FACT = 600  # characters shown of an example's fact
+_MOST_IN_LINE = 28  # characters in a cell that does not wrap
+_NUMBER = re.compile(r"(-?[\d,]*\.?\d+)( %)?( to -?[\d,]*\.?\d+)?")  # text such as 91.3 %, 89.9 to 92.5
 
 MarkKind = Literal["right", "wrong", "missed"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table that a click on a header sorts.
+    """A table that can be sorted by clicking on a header.
 
     Attributes:
-      headers: one for each column.
-      rows: of as many cells; numbers are formatted alike in a column, NaN is a dash. Texts that are numbers ("91.3 %")
-        are sorted as such.
-      caption: above the table.
-      note: below it.
+      headers: the header of each column.
+      rows: the cells of each row. Numbers are formatted in the same way throughout a column, NaN is shown as a dash.
+        Text that is a number ("91.3 %") is sorted as a number.
+      caption: text above the table.
+      note: text below it.
     """
 
     headers: Sequence[str]
@@ -58,12 +58,12 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A drawing of `reports.pictures`.
+    """A drawing by `reports.pictures`.
 
     Attributes:
       svg: trusted SVG, which is not escaped.
-      alt: what it shows, for people who do not see it.
-      caption: above the picture.
+      alt: a description, for people who cannot see it.
+      caption: text above the picture.
     """
 
     svg: str
@@ -76,7 +76,7 @@ class Figures:
     """The most important numbers, large.
 
     Attributes:
-      values: label, value ("91.3 %") and small print ("95 % interval 89.9 to 92.5") of each.
+      values: the label, value ("91.3 %") and small print ("95 % interval 89.9 to 92.5") of each number.
     """
 
     values: Sequence[tuple[str, str, str]]
@@ -91,17 +91,17 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """Lines to be copied: a command."""
+    """Lines to be copied, such as a command."""
 
     text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Links:
-    """Files beside the page.
+    """Links to files in the directory of the page.
 
     Attributes:
-      files: the name of each within the directory of the page, and what it is.
+      files: the path of each file, relative to that directory, and its description.
     """
 
     files: Sequence[tuple[str, str]]
@@ -109,13 +109,13 @@ class Links:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """Characters of a text that are highlighted.
+    """A highlighted span of a text.
 
     Attributes:
-      begin: the first character, from 0.
-      end: the one after the last.
-      label: shown beside them.
-      kind: decides the colour: predicted correctly, predicted wrongly, or missed.
+      begin: the index of its first character.
+      end: the index after its last character.
+      label: text shown after it.
+      kind: determines the colour: predicted correctly, predicted wrongly, or missed.
     """
 
     begin: int
@@ -126,13 +126,13 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A card.
+    """A card with a text.
 
     Attributes:
-      title: the kind of example, by which cards can be selected.
-      text: if it is long, only a part is shown, which begins shortly before the first mark.
-      facts: further names and values.
-      marks: highlighted characters of `text`; they may overlap.
+      title: the kind of example, by which cards can be filtered.
+      text: the text; of a long text only a part is shown, which begins shortly before the first mark.
+      facts: names and values shown below the text.
+      marks: highlighted spans of `text`; they may overlap.
     """
 
     title: str
@@ -143,7 +143,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Cards, which can be filtered by their words and titles."""
+    """Cards that can be filtered by words and by title."""
 
     rows: Sequence[Example]
 
@@ -153,7 +153,7 @@ Block = Table | Picture | Figures | Text | Code | Links | Examples
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of a report, which the table of contents names."""
+    """A part of a report, with an entry in the table of contents."""
 
     title: str
     blocks: Sequence[Block]
@@ -169,7 +169,7 @@ class Report:
 
 
 def missing_packages() -> list[str]:
-    """Those of `PACKAGES` that are not installed."""
+    """The names in `PACKAGES` that are not installed."""
     missing = []
     for name, module in zip(PACKAGES, ("jinja2", "matplotlib.figure"), strict=True):
         try:
@@ -206,7 +206,7 @@ def render(report: Report) -> str:
         sections=[(_slug(section.title, number), section) for number, section in enumerate(report.sections, 1)],
         kind=lambda block: type(block).__name__,
         groups=_groups,
-        table=_laid_out,
+        table=_table_layout,
         card=_card,
         shortened=shortened,
         counted=counted,
@@ -221,7 +221,7 @@ def render(report: Report) -> str:
 
 
 def _slug(title: str, number: int) -> str:
-    """The id of a section."""
+    """The id of a section's HTML element."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub("[^a-z0-9]+", "-", f"{plain} {number}").strip("-")
 
@@ -249,27 +249,27 @@ _NOTHING = {"", "–"}
 
 class _Cell(NamedTuple):
     text: str
-    order: str = ""  # what numbers are sorted by
-    is_long: bool = False  # wraps, perhaps within words
+    order: str = ""  # the sort key of a number
+    is_long: bool = False  # whether to wrap it, if necessary within words
 
 
-class _LaidOut(NamedTuple):
-    is_number: Sequence[bool]  # of each column
+class _TableLayout(NamedTuple):
+    is_number: Sequence[bool]  # whether each column is numeric
     rows: Sequence[Sequence[_Cell]]
-    left_out: int
+    left_out: int  # the number of rows that are not shown
 
 
-def _laid_out(table: Table) -> _LaidOut:
+def _table_layout(table: Table) -> _TableLayout:
     rows = table.rows[:MOST_ROWS]
     if any(len(row) != len(table.headers) for row in rows):
         raise ValueError(f"A row of the table {table.caption!r} does not have {counted(len(table.headers), 'cell')}.")
     columns = [_column(column) for column in zip(*rows, strict=True)] if rows else [(False, ()) for _ in table.headers]
     cells = list(zip(*(cells for _, cells in columns), strict=True))
-    return _LaidOut([is_number for is_number, _ in columns], cells, len(table.rows) - len(rows))
+    return _TableLayout([is_number for is_number, _ in columns], cells, len(table.rows) - len(rows))
 
 
 def _column(values: Sequence[str | int | float]) -> tuple[bool, Sequence[_Cell]]:
-    """Whether a column is one of numbers, and its cells."""
+    """Whether a column is numeric, and its cells."""
     if any(isinstance(value, str) for value in values):
         texts = [value if isinstance(value, str) else f"{value:,}" for value in values]
         if all(_NUMBER.fullmatch(text) or text in _NOTHING for text in texts) and set(texts) - _NOTHING:
@@ -281,7 +281,7 @@ def _column(values: Sequence[str | int | float]) -> tuple[bool, Sequence[_Cell]]
 
 
 def shortened(text: str, most: int = _MOST_IN_CELL) -> str:
-    """At most so many characters of a text, the last one an ellipsis if it has more."""
+    """The text, truncated to `most` characters, the last of which is then an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -297,28 +297,28 @@ def _number_cell(value: float, decimals: int | None) -> _Cell:
 
 
 def _decimals(numbers: Sequence[float]) -> int:
-    """How many decimals show about three digits of the numbers of a column."""
-    sizes = [abs(value) for value in numbers if math.isfinite(value) and value]
-    if not sizes or 1e-3 <= max(sizes) <= 1:
+    """The number of decimals with which the largest number of a column has about three digits."""
+    magnitudes = [abs(value) for value in numbers if math.isfinite(value) and value]
+    if not magnitudes or 1e-3 <= max(magnitudes) <= 1:
         return 3
-    return min(max(2 - math.floor(math.log10(max(sizes))), 0), 12)
+    return min(max(2 - math.floor(math.log10(max(magnitudes))), 0), 12)
 
 
 # --- Examples --------------------------------------------------------------------------------------------------------
 
 
 class _Piece(NamedTuple):
-    """Characters of a text with the same marks."""
+    """A span of a text with the same marks throughout."""
 
     text: str
-    kinds: str  # their kinds, for CSS
-    labels: Sequence[str]  # of the marks that end here
+    kinds: str  # the kinds of the marks, as CSS classes
+    labels: Sequence[str]  # the labels of the marks that end with this span
 
 
 class _Card(NamedTuple):
-    before: int  # characters that are left out
+    before: int  # the number of characters omitted before `pieces`
     pieces: Sequence[_Piece]
-    after: int
+    after: int  # the number of characters omitted after them
 
 
 def _card(example: Example) -> _Card:
@@ -340,17 +340,17 @@ def _pieces(text: str, marks: Sequence[Mark], first: int, last: int) -> Iterator
 
 
 def shown_as_percent(value: float) -> str:
-    """A fraction as it stands in a report: "91.3 %"."""
+    """A fraction formatted for a report: "91.3 %"; a dash for NaN."""
     return "–" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def shown_as_percents(low: float, high: float) -> str:
-    """An interval of fractions as it stands in a report: "89.9 to 92.5"; nothing if it is not defined."""
+    """An interval of fractions formatted for a report: "89.9 to 92.5"; empty if it is undefined."""
     return "" if math.isnan(low) or math.isnan(high) else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def shown_as_number(value: Any) -> str:
-    """A number as it stands in a report: whole ones in full, others with four digits."""
+    """A number formatted for a report: integers in full, floats with four digits, a dash for NaN."""
     if isinstance(value, int):
         return f"{value:,}"
     return "–" if math.isnan(value) else f"{value:.4g}"

@@ -1,9 +1,9 @@
-"""Drawings for a report, as SVG in the colours and the font of its page, which are light or dark.
+"""Drawings for a report, as SVG with the colours and the font of its page, light or dark.
 
     svg = lines({"training": (steps, losses)}, "step", "loss")
 
-matplotlib is imported when a drawing is made. It draws with placeholders for colours, which then become the variables
-of the page's style. Text stays text, so that it can be read, selected and found.
+matplotlib is imported when a drawing is made. It draws with placeholder colours, which are then replaced by the CSS
+variables of the page. Text stays text, so that it can be selected and searched.
 """
 
 import io
@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from bert_tf2.reports.page import shortened
 
 MOST_POINTS = 400
-"""Points of a line, and ..."""
+"""The most points drawn of a line; of more, evenly spaced ones are drawn."""
 MOST_DOTS = 1500
-"""... of a cloud, that are drawn; of more, as many at equal distances."""
+"""The most points drawn of a scatter plot, likewise."""
 
 _INK, _MUTED, _LINE, _ON_SERIES = "#010101", "#020202", "#030303", "#040404"
 _SERIES = tuple(f"#0505{number:02x}" for number in range(1, 7))
@@ -33,10 +33,10 @@ _VARIABLES = {
     _ON_SERIES: "--on-series",
     **{colour: f"--series-{number}" for number, colour in enumerate(_SERIES, 1)},
 }
-_WIDTH, _HEIGHT = 400, 260  # pixels, which are points at 72 a inch
+_WIDTH, _HEIGHT = 400, 260  # pixels; at 72 dpi a pixel is a point
 _LONGEST_NAME = 24
 _MOST_BINS = 30
-_MOST_WITH_COUNTS = 8  # labels of a matrix whose cells have room for counts
+_MOST_WITH_COUNTS = 8  # the most labels of a matrix with room for counts in its cells
 
 _STYLE = {
     "axes.edgecolor": _LINE,
@@ -75,13 +75,14 @@ _STYLE = {
 def lines(
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_label: str, y_label: str, diagonal: bool = False
 ) -> str:
-    """Lines in one frame.
+    """A line chart.
 
     Args:
-      series: by name, x and y of its points; a single one has no legend. What is not finite is left out.
-      x_label: of the horizontal axis.
-      y_label: of the vertical one.
-      diagonal: whether both axes go from 0 to 1, and a line shows where x is y.
+      series: the x and y of the points of each series, by name; a single series has no legend. Points that are not
+        finite are left out.
+      x_label: the label of the horizontal axis.
+      y_label: the label of the vertical axis.
+      diagonal: whether to draw the line x = y, with both axes from 0 to 1.
     """
     with _drawing() as drawing:
         axes = drawing.axes
@@ -89,7 +90,7 @@ def lines(
             axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 4)))
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         for number, (name, points) in enumerate(series.items()):
-            x, y = _thinned(np.asarray(points[0], np.float64), np.asarray(points[1], np.float64), MOST_POINTS)
+            x, y = _thin_out(np.asarray(points[0], np.float64), np.asarray(points[1], np.float64), MOST_POINTS)
             marker = "o" if len(x) <= _MOST_BINS else ""
             axes.plot(x, y, marker=marker, label=_short(name), color=_SERIES[number % len(_SERIES)])
         if len(series) > 1:
@@ -104,17 +105,17 @@ def bars(labels: Sequence[str], values: Sequence[float], x_label: str) -> str:
     """Horizontal bars, the first at the top, with their values.
 
     Args:
-      labels: one for each bar.
-      values: their lengths.
-      x_label: of the horizontal axis.
+      labels: the labels of the bars.
+      values: the lengths of the bars.
+      x_label: the label of the horizontal axis.
     """
     with _drawing(height=70 + 24 * len(labels)) as drawing:
         axes = drawing.axes
-        places = range(len(labels))
-        axes.barh(places, values, 0.68, color=_SERIES[0])
-        for place, value in zip(places, values, strict=True):
-            axes.annotate(_number(value), (value, place), (4, 0), textcoords="offset points", va="center", size=10.5)
-        axes.set_yticks(places, [_short(label) for label in labels])
+        positions = range(len(labels))
+        axes.barh(positions, values, 0.68, color=_SERIES[0])
+        for y, value in zip(positions, values, strict=True):
+            axes.annotate(_number(value), (value, y), (4, 0), textcoords="offset points", va="center", size=10.5)
+        axes.set_yticks(positions, [_short(label) for label in labels])
         axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=x_label)
         axes.margins(x=0.12)
         axes.grid(axis="y", visible=False)
@@ -125,11 +126,11 @@ def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None 
     """A histogram of at most 30 bins.
 
     Args:
-      values: numbers; what is not finite is left out.
-      x_label: what they are.
-      y_label: what is counted.
-      mark: where to draw a vertical line.
-      mark_label: beside it.
+      values: numbers, of which those that are not finite are left out.
+      x_label: the label of the horizontal axis.
+      y_label: the label of the vertical axis: what is counted.
+      mark: where to draw a vertical line; None for no line.
+      mark_label: the label of that line.
     """
     numbers = np.asarray(values)
     numbers = numbers[np.isfinite(numbers)]
@@ -156,14 +157,14 @@ def histogram(values: ArrayLike, x_label: str, y_label: str, mark: float | None 
 
 
 def scatter(x: ArrayLike, y: ArrayLike, x_label: str, y_label: str) -> str:
-    """A scatter plot, with a line where x is y.
+    """A scatter plot, with the line x = y.
 
     Args:
-      x, y: [N] both; pairs that are not finite are left out.
-      x_label: of the horizontal axis.
-      y_label: of the vertical one.
+      x, y: [N] each; points that are not finite are left out.
+      x_label: the label of the horizontal axis.
+      y_label: the label of the vertical axis.
     """
-    columns = _thinned(np.asarray(x, np.float64), np.asarray(y, np.float64), MOST_DOTS)
+    columns = _thin_out(np.asarray(x, np.float64), np.asarray(y, np.float64), MOST_DOTS)
     with _drawing() as drawing:
         axes = drawing.axes
         axes.plot(*columns, linestyle="", marker="o", markersize=3.5, alpha=0.45, markeredgewidth=0, color=_SERIES[0])
@@ -178,24 +179,25 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: ArrayLike, row_l
     """A confusion matrix: each cell shows its percentage of its row, as a number and by its colour.
 
     Args:
-      rows: R names.
-      columns: C names.
-      counts: [R, C], whole numbers.
-      row_label: what rows are.
-      column_label: what columns are.
+      rows: the names of the R rows.
+      columns: the names of the C columns.
+      counts: int [R, C].
+      row_label: the label of the vertical axis.
+      column_label: the label of the horizontal axis.
     """
     numbers = np.asarray(counts)
-    shares = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1)
+    fractions = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1)
     most = max(len(rows), len(columns))
     with_counts = most <= _MOST_WITH_COUNTS
     size = 58 if with_counts else 36
     with _drawing(max(340, 150 + size * len(columns)), 110 + size * 0.75 * len(rows)) as drawing:
-        _draw_cells(drawing.axes, shares)
+        _draw_cells(drawing.axes, fractions)
         for (row, column), count in np.ndenumerate(numbers):
             if count:
-                percent = f"{100 * shares[row, column]:.0f} %" if with_counts else f"{100 * shares[row, column]:.0f}"
+                fraction = fractions[row, column]
+                percent = f"{100 * fraction:.0f} %" if with_counts else f"{100 * fraction:.0f}"
                 text = f"{percent}\n{count:,}" if with_counts else percent
-                colour = _ON_SERIES if shares[row, column] > 0.55 else _INK
+                colour = _ON_SERIES if fraction > 0.55 else _INK
                 drawing.axes.text(column, row, text, ha="center", va="center", color=colour, size=10)
         slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
         is_wide = any(len(_short(name)) * 6 > size for name in columns)
@@ -207,22 +209,22 @@ def matrix(rows: Sequence[str], columns: Sequence[str], counts: ArrayLike, row_l
     return drawing.svg
 
 
-def _draw_cells(axes: Any, shares: NDArray[np.float64]) -> None:
+def _draw_cells(axes: Any, fractions: NDArray[np.float64]) -> None:
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
 
-    cells = [Rectangle((column - 0.48, row - 0.47), 0.96, 0.94) for row, column in np.ndindex(shares.shape)]
-    colours = [to_rgba(_SERIES[0], 0.06 + 0.94 * float(share)) for share in shares.ravel()]
+    cells = [Rectangle((column - 0.48, row - 0.47), 0.96, 0.94) for row, column in np.ndindex(fractions.shape)]
+    colours = [to_rgba(_SERIES[0], 0.06 + 0.94 * float(fraction)) for fraction in fractions.ravel()]
     axes.add_collection(PatchCollection(cells, facecolors=colours, edgecolors="none"))
-    axes.set(xlim=(-0.5, shares.shape[1] - 0.5), ylim=(shares.shape[0] - 0.5, -0.5))
+    axes.set(xlim=(-0.5, fractions.shape[1] - 0.5), ylim=(fractions.shape[0] - 0.5, -0.5))
 
 
-# --- The frame of all ------------------------------------------------------------------------------------------------
+# --- Figures ---------------------------------------------------------------------------------------------------------
 
 
 class _Drawing:
-    """A figure; `svg` is there when the `with` block of `_drawing` has ended."""
+    """A figure; `svg` is set when the `with` block of `_drawing` ends."""
 
     def __init__(self, axes: Any) -> None:
         self.axes = axes
@@ -241,35 +243,35 @@ def _drawing(width: float = _WIDTH, height: float = _HEIGHT) -> Iterator[_Drawin
         yield drawing
         file = io.StringIO()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")  # the page has fonts for what matplotlib's lacks
-            warnings.filterwarnings("ignore", message="constrained_layout not applied")  # with names that are too long
+            warnings.filterwarnings("ignore", message="Glyph")  # browsers have fonts for glyphs that matplotlib lacks
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")  # because names are too long
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     drawing.svg = _for_page(file.getvalue(), width, height)
 
 
 def _for_page(text: str, width: float, height: float) -> str:
-    """An SVG element in the colours and the font of the page, without names that are used nowhere."""
+    """An SVG element with the colours and the font of the page, without unused ids."""
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     used = set(re.findall(r"[\"'(]#([\w.-]+)[\"')]", text))
-    text = re.sub(r"<[^>]*>", lambda tag: _plainer(tag[0], used), text)
+    text = re.sub(r"<[^>]*>", lambda tag: _simplify(tag[0], used), text)
     wide = 'class="wide"' if width > _WIDTH * 1.3 else f'style="max-width: {1.1 * width:.0f}px"'
     start = rf'<svg \1 width="{width:.0f}" height="{height:.0f}" {wide}>'
     text = re.sub(r"^<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>", start, text)
     return re.sub(r"\n\s*", "\n", text.strip())
 
 
-def _plainer(tag: str, used: set[str]) -> str:
-    """A tag without the name, the font and the digits that it does not need, and with the colours of the page."""
-    tag = re.sub(r' id="([\w.-]+)"', lambda name: name[0] if name[1] in used else "", tag)
+def _simplify(tag: str, used: set[str]) -> str:
+    """A tag with the colours and the font of the page, without an unused id and unnecessary digits."""
+    tag = re.sub(r' id="([\w.-]+)"', lambda match: match[0] if match[1] in used else "", tag)
     tag = re.sub(r" ?font-family: [^;\"]*;?", "", tag)
     tag = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", tag)
     tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
     tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
-    return re.sub("#0[0-9a-f]{5}", lambda colour: f"var({_VARIABLES.get(colour[0], '--ink')})", tag)
+    return re.sub("#0[0-9a-f]{5}", lambda match: f"var({_VARIABLES.get(match[0], '--ink')})", tag)
 
 
-def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple[Any, Any]:
-    """The points that are finite, and not too many; the first and the last are among them."""
+def _thin_out(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple[Any, Any]:
+    """The finite points; of more than `most`, evenly spaced ones, including the first and the last."""
     is_finite = np.isfinite(x) & np.isfinite(y)
     x, y = x[is_finite], y[is_finite]
     if len(x) > most:
@@ -279,7 +281,7 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int) -> tuple
 
 
 def _edges(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Edges of bins of equal width; those of whole numbers lie between them."""
+    """The edges of bins of equal width; for integers, half-way between them."""
     low, high = numbers.min(), numbers.max()
     if numbers.dtype.kind in "iu":
         step = max(1, math.ceil((int(high) - int(low) + 1) / _MOST_BINS))

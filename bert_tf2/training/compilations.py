@@ -34,7 +34,7 @@ class Compilations:
 
     def __init__(self, compiles: bool) -> None:
         self._compiles = compiles
-        self._uses = fused_ops.uses()
+        self._uses = fused_ops.call_count()
         self._known: set[Shape] = set()
         self._usual = math.inf  # seconds of a step
         self._lines = 0
@@ -51,7 +51,7 @@ class Compilations:
           How many of these seconds were spent compiling for a new shape; 0 for the first step.
         """
         met = [
-            (rows, columns, 0 if self._compiles else unpadded.rounded(tokens))
+            (rows, columns, 0 if self._compiles else unpadded.rounded_size(tokens))
             for rows, columns, *parts in shapes.tolist()
             for tokens in parts
         ]
@@ -59,7 +59,7 @@ class Compilations:
         is_first, compiling = not self._known, 0.0
         self._known.update(new)
         steps = f"step {step + 1}" if len(shapes) == 1 else f"steps {step + 1} to {step + len(shapes)}"
-        if new and (self._compiles or fused_ops.uses() > self._uses):
+        if new and (self._compiles or fused_ops.call_count() > self._uses):
             usual = len(shapes) * self._usual
             if is_first:
                 what = "the whole step" if self._compiles else "everything between its matmuls"

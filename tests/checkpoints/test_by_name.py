@@ -1,4 +1,4 @@
-"""What is a name of a public model, and what a path."""
+"""Telling names of public models from paths."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from bert_tf2.errors import InputError
 
 @pytest.fixture(autouse=True)
 def fetched(monkeypatch, tmp_path):
-    """What would be downloaded: calls by arguments."""
+    """The arguments of the calls that would download models."""
     calls = []
-    by_name._downloaded.cache_clear()
+    by_name._download.cache_clear()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(google_archives, "fetch", lambda name: calls.append(name) or "archive")
     monkeypatch.setattr(hub, "fetch", lambda name, revision: calls.append((name, revision)) or "hub")
     yield calls
-    by_name._downloaded.cache_clear()
+    by_name._download.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def fetched(monkeypatch, tmp_path):
 )
 def test_names(fetched, name, call):
     assert by_name.is_name(name)
-    assert by_name.local(name) == ("archive" if isinstance(call, str) else "hub")
-    assert by_name.local(name)  # a process looks once
+    assert by_name.local_path(name) == ("archive" if isinstance(call, str) else "hub")
+    assert by_name.local_path(name)  # a second call does not ask again
     assert fetched == [call]
 
 
@@ -49,15 +49,15 @@ def test_paths(fetched, tmp_path, path):
     (tmp_path / "bert-large-cased").mkdir()
     (tmp_path / "prefix.index").touch()
     assert not by_name.is_name(path)
-    assert by_name.local(path) == path
+    assert by_name.local_path(path) == path
     assert fetched == []
 
 
-def test_what_is_neither(fetched):
-    assert by_name.local("my_model") == "my_model"  # there is no such thing, which is said where it is sought
+def test_neither_path_nor_name(fetched):
+    assert by_name.local_path("my_model") == "my_model"  # the error is left to the code that opens it
     assert fetched == []
     with pytest.raises(InputError) as caught:
-        by_name.local("bert-base-uncasd")
+        by_name.local_path("bert-base-uncasd")
     assert str(caught.value) == (
         "There is no bert-base-uncasd: the directory of a model on this machine, a checkpoint in it "
         "(DIRECTORY/bert_model.ckpt), or the name of a public model (uncased_L-12_H-768_A-12, bert-base-uncased, "

@@ -1,4 +1,4 @@
-"""Checkpoints: Google's names, TF1's own reader and writer, loading with a report, what a kill leaves behind."""
+"""Checkpoints: Google's names, TF1's own reader and writer, reports of loading, interrupted saving."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def encoder():
     return variables(bert__a=[1.0, 2.0], bert__b=[[3.0]], cls__head=[4.0])
 
 
-def test_golden_checkpoint_loads_whole():
+def test_golden_checkpoint_loads_completely():
     model = PretrainingModel(BertConfig.from_json_file(GOLDEN / "tiny/bert_config.json"))
     named = google.tf_variables(model.named_variables)
     report = google.load(named, str(GOLDEN / "tiny/bert_model.ckpt"))
@@ -37,7 +37,7 @@ def test_golden_checkpoint_loads_whole():
         np.testing.assert_array_equal(variable, reader.get_tensor(name))
 
 
-def test_tf1_saver_reads_what_is_written_and_the_other_way_round(tmp_path, encoder):
+def test_tf1_saver_round_trip(tmp_path, encoder):
     prefix = google.save(str(tmp_path), 7, encoder)
     expected = {name: v.numpy() for name, v in encoder.items()}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -46,9 +46,9 @@ def test_tf1_saver_reads_what_is_written_and_the_other_way_round(tmp_path, encod
         saver.restore(session, prefix)
         for name, value in session.run(graph).items():
             np.testing.assert_array_equal(value, expected[name])
-        again = saver.save(session, str(tmp_path / "tf1.ckpt"), write_meta_graph=False)
+        tf1_prefix = saver.save(session, str(tmp_path / "tf1.ckpt"), write_meta_graph=False)
     fresh = {name: tf.Variable(tf.zeros_like(v)) for name, v in encoder.items()}
-    google.load(fresh, again)
+    google.load(fresh, tf1_prefix)
     for name, value in fresh.items():
         np.testing.assert_array_equal(value, encoder[name])
 
@@ -71,13 +71,13 @@ def test_keep_one(tmp_path, encoder):
     assert [path.name for path in tmp_path.glob("*.index")] == ["model.ckpt-2.index"]
 
 
-def test_a_folder_can_be_moved(tmp_path, encoder):
+def test_directory_can_be_moved(tmp_path, encoder):
     google.save(str(tmp_path / "old"), 3, encoder)
     os.rename(tmp_path / "old", tmp_path / "new")
     assert google.latest(tmp_path / "new") == str(tmp_path / "new/model.ckpt-3")
 
 
-def test_latest_without_and_with_broken_state(tmp_path, encoder):
+def test_latest_with_missing_or_corrupt_state(tmp_path, encoder):
     assert google.latest(tmp_path) is None
     prefix = google.save(str(tmp_path), 3, encoder)
     google.remove(prefix)
@@ -90,10 +90,10 @@ def test_latest_without_and_with_broken_state(tmp_path, encoder):
 
 def test_find(tmp_path, encoder):
     prefix = google.save(str(tmp_path), 3, encoder)
-    for way in (prefix, f"{prefix}.index", f"{prefix}.data-00000-of-00001", str(tmp_path)):
-        assert google.find(way) == prefix
+    for path in (prefix, f"{prefix}.index", f"{prefix}.data-00000-of-00001", str(tmp_path)):
+        assert google.find(path) == prefix
     (tmp_path / "checkpoint").unlink()
-    assert google.find(str(tmp_path)) == prefix  # a downloaded directory has one checkpoint and no such file
+    assert google.find(str(tmp_path)) == prefix  # a downloaded directory has one checkpoint, without this file
     google.remove(prefix)
     with pytest.raises(InputError, match="has no checkpoints"):
         google.find(str(tmp_path))
@@ -116,7 +116,7 @@ def test_load_reports_missing_and_unused_heads(tmp_path, encoder):
     np.testing.assert_array_equal(model["cls/new"], [9])
 
 
-def test_load_refuses_an_encoder_that_does_not_match(tmp_path, encoder):
+def test_mismatched_encoder_is_an_error(tmp_path, encoder):
     prefix = google.save(str(tmp_path), 1, encoder)
     with pytest.raises(InputError, match=r"bert/a is \[2\] in .* but \[3\] in this model"):
         google.load(variables(bert__a=[0.0] * 3, bert__b=[[0.0]]), prefix)
@@ -129,7 +129,7 @@ def test_load_refuses_an_encoder_that_does_not_match(tmp_path, encoder):
         google.load(variables(bert__a=[0.0] * 2), other)
 
 
-def test_load_does_without_a_pooler_and_with_another_head(tmp_path, encoder):
+def test_pooler_may_be_missing_and_head_may_differ(tmp_path, encoder):
     prefix = google.save(str(tmp_path), 1, {**encoder, "bert/a/ExponentialMovingAverage": tf.Variable([1.0, 2.0])})
     model = variables(bert__a=[0.0, 0.0], bert__b=[[0.0]], bert__pooler__dense__bias=[5.0], cls__head=[6.0, 7.0])
     report = google.load(model, prefix)
@@ -143,7 +143,7 @@ def test_load_does_without_a_pooler_and_with_another_head(tmp_path, encoder):
     np.testing.assert_array_equal(model["cls/head"], [6, 7])
 
 
-def test_restore_needs_everything(tmp_path, encoder):
+def test_restore_requires_all_variables(tmp_path, encoder):
     prefix = google.save(str(tmp_path), 1, encoder)
     with pytest.raises(InputError, match="cannot be resumed: it lacks bert/a/adam_m"):
         google.restore({**encoder, "bert/a/adam_m": tf.Variable([0.0, 0.0])}, prefix)
@@ -151,7 +151,7 @@ def test_restore_needs_everything(tmp_path, encoder):
         google.restore(variables(bert__b=[1.0]), prefix)
 
 
-def test_damaged_files_are_refused(tmp_path, encoder):
+def test_corrupt_files_are_errors(tmp_path, encoder):
     prefix = google.save(str(tmp_path), 1, {"bert/a": tf.Variable(tf.ones([1000]))})
     data = tmp_path / "model.ckpt-1.data-00000-of-00001"
     content = bytearray(data.read_bytes())
@@ -166,7 +166,7 @@ def test_damaged_files_are_refused(tmp_path, encoder):
 
 @pytest.mark.parametrize("moment", ["writing", "renaming", "state"])
 def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
-    """Stands in for SIGKILL: nothing after the given call runs, not even clean-up. The real one: test_kill.py."""
+    """Simulates SIGKILL: nothing runs after the call, not even clean-up. For a real one see test_kill.py."""
     google.save(str(tmp_path), 1, encoder)
 
     def die(*_arguments, **_options):
@@ -187,13 +187,13 @@ def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
     google.restore(encoder, str(tmp_path / "model.ckpt-1"))
     google.remove_unfinished(tmp_path)
     assert not list(tmp_path.glob(".*unfinished*"))
-    google.save(str(tmp_path), 2, encoder)  # what was left is no obstacle
+    google.save(str(tmp_path), 2, encoder)  # despite what the killed process left behind
     fresh = {name: tf.Variable(tf.zeros_like(v)) for name, v in encoder.items()}
     google.restore(fresh, google.latest(tmp_path))
     np.testing.assert_array_equal(fresh["bert/a"], [1, 2])
 
 
-def test_full_disk_is_one_sentence_and_keeps_the_earlier_checkpoint(tmp_path, encoder, monkeypatch):
+def test_full_disk_is_a_readable_error_and_keeps_the_earlier_checkpoint(tmp_path, encoder, monkeypatch):
     google.save(str(tmp_path), 1, encoder)
 
     def full(**_options):
@@ -218,13 +218,13 @@ def test_step_of(tmp_path, encoder):
 
 
 @pytest.mark.parametrize("step", [[1, 2], -1, float("nan"), "12", True])
-def test_a_step_that_is_no_number(tmp_path, step):
+def test_invalid_step_is_an_error(tmp_path, step):
     prefix = google.save(str(tmp_path), 1, {"global_step": tf.Variable(step)})
     with pytest.raises(InputError, match=r"global_step in .*model\.ckpt-1 is .*; expected the number of finished"):
         google.step_of(prefix)
 
 
-def test_more_pieces_than_the_checkpoint_has(tmp_path):
+def test_larger_vocabulary_than_the_checkpoint_is_an_error(tmp_path):
     names = {"bert/embeddings/word_embeddings": tf.zeros([4, 2])}
     prefix = google.save(str(tmp_path), 1, names)
     larger = {"bert/embeddings/word_embeddings": tf.Variable(tf.zeros([6, 2]))}
@@ -232,7 +232,7 @@ def test_more_pieces_than_the_checkpoint_has(tmp_path):
         google.load(larger, prefix)
 
 
-def test_tiny_config_names_follow_google():
+def test_variable_names_are_those_of_google():
     names = PretrainingModel(BertConfig(**TINY_CONFIG)).named_variables
     assert "bert/encoder/layer_1/attention/output/LayerNorm/gamma" in names
     assert {name for name in names if not name.startswith("bert/")} == {
@@ -246,7 +246,7 @@ def test_tiny_config_names_follow_google():
     }
 
 
-def test_resume_takes_the_newest(tmp_path, encoder):
+def test_resume_uses_the_newest_checkpoint(tmp_path, encoder):
     assert google.resume(encoder, str(tmp_path)) is None
     for step in (1, 2):
         google.save(str(tmp_path), step, {**encoder, "bert/a": tf.Variable([float(step), 0.0])})
@@ -257,22 +257,22 @@ def test_resume_takes_the_newest(tmp_path, encoder):
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (lambda folder: flip(folder / "model.ckpt-3.data-00000-of-00001"), r"bert/\w in .*ckpt-3 is corrupt \("),
-        (lambda folder: cut(folder / "model.ckpt-3.data-00000-of-00001"), r"in .*ckpt-3 is corrupt \("),
-        (lambda folder: flip(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
-        (lambda folder: cut(folder / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
-        (lambda folder: (folder / "model.ckpt-3.index").unlink(), r"ckpt-3 is incomplete: its \.index or \.data file"),
-        (lambda folder: (folder / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is incomplete"),
+        (lambda path: flip(path / "model.ckpt-3.data-00000-of-00001"), r"bert/\w in .*ckpt-3 is corrupt \("),
+        (lambda path: truncate(path / "model.ckpt-3.data-00000-of-00001"), r"in .*ckpt-3 is corrupt \("),
+        (lambda path: flip(path / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
+        (lambda path: truncate(path / "model.ckpt-3.index"), r"ckpt-3 is not a readable TensorFlow checkpoint \("),
+        (lambda path: (path / "model.ckpt-3.index").unlink(), r"ckpt-3 is incomplete: its \.index or \.data file"),
+        (lambda path: (path / "model.ckpt-3.data-00000-of-00001").unlink(), r"ckpt-3 is incomplete"),
     ],
 )
-def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path, caplog, harm, reason):
+def test_resume_skips_a_corrupt_checkpoint(tmp_path, caplog, harm, reason):
     stored = {name: tf.Variable(np.random.default_rng(1).random([64, 64], np.float32)) for name in ("bert/a", "bert/b")}
     for step in (1, 2, 3):
         google.save(str(tmp_path), step, {**stored, "global_step": tf.Variable(step, dtype=tf.int64)})
     harm(tmp_path)
     fresh = {name: tf.Variable(tf.zeros([64, 64])) for name in stored} | {"global_step": tf.Variable(0, dtype=tf.int64)}
-    found = google.resume(fresh, str(tmp_path))
-    assert found == (str(tmp_path / "model.ckpt-2"), [])
+    resumed = google.resume(fresh, str(tmp_path))
+    assert resumed == (str(tmp_path / "model.ckpt-2"), [])
     assert fresh["global_step"] == 2
     for name, value in stored.items():
         np.testing.assert_array_equal(fresh[name], value)
@@ -287,36 +287,39 @@ def flip(path):
     path.write_bytes(content)
 
 
-def cut(path):
+def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def test_a_damaged_list_of_checkpoints_does_not_matter(tmp_path, encoder):
+def test_corrupt_list_of_checkpoints_is_ignored(tmp_path, encoder):
     for step in (9, 10):
         google.save(str(tmp_path), step, encoder)
     (tmp_path / "checkpoint").write_text("model_check")
     assert google.resume(encoder, str(tmp_path)) == (str(tmp_path / "model.ckpt-10"), [])
 
 
-def test_none_is_whole(tmp_path, encoder):
+def test_no_complete_checkpoint_is_an_error(tmp_path, encoder):
     google.save(str(tmp_path), 1, encoder)
-    cut(tmp_path / "model.ckpt-1.index")
+    truncate(tmp_path / "model.ckpt-1.index")
     with pytest.raises(
-        InputError, match=r"No checkpoint of .* is whole \(.*ckpt-1 is not a readable.*\); remove the dir"
+        InputError, match=r"No checkpoint of .* is complete \(.*ckpt-1 is not a readable.*\); remove the dir"
     ):
         google.resume(encoder, str(tmp_path))
 
 
 def test_optional_values_may_be_missing(tmp_path, encoder):
     google.save(str(tmp_path), 1, encoder)
-    more = {**encoder, "loss_scale": tf.Variable(4.0)}
-    assert google.resume(more, str(tmp_path), ["loss_scale"]) == (str(tmp_path / "model.ckpt-1"), ["loss_scale"])
-    assert more["loss_scale"] == 4
+    with_loss_scale = {**encoder, "loss_scale": tf.Variable(4.0)}
+    assert google.resume(with_loss_scale, str(tmp_path), ["loss_scale"]) == (
+        str(tmp_path / "model.ckpt-1"),
+        ["loss_scale"],
+    )
+    assert with_loss_scale["loss_scale"] == 4
     with pytest.raises(InputError, match=r"cannot be resumed: it lacks loss_scale"):
-        google.resume(more, str(tmp_path))
+        google.resume(with_loss_scale, str(tmp_path))
 
 
-def test_moving_averages_are_loaded_over_the_weights(tmp_path, encoder):
+def test_moving_averages_replace_the_weights(tmp_path, encoder):
     averages = {"bert/a/ExponentialMovingAverage": tf.Variable([8.0, 9.0])}
     prefix = google.save(str(tmp_path), 1, {**encoder, **averages})
     assert "1 value of the optimizer" in str(google.load(encoder, prefix))
@@ -328,7 +331,7 @@ def test_moving_averages_are_loaded_over_the_weights(tmp_path, encoder):
 # --- The same model ---------------------------------------------------------------------------------------------------
 
 
-def test_resuming_refuses_what_only_the_checkpoint_has(tmp_path, encoder):
+def test_resuming_with_surplus_variables_is_an_error(tmp_path, encoder):
     google.save(str(tmp_path), 1, {**encoder, "bert/layer_1": tf.Variable([5.0])})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     fresh = {name: tf.Variable(tf.zeros_like(value)) for name, value in encoder.items()}
@@ -345,7 +348,7 @@ OTHER_OPTIMIZERS = {
 }
 
 
-def test_the_state_of_any_optimizer_is_no_part_of_the_model(tmp_path, encoder):
+def test_state_of_any_optimizer_is_not_part_of_the_model(tmp_path, encoder):
     state = {name: tf.Variable(value) for name, value in OTHER_OPTIMIZERS.items()}
     prefix = google.save(str(tmp_path), 1, {**encoder, **state, "global_step": tf.Variable(1, dtype=tf.int64)})
     report = google.load(encoder, prefix)
@@ -355,7 +358,7 @@ def test_the_state_of_any_optimizer_is_no_part_of_the_model(tmp_path, encoder):
 
 
 @pytest.mark.parametrize("name", ["bert/encoder/scale", "cls/scale", "bert/other/kernel", "new/kernel"])
-def test_what_is_no_state_of_an_optimizer(name):
+def test_model_variables_are_not_training_state(name):
     shapes = {"bert/a": [2], name: [] if name.endswith("scale") else [3]}
     assert google.training_state(shapes) == set()
 

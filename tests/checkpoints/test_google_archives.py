@@ -1,4 +1,4 @@
-"""Google's models by name: downloaded once, checked, unpacked into the cache."""
+"""Google's models by name: downloaded once, verified, extracted into the cache."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index", "bert_model.c
 
 
 def archive(directory="", without=(), **more):
-    """The tiny model as Google packs its own, in a directory or without one."""
+    """The tiny model as an archive like Google's, with or without a directory in it."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:
         for name in FILES:
@@ -32,7 +32,7 @@ def archive(directory="", without=(), **more):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    by_name._downloaded.cache_clear()
+    by_name._download.cache_clear()
     monkeypatch.setenv("BERT_TF2_CACHE", str(tmp_path / "cache"))
     with serving(ModelServer()) as running:
         monkeypatch.setenv("BERT_TF2_GOOGLE_MODELS", f"{running.url}/models/")
@@ -40,12 +40,12 @@ def server(monkeypatch, tmp_path):
         yield running
 
 
-def test_the_names_of_the_releases():
-    assert len(google_archives.NAMES) == 2 * 33 - 1  # each with and without its date, one name has two dates
+def test_names_of_releases():
+    assert len(google_archives.NAMES) == 2 * 33 - 1  # each with and without its date; one name has two dates
     assert {"uncased_L-12_H-768_A-12", "2020_02_20/uncased_L-12_H-768_A-12", "uncased_L-10_H-256_A-4"} <= {
         *google_archives.NAMES
     }
-    assert google_archives._ADDRESSES["uncased_L-12_H-768_A-12"] == "2018_10_18/uncased_L-12_H-768_A-12"
+    assert google_archives._RELEASE_PATHS["uncased_L-12_H-768_A-12"] == "2018_10_18/uncased_L-12_H-768_A-12"
     published = google_archives._SHA256
     assert {*published} <= {*google_archives.NAMES}
     assert all(len(checksum) == 64 for checksums in published.values() for checksum in checksums)
@@ -54,11 +54,11 @@ def test_the_names_of_the_releases():
 def test_a_model_is_downloaded_once(server, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")
-    found = pretrained.find(NAME)
+    model = pretrained.find(NAME)
     directory = tmp_path / "cache" / PLACE
-    assert found.checkpoint == str(directory / "bert_model.ckpt")
-    assert (found.bert_config.hidden_size, found.do_lower_case) == (96, True)
-    assert found.vocabulary.path == str(directory / "vocab.txt")
+    assert model.checkpoint == str(directory / "bert_model.ckpt")
+    assert (model.bert_config.hidden_size, model.do_lower_case) == (96, True)
+    assert model.vocabulary.path == str(directory / "vocab.txt")
     assert f"Downloading {server.url}/models/{PLACE}.zip to {directory}." in caplog.text
     assert sorted(path.name for path in directory.parent.iterdir()) == [f".{NAME}.lock", NAME]
     source = json.loads((directory / "bert_tf2_download.json").read_text())
@@ -72,12 +72,12 @@ def test_a_model_is_downloaded_once(server, tmp_path, monkeypatch, caplog):
     report = checkpoints.load({"bert/embeddings/word_embeddings": embeddings}, NAME, encoder="none/")
     assert report.loaded == ("bert/embeddings/word_embeddings",)
     assert [path for path, _ in server.got] == [f"models/{PLACE}.zip"]
-    by_name._downloaded.cache_clear()
-    assert pretrained.folder_of(NAME) == str(directory)
+    by_name._download.cache_clear()
+    assert pretrained.model_directory(NAME) == str(directory)
     assert len(server.got) == 1
 
 
-def test_what_exists_on_this_machine_is_not_a_name(server, tmp_path, monkeypatch):
+def test_existing_path_is_not_a_name(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / NAME).mkdir()
     with pytest.raises(InputError, match=f"{NAME} has no vocab.txt"):
@@ -85,14 +85,14 @@ def test_what_exists_on_this_machine_is_not_a_name(server, tmp_path, monkeypatch
     assert not server.got
 
 
-def test_the_case_of_a_cased_model_is_known(server, monkeypatch):
+def test_case_of_a_cased_model_is_known(server, monkeypatch):
     monkeypatch.setattr(google_archives, "_SHA256", {})
     server.storage["models/2018_11_23/multi_cased_L-12_H-768_A-12.zip"] = archive("multi_cased_L-12_H-768_A-12/")
     assert not pretrained.find_do_lower_case("multi_cased_L-12_H-768_A-12")
-    assert pretrained.find_do_lower_case("multi_cased_L-12_H-768_A-12", given=True)
+    assert pretrained.find_do_lower_case("multi_cased_L-12_H-768_A-12", flag=True)
 
 
-def test_nothing_is_unpacked_outside(server, tmp_path):
+def test_nothing_is_extracted_outside_the_cache(server, tmp_path):
     server.storage[f"models/{PLACE}.zip"] = archive(
         "../../../outside/", **{"../../evil.txt": "x", "/tmp/evil.txt": "x", "more/checkpoint": "x"}
     )
@@ -105,7 +105,7 @@ def test_nothing_is_unpacked_outside(server, tmp_path):
     )
 
 
-def test_an_interrupted_download_is_continued(server, tmp_path):
+def test_interrupted_download_is_resumed(server, tmp_path):
     path = f"models/{PLACE}.zip"
     server.breaks[path] = [100_000, 100_000, 100_000]
     with pytest.raises(InputError, match=rf"^{NAME} is not on this machine \(.*lost after 300,000 of .* bytes \(the"):
@@ -116,7 +116,7 @@ def test_an_interrupted_download_is_continued(server, tmp_path):
 
 
 def damaged(content):
-    """With one bit of the weights flipped, and no checksum of the server that says so."""
+    """The archive with one bit of the weights flipped."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
@@ -130,7 +130,7 @@ def damaged(content):
     ],
     ids=["bits", "page", "incomplete"],
 )
-def test_what_is_no_model(server, tmp_path, content, has_checksums, reason):
+def test_corrupt_or_incomplete_archives_are_errors(server, tmp_path, content, has_checksums, reason):
     server.storage[f"models/{PLACE}.zip"], server.has_checksums = content, has_checksums
     with pytest.raises(InputError) as caught:
         google_archives.fetch(NAME)
@@ -138,13 +138,13 @@ def test_what_is_no_model(server, tmp_path, content, has_checksums, reason):
     assert [path.name for path in (tmp_path / "cache" / PLACE).parent.iterdir()] == [f".{NAME}.lock"]
 
 
-def test_other_files_than_the_published_ones(server):
+def test_wrong_checksum_is_an_error(server):
     server.storage["models/2018_11_03/chinese_L-12_H-768_A-12.zip"] = archive("chinese_L-12_H-768_A-12/")
     with pytest.raises(InputError, match=r"bert_config.json in it has the SHA-256 .*, the published one has 7aaad033"):
         google_archives.fetch("chinese_L-12_H-768_A-12")
 
 
-def test_without_a_connection(monkeypatch, server):
+def test_missing_connection_is_an_error(monkeypatch, server):
     monkeypatch.setenv("BERT_TF2_GOOGLE_MODELS", "http://127.0.0.1:9")
     with pytest.raises(InputError) as caught:
         google_archives.fetch(NAME)

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face Hub: what is downloaded, kept and compared; a server of the tests answers as the Hub."""
+"""Models on the Hugging Face Hub: downloads, cache and checksums, against a test server that imitates the Hub."""
 
 import resource
 import sys
@@ -18,13 +18,13 @@ NAME = "owner/tiny-bert"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    folder = write_folder(tmp_path_factory.mktemp("tiny"), "BertModel")
+    directory = write_folder(tmp_path_factory.mktemp("tiny"), "BertModel")
     others = {"pytorch_model.bin": b"x" * 1000, "tf_model.h5": b"x" * 1000, "README.md": b"# A model", "onnx/x": b"x"}
-    return {path.name: path.read_bytes() for path in folder.iterdir()} | others
+    return {path.name: path.read_bytes() for path in directory.iterdir()} | others
 
 
 def point_to(monkeypatch, url):
-    """As HF_ENDPOINT does before `huggingface_hub` is imported."""
+    """Has the effect of setting HF_ENDPOINT before `huggingface_hub` is imported."""
     monkeypatch.setattr(constants, "ENDPOINT", url)
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -34,7 +34,7 @@ def point_to(monkeypatch, url):
 def server(monkeypatch, tmp_path, files):
     with serving(ModelServer()) as running:
         running.repositories[NAME] = dict(files)
-        by_name._downloaded.cache_clear()
+        by_name._download.cache_clear()
         point_to(monkeypatch, running.url)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -46,19 +46,19 @@ def offline(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
-def test_only_what_is_needed_is_downloaded_and_once(server, tmp_path, caplog):
+def test_only_needed_files_are_downloaded_once(server, tmp_path, caplog):
     caplog.set_level("INFO")
-    directory = Path(pretrained.folder_of(NAME))
+    directory = Path(pretrained.model_directory(NAME))
     assert directory.parts[-2:] == ("snapshots", COMMIT)
     needed = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
     assert sorted(path.name for path in directory.iterdir()) == needed
     assert sorted(path for path, _ in server.got) == [f"{NAME}/{name}" for name in needed]
     assert f"Downloading model.safetensors, config.json, vocab.txt, tokenizer_config.json of {NAME}, " in caplog.text
     assert f"bytes, from {server.url}." in caplog.text
-    found = pretrained.find(NAME)
-    assert (found.bert_config.hidden_size, found.do_lower_case, found.checkpoint) == (4, True, str(directory))
-    by_name._downloaded.cache_clear()
-    assert pretrained.folder_of(NAME) == str(directory)
+    model = pretrained.find(NAME)
+    assert (model.bert_config.hidden_size, model.do_lower_case, model.checkpoint) == (4, True, str(directory))
+    by_name._download.cache_clear()
+    assert pretrained.model_directory(NAME) == str(directory)
     assert len(server.got) == len(needed)
 
 
@@ -84,13 +84,13 @@ def test_a_revision(server):
     ],
     ids=lambda files: files and files[0],
 )
-def test_which_files(files, needed):
+def test_needed_files(files, needed):
     extra = [] if "bert_config.json" in files else ["config.json"]
-    found = hub._needed([*files, *extra, "README.md", "sub/model.safetensors"])
-    assert found == ([*(files if needed is None else needed), *extra] if needed != [] else None)
+    selected = hub._needed_files([*files, *extra, "README.md", "sub/model.safetensors"])
+    assert selected == ([*(files if needed is None else needed), *extra] if needed != [] else None)
 
 
-def test_without_a_connection_what_is_in_the_cache_is_used(server, monkeypatch, caplog):
+def test_cache_is_used_without_a_connection(server, monkeypatch, caplog):
     directory = hub.fetch(NAME)
     point_to(monkeypatch, "http://127.0.0.1:9")
     assert hub.fetch(NAME) == directory
@@ -104,7 +104,7 @@ def test_without_a_connection_what_is_in_the_cache_is_used(server, monkeypatch, 
         hub.fetch("owner/other")
 
 
-def test_a_cache_without_weights_is_not_a_model(server, monkeypatch):
+def test_cached_model_without_weights_is_an_error(server, monkeypatch):
     directory = Path(hub.fetch(NAME))
     (directory / "model.safetensors").unlink()
     offline(monkeypatch)
@@ -112,7 +112,7 @@ def test_a_cache_without_weights_is_not_a_model(server, monkeypatch):
         hub.fetch(NAME)
 
 
-def test_what_cannot_be_downloaded(server, monkeypatch):
+def test_failed_downloads_are_errors(server, monkeypatch):
     beginning = (
         " is not on this machine (--init_checkpoint also takes the directory of a model), and it cannot be "
         f"downloaded from {server.url}: "
@@ -136,7 +136,7 @@ def test_what_cannot_be_downloaded(server, monkeypatch):
         hub.fetch(NAME)
 
 
-def test_the_token_opens_what_is_not_for_all(server, monkeypatch):
+def test_token_gives_access_to_a_private_model(server, monkeypatch):
     server.secret.add(NAME)
     with pytest.raises(InputError, match="no such model, or it is private"):
         hub.fetch(NAME)
@@ -145,15 +145,15 @@ def test_the_token_opens_what_is_not_for_all(server, monkeypatch):
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "vocab.txt"])
-def test_a_wrong_checksum(server, file):
+def test_wrong_checksum_is_an_error(server, file):
     server.wrong.add(f"{NAME}/{file}")
     with pytest.raises(InputError, match=f"{file} arrived with the checksum [0-9a-f]+, [0-9a-f]+ was expected"):
         hub.fetch(NAME)
     server.wrong.clear()
-    assert Path(hub.fetch(NAME), file).read_bytes() == server.repositories[NAME][file]  # it has not been kept
+    assert Path(hub.fetch(NAME), file).read_bytes() == server.repositories[NAME][file]  # the corrupt file was not kept
 
 
-def test_a_broken_connection_is_continued(server):
+def test_interrupted_download_is_resumed(server):
     server.breaks[f"{NAME}/model.safetensors"] = [100]
     directory = hub.fetch(NAME)
     assert Path(directory, "model.safetensors").read_bytes() == server.repositories[NAME]["model.safetensors"]

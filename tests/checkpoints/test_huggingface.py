@@ -1,4 +1,4 @@
-"""Hugging Face directories: every name both ways, older forms, ties, what is written."""
+"""Hugging Face directories: names in both directions, older names, tied weights, writing."""
 
 import json
 
@@ -16,7 +16,7 @@ from bert_tf2.modeling.heads import MaskedLMHead, NextSentenceHead
 
 @pytest.fixture(scope="module")
 def named_shapes():
-    """Shapes of our model by Google's names."""
+    """The shapes of our model, by Google's names."""
     config = BertConfig(
         12, hidden_size=4, num_hidden_layers=2, num_attention_heads=2, intermediate_size=6, type_vocab_size=2,
         max_position_embeddings=8,
@@ -25,13 +25,13 @@ def named_shapes():
     return {name: tuple(v.shape) for part in parts for name, v in part.named_variables().items()}
 
 
-def test_the_names_are_those_of_both_projects(named_shapes):
-    there = MODELS["BertForPreTraining"]
+def test_names_match_both_projects(named_shapes):
+    hf_shapes = MODELS["BertForPreTraining"]
     for name, shape in named_shapes.items():
-        place = huggingface.to_huggingface(name)
-        assert there[place.name] == list(shape[::-1] if place.transposed else shape)
-        assert huggingface.to_google(place.name) == (name, place.transposed)
-    assert {huggingface.to_huggingface(name).name for name in named_shapes} == there.keys()
+        mapping = huggingface.to_huggingface(name)
+        assert hf_shapes[mapping.name] == list(shape[::-1] if mapping.transposed else shape)
+        assert huggingface.to_google(mapping.name) == (name, mapping.transposed)
+    assert {huggingface.to_huggingface(name).name for name in named_shapes} == hf_shapes.keys()
     for name in named_shapes:
         if name.startswith("bert/encoder/"):
             same = name.replace("/", ".").replace("layer_", "layer.").replace("kernel", "weight")
@@ -48,58 +48,58 @@ def test_the_names_are_those_of_both_projects(named_shapes):
 @pytest.mark.parametrize("architecture", MODELS)
 def test_reads_and_writes_every_model_bitwise(tmp_path, architecture):
     arrays = arrays_of(architecture)
-    folder = huggingface.Folder(write_folder(tmp_path / "in", architecture, arrays))
-    assert (folder.unplaced, folder.ignored) == ((), {})
-    shapes = folder.get_variable_to_shape_map()
+    directory = huggingface.ModelDirectory(write_folder(tmp_path / "in", architecture, arrays))
+    assert (directory.unmapped, directory.ignored) == ((), {})
+    shapes = directory.get_variable_to_shape_map()
     assert len(shapes) == len(arrays)
-    variables = {name: folder.get_tensor(name) for name in shapes}
+    variables = {name: directory.get_tensor(name) for name in shapes}
     assert {name: list(variable.shape) for name, variable in variables.items()} == shapes
-    head = huggingface.head_of_one_name(architecture) or "classifier"
+    head = huggingface.output_weights_head(architecture) or "classifier"
     assert huggingface.heads_of(shapes, head) == huggingface.ARCHITECTURES[architecture]
     kernel = variables["bert/encoder/layer_1/intermediate/dense/kernel"]
-    there = next(array for name, array in arrays.items() if name.endswith("layer.1.intermediate.dense.weight"))
-    np.testing.assert_array_equal(kernel, there.T)
+    hf_kernel = next(array for name, array in arrays.items() if name.endswith("layer.1.intermediate.dense.weight"))
+    np.testing.assert_array_equal(kernel, hf_kernel.T)
 
-    huggingface.write_folder(tmp_path / "out", folder.config, variables, do_lower_case=True)
+    huggingface.write_directory(tmp_path / "out", directory.config, variables, do_lower_case=True)
     written, original = (tmp_path / part / "model.safetensors" for part in ("out", "in"))
     assert written.read_bytes() == original.read_bytes()
     assert json.loads((tmp_path / "out/config.json").read_text())["architectures"] == [architecture]
 
 
 def test_older_names(tmp_path):
-    """`gamma` and `beta`, the constant position_ids, a bare encoder beside a head."""
+    """`gamma` and `beta`, the constant position_ids, and encoder names without a prefix in a model with a head."""
     arrays = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
         for name, array in arrays_of("BertForPreTraining").items()
     }
     arrays = {name.removeprefix("bert."): array for name, array in arrays.items()}
     arrays["embeddings.position_ids"] = np.zeros([1, 8], np.float32)
-    folder = huggingface.Folder(write_folder(tmp_path, "BertForPreTraining", arrays))
-    assert folder.unplaced == ()
-    assert folder.ignored == {"embeddings.position_ids": "the position numbers, not weights"}
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForPreTraining", arrays))
+    assert directory.unmapped == ()
+    assert directory.ignored == {"embeddings.position_ids": "the position numbers, not weights"}
     modern = arrays_of("BertForPreTraining")
     np.testing.assert_array_equal(
-        folder.get_tensor("bert/encoder/layer_0/output/LayerNorm/gamma"),
+        directory.get_tensor("bert/encoder/layer_0/output/LayerNorm/gamma"),
         modern["bert.encoder.layer.0.output.LayerNorm.weight"],
     )
-    assert len(folder.there) == len(modern)
+    assert len(directory.hf_names) == len(modern)
 
 
 def test_tied_copies(tmp_path):
     arrays = arrays_of("BertForMaskedLM")
     arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"]
     arrays["cls.predictions.decoder.bias"] = arrays["cls.predictions.bias"]
-    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
-    assert folder.unplaced == ()
-    assert folder.ignored == {
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    assert directory.unmapped == ()
+    assert directory.ignored == {
         "cls.predictions.decoder.bias": "a copy of cls.predictions.bias",
         "cls.predictions.decoder.weight": "a copy of bert.embeddings.word_embeddings.weight",
     }
 
-    bias = arrays.pop("cls.predictions.bias")  # where only the copy was saved, it is the bias
-    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
-    np.testing.assert_array_equal(folder.get_tensor("cls/predictions/output_bias"), bias)
-    assert folder.get_variable_to_shape_map()["cls/predictions/output_bias"] == [V]
+    bias = arrays.pop("cls.predictions.bias")  # if only the copy was saved, it is used as the bias
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    np.testing.assert_array_equal(directory.get_tensor("cls/predictions/output_bias"), bias)
+    assert directory.get_variable_to_shape_map()["cls/predictions/output_bias"] == [V]
 
 
 @pytest.mark.parametrize(
@@ -110,45 +110,45 @@ def test_tied_copies(tmp_path):
         ("decoder.bias", np.ones([V + 3], np.float32)),
     ],
 )
-def test_a_decoder_of_its_own(tmp_path, name, array):
-    """It matters where the masked-LM head is wanted, and nowhere else."""
+def test_untied_decoder(tmp_path, name, array):
+    """It is an error only if the masked-LM head is to be read."""
     arrays = {**arrays_of("BertForMaskedLM"), f"cls.predictions.{name}": array}
-    folder = huggingface.Folder(write_folder(tmp_path, "BertForMaskedLM", arrays))
-    assert folder.untied == folder.unplaced == (f"cls.predictions.{name}",)
-    folder.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    assert directory.untied == directory.unmapped == (f"cls.predictions.{name}",)
+    directory.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
     with pytest.raises(
         InputError, match=rf"predictions\.{name} in .* differs from .*masked-LM head of this model cannot"
     ):
-        folder.check_readable(["bert/embeddings/word_embeddings", "cls/predictions/output_bias"])
+        directory.check_readable(["bert/embeddings/word_embeddings", "cls/predictions/output_bias"])
 
 
-def test_one_variable_twice_is_refused(tmp_path):
+def test_duplicate_variable_is_an_error(tmp_path):
     arrays = arrays_of("BertModel")
     arrays["bert.pooler.dense.bias"] = arrays["pooler.dense.bias"]
     with pytest.raises(InputError, match=r"holds both .*pooler\.dense\.bias and .*, the same variable in BERT"):
-        huggingface.Folder(write_folder(tmp_path, "BertModel", arrays))
+        huggingface.ModelDirectory(write_folder(tmp_path, "BertModel", arrays))
 
 
-def test_finds_folders(tmp_path):
-    folder = write_folder(tmp_path / "model", "BertModel")
-    assert huggingface.find_folder(folder) == str(folder)
-    assert huggingface.find_folder(folder / "model.safetensors") == str(folder)
-    assert huggingface.find_folder(folder / "vocab.txt") is None
-    assert huggingface.find_folder(tmp_path) is None
-    (folder / "model.safetensors").rename(folder / "part")
-    assert huggingface.find_folder(folder) is None
+def test_find_directory(tmp_path):
+    directory = write_folder(tmp_path / "model", "BertModel")
+    assert huggingface.find_directory(directory) == str(directory)
+    assert huggingface.find_directory(directory / "model.safetensors") == str(directory)
+    assert huggingface.find_directory(directory / "vocab.txt") is None
+    assert huggingface.find_directory(tmp_path) is None
+    (directory / "model.safetensors").rename(directory / "part")
+    assert huggingface.find_directory(directory) is None
     names = {**ENCODER, **POOLER}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(names, "part")}))
-    assert huggingface.find_folder(folder) == str(folder)
-    assert len(huggingface.Folder(folder).there) == len(names)
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(names, "part")}))
+    assert huggingface.find_directory(directory) == str(directory)
+    assert len(huggingface.ModelDirectory(directory).hf_names) == len(names)
 
 
-def test_writes_the_same_bytes_as_before(tmp_path):
-    folder = huggingface.Folder(write_folder(tmp_path / "in", "BertModel"))
-    variables = {name: folder.get_tensor(name) for name in folder.there}
+def test_writing_is_deterministic(tmp_path):
+    directory = huggingface.ModelDirectory(write_folder(tmp_path / "in", "BertModel"))
+    variables = {name: directory.get_tensor(name) for name in directory.hf_names}
     for name, order in (("a", sorted(variables)), ("b", sorted(variables, reverse=True))):
         ordered = {name: variables[name] for name in order}
-        huggingface.write_folder(tmp_path / name, folder.config, ordered, do_lower_case=False)
+        huggingface.write_directory(tmp_path / name, directory.config, ordered, do_lower_case=False)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     assert sorted(open_safetensors(tmp_path / "a/model.safetensors")) == sorted(MODELS["BertModel"])

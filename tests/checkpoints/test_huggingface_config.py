@@ -1,4 +1,4 @@
-"""config.json and the tokenizer's files: what is read, what is refused, what is written."""
+"""config.json and the tokenizer's files: reading, unsupported values, writing."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from helpers.tiny_huggingface import CONFIG, PIECES
 
 from bert_tf2.checkpoints.huggingface_config import (
-    FolderConfig,
+    HuggingFaceConfig,
     TokenizerSettings,
     pieces_of_tokenizer_json,
     tokenizer_config,
@@ -19,10 +19,10 @@ from bert_tf2.errors import InputError
 def read(tmp_path, **changes):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**CONFIG, **changes}))
-    return FolderConfig.read(path)
+    return HuggingFaceConfig.read(path)
 
 
-def test_sizes(tmp_path):
+def test_model_config(tmp_path):
     assert read(tmp_path).bert == BertConfig(
         vocab_size=12,
         hidden_size=4,
@@ -35,17 +35,17 @@ def test_sizes(tmp_path):
     )
 
 
-def test_what_is_left_away_has_the_defaults_of_transformers(tmp_path):
+def test_missing_keys_have_the_defaults_of_transformers(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "bert"}')
-    config = FolderConfig.read(path)
+    config = HuggingFaceConfig.read(path)
     assert (config.bert.vocab_size, config.bert.type_vocab_size, config.bert.hidden_size) == (30522, 2, 768)
     assert config.bert.hidden_act == "gelu_exact"
     assert (config.architecture, config.labels, config.problem_type) == (None, (), None)
 
 
 @pytest.mark.parametrize(
-    ("there", "here", "back"),
+    ("hf_name", "ours", "written"),
     [
         ("gelu", "gelu_exact", "gelu"),
         ("gelu_new", "gelu", "gelu_pytorch_tanh"),
@@ -53,10 +53,10 @@ def test_what_is_left_away_has_the_defaults_of_transformers(tmp_path):
         ("relu", "relu", "relu"),
     ],
 )
-def test_activations(tmp_path, there, here, back):
-    config = read(tmp_path, hidden_act=there)
-    assert config.bert.hidden_act == here
-    assert json.loads(config.to_json_string())["hidden_act"] == back
+def test_activations(tmp_path, hf_name, ours, written):
+    config = read(tmp_path, hidden_act=hf_name)
+    assert config.bert.hidden_act == ours
+    assert json.loads(config.to_json_string())["hidden_act"] == written
     google = tmp_path / "bert_config.json"
     google.write_text(config.bert.to_json_string())
     assert BertConfig.from_json_file(google) == config.bert
@@ -80,19 +80,19 @@ def test_activations(tmp_path, there, here, back):
         ({"id2label": ["a"]}, "id2label is"),
     ],
 )
-def test_what_this_model_cannot_do_is_refused_by_name(tmp_path, changes, message):
+def test_unsupported_values_are_errors(tmp_path, changes, message):
     with pytest.raises(InputError, match=rf"config\.json: .*{message}"):
         read(tmp_path, **changes)
 
 
-def test_bad_json(tmp_path):
+def test_invalid_json_is_an_error(tmp_path):
     path = tmp_path / "config.json"
     for text, message in (("{", "is not JSON"), ("[]", "holds a list instead of a JSON object")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
-            FolderConfig.read(path)
+            HuggingFaceConfig.read(path)
     with pytest.raises(InputError, match="Cannot read"):
-        FolderConfig.read(tmp_path / "none")
+        HuggingFaceConfig.read(tmp_path / "none")
 
 
 def test_labels(tmp_path):
@@ -103,8 +103,8 @@ def test_labels(tmp_path):
     assert read(tmp_path, id2label={"0": "LABEL_0", "1": "LABEL_1"}).labels == ()
 
 
-def test_writes_what_it_reads(tmp_path):
-    config = FolderConfig(
+def test_round_trip(tmp_path):
+    config = HuggingFaceConfig(
         BertConfig(vocab_size=9, hidden_size=6, num_attention_heads=3, hidden_act="gelu"),
         "BertForSequenceClassification",
         ("yes", "no"),
@@ -112,7 +112,7 @@ def test_writes_what_it_reads(tmp_path):
     )
     path = tmp_path / "config.json"
     path.write_text(config.to_json_string(pad_token_id=3))
-    assert FolderConfig.read(path) == config
+    assert HuggingFaceConfig.read(path) == config
     values = json.loads(path.read_text())
     assert {key: values[key] for key in ("model_type", "torch_dtype", "pad_token_id", "layer_norm_eps")} == {
         "model_type": "bert",
@@ -175,14 +175,14 @@ BERT_NORMALIZER = {"type": "BertNormalizer", "lowercase": True, "handle_chinese_
 )
 def test_normalizers(tmp_path, tokenizer, lower, differences):
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    found = TokenizerSettings.read(tmp_path)
-    assert (found.do_lower_case, found.differences) == (lower, differences)
+    settings = TokenizerSettings.read(tmp_path)
+    assert (settings.do_lower_case, settings.differences) == (lower, differences)
     of_bert = "no BertNormalizer" not in differences
-    assert found.options == (PLAIN if of_bert else TokenizerOptions(False if lower else None, False))
+    assert settings.options == (PLAIN if of_bert else TokenizerOptions(False if lower else None, False))
 
 
 def test_added_and_special_tokens(tmp_path):
-    """All three places that transformers writes them into, in its versions."""
+    """In all three files to which versions of transformers write them."""
     (tmp_path / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
     options = TokenizerOptions(never_split=("[E2]", "[E1]"))
     expected = TokenizerSettings(
@@ -217,15 +217,15 @@ def test_added_and_special_tokens(tmp_path):
         for index, token in enumerate(["covid", "Covid", "covid-19", "[x]", "alone"])
     ]
     (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": entries}))
-    found = TokenizerSettings.read(tmp_path)
-    assert found.differences == ("alone stay whole in text", "Covid, covid-19 stay whole in upper or lower case")
-    assert found.options.never_split == ("covid", "Covid", "covid-19", "[x]")
+    settings = TokenizerSettings.read(tmp_path)
+    assert settings.differences == ("alone stay whole in text", "Covid, covid-19 stay whole in upper or lower case")
+    assert settings.options.never_split == ("covid", "Covid", "covid-19", "[x]")
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "never_split": ["y"]}')
-    found = TokenizerSettings.read(tmp_path)
-    assert (found.differences, found.options.never_split[-1]) == (("alone stay whole in text",), "y")
+    settings = TokenizerSettings.read(tmp_path)
+    assert (settings.differences, settings.options.never_split[-1]) == (("alone stay whole in text",), "y")
 
 
-def test_written_for_transformers(tmp_path):
+def test_tokenizer_config_for_transformers(tmp_path):
     options = TokenizerOptions(strip_accents=False, tokenize_chinese_chars=False, never_split=("[E1]", "a"))
     text = tokenizer_config(BertConfig(9), True, options, {"[E1]": 12, "a": 9})
     (tmp_path / "tokenizer_config.json").write_text(text)

@@ -11,7 +11,7 @@ from bert_tf2.errors import InputError
 
 
 def arrays_in_full(architecture):
-    """With `bert.` in front of the encoder's names, as all models of TensorFlow have it."""
+    """The arrays, with the prefix `bert.` in the encoder's names, as in all TensorFlow models of transformers."""
     arrays = arrays_of(architecture)
     bare = architecture == "BertModel"
     return {f"bert.{name}" if bare else name: array for name, array in arrays.items()}
@@ -40,29 +40,29 @@ def test_names():
 
 @pytest.mark.parametrize("heads_apart", [False, True])
 @pytest.mark.parametrize("architecture", MODELS)
-def test_reads_what_transformers_wrote(tmp_path, architecture, heads_apart):
+def test_reads_files_of_transformers(tmp_path, architecture, heads_apart):
     arrays = arrays_in_full(architecture)
-    folder = huggingface.Folder(write_folder(tmp_path, architecture, arrays, heads_apart=heads_apart))
-    assert folder.weights_file == str(tmp_path / "tf_model.h5")
-    assert folder.unplaced == folder.untied == ()
-    assert {*folder.there.values()} == {*arrays}
-    shapes = folder.get_variable_to_shape_map()
-    for google, pytorch in folder.there.items():
-        place = huggingface.to_google(pytorch)
-        expected = arrays[pytorch].T if place.transposed else arrays[pytorch]
-        np.testing.assert_array_equal(folder.get_tensor(google), expected)
+    directory = huggingface.ModelDirectory(write_folder(tmp_path, architecture, arrays, heads_apart=heads_apart))
+    assert directory.weights_file == str(tmp_path / "tf_model.h5")
+    assert directory.unmapped == directory.untied == ()
+    assert {*directory.hf_names.values()} == {*arrays}
+    shapes = directory.get_variable_to_shape_map()
+    for google, pytorch in directory.hf_names.items():
+        mapping = huggingface.to_google(pytorch)
+        expected = arrays[pytorch].T if mapping.transposed else arrays[pytorch]
+        np.testing.assert_array_equal(directory.get_tensor(google), expected)
         assert shapes[google] == list(expected.shape)
 
 
-def test_other_weights_go_before(tmp_path):
+def test_other_weights_take_precedence(tmp_path):
     arrays = arrays_in_full("BertModel")
-    folder = write_folder(tmp_path, "BertModel", arrays)
-    (folder / "pytorch_model.bin").write_bytes(b"not a model")
+    directory = write_folder(tmp_path, "BertModel", arrays)
+    (directory / "pytorch_model.bin").write_bytes(b"not a model")
     with pytest.raises(InputError, match=r"pytorch_model\.bin cannot be read"):
-        huggingface.Folder(folder)
+        huggingface.ModelDirectory(directory)
 
 
-def test_half_precision_and_other_numbers(tmp_path):
+def test_half_precision_and_unsupported_types(tmp_path):
     bias = np.arange(4, dtype=np.float16)
     name = "bert.pooler.dense.bias"
     write(tmp_path / "x.h5", "tf_bert_model", {name: bias})
@@ -72,7 +72,7 @@ def test_half_precision_and_other_numbers(tmp_path):
         keras_h5.open_h5(tmp_path / "x.h5")[name].read()
 
 
-def test_two_embeddings_that_differ(tmp_path):
+def test_different_copies_of_the_embeddings_are_an_error(tmp_path):
     arrays = arrays_in_full("BertForMaskedLM")
     write(tmp_path / "x.h5", "tf_bert_for_masked_lm", arrays)
     with h5py.File(tmp_path / "x.h5", "r+") as file:
@@ -81,7 +81,7 @@ def test_two_embeddings_that_differ(tmp_path):
         keras_h5.open_h5(tmp_path / "x.h5")
 
 
-def test_no_other_file_is_read(tmp_path):
+def test_external_files_are_not_read(tmp_path):
     (tmp_path / "secret").write_bytes(b"\0" * 16)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         group = file.create_group("bert/tf_bert_model/bert/pooler/dense")
@@ -90,7 +90,7 @@ def test_no_other_file_is_read(tmp_path):
         keras_h5.open_h5(tmp_path / "x.h5")
 
 
-def test_what_is_damaged(tmp_path):
+def test_corrupt_files_are_errors(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"x" * 5000)
     with pytest.raises(InputError, match=r"x.h5 is not an HDF5 file of weights, or is corrupt or truncated \("):
         keras_h5.open_h5(tmp_path / "x.h5")

@@ -1,4 +1,4 @@
-"""Which checkpoints a directory holds: only those in it, whatever its file `checkpoint` says."""
+"""The checkpoints of a directory: only those in it, regardless of the entries in its file `checkpoint`."""
 
 import logging
 import os
@@ -23,14 +23,14 @@ def rename(directory, old, new):
 
 
 @pytest.fixture
-def places(tmp_path):
-    """A directory with checkpoints 1 and 2, and another with 1 to 3, which may not be touched."""
+def directories(tmp_path):
+    """A directory with checkpoints 1 and 2, and another one with 1 to 3, which must not be modified."""
     save(tmp_path / "here", 1, 2)
     save(tmp_path / "other", 1, 2, 3)
     return tmp_path / "here", tmp_path / "other"
 
 
-def write_list(directory, *entries):
+def write_state(directory, *entries):
     lines = [
         f'model_checkpoint_path: "{entries[-1]}"',
         *(f'all_model_checkpoint_paths: "{entry}"' for entry in entries),
@@ -45,26 +45,26 @@ def content(directory):
 @pytest.mark.parametrize(
     "way", ["{other}/model.ckpt-{step}", "../other/model.ckpt-{step}", "x/../../other/model.ckpt-{step}"]
 )
-def test_entries_outside_stand_for_the_same_names_inside(places, caplog, way):
-    here, other = places
+def test_outside_entries_are_replaced_by_checkpoints_of_the_same_name(directories, caplog, way):
+    own, other = directories
     before = content(other)
-    write_list(here, *(way.format(other=other, step=step) for step in (1, 2)))
+    write_state(own, *(way.format(other=other, step=step) for step in (1, 2)))
     with caplog.at_level(logging.WARNING):
-        assert checkpoints.latest(here) == checkpoints.find(str(here)) == str(here / "model.ckpt-2")
+        assert checkpoints.latest(own) == checkpoints.find(str(own)) == str(own / "model.ckpt-2")
     assert len([line for line in caplog.messages if "model.ckpt-2, which is outside the directory" in line]) == 1
     variables = {"bert/a": tf.Variable([0.0])}
-    assert checkpoints.resume(variables, str(here)) == (str(here / "model.ckpt-2"), [])
-    save(here, 3, 4, keep=1)
-    assert sorted(path.name for path in here.glob("*.index")) == ["model.ckpt-4.index"]
+    assert checkpoints.resume(variables, str(own)) == (str(own / "model.ckpt-2"), [])
+    save(own, 3, 4, keep=1)
+    assert sorted(path.name for path in own.glob("*.index")) == ["model.ckpt-4.index"]
     assert content(other) == before
 
 
-def test_entries_outside_that_are_not_here(places):
-    here, other = places
+def test_outside_entries_without_a_local_checkpoint(directories):
+    own, other = directories
     before = content(other)
-    write_list(here, str(other / "model.ckpt-3"), "model.ckpt-2")
-    assert listing.newest_first(here) == [str(here / "model.ckpt-2")]
-    write_list(here, "model.ckpt-2", str(other / "model.ckpt-3"))
+    write_state(own, str(other / "model.ckpt-3"), "model.ckpt-2")
+    assert listing.newest_first(own) == [str(own / "model.ckpt-2")]
+    write_state(own, "model.ckpt-2", str(other / "model.ckpt-3"))
     for read in (
         checkpoints.latest,
         checkpoints.find,
@@ -74,35 +74,35 @@ def test_entries_outside_that_are_not_here(places):
         with pytest.raises(
             InputError, match=r"model\.ckpt-3, which is outside the directory, and there is no model\.ckpt-3"
         ):
-            read(str(here))
+            read(str(own))
     assert content(other) == before
 
 
-def test_absolute_entries_of_the_directory_itself(places, monkeypatch, caplog):
-    here, _ = places
-    write_list(here, *(here / f"model.ckpt-{step}" for step in (1, 2)))
-    monkeypatch.chdir(here.parent)
+def test_absolute_entries_of_the_directory_itself(directories, monkeypatch, caplog):
+    own, _ = directories
+    write_state(own, *(own / f"model.ckpt-{step}" for step in (1, 2)))
+    monkeypatch.chdir(own.parent)
     os.symlink("here", "link")
-    for way in ("here", "./here", "link", str(here)):
+    for way in ("here", "./here", "link", str(own)):
         assert checkpoints.latest(way) == os.path.join(way, "model.ckpt-2")
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize("entry", ["..", ".", "", "*", "../here/", "model.ckpt-2/.."])
-def test_entries_that_name_no_checkpoint(places, entry):
-    here, other = places
+def test_invalid_entries_are_errors(directories, entry):
+    own, other = directories
     before = content(other)
-    write_list(here, entry)
+    write_state(own, entry)
     with pytest.raises(InputError, match=r"which is outside|which does not exist|does not name a checkpoint"):
-        checkpoints.latest(here)
+        checkpoints.latest(own)
     assert content(other) == before
 
 
-def test_names_are_no_patterns(tmp_path):
+def test_names_are_not_patterns(tmp_path):
     directory = tmp_path / "a [final] *"
     save(directory, 1, 2, keep=1)
     assert checkpoints.latest(directory) == str(directory / "model.ckpt-2")
-    write_list(directory, "*", "model.ckpt-2")
+    write_state(directory, "*", "model.ckpt-2")
     save(directory, 3, keep=1)
     assert sorted(path.name for path in directory.glob("model*")) == [
         "model.ckpt-3.data-00000-of-00001",
@@ -113,12 +113,12 @@ def test_names_are_no_patterns(tmp_path):
     assert (directory / "other.data-1").exists()
 
 
-def test_a_single_checkpoint_of_any_name(tmp_path):
+def test_single_checkpoint_may_have_any_name(tmp_path):
     save(tmp_path, 1)
     (tmp_path / "checkpoint").unlink()
     rename(tmp_path, "model.ckpt-1", "biobert_model")
-    (tmp_path / "biobert_model").mkdir()  # of no consequence
-    (tmp_path / "search.index").touch()  # something else: it has no data
+    (tmp_path / "biobert_model").mkdir()  # ignored
+    (tmp_path / "search.index").touch()  # not a checkpoint, as it has no data file
     assert checkpoints.find(str(tmp_path)) == str(tmp_path / "biobert_model")
     assert listing.has_checkpoint(tmp_path)
     variables = {"bert/a": tf.Variable([0.0])}
@@ -129,7 +129,7 @@ def test_a_single_checkpoint_of_any_name(tmp_path):
     rename(tmp_path / "new", "model.ckpt-1", "bert_model.ckpt")
     for path in (tmp_path / "new").glob("bert_model*"):
         path.rename(tmp_path / path.name)
-    assert checkpoints.find(str(tmp_path)) == str(tmp_path / "bert_model.ckpt")  # as all others name theirs
+    assert checkpoints.find(str(tmp_path)) == str(tmp_path / "bert_model.ckpt")  # .ckpt in the name takes precedence
     rename(tmp_path, "bert_model.ckpt", "bert_model")
     with pytest.raises(
         InputError, match=r"has 2 checkpoints; give the path of one, with its name \(bert_model, biobert_"
@@ -137,9 +137,9 @@ def test_a_single_checkpoint_of_any_name(tmp_path):
         checkpoints.find(str(tmp_path))
 
 
-def test_a_training_is_listed(places):
-    here, _ = places
-    assert listing.is_listed(here)
-    (here / "checkpoint").unlink()
-    assert not listing.is_listed(here)
-    assert listing.has_checkpoint(here)
+def test_is_listed_and_has_checkpoint(directories):
+    own, _ = directories
+    assert listing.is_listed(own)
+    (own / "checkpoint").unlink()
+    assert not listing.is_listed(own)
+    assert listing.has_checkpoint(own)

@@ -1,4 +1,4 @@
-"""Checkpoints with LoRA: into the same LoRA, into another one, into none."""
+"""Checkpoints with LoRA, loaded into models with the same LoRA, a different one, or none."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def variables_with(config: Lora | None) -> dict[str, tf.Variable]:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
-    """A training's directory, and all that its checkpoint holds: weights, slots, moving averages."""
+    """The directory of a training run, and the content of its checkpoint: weights, slots, moving averages."""
     rng, directory = np.random.default_rng(0), tmp_path_factory.mktemp("lora")
     state = {}
     for name, variable in variables_with(KEPT).items():
@@ -50,7 +50,7 @@ def merged(state: dict[str, np.ndarray], ending: str = "") -> np.ndarray:
     return (state[f"{QUERY}/kernel"] + 1.5 * (a @ b)).astype(np.float32)
 
 
-def test_the_same_lora_is_loaded_as_it_is(saved) -> None:
+def test_same_lora_is_loaded_unchanged(saved) -> None:
     directory, state = saved
     variables = variables_with(KEPT)
     report = pretrained.load(variables, str(directory))
@@ -64,7 +64,7 @@ def test_the_same_lora_is_loaded_as_it_is(saved) -> None:
 
 
 @pytest.mark.parametrize("config", [None, Lora(4, 3, KEPT.layers), Lora(2, 4, KEPT.layers), Lora(2, 3)])
-def test_another_one_is_merged(saved, config: Lora | None, caplog) -> None:
+def test_different_lora_is_merged(saved, config: Lora | None, caplog) -> None:
     caplog.set_level("INFO")
     directory, state = saved
     variables = variables_with(config)
@@ -83,11 +83,11 @@ def test_another_one_is_merged(saved, config: Lora | None, caplog) -> None:
     np.testing.assert_array_equal(variables[f"{QUERY}/kernel"], merged(state, f"/{checkpoints.AVERAGE}"))
 
 
-def test_as_a_source_of_conversion_and_export_it_is_a_plain_bert(saved) -> None:
+def test_conversion_and_export_see_a_plain_bert(saved) -> None:
     directory, state = saved
     source = model_source.open_source(str(directory))
     model_source.check_complete(source, source.own_names)
-    assert source.unplaced == ()
+    assert source.unmapped == ()
     assert not any(map(lora.is_lora, (*source.own_names, *source.left_out)))
     np.testing.assert_array_equal(source.read(f"{QUERY}/kernel"), merged(state))
 
@@ -100,13 +100,13 @@ def test_as_a_source_of_conversion_and_export_it_is_a_plain_bert(saved) -> None:
         (None, r"without LoRA \(--lora_rank=0\)"),
     ],
 )
-def test_a_training_with_another_one_is_not_resumed(saved, config: Lora | None, asks: str) -> None:
+def test_resuming_with_a_different_lora_is_an_error(saved, config: Lora | None, asks: str) -> None:
     has = "with --lora_rank=2 --lora_alpha=3 --lora_layers=query,output"
     with pytest.raises(InputError, match=f"ckpt-7 was trained {has}, but this command is {asks}; give the flags"):
         checkpoints.restore(variables_with(config), str(saved[0] / "model.ckpt-7"))
 
 
-def test_a_damaged_one_is_named(saved, tmp_path: Path) -> None:
+def test_corrupt_lora_is_an_error(saved, tmp_path: Path) -> None:
     _, state = saved
     for wrong, value, sentence in (
         (f"{QUERY}/lora_scale", None, f"{QUERY}/kernel in .* is corrupt .*lora_scale not found"),

@@ -57,7 +57,7 @@ def test_an_encoder(tmp_path, arrays, item, of_2020):
     assert_holds(prefix, some(arrays, "bert/"))
 
 
-def test_a_model_of_pretraining(tmp_path, arrays):
+def test_pretraining_model(tmp_path, arrays):
     garden = Garden(arrays, 2)
     next_sentence = {
         "dense": garden.layer("bert/pooler/dense", "next_sentence/pooler_dense"),
@@ -78,7 +78,7 @@ def test_a_model_of_pretraining(tmp_path, arrays):
     assert_holds(prefix, some(arrays, "bert/", "cls/predictions", "cls/seq"))
 
 
-def test_the_pretraining_model_of_2020(tmp_path, arrays):
+def test_pretraining_model_of_2020(tmp_path, arrays):
     garden = Garden(arrays, 2, of_2020=True)
     heads = {
         "layer_with_weights-0": garden.encoder(),
@@ -104,7 +104,7 @@ def test_a_fine_tuned_model(tmp_path, arrays, kind):
     assert_holds(prefix, some(arrays, "bert/", "cls/squad/" if kind == "span" else "output_"))
 
 
-def test_the_state_of_a_training_is_left_out(tmp_path, arrays):
+def test_training_state_is_left_out(tmp_path, arrays):
     encoder = Garden(some(arrays, "bert/"), 2).encoder()
     slot = {"m": tf.Variable(np.zeros([12, 8], np.float32), name="Adam/word_embeddings/embeddings/m")}
     optimizer = {"_variables": slot, "iter": tf.Variable(7)}
@@ -113,15 +113,15 @@ def test_the_state_of_a_training_is_left_out(tmp_path, arrays):
     assert checkpoints.training_state(google.open_reader(prefix).get_variable_to_shape_map()) == {"save_counter"}
 
 
-def test_a_model_starts_from_it_without_a_config(tmp_path, arrays, caplog):
+def test_config_is_inferred_from_the_weights(tmp_path, arrays, caplog):
     caplog.set_level("INFO")
     save(tmp_path / "bert_model.ckpt", encoder=Garden(arrays, 2).encoder())
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
-    found = pretrained.find(str(tmp_path))
-    assert found.bert_config == CONFIG
+    model = pretrained.find(str(tmp_path))
+    assert model.bert_config == CONFIG
     assert "inferring the model config from the weights" in caplog.text
     variables = {name: tf.Variable(tf.zeros_like(array)) for name, array in some(arrays, "bert/").items()}
-    report = pretrained.load(variables, str(found.checkpoint))
+    report = pretrained.load(variables, str(model.checkpoint))
     assert (report.missing, report.unused) == ((), ("save_counter",))
     np.testing.assert_array_equal(
         variables["bert/encoder/layer_1/attention/output/dense/kernel"],
@@ -133,7 +133,7 @@ def test_a_model_starts_from_it_without_a_config(tmp_path, arrays, caplog):
         pretrained.find_bert_config(str(tmp_path / "bert_model.ckpt-1"), str(wrong))
 
 
-def test_what_bert_does_not_have_is_refused(tmp_path, arrays):
+def test_variable_that_bert_lacks_is_an_error(tmp_path, arrays):
     more = {"layer_with_weights-9": {"kernel": tf.Variable(np.zeros([4, 8], np.float32), name="projection/kernel")}}
     prefix = save(tmp_path / "ckpt", encoder={**Garden(arrays, 2).encoder(), **more})
     variables = {name: tf.Variable(tf.zeros_like(array)) for name, array in some(arrays, "bert/").items()}
@@ -141,28 +141,28 @@ def test_what_bert_does_not_have_is_refused(tmp_path, arrays):
         pretrained.load(variables, prefix)
 
 
-def test_another_model_is_refused_by_its_own_names(tmp_path):
+def test_error_for_another_model_shows_its_own_names(tmp_path):
     prefix = save(tmp_path / "ckpt", model={"dense": {"kernel": tf.Variable([[1.0]], name="dense/kernel")}})
     with pytest.raises(InputError, match=r"has no variable named bert/\.\.\.; it holds .*model/dense/kernel"):
         pretrained.load({"bert/embeddings/word_embeddings": tf.Variable([[1.0]])}, prefix)
 
 
-def test_two_encoders_are_refused(tmp_path, arrays):
+def test_two_encoders_are_an_error(tmp_path, arrays):
     prefix = save(tmp_path / "ckpt", one=Garden(arrays, 2).encoder(), other=Garden(arrays, 2).encoder())
     with pytest.raises(InputError, match=r"are the same variable of BERT, so it holds several models"):
         google.open_reader(prefix)
 
 
-def test_the_second_of_two_heads_is_reported(tmp_path, arrays):
+def test_second_of_two_heads_is_unmapped(tmp_path, arrays):
     garden = Garden(arrays, 2)
     heads = {name: {"out_proj": garden.scores("", f"{name}/logits")} for name in ("first", "second")}
     prefix = save(tmp_path / "ckpt", model={"network": garden.encoder(), **heads})
     source = model_source.open_source(prefix)
-    assert len(source.unplaced) == 2
-    assert {name.split("/")[1] for name in source.unplaced} < {"first", "second"}
+    assert len(source.unmapped) == 2
+    assert {name.split("/")[1] for name in source.unmapped} < {"first", "second"}
 
 
-def test_a_damaged_graph(tmp_path):
+def test_corrupt_graph_is_an_error(tmp_path):
     class Reader:
         def get_variable_to_shape_map(self):
             return {"_CHECKPOINTABLE_OBJECT_GRAPH": []}
@@ -171,13 +171,13 @@ def test_a_damaged_graph(tmp_path):
             return b"\xff" * 20
 
     with pytest.raises(ValueError, match="its object graph is corrupt"):
-        model_garden.understood(Reader())
+        model_garden.with_google_names(Reader())
 
 
 # --- TF-Hub ----------------------------------------------------------------------------------------------------------
 
 
-def test_names_below_module(tmp_path, arrays):
+def test_module_prefix_is_removed(tmp_path, arrays):
     named = {f"module/{name}": array for name, array in some(arrays, "bert/").items()}
     google.write(str(tmp_path / "model.ckpt-1"), {**named, **some(arrays, "output_"), "global_step": np.int64(7)})
     assert_holds(str(tmp_path / "model.ckpt-1"), some(arrays, "bert/", "output_"))
@@ -201,12 +201,12 @@ def test_a_saved_model(tmp_path, arrays):
     root.vocab_file = tf.saved_model.Asset(str(tmp_path / "vocab.txt"))
     root.do_lower_case = tf.Variable(False, trainable=False)
     tf.saved_model.save(root, str(tmp_path / "hub"))
-    found = pretrained.find(str(tmp_path / "hub"))
-    assert found.bert_config == CONFIG
-    assert found.vocabulary.path == str(tmp_path / "hub/assets/vocab.txt")
-    assert not found.do_lower_case
+    model = pretrained.find(str(tmp_path / "hub"))
+    assert model.bert_config == CONFIG
+    assert model.vocabulary.path == str(tmp_path / "hub/assets/vocab.txt")
+    assert not model.do_lower_case
     source = model_source.open_source(str(tmp_path / "hub"))
-    assert source.unplaced == ()
+    assert source.unmapped == ()
     model_source.check_complete(source, list(source.own_names))
     for name, array in some(arrays, "bert/").items():
         np.testing.assert_array_equal(source.read(name), array)
@@ -220,10 +220,10 @@ def test_a_module_of_tensorflow_1(tmp_path, arrays):
     (tmp_path / "config.json.txt").write_text(CONFIG.to_json_string())
     with pytest.raises(InputError, match=r"assets has no bert_config.json; give --bert_config_file"):
         pretrained.find(str(tmp_path))
-    found = pretrained.find(str(tmp_path), bert_config_file=str(tmp_path / "config.json.txt"))
-    assert found.vocabulary.path == str(tmp_path / "assets/vocab.txt")
+    model = pretrained.find(str(tmp_path), bert_config_file=str(tmp_path / "config.json.txt"))
+    assert model.vocabulary.path == str(tmp_path / "assets/vocab.txt")
     source = model_source.open_source(str(tmp_path), str(tmp_path / "config.json.txt"))
-    assert (source.folder, {*source.own_names}) == (
+    assert (source.directory, {*source.own_names}) == (
         str(tmp_path / "assets"),
         {*some(arrays, "bert/", "cls/predictions")},
     )

@@ -1,4 +1,4 @@
-"""safetensors: bytes, types, damage, models in parts."""
+"""safetensors: bytes, dtypes, corrupt files, sharded models."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from safetensors.numpy import save_file
 
-from bert_tf2.checkpoints.safetensors import open_parts, open_safetensors, write_safetensors
+from bert_tf2.checkpoints.safetensors import open_safetensors, open_sharded, write_safetensors
 from bert_tf2.errors import InputError
 
 
@@ -22,7 +22,7 @@ def safetensors(header, content=b""):
     return len(text).to_bytes(8, "little") + text + content
 
 
-def test_the_bytes_are_those_of_the_format(tmp_path):
+def test_bytes_follow_the_format(tmp_path):
     write_safetensors(tmp_path / "x.safetensors", {"b": np.float32([[1, 2]]).T, "a": np.float32(3)})
     content = (tmp_path / "x.safetensors").read_bytes()
     length = int.from_bytes(content[:8], "little")
@@ -93,7 +93,7 @@ def test_half_precision_becomes_float32_exactly(tmp_path):
         (300_000).to_bytes(8, "little") + b'{"a":' + b"[" * 299_995,
     ],
 )
-def test_what_is_no_safetensors_file(tmp_path, content):
+def test_invalid_files_are_errors(tmp_path, content):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     message = r"x\.safetensors is not a safetensors file, or is corrupt or truncated \([\d,]+ bytes; .*\); download"
@@ -101,7 +101,7 @@ def test_what_is_no_safetensors_file(tmp_path, content):
         open_safetensors(path)
 
 
-def test_sentences_for_common_damage(tmp_path):
+def test_errors_for_common_problems(tmp_path):
     path = tmp_path / "x.safetensors"
     write_safetensors(path, {"a": np.zeros([10], np.float32)})
     path.write_bytes(path.read_bytes()[:-1])
@@ -114,12 +114,12 @@ def test_sentences_for_common_damage(tmp_path):
         open_safetensors(tmp_path / "none")
 
 
-def test_parts(tmp_path):
+def test_sharded_model(tmp_path):
     index = tmp_path / "model.safetensors.index.json"
     write_safetensors(tmp_path / "1.safetensors", {"a": np.float32([1]), "not listed": np.float32([0])})
     write_safetensors(tmp_path / "2.safetensors", {"b": np.float32([2])})
     index.write_text('{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}')
-    arrays = open_parts(index, open_safetensors)
+    arrays = open_sharded(index, open_safetensors)
     assert {name: array.read()[0] for name, array in arrays.items()} == {"a": 1, "b": 2}
     for text, message in (
         ('{"weight_map": {"a": "3.safetensors"}}', "names 3.safetensors, which is not in the same directory"),
@@ -137,10 +137,10 @@ def test_parts(tmp_path):
     ):
         index.write_text(text)
         with pytest.raises(InputError, match=message):
-            open_parts(index, open_safetensors)
+            open_sharded(index, open_safetensors)
 
 
-def test_what_the_package_writes_is_the_same(tmp_path):
+def test_writes_the_same_bytes_as_the_package(tmp_path):
     arrays = {f"layer.{index}": np.random.default_rng(index).normal(size=[3, index]) for index in range(5)}
     arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
     write_safetensors(tmp_path / "ours", arrays)

@@ -1,4 +1,4 @@
-"""Files of labels; `task.json` is tested with the tasks that it describes."""
+"""Files of labels; for `task.json` see the tests of the tasks."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda name: name 
 
 @given(st.lists(NAMES, min_size=1, unique=True))
 @settings(max_examples=50)
-def test_labels_are_kept(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_labels_round_trip(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = str(tmp_path_factory.mktemp("labels") / "labels.txt")
     write_labels(path, names)
     assert read_labels(path) == tuple(names)
@@ -22,7 +22,7 @@ def test_labels_are_kept(tmp_path_factory: pytest.TempPathFactory, names: list[s
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=3), min_size=1))
 @settings(max_examples=200)
-def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_any_labels_round_trip_or_are_errors(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = tmp_path_factory.mktemp("labels") / "labels.txt"
     try:
         write_labels(path, names)
@@ -45,12 +45,12 @@ def test_labels_are_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, na
         ("a", "is also label 0"),
     ],
 )
-def test_labels_that_no_file_can_keep(label: str, problem: str) -> None:
+def test_invalid_labels_are_errors(label: str, problem: str) -> None:
     with pytest.raises(InputError, match=rf"^model: label 2, .*, {problem}.*; labels\.txt has one label per line"):
         check_labels(["a", "ä\u2028x", label], "model")
 
 
-def test_a_file_of_labels_from_anywhere(tmp_path: Path) -> None:
+def test_labels_file_with_byte_order_mark_and_crlf(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes("\ufeffb\r\na b \r\n\r\n".encode())
     assert read_labels(str(tmp_path / "labels.txt")) == ("b", "a b")
 
@@ -63,7 +63,7 @@ def test_a_file_of_labels_from_anywhere(tmp_path: Path) -> None:
         ("a\nb\na \n", "labels.txt, line 3 repeats the label 'a'"),
     ],
 )
-def test_what_is_no_file_of_labels(tmp_path: Path, content: str, sentence: str) -> None:
+def test_invalid_labels_files_are_errors(tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / "labels.txt").write_text(content)
     with pytest.raises(InputError, match=sentence):
         read_labels(str(tmp_path / "labels.txt"))

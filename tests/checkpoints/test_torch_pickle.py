@@ -1,4 +1,4 @@
-"""PyTorch's files: real ones of PyTorch 2.15 in both layouts, and what must not be read."""
+"""PyTorch's files: real ones of PyTorch 2.15 in both layouts, and malicious or corrupt ones."""
 
 import base64
 import importlib.util
@@ -58,7 +58,7 @@ def written(tmp_path, layout):
 
 
 @pytest.mark.parametrize("layout", [ZIP, LEGACY], ids=["zip", "legacy"])
-def test_reads_what_pytorch_wrote(tmp_path, layout):
+def test_reads_files_of_pytorch(tmp_path, layout):
     arrays = open_pytorch(written(tmp_path, layout))
     assert arrays.keys() == {*EXPECTED, "ids"}
     for name, values in EXPECTED.items():
@@ -84,7 +84,7 @@ def write_zip(path, data, **content):
 
 
 @pytest.mark.parametrize("layout", ["zip", "legacy"])
-def test_no_code_of_the_file_runs(tmp_path, capsys, layout):
+def test_code_in_the_file_is_not_executed(tmp_path, capsys, layout):
     path, data = tmp_path / "evil.bin", pickle.dumps({"a": Evil()})
     if layout == "zip":
         write_zip(path, data)
@@ -121,7 +121,7 @@ def test_tensors_stay_within_their_storage(tmp_path):
             open_pytorch(path)
 
 
-def test_damaged_files(tmp_path):
+def test_corrupt_files_are_errors(tmp_path):
     good = written(tmp_path, ZIP).read_bytes()
     for content in (b"", b"no pickle", good[: len(good) // 2]):
         path = tmp_path / "damaged.bin"
@@ -153,7 +153,7 @@ numpy.savez(sys.argv[1] + "/expected.npz", **{name: tensor.numpy() for name, ten
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 def test_against_the_installed_pytorch(tmp_path):
-    # In a process of its own: PyTorch cannot always be imported where TensorFlow is.
+    # In a separate process, because PyTorch cannot always be imported together with TensorFlow.
     subprocess.run([sys.executable, "-c", PROGRAM, tmp_path], check=True)
     expected = np.load(tmp_path / "expected.npz")
     for layout in ("zip", "legacy"):

@@ -1,4 +1,4 @@
-"""Conversions to another model: its first layers, more positions, other rules of the tokenizer."""
+"""Conversions that change the model: fewer layers, more positions, other tokenizer options."""
 
 import json
 import logging
@@ -31,13 +31,13 @@ def run(source: Path, output: Path, **options: Any) -> Path:
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One model in both formats."""
-    folder = tmp_path_factory.mktemp("source")
-    there = write_folder(folder / "huggingface", "BertForPreTraining")
-    return {"huggingface": there, "google": run(there, folder / "google")}
+    directory = tmp_path_factory.mktemp("source")
+    hf_directory = write_folder(directory / "huggingface", "BertForPreTraining")
+    return {"huggingface": hf_directory, "google": run(hf_directory, directory / "google")}
 
 
-def arrays_in(folder: Path) -> dict[str, Any]:
-    reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
+def arrays_in(directory: Path) -> dict[str, Any]:
+    reader = tf.train.load_checkpoint(str(directory / "bert_model.ckpt"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
@@ -46,8 +46,8 @@ def arrays_in(folder: Path) -> dict[str, Any]:
 def test_more_positions(sources: dict[str, Path], from_format: str, output_format: str, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
     count = 2 * P + 3
-    given = {} if from_format == output_format else {"output_format": output_format}  # by default the model's own
-    out = run(sources[from_format], tmp_path / "out", max_position_embeddings=count, **given)
+    flags = {} if from_format == output_format else {"output_format": output_format}  # by default the source's format
+    out = run(sources[from_format], tmp_path / "out", max_position_embeddings=count, **flags)
     assert (
         f"{count} positions instead of {P}; the new ones are copies of the old ones, repeated in order." in caplog.text
     )
@@ -56,10 +56,10 @@ def test_more_positions(sources: dict[str, Path], from_format: str, output_forma
         table = open_safetensors(out / "model.safetensors")["bert.embeddings.position_embeddings.weight"].read()
         assert json.loads((out / "tokenizer_config.json").read_text())["model_max_length"] == count
     else:
-        found, before = arrays_in(out), arrays_in(sources["google"])
-        table = found.pop(POSITIONS)
-        assert found.keys() == before.keys() - {POSITIONS}
-        assert all(found[name].tobytes() == before[name].tobytes() for name in found)
+        arrays, before = arrays_in(out), arrays_in(sources["google"])
+        table = arrays.pop(POSITIONS)
+        assert arrays.keys() == before.keys() - {POSITIONS}
+        assert all(arrays[name].tobytes() == before[name].tobytes() for name in arrays)
     old = arrays_in(sources["google"])[POSITIONS]
     assert table.tobytes() == np.concatenate([old, old, old[:3]]).tobytes()
 
@@ -74,7 +74,7 @@ def test_the_best_weights_of_a_training(sources: dict[str, Path], tmp_path: Path
     assert arrays_in(out)[POSITIONS].tobytes() == arrays_in(sources["google"])[POSITIONS].tobytes()
 
 
-def test_as_many_or_fewer_positions(sources: dict[str, Path], tmp_path: Path) -> None:
+def test_as_many_or_fewer_positions_are_an_error(sources: dict[str, Path], tmp_path: Path) -> None:
     for count in (P, P - 1):
         with pytest.raises(InputError, match=rf"^--max_position_embeddings={count}, but .* has {P} positions; give"):
             run(sources["google"], tmp_path / "x", max_position_embeddings=count)
@@ -87,20 +87,20 @@ def test_the_first_layers(sources: dict[str, Path], output_format: str, tmp_path
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.match(r"bert.encoder.layer.1.\S+ and 15 more .*left out: above the first layer \(", last)
     assert BertConfig.from_json_file(out).num_hidden_layers == 1
-    found = arrays_in(out if output_format == "google" else run(out, tmp_path / "again"))
+    arrays = arrays_in(out if output_format == "google" else run(out, tmp_path / "again"))
     expected = {name: value for name, value in arrays_in(sources["google"]).items() if "layer_1/" not in name}
-    assert found.keys() == expected.keys()
-    assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
+    assert arrays.keys() == expected.keys()
+    assert all(arrays[name].tobytes() == expected[name].tobytes() for name in arrays)
     with pytest.raises(InputError, match=r"^--num_hidden_layers=3, but .*config\.json has 2 layers"):
         run(sources[output_format], tmp_path / "x", num_hidden_layers=3)
 
 
 @FORMATS
-def test_rules_of_the_tokenizer(sources: dict[str, Path], output_format: str, tmp_path: Path) -> None:
+def test_tokenizer_options(sources: dict[str, Path], output_format: str, tmp_path: Path) -> None:
     flags = TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False, never_split="[unused1],a,[MASK]")
     out = run(sources["google"], tmp_path / "out", output_format=output_format, tokenizer=flags)
     assert FullTokenizer.from_pretrained(out).basic_tokenizer.options == flags.over(PLAIN)
-    there = run(out, tmp_path / "there")  # the other format; what is not said stays
-    assert FullTokenizer.from_pretrained(there).basic_tokenizer.options == flags.over(PLAIN)
+    other = run(out, tmp_path / "there")  # in the other format; options without flags are kept
+    assert FullTokenizer.from_pretrained(other).basic_tokenizer.options == flags.over(PLAIN)
     with pytest.raises(InputError, match=r"--never_split: '\[E1\]' is not in the vocabulary .*vocab\.txt"):
         run(sources["google"], tmp_path / "x", tokenizer=TokenizerConfig(never_split="[E1]"))

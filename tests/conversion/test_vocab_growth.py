@@ -1,4 +1,4 @@
-"""Vocabularies that grow: which pieces are new, where they start, what may not move."""
+"""Growing vocabularies: finding new pieces, initializing their rows, keeping old ones."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def planned(tmp_path, new, old=PIECES):
     return plan(write(tmp_path / "old.txt", old), write(tmp_path / "new.txt", new))
 
 
-def changed(**places):
+def changed(**replacements):
     pieces = list(PIECES)
-    for place, piece in places.items():
-        pieces[int(place[1:])] = piece
+    for index, piece in replacements.items():
+        pieces[int(index[1:])] = piece
     return pieces
 
 
-def test_slots_and_new_rows(tmp_path):
+def test_unused_slots_and_new_rows(tmp_path):
     new = [*changed(_6="covid"), "##vids", "a+co", "[NEW]", "##q"]
     assert planned(tmp_path, new) == [
         NewPiece(6, "covid", ("co", "##vid"), (7, 8)),
@@ -40,13 +40,13 @@ def test_slots_and_new_rows(tmp_path):
     ]
 
 
-def test_blank_lines_and_white_space_are_no_change(tmp_path):
+def test_empty_lines_and_whitespace_are_ignored(tmp_path):
     old = [*PIECES, "\u2028"]  # as in Google's Chinese vocabulary
     path = write(tmp_path / "new.txt", [*changed(_5="s"), "\u2028", "", ""])
     assert [new.piece for new in plan(write(tmp_path / "old.txt", old), path)] == ["s"]
 
 
-def test_old_pieces_may_not_move(tmp_path):
+def test_moved_or_removed_pieces_are_errors(tmp_path):
     moved = [*PIECES[:7], PIECES[8], PIECES[7], *PIECES[9:]]
     with pytest.raises(
         InputError, match=r"new\.txt, line 8: '##vid' stands where .*old\.txt has 'co', which is now on"

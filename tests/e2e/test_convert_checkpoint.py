@@ -14,7 +14,7 @@ from helpers.tiny_huggingface import MODELS, PIECES, arrays_of, write_folder
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained
-from bert_tf2.checkpoints.huggingface_config import FolderConfig
+from bert_tf2.checkpoints.huggingface_config import HuggingFaceConfig
 from bert_tf2.checkpoints.model_source import expected_shapes
 from bert_tf2.checkpoints.safetensors import open_safetensors
 from bert_tf2.configs.model import BertConfig
@@ -123,7 +123,7 @@ def test_every_model_from_hugging_face_and_back(tmp_path, architecture):
     assert unlisted(google, run_files.GOOGLE_MODEL) == unlisted(back, run_files.HUGGING_FACE_MODEL) == []
     assert (back / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
     assert (back / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
-    configs = [FolderConfig.read(directory / "config.json") for directory in (source, back)]
+    configs = [HuggingFaceConfig.read(directory / "config.json") for directory in (source, back)]
     assert [config.architecture for config in configs] == [architecture, architecture]
     assert configs[0].bert == configs[1].bert
     assert configs[0].labels == configs[1].labels
@@ -142,7 +142,7 @@ def test_kind_of_problem_and_default_labels(tmp_path):
     google = run(source, tmp_path / "several_google")
     task = json.loads((google / "task.json").read_text())
     assert (task["problem_type"], task["labels"]) == ("multi_label", ["LABEL_0", "LABEL_1", "LABEL_2"])
-    config = FolderConfig.read(run(google, tmp_path / "several_back") / "config.json")
+    config = HuggingFaceConfig.read(run(google, tmp_path / "several_back") / "config.json")
     assert (config.problem_type, config.labels) == ("multi_label_classification", ())
     assert json.loads((tmp_path / "several_back/config.json").read_text())["id2label"]["2"] == "LABEL_2"
 
@@ -151,7 +151,7 @@ def test_kind_of_problem_and_default_labels(tmp_path):
     google = run(source, tmp_path / "one_google")
     assert json.loads((google / "task.json").read_text())["problem_type"] == "regression"
     assert not (google / "labels.txt").exists()
-    assert FolderConfig.read(run(google, tmp_path / "one_back") / "config.json").problem_type == "regression"
+    assert HuggingFaceConfig.read(run(google, tmp_path / "one_back") / "config.json").problem_type == "regression"
 
 
 def test_training_state_is_left_out(tmp_path, capsys, caplog):
@@ -176,7 +176,7 @@ def test_unknown_weights_are_an_error_unless_allowed(tmp_path, capsys, caplog):
         run(tmp_path / "model", tmp_path / "out", allow_unused="own/*, cls/seq*,typo")
     assert "--allow_unused: no weight in" in caplog.text
     assert re.search(r"^own/b +dropped, as allowed$", capsys.readouterr().out, re.M)
-    assert FolderConfig.read(tmp_path / "out/config.json").architecture == "BertForMaskedLM"
+    assert HuggingFaceConfig.read(tmp_path / "out/config.json").architecture == "BertForMaskedLM"
 
 
 def test_heads_that_do_not_occur_together(tmp_path):
@@ -185,9 +185,9 @@ def test_heads_that_do_not_occur_together(tmp_path):
     with pytest.raises(InputError, match="has the heads classifier, masked_lm, next_sentence, which no transformers"):
         run(tmp_path / "model", tmp_path / "out")
     run(tmp_path / "model", tmp_path / "out", allow_unused="cls/*")
-    assert FolderConfig.read(tmp_path / "out/config.json").architecture == "BertForSequenceClassification"
+    assert HuggingFaceConfig.read(tmp_path / "out/config.json").architecture == "BertForSequenceClassification"
     run(tmp_path / "model", tmp_path / "tagger", allow_unused="cls/*", head="tagger")
-    assert FolderConfig.read(tmp_path / "tagger/config.json").architecture == "BertForTokenClassification"
+    assert HuggingFaceConfig.read(tmp_path / "tagger/config.json").architecture == "BertForTokenClassification"
     (tmp_path / "model/labels.txt").write_text("a\nb\n")
     with pytest.raises(InputError, match=r"names 2 labels, but the head in .* has 3 outputs"):
         run(tmp_path / "model", tmp_path / "labelled", allow_unused="cls/*")
@@ -398,7 +398,7 @@ def test_grow_vocab(tmp_path, caplog, output_format):
     if output_format:
         stored = open_safetensors(out / "model.safetensors")
         grown = [stored[name].read() for name in ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")]
-        assert FolderConfig.read(out / "config.json").bert.vocab_size == 13
+        assert HuggingFaceConfig.read(out / "config.json").bert.vocab_size == 13
     else:
         stored = arrays_in(out / "bert_model.ckpt")
         grown = [stored[name] for name in ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")]

@@ -27,8 +27,8 @@ def hf_dir(tmp_path):
 
 
 def google_arrays(hf_dir):
-    directory = huggingface.Folder(hf_dir)
-    return {name: directory.get_tensor(name) for name in directory.there}
+    directory = huggingface.ModelDirectory(hf_dir)
+    return {name: directory.get_tensor(name) for name in directory.hf_names}
 
 
 def test_tf_model_h5(tmp_path, hf_dir):

@@ -108,9 +108,9 @@ def test_fixed_shapes_give_the_same(inputs: Path, trained: Path) -> None:
 def test_to_transformers_and_back(inputs: Path, trained: Path, tmp_path: Path) -> None:
     hf, back = tmp_path / "there", tmp_path / "back"
     convert(ConversionConfig(str(trained), str(hf)))
-    directory = huggingface.Folder(hf)
+    directory = huggingface.ModelDirectory(hf)
     assert directory.config.architecture == "BertForMultipleChoice"
-    assert directory.there["output_weights"] == "classifier.weight"
+    assert directory.hf_names["output_weights"] == "classifier.weight"
     assert directory.get_variable_to_shape_map()["output_weights"] == [1, 16]
     convert(ConversionConfig(str(hf), str(back)))
     description = MultipleChoiceDescription.load(str(back))

@@ -1,4 +1,4 @@
-"""Exported classifiers: on raw text the numbers of run_classifier.py, in a process that knows nothing of us."""
+"""Exported classifiers: the outputs of run_classifier.py for raw text, in a process without this package."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, WindowPooli
 from bert_tf2.errors import InputError
 from bert_tf2.export import classifier, runner
 from bert_tf2.export.config import ExportConfig
-from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, read_part, windows
+from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, part_to_read, windows
 from bert_tf2.export.source import open_source
 from bert_tf2.tasks.classification.scores import pool_windows
 from bert_tf2.tasks.classification.task_description import TaskDescription
@@ -40,94 +40,94 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sentiment model in `model`, and what it predicts for TEXTS."""
-    folder = tmp_path_factory.mktemp("classifier")
-    tiny.write_model_files(folder)
-    train = tiny.write_csv(folder / "train.csv", tiny.rows(160, seed=1))
-    (folder / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
-    predict = str(folder / "new.jsonl")
-    tiny.run(folder, train_file=train, predict_file=predict, do_train=True, do_predict=True, num_train_epochs=4.0)
-    return folder
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a sentiment classifier, in `model`, and its predictions for TEXTS."""
+    directory = tmp_path_factory.mktemp("classifier")
+    tiny.write_model_files(directory)
+    train = tiny.write_csv(directory / "train.csv", tiny.rows(160, seed=1))
+    (directory / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    predict = str(directory / "new.jsonl")
+    tiny.run(directory, train_file=train, predict_file=predict, do_train=True, do_predict=True, num_train_epochs=4.0)
+    return directory
 
 
-def export(folder: Path, **flags: object) -> Path:
-    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / "export"), **flags}
-    return Path(runner.run(ExportConfig(**given)))
+def export(directory: Path, **flags: object) -> Path:
+    values = {"output_dir": str(directory / "model"), "export_dir": str(directory / "export"), **flags}
+    return Path(runner.run(ExportConfig(**values)))
 
 
 @pytest.fixture(scope="module")
-def exported(folder: Path) -> Path:
-    """The SavedModel of the model in `folder`."""
-    return export(folder)
+def exported(directory: Path) -> Path:
+    """The SavedModel of the model in `directory`."""
+    return export(directory)
 
 
-def assert_probabilities(found, expected) -> None:
-    assert_close(found, expected, forward(1), scale=1)
+def assert_probabilities(probabilities, expected) -> None:
+    assert_close(probabilities, expected, forward(1), scale=1)
 
 
-def results(folder: Path) -> np.ndarray:
-    return np.loadtxt(folder / "model/test_results.tsv", ndmin=2)
+def results(directory: Path) -> np.ndarray:
+    return np.loadtxt(directory / "model/test_results.tsv", ndmin=2)
 
 
-def test_the_best_weights(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_best_weights(directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    model = shutil.copytree(folder / "model", tmp_path / "model")
+    model = shutil.copytree(directory / "model", tmp_path / "model")
     first = min(model.glob("model.ckpt-*.index"), key=lambda path: int(path.stem.split("-")[1])).with_suffix("")
     (model / "best").mkdir()
     for path in [*model.glob(f"{first.name}.*"), *(model / name for name in ("bert_config.json", "vocab.txt"))]:
         shutil.copy(path, model / "best")
     (model / "best/checkpoint").write_text(f'model_checkpoint_path: "{first.name}"\n')
-    asked = {"output_dir": str(model), "export_dir": str(tmp_path / "export")}
-    assert open_source(ExportConfig(**asked)).checkpoint == str(model)
+    flags = {"output_dir": str(model), "export_dir": str(tmp_path / "export")}
+    assert open_source(ExportConfig(**flags)).checkpoint == str(model)
     assert f"are exported; those in {model}/best (step 0) had the best score" in caplog.text
     open_source(ExportConfig(init_checkpoint=str(model), export_dir=str(tmp_path / "export")))
     assert f"had the best score on the dev data: --init_checkpoint={model}/best takes them." in caplog.text
-    assert open_source(ExportConfig(**asked, use_best=True)).checkpoint == str(model / "best")
+    assert open_source(ExportConfig(**flags, use_best=True)).checkpoint == str(model / "best")
     shutil.rmtree(model / "best")
     with pytest.raises(InputError, match=r"--use_best: .*model has no best/ with a checkpoint"):
-        open_source(ExportConfig(**asked, use_best=True))
+        open_source(ExportConfig(**flags, use_best=True))
     with pytest.raises(InputError, match="--use_best is about the directory of a training; give --output_dir"):
         ExportConfig(init_checkpoint="x", export_dir="y", use_best=True)
     with pytest.raises(InputError, match="--use_best and --use_averages exclude each other"):
-        ExportConfig(**asked, use_best=True, use_averages=True)
+        ExportConfig(**flags, use_best=True, use_averages=True)
 
 
-def test_text_to_probabilities_in_a_fresh_process(folder: Path, exported: Path):
-    found = ask(exported, {"text": TEXTS})
-    expected = results(folder)
-    assert_probabilities(found["probabilities"], expected)
-    assert found["labels"] == [["bad", "good"]] * len(TEXTS)
-    assert found["label"] == [["bad", "good"][row.argmax()] for row in expected]
-    assert set(found["label"]) == {"good", "bad"}
+def test_text_to_probabilities_in_a_fresh_process(directory: Path, exported: Path):
+    outputs = ask(exported, {"text": TEXTS})
+    expected = results(directory)
+    assert_probabilities(outputs["probabilities"], expected)
+    assert outputs["labels"] == [["bad", "good"]] * len(TEXTS)
+    assert outputs["label"] == [["bad", "good"][row.argmax()] for row in expected]
+    assert set(outputs["label"]) == {"good", "bad"}
     assert sorted(path.name for path in (exported / "assets").iterdir()) == ["labels.txt", "settings.json", "vocab.txt"]
     assert (exported / "assets/labels.txt").read_text() == "bad\ngood\n"
-    assert (exported / "assets/vocab.txt").read_bytes() == (folder / "vocab.txt").read_bytes()
+    assert (exported / "assets/vocab.txt").read_bytes() == (directory / "vocab.txt").read_bytes()
     settings = json.loads((exported / "assets/settings.json").read_text())
     assert settings["labels"] == ["bad", "good"]
     assert (settings["max_seq_length"], settings["text_pairs"]) == (16, False)
 
 
-def test_token_ids(folder: Path, exported: Path):
+def test_token_ids(directory: Path, exported: Path):
     model = tf.saved_model.load(str(exported))
-    ids = [2, *FastTokenizer(folder / "vocab.txt").encode(TEXTS[0]), 3]
+    ids = [2, *FastTokenizer(directory / "vocab.txt").encode(TEXTS[0]), 3]
     padding = [0] * 4
     inputs = {"input_ids": [ids + padding], "input_mask": [[1] * len(ids) + padding], "segment_ids": [[0] * 9]}
-    found = model.signatures["token_ids"](**{name: tf.constant(rows) for name, rows in inputs.items()})
-    assert_probabilities(found["probabilities"], results(folder)[:1])
+    outputs = model.signatures["token_ids"](**{name: tf.constant(rows) for name, rows in inputs.items()})
+    assert_probabilities(outputs["probabilities"], results(directory)[:1])
 
 
-def test_versions_and_what_is_there_already(folder: Path):
-    (folder / "versions/9").mkdir(parents=True)
-    assert export(folder, export_dir=str(folder / "versions")).name == "10"
-    assert export(folder, export_dir=str(folder / "versions"), version=3).name == "3"
+def test_existing_versions_are_kept(directory: Path):
+    (directory / "versions/9").mkdir(parents=True)
+    assert export(directory, export_dir=str(directory / "versions")).name == "10"
+    assert export(directory, export_dir=str(directory / "versions"), version=3).name == "3"
     with pytest.raises(InputError, match=r"versions/9 already exists; give another --version"):
-        export(folder, export_dir=str(folder / "versions"), version=9)
-    assert sorted(path.name for path in (folder / "versions").iterdir()) == ["10", "3", "9"]
+        export(directory, export_dir=str(directory / "versions"), version=9)
+    assert sorted(path.name for path in (directory / "versions").iterdir()) == ["10", "3", "9"]
 
 
 def test_no_operation_needs_python(exported: Path):
-    """All are TensorFlow's own but the one that finds pieces, which a server has built in."""
+    """All operations are TensorFlow's, except for that of the tokenizer, which TensorFlow Serving has built in."""
     content = SavedModel.FromString((exported / "saved_model.pb").read_bytes())
     functions = content.meta_graphs[0].graph_def.library.function
     operations = {node.op for function in functions for node in function.node_def}
@@ -140,8 +140,8 @@ def test_no_texts(exported: Path):
     assert model.signatures["serving_default"](text=tf.constant([], tf.string))["probabilities"].shape == (0, 2)
 
 
-def test_of_long_texts_the_beginning_is_read(exported: Path):
-    """As far as no word of 200 characters is beyond that could matter."""
+def test_only_the_beginning_of_long_texts_is_read(exported: Path):
+    """Enough for the maximum number of words of 200 characters."""
     settings = json.loads((exported / "assets/settings.json").read_text())
     most = settings["max_characters"]
     assert most == 256 * settings["max_seq_length"]
@@ -150,29 +150,29 @@ def test_of_long_texts_the_beginning_is_read(exported: Path):
     long = " ".join([word] * settings["max_seq_length"])
     assert len(long) < most
     texts = [long, long + " happy" * 2_000_000, " " * (most - 3) + "sad", " " * most + "sad", ""]
-    found = ask_model(tf.constant(texts))["probabilities"].numpy()
-    assert_probabilities(found[0], found[1])
-    assert_probabilities(found[3], found[4])
-    assert np.abs(found[2] - found[3]).max() > 1e-3
+    probabilities = ask_model(tf.constant(texts))["probabilities"].numpy()
+    assert_probabilities(probabilities[0], probabilities[1])
+    assert_probabilities(probabilities[3], probabilities[4])
+    assert np.abs(probabilities[2] - probabilities[3]).max() > 1e-3
     invalid = ask_model(tf.constant([b"happy\xff w1 \xc3", b"\x80\x80happy w1"]))["probabilities"].numpy()
     assert_probabilities(invalid[0], invalid[1])
 
 
-def test_pairs_need_room(folder: Path):
+def test_pairs_need_enough_tokens(directory: Path):
     with pytest.raises(InputError, match=r"--max_seq_length=4 has no room for a token of each text .* at least 5"):
-        export(folder, text_pairs=True, max_seq_length=4)
+        export(directory, text_pairs=True, max_seq_length=4)
 
 
-def test_nothing_is_left_of_an_export_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_failed_export_leaves_no_files(directory: Path, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: object) -> None:
         raise OSError("the disk is full")
 
-    left = folder / "failed/.1.unfinished-99999999999"  # no process can have that number
-    left.mkdir(parents=True)
+    unfinished = directory / "failed/.1.unfinished-99999999999"  # no process can have this id
+    unfinished.mkdir(parents=True)
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(OSError, match="the disk is full"):
-        export(folder, export_dir=str(folder / "failed"))
-    assert not list((folder / "failed").iterdir())
+        export(directory, export_dir=str(directory / "failed"))
+    assert not list((directory / "failed").iterdir())
 
 
 def test_pairs(tmp_path: Path):
@@ -195,36 +195,36 @@ def test_pairs(tmp_path: Path):
     )
     model = tf.saved_model.load(str(export(tmp_path)))
     texts, seconds = map(list, zip(*pairs, strict=True))
-    found = model.signatures["serving_default"](text=tf.constant(texts), text_pair=tf.constant(seconds))
-    assert_probabilities(found["probabilities"], results(tmp_path))
+    outputs = model.signatures["serving_default"](text=tf.constant(texts), text_pair=tf.constant(seconds))
+    assert_probabilities(outputs["probabilities"], results(tmp_path))
 
 
-def labelled(folder: Path, labels: list[str], **flags: object) -> Path:
-    tiny.write_model_files(folder)
+def train_and_export(directory: Path, labels: list[str], **flags: object) -> Path:
+    tiny.write_model_files(directory)
     texts = [f"{word} w{number}" for number in range(8) for word in ("happy", "sad", "w9", "happy sad")]
     rows = [{"text": text, "label": labels[number % 4]} for number, text in enumerate(texts)]
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files = dict.fromkeys(("train_file", "predict_file"), str(folder / "train.jsonl"))
-    tiny.run(folder, **files, do_train=True, do_predict=True, num_train_epochs=2.0, **flags)
-    model = tf.saved_model.load(str(export(folder)))
+    (directory / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = dict.fromkeys(("train_file", "predict_file"), str(directory / "train.jsonl"))
+    tiny.run(directory, **files, do_train=True, do_predict=True, num_train_epochs=2.0, **flags)
+    model = tf.saved_model.load(str(export(directory)))
     return {name: value.numpy() for name, value in model.signatures["serving_default"](tf.constant(texts)).items()}
 
 
 def test_several_labels(tmp_path: Path):
-    found = labelled(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
-    assert_probabilities(found["probabilities"], results(tmp_path))
-    assert found["labels"][0].tolist() == [b"down", b"none", b"up"]
-    np.testing.assert_array_equal(found["predicted"], results(tmp_path) >= 0.4)
-    assert found["predicted"].any()
+    outputs = train_and_export(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
+    assert_probabilities(outputs["probabilities"], results(tmp_path))
+    assert outputs["labels"][0].tolist() == [b"down", b"none", b"up"]
+    np.testing.assert_array_equal(outputs["predicted"], results(tmp_path) >= 0.4)
+    assert outputs["predicted"].any()
 
 
 def test_regression(tmp_path: Path):
-    found = labelled(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
-    assert found.keys() == {"value"}
-    assert_close(found["value"], results(tmp_path)[:, 0], forward(1))
+    outputs = train_and_export(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
+    assert outputs.keys() == {"value"}
+    assert_close(outputs["value"], results(tmp_path)[:, 0], forward(1))
 
 
-def test_pairs_are_cut_as_the_original_cuts_them():
+def test_pairs_are_truncated_as_in_the_original():
     lengths = [0, 1, 2, 3, 5, 6, 7, 12]
     pairs = [(a, b) for a in lengths for b in lengths]
     first, second = (tf.ragged.range([pair[side] for pair in pairs]) + 10 * (1 + side) for side in (0, 1))
@@ -252,13 +252,13 @@ def test_sentencepiece(rule: str, tmp_path: Path):
     tiny.run(tmp_path, **files, **flags, do_train=True, do_predict=True, num_train_epochs=2.0)
     exported = export(tmp_path)
     assert (exported / "assets/spm.model").read_bytes() == Path(spm).read_bytes()
-    found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
-    assert_probabilities(found["probabilities"], results(tmp_path))
+    outputs = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts * 8))
+    assert_probabilities(outputs["probabilities"], results(tmp_path))
 
 
 @pytest.mark.parametrize("long_text", LONG_TEXTS)
-def test_long_texts_are_those_of_the_training(long_text: str):
-    """The same ids as `join_rows` and `divide_rows` have, which train and predict."""
+def test_long_texts_are_handled_as_in_training(long_text: str):
+    """The same ids as those of `join_rows` and `divide_rows`, which training and prediction use."""
     lengths = [0, 1, 2, 3, 5, 6, 7, 12, 40]
     pairs = [(a, b) for a in lengths for b in lengths]
     first, second = (
@@ -284,7 +284,7 @@ def test_long_texts_are_those_of_the_training(long_text: str):
         np.testing.assert_array_equal((mask & (batch["segment_ids"].numpy() == 0)).sum(1), first_lengths)
 
 
-def test_which_part_of_a_text_is_read():
+def test_part_to_read():
     most = 2 * CHARACTERS_PER_PIECE
     texts = ["", "é", "é" * most, "a" + "é" * most, "abé" + "x" * 2 * most + "é"]
     for long_text, first, rest in (
@@ -293,13 +293,13 @@ def test_which_part_of_a_text_is_read():
         ("head_tail", most, most),
         ("windows", 3 * most, 0),
     ):
-        found = [text.decode() for text in read_part(tf.constant(texts), 2, long_text).numpy()]
-        whole = [text if len(text) <= first + rest else text[:first] + text[len(text) - rest :] for text in texts]
-        assert found == whole
+        parts = [text.decode() for text in part_to_read(tf.constant(texts), 2, long_text).numpy()]
+        expected = [text if len(text) <= first + rest else text[:first] + text[len(text) - rest :] for text in texts]
+        assert parts == expected
 
 
 @pytest.mark.parametrize("pooling", WINDOW_POOLINGS)
-def test_logits_of_windows_are_pooled(folder: Path, pooling: WindowPooling):
+def test_logits_of_windows_are_pooled(directory: Path, pooling: WindowPooling):
     class Model:
         def logits(self, batch):
             ids = tf.cast(batch["input_ids"], tf.float32) / 100
@@ -307,30 +307,30 @@ def test_logits_of_windows_are_pooled(folder: Path, pooling: WindowPooling):
 
     settings = {"long_text": "windows", "max_seq_length": 8, "window_stride": 2, "window_pooling": pooling}
     task = TaskDescription("a", "multi_label", ("x", "y"), **settings)
-    tokenizer = GraphTokenizer(str(folder / "vocab.txt"))
+    tokenizer = GraphTokenizer(str(directory / "vocab.txt"))
     texts = [*TEXTS, "happy " * 30]
-    found = classifier._Classifier(Model(), task, tokenizer).of_texts(tf.constant(texts))["probabilities"]
+    probabilities = classifier._Classifier(Model(), task, tokenizer).of_texts(tf.constant(texts))["probabilities"]
     batch, rows = windows(tokenizer.tokenize(tf.constant(texts)), None, 8, SpecialPieces(2, 3), 2)
     splits = np.searchsorted(rows.numpy(), np.arange(len(texts) + 1))
     expected = pool_windows(Model().logits(batch).numpy(), splits, pooling)
-    assert_close(found, tf.sigmoid(expected), SUM)
+    assert_close(probabilities, tf.sigmoid(expected), SUM)
 
 
 @pytest.mark.slow
-def test_windows_in_a_saved_model(folder: Path, tmp_path: Path):
-    """What run_classifier.py predicts for texts of many windows, some of them among short ones."""
+def test_windows_in_a_saved_model(directory: Path, tmp_path: Path):
+    """The predictions of run_classifier.py for texts of many windows among short ones."""
     texts = [*TEXTS, " ".join(f"w{number % 30}" for number in range(70)) + " happy", "sad " + "w1 " * 33]
     (tmp_path / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     output = tmp_path / "model"
-    shutil.copytree(folder / "model", output)
+    shutil.copytree(directory / "model", output)
     described = json.loads((output / "task.json").read_text())
     changes = {"long_text": "windows", "window_stride": 5, "window_pooling": "max"}
     (output / "task.json").write_text(json.dumps({**described, **changes}))
-    tiny.run(folder, output_dir=str(output), predict_file=str(tmp_path / "new.jsonl"), do_predict=True)
-    exported = export(folder, output_dir=str(output), export_dir=str(tmp_path / "export"))
-    found = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts))
+    tiny.run(directory, output_dir=str(output), predict_file=str(tmp_path / "new.jsonl"), do_predict=True)
+    exported = export(directory, output_dir=str(output), export_dir=str(tmp_path / "export"))
+    outputs = tf.saved_model.load(str(exported)).signatures["serving_default"](text=tf.constant(texts))
     expected = np.loadtxt(output / "test_results.tsv", ndmin=2)
     assert len(expected) == len(texts)
-    assert_probabilities(found["probabilities"], expected)
+    assert_probabilities(outputs["probabilities"], expected)
     settings = json.loads((exported / "assets/settings.json").read_text())
     assert settings.items() >= changes.items()

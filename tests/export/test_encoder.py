@@ -1,4 +1,4 @@
-"""Exported encoders: the vectors of extract_features.py, and a directory that every script can start from."""
+"""Exported encoders: the vectors of extract_features.py, and a directory that works as --init_checkpoint."""
 
 import json
 from pathlib import Path
@@ -28,20 +28,24 @@ TEXTS = ["w1 W2 happy", "", "w3, ? w4 sad " * 10, "café"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pre-trained model, cased, as Google's are laid out."""
-    folder = tmp_path_factory.mktemp("encoder")
-    flags = tiny.write_model_files(folder)
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cased pre-trained model in the layout of Google's."""
+    directory = tmp_path_factory.mktemp("encoder")
+    flags = tiny.write_model_files(directory)
     model = BertModel(BertConfig.from_json_file(flags["bert_config_file"]))
-    checkpoints.write(str(folder / "bert_model.ckpt"), model.named_variables())
-    return folder
+    checkpoints.write(str(directory / "bert_model.ckpt"), model.named_variables())
+    return directory
 
 
 @pytest.mark.slow
-def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
+def test_an_encoder_to_fine_tune_from(directory: Path, tmp_path: Path):
     exported = tmp_path / "encoder"
     config = ExportConfig(
-        init_checkpoint=str(folder), export_dir=str(exported), format="encoder", do_lower_case=False, max_seq_length=12
+        init_checkpoint=str(directory),
+        export_dir=str(exported),
+        format="encoder",
+        do_lower_case=False,
+        max_seq_length=12,
     )
     assert runner.run(config) == str(exported)
     names = {path.name for path in exported.iterdir()}
@@ -51,13 +55,13 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
     }
     assert unlisted(exported, run_files.GOOGLE_MODEL) == ["1"]
     assert unlisted(exported / "1" / "assets", run_files.EXPORTED_ASSETS) == []
-    readers = [tf.train.load_checkpoint(str(where / "bert_model.ckpt")) for where in (folder, exported)]
+    readers = [tf.train.load_checkpoint(str(where / "bert_model.ckpt")) for where in (directory, exported)]
     assert readers[0].get_variable_to_shape_map() == readers[1].get_variable_to_shape_map()
     for name in readers[0].get_variable_to_shape_map():
         np.testing.assert_array_equal(*(reader.get_tensor(name) for reader in readers))
 
-    found = ask(exported / "1", {"text": TEXTS})
-    assert found.keys() == {"mean", "pooled"}
+    outputs = ask(exported / "1", {"text": TEXTS})
+    assert outputs.keys() == {"mean", "pooled"}
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"{text}\n" for text in TEXTS))
     for name, pooling in (("mean", "mean"), ("pooled", "pooler")):
@@ -66,7 +70,7 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
             feature_extraction.FeatureConfig(
                 input_file=str(lines),
                 output_file=str(path),
-                init_checkpoint=str(folder),
+                init_checkpoint=str(directory),
                 output_format="npy",
                 pooling=pooling,
                 do_lower_case=False,
@@ -74,9 +78,9 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
                 **({"layers": "-1"} if name == "mean" else {}),
             )
         )
-        assert_close(found[name], np.load(path), forward(1))
+        assert_close(outputs[name], np.load(path), forward(1))
 
-    # What it was made with is remembered by whoever starts from it.
+    # Models fine-tuned from it inherit its settings.
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(32, seed=1))
     flags = {"vocab_file": None, "bert_config_file": None, "init_checkpoint": str(exported)}
     tiny.run(tmp_path, train_file=train, do_train=True, num_train_epochs=1.0, **flags)
@@ -91,13 +95,13 @@ def test_an_encoder_to_fine_tune_from(folder: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_token_ids_of_an_encoder(folder: Path, tmp_path: Path):
-    path = runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "features")))
+def test_token_ids_of_an_encoder(directory: Path, tmp_path: Path):
+    path = runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "features")))
     model = tf.saved_model.load(path)
     ids, mask = tf.constant([[2, 7, 3, 0, 0]]), tf.constant([[1, 1, 1, 0, 0]])
-    found = model.signatures["token_ids"](input_ids=ids, input_mask=mask, segment_ids=tf.zeros_like(ids))
-    assert found["sequence"].shape == (1, 5, 16)
-    assert_close(found["mean"], found["sequence"].numpy()[:, :3].mean(1), SUM)
+    outputs = model.signatures["token_ids"](input_ids=ids, input_mask=mask, segment_ids=tf.zeros_like(ids))
+    assert outputs["sequence"].shape == (1, 5, 16)
+    assert_close(outputs["mean"], outputs["sequence"].numpy()[:, :3].mean(1), SUM)
 
 
 @pytest.mark.parametrize(
@@ -110,17 +114,17 @@ def test_token_ids_of_an_encoder(folder: Path, tmp_path: Path):
         pytest.param("BertForQuestionAnswering", {"answer", "start", "end", "score"}, marks=pytest.mark.slow),
     ],
 )
-def test_hugging_face_folders(architecture: str, outputs: set[str], tmp_path: Path):
+def test_hugging_face_directories(architecture: str, outputs: set[str], tmp_path: Path):
     source = write_folder(tmp_path / "source", architecture)
     path = runner.run(ExportConfig(init_checkpoint=str(source), export_dir=str(tmp_path / "exported")))
     signature = tf.saved_model.load(path).signatures["serving_default"]
     names = signature.structured_input_signature[1]
-    found = signature(**dict.fromkeys(names, tf.constant(["a b", "c"])))
-    assert found.keys() == outputs
+    values = signature(**dict.fromkeys(names, tf.constant(["a b", "c"])))
+    assert values.keys() == outputs
 
 
 @pytest.mark.slow
-def test_moving_averages(folder: Path, tmp_path: Path):
+def test_moving_averages(directory: Path, tmp_path: Path):
     tiny.write_model_files(tmp_path)
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(64, seed=1))
     from bert_tf2.configs.training import OptimizerConfig
@@ -132,19 +136,19 @@ def test_moving_averages(folder: Path, tmp_path: Path):
     for use_averages in (True, False):
         flags = {"output_dir": str(tmp_path / "model"), "export_dir": str(tmp_path / "exported")}
         model = tf.saved_model.load(runner.run(ExportConfig(**flags, use_averages=use_averages)))
-        found = model.signatures["serving_default"](texts)["probabilities"].numpy()
-        assert (np.abs(found - expected).max() < bound(1, forward(1))) == use_averages
+        probabilities = model.signatures["serving_default"](texts)["probabilities"].numpy()
+        assert (np.abs(probabilities - expected).max() < bound(1, forward(1))) == use_averages
     with pytest.raises(InputError, match=r"--use_averages: .* has no moving averages"):
-        runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "none"), use_averages=True))
+        runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "none"), use_averages=True))
 
 
-def test_the_script(folder: Path, tmp_path: Path, scripts: Scripts):
-    source = f"--init_checkpoint={folder}"
+def test_the_script(directory: Path, tmp_path: Path, scripts: Scripts):
+    source = f"--init_checkpoint={directory}"
     done = scripts.run("export_model.py", [source, f"--export_dir={tmp_path / 'x'}"])
     assert done.returncode == 0, done.stderr
     assert f"Wrote {tmp_path / 'x/1'}, " in done.stderr
     assert "a SavedModel that takes text, or token ids." in done.stderr
-    done = scripts.run("export_model.py", [source, f"--export_dir={folder / 'vocab.txt'}"])
+    done = scripts.run("export_model.py", [source, f"--export_dir={directory / 'vocab.txt'}"])
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: ")
 
@@ -166,20 +170,20 @@ def test_the_script(folder: Path, tmp_path: Path, scripts: Scripts):
         ({"output_dir": "a", "vocab_file": "b", "spm_model_file": "c"}, "exclude each other"),
     ],
 )
-def test_flags_that_make_no_sense(flags: dict[str, object], message: str):
+def test_invalid_flags_are_errors(flags: dict[str, object], message: str):
     with pytest.raises(InputError, match=message):
         ExportConfig(export_dir="x", **flags)
 
 
-def test_models_that_cannot_be_exported(folder: Path, tmp_path: Path):
+def test_unsupported_exports_are_errors(directory: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"has no checkpoints"):
         runner.run(ExportConfig(output_dir=str(tmp_path), export_dir=str(tmp_path / "x")))
     with pytest.raises(InputError, match=r"--text_pairs is for classifiers"):
-        runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), text_pairs=True))
+        runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "x"), text_pairs=True))
     with pytest.raises(InputError, match=r"--language is for question answering"):
-        runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), language="zh"))
+        runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "x"), language="zh"))
     for flag in ({"n_best_size": 2}, {"max_answer_length": 2}, {"null_score_diff_threshold": 1.0}):
         with pytest.raises(InputError, match=rf"--{next(iter(flag))} is for question answering; omit it"):
-            runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), **flag))
+            runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "x"), **flag))
     with pytest.raises(InputError, match=r"--max_seq_length=25, but the model has only 24 positions"):
-        runner.run(ExportConfig(init_checkpoint=str(folder), export_dir=str(tmp_path / "x"), max_seq_length=25))
+        runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "x"), max_seq_length=25))

@@ -1,4 +1,4 @@
-"""Exported models for multiple choice: the probabilities of run_multiple_choice.py, of questions in any order."""
+"""Exported models for multiple choice: the probabilities of run_multiple_choice.py, with choices in any order."""
 
 import json
 from pathlib import Path
@@ -19,23 +19,23 @@ pytestmark = pytest.mark.numeric
 def test_texts_to_probabilities_in_a_fresh_process(tmp_path: Path) -> None:
     tiny.write_model_files(tmp_path)
     train = tiny.write_json_lines(tmp_path / "train.jsonl", tiny.questions(80, seed=1))
-    asked = tiny.questions(20, seed=2)
-    asked[3] = {"context": "w1", "question": "w2 _ w3", "endings": ["red", "blue w1"]}
-    asked[4] = {"context": "w1 " * 20, "question": "", "endings": ["red " * 20, "blue"]}
-    files = {"train_file": train, "predict_file": tiny.write_json_lines(tmp_path / "new.jsonl", asked)}
+    questions_asked = tiny.questions(20, seed=2)
+    questions_asked[3] = {"context": "w1", "question": "w2 _ w3", "endings": ["red", "blue w1"]}
+    questions_asked[4] = {"context": "w1 " * 20, "question": "", "endings": ["red " * 20, "blue"]}
+    files = {"train_file": train, "predict_file": tiny.write_json_lines(tmp_path / "new.jsonl", questions_asked)}
     tiny.run(tmp_path, **files, do_train=True, do_predict=True, num_train_epochs=2.0)
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
 
     exported = Path(runner.run(ExportConfig(output_dir=str(tmp_path / "model"), export_dir=str(tmp_path / "export"))))
     rows = [
         (one["context"], one["question"], ending, probability)
-        for one, line in zip(asked, lines, strict=True)
+        for one, line in zip(questions_asked, lines, strict=True)
         for ending, probability in zip(one["endings"], line["probabilities"], strict=True)
     ]
-    rows = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
+    rows = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
     contexts, questions, choices, expected = zip(*rows, strict=True)
-    found = ask(exported, {"context": list(contexts), "question": list(questions), "choice": list(choices)})
-    assert_close(found["probability"], list(expected), forward(1), scale=10)
+    outputs = ask(exported, {"context": list(contexts), "question": list(questions), "choice": list(choices)})
+    assert_close(outputs["probability"], list(expected), forward(1), scale=10)
 
 
 def test_second_texts() -> None:
@@ -47,5 +47,5 @@ def test_second_texts() -> None:
         ("_ _", "x"): "x x",
     }
     questions, choices = zip(*cases, strict=True)
-    found = multiple_choice.pair(tf.constant(questions), tf.constant(choices)).numpy()
-    assert [text.decode() for text in found] == list(cases.values())
+    pairs = multiple_choice.pair(tf.constant(questions), tf.constant(choices)).numpy()
+    assert [text.decode() for text in pairs] == list(cases.values())

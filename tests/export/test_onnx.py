@@ -1,4 +1,4 @@
-"""ONNX: the numbers of TensorFlow in onnxruntime, dimensions of any size, 8 bits and what they cost."""
+"""ONNX: the outputs of TensorFlow in onnxruntime, dynamic dimensions, quantization and its loss of accuracy."""
 
 import json
 import logging
@@ -26,24 +26,24 @@ pytest.importorskip("tf2onnx", reason="tf2onnx is not installed (pip install '.[
 
 
 @pytest.fixture(scope="module", params=["gelu", "gelu_exact"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("onnx")
-    tiny.write_model_files(folder, hidden_act=request.param)
+def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("onnx")
+    tiny.write_model_files(directory, hidden_act=request.param)
     files = {
-        name: tiny.write_csv(folder / f"{name}.csv", tiny.rows(count, seed=count))
+        name: tiny.write_csv(directory / f"{name}.csv", tiny.rows(count, seed=count))
         for name, count in (("train_file", 160), ("predict_file", 50))
     }
-    tiny.run(folder, **files, do_train=True, do_predict=True, num_train_epochs=4.0)
-    return folder
+    tiny.run(directory, **files, do_train=True, do_predict=True, num_train_epochs=4.0)
+    return directory
 
 
-def export(folder: Path, name: str, **flags: object) -> Path:
-    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / name), "format": "onnx", **flags}
-    return Path(runner.run(ExportConfig(**given)))
+def export(directory: Path, name: str, **flags: object) -> Path:
+    values = {"output_dir": str(directory / "model"), "export_dir": str(directory / name), "format": "onnx", **flags}
+    return Path(runner.run(ExportConfig(**values)))
 
 
-def test_same_numbers(folder: Path):
-    exported = export(folder, "float")
+def test_outputs_equal_those_of_tensorflow(directory: Path):
+    exported = export(directory, "float")
     names = {"model.onnx", "labels.txt", "settings.json", "vocab.txt"}
     assert {path.name for path in exported.iterdir()} == names
     assert unlisted(exported, run_files.ONNX_EXPORT) == []
@@ -52,33 +52,33 @@ def test_same_numbers(folder: Path):
     inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
     assert inputs == dict.fromkeys(("input_ids", "input_mask", "segment_ids"), ("tensor(int32)", ["batch", "sequence"]))
     assert [(value.name, value.shape) for value in session.get_outputs()] == [("probabilities", ["batch", 2])]
-    expected = np.loadtxt(folder / "model/test_results.tsv")
-    tokenizer = FastTokenizer(folder / "vocab.txt")
+    expected = np.loadtxt(directory / "model/test_results.tsv")
+    tokenizer = FastTokenizer(directory / "vocab.txt")
     for (text, _), row in zip(tiny.rows(50, seed=50), expected, strict=True):
         ids = np.array([[2, *tokenizer.encode(text), 3]], np.int32)
         arrays = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
         assert_close(session.run(None, arrays)[0][0], row, forward(1), scale=1)
 
 
-def test_eight_bits_and_their_loss(folder: Path, capsys: pytest.CaptureFixture[str]):
-    exported = export(folder, "int8", quantize="int8", dev_file=str(folder / "predict_file.csv"))
+def test_quantization_and_its_loss_of_accuracy(directory: Path, capsys: pytest.CaptureFixture[str]):
+    exported = export(directory, "int8", quantize="int8", dev_file=str(directory / "predict_file.csv"))
     sizes = [(exported / name).stat().st_size for name in ("model.onnx", "model.int8.onnx")]
     assert sizes[0] > 0 < sizes[1]
     lines = capsys.readouterr().out.splitlines()
-    header, *rows = lines[lines.index(f"{folder / 'predict_file.csv'}, 50 rows:") + 1 :]
+    header, *rows = lines[lines.index(f"{directory / 'predict_file.csv'}, 50 rows:") + 1 :]
     assert header.split() == ["float32", "int8", "change"]
     name, *numbers = rows[0].split()
     before, after, change = map(float, numbers)
-    results = np.loadtxt(folder / "model/test_results.tsv").argmax(1)
+    results = np.loadtxt(directory / "model/test_results.tsv").argmax(1)
     right = [("bad", "good").index(label) for _, label in tiny.rows(50, seed=50)]
     assert name == "accuracy"
     assert before == pytest.approx(np.mean(results == right), abs=1e-4)
     assert change == pytest.approx(after - before, abs=1e-4)
 
 
-def test_without_rows_nothing_is_measured(folder: Path, caplog: pytest.LogCaptureFixture):
+def test_missing_dev_file_is_logged(directory: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
-        export(folder, "unmeasured", quantize="int8")
+        export(directory, "unmeasured", quantize="int8")
     assert "was not measured; give --dev_file" in caplog.text
 
 
@@ -93,12 +93,12 @@ def test_a_tagger(tmp_path: Path):
 
 @pytest.mark.slow
 def test_multiple_choice(tmp_path: Path):
-    """The scores of the pairs; their softmax is what run_multiple_choice.py says."""
+    """The scores of pairs, whose softmax is the probabilities of run_multiple_choice.py."""
     tiny_choices.write_model_files(tmp_path)
-    asked = tiny_choices.questions(12, seed=2)
+    questions_asked = tiny_choices.questions(12, seed=2)
     files = {
         name: tiny_choices.write_json_lines(tmp_path / f"{name}.jsonl", questions)
-        for name, questions in (("train_file", tiny_choices.questions(80, seed=1)), ("predict_file", asked))
+        for name, questions in (("train_file", tiny_choices.questions(80, seed=1)), ("predict_file", questions_asked))
     }
     tiny_choices.run(tmp_path, **files, do_train=True, do_predict=True, num_train_epochs=2.0)
     exported = export(tmp_path, "onnx")
@@ -109,7 +109,7 @@ def test_multiple_choice(tmp_path: Path):
     assert [(value.name, value.shape) for value in session.get_outputs()] == [("score", ["batch"])]
     tokenizer = FullTokenizer(tmp_path / "vocab.txt")
     lines = (tmp_path / "model/predictions.jsonl").read_text().splitlines()
-    for question, line in zip(asked, map(json.loads, lines), strict=True):
+    for question, line in zip(questions_asked, map(json.loads, lines), strict=True):
         pairs = [f"{question['question']} {ending}" for ending in question["endings"]]
         arrays = tokenizer([question["context"]] * len(pairs), pairs, max_length=16)
         scores = session.run(None, dict(arrays))[0]
@@ -120,15 +120,15 @@ def test_multiple_choice(tmp_path: Path):
         export(tmp_path, "other", quantize="int8", dev_file=files["train_file"])
 
 
-def test_what_goes_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    (folder / "taken").mkdir()
-    (folder / "taken/x").touch()
+def test_errors(directory: Path, monkeypatch: pytest.MonkeyPatch):
+    (directory / "taken").mkdir()
+    (directory / "taken/x").touch()
     with pytest.raises(InputError, match="taken already exists and is not an empty directory"):
-        export(folder, "taken")
+        export(directory, "taken")
     monkeypatch.setattr(onnx, "_LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(InputError, match="onnxruntime's results differ from TensorFlow's by"):
-        export(folder, "differs")
-    assert not (folder / "differs").exists()
+        export(directory, "differs")
+    assert not (directory / "differs").exists()
     monkeypatch.setattr(onnx, "_PACKAGES", ("tf2onnx", "no_such_package"))
     with pytest.raises(InputError, match=r"--format=onnx needs no_such_package; install with pip install '.\[onnx\]'"):
-        export(folder, "missing")
+        export(directory, "missing")

@@ -1,4 +1,4 @@
-"""Exported models for question answering: the answers of run_squad.py, their places, the odds of none."""
+"""Exported models for question answering: the answers of run_squad.py, their offsets, the odds of no answer."""
 
 import json
 import random
@@ -29,13 +29,13 @@ OTHER_RULES = TokenizerConfig(strip_accents=False, tokenize_chinese_chars=False,
 LETTERS = "ab é\u200b\u3000\u202f \t.,中国\ufffd\u0301\u2028\n"
 
 
-def export(folder: Path, **flags: object) -> Path:
-    given = {"output_dir": str(folder / "model"), "export_dir": str(folder / "export"), **flags}
-    return Path(runner.run(ExportConfig(**given)))
+def export(directory: Path, **flags: object) -> Path:
+    values = {"output_dir": str(directory / "model"), "export_dir": str(directory / "export"), **flags}
+    return Path(runner.run(ExportConfig(**values)))
 
 
 def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
-    """Questions on contexts of words that are cut, unknown, set off, deleted or of another length as tokens."""
+    """Questions about contexts whose words are split, unknown, punctuation, removed, or of another length as tokens."""
     rng = random.Random(seed)
 
     def text(most: int) -> str:
@@ -57,8 +57,8 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
         pytest.param("en", True, OTHER_RULES, marks=pytest.mark.slow),
     ],
 )
-def test_answers_are_those_of_the_task(language: str, version_2: bool, rules: TokenizerConfig, tmp_path: Path):
-    """With random weights, so that answers are all over the place; the rules are those that the model's files say."""
+def test_answers_equal_those_of_the_task(language: str, version_2: bool, rules: TokenizerConfig, tmp_path: Path):
+    """With random weights, so that answers are anywhere; the tokenizer options are those in the model's files."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *squad_strategies.PIECES, "中国", "##国"]
     tiny.write_model_files(tmp_path, pieces, vocab_size=60)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1, version_2=version_2))
@@ -79,29 +79,29 @@ def test_answers_are_those_of_the_task(language: str, version_2: bool, rules: To
     assert (tmp_path / "model/tokenizer_config.json").is_file() == (rules == OTHER_RULES)
     threshold = {"null_score_diff_threshold": THRESHOLD} if version_2 else {}
     model = tf.saved_model.load(str(export(tmp_path, **threshold)))
-    found = model.signatures["serving_default"](
+    outputs = model.signatures["serving_default"](
         question=tf.constant([line["question"] for line in questions]),
         context=tf.constant([line["context"] for line in questions]),
     )
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().split("\n")[:-1]]
-    assert [answer.decode() for answer in found["answer"].numpy()] == [line["answer"] for line in lines]
+    assert [answer.decode() for answer in outputs["answer"].numpy()] == [line["answer"] for line in lines]
     for name in ("start", "end"):
-        assert found[name].numpy().tolist() == [-1 if line[name] is None else line[name] for line in lines]
+        assert outputs[name].numpy().tolist() == [-1 if line[name] is None else line[name] for line in lines]
     answered = sum(bool(line["answer"]) for line in lines)
     assert answered > 30
     n_best = json.loads((tmp_path / "model/nbest_predictions.json").read_text())
     best = [next((entry for entry in n_best[line["id"]] if entry["text"] not in ("", "empty")), None) for line in lines]
     expected = [entry["start_logit"] + entry["end_logit"] if entry else 0.0 for entry in best]
-    assert_close(found["score"], expected, forward(1))
-    assert ("null_odds" in found) == version_2
+    assert_close(outputs["score"], expected, forward(1))
+    assert ("null_odds" in outputs) == version_2
     if version_2:
         odds = json.loads((tmp_path / "model/null_odds.json").read_text())
-        assert_close(found["null_odds"], [odds[line["id"]] for line in lines], forward(1))
+        assert_close(outputs["null_odds"], [odds[line["id"]] for line in lines], forward(1))
         assert answered < sum(entry is not None for entry in best) - 10
 
 
 @pytest.mark.slow
-def test_a_trained_model_in_a_fresh_process_with_the_threshold_of_its_evaluation(tmp_path: Path):
+def test_trained_model_in_a_fresh_process_uses_the_threshold_of_its_evaluation(tmp_path: Path):
     tiny.write_model_files(tmp_path)
     files = {
         name: tiny.write_json(tmp_path / f"{name}.json", tiny.squad(40, seed=seed, version_2=True))
@@ -110,20 +110,21 @@ def test_a_trained_model_in_a_fresh_process_with_the_threshold_of_its_evaluation
     flags = {"do_train": True, "do_eval": True, "do_predict": True, "version_2_with_negative": True}
     tiny.run(tmp_path, **files, **flags, num_train_epochs=2.0)
     threshold = tmp_path / "model/null_score_diff_threshold.json"
-    kept = json.loads(threshold.read_text())
+    saved = json.loads(threshold.read_text())
     exported = export(tmp_path)
     settings = json.loads((exported / "assets/settings.json").read_text())
-    assert settings["null_score_diff_threshold"] == kept["null_score_diff_threshold"] != 0
+    assert settings["null_score_diff_threshold"] == saved["null_score_diff_threshold"] != 0
     lines = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
     articles = json.loads(Path(files["predict_file"]).read_text())["data"]
-    asked = [part["context"] for article in articles for part in article["paragraphs"]]
-    found = ask(exported, {"question": [tiny.QUESTION] * len(asked), "context": asked})
-    assert found["answer"] == [line["answer"] for line in lines]
-    assert [context[start:end] for context, start, end in zip(asked, found["start"], found["end"], strict=True)] == [
-        line["answer"] for line in lines
-    ]
+    paragraph_contexts = [part["context"] for article in articles for part in article["paragraphs"]]
+    outputs = ask(exported, {"question": [tiny.QUESTION] * len(paragraph_contexts), "context": paragraph_contexts})
+    assert outputs["answer"] == [line["answer"] for line in lines]
+    assert [
+        context[start:end]
+        for context, start, end in zip(paragraph_contexts, outputs["start"], outputs["end"], strict=True)
+    ] == [line["answer"] for line in lines]
 
-    threshold.write_text(json.dumps({**kept, "weights": "others"}))
+    threshold.write_text(json.dumps({**saved, "weights": "others"}))
     for flags, expected in (({}, 0.0), ({"null_score_diff_threshold": -2.5}, -2.5)):
         settings = json.loads((export(tmp_path, **flags) / "assets/settings.json").read_text())
         assert settings["null_score_diff_threshold"] == expected
@@ -135,24 +136,24 @@ def test_words_of_contexts(language: str):
     rng = random.Random(3)
     texts = ["".join(rng.choices(LETTERS, k=rng.randint(0, 12))) for _ in range(3000)]
     texts += [f"a{chr(code)}b" for code in range(0x3100) if not 0xD800 <= code < 0xE000]
-    found = contexts.split(tf.constant(texts), classes)
+    split = contexts.split(tf.constant(texts), classes)
     expected = [words.split(text, language) for text in texts]
-    assert [[word.decode() for word in row] for row in found.words.to_list()] == [one.words for one in expected]
-    assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
-    assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
-    assert [text.decode() for text in found.text.numpy()] == texts
+    assert [[word.decode() for word in row] for row in split.words.to_list()] == [one.words for one in expected]
+    assert split.starts.numpy().tolist() == [start for one in expected for start in one.starts]
+    assert split.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
+    assert [text.decode() for text in split.text.numpy()] == texts
 
 
-def test_words_of_contexts_by_other_rules():
+def test_words_of_contexts_with_tokenizer_options():
     tokens = ["[E1]", "[E1]x", "中国", "a\x07"]
     options = TokenizerOptions(tokenize_chinese_chars=False, never_split=tuple(tokens))
     rng = random.Random(5)
     texts = ["".join(rng.choices([*LETTERS, *tokens], k=rng.randint(0, 9))) for _ in range(3000)]
-    found = contexts.split(tf.constant(texts), contexts.character_classes("zh", options), options.pattern())
+    split = contexts.split(tf.constant(texts), contexts.character_classes("zh", options), options.pattern())
     expected = [words.split(text, "zh", options) for text in texts]
-    assert [[word.decode() for word in row] for row in found.words.to_list()] == [one.words for one in expected]
-    assert found.starts.numpy().tolist() == [start for one in expected for start in one.starts]
-    assert found.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
+    assert [[word.decode() for word in row] for row in split.words.to_list()] == [one.words for one in expected]
+    assert split.starts.numpy().tolist() == [start for one in expected for start in one.starts]
+    assert split.lengths.numpy().tolist() == [len(word) for one in expected for word in one.words]
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=5), st.integers(1, 25))
@@ -161,31 +162,31 @@ def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int
     pieces, room = (tf.constant(values, tf.int64) for values in zip(*sizes, strict=True))
     windows = question_answering.divide(pieces, room, doc_stride)
     expected = [document_spans(*size, doc_stride) for size in sizes]
-    found = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
-    assert found == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
-    places = windows.start[:, None] + tf.range(20, dtype=tf.int64)
-    best = question_answering.has_most_context(windows, places)
-    for number, (row, start, length) in enumerate(found):
+    spans_by_row = list(zip(windows.row.numpy(), windows.start.numpy(), windows.length.numpy(), strict=True))
+    assert spans_by_row == [(row, *span) for row, spans in enumerate(expected) for span in spans or [(0, 0)]]
+    positions = windows.start[:, None] + tf.range(20, dtype=tf.int64)
+    best = question_answering.has_max_context(windows, positions)
+    for number, (row, start, length) in enumerate(spans_by_row):
         own = int(windows.number[number])
-        wanted = [is_max_context(expected[row], own, start + place) for place in range(length)]
-        assert best[number].numpy()[:length].tolist() == wanted
+        expected_best = [is_max_context(expected[row], own, start + position) for position in range(length)]
+        assert best[number].numpy()[:length].tolist() == expected_best
 
 
 @pytest.mark.slow
-def test_a_hugging_face_folder_for_questions_without_answers(tmp_path: Path):
+def test_hugging_face_directory_with_unanswerable_questions(tmp_path: Path):
     source = write_folder(tmp_path / "source", "BertForQuestionAnswering")
     flags = {"init_checkpoint": str(source), "export_dir": str(tmp_path / "exported")}
     path = runner.run(
         ExportConfig(**flags, version_2_with_negative=True, language="zh", null_score_diff_threshold=-9.0)
     )
     model = tf.saved_model.load(path)
-    found = model.signatures["serving_default"](question=tf.constant(["a"]), context=tf.constant(["b c"]))
-    assert found["answer"].numpy().tolist() == [b""]
-    assert found["null_odds"].shape == (1,)
+    outputs = model.signatures["serving_default"](question=tf.constant(["a"]), context=tf.constant(["b c"]))
+    assert outputs["answer"].numpy().tolist() == [b""]
+    assert outputs["null_odds"].shape == (1,)
     assert json.loads((Path(path) / "assets/settings.json").read_text())["language"] == "zh"
 
 
-def test_sentencepiece_is_refused(tmp_path: Path):
+def test_sentencepiece_is_an_error(tmp_path: Path):
     tiny.write_model_files(tmp_path)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1))
     tiny.run(tmp_path, train_file=train, do_train=True, num_train_epochs=0.0)

@@ -1,4 +1,4 @@
-"""Exported taggers: the tags and probabilities of run_ner.py, sentences longer than a window included."""
+"""Exported taggers: the tags and probabilities of run_ner.py, including for sentences longer than a window."""
 
 import json
 from pathlib import Path
@@ -29,33 +29,33 @@ EXTRA = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tagger in `model`, and what it predicts for sentences of up to 60 words."""
-    folder = tmp_path_factory.mktemp("tagger")
-    tiny.write_model_files(folder)
-    train = tiny.write_conll(folder / "train.conll", tiny.sentences(150, seed=1))
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a tagger, in `model`, and its predictions for sentences of up to 60 words."""
+    directory = tmp_path_factory.mktemp("tagger")
+    tiny.write_model_files(directory)
+    train = tiny.write_conll(directory / "train.conll", tiny.sentences(150, seed=1))
     long = [[word for word, _ in sentence] for sentence in tiny.sentences(25, seed=2, words=60)]
     lines = "\n".join("".join(f"{word}\n" for word in words) for words in [*long, *EXTRA])
-    (folder / "new.conll").write_text(lines, encoding="utf-8")
-    files = {"train_file": train, "predict_file": str(folder / "new.conll")}
-    tiny.run(folder, **files, do_train=True, do_predict=True, num_train_epochs=4.0, context_pieces=3)
-    return folder
+    (directory / "new.conll").write_text(lines, encoding="utf-8")
+    files = {"train_file": train, "predict_file": str(directory / "new.conll")}
+    tiny.run(directory, **files, do_train=True, do_predict=True, num_train_epochs=4.0, context_pieces=3)
+    return directory
 
 
-def test_words_to_tags_in_a_fresh_process(folder: Path):
-    exported = Path(runner.run(ExportConfig(output_dir=str(folder / "model"), export_dir=str(folder / "export"))))
-    lines = [json.loads(line) for line in (folder / "model/predictions.jsonl").read_text().splitlines()]
-    found = ask(exported, {"text": ["  ".join(line["words"]) for line in lines]})
+def test_words_to_tags_in_a_fresh_process(directory: Path):
+    exported = Path(runner.run(ExportConfig(output_dir=str(directory / "model"), export_dir=str(directory / "export"))))
+    lines = [json.loads(line) for line in (directory / "model/predictions.jsonl").read_text().splitlines()]
+    outputs = ask(exported, {"text": ["  ".join(line["words"]) for line in lines]})
     longest = max(len(line["words"]) for line in lines)
     assert longest > 40
     kinds = set()
     for number, line in enumerate(lines):
         count = len(line["words"])
-        assert found["lengths"][number] == count
-        assert found["words"][number] == [*line["words"], *[""] * (longest - count)]
-        assert found["tags"][number] == [*line["tags"], *[""] * (longest - count)]
+        assert outputs["lengths"][number] == count
+        assert outputs["words"][number] == [*line["words"], *[""] * (longest - count)]
+        assert outputs["tags"][number] == [*line["tags"], *[""] * (longest - count)]
         expected = [probability or 0.0 for probability in line["probabilities"]]
-        assert_close(found["probabilities"][number][:count], expected, forward(1), scale=1)
+        assert_close(outputs["probabilities"][number][:count], expected, forward(1), scale=1)
         kinds |= set(line["tags"])
     assert kinds == {"O", "B-person", "I-person", "B-place"}
     settings = json.loads((exported / "assets/settings.json").read_text())
@@ -81,15 +81,15 @@ def test_words_to_tags_in_a_fresh_process(folder: Path):
 
 @given(cases())
 @settings(max_examples=150)
-def test_windows_are_those_of_the_task(case: tuple[list[list[int]], int, int]):
+def test_windows_equal_those_of_the_task(case: tuple[list[list[int]], int, int]):
     sentences, room, context = case
     pieces = np.array([count for words in sentences for count in words])
-    places = tf.constant(np.concatenate([[0], np.cumsum(pieces)]), tf.int64)
+    offsets = tf.constant(np.concatenate([[0], np.cumsum(pieces)]), tf.int64)
     splits = tf.constant(np.cumsum([0, *map(len, sentences)]), tf.int64)
-    found = tagger.divide(places, splits, room, context)
+    result = tagger.divide(offsets, splits, room, context)
     expected = divided(*case)
     words = np.flatnonzero(pieces)
-    windows = np.searchsorted(found.decided, words, side="right") - 1
+    windows = np.searchsorted(result.decided, words, side="right") - 1
     deciding = expected.deciding(words)
-    np.testing.assert_array_equal(found.first.numpy()[windows], expected.first[deciding])
-    np.testing.assert_array_equal(found.end.numpy()[windows], expected.end[deciding])
+    np.testing.assert_array_equal(result.first.numpy()[windows], expected.first[deciding])
+    np.testing.assert_array_equal(result.end.numpy()[windows], expected.end[deciding])

@@ -1,4 +1,4 @@
-"""Answers to a question about a context: by their definition, as `run_squad.py` finds them, and without an answer."""
+"""Answers to questions about a context: by definition, the same as those of `run_squad.py`, and no answer."""
 
 import itertools
 import json
@@ -18,26 +18,28 @@ from bert_tf2.tokenization.wordpiece import FullTokenizer
 pytestmark = pytest.mark.numeric
 
 CONTEXT = "a covid +"
-PIECES = [(0, 1), (2, 4), (4, 7), (8, 9)]  # a, co, ##vid, +: characters of each in the context
-FIRST = 3  # position of the first of them, after [CLS] co [SEP]
+PIECES = [(0, 1), (2, 4), (4, 7), (8, 9)]  # the characters of a, co, ##vid and + in the context
+FIRST = 3  # the position of a in the sequence, after [CLS] co [SEP]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("model"), "BertForQuestionAnswering")
 
 
-def scores_of_spans(folder: Path, ids: np.ndarray, segments: np.ndarray) -> dict[tuple[int, int], float]:
-    """The sum of start and end logit of each span of the context, by its characters."""
-    logits = BertForQuestionAnswering.from_pretrained(folder)({"input_ids": ids[None], "segment_ids": segments[None]})
+def scores_of_spans(directory: Path, ids: np.ndarray, segments: np.ndarray) -> dict[tuple[int, int], float]:
+    """The sum of start and end logit of each span of the context, given by its characters."""
+    logits = BertForQuestionAnswering.from_pretrained(directory)(
+        {"input_ids": ids[None], "segment_ids": segments[None]}
+    )
     starts, ends = (logits[name].numpy()[0].astype(np.float64) for name in ("start_logits", "end_logits"))
     spans = itertools.combinations_with_replacement(range(len(PIECES)), 2)
     return {(PIECES[first][0], PIECES[last][1]): starts[FIRST + first] + ends[FIRST + last] for first, last in spans}
 
 
-def test_all_spans_of_a_context(folder: Path) -> None:
-    result = Inspector.open(str(folder)).inspect("co", CONTEXT)
-    scores = scores_of_spans(folder, result.pieces.ids, result.pieces.segments)
+def test_all_spans_of_a_context(directory: Path) -> None:
+    result = Inspector.open(str(directory)).inspect("co", CONTEXT)
+    scores = scores_of_spans(directory, result.pieces.ids, result.pieces.segments)
     expected = sorted(scores, key=lambda span: -scores[span])
     assert [(answer.start, answer.end) for answer in result.answers] == expected
     assert [answer.text for answer in result.answers] == [CONTEXT[start:end] for start, end in expected]
@@ -53,16 +55,16 @@ def test_all_spans_of_a_context(folder: Path) -> None:
     }
 
 
-def test_the_best_ones_only_and_none_of_a_single_text(folder: Path) -> None:
-    inspector = Inspector.open(str(folder), top_k=3)
+def test_number_of_answers_and_single_text_without_answers(directory: Path) -> None:
+    inspector = Inspector.open(str(directory), top_k=3)
     assert len(inspector.inspect("co", CONTEXT).answers) == 3
     assert inspector.inspect(CONTEXT).answers == ()
     assert "answers" not in inspector.inspect(CONTEXT).to_dict()
 
 
-def test_no_answer_is_among_them_if_the_training_had_such_questions(folder: Path, tmp_path: Path) -> None:
-    model = BertForQuestionAnswering.from_pretrained(folder)
-    model.save_pretrained(tmp_path / "model", "google", FullTokenizer(folder / "vocab.txt"))
+def test_no_answer_is_listed_if_training_had_unanswerable_questions(directory: Path, tmp_path: Path) -> None:
+    model = BertForQuestionAnswering.from_pretrained(directory)
+    model.save_pretrained(tmp_path / "model", "google", FullTokenizer(directory / "vocab.txt"))
     TaskDescription(8, 2, 1, version_2_with_negative=True).save(str(tmp_path / "model"))
     result = Inspector.open(str(tmp_path / "model"), top_k=20).inspect("co", CONTEXT)
     (none,) = (answer for answer in result.answers if not answer.text)
@@ -71,13 +73,13 @@ def test_no_answer_is_among_them_if_the_training_had_such_questions(folder: Path
     assert len(result.answers) == 11
 
 
-def test_a_context_without_tokens(folder: Path) -> None:
-    (answer,) = Inspector.open(str(folder)).inspect("co", "\x00").answers
+def test_context_without_tokens(directory: Path) -> None:
+    (answer,) = Inspector.open(str(directory)).inspect("co", "\x00").answers
     assert (answer.text, answer.probability, answer.start) == ("", 1.0, None)
 
 
-def test_the_same_as_those_of_a_prediction(tmp_path: Path) -> None:
-    """Contexts of several windows that fit into the model together."""
+def test_equals_the_n_best_predictions(tmp_path: Path) -> None:
+    """For contexts that have several windows, but fit into the model as a whole."""
     tiny_squad.write_model_files(tmp_path)
     data = tiny_squad.squad(2, seed=1, longest=14)
     questions = tiny_squad.write_json(tmp_path / "questions.json", data)
@@ -98,7 +100,7 @@ def test_the_same_as_those_of_a_prediction(tmp_path: Path) -> None:
     for paragraph in (each for article in data["data"] for each in article["paragraphs"]):
         (question,) = paragraph["qas"]
         answers = inspector.inspect(question["question"], paragraph["context"]).answers
-        found = {answer.text: answer.probability for answer in answers}
+        probabilities = {answer.text: answer.probability for answer in answers}
         expected = {entry["text"]: entry["probability"] for entry in n_best[question["id"]]}
-        assert found.keys() == expected.keys()
-        assert_close([found[text] for text in expected], list(expected.values()), forward(1), scale=1)
+        assert probabilities.keys() == expected.keys()
+        assert_close([probabilities[text] for text in expected], list(expected.values()), forward(1), scale=1)

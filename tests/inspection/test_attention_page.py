@@ -1,4 +1,4 @@
-"""The page with the attention: what is in it, that text stays text, its size, and what a browser makes of it."""
+"""The attention page: its content, escaping and size, and its behaviour in a browser."""
 
 import base64
 import gzip
@@ -58,7 +58,7 @@ def weights(reader, number, layers, heads, pieces):
     return np.frombuffer(gzip.decompress(packed), np.uint8).reshape(layers, heads, pieces, pieces)
 
 
-def test_the_page_has_tokens_and_weights():
+def test_page_contains_tokens_and_weights():
     texts = [attention(["[CLS]", "a", "##b", "[SEP]", "c", "[SEP]"]), attention(["[CLS]", "x", "[SEP]"], seed=1)]
     reader = Reader(attention_page.render("tiny", texts))
     data = json.loads(reader.scripts["data"])
@@ -78,14 +78,14 @@ def test_the_page_has_tokens_and_weights():
     assert attention_page.encode(np.array([0.0, 1e-4, 0.25, 1.0], np.float32)).tolist() == [0, 3, 128, 255]
 
 
-def test_text_stays_text():
-    """Neither a token nor a model's name can end an element, and only the page's own script and style may run."""
+def test_text_is_escaped():
+    """No token or model name can close an element, and only the page's own script and style are allowed."""
     page = attention_page.render(HOSTILE, [attention(["[CLS]", HOSTILE, "&amp;", "$data", "[SEP]"])])
     reader = Reader(page)
     assert reader.tags.count("script") == 3
     assert json.loads(reader.scripts["data"])["texts"][0]["tokens"][1:4] == [HOSTILE, "&amp;", "$data"]
     assert json.loads(reader.scripts["data"])["model"] == HOSTILE
-    assert page.count("alert(1)") == 3  # title, model's name, token
+    assert page.count("alert(1)") == 3  # title, model name, token
     assert reader.policy.startswith("default-src 'none'; style-src 'sha256-")
     for name in ("style", "script"):
         assert assets.source(reader.scripts[name]) in reader.policy
@@ -94,23 +94,23 @@ def test_text_stays_text():
     assert "innerHTML" not in page
 
 
-def test_the_size_has_a_bound(monkeypatch):
+def test_size_is_bounded(monkeypatch):
     monkeypatch.setattr(attention_page, "MOST_WEIGHTS", 2 * 3 * 16)
     text = attention(["[CLS]", *"abcdef", "[SEP]"])
-    assert attention_page.shown_pieces(2, 3, 8) == 4
+    assert attention_page.shown_piece_count(2, 3, 8) == 4
     reader = Reader(attention_page.render("tiny", [text, text]))
     data = json.loads(reader.scripts["data"])
     assert [(len(each["tokens"]), each["pieces"]) for each in data["texts"]] == [(4, 8)]
     assert data["given"] == 2
     np.testing.assert_array_equal(weights(reader, 0, 2, 3, 4), attention_page.encode(text.probabilities[..., :4, :4]))
     small = attention(["[CLS]", "[SEP]"])
-    assert attention_page.fitting([small] * 9) == 4
-    assert attention_page.fitting([text, small]) == 1
+    assert attention_page.shown_text_count([small] * 9) == 4
+    assert attention_page.shown_text_count([text, small]) == 1
 
 
-def test_all_of_bert_base_fits():
-    assert attention_page.shown_pieces(12, 12, 512) == 512
-    assert attention_page.shown_pieces(24, 16, 512) == 322
+def test_bert_base_fits():
+    assert attention_page.shown_piece_count(12, 12, 512) == 512
+    assert attention_page.shown_piece_count(24, 16, 512) == 322
 
 
 # --- In a browser ----------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def show(chromium, path, **window):
 
 
 def ranks(chromium):
-    """The rows of the list: number and weight of each piece."""
+    """The rows of the list: the position and weight of each piece."""
     rows = chromium.value("[...document.querySelectorAll('.ranks li')].map(row => row.innerText.split('\\n'))")
     return [(int(row[0]), float(row[-1].removesuffix(" %")) / 100) for row in rows]
 
@@ -145,19 +145,19 @@ def test_in_a_browser(chromium, tmp_path):
     assert chromium.value("document.querySelectorAll('.cell').length") == 2 * (3 + 1)
     assert chromium.value("document.querySelectorAll('.strip .piece')[1].innerText") == HOSTILE
     weights = probabilities[1, 2, 1]
-    best = sorted((1, 2, 4), key=lambda place: -weights[place])  # without [CLS] and [SEP]
-    assert ranks(chromium) == [(place, pytest.approx(weights[place], abs=0.005)) for place in best]
+    best = sorted((1, 2, 4), key=lambda position: -weights[position])  # without [CLS] and [SEP]
+    assert ranks(chromium) == [(position, pytest.approx(weights[position], abs=0.005)) for position in best]
 
-    # From the text with the keyboard: the next piece, then none, which shows the means.
+    # In the text, by keyboard: the next piece, then none, which shows the means.
     chromium.value("document.querySelectorAll('.strip .piece')[1].focus()")
     chromium.press("ArrowRight")
     assert chromium.value("document.querySelector('.one h3').innerText") == "##b (piece 2) attends to"
     chromium.press("Escape")
     shown = dict(ranks(chromium))
     means = probabilities[1, 2].mean(0)
-    assert {place: pytest.approx(means[place], abs=0.005) for place in (1, 2, 4)} == shown
+    assert {position: pytest.approx(means[position], abs=0.005) for position in (1, 2, 4)} == shown
 
-    # From the grid: the head on the left, then a row up.
+    # In the grid, by keyboard: the head to the left, then the one above.
     chromium.value("document.querySelector('.cell[aria-pressed=true]').focus()")
     for key, title in (
         ("ArrowLeft", "Layer 1, head 1"),
@@ -168,7 +168,7 @@ def test_in_a_browser(chromium, tmp_path):
         assert chromium.value("document.querySelector('.one h2').innerText") == title
     assert "layer=0&head=mean&piece=-1" in chromium.value("location.hash")
 
-    # What a piece is attended to by, under the pointer.
+    # Under the pointer: which pieces attend to a piece.
     chromium.point_at("document.querySelectorAll('.side.right .piece')[4]")
     assert chromium.value("document.querySelector('.one h3').innerText") == "c (piece 4) is attended to by"
     mean = probabilities[0].mean(0)[:, 4]
@@ -183,7 +183,7 @@ def test_in_a_browser(chromium, tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1400])
-def test_nothing_is_wider_than_the_window_and_no_request_leaves_the_page(chromium, tmp_path, width, scheme):
+def test_page_fits_the_window_and_makes_no_requests(chromium, tmp_path, width, scheme):
     show(chromium, tmp_path / "attention.html", width=width, scheme=scheme)
     assert chromium.value("innerWidth") == width
     assert chromium.value("document.documentElement.scrollWidth") <= width

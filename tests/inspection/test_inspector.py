@@ -1,4 +1,4 @@
-"""A model to look into, from every kind of directory: description, predictions, labels, attention, refusals."""
+"""Inspecting models from every kind of directory: description, predictions, labels, attention, errors."""
 
 import json
 
@@ -11,7 +11,7 @@ from helpers.tiny_huggingface import PIECES, arrays_of, write_folder
 from reference import encoder
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints.huggingface import Folder
+from bert_tf2.checkpoints.huggingface import ModelDirectory
 from bert_tf2.errors import InputError
 from bert_tf2.inspection import Attention, Inspector
 from bert_tf2.modeling.classifier import BertClassifier
@@ -25,13 +25,13 @@ LAYERS, HEADS = 2, 2
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def directory(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("model"), "BertForPreTraining")
 
 
 @pytest.fixture(scope="module")
-def inspector(folder):
-    return Inspector.open(str(folder), top_k=3)
+def inspector(directory):
+    return Inspector.open(str(directory), top_k=3)
 
 
 def softmax(logits):
@@ -42,10 +42,10 @@ def softmax(logits):
 # --- What the model is -----------------------------------------------------------------------------------------------
 
 
-def test_description(inspector, folder):
+def test_description(inspector, directory):
     result = inspector.description
     assert (result.weights, result.format) == (
-        f"{folder}/model.safetensors",
+        f"{directory}/model.safetensors",
         "Hugging Face directory, model.safetensors",
     )
     assert result.heads == ("masked_lm", "next_sentence")
@@ -66,7 +66,7 @@ def test_description(inspector, folder):
     assert values["blocks"][-1] == {"name": "total", "depth": 0, "parameters": 474}
 
 
-def test_description_of_a_checkpoint_of_google():
+def test_description_of_a_google_checkpoint():
     result = Inspector.open(str(GOLDEN / "tiny/bert_model.ckpt")).description
     assert result.format == "checkpoint under Google's names"
     assert (result.config.num_hidden_layers, result.pieces, result.config.vocab_size) == (3, 2006, 2006)
@@ -75,9 +75,9 @@ def test_description_of_a_checkpoint_of_google():
 
 
 def test_description_without_a_vocabulary(tmp_path):
-    folder = write_folder(tmp_path / "model", "BertForSequenceClassification", id2label={0: "a", 1: "b", 2: "c"})
-    (folder / "vocab.txt").unlink()
-    inspector = Inspector.open(str(folder), num_hidden_layers=1)
+    directory = write_folder(tmp_path / "model", "BertForSequenceClassification", id2label={0: "a", 1: "b", 2: "c"})
+    (directory / "vocab.txt").unlink()
+    inspector = Inspector.open(str(directory), num_hidden_layers=1)
     result = inspector.description
     assert (result.vocabulary, result.pieces, result.lower_cased) == (None, None, None)
     assert (result.config.num_hidden_layers, result.problem_type, result.labels) == (1, "single_label", ("a", "b", "c"))
@@ -91,10 +91,10 @@ def test_description_without_a_vocabulary(tmp_path):
 # --- What it says of a text ------------------------------------------------------------------------------------------
 
 
-def test_masks(inspector, folder):
+def test_masks(inspector, directory):
     result = inspector.inspect("co[MASK] a [MASK]")
     assert [mask.position for mask in result.masks] == [2, 4]
-    model = BertForPreTraining.from_pretrained(folder)
+    model = BertForPreTraining.from_pretrained(directory)
     logits = model({"input_ids": result.pieces.ids[None]})["masked_lm"].numpy()[0].astype(np.float64)
     for mask in result.masks:
         probabilities = softmax(logits[mask.position])
@@ -110,16 +110,16 @@ def test_masks(inspector, folder):
     assert [mask["position"] for mask in result.to_dict()["masks"]] == [2, 4]
 
 
-def test_a_pair(inspector, folder):
+def test_a_pair(inspector, directory):
     result = inspector.inspect("co", "a covid")
     assert result.masks == ()
     batch = {"input_ids": [result.pieces.ids], "segment_ids": [result.pieces.segments]}
-    logits = BertForPreTraining.from_pretrained(folder)(batch)["next_sentence"].numpy()
+    logits = BertForPreTraining.from_pretrained(directory)(batch)["next_sentence"].numpy()
     assert result.follows == pytest.approx(softmax(logits.astype(np.float64))[0, 0], abs=1e-5)
     assert f"the second text follows the first: {result.follows:.1%}" in result.to_table()
 
 
-def test_an_unknown_word_is_marked(inspector):
+def test_unknown_word_is_marked(inspector):
     assert inspector.inspect("zebra a").to_table().count("zebra  (not in the vocabulary)") == 1
 
 
@@ -129,9 +129,9 @@ def test_a_classifier(tmp_path, problem):
     labels = {} if problem == "regression" else {"id2label": {0: "x", 1: "y", 2: "z"}}
     if problem == "regression":
         arrays |= {name: arrays[name][:1] for name in ("classifier.weight", "classifier.bias")}
-    folder = write_folder(tmp_path / "m", "BertForSequenceClassification", arrays, problem_type=problem, **labels)
-    model = BertClassifier.from_pretrained(folder)
-    model.save_pretrained(tmp_path / "google", "google", FullTokenizer(folder / "vocab.txt"))
+    directory = write_folder(tmp_path / "m", "BertForSequenceClassification", arrays, problem_type=problem, **labels)
+    model = BertClassifier.from_pretrained(directory)
+    model.save_pretrained(tmp_path / "google", "google", FullTokenizer(directory / "vocab.txt"))
     result = Inspector.open(str(tmp_path / "google")).inspect("a co")
     logits = model({"input_ids": [result.pieces.ids]}).numpy()[0].astype(np.float64)
     if problem == "regression":
@@ -149,9 +149,9 @@ def test_a_classifier(tmp_path, problem):
 
 
 def test_a_tagger(tmp_path):
-    folder = write_folder(tmp_path / "m", "BertForTokenClassification", id2label={0: "O", 1: "B-x", 2: "I-x"})
-    result = Inspector.open(str(folder)).inspect("covid a co")
-    logits = BertTagger.from_pretrained(folder)({"input_ids": [result.pieces.ids]}).numpy()[0].astype(np.float64)
+    directory = write_folder(tmp_path / "m", "BertForTokenClassification", id2label={0: "O", 1: "B-x", 2: "I-x"})
+    result = Inspector.open(str(directory)).inspect("covid a co")
+    logits = BertTagger.from_pretrained(directory)({"input_ids": [result.pieces.ids]}).numpy()[0].astype(np.float64)
     probabilities = softmax(logits)[[1, 3, 4]]  # the first pieces of the words
     assert [tag.label for tag in result.tags] == [("O", "B-x", "I-x")[index] for index in probabilities.argmax(1)]
     assert_close([tag.probability for tag in result.tags], probabilities.max(1), forward(LAYERS))
@@ -163,11 +163,11 @@ def test_a_tagger(tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["BertForPreTraining", "BertModel"])
-def test_attention_equals_an_encoder_in_numpy(tmp_path, architecture):
-    folder = write_folder(tmp_path / "m", architecture)
-    result = Inspector.open(str(folder)).attention("covid a", "+ [MASK]")
-    read = Folder(folder)
-    weights = {name: read.get_tensor(name) for name in read.there}
+def test_attention_equals_the_numpy_encoder(tmp_path, architecture):
+    directory = write_folder(tmp_path / "m", architecture)
+    result = Inspector.open(str(directory)).attention("covid a", "+ [MASK]")
+    read = ModelDirectory(directory)
+    weights = {name: read.get_tensor(name) for name in read.hf_names}
     batch = result.pieces.ids[None], np.ones((1, 8), np.int64), result.pieces.segments[None]
     _, expected = encoder.encode(weights, HEADS, "gelu_exact", *batch)
     assert result.probabilities.shape == (LAYERS, HEADS, 8, 8)
@@ -190,12 +190,12 @@ def test_arrays_of_attention(inspector):
 # --- Refusals --------------------------------------------------------------------------------------------------------
 
 
-def test_too_long(inspector):
+def test_too_long_text_is_an_error(inspector):
     with pytest.raises(InputError, match=r"^The text has 9 pieces with \[CLS\] and \[SEP\], .* only 8 positions"):
         inspector.inspect("a a a a a a a")
 
 
-def test_a_pair_needs_two_segment_types(tmp_path):
+def test_pair_needs_two_segment_types(tmp_path):
     arrays = arrays_of("BertModel")
     arrays["embeddings.token_type_embeddings.weight"] = arrays["embeddings.token_type_embeddings.weight"][:1]
     inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertModel", arrays, type_vocab_size=1)))
@@ -203,8 +203,8 @@ def test_a_pair_needs_two_segment_types(tmp_path):
         inspector.attention("a", "co")
 
 
-def test_a_decoder_of_its_own_predicts_nothing(tmp_path):
-    """Where its scores are not those of the word embeddings, the model is no masked language model here."""
+def test_untied_decoder_makes_no_predictions(tmp_path):
+    """With a decoder that is not tied to the word embeddings, the masked-LM head is ignored."""
     arrays = arrays_of("BertForMaskedLM")
     arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"] + 1
     inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertForMaskedLM", arrays)))
@@ -213,7 +213,7 @@ def test_a_decoder_of_its_own_predicts_nothing(tmp_path):
         inspector.score(["a"])
 
 
-def test_a_model_that_is_not_whole(tmp_path):
+def test_incomplete_model_is_an_error(tmp_path):
     arrays = arrays_of("BertForMaskedLM")
     del arrays["cls.predictions.transform.dense.weight"]
     inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertForMaskedLM", arrays)))
@@ -221,7 +221,7 @@ def test_a_model_that_is_not_whole(tmp_path):
         inspector.inspect("a")
 
 
-def test_numbers_that_are_not_finite(tmp_path):
+def test_non_finite_weights_are_an_error(tmp_path):
     arrays = {name: np.full_like(array, np.nan) for name, array in arrays_of("BertModel").items()}
     inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertModel", arrays)))
     with pytest.raises(InputError, match="attention are not all finite"):
@@ -230,8 +230,8 @@ def test_numbers_that_are_not_finite(tmp_path):
         inspector.nearest("a")
 
 
-def test_nearest_reads_the_embeddings_alone(folder):
-    inspector = Inspector.open(str(folder))
+def test_nearest_reads_only_the_embeddings(directory):
+    inspector = Inspector.open(str(directory))
     table = arrays_of("BertForPreTraining")["bert.embeddings.word_embeddings.weight"].astype(np.float64)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     cosines = unit @ unit[PIECES.index("co")]
@@ -242,7 +242,7 @@ def test_nearest_reads_the_embeddings_alone(folder):
 
 
 def test_a_run_directory(tmp_path):
-    """A model of this project's: the newest checkpoint of a directory, with the state of its optimizer."""
+    """The newest checkpoint of a training run, with the state of its optimizer."""
     config = json.loads((GOLDEN / "tiny/bert_config.json").read_text())
     (tmp_path / "bert_config.json").write_text(json.dumps(config))
     (tmp_path / "vocab.txt").write_bytes((GOLDEN / "tiny/vocab.txt").read_bytes())

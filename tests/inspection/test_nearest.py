@@ -1,4 +1,4 @@
-"""Nearest pieces: against a plain loop, and what is refused."""
+"""Nearest pieces: against a plain loop; errors."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from bert_tf2.inspection import nearest
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 NAMES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "the", "a", "b"]
-TABLE = np.random.default_rng(3).normal(size=(len(NAMES) + 2, 6)).astype(np.float32)  # with rows that have no name
+TABLE = np.random.default_rng(3).normal(size=(len(NAMES) + 2, 6)).astype(np.float32)  # with rows beyond the vocabulary
 TABLE[0] = 0.0
 
 
@@ -18,7 +18,7 @@ def find(query, count=4):
 
 
 def plain(vector, without):
-    """Name and cosine of every other piece, the nearest first."""
+    """The name and cosine of every other piece, the nearest first."""
     cosines = {}
     for name, row in zip(NAMES, TABLE.astype(np.float64), strict=False):
         if name not in without:
@@ -40,12 +40,12 @@ def test_against_a_plain_loop(query, tokens):
     assert [NAMES[neighbor.id] for neighbor in result.neighbors] == [neighbor.token for neighbor in result.neighbors]
 
 
-def test_all_that_have_a_name_and_no_more():
+def test_only_rows_of_the_vocabulary_are_neighbors():
     assert {neighbor.token for neighbor in find("a", 100).neighbors} == {*NAMES} - {"a"}
-    assert find("[PAD]").neighbors[0].similarity == 0.0  # an embedding of zeros has no direction
+    assert find("[PAD]").neighbors[0].similarity == 0.0  # its embedding is 0
 
 
-def test_how_it_is_shown():
+def test_table_and_dictionary():
     lines = find("Playing", 2).to_table().splitlines()
     assert lines[0] == "Nearest to Playing (mean of the embeddings of play ##ing)"
     assert len(lines) == 3
@@ -56,6 +56,6 @@ def test_how_it_is_shown():
 
 
 @pytest.mark.parametrize("query", ["zebra", "\x00"])
-def test_refused(query):
+def test_query_without_a_piece_is_an_error(query):
     with pytest.raises(InputError, match=r"^--nearest=.*: the vocabulary has no piece for it"):
         find(query)

@@ -1,4 +1,4 @@
-"""Pieces and their words, of both kinds of tokenizers."""
+"""Pieces and their words, for both kinds of tokenizers."""
 
 from bert_tf2.inspection import pieces
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
@@ -20,12 +20,12 @@ def test_words_of_a_text():
     assert text.ids.tolist() == [2, 8, 5, 6, 9, 1, 4, 1, 3]
     assert text.segments.tolist() == [0] * 9
     assert text.masks == (6,)
-    assert pieces.scored(text).tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert pieces.text_positions(text).tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert text.to_dict()["pieces"][3] == {"token": "##ing", "id": 6, "segment": 0, "word": 1, "unknown": False}
     assert "text_b" not in text.to_dict()
 
 
-def test_a_pair_counts_its_words_on():
+def test_words_of_a_pair_are_numbered_consecutively():
     text = pieces.split(tokenizer(), "played", "[MASK] the")
     assert text.tokens == ("[CLS]", "play", "##ed", "[SEP]", "[MASK]", "the", "[SEP]")
     assert text.words == ("played", "[MASK]", "the")
@@ -34,11 +34,11 @@ def test_a_pair_counts_its_words_on():
     assert text.to_dict()["text_b"] == "[MASK] the"
 
 
-def test_a_text_without_pieces():
+def test_text_without_pieces():
     text = pieces.split(tokenizer(), "\x00")
     assert text.tokens == ("[CLS]", "[SEP]")
     assert text.words == ()
-    assert pieces.scored(text).shape == (0,)
+    assert pieces.text_positions(text).shape == (0,)
 
 
 def test_sentencepiece(spm_model):

@@ -1,4 +1,4 @@
-"""`inspect_model.py` in this process: what is printed and written, and which flags exclude each other."""
+"""`inspect_model.py` in this process: its output, its files, and invalid flags."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.inspection import InspectionConfig, Inspector, attention_page, runner, score_file
 from bert_tf2.io import resumable_output, run_files
 
-OPEN = functools.cache(Inspector.open)  # a model is traced once for all tests
+OPEN = functools.cache(Inspector.open)  # so that each model is traced once for all tests
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_file(model, capsys, tmp_path, caplog, monkeypatch):
     assert "attention of the first of 3 texts." in caplog.messages[-1]
 
 
-def test_a_page_of_the_first_pieces(model, capsys, tmp_path, caplog, monkeypatch):
+def test_page_shows_the_first_pieces(model, capsys, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(attention_page, "MOST_WEIGHTS", 4 * 9)
     run(model, capsys, text="a a a", output_dir=str(tmp_path))
     assert "The text has 5 pieces; the page shows the first 3 of 4 heads, the arrays have all." in caplog.messages
@@ -113,12 +113,12 @@ def _lines(text):
     return [(row["line"], row["tokens"]) for row in map(json.loads, text.splitlines())]
 
 
-def test_a_killed_run_continues(model, capsys, tmp_path, monkeypatch):
-    """What an earlier run has scored is neither scored again nor lost; other lines before it are refused."""
+def test_killed_run_is_resumed(model, capsys, tmp_path, monkeypatch):
+    """Lines scored by an earlier run are not scored again; it is an error if they have changed."""
     (tmp_path / "texts").write_text("co a\n\na ||| co\n" + "as\n" * 3)
     flags = {"text_file": str(tmp_path / "texts"), "score": True}
-    run(model, capsys, output_dir=str(tmp_path / "whole"), **flags)
-    whole = (tmp_path / "whole/scores.jsonl").read_text()
+    run(model, capsys, output_dir=str(tmp_path / "expected"), **flags)
+    expected = (tmp_path / "expected/scores.jsonl").read_text()
 
     monkeypatch.setattr(score_file, "_LINES_AT_ONCE", 2)
     monkeypatch.setattr(resumable_output, "_SECONDS_BETWEEN_STATES", 0.0)
@@ -139,7 +139,7 @@ def test_a_killed_run_continues(model, capsys, tmp_path, monkeypatch):
     shown = run(model, capsys, **flags)
     assert scored == [["co a"], ["a", "as"], ["as", "as"], ["as", "as"]]
     assert [line.split()[0] for line in shown.splitlines()] == ["5", "6"]
-    assert _lines((tmp_path / "out/scores.jsonl").read_text()) == _lines(whole)
+    assert _lines((tmp_path / "out/scores.jsonl").read_text()) == _lines(expected)
     assert unlisted(tmp_path / "out", run_files.INSPECTION) == []
 
     scored[:] = [[]]
@@ -166,7 +166,7 @@ def test_a_killed_run_continues(model, capsys, tmp_path, monkeypatch):
         ({"vocab_file": "v", "spm_model_file": "s"}, "exclude each other"),
     ],
 )
-def test_flags_that_do_not_fit(flags, says):
+def test_invalid_flags_are_errors(flags, says):
     with pytest.raises(InputError, match=says):
         InspectionConfig(init_checkpoint="m", **flags)
 
@@ -180,49 +180,49 @@ def test_flags_that_do_not_fit(flags, says):
         ("\n", {"score": True}, "has no text"),
     ],
 )
-def test_lines_that_do_not_fit(model, capsys, tmp_path, lines, flags, says):
+def test_invalid_lines_are_errors(model, capsys, tmp_path, lines, flags, says):
     (tmp_path / "texts").write_text(lines)
     with pytest.raises(InputError, match=says):
         run(model, capsys, text_file=str(tmp_path / "texts"), output_dir=str(tmp_path / "out"), **flags)
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_a_model_without_a_head(capsys, tmp_path, caplog):
-    folder = write_folder(tmp_path / "m", "BertModel")
-    run(str(folder), capsys, text="a [MASK]")
+def test_model_without_a_head(capsys, tmp_path, caplog):
+    directory = write_folder(tmp_path / "m", "BertModel")
+    run(str(directory), capsys, text="a [MASK]")
     assert "--text has a [MASK], but the model has no masked-LM head to fill it." in caplog.messages
 
 
-def test_what_a_model_with_a_head_cannot_show(capsys, tmp_path, caplog):
+def test_missing_predictions_are_explained(capsys, tmp_path, caplog):
     caplog.set_level("INFO")
-    folder = write_folder(tmp_path / "choice", "BertForMultipleChoice")
-    assert run(str(folder), capsys, text="a").startswith("BERT, 2 layers of 4, 2 heads each; multiple choice\n\na\n")
+    directory = write_folder(tmp_path / "choice", "BertForMultipleChoice")
+    assert run(str(directory), capsys, text="a").startswith("BERT, 2 layers of 4, 2 heads each; multiple choice\n\na\n")
     assert (
         "A multiple-choice model compares the choices of a question: of a single text, pieces and attention are "
         "shown, but no prediction."
     ) in caplog.messages
-    folder, warning = write_folder(tmp_path / "span", "BertForQuestionAnswering"), "give the context by --text_b"
-    assert "answers" not in run(str(folder), capsys, text="a")
+    directory, warning = write_folder(tmp_path / "span", "BertForQuestionAnswering"), "give the context by --text_b"
+    assert "answers" not in run(str(directory), capsys, text="a")
     assert warning in caplog.text
     caplog.clear()
-    assert "\nanswers:\n" in run(str(folder), capsys, text="a", text_b="co a")
+    assert "\nanswers:\n" in run(str(directory), capsys, text="a", text_b="co a")
     assert warning not in caplog.text
 
 
 def test_better_weights_are_mentioned(capsys, tmp_path, caplog):
-    folder = write_teacher(tmp_path / "model")
-    checkpoints.save(str(folder / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
+    directory = write_teacher(tmp_path / "model")
+    checkpoints.save(str(directory / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
     caplog.set_level("INFO")
-    run(str(folder), capsys)
+    run(str(directory), capsys)
     assert "are inspected; those in " in caplog.text
-    assert f"had the best score on the dev data: --init_checkpoint={folder}/best takes them." in caplog.text
+    assert f"had the best score on the dev data: --init_checkpoint={directory}/best takes them." in caplog.text
 
 
 def test_the_program_of_the_document(tmp_path, monkeypatch, capsys):
-    """That of docs/inspecting.md, as it stands there, on a tiny model of that name."""
+    """The program in docs/inspecting.md, with a tiny model of the same name."""
     (program,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/inspecting.md").read_text(), re.DOTALL)
-    folder = write_folder(tmp_path / "all-MiniLM-L6-v2", "BertForMaskedLM")
-    (folder / "vocab.txt").write_text((folder / "vocab.txt").read_text().replace("+", "paris"))
+    directory = write_folder(tmp_path / "all-MiniLM-L6-v2", "BertForMaskedLM")
+    (directory / "vocab.txt").write_text((directory / "vocab.txt").read_text().replace("+", "paris"))
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(compile(program.replace("Jim Henson was a puppeteer.", "a paris"), "docs/inspecting.md", "exec"), names)

@@ -1,4 +1,4 @@
-"""What each head attends to: the numbers that the model computes with, and those of an encoder in NumPy."""
+"""Attention weights: against those that the model uses, and those of an encoder in NumPy."""
 
 import numpy as np
 import pytest
@@ -40,10 +40,10 @@ def attentions(model, batch):
     return [layer.numpy() for layer in model.attention_probabilities(*map(tf.constant, batch))]
 
 
-def test_equals_an_encoder_in_numpy(model, golden, batch, attentions):
+def test_equals_the_numpy_encoder(model, golden, batch, attentions):
     weights = {name: variable.numpy() for name, variable in model.named_variables().items()}
     states, expected = encoder.encode(weights, HEADS, "gelu", *batch)
-    for index, state in enumerate(states):  # that encoder is the original's
+    for index, state in enumerate(states):  # the NumPy encoder equals the original
         assert_close(golden[f"out_layer_{index}"], state, forward(index + 1))
     assert len(attentions) == len(expected) == LAYERS
     for index, (layer, reference) in enumerate(zip(attentions, expected, strict=True)):
@@ -51,7 +51,7 @@ def test_equals_an_encoder_in_numpy(model, golden, batch, attentions):
         assert_close(layer, reference, forward(index + 1), scale=1.0)
 
 
-def test_rows_sum_to_one_and_padding_gets_nothing(batch, attentions):
+def test_rows_sum_to_one_and_padding_gets_zero(batch, attentions):
     mask = batch[1]
     assert 0 < mask.mean() < 1
     for layer in attentions:
@@ -61,7 +61,7 @@ def test_rows_sum_to_one_and_padding_gets_nothing(batch, attentions):
         assert not layer[np.broadcast_to(mask[:, None, None, :] == 0, layer.shape)].any()
 
 
-def test_these_are_what_the_model_computes_with(model, batch, attentions, monkeypatch):
+def test_equals_the_weights_used_by_the_model(model, batch, attentions, monkeypatch):
     computed, softmax = [], fused_ops._softmax
 
     def recorded(*arguments, **options):
@@ -77,11 +77,11 @@ def test_these_are_what_the_model_computes_with(model, batch, attentions, monkey
 
 def test_mask_and_segments_may_be_omitted(model):
     ids = tf.constant([[5, 6, 7]])
-    whole = model.attention_probabilities(ids, tf.ones_like(ids), tf.zeros_like(ids))
-    for layer, expected in zip(model.attention_probabilities(ids), whole, strict=True):
+    explicit = model.attention_probabilities(ids, tf.ones_like(ids), tf.zeros_like(ids))
+    for layer, expected in zip(model.attention_probabilities(ids), explicit, strict=True):
         np.testing.assert_array_equal(layer, expected)
 
 
-def test_too_long(model):
+def test_too_long_sequence_is_an_error(model):
     with pytest.raises(InputError, match="129 positions but the model's max_position_embeddings is 128"):
         model.attention_probabilities(tf.zeros([1, 129], tf.int32))

@@ -1,4 +1,4 @@
-"""The classifier's loss: against plain NumPy, whatever the padding, whatever fills up a batch."""
+"""The classifier's loss: against plain NumPy, and independent of padding and padding rows."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def batch(kind: str, fixed_shapes: bool = True, size: int = ROWS):
 
 
 def loss_scale(kind: str, logits: tf.Tensor) -> float:
-    """The magnitude of what a loss adds: logits, or in regression their squares."""
+    """The magnitude of the terms of a loss: that of the logits, or, for regression, of their squares."""
     largest = float(tf.reduce_max(tf.abs(logits)))
     return largest**2 if kind == "regression" else largest
 
@@ -57,7 +57,7 @@ def loss_of(model: ClassificationModel, batch) -> float:
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_loss_is_that_of_the_definition(kind: str) -> None:
+def test_loss_matches_the_definition(kind: str) -> None:
     model = make_model(kind)
     (rows,) = batch(kind)
     logits = model.logits(rows).numpy()
@@ -67,7 +67,7 @@ def test_loss_is_that_of_the_definition(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_padding_changes_nothing(kind: str) -> None:
+def test_padding_has_no_effect(kind: str) -> None:
     model = make_model(kind)
     padded, trimmed = batch(kind, True, 2), batch(kind, False, 2)
     assert [one["input_ids"].shape[1] for one in padded] == [24] * 4
@@ -80,7 +80,7 @@ def test_padding_changes_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_rows_that_fill_up_a_batch_count_nothing(kind: str) -> None:
+def test_padding_rows_have_no_weight(kind: str) -> None:
     model = make_model(kind)
     (exact,), (filled,) = batch(kind, size=ROWS), batch(kind, size=ROWS + 4)
     assert_close(loss_of(model, filled), loss_of(model, exact), DEPTH, loss_scale(kind, model.logits(exact)))
@@ -104,7 +104,7 @@ def test_class_weights() -> None:
     assert_close(loss_of(model, rows), np.average(losses, weights=np.array(weights)[labels]), LOSS)
 
 
-def test_names_are_the_originals() -> None:
+def test_variable_names_are_those_of_the_original() -> None:
     names = list(make_model("single_label").named_variables)
     assert names[-2:] == ["output_weights", "output_bias"]
     assert all(name.startswith("bert/") for name in names[:-2])

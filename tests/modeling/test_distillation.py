@@ -1,4 +1,4 @@
-"""The loss of a student against plain NumPy: what it learns of its teacher, of labels, and of rows without labels."""
+"""The loss of a student against plain NumPy: for the teacher's logits, for labels, and for unlabeled rows."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ STUDENT, TEACHER = RNG.normal(scale=3, size=[2, ROWS, LABELS]).astype(np.float32
 
 
 def soft(kind: str, student: np.ndarray, teacher: np.ndarray, temperature: float) -> np.ndarray:
-    """Of each row, by the definitions."""
+    """The soft loss of each row, by definition."""
     student, teacher = student.astype(np.float64), teacher.astype(np.float64)
     if kind == "regression":
         return (student[:, 0] - teacher[:, 0]) ** 2
@@ -40,8 +40,8 @@ def soft(kind: str, student: np.ndarray, teacher: np.ndarray, temperature: float
 
 def batch(kind: str, **columns: np.ndarray) -> dict[str, tf.Tensor]:
     width = 1 if kind == "regression" else LABELS
-    given = {"input_ids": np.zeros([ROWS, 1], np.int32), "label_ids": HARD[kind], TEACHER_LOGITS: TEACHER[:, :width]}
-    return {name: tf.constant(value) for name, value in {**given, **columns}.items()}
+    defaults = {"input_ids": np.zeros([ROWS, 1], np.int32), "label_ids": HARD[kind], TEACHER_LOGITS: TEACHER[:, :width]}
+    return {name: tf.constant(value) for name, value in {**defaults, **columns}.items()}
 
 
 @pytest.fixture(scope="module", params=HARD)
@@ -61,7 +61,7 @@ def loss_of(kind: str, rows, distillation: Distillation | None, monkeypatch, **o
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
-def test_the_soft_loss_is_that_of_the_definition(kind: str, temperature: float) -> None:
+def test_soft_loss_matches_the_definition(kind: str, temperature: float) -> None:
     distillation = Distillation(temperature, 0.5)
     losses = distillation.losses(kind, tf.constant(STUDENT), tf.constant(TEACHER))
     expected = soft(kind, STUDENT, TEACHER, temperature)
@@ -69,7 +69,7 @@ def test_the_soft_loss_is_that_of_the_definition(kind: str, temperature: float) 
     assert_close(distillation.losses(kind, tf.constant(TEACHER), tf.constant(TEACHER)), np.zeros(ROWS), LOSS, scale=9)
 
 
-def test_the_gradient_is_that_of_cross_entropy_with_soft_targets() -> None:
+def test_gradient_is_that_of_cross_entropy_with_soft_targets() -> None:
     student, teacher = tf.constant(STUDENT), tf.constant(TEACHER)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(student)
@@ -100,7 +100,7 @@ def test_labels_and_teacher_are_weighted(kind: str, monkeypatch) -> None:
         assert alone == loss_of(kind, batch(kind), None, monkeypatch)[0] == pytest.approx(hard.mean(), rel=1e-5)
 
 
-def test_class_weights_are_of_labels_alone(monkeypatch) -> None:
+def test_class_weights_apply_only_to_labels(monkeypatch) -> None:
     of_labels = np.array([0.5, 1.0, 4.0])
     hard, taught = row_losses(STUDENT, HARD["single_label"], "single_label"), soft("single_label", STUDENT, TEACHER, 2)
     weights = 0.4 * of_labels[HARD["single_label"]]

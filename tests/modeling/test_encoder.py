@@ -1,4 +1,4 @@
-"""The encoder and its heads against the original's numbers, and what has to hold for any BERT."""
+"""The encoder and its heads against the original's numbers, and properties of any BERT."""
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
         loss, metrics = golden_model.loss(batch, golden_model.loss_weights(batch), None)
     variables = [variable.value for variable in golden_model.named_variables.values()]
     norm = tf.linalg.global_norm(tape.gradient(loss, variables))
-    found = {
+    outputs_by_name = {
         "masked_lm_log_probs": tf.nn.log_softmax(masked_lm),
         "masked_lm_example_loss": heads.cross_entropy(masked_lm, masked_ids),
         "next_sentence_log_probs": tf.nn.log_softmax(next_sentence),
@@ -66,7 +66,7 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
         "total_loss": loss,
         "global_grad_norm": norm,
     }
-    for name, value in found.items():
+    for name, value in outputs_by_name.items():
         depth = (backward if name == "global_grad_norm" else forward)(GOLDEN_LAYERS)
         assert_close(value, golden[f"out_{name}"], depth, name=name)
 
@@ -80,7 +80,7 @@ def test_heads_and_losses_equal_the_original(golden, golden_model):
     ],
 )
 def test_parameter_counts(sizes, parameters, monkeypatch):
-    # The weights' values do not matter here, and random ones take seconds for the large model.
+    # The values do not matter here, and random ones take seconds for the large model.
     monkeypatch.setattr(layers, "truncated_normal", lambda stddev: "zeros")
     config = BertConfig(*sizes, type_vocab_size=2)
     model = BertModel(config)
@@ -88,7 +88,7 @@ def test_parameter_counts(sizes, parameters, monkeypatch):
     assert f"{parameters:,}" in summary.summary(config, model.named_variables())
 
 
-def test_the_summary_of_one_layer() -> None:
+def test_summary_of_one_layer() -> None:
     config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     title = summary.summary(config, BertModel(config).named_variables()).splitlines()[0]
     assert title.startswith("BERT: 1 layer, hidden 4, 1 head of 4, feed-forward 8 (gelu), 512 positions")
@@ -99,7 +99,7 @@ def test_named_variables_are_all_variables():
     assert {id(v) for v in model.named_variables().values()} == {id(v) for v in model.variables}
 
 
-def test_padding_does_not_change_real_positions():
+def test_padding_does_not_change_tokens():
     model = BertModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
     ids = np.arange(1, 13).reshape(2, 6)
     short = model(ids)
@@ -107,7 +107,7 @@ def test_padding_does_not_change_real_positions():
     padded = model(padded_ids, np.pad(np.ones_like(ids), [[0, 0], [0, 5]]))
     assert_close(padded.sequence_output[:, :6], short.sequence_output, forward(LAYERS))
     assert_close(padded.pooled_output, short.pooled_output, forward(LAYERS))
-    other = model(padded_ids)  # without the mask they do see the padding
+    other = model(padded_ids)  # without the mask the padding has an effect
     assert np.abs(other.sequence_output[:, :6] - short.sequence_output).max() > 1e-2
 
 
@@ -137,13 +137,13 @@ def test_default_mask_and_segments():
     np.testing.assert_array_equal(model(ids).sequence_output, explicit.sequence_output)
 
 
-def test_too_long_a_sequence_is_refused():
+def test_too_long_sequence_is_an_error():
     model = BertModel(BertConfig(**TINY_CONFIG))
     with pytest.raises(InputError, match="25 positions but the model's max_position_embeddings is 24"):
         model(np.zeros([1, 25], np.int32))
 
 
-def test_training_flag_switches_dropout():
+def test_training_flag_switches_dropout_on():
     model = BertModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
     ids = np.array([[1, 2, 3]])
     assert np.array_equal(model(ids).pooled_output, model(ids).pooled_output)
@@ -154,7 +154,7 @@ def test_training_flag_switches_dropout():
     np.testing.assert_array_equal(first.pooled_output, again.pooled_output)
 
 
-def test_keras_serialisation_and_symbolic_call():
+def test_keras_serialization_and_symbolic_call():
     model = BertModel(BertConfig(**TINY_CONFIG))
     again = BertModel.from_config(model.get_config())
     assert again.config == model.config
@@ -165,7 +165,7 @@ def test_keras_serialisation_and_symbolic_call():
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_output_positions_are_those_of_the_whole(packed):
+def test_output_positions_equal_the_full_output(packed):
     model = BertModel(BertConfig(**TINY_CONFIG, initializer_range=0.3))
     ids, positions = tf.reshape(tf.range(24), [2, 12]), tf.constant([[0, 7, 7], [3, 11, 1]])
     mask = tf.constant([[1] * 12, [1] * 9 + [0] * 3])
@@ -182,18 +182,18 @@ def test_output_positions_are_those_of_the_whole(packed):
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return outputs, [chosen, *map(tf.convert_to_tensor, gradients)]
 
-    whole, expected = found()
+    full, expected = found()
     outputs, at_positions = found(output_positions=positions)
     scale = max(map(largest, expected))
     for one, other in zip(at_positions, expected, strict=True):
         assert_close(one, other, backward(LAYERS), scale)
-    np.testing.assert_array_equal(outputs.encoder_layers[0], whole.encoder_layers[0])
-    pooled = model.pooler(tf.gather(whole.sequence_output, positions[:, 0], batch_dims=1))
+    np.testing.assert_array_equal(outputs.encoder_layers[0], full.encoder_layers[0])
+    pooled = model.pooler(tf.gather(full.sequence_output, positions[:, 0], batch_dims=1))
     assert_close(outputs.pooled_output, pooled, forward(LAYERS))
 
 
 def wide_model_and_batch():
-    """A model wide enough to be fused, and a batch of it."""
+    """A model wide enough to be fused, and a batch."""
     keras.utils.set_random_seed(3)
     model = PretrainingModel(BertConfig(**{**TINY_CONFIG, "hidden_size": 128, "intermediate_size": 256}))
     return model, {
@@ -226,11 +226,11 @@ def loss_and_gradients(model, batch, **options):
         *(pytest.param(*both, marks=pytest.mark.slow) for both in ((True, False), (False, False), (True, True))),
     ],
 )
-def test_fused_training_has_the_same_numbers(jit, recompute, monkeypatch):
+def test_fused_training_gives_the_same_gradients(jit, recompute, monkeypatch):
     model, batch = wide_model_and_batch()
     model.bert.recompute = recompute
     loss, gradients = loss_and_gradients(model, batch, jit_compile=jit)
-    monkeypatch.setattr(layers, "_LEAST_FUSED_SIZE", 1000)
+    monkeypatch.setattr(layers, "_MIN_FUSED_SIZE", 1000)
     model.bert.recompute = False
     expected, expected_gradients = loss_and_gradients(model, batch)
     assert_close(loss, expected, forward(LAYERS))
@@ -264,7 +264,7 @@ def test_bfloat16_is_close_to_float32():
 class TestDropout:
     seed = tf.constant([5, 1024], tf.int64)
 
-    def test_masks_follow_from_seed_and_site_alone(self):
+    def test_masks_depend_only_on_seed_and_site(self):
         x = tf.ones([64, 64])
         first = dropout(x, 0.5, self.seed, 3)
         np.testing.assert_array_equal(first, dropout(x, 0.5, self.seed, 3))

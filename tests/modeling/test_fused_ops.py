@@ -1,4 +1,4 @@
-"""Fused functions against the same run op by op, gradients of our own against TensorFlow's, and the dropout mask."""
+"""Fused functions against unfused ones, custom gradients against TensorFlow's, and the dropout mask."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def normal(*shape, seed=0, dtype=tf.float32):
 
 
 def results_and_gradients(function, tensors, *arguments, **options):
-    """What a function gives, and the gradients of a weighted sum of it with respect to its float tensors."""
+    """The results of a function, and the gradients of their weighted sum with respect to its float tensors."""
     floats = [tensor for tensor in tensors if tensor.dtype.is_floating]
     with tf.GradientTape() as tape:
         tape.watch(floats)
@@ -29,10 +29,10 @@ def results_and_gradients(function, tensors, *arguments, **options):
     return [*results, *tape.gradient(total, floats)]
 
 
-def assert_all_close(found, expected, depth=4 * SUM):
-    """Fails unless results and gradients are the same within the rounding of their type."""
+def assert_all_close(actual, expected, depth=4 * SUM):
+    """Fails unless results and gradients are equal up to the rounding of their dtype."""
     values = [tf.cast(value, tf.float32).numpy() for value in expected]
-    for one, other, value in zip(found, expected, values, strict=True):
+    for one, other, value in zip(actual, expected, values, strict=True):
         assert one.dtype == other.dtype
         coarser = tf.bfloat16 in (one.dtype, *(tensor.dtype for tensor in expected))
         assert_close(tf.cast(one, tf.float32), value, SUM * 2**16 if coarser else depth, max(largest(value), 1))
@@ -89,18 +89,18 @@ CASES = {
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", CASES)
-def test_fused_is_the_same(name, dtype):
+def test_fused_equals_unfused(name, dtype):
     function, make, arguments = CASES[name]
     tensors = make(dtype)
     if name == "attention":  # its score bias gets no gradient
         query_key_value, rest = tensors[:3], tensors[3:]
         tensors, arguments = query_key_value, [*rest, *arguments]
-    found, expected = (results_and_gradients(function, tensors, *arguments, fuse=fuse) for fuse in (True, False))
-    assert_all_close(found, expected)
+    actual, expected = (results_and_gradients(function, tensors, *arguments, fuse=fuse) for fuse in (True, False))
+    assert_all_close(actual, expected)
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_fused_in_a_graph_of_unknown_shapes(jit):
+def test_fused_in_a_graph_with_unknown_shapes(jit):
     function, make, arguments = CASES["add_and_norm"]
     x, bias, residual, *rest = make(tf.float32)
 
@@ -119,24 +119,24 @@ def test_fused_in_a_graph_of_unknown_shapes(jit):
         assert_all_close(compiled(*tensors), [total, *tape.gradient(total, tensors)])
 
 
-def test_matmul_has_tensorflows_gradients():
+def test_matmul_gradients_equal_those_of_tensorflow():
     tensors = [normal(6, 4), normal(4, 8, seed=1)]
     assert_all_close(results_and_gradients(fused_ops.matmul, tensors), results_and_gradients(tf.matmul, tensors))
 
 
-def test_attention_has_tensorflows_gradients():
+def test_attention_gradients_equal_those_of_tensorflow():
     query, key, value, score_bias, seed = CASES["attention"][1](tf.float32)
 
     def plain(query, key, value):
         probabilities = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / 2.0 + score_bias)  # √4
         return tf.matmul(fused_ops.dropout(probabilities, seed, RATE), value)
 
-    found = results_and_gradients(fused_ops.attention, [query, key, value], score_bias, seed, RATE)
-    assert_all_close(found, results_and_gradients(plain, [query, key, value]))
+    actual = results_and_gradients(fused_ops.attention, [query, key, value], score_bias, seed, RATE)
+    assert_all_close(actual, results_and_gradients(plain, [query, key, value]))
 
 
 class TestCrossEntropy:
-    def test_is_tensorflows(self):
+    def test_equals_tensorflow(self):
         scores, bias, labels = CASES["cross_entropy"][1](tf.float32)
         labels = tf.where(labels < 3, tf.argmax(scores + bias, axis=1, output_type=tf.int32), labels)
 
@@ -145,11 +145,11 @@ class TestCrossEntropy:
             right = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), right
 
-        found = results_and_gradients(fused_ops.cross_entropy, [scores, bias], labels)
-        assert 0 < tf.reduce_sum(found[1]) < len(labels)
-        assert_all_close(found, results_and_gradients(plain, [scores, bias]))
+        actual = results_and_gradients(fused_ops.cross_entropy, [scores, bias], labels)
+        assert 0 < tf.reduce_sum(actual[1]) < len(labels)
+        assert_all_close(actual, results_and_gradients(plain, [scores, bias]))
 
-    def test_of_equal_scores_the_first_counts(self):
+    def test_first_of_equal_scores_is_predicted(self):
         scores = tf.constant([[1.0, 3.0, 3.0, 2.0]] * 4)
         _, right = fused_ops.cross_entropy(scores, tf.zeros([4]), tf.range(4))
         np.testing.assert_array_equal(right, [0, 1, 0, 0])
@@ -170,7 +170,7 @@ class TestMask:
         assert abs((out == 0).mean() - rate) < 4 * deviation
         assert_close(out[out != 0], np.full((out != 0).sum(), 1 / (1 - rate)), SUM)
 
-    def test_no_element_follows_from_another(self):
+    def test_elements_are_uncorrelated(self):
         first = self.mask([1, 2], 1024, 2048)
         size = first.size
         others = [self.mask(seed, 1024, 2048) for seed in ([1, 3], [2, 2], [3, 1], [0, 0], [2**32 - 1, 1])]
@@ -180,14 +180,14 @@ class TestMask:
             correlation = 4 * ((first & other).mean() - first.mean() * other.mean())
             assert abs(correlation) < 5 / size**0.5
 
-    def test_rows_and_columns_are_as_even_as_chance(self):
+    def test_rows_and_columns_vary_as_expected_by_chance(self):
         kept = self.mask([5, 6], 2048, 2048)
         for axis in (0, 1):
             z = (kept.sum(axis) - 1024) / 512**0.5
             assert 0.9 < z.std() < 1.1
             assert np.abs(z).max() < 5
 
-    def test_seeds_of_sites_and_steps(self):
+    def test_seeds_of_sites_and_steps_are_distinct(self):
         seeds = [
             tuple(fused_ops.mask_seed(tf.constant([12345, step * 1024], tf.int64), site).numpy().tolist())
             for step in range(5)

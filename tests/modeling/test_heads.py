@@ -1,4 +1,4 @@
-"""The heads: what they read, and their losses; their numbers against the original's are in test_modeling.py."""
+"""The heads' inputs and losses; for a comparison with the original see test_encoder.py."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_gather_positions():
     np.testing.assert_array_equal(gathered, [[0, 1, 2], [9, 10, 11], [18, 19, 20], [18, 19, 20]])
 
 
-def test_masked_lm_losses_are_those_of_its_scores():
+def test_masked_lm_losses_match_its_scores():
     head = heads.MaskedLMHead(BertConfig(**TINY_CONFIG, initializer_range=0.3))
     head.output_bias.assign(tf.random.stateless_normal([40], seed=[1, 2]))
     sequence = tf.random.stateless_normal([2, 5, 16], seed=[3, 4])

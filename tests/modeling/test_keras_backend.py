@@ -1,4 +1,4 @@
-"""Other Keras backends are refused."""
+"""Keras backends other than TensorFlow are errors."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from bert_tf2.modeling import keras_backend
 
 @pytest.fixture
 def without_keras(monkeypatch, tmp_path):
-    """As before Keras is imported, with an empty home directory of Keras's; gives that directory."""
+    """The state before Keras is imported, with an empty Keras home directory, which is returned."""
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
@@ -28,7 +28,7 @@ def test_tensorflow_is_the_default(without_keras, monkeypatch) -> None:
     keras_backend.check()
 
 
-def test_another_backend_is_refused(without_keras, monkeypatch) -> None:
+def test_another_backend_is_an_error(without_keras, monkeypatch) -> None:
     (without_keras / "keras.json").write_text(json.dumps({"backend": "jax"}))
     with pytest.raises(InputError, match=r"'jax' \(.*keras.json\), but bert_tf2 needs TensorFlow"):
         keras_backend.check()
@@ -38,7 +38,7 @@ def test_another_backend_is_refused(without_keras, monkeypatch) -> None:
         keras_backend.check()
 
 
-def test_a_backend_that_is_imported_already_counts(monkeypatch) -> None:
+def test_imported_backend_takes_precedence(monkeypatch) -> None:
     import keras
 
     monkeypatch.setenv("KERAS_BACKEND", "torch")
@@ -48,7 +48,7 @@ def test_a_backend_that_is_imported_already_counts(monkeypatch) -> None:
         keras_backend.check()
 
 
-def test_it_is_checked_where_models_are_first_imported(without_keras, monkeypatch) -> None:
+def test_backend_is_checked_when_models_are_imported(without_keras, monkeypatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     for name in [name for name in sys.modules if name.startswith(("bert_tf2.modeling", "bert_tf2.training"))]:
         monkeypatch.delitem(sys.modules, name)

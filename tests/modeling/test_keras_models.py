@@ -1,4 +1,4 @@
-"""The public models as a Keras user uses them: fit, functional, saved, loaded, frozen, in bfloat16."""
+"""The public models as Keras models: fit, functional models, saving and loading, freezing, bfloat16."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ SEGMENTS = (MASK * (np.arange(LENGTH) > 3)).astype(np.int32)
 INPUTS = {"input_ids": IDS, "input_mask": MASK, "segment_ids": SEGMENTS}
 POSITIONS = np.sort(RANDOM.permuted(np.tile(np.arange(LENGTH), (ROWS, 1)), axis=1)[:, :MASKED]).astype(np.int32)
 MASKED_INPUTS = {**INPUTS, "masked_lm_positions": POSITIONS}
-# Two choices of each question; those of the second differ from question to question.
+# Two choices for each question: its own row, and that of the question at the mirrored position.
 CHOICES = {name: np.stack([array, array[::-1]], axis=1) for name, array in INPUTS.items()}
 
 
@@ -39,7 +39,7 @@ def cross_entropy() -> keras.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-# Model, inputs, what it is to say, loss.
+# Function that creates the model, inputs, labels.
 CASES = {
     "classifier": (lambda **options: BertClassifier(CONFIG, ["no", "yes"], **options), INPUTS, IDS[:, 0] % 2),
     "tagger": (lambda **options: BertTagger(CONFIG, 3, **options), INPUTS, IDS % 3),
@@ -57,7 +57,7 @@ CASES = {
     ),
 }
 every_case = pytest.mark.parametrize(("make", "inputs", "labels"), CASES.values(), ids=CASES.keys())
-# Where TensorFlow traces a training: one model with all of that in each run of the tests, the others in the slow ones.
+# For tests that trace a training step, which takes long: one model by default, the others in the slow tests.
 every_case_in_time = pytest.mark.parametrize(
     ("make", "inputs", "labels"),
     [pytest.param(*case, marks=() if name == "tagger" else pytest.mark.slow, id=name) for name, case in CASES.items()],
@@ -74,8 +74,8 @@ def as_arrays(outputs: object) -> list[np.ndarray]:
     return [np.asarray(output) for output in tf.nest.flatten(outputs)]
 
 
-def assert_same(found: object, expected: object) -> None:
-    for one, other in zip(as_arrays(found), as_arrays(expected), strict=True):
+def assert_same(actual: object, expected: object) -> None:
+    for one, other in zip(as_arrays(actual), as_arrays(expected), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -88,21 +88,21 @@ def test_fit_evaluate_predict(make, inputs, labels) -> None:
     assert history[-1] < history[0] / 2
     after = model.evaluate(inputs, labels, verbose=0)
     assert np.ravel(after)[0] < np.ravel(before)[0] / 2
-    for found, expected in zip(as_arrays(model.predict(inputs, verbose=0)), as_arrays(model(inputs)), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-        assert found.shape[0] == ROWS
+    for predicted, expected in zip(as_arrays(model.predict(inputs, verbose=0)), as_arrays(model(inputs)), strict=True):
+        np.testing.assert_allclose(predicted, expected, atol=1e-5)
+        assert predicted.shape[0] == ROWS
 
 
 @every_case
-def test_tuples_and_datasets_are_as_good_as_dictionaries(make, inputs, labels) -> None:
+def test_tuples_and_datasets_are_equivalent_to_dictionaries(make, inputs, labels) -> None:
     model = compiled(make(), labels)
     arrays = tuple(inputs.values())
     assert_same(model(arrays), model(inputs))
     others = dict(zip(("input_ids", "attention_mask", "token_type_ids"), inputs.values(), strict=False))
     assert_same(model({**others, **dict(list(inputs.items())[3:])}), model(inputs))
     expected = model.evaluate(inputs, labels, batch_size=2, verbose=0)
-    for given in (inputs, arrays):
-        dataset = tf.data.Dataset.from_tensor_slices((given, labels)).batch(2)
+    for structure in (inputs, arrays):
+        dataset = tf.data.Dataset.from_tensor_slices((structure, labels)).batch(2)
         np.testing.assert_allclose(model.evaluate(dataset, verbose=0), expected, rtol=1e-5)
 
 
@@ -116,7 +116,7 @@ def test_saved_and_loaded(make, inputs, labels, tmp_path: Path) -> None:
     assert type(loaded) is type(model)
     assert loaded.get_config() == model.get_config()
     assert_same(loaded(inputs), expected)
-    loaded.fit(inputs, labels, verbose=0)  # its optimizer and loss are there
+    loaded.fit(inputs, labels, verbose=0)  # its optimizer and loss were saved
     model.save_weights(tmp_path / "model.weights.h5")
     other = make()
     other.load_weights(tmp_path / "model.weights.h5")
@@ -125,9 +125,9 @@ def test_saved_and_loaded(make, inputs, labels, tmp_path: Path) -> None:
 
 @every_case_in_time
 def test_functional(make, inputs, labels, tmp_path: Path) -> None:
-    given = {name: keras.Input(array.shape[1:], dtype="int32", name=name) for name, array in inputs.items()}
+    placeholders = {name: keras.Input(array.shape[1:], dtype="int32", name=name) for name, array in inputs.items()}
     inner = make()
-    model = compiled(keras.Model(given, inner(given)), labels)
+    model = compiled(keras.Model(placeholders, inner(placeholders)), labels)
     assert_same(model(inputs), inner(inputs))
     model.fit(inputs, labels, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -162,7 +162,7 @@ def test_bfloat16_reaches_every_layer_and_is_saved(make, inputs, labels, tmp_pat
     assert_same(loaded(inputs), expected)
 
 
-def test_the_global_policy_of_bfloat16_counts_where_none_is_given() -> None:
+def test_global_dtype_policy_is_the_default() -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         assert policies(BertModel(CONFIG)) == {"mixed_bfloat16"}
@@ -171,13 +171,13 @@ def test_the_global_policy_of_bfloat16_counts_where_none_is_given() -> None:
         keras.config.set_dtype_policy("float32")
 
 
-def test_a_model_made_frozen() -> None:
+def test_model_created_frozen() -> None:
     model = BertClassifier(CONFIG, 2, trainable=False)
     assert model.trainable_variables == []
     assert not any(variable.trainable for variable in model.variables)
 
 
-def test_a_frozen_encoder_stays_as_it_is(tmp_path: Path) -> None:
+def test_frozen_encoder_is_not_trained(tmp_path: Path) -> None:
     model = BertClassifier(CONFIG, 2)
     model.bert.trainable = False
     assert [variable.name for variable in model.trainable_variables] == ["output_weights", "output_bias"]
@@ -194,7 +194,7 @@ def test_a_frozen_encoder_stays_as_it_is(tmp_path: Path) -> None:
     assert len(loaded.trainable_variables) == len(loaded.variables)
 
 
-def test_frozen_layers_stay_frozen_when_loaded() -> None:
+def test_frozen_layers_stay_frozen_after_loading() -> None:
     model = BertModel(CONFIG)
     model.embeddings.trainable = model.encoder[0].trainable = False
     loaded = BertModel.from_config(model.get_config())
@@ -206,7 +206,7 @@ def test_frozen_layers_stay_frozen_when_loaded() -> None:
     assert len(loaded.trainable_variables) == len(model.trainable_variables)
 
 
-def test_the_loop_respects_trainable() -> None:
+def test_optimizer_respects_trainable() -> None:
     task = ClassificationModel(CONFIG, 2, "single_label")
     task.bert.embeddings.trainable = False
     names = set(make_optimizer(task.named_variables, OptimizerConfig()).variables)
@@ -216,7 +216,7 @@ def test_the_loop_respects_trainable() -> None:
         make_optimizer(task.named_variables, OptimizerConfig())
 
 
-def test_dropout_follows_from_the_seed_and_differs_from_call_to_call() -> None:
+def test_dropout_is_reproducible_and_differs_between_calls() -> None:
     model = BertClassifier(CONFIG, 2)
     keras.utils.set_random_seed(1)
     first, second = model(INPUTS, training=True), model(INPUTS, training=True)
@@ -226,7 +226,7 @@ def test_dropout_follows_from_the_seed_and_differs_from_call_to_call() -> None:
     np.testing.assert_array_equal(model(INPUTS), model(INPUTS, training=False))
 
 
-def test_the_encoder_takes_dictionaries_and_tuples() -> None:
+def test_encoder_accepts_dictionaries_and_tuples() -> None:
     model = BertModel(CONFIG)
     expected = model(IDS, MASK, SEGMENTS)
     assert_same(model(INPUTS), expected)
@@ -237,11 +237,11 @@ def test_the_encoder_takes_dictionaries_and_tuples() -> None:
     assert_same(model(IDS), model(IDS, np.ones_like(IDS), np.zeros_like(IDS)))
 
 
-def test_a_masked_lm_without_positions_scores_all() -> None:
+def test_masked_lm_without_positions_scores_all_positions() -> None:
     model = BertMaskedLM(CONFIG)
-    everywhere, there = model(INPUTS), model(MASKED_INPUTS)
+    everywhere, masked = model(INPUTS), model(MASKED_INPUTS)
     assert everywhere.shape == (ROWS, LENGTH, CONFIG.vocab_size)
-    np.testing.assert_allclose(np.take_along_axis(everywhere.numpy(), POSITIONS[..., None], 1), there, atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(everywhere.numpy(), POSITIONS[..., None], 1), masked, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_masked_lm_without_positions_scores_all() -> None:
         ((IDS.repeat(20, axis=1),), "have 160 positions"),
     ],
 )
-def test_inputs_that_are_not_the_models(inputs, message: str) -> None:
+def test_invalid_inputs_are_errors(inputs, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         BertClassifier(CONFIG, 2)(inputs)
 
@@ -262,19 +262,19 @@ def test_inputs_that_are_not_the_models(inputs, message: str) -> None:
     ("arguments", "message"),
     [((0,), "labels=0"), (([],), "labels=[]"), ((2, "ranking"), "problem_type='ranking'; choose one of")],
 )
-def test_classifiers_that_cannot_be(arguments, message: str) -> None:
+def test_invalid_classifiers_are_errors(arguments, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         BertClassifier(CONFIG, *arguments)
 
 
 @every_case
-def test_quantization_is_refused(make, inputs, labels) -> None:
+def test_quantization_is_an_error(make, inputs, labels) -> None:
     with pytest.raises(InputError, match="no quantized form"):
         make().quantize("int8")
 
 
 @pytest.mark.filterwarnings("ignore:Layer InputLayer does not have")
-def test_quantization_of_a_model_around_the_encoder_is_refused() -> None:
+def test_quantization_of_a_model_containing_the_encoder_is_an_error() -> None:
     ids = keras.Input((None,), dtype="int32")
     model = keras.Model(ids, keras.layers.Dense(3)(BertModel(CONFIG)(ids).pooled_output))
     with pytest.raises(InputError, match="no quantized form"):
@@ -295,19 +295,19 @@ def test_quantization_of_a_model_around_the_encoder_is_refused() -> None:
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_every_layer_can_be_made_from_its_config(layer: keras.Layer) -> None:
+def test_every_layer_can_be_created_from_its_config(layer: keras.Layer) -> None:
     other = keras.layers.deserialize(keras.layers.serialize(layer))
     assert other.get_config() == layer.get_config()
     assert [variable.shape for variable in other.variables] == [variable.shape for variable in layer.variables]
 
 
-def test_labels_have_names_or_none() -> None:
+def test_labels_with_and_without_names() -> None:
     assert BertTagger(CONFIG, ["O", "B"]).labels == ("O", "B")
     assert BertTagger(CONFIG, 2).labels == ()
     assert issubclass(BertTagger, BertBase)
 
 
-def test_a_tagger_in_the_loop_has_one_segment() -> None:
+def test_tagging_model_uses_one_segment() -> None:
     task = TaggingModel(CONFIG, 3)
     batch = {name: tf.constant(array) for name, array in INPUTS.items()}
     np.testing.assert_array_equal(task.logits(batch), task.logits({**batch, "segment_ids": tf.zeros_like(IDS)}))

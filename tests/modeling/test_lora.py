@@ -1,4 +1,4 @@
-"""LoRA in the models: what it computes, what is trained, merging, saving and loading."""
+"""LoRA in the models: outputs and gradients, trainable weights, merging, saving and loading."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def weights(model: BertClassifier) -> dict[str, np.ndarray]:
 
 
 def draw(model: BertModel) -> None:
-    """Puts numbers into B, which starts from 0."""
+    """Sets B, which is initialized to 0, to random numbers."""
     rng = np.random.default_rng(1)
     for name, variable in model.named_variables().items():
         if name.endswith(lora.B):
@@ -61,10 +61,10 @@ def compiled(model: keras.Model) -> keras.Model:
     return model
 
 
-# --- What it computes ------------------------------------------------------------------------------------------------
+# --- Outputs and gradients -------------------------------------------------------------------------------------------
 
 
-def test_the_start_changes_no_bit_and_a_is_drawn_as_in_the_paper() -> None:
+def test_new_lora_does_not_change_outputs_and_a_is_initialized_as_in_the_paper() -> None:
     model = BertClassifier(CONFIG, 2)
     before = model(INPUTS)
     model.add_lora(8, layers=EVERYWHERE)
@@ -78,7 +78,7 @@ def test_the_start_changes_no_bit_and_a_is_drawn_as_in_the_paper() -> None:
             assert value.std() == pytest.approx(bound / np.sqrt(3), rel=0.25)
 
 
-def test_merged_by_hand() -> None:
+def test_merged_equals_hand_computed_values() -> None:
     kernel, a, b = np.float32([[1, 2], [3, 4]]), np.float32([[1], [2]]), np.float32([[10, 20]])
     expected = np.float32([[6, 12], [13, 24]])
     np.testing.assert_array_equal(lora.merged(kernel, a, b, 0.5), expected)
@@ -94,8 +94,8 @@ def losses_and_gradients(task: ClassificationModel, names: list[str]) -> tuple[f
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         loss, _ = task.loss(batch, task.loss_weights(batch), tf.constant([1, 2], tf.int64))
-    found = tape.gradient(loss, variables)
-    return float(loss), {name: np.array(tf.convert_to_tensor(one)) for name, one in zip(names, found, strict=True)}
+    gradients = tape.gradient(loss, variables)
+    return float(loss), {name: np.array(tf.convert_to_tensor(one)) for name, one in zip(names, gradients, strict=True)}
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def losses_and_gradients(task: ClassificationModel, names: list[str]) -> tuple[f
     ],
     ids=["plain", "recompute", "unpadded", "fused"],
 )
-def test_losses_and_gradients_are_those_of_merged_kernels(config, recompute: bool, skip_padding: bool) -> None:
+def test_losses_and_gradients_equal_those_of_merged_kernels(config, recompute: bool, skip_padding: bool) -> None:
     options = (config, 2, "single_label", None, recompute, skip_padding)
-    with lora.in_new_encoders(Lora(2, 3, EVERYWHERE)):
+    with lora.lora_scope(Lora(2, 3, EVERYWHERE)):
         task = ClassificationModel(*options)
     draw(task.bert)
     values = weights(task.network)
@@ -118,17 +118,19 @@ def test_losses_and_gradients_are_those_of_merged_kernels(config, recompute: boo
     set_weights(plain.network, lora.merged_variables(values))
     prefixes = [name.removesuffix(f"/{lora.A}") for name in values if name.endswith(lora.A)]
     assert len(prefixes) == 2 * len(KERNELS)
-    loss, found = losses_and_gradients(task, [f"{prefix}/{part}" for prefix in prefixes for part in (lora.A, lora.B)])
+    loss, gradients = losses_and_gradients(
+        task, [f"{prefix}/{part}" for prefix in prefixes for part in (lora.A, lora.B)]
+    )
     expected_loss, kernels = losses_and_gradients(plain, [f"{prefix}/kernel" for prefix in prefixes])
     assert_close(loss, expected_loss, forward(2), scale=1)
     for prefix in prefixes:
         a, b, gradient = values[f"{prefix}/{lora.A}"], values[f"{prefix}/{lora.B}"], kernels[f"{prefix}/kernel"]
         largest = 16 * np.abs(gradient).max()
-        assert_close(found[f"{prefix}/{lora.A}"], 1.5 * gradient @ b.T, backward(2), largest, prefix)
-        assert_close(found[f"{prefix}/{lora.B}"], 1.5 * a.T @ gradient, backward(2), largest, prefix)
+        assert_close(gradients[f"{prefix}/{lora.A}"], 1.5 * gradient @ b.T, backward(2), largest, prefix)
+        assert_close(gradients[f"{prefix}/{lora.B}"], 1.5 * a.T @ gradient, backward(2), largest, prefix)
 
 
-# --- What is trained -------------------------------------------------------------------------------------------------
+# --- Training --------------------------------------------------------------------------------------------------------
 
 
 def test_trained_parameters() -> None:
@@ -138,10 +140,10 @@ def test_trained_parameters() -> None:
     assert model.lora == model.bert.lora == Lora(2, 2, ("query", "value"))
     changes, pooler, head = 2 * 2 * (16 * 2 + 2 * 16), 16 * 16 + 16, 2 * 16 + 2
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == changes + pooler + head
-    assert model.count_params() == before + changes + 2 * 2  # and a scale of each kernel
+    assert model.count_params() == before + changes + 2 * 2  # and a scale for each kernel
     names = model.named_variables()
     trained = [name for name in names if names[name].trainable]
-    assert summary.trained(names, trained) == (
+    assert summary.trained_parameters(names, trained) == (
         f"Training {changes + pooler + head:,} of {before + changes:,} parameters (9.22%): "
         f"LoRA {changes}, pooler {pooler}, head {head}."
     )
@@ -164,7 +166,7 @@ def test_trained_parameters() -> None:
     ],
     ids=["encoder", "pretraining", "masked_lm", "tagger", "answers"],
 )
-def test_every_model_trains_lora_its_heads_and_the_pooler_where_it_has_a_gradient(make, trains_pooler: bool) -> None:
+def test_every_model_trains_lora_its_heads_and_a_pooler_with_gradients(make, trains_pooler: bool) -> None:
     model = make()
     model.trainable = False
     model.add_lora(1, layers=["key"])
@@ -191,7 +193,7 @@ def trained(dtype: str) -> BertClassifier:
     return model
 
 
-def test_fit_trains_what_it_should_and_saving_and_merging_change_no_output(tmp_path: Path) -> None:
+def test_fit_trains_only_trainable_weights_and_saving_and_merging_keep_outputs(tmp_path: Path) -> None:
     model = trained("float32")
     expected = model(INPUTS)
     model.save(tmp_path / "model.keras")
@@ -209,9 +211,9 @@ def test_fit_trains_what_it_should_and_saving_and_merging_change_no_output(tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_programs_that_were_traced_before_merging_are_traced_again(dtype: str) -> None:
+def test_functions_traced_before_merging_stay_correct(dtype: str) -> None:
     model = trained(dtype)
-    # bfloat16 has 16 bits fewer after the point, and both sides round
+    # bfloat16 has 16 fewer bits in its mantissa, and both sides round
     expected, depth = model.predict(INPUTS, verbose=0), forward(1) * (1 if dtype == "float32" else 2**11)
     traced = tf.function(model)
     before = traced(INPUTS)
@@ -220,7 +222,7 @@ def test_programs_that_were_traced_before_merging_are_traced_again(dtype: str) -
     assert_close(traced(INPUTS), before, depth, scale=np.abs(expected).max() + 1)
     head = weights(model)["output_weights"]
     query = weights(model)["bert/encoder/layer_0/attention/self/query/kernel"]
-    compiled(model).fit(INPUTS, LABEL_IDS, verbose=0)  # the head and the pooler
+    compiled(model).fit(INPUTS, LABEL_IDS, verbose=0)  # trains the head and the pooler
     assert not np.array_equal(weights(model)["output_weights"], head)
     np.testing.assert_array_equal(weights(model)["bert/encoder/layer_0/attention/self/query/kernel"], query)
 
@@ -251,7 +253,7 @@ def test_functional_model_and_weights_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["google", "huggingface"])
-def test_saved_for_others_it_is_a_plain_bert(kind: str, tmp_path: Path) -> None:
+def test_save_pretrained_writes_a_plain_bert(kind: str, tmp_path: Path) -> None:
     model = BertClassifier(CONFIG, ["no", "yes"])
     model.add_lora(2, 1, EVERYWHERE)
     draw(model.bert)
@@ -266,7 +268,7 @@ def test_saved_for_others_it_is_a_plain_bert(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, merged[name], err_msg=name)
 
 
-def test_a_loaded_model_can_get_it(tmp_path: Path) -> None:
+def test_lora_can_be_added_to_a_loaded_model(tmp_path: Path) -> None:
     model = BertClassifier(CONFIG, 2)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -275,10 +277,10 @@ def test_a_loaded_model_can_get_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(INPUTS), model(INPUTS))
 
 
-# --- What is refused -------------------------------------------------------------------------------------------------
+# --- Errors ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_refused() -> None:
+def test_invalid_uses_are_errors() -> None:
     model = BertClassifier(CONFIG, 2)
     with pytest.raises(InputError, match="has no LoRA to merge"):
         model.merge_lora()

@@ -1,4 +1,4 @@
-"""Scores of choices: those of the pairs one by one, whatever stands beside them and however they are padded."""
+"""Scores of choices: the same as those of single pairs, independent of the other rows and of padding."""
 
 import keras
 import numpy as np
@@ -37,13 +37,13 @@ def examples() -> ExampleArrays:
 
 
 def one_by_one(model: MultipleChoiceModel) -> np.ndarray:
-    """float32 [4, 3]; NaN where there is no choice."""
+    """The score of each pair, computed separately: float32 [4, 3], NaN for padding choices."""
     ids, scores, begin = examples().tokens["input_ids"], np.full(LENGTHS.shape, np.nan, np.float32), 0
-    for place, length in np.ndenumerate(LENGTHS):
+    for index, length in np.ndenumerate(LENGTHS):
         if length:
             row = tf.constant(ids[None, begin : begin + length])
             pooled = model.bert(row, tf.ones_like(row), row % 2).pooled_output
-            scores[place] = model.choice(pooled).numpy()[0, 0]
+            scores[index] = model.choice(pooled).numpy()[0, 0]
         begin += length
     return scores
 
@@ -53,15 +53,15 @@ def test_scores_and_loss(skip_padding: bool, fixed_shapes: bool) -> None:
     model = make_model(skip_padding=skip_padding)
     expected = one_by_one(model)
     scale = float(np.nanmax(np.abs(expected)))
-    batch = next(iter(example_batches.evaluation(examples(), 5, fixed_shapes=fixed_shapes)))  # one row fills it up
+    batch = next(iter(example_batches.evaluation(examples(), 5, fixed_shapes=fixed_shapes)))  # with one padding row
     logits = model.logits(batch).numpy()
     rows = batch["row"].numpy()
     assert sorted(rows) == [-1, 0, 1, 2, 3]
-    for found, row in zip(logits, rows, strict=True):
+    for row_logits, row in zip(logits, rows, strict=True):
         if row >= 0:
             is_choice = LENGTHS[row] > 0
-            assert_close(found[is_choice], expected[row][is_choice], DEPTH, scale)
-            assert (found[~is_choice] == -1e9).all()
+            assert_close(row_logits[is_choice], expected[row][is_choice], DEPTH, scale)
+            assert (row_logits[~is_choice] == -1e9).all()
 
     loss, metrics = model.loss(batch, model.loss_weights(batch), None)
     exponentials = np.exp(expected.astype(np.float64))
@@ -72,7 +72,7 @@ def test_scores_and_loss(skip_padding: bool, fixed_shapes: bool) -> None:
     assert (right, count) == ((np.nanargmax(expected, axis=1) == labels).sum(), 4)
 
 
-def test_what_is_no_choice_gets_no_gradient() -> None:
+def test_padding_choices_give_finite_gradients() -> None:
     model = make_model()
     batch = next(iter(example_batches.evaluation(examples(), 4)))
     variables = [variable.value for variable in model.named_variables.values()]
@@ -88,7 +88,7 @@ def test_variables_are_those_of_a_classifier_with_one_output() -> None:
     assert tuple(named["output_bias"].shape) == (1,)
 
 
-def test_the_keras_model_has_an_axis_of_choices() -> None:
+def test_keras_model_has_an_axis_for_choices() -> None:
     model = make_model()
     expected = one_by_one(model)
     arrays = examples()
@@ -108,13 +108,13 @@ def test_the_keras_model_has_an_axis_of_choices() -> None:
         model.network(inputs["input_ids"][0])
 
 
-def test_rows_that_fill_up_a_batch_of_short_questions() -> None:
-    """They have the lengths of the first question, which is longer than all that the last batch has."""
+def test_padding_rows_in_a_batch_of_short_questions() -> None:
+    """They have the lengths of the first question, which is longer than the last batch."""
     model = make_model()
     batches = example_batches.evaluation(examples(), 3)
     *_, batch = batches
     assert batch["row"].numpy().tolist() == [3, -1, -1]
     assert batch["input_ids"].shape[1] < LENGTHS[0].sum()
-    logits = tf.function(model.logits, input_signature=[batches.element_spec], autograph=False)  # as in a prediction
+    logits = tf.function(model.logits, input_signature=[batches.element_spec], autograph=False)  # as in prediction
     expected = one_by_one(model)
     assert_close(logits(batch).numpy()[0, :2], expected[3, :2], DEPTH, float(np.nanmax(np.abs(expected))))

@@ -1,4 +1,4 @@
-"""The model for question answering: its loss against plain NumPy, whatever the padding; its logits; its names."""
+"""The model for question answering: its loss against plain NumPy, with any padding; its logits and variable names."""
 
 import keras
 import numpy as np
@@ -59,7 +59,7 @@ def expected_loss(model: SpanModel, batch, over_padding: bool) -> float:
 
 
 @pytest.mark.parametrize("over_padding", [True, False])
-def test_loss_is_that_of_the_definition(over_padding: bool) -> None:
+def test_loss_matches_the_definition(over_padding: bool) -> None:
     model = make_model(over_padding=over_padding)
     (batch,) = batches()
     assert batch["input_ids"].shape == [ROWS, 24]
@@ -67,7 +67,7 @@ def test_loss_is_that_of_the_definition(over_padding: bool) -> None:
     assert expected_loss(model, batch, True) > expected_loss(model, batch, False) + 0.1
 
 
-def test_padding_changes_nothing_where_the_loss_is_over_tokens() -> None:
+def test_padding_has_no_effect_on_the_loss_over_tokens() -> None:
     model = make_model(over_padding=False)
     padded, trimmed = batches(True, 2), batches(False, 2)
     assert [batch["input_ids"].shape[1] for batch in trimmed] == [24, 16, 8, 8]
@@ -75,45 +75,45 @@ def test_padding_changes_nothing_where_the_loss_is_over_tokens() -> None:
         assert_close(loss_of(model, one), loss_of(model, other), forward(LAYERS))
 
 
-def test_gradients_are_finite_and_the_same_whatever_the_padding() -> None:
+def test_gradients_are_finite_and_independent_of_padding() -> None:
     model = make_model(over_padding=False)
-    found = []
+    results = []
     for fixed_shapes in (True, False):
         batch = batches(fixed_shapes, 2)[2]
         with tf.GradientTape() as tape:
             loss = model.loss(batch, model.loss_weights(batch), None)[0]
         names = [name for name in model.named_variables if name not in POOLER_VARIABLES]
         gradients = tape.gradient(loss, [model.named_variables[name].value for name in names])
-        found.append([tf.convert_to_tensor(gradient).numpy() for gradient in gradients])
-    scale = max(map(largest, found[1]))
-    for one, other in zip(*found, strict=True):
+        results.append([tf.convert_to_tensor(gradient).numpy() for gradient in gradients])
+    scale = max(map(largest, results[1]))
+    for one, other in zip(*results, strict=True):
         assert np.isfinite(one).all()
         assert_close(one, other, backward(LAYERS), scale)
 
 
 def test_logits_for_prediction() -> None:
-    """Of as many positions as asked for, in batches of any length; those of padding cannot be chosen."""
+    """They have the requested number of positions for batches of any length; padding cannot be chosen."""
     model = make_model()
     for one, other in zip(batches(True, 2), batches(False, 2), strict=True):
         full, short = model.outputs(one, 24), model.outputs(other, 24)
         assert set(full) == {"start_logits", "end_logits"}
         is_token = one["input_mask"].numpy() > 0
-        for logits, found, expected in zip(model.logits(one), full.values(), short.values(), strict=True):
-            assert found.shape == expected.shape == [2, 24]
-            np.testing.assert_array_equal(found.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
+        for logits, actual, expected in zip(model.logits(one), full.values(), short.values(), strict=True):
+            assert actual.shape == expected.shape == [2, 24]
+            np.testing.assert_array_equal(actual.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
             np.testing.assert_array_equal(expected.numpy() == NO_CANDIDATE_LOGIT, ~is_token)
             for again in (logits, expected):
-                assert_close(found.numpy()[is_token], again.numpy()[is_token], forward(LAYERS))
+                assert_close(actual.numpy()[is_token], again.numpy()[is_token], forward(LAYERS))
 
 
-def test_rows_that_fill_up_a_batch_count_nothing() -> None:
+def test_padding_rows_have_no_weight() -> None:
     model = make_model()
     (exact,), (filled,) = batches(), batches(size=ROWS + 4)
     assert_close(loss_of(model, filled), loss_of(model, exact), forward(LAYERS))
     assert float(model.loss_weights(filled)["rows"]) == ROWS
 
 
-def test_accuracy_is_of_both_ends() -> None:
+def test_accuracy_requires_both_ends() -> None:
     model = make_model()
     (batch,) = batches(size=ROWS + 2)
     batch = {name: value.numpy() for name, value in batch.items()}
@@ -125,7 +125,7 @@ def test_accuracy_is_of_both_ends() -> None:
     assert (float(right), float(count)) == (2, ROWS)
 
 
-def test_names_are_the_originals() -> None:
+def test_variable_names_are_those_of_the_original() -> None:
     model = make_model()
     names = list(model.named_variables)
     assert names[-2:] == ["cls/squad/output_weights", "cls/squad/output_bias"]
@@ -134,7 +134,7 @@ def test_names_are_the_originals() -> None:
     assert [tuple(model.named_variables[name].shape) for name in names[-2:]] == [(2, 16), (2,)]
 
 
-def test_the_head_starts_as_in_the_original() -> None:
+def test_head_is_initialized_as_in_the_original() -> None:
     keras.utils.set_random_seed(3)
     head = SpanModel(BertConfig(**{**TINY_CONFIG, "hidden_size": 2000})).span
     weights = head.output_weights.numpy()

@@ -1,4 +1,4 @@
-"""The tagger's loss: against plain NumPy, whatever the padding, whatever fills up a batch."""
+"""The tagger's loss: against plain NumPy, and independent of padding and padding rows."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(4)
 DEPTH = forward(CONFIG.num_hidden_layers)
 IDS = RNG.integers(5, 40, SPLITS[-1]).astype(np.int32)
 TAG_IDS = (RNG.integers(1, 4, SPLITS[-1]) * (RNG.random(SPLITS[-1]) < 0.6)).astype(np.int32)
-TAG_IDS[SPLITS[:-1]] = 2  # a window without a word is not made
+TAG_IDS[SPLITS[:-1]] = 2  # every window has a word
 
 
 def make_model(**options) -> TaggingModel:
@@ -45,7 +45,7 @@ def loss_of(model: TaggingModel, batch) -> float:
 
 
 def words_of(model: TaggingModel, batch) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities `[words, L]` and labels of the words of a batch."""
+    """The log-probabilities `[words, L]` and the labels of the words of a batch."""
     tags = batch[TAGS].numpy().ravel()
     return special.log_softmax(model.logits(batch).numpy()[tags > 0], axis=1), tags[tags > 0] - 1
 
@@ -53,9 +53,9 @@ def words_of(model: TaggingModel, batch) -> tuple[np.ndarray, np.ndarray]:
 def test_loss_is_the_mean_over_words() -> None:
     model = make_model()
     (batch,) = batches()
-    found, labels = words_of(model, batch)
+    log_probabilities, labels = words_of(model, batch)
     assert len(labels) == (TAG_IDS > 0).sum()
-    losses = -found[np.arange(len(labels)), labels]
+    losses = -log_probabilities[np.arange(len(labels)), labels]
     assert_close(loss_of(model, batch), losses.mean(), LOSS)
     every = model.losses(model.logits(batch), batch).numpy()
     logits = model.logits(batch).numpy()
@@ -67,13 +67,13 @@ def test_class_weights() -> None:
     weights = np.array([0.5, 1.0, 4.0])
     model = make_model(class_weights=weights)
     (batch,) = batches()
-    found, labels = words_of(model, batch)
-    expected = np.average(-found[np.arange(len(labels)), labels], weights=weights[labels])
+    log_probabilities, labels = words_of(model, batch)
+    expected = np.average(-log_probabilities[np.arange(len(labels)), labels], weights=weights[labels])
     assert_close(loss_of(model, batch), expected, LOSS)
     assert float(model.loss_weights(batch)["words"]) == pytest.approx(weights[labels].sum())
 
 
-def test_padding_and_filling_rows_change_nothing() -> None:
+def test_padding_and_padding_rows_have_no_effect() -> None:
     model = make_model()
     for one, other in zip(batches(True, 2), batches(False, 2), strict=True):
         assert_close(loss_of(model, one), loss_of(model, other), DEPTH, largest(model.logits(other)))
@@ -85,11 +85,11 @@ def test_accuracy() -> None:
     model = make_model()
     (batch,) = batches(size=len(LENGTHS) + 2)
     right, count = model.loss(batch, model.loss_weights(batch), None)[1]["accuracy"]
-    found, labels = words_of(model, batch)
-    assert (float(right), float(count)) == ((found.argmax(1) == labels).sum(), len(labels))
+    log_probabilities, labels = words_of(model, batch)
+    assert (float(right), float(count)) == ((log_probabilities.argmax(1) == labels).sum(), len(labels))
 
 
-def test_names_and_what_has_no_gradient() -> None:
+def test_variable_names_and_missing_gradients() -> None:
     model = make_model()
     assert list(model.named_variables)[-2:] == ["output_weights", "output_bias"]
     (batch,) = batches()

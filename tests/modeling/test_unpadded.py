@@ -1,4 +1,4 @@
-"""Leaving padding out changes the work, not the numbers."""
+"""Leaving padding out does not change the results."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ from bert_tf2.modeling.tagger import TAGS, TaggingModel
 
 pytestmark = pytest.mark.numeric
 
-# Without dropout, so that a training step can be compared; as wide as what XLA compiles, or a toy.
+# Without dropout, so that a training step can be compared; one wide enough to be fused, and a narrower one.
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 CONFIGS = {
     "plain": BertConfig.from_dict({**TINY_CONFIG, **NO_DROPOUT}),
@@ -41,41 +41,42 @@ def batch_of(mask: np.ndarray) -> dict[str, tf.Tensor]:
     }
 
 
-# --- Places ----------------------------------------------------------------------------------------------------------
+# --- Token layouts ---------------------------------------------------------------------------------------------------
 
 
-def test_places_of_tokens() -> None:
-    places = unpadded.find(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), few_sizes=False)
-    assert places.positions.numpy().tolist() == [0, 1, 6, 8]
-    assert places.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
-    assert places.is_token.numpy().all()
-    assert places.is_text.numpy()[:, 0].tolist() == [True, True, False, False, False, False, True, False, True]
+def test_token_layout() -> None:
+    layout = unpadded.token_layout(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), round_up=False)
+    assert layout.positions.numpy().tolist() == [0, 1, 6, 8]
+    assert layout.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
+    assert layout.row_is_token.numpy().all()
+    assert layout.position_is_token.numpy()[:, 0].astype(int).tolist() == [1, 1, 0, 0, 0, 0, 1, 0, 1]
 
 
-def test_a_batch_of_padding_has_a_row_that_nobody_reads() -> None:
-    places = unpadded.find(tf.zeros([2, 3], tf.int32), few_sizes=False)
-    assert places.positions.numpy().tolist() == [0]
-    assert not places.is_token.numpy().any()
+def test_batch_of_padding_has_one_padding_row() -> None:
+    layout = unpadded.token_layout(tf.zeros([2, 3], tf.int32), round_up=False)
+    assert layout.positions.numpy().tolist() == [0]
+    assert not layout.row_is_token.numpy().any()
     x = tf.constant([[2.0]])
-    assert unpadded.with_padding(x, places).numpy().shape == (6, 1)
+    assert unpadded.with_padding(x, layout).numpy().shape == (6, 1)
 
 
-def test_few_sizes_and_little_more_than_the_tokens() -> None:
-    sizes = {tokens: unpadded.find(tf.ones([1, tokens], tf.int32), few_sizes=True) for tokens in range(1, 1100, 7)}
-    rows = {tokens: places.positions.shape[0] for tokens, places in sizes.items()}
+def test_rounded_sizes_are_few_and_close_to_the_token_count() -> None:
+    masks = {tokens: tf.ones([1, tokens], tf.int32) for tokens in range(1, 1100, 7)}
+    layouts = {tokens: unpadded.token_layout(mask, round_up=True) for tokens, mask in masks.items()}
+    rows = {tokens: layout.positions.shape[0] for tokens, layout in layouts.items()}
     assert all(tokens <= size <= max(tokens * 9 / 8, tokens + 7) for tokens, size in rows.items())
     assert {size for tokens, size in rows.items() if 256 < tokens <= 512} == set(range(288, 513, 32))
-    for tokens, places in sizes.items():
-        assert int(tf.reduce_sum(tf.cast(places.is_token, tf.int32))) == tokens
+    for tokens, layout in layouts.items():
+        assert int(tf.reduce_sum(tf.cast(layout.row_is_token, tf.int32))) == tokens
 
 
-def test_gradients_reach_tokens_alone() -> None:
-    places = unpadded.find(tf.constant([[1, 1, 0], [1, 0, 0]]), few_sizes=True)
+def test_gradients_reach_only_tokens() -> None:
+    layout = unpadded.token_layout(tf.constant([[1, 1, 0], [1, 0, 0]]), round_up=True)
     x = tf.reshape(tf.range(12.0), [6, 2])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        rows = unpadded.without_padding(x, places)
-        back = unpadded.with_padding(rows, places)
+        rows = unpadded.without_padding(x, layout)
+        back = unpadded.with_padding(rows, layout)
     assert rows.shape == (8, 2)
     assert rows.numpy()[:3].tolist() == [[0, 1], [2, 3], [6, 7]]
     assert back.numpy()[[0, 1, 3]].tolist() == [[0, 1], [2, 3], [6, 7]]
@@ -95,13 +96,13 @@ def test_hidden_states_of_tokens_are_the_same(name: str, mask: np.ndarray) -> No
         model(batch["input_ids"], batch["input_mask"], batch["segment_ids"], skip_padding=skip)
         for skip in (False, True)
     )
-    is_text = mask.astype(bool)
-    for expected, found in zip(
+    is_token = mask.astype(bool)
+    for expected, actual in zip(
         (padded.embedding_output, *padded.encoder_layers, padded.sequence_output),
         (skipping.embedding_output, *skipping.encoder_layers, skipping.sequence_output),
         strict=True,
     ):
-        assert_close(found.numpy()[is_text], expected.numpy()[is_text], forward(4))
+        assert_close(actual.numpy()[is_token], expected.numpy()[is_token], forward(4))
     assert_close(skipping.pooled_output.numpy(), padded.pooled_output.numpy(), forward(4))
 
 
@@ -140,8 +141,10 @@ def test_losses_and_gradients_are_the_same(task: str, name: str, recompute: bool
         variables = {key: variable.value for key, variable in model.named_variables.items()}
         with tf.GradientTape() as tape:
             loss, _ = model.loss(batch, model.loss_weights(batch), tf.constant([1, 2], tf.int64))
-        found = zip(variables, tape.gradient(loss, list(variables.values())), strict=True)
-        results.append((loss, {key: tf.convert_to_tensor(value) for key, value in found if value is not None}))
+        named_gradients = zip(variables, tape.gradient(loss, list(variables.values())), strict=True)
+        results.append(
+            (loss, {key: tf.convert_to_tensor(value) for key, value in named_gradients if value is not None})
+        )
     (expected_loss, expected), (loss, gradients) = results
     assert_close(loss.numpy(), expected_loss.numpy(), forward(4))
     assert set(gradients) == set(expected)

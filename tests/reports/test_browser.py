@@ -1,4 +1,4 @@
-"""A page in headless Chromium, where it is installed: narrow and wide, light and dark, no request, no error."""
+"""Pages in headless Chromium, if it is installed: narrow and wide, light and dark, without requests or errors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report of each kind of problem, with what else a page can have."""
+    """A report for each kind of problem, with everything else that a page can contain."""
     kinds = {"single_label": LABELS, "multi_label": (HOSTILE, "angry", LONG), "regression": ()}
     marks = [Mark(0, 15, "PER", "right"), Mark(23, 27, "LOC", "missed"), Mark(20, 27, "ORG", "wrong")]
     others = Section(
@@ -38,11 +38,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             Examples([Example(LONG, "Peter Blackburn ran to Rome.", [(LONG, LONG)], marks), Example("a", LONG, [])]),
         ],
     )
-    folder, paths = tmp_path_factory.mktemp("pages"), {}
+    directory, paths = tmp_path_factory.mktemp("pages"), {}
     for kind, names in kinds.items():
         evaluated = made_up(kind, 400, names, pairs=kind == "regression")
         report = Report(f"Evaluation of {LONG}", LONG, [*sections(evaluated), report_rows.lengths(evaluated), others])
-        paths[kind] = folder / f"{kind}.html"
+        paths[kind] = directory / f"{kind}.html"
         paths[kind].write_text(render(report), encoding="utf-8")
     return paths
 
@@ -50,7 +50,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1400])
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
-def test_pages_fit_and_ask_for_nothing(
+def test_pages_fit_and_make_no_requests(
     chromium: Browser, pages: dict[str, Path], kind: str, width: int, scheme: str
 ) -> None:
     chromium.open(pages[kind], width, scheme=scheme)

@@ -1,4 +1,4 @@
-"""Confidence in a report."""
+"""The section of a report on confidence."""
 
 import numpy as np
 

@@ -24,7 +24,7 @@ def test_groups(lengths: list[int], most: int, bounds: list[tuple[int, int]], of
     assert groups.of_row.tolist() == of_row
 
 
-def test_groups_are_about_as_large() -> None:
+def test_groups_have_similar_sizes() -> None:
     groups = LengthGroups.of(np.random.default_rng(0).integers(1, 1000, 6000))
     assert np.abs(np.bincount(groups.of_row) - 1000).max() < 30
     assert groups.names[0].startswith("1 to ")

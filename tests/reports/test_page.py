@@ -1,4 +1,4 @@
-"""The page: whole, escaped, small, and nothing in it that asks for anything."""
+"""The page: its structure, escaping and size, and that it makes no requests."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ VOID = {"meta", "input", "br", "link", "img", "path", "use", "rect"}
 
 
 class Outline(HTMLParser):
-    """The elements of a page; fails where they are not nested."""
+    """The elements of a page; fails if they are not nested properly."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def test_every_text_is_escaped() -> None:
     assert len(Outline(html).all("script")) == 1
 
 
-def test_nothing_is_asked_for_and_the_policy_says_so() -> None:
+def test_page_makes_no_requests_and_has_a_policy() -> None:
     html = rendered(Picture("<svg></svg>", "a"), Links([("a b.csv", "a table")]))
     outline = Outline(html)
     policy = next(meta["content"] for meta in outline.all("meta") if "http-equiv" in meta)
@@ -88,7 +88,7 @@ def test_nothing_is_asked_for_and_the_policy_says_so() -> None:
     assert [link["href"] for link in outline.all("a")] == ["#scores-1", "a%20b.csv"]
 
 
-def test_the_contents_lead_to_the_sections() -> None:
+def test_contents_link_to_the_sections() -> None:
     titles = ["Überblick", "中文", "Scores", "Scores"]
     outline = Outline(render(Report("A", "b", [Section(title, []) for title in titles])))
     names = ["uberblick-1", "2", "scores-3", "scores-4"]
@@ -96,7 +96,7 @@ def test_the_contents_lead_to_the_sections() -> None:
     assert [link["href"] for link in outline.all("a")] == [f"#{name}" for name in names]
 
 
-def test_numbers_of_a_column_are_formatted_alike_and_sorted_as_numbers() -> None:
+def test_numbers_in_a_column_are_formatted_alike_and_sorted_as_numbers() -> None:
     rows = [("a", 12345, 0.5, 123.456, "x"), ("b", 7, 0.12345, float("nan"), 3)]
     html = rendered(Table(("name", "rows", "F1", "seconds", "mixed"), rows))
     cells = re.findall(r"<td(.*?)>(.*?)</td>", html)
@@ -120,12 +120,12 @@ def test_decimals(values: list[float], expected: list[str]) -> None:
     assert re.findall(r'<td class="number".*?>(.*?)</td>', html) == expected
 
 
-def test_a_row_of_other_cells_is_refused() -> None:
+def test_row_with_another_number_of_cells_is_an_error() -> None:
     with pytest.raises(ValueError, match="A row of the table 'Labels' does not have 2 cells"):
         rendered(Table(["a", "b"], [["x"]], "Labels"))
 
 
-def test_long_tables_and_texts_are_shown_in_part() -> None:
+def test_long_tables_and_texts_are_truncated() -> None:
     rows = [(f"label {number} {'x' * 500}", number) for number in range(10_000)]
     examples = [Example("a → b" * 99, "y" * 1_000_000, [("z", "1" * 9999)])] * 300
     html = rendered(Table(("label", "rows"), rows), Examples(examples))
@@ -137,7 +137,7 @@ def test_long_tables_and_texts_are_shown_in_part() -> None:
     assert "… 998,800 more characters" in html
 
 
-def test_a_single_thing_that_is_not_shown_is_singular() -> None:
+def test_single_omitted_item_is_singular() -> None:
     examples = [Example("a", "y" * 1201, [])] * (page.MOST_EXAMPLES + 1)
     html = rendered(Table(["a"], [["x"]] * (page.MOST_ROWS + 1)), Examples(examples))
     assert "1 more row is not shown." in html
@@ -156,7 +156,7 @@ def test_marks() -> None:
     )
 
 
-def test_a_long_text_is_shown_from_before_its_first_mark() -> None:
+def test_long_text_is_shown_from_shortly_before_its_first_mark() -> None:
     text = f"{'a' * 5000}here{'b' * 5000}"
     html = rendered(Examples([Example("a", text, [], [Mark(5000, 5004, "X", "wrong")])]))
     (shown,) = re.findall(r'<p dir="auto">(.*?)</p>', html)
@@ -166,13 +166,13 @@ def test_a_long_text_is_shown_from_before_its_first_mark() -> None:
     )
 
 
-def test_pictures_in_a_row_stand_together() -> None:
+def test_consecutive_pictures_are_grouped() -> None:
     picture = Picture("<svg></svg>", "a")
     html = rendered(picture, picture, Text("b"), picture)
     assert [group.count("<figure>") for group in html.split('<div class="pictures">')[1:]] == [2, 1]
 
 
-def test_without_jinja2_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_jinja2_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert page.missing_packages() == ["jinja2"]
     with pytest.raises(InputError, match=r"A report needs jinja2, which is not installed: python -m pip install"):

@@ -1,4 +1,4 @@
-"""Drawings: SVG in the colours of the page, readable, the same each time."""
+"""Drawings: SVG with the colours of the page, selectable text, deterministic."""
 
 import re
 from collections.abc import Callable
@@ -43,18 +43,18 @@ def test_drawings(name: str) -> None:
     assert all(f"#{one}" in svg for one in names)
 
 
-def test_a_drawing_has_the_same_bytes_each_time() -> None:
+def test_drawing_is_deterministic() -> None:
     assert DRAWINGS["matrix"]() == DRAWINGS["matrix"]()
 
 
-def test_many_points_are_thinned() -> None:
+def test_many_points_are_thinned_out() -> None:
     steps = np.arange(1_000_000)
     assert len(pictures.lines({"loss": (steps, np.sin(steps))}, "step", "loss")) < 30_000
     assert len(pictures.scatter(steps, steps, "x", "y")) < 400_000
     assert len(pictures.histogram(steps, "x", "y")) < 30_000
 
 
-def test_steps_are_whole_numbers() -> None:
+def test_ticks_of_steps_are_integers() -> None:
     svg = pictures.lines({"loss": ([4, 8], [0.5, 0.25])}, "step", "loss")
     assert re.findall(r">(\d+(?:\.\d+)?)</text>", svg)[:5] == ["4", "5", "6", "7", "8"]
 
@@ -68,5 +68,5 @@ def test_nothing_to_draw() -> None:
     ("values", "expected"),
     [([1, 2, 3], [0.5, 1.5, 2.5, 3.5]), ([0, 59], np.arange(0, 62, 2) - 0.5), ([0.5, 0.5], np.linspace(0, 1, 31))],
 )
-def test_groups_of_a_histogram(values: list[float], expected: list[float]) -> None:
+def test_bins_of_a_histogram(values: list[float], expected: list[float]) -> None:
     assert pictures._edges(np.asarray(values)).tolist() == pytest.approx(list(expected))

@@ -21,7 +21,7 @@ def shapes(*rows):
 
 def fusing(monkeypatch, compiles=False) -> Compilations:
     made = Compilations(compiles)
-    monkeypatch.setattr(fused_ops, "_uses", fused_ops.uses() + 1)
+    monkeypatch.setattr(fused_ops, "_call_count", fused_ops.call_count() + 1)
     return made
 
 
@@ -79,8 +79,9 @@ def test_how_many_shapes_a_training_meets() -> None:
     rng = np.random.default_rng(0)
     lengths = np.clip(np.round(rng.lognormal(2.3, 0.6, [2000, 32])), 3, 66).astype(int)
     columns = {-(-longest // 8) * 8 for longest in lengths.max(axis=1)}
-    rows = {unpadded.rounded(tokens) for tokens in lengths.sum(axis=1).tolist()}
+    rows = {unpadded.rounded_size(tokens) for tokens in lengths.sum(axis=1).tolist()}
     assert len(columns) <= 8
     assert len(rows) <= 10
-    common = collections.Counter(unpadded.rounded(tokens) for tokens in lengths.sum(axis=1).tolist()).most_common(6)
+    sizes = [unpadded.rounded_size(tokens) for tokens in lengths.sum(axis=1).tolist()]
+    common = collections.Counter(sizes).most_common(6)
     assert sum(count for _, count in common) > 0.95 * len(lengths)

@@ -312,7 +312,7 @@ def _task_of_checkpoint(config: ClassificationConfig, flags: DataConfig) -> Task
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
     if source.classifier != "classifier" or "output_weights" not in source.own_names:
         return None
-    if description := TaskDescription.load(source.folder):
+    if description := TaskDescription.load(source.directory):
         return dataclasses.replace(description, data_dir=None, dev_file=None, predict_file=None)
     length = min(TaskDescription.max_seq_length, source.config.max_position_embeddings)
     description = TaskDescription.of_head(source, length, bool(flags.do_lower_case))

@@ -68,7 +68,7 @@ class Teacher:
           InputError: there is no such model, one of its files is missing or corrupt, it is not a classifier, or its
             labels are different.
         """
-        local = by_name.local(path)
+        local = by_name.local_path(path)
         if file_system.is_inside(local, output_dir):
             raise InputError(f"{path} is in {output_dir}, where the student is trained; give another --output_dir.")
         source = model_source.open_source(local)
@@ -112,7 +112,7 @@ def _description(source: Source, path: str, max_seq_length: int, do_lower_case: 
     """
     if source.classifier in _OTHER_HEADS or "output_weights" not in source.own_names:
         raise InputError(f"{path} {_OTHER_HEADS.get(source.classifier or '', 'has no classifier')}; {_ADVICE}.")
-    description = TaskDescription.load(source.folder)
+    description = TaskDescription.load(source.directory)
     if description is not None:
         return dataclasses.replace(description, do_lower_case=do_lower_case)
     length = min(max_seq_length, source.config.max_position_embeddings)

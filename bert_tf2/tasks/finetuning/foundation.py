@@ -27,7 +27,7 @@ def with_model_in_output_dir(config: Config) -> Config:
     directory = config.output_dir
     if config.do_train or config.init_checkpoint or not file_system.isdir(directory) or listing.is_listed(directory):
         return config
-    if not (listing.unlisted(directory) or pretrained.hugging_face_folder(directory)):
+    if not (listing.unlisted(directory) or pretrained.hugging_face_directory(directory)):
         return config
     logger.info("%s is not the directory of a training; using the model in it.", directory)
     return dataclasses.replace(config, init_checkpoint=directory)

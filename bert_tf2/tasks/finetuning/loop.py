@@ -23,7 +23,7 @@ from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
 from bert_tf2.io import run_dir, run_files
 from bert_tf2.modeling import summary
-from bert_tf2.modeling.lora import in_new_encoders, is_lora
+from bert_tf2.modeling.lora import is_lora, lora_scope
 from bert_tf2.modeling.task_model import Batch, Task
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.best_weights import BestScore
@@ -124,7 +124,7 @@ class Finetuning:
             )
         keras.utils.set_random_seed(config.seed)
         lora = find_lora(config)
-        with strategy.scope(), policy(precision), in_new_encoders(lora):
+        with strategy.scope(), policy(precision), lora_scope(lora):
             model = make_model(_skips_padding(config, precision))
         if lora is not None:
             _freeze_for_lora(model, dispensable)
@@ -175,7 +175,7 @@ class Finetuning:
             config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
         )
         trainer = training.Trainer.create(self.model, schedule, self.strategy, loop, config.optimizer, self.precision)
-        trained = summary.trained(self.model.named_variables, trainer.optimizer.variables)
+        trained = summary.trained_parameters(self.model.named_variables, trainer.optimizer.variables)
         if trained:
             logger.info("%s%s", f"{config.lora}. " if config.lora else "", trained)
         resumed = None if config.overwrite_output_dir else trainer.resume()

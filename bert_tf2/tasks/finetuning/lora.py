@@ -16,11 +16,11 @@ def find_lora(config: FinetuningConfig) -> Lora | None:
     """
     if config.do_train:
         return config.lora
-    path = str(checkpoints.latest(config.model_dir) or by_name.local(str(config.init_checkpoint)))
+    path = str(checkpoints.latest(config.model_dir) or by_name.local_path(str(config.init_checkpoint)))
     kept = None
-    if not pretrained.hugging_face_folder(path):
+    if not pretrained.hugging_face_directory(path):
         path = checkpoints.find(path)
-        kept = lora.of_checkpoint(checkpoints.open_reader(path), path, checkpoints.read)
+        kept = lora.checkpoint_lora(checkpoints.open_reader(path), path, checkpoints.read)
     if config.lora is not None:
         lora.check_same(config.lora, kept, path)
     return kept

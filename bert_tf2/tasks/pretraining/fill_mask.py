@@ -150,7 +150,7 @@ class MaskFiller:
             spm_model_file=config.spm_model_file,
             num_hidden_layers=config.num_hidden_layers,
             tokenizer=config.tokenizer,
-            guesses_case=True,  # there is no --do_lower_case
+            infer_case=True,  # there is no --do_lower_case
         )
         bert_config, tokenizer = pretrained.bert_config, pretrained.tokenizer(pretrained.do_lower_case)
         with policy(resolved(config.precision)):

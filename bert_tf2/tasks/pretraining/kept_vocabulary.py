@@ -60,7 +60,7 @@ def find(config: PretrainingConfig, bert_config: BertConfig, paths: Sequence[str
     given = VocabularyFile.from_flags(config.vocab_file, config.spm_model_file)
     if given:
         check_vocab_size(given.path, _pieces(given), bert_config.vocab_size)
-        tokenizer_options.check_kept(config.output_dir, given)
+        tokenizer_options.check_same_vocabulary(config.output_dir, given)
     if VocabularyFile.in_directory(config.output_dir):
         return None
     of_records = records_vocabulary.find(paths[0])

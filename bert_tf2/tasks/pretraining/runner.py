@@ -143,7 +143,7 @@ class _Job:
         config, trainer = self.config, self._trainer()
         self._start(trainer)
         if self.workers.is_chief:
-            pretrained.keep_config(config.output_dir, self.bert_config)
+            pretrained.save_config(config.output_dir, self.bert_config)
             if self.kept:
                 self.kept.copy_into(config.output_dir)
             run_dir.describe(config.output_dir, config)

@@ -170,7 +170,7 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     saved = TaskDescription.load(config.model_dir)
     if saved or config.do_train or not config.init_checkpoint:
         return saved, config.model_dir
-    folder = pretrained.folder_of(config.init_checkpoint)
+    folder = pretrained.model_directory(config.init_checkpoint)
     is_ours = task_metadata.setting(folder, "problem_type", str) == QUESTION_ANSWERING
     return TaskDescription.load(folder) if is_ours else None, folder
 

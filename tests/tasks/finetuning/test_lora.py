@@ -199,9 +199,7 @@ def test_two_devices_give_the_numbers_of_one(made: Path, tmp_path: Path, scripts
 
 
 def test_a_model_by_its_name_is_looked_at_where_it_was_downloaded(made: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(
-        by_name, "_downloaded", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__
-    )
+    monkeypatch.setattr(by_name, "_download", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__)
     asked = {"do_train": False, "do_eval": True, "init_checkpoint": "owner/name", "dev_file": str(made / "dev.csv")}
     assert find_lora(config(made, output_dir=str(tmp_path / "new"), **asked)) is None
 
