@@ -365,7 +365,7 @@ def test_starting_and_resuming_read_only_what_they_need(made, tmp_path, monkeypa
     for path in paths:
         path.write_bytes(content)
     monkeypatch.setattr(data, "_MOST_BYTES_COUNTED", 0)
-    monkeypatch.setattr(record_batches, "_RECORDS_AT_ONCE", 4)
+    monkeypatch.setattr(record_batches, "_RECORDS_PER_BLOCK", 4)
     monkeypatch.setattr(shuffled, "_BYTES_OF_SEGMENT", 8000)
     monkeypatch.setattr(shuffled, "_FILES_READ_AT_ONCE", 4)
     monkeypatch.setattr(index, "_RECORDS_BETWEEN_PLACES", 1)

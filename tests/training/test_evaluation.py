@@ -44,7 +44,7 @@ def test_outputs_come_batch_by_batch() -> None:
     rows = {"number": np.arange(7, dtype=np.float32), "row": np.arange(14, dtype=np.int32).reshape(7, 2)}
 
     def data(share):
-        return tf.data.Dataset.from_tensor_slices(rows).batch(3).map(lambda batch: record_batches.filled(batch, 3))
+        return tf.data.Dataset.from_tensor_slices(rows).batch(3).map(lambda batch: record_batches.fill_up(batch, 3))
 
     parts = list(
         predict_batches(lambda batch: {"twice": batch["number"] * 2, "row": batch["row"]}, STRATEGY, data, None)

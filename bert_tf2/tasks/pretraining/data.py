@@ -92,7 +92,7 @@ class PretrainingData:
             self.paths, self.schema.parse, sequence_packing.WINDOW, config.seed, done, source=self.source
         )
         examples = self._masked(examples, config.seed, lambda window: done + window * sequence_packing.WINDOW)
-        rows = sequence_packing.packed(examples, config.train_batch_size, config.seed, position)
+        rows = sequence_packing.pack_dataset(examples, config.train_batch_size, config.seed, position)
         return share.of(rows, config.train_batch_size).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, steps: int | None, share: record_batches.Share) -> tf.data.Dataset:
@@ -106,7 +106,7 @@ class PretrainingData:
         self, dataset: tf.data.Dataset, batch_size: int, seed: int, examples_done: int, share: record_batches.Share
     ) -> tf.data.Dataset:
         dataset = self._masked(dataset, seed, lambda piece: examples_done + share.first_row(piece, batch_size))
-        return (dataset if self.fixed_shapes else record_batches.trimmed(dataset)).prefetch(tf.data.AUTOTUNE)
+        return (dataset if self.fixed_shapes else record_batches.trim(dataset)).prefetch(tf.data.AUTOTUNE)
 
     def _masked(
         self, dataset: tf.data.Dataset, seed: int, first_example: Callable[[tf.Tensor], tf.Tensor]
@@ -114,7 +114,7 @@ class PretrainingData:
         """Masked, if the records are not."""
         if self.vocabulary is None:
             return dataset
-        return dynamic_masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
+        return dynamic_masking.mask_dataset(dataset, self.vocabulary, self.config.parameters, seed, first_example)
 
 
 def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: list[str]) -> Vocabulary | None:
