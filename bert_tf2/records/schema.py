@@ -238,7 +238,7 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     |---|---|---|
     | unique_ids | [1] | of the window, from 1,000,000,000 on |
     | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
-    | start_positions, end_positions | [1] | training: first and last token of the answer, 0 where there is none |
+    | start_positions, end_positions | [1] | training: first and last token of the answer, 0 if there is none |
     | is_impossible | [1] | training: 1 for a question without an answer |
 
     Examples:

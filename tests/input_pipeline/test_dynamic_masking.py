@@ -237,15 +237,15 @@ PARAMETERS = InstanceParameters(16, 4)
 
 def test_masks_depend_only_on_the_seed_and_the_number_of_the_example() -> None:
     rows = random_rows(40, 16)
-    whole = mask(rows, PARAMETERS)
+    masked = mask(rows, PARAMETERS)
     for name, value in mask(rows, PARAMETERS).items():
-        np.testing.assert_array_equal(value, whole[name])
+        np.testing.assert_array_equal(value, masked[name])
     for start, stop in ((0, 3), (3, 20), (39, 40)):
         part = mask({name: value[start:stop] for name, value in rows.items()}, PARAMETERS, first_example=start)
         for name, value in part.items():
-            np.testing.assert_array_equal(value, whole[name][start:stop])
+            np.testing.assert_array_equal(value, masked[name][start:stop])
     for other in (mask(rows, PARAMETERS, seed=SEED + 1), mask(rows, PARAMETERS, first_example=1)):
-        differ = (other["masked_lm_positions"] != whole["masked_lm_positions"]).any(axis=1)
+        differ = (other["masked_lm_positions"] != masked["masked_lm_positions"]).any(axis=1)
         assert differ.mean() > 0.8
 
 
@@ -267,16 +267,17 @@ def batches(rows: dict[str, np.ndarray], batch_size: int, done: int = 0) -> list
 
 def test_a_resumed_run_has_the_same_masks_and_each_epoch_different_ones() -> None:
     rows = random_rows(24, 16)
-    whole = batches(rows, 8)
-    assert len(whole) == 9
+    uninterrupted = batches(rows, 8)
+    assert len(uninterrupted) == 9
     for name, value in mask(rows, PARAMETERS).items():
-        np.testing.assert_array_equal(np.concatenate([batch[name] for batch in whole[:3]]), value)
+        np.testing.assert_array_equal(np.concatenate([batch[name] for batch in uninterrupted[:3]]), value)
     for done in (1, 4):
-        for later, expected in zip(batches(rows, 8, done * 8), whole[done:], strict=True):
+        for later, expected in zip(batches(rows, 8, done * 8), uninterrupted[done:], strict=True):
             for name, value in later.items():
                 np.testing.assert_array_equal(value, expected[name])
     for first, second in itertools.combinations((0, 3, 6), 2):
-        differ = (whole[first]["masked_lm_positions"] != whole[second]["masked_lm_positions"]).any(axis=1)
+        positions = [uninterrupted[number]["masked_lm_positions"] for number in (first, second)]
+        differ = (positions[0] != positions[1]).any(axis=1)
         assert differ.mean() > 0.5
 
 

@@ -127,21 +127,21 @@ def test_the_order_depends_on_the_seed():
 @given(done=st.integers(0, 20), batch_size=st.integers(1, 30))
 @settings(max_examples=15)
 def test_a_resumed_run_has_the_same_batches(done, batch_size):
-    whole = numbers(example_batches.training(examples_of(LENGTHS), batch_size, seed=3), done + 2)
+    uninterrupted = numbers(example_batches.training(examples_of(LENGTHS), batch_size, seed=3), done + 2)
     later = example_batches.training(examples_of(LENGTHS), batch_size, seed=3, examples_done=done * batch_size)
-    assert numbers(later, 2) == whole[done:]
+    assert numbers(later, 2) == uninterrupted[done:]
 
 
 def test_shares_together_are_the_rows_of_one_device():
     examples = examples_of(LENGTHS)
-    whole = numbers(example_batches.training(examples, 8, seed=1), 3)
+    one_device = numbers(example_batches.training(examples, 8, seed=1), 3)
     pieces = [
         numbers(example_batches.training(examples, 8, seed=1, share=Share(worker, 2, devices=2)), 6)
         for worker in range(2)
     ]
     for batch in range(3):
         parts = [worker[2 * batch + device] for worker in pieces for device in range(2)]
-        assert np.concatenate(parts).tolist() == whole[batch]
+        assert np.concatenate(parts).tolist() == one_device[batch]
     rows = np.concatenate([batch["row"] for batch in example_batches.evaluation(examples, 8)])
     shared = [
         [batch["row"].numpy() for batch in example_batches.evaluation(examples, 8, Share(worker, 2, 1))]

@@ -62,9 +62,9 @@ def test_the_order_depends_on_the_seed(paths):
 @given(done=st.integers(0, 20), batch_size=st.integers(1, 30), buffer=st.sampled_from([3, 1000]))
 @settings(max_examples=15)
 def test_a_resumed_run_has_the_same_batches(paths, done, batch_size, buffer):
-    whole = numbers(record_batches.training(paths, parse, batch_size, seed=3, buffer=buffer), done + 2)
+    uninterrupted = numbers(record_batches.training(paths, parse, batch_size, seed=3, buffer=buffer), done + 2)
     later = record_batches.training(paths, parse, batch_size, seed=3, examples_done=done * batch_size, buffer=buffer)
-    assert numbers(later, 2) == whole[done:]
+    assert numbers(later, 2) == uninterrupted[done:]
 
 
 def test_evaluation_repeats_records_in_order(paths):
@@ -106,7 +106,7 @@ def test_shapes_are_static(paths):
 @pytest.mark.parametrize(("workers", "devices"), [(1, 2), (2, 1), (2, 2), (3, 1)])
 def test_shares_together_are_the_rows_of_one_device(paths, workers, devices):
     size = 12
-    whole = numbers(record_batches.training(paths, parse, size, seed=1, examples_done=size), 4)
+    one_device = numbers(record_batches.training(paths, parse, size, seed=1, examples_done=size), 4)
     pieces = {}
     for worker in range(workers):
         share = record_batches.Share(worker, workers, devices)
@@ -114,7 +114,7 @@ def test_shares_together_are_the_rows_of_one_device(paths, workers, devices):
         for element, piece in enumerate(elements):
             pieces[int(share.first_row(element, size))] = piece
             assert len(piece) == share.rows(size)
-    assert [row for first in sorted(pieces) for row in pieces[first]] == [row for batch in whole for row in batch]
+    assert [row for first in sorted(pieces) for row in pieces[first]] == [row for batch in one_device for row in batch]
 
 
 def test_shares_of_an_evaluation(paths):

@@ -93,12 +93,14 @@ def stream(examples, position):
 
 def test_a_stream_can_be_entered_after_any_batch():
     examples = sequences(np.random.default_rng(1), 1500)
-    whole = list(stream(examples, 0).take(40).as_numpy_iterator())
-    assert all(batch["input_ids"].shape == (50, LENGTH) for batch in whole)
+    batches = list(stream(examples, 0).take(40).as_numpy_iterator())
+    assert all(batch["input_ids"].shape == (50, LENGTH) for batch in batches)
     for done in (1, 11, 25):
-        position = int(whole[done - 1][INPUT_POSITION][0])
-        assert (whole[done - 1][INPUT_POSITION] == position).all()
-        for batch, expected in zip(stream(examples, position).take(5).as_numpy_iterator(), whole[done:], strict=False):
+        position = int(batches[done - 1][INPUT_POSITION][0])
+        assert (batches[done - 1][INPUT_POSITION] == position).all()
+        for batch, expected in zip(
+            stream(examples, position).take(5).as_numpy_iterator(), batches[done:], strict=False
+        ):
             for name, value in batch.items():
                 np.testing.assert_array_equal(value, expected[name], err_msg=name)
 

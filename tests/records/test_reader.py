@@ -86,14 +86,14 @@ def test_counting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing_bytes", [1, 4, 5, 100, 104, 105, 111])
 def test_a_truncated_file(tmp_path: Path, missing_bytes: int) -> None:
-    whole = write(tmp_path / "whole", [b"x" * 100] * 1500)
+    intact = write(tmp_path / "intact", [b"x" * 100] * 1500)
     path = tmp_path / "truncated"
-    path.write_bytes(Path(whole).read_bytes()[:-missing_bytes])
-    assert reader.locate_damage([whole]) is None
+    path.write_bytes(Path(intact).read_bytes()[:-missing_bytes])
+    assert reader.locate_damage([intact]) is None
     sentence = f"{path} is corrupt or truncated at record 1,500; create it again, or copy it again from an intact one."
-    assert reader.locate_damage([whole, path, whole]) == sentence
+    assert reader.locate_damage([intact, path, intact]) == sentence
     with pytest.raises(InputError) as caught:
-        reader.count_records([whole, path])
+        reader.count_records([intact, path])
     assert str(caught.value) == sentence
 
 

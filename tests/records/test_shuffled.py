@@ -40,7 +40,7 @@ def first(paths, count, done=0, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def intact(tmp_path_factory):
     return write(tmp_path_factory.mktemp("records") / "a.tfrecord", RECORDS)
 
 
@@ -194,9 +194,9 @@ def start_of(number):
     return sum(len(record) + 16 for record in RECORDS[:number])
 
 
-def damage(whole, directory, *, flip=(), end=None):
+def damage(intact, directory, *, flip=(), end=None):
     """A copy of a file with bits flipped at some offsets, or truncated."""
-    content = bytearray(Path(whole).read_bytes())
+    content = bytearray(Path(intact).read_bytes())
     for offset in flip:
         content[offset] ^= 0x10
     path = directory / "damaged.tfrecord"
@@ -205,22 +205,22 @@ def damage(whole, directory, *, flip=(), end=None):
 
 
 @pytest.mark.parametrize("chunk", [1, 64, 1 << 20])
-def test_whole_files(whole, tmp_path, monkeypatch, chunk):
+def test_intact_files(intact, tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(shuffled, "_CHUNK", chunk)
-    assert read([whole]) == RECORDS
+    assert read([intact]) == RECORDS
     packed = tmp_path / "a.gz"
-    packed.write_bytes(gzip.compress(Path(whole).read_bytes()))
-    assert read([str(packed), whole]) == RECORDS * 2
-    assert first([str(packed)], 5, 7, segment_size=4) == first([whole], 5, 7, segment_size=4)
+    packed.write_bytes(gzip.compress(Path(intact).read_bytes()))
+    assert read([str(packed), intact]) == RECORDS * 2
+    assert first([str(packed)], 5, 7, segment_size=4) == first([intact], 5, 7, segment_size=4)
 
 
 @pytest.mark.parametrize("chunk", [1, 64, 1 << 20])
 @pytest.mark.parametrize(
     "offset", [3, 9, 12, 20, -1], ids=["length", "length's checksum", "first", "inner", "checksum"]
 )
-def test_a_flipped_bit_costs_one_record(whole, tmp_path, caplog, monkeypatch, offset, chunk):
+def test_a_flipped_bit_costs_one_record(intact, tmp_path, caplog, monkeypatch, offset, chunk):
     monkeypatch.setattr(shuffled, "_CHUNK", chunk)
-    path = damage(whole, tmp_path, flip=[start_of(5) + offset if offset >= 0 else start_of(6) - 1])
+    path = damage(intact, tmp_path, flip=[start_of(5) + offset if offset >= 0 else start_of(6) - 1])
     assert read([path, path], max_damaged=1) == (RECORDS[:5] + RECORDS[6:]) * 2
     assert caplog.messages == [f"Skipping corrupt records (1): {path}."]
     with pytest.raises(InputError, match=r"damaged.tfrecord is corrupt or truncated at record 6;"):
@@ -228,24 +228,24 @@ def test_a_flipped_bit_costs_one_record(whole, tmp_path, caplog, monkeypatch, of
 
 
 @pytest.mark.parametrize("end", [start_of(19) + 30, start_of(19) + 5, start_of(20) - 1])
-def test_complete_records_of_a_truncated_file_are_read(whole, tmp_path, end):
-    path = damage(whole, tmp_path, end=end)
+def test_complete_records_of_a_truncated_file_are_read(intact, tmp_path, end):
+    path = damage(intact, tmp_path, end=end)
     assert read([path], max_damaged=1) == RECORDS[:19]
     with pytest.raises(InputError, match="is corrupt or truncated at record 20;"):
         read([path])
 
 
-def test_more_corrupt_records_than_allowed(whole, tmp_path):
-    path = damage(whole, tmp_path, flip=[start_of(3) + 20, start_of(7) + 20])
+def test_more_corrupt_records_than_allowed(intact, tmp_path):
+    path = damage(intact, tmp_path, flip=[start_of(3) + 20, start_of(7) + 20])
     message = rf"2 corrupt records in {path} \(2\), more than --skip_bad_records=1; make the files again"
     with pytest.raises(InputError, match=message):
-        read([whole, path], max_damaged=1)
+        read([intact, path], max_damaged=1)
     assert read([path], max_damaged=2) == RECORDS[:3] + RECORDS[4:7] + RECORDS[8:]
 
 
-def test_a_stream_with_corrupt_records_is_entered_anywhere(whole, tmp_path, monkeypatch):
+def test_a_stream_with_corrupt_records_is_entered_anywhere(intact, tmp_path, monkeypatch):
     monkeypatch.setattr(record_index, "_RECORDS_BETWEEN_PLACES", 1)
-    path = damage(whole, tmp_path, flip=[start_of(3) + 20, start_of(7) + 2])
+    path = damage(intact, tmp_path, flip=[start_of(3) + 20, start_of(7) + 2])
     source = RecordSource(str(tmp_path / "index"), 2)
     expected = first([path], 50, segment_size=4, source=source)
     assert set(expected) == set(RECORDS) - {RECORDS[3], RECORDS[7]}

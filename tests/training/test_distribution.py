@@ -1,4 +1,4 @@
-"""Choosing a strategy; what runs on two devices is tested in test_training.py."""
+"""Choosing a strategy; what runs on two devices is tested in test_trainer.py."""
 
 import pytest
 import tensorflow as tf

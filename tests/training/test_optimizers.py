@@ -225,16 +225,16 @@ def tiny_data(done, share):
 def test_any_slots_are_saved_and_resumed_to_the_last_bit(tmp_path, monkeypatch, name):
     monkeypatch.setitem(OPTIMIZERS, "odd", Odd)
     monkeypatch.setitem(OPTIMIZERS, "plain", Plain)
-    whole = tiny_trainer(tmp_path / "whole", 4, name)
-    whole.train(tiny_data)
+    full = tiny_trainer(tmp_path / "full", 4, name)
+    full.train(tiny_data)
     (tmp_path / "resumed").mkdir()
-    for path in (tmp_path / "whole").glob("model.ckpt-2.*"):
+    for path in (tmp_path / "full").glob("model.ckpt-2.*"):
         shutil.copy(path, tmp_path / "resumed")
     listing.write_state(tmp_path / "resumed", [str(tmp_path / "resumed/model.ckpt-2")])
     resumed = tiny_trainer(tmp_path / "resumed", 4, name)
     assert resumed.resume() == str(tmp_path / "resumed/model.ckpt-2")
     resumed.train(tiny_data)
-    expected, actual = (tf.train.load_checkpoint(str(tmp_path / run / "model.ckpt-4")) for run in ("whole", "resumed"))
+    expected, actual = (tf.train.load_checkpoint(str(tmp_path / run / "model.ckpt-4")) for run in ("full", "resumed"))
     shapes = expected.get_variable_to_shape_map()
     assert actual.get_variable_to_shape_map() == shapes
     for variable in shapes:
@@ -250,14 +250,14 @@ def test_any_slots_are_saved_and_resumed_to_the_last_bit(tmp_path, monkeypatch, 
             "odd": {"odd_count": [], "odd_signs": [2, rows, columns]},
         }[name]
     )
-    report = checkpoints.load(checkpoints.tf_variables(whole.task.named_variables), str(tmp_path / "whole"))
+    report = checkpoints.load(checkpoints.tf_variables(full.task.named_variables), str(tmp_path / "full"))
     assert not report.missing
     assert set(report.unused) == set(report.state)
 
     for other in sorted({"bert", "adamw", "odd", "plain", "adafactor"} - {name}):
         message = rf"model\.ckpt-4 cannot be resumed: it has the state of another optimizer \({name}_.*the --optimizer"
         with pytest.raises(InputError, match=message):
-            tiny_trainer(tmp_path / "whole", 6, other).resume()
+            tiny_trainer(tmp_path / "full", 6, other).resume()
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())

@@ -46,16 +46,16 @@ def weights(trainer):
 
 
 @pytest.fixture(scope="module")
-def whole_run(tmp_path_factory):
+def uninterrupted_run(tmp_path_factory):
     """An uninterrupted run of ten steps with dropout."""
-    directory = tmp_path_factory.mktemp("whole")
+    directory = tmp_path_factory.mktemp("run")
     trainer = new_trainer(directory, 10, save_checkpoints_steps=4)
     trainer.train(data)
     return directory, weights(trainer)
 
 
-def test_checkpoints_and_events(whole_run):
-    directory, _ = whole_run
+def test_checkpoints_and_events(uninterrupted_run):
+    directory, _ = uninterrupted_run
     assert sorted(int(path.stem.split("-")[1]) for path in directory.glob("*.index")) == [0, 4, 8, 10]
     assert checkpoints.step_of(checkpoints.latest(directory)) == 10
     logged: dict[str, list[int]] = {}
@@ -71,8 +71,8 @@ def test_checkpoints_and_events(whole_run):
     assert all(steps == [2, 4, 6, 8, 10] for steps in logged.values())
 
 
-def test_checkpoints_have_the_moments_and_the_step(whole_run):
-    directory, final = whole_run
+def test_checkpoints_have_the_moments_and_the_step(uninterrupted_run):
+    directory, final = uninterrupted_run
     reader = tf.train.load_checkpoint(checkpoints.latest(directory))
     names = set(reader.get_variable_to_shape_map())
     assert names == {f"{name}{slot}" for name in final for slot in ("", "/adam_m", "/adam_v")} | {
@@ -84,7 +84,7 @@ def test_checkpoints_have_the_moments_and_the_step(whole_run):
 
 
 @pytest.mark.parametrize("stop", [4, pytest.param(7, marks=pytest.mark.slow)])
-def test_resuming_ends_with_the_same_bits(whole_run, tmp_path, stop):
+def test_resuming_ends_with_the_same_bits(uninterrupted_run, tmp_path, stop):
     first = new_trainer(tmp_path, stop, save_checkpoints_steps=4)
     assert first.resume() is None
     first.train(data)
@@ -92,24 +92,24 @@ def test_resuming_ends_with_the_same_bits(whole_run, tmp_path, stop):
     assert second.resume() == str(tmp_path / f"model.ckpt-{stop}")
     second.train(data)
     for name, value in weights(second).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
-def test_steps_per_call_do_not_change_the_result(whole_run, tmp_path):
+def test_steps_per_call_do_not_change_the_result(uninterrupted_run, tmp_path):
     trainer = new_trainer(tmp_path, 10, iterations_per_loop=1)
     trainer.train(data)
     for name, value in weights(trainer).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
-def test_another_seed_gives_different_dropout(whole_run, tmp_path):
+def test_another_seed_gives_different_dropout(uninterrupted_run, tmp_path):
     trainer = new_trainer(tmp_path, 10, seed=1)
     trainer.train(data)
-    assert any((value != whole_run[1][name]).any() for name, value in weights(trainer).items())
+    assert any((value != uninterrupted_run[1][name]).any() for name, value in weights(trainer).items())
 
 
-def test_nothing_left_to_train(whole_run, caplog):
-    directory, final = whole_run
+def test_nothing_left_to_train(uninterrupted_run, caplog):
+    directory, final = uninterrupted_run
     trainer = new_trainer(directory, 10)
     trainer.resume()
     caplog.set_level("INFO")
@@ -130,7 +130,7 @@ def poisoned(*steps):
     return data
 
 
-def test_a_step_that_is_not_finite_is_skipped_and_counted(whole_run, tmp_path, caplog):
+def test_a_step_that_is_not_finite_is_skipped_and_counted(uninterrupted_run, tmp_path, caplog):
     caplog.set_level("INFO")
     trainer = new_trainer(tmp_path, 10, save_checkpoints_steps=6)
     trainer.train(poisoned(4, 6, 7))
@@ -210,13 +210,13 @@ class _Recorder:
         return "enough" if step == self.end else None
 
 
-def test_hooks_run_when_they_are_due(whole_run, tmp_path):
+def test_hooks_run_when_they_are_due(uninterrupted_run, tmp_path):
     hook = _Recorder()
     trainer = new_trainer(tmp_path, 10)
     trainer.train(data, [hook])
     assert hook.steps == [0, 3, 6, 9]
     for name, value in weights(trainer).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
 def test_a_checkpoint_is_saved_when_a_hook_ends_training(tmp_path, caplog):
@@ -232,7 +232,7 @@ def test_a_checkpoint_is_saved_when_a_hook_ends_training(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_saves_and_stops(whole_run, tmp_path, number):
+def test_a_signal_saves_and_stops(uninterrupted_run, tmp_path, number):
     class Signal(_Recorder):
         def run(self, step):
             if step == 3:
@@ -248,7 +248,7 @@ def test_a_signal_saves_and_stops(whole_run, tmp_path, number):
     assert second.resume() == str(tmp_path / "model.ckpt-3")
     second.train(data)
     for name, value in weights(second).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
 @pytest.mark.slow  # TensorFlow's allocator waits for ten seconds for memory that others might free

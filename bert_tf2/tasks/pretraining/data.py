@@ -161,19 +161,19 @@ def log_input(data: PretrainingData) -> None:
 
 
 def _log_files(name: str, config: PretrainingConfig, paths: list[str], source: RecordSource, trains: bool) -> None:
-    where = counted(len(paths), "file")
+    file_count = counted(len(paths), "file")
     size = sum(file_system.getsize(path) for path in paths)
-    known = [source.index.of(path).records for path in paths]
-    if all(count is not None for count in known) or size <= _MAX_BYTES_COUNTED:
+    known_counts = [source.index.of(path).records for path in paths]
+    if all(count is not None for count in known_counts) or size <= _MAX_BYTES_COUNTED:
         count = sum(source.count(path) for path in paths)
-        found = counted(count, "record")
+        amount = counted(count, "record")
     else:
         packed = any(files.compression(path) for path in paths)
         count = 0 if packed else size // (reader.first_size(paths) + _FRAME)
-        found = f"{size / 1e9:.1f} GB" + f", about {counted(count, 'record')}" * (count > 0)
+        amount = f"{size / 1e9:.1f} GB" + f", about {counted(count, 'record')}" * (count > 0)
     epochs = config.num_train_steps * config.train_batch_size / count if count else 0
-    shown = f", {counted(float(f'{epochs:.3g}'), 'epoch')}" if trains and count else ""
-    logger.info("%s: %s in %s%s.", name, found, where, shown)
+    epoch_count = f", {counted(float(f'{epochs:.3g}'), 'epoch')}" if trains and count else ""
+    logger.info("%s: %s in %s%s.", name, amount, file_count, epoch_count)
 
 
 def explain_error(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:

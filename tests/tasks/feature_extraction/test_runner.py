@@ -129,7 +129,7 @@ VARIANTS = [("json", "none", "piece"), ("npy", "mean", "piece"), ("npz", "none",
 @pytest.mark.parametrize(("output_format", "pooling", "unit"), VARIANTS)
 def test_an_interrupted_run_resumes(model, text, tmp_path, output_format, pooling, unit):
     options = {"output_format": output_format, "pooling": pooling, "unit": unit}
-    run(config(model, text, tmp_path / "whole", **options))
+    run(config(model, text, tmp_path / "uninterrupted", **options))
     out = tmp_path / "out"
     out.write_text("of an earlier run")
     for calls in (0, 1, 1):
@@ -148,10 +148,10 @@ def test_an_interrupted_run_resumes(model, text, tmp_path, output_format, poolin
     assert done >= 3
     assert not directory.exists()
     if output_format == "npz":
-        whole, resumed = np.load(tmp_path / "whole"), np.load(out)
-        assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+        uninterrupted, resumed = np.load(tmp_path / "uninterrupted"), np.load(out)
+        assert all(np.array_equal(uninterrupted[name], resumed[name]) for name in uninterrupted)
     else:
-        assert out.read_bytes() == (tmp_path / "whole").read_bytes()
+        assert out.read_bytes() == (tmp_path / "uninterrupted").read_bytes()
 
 
 @pytest.fixture
@@ -191,11 +191,11 @@ def test_changed_lines_are_rejected(model, text, interrupted, content):
 
 
 def test_resumes_after_an_invalid_line_is_corrected(model, text, interrupted, monkeypatch):
-    whole = text.read_bytes()
-    text.write_bytes(whole.replace(b"nothing", b"noth\xefng"))
+    original = text.read_bytes()
+    text.write_bytes(original.replace(b"nothing", b"noth\xefng"))
     with pytest.raises(InputError, match=r"text\.txt, line 8: byte 5 of the line \(0xef\) is not UTF-8"):
         run(config(model, text, interrupted))
-    text.write_bytes(whole)
+    text.write_bytes(original)
     counts = record_line_counts(monkeypatch)
     assert run(config(model, text, interrupted)) == len(LINES)
     assert sum(counts) <= 3

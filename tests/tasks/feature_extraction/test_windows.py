@@ -41,8 +41,8 @@ def compute_windows(model, stride):
     pretrained.load(checkpoints.tf_variables(bert.named_variables()), str(model))
     tokenizer = FastTokenizer(str(model / "vocab.txt"))
     for line in LONG:
-        whole = data.encode([line], tokenizer, 99)
-        end, length = int(whole.first_lengths[0]) - 1, len(whole.input_ids)
+        sequence = data.encode([line], tokenizer, 99)
+        end, length = int(sequence.first_lengths[0]) - 1, len(sequence.input_ids)
         room = 8 - 2 - (length - end - 1)
         begins = [1]
         while begins[-1] + room < end:
@@ -50,10 +50,10 @@ def compute_windows(model, stride):
         windows = []
         for begin in begins:
             positions = np.r_[0, begin : min(begin + room, end), end:length]
-            ids, segments = whole.input_ids[positions], whole.segment_ids[positions]
+            ids, segments = sequence.input_ids[positions], sequence.segment_ids[positions]
             outputs = bert(tf.constant([ids]), token_type_ids=tf.constant([segments]))
             windows.append((positions, outputs.encoder_layers[1][0].numpy()))
-        yield whole, windows
+        yield sequence, windows
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -68,12 +68,12 @@ def test_long_lines_in_windows(model, tmp_path, caplog):
         run(config(model, tmp_path / "text", tmp_path / pooling, **options, pooling=pooling))
     pooled = {pooling: np.load(tmp_path / pooling)["values"] for pooling in ("mean", "max", "cls")}
     tokens = np.load(tmp_path / "tokens")
-    for row, (whole, windows) in enumerate(compute_windows(model, 2)):
+    for row, (sequence, windows) in enumerate(compute_windows(model, 2)):
         span = slice(*tokens["row_splits"][row : row + 2])
-        assert tokens["input_ids"][span].tolist() == whole.input_ids.tolist()
+        assert tokens["input_ids"][span].tolist() == sequence.input_ids.tolist()
         best = {}
         for positions, values in windows:
-            last = np.flatnonzero(positions < whole.first_lengths[0] - 1)[-1]
+            last = np.flatnonzero(positions < sequence.first_lengths[0] - 1)[-1]
             for within, position in enumerate(positions.tolist()):
                 context = min(within - 1, last - within) if 0 < within <= last else 0
                 if position not in best or context > best[position][0]:

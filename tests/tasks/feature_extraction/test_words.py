@@ -63,9 +63,9 @@ def test_words_between_whitespace():
 def test_the_same_tokens_as_for_whole_lines(lines, long_text):
     """Although each word is tokenized separately, the model reads the same tokens as without words."""
     lines = [line.replace("\n", " ") for line in lines]
-    encoded, whole = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
+    encoded, expected = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
     for name in ("row_splits", "input_ids", "segment_ids", "whole_lengths"):
-        np.testing.assert_array_equal(getattr(encoded, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(encoded, name), getattr(expected, name))
     starts = words.starts(encoded.words)
     assert len(set(encoded.words.of_tokens[starts].tolist())) == len(starts)  # the tokens of a word are contiguous
 
