@@ -175,7 +175,7 @@ class RecordFile:
         """Skips up to `count` records; verifies their checksums only if corrupt ones are not to be counted.
 
         Returns:
-          The number of records skipped; less than `count` only at the end of the file.
+          The number of records skipped; fewer than `count` only at the end of the file.
 
         Raises:
           InputError: the file cannot be read or, unless records may be skipped, is corrupt.
