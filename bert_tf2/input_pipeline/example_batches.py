@@ -1,8 +1,8 @@
-"""Batches of examples in memory, each padded to its longest row instead of to the longest of all.
+"""Batches of examples in memory, each padded to its longest row instead of to the longest example of all.
 
-For fine-tuning: texts, pairs, windows of documents, tagged words. Training batches are a function of the examples, the
-seed and the number of examples before them, so a resumed run continues with exactly the batches that it would have had.
-Evaluation batches rows of similar length, and records which row is which.
+For fine-tuning: texts, pairs, windows of documents, tagged words. Training batches depend only on the examples, the
+seed and the number of examples before them, so a resumed run continues with exactly the batches that an uninterrupted
+one would have had. Evaluation batches rows of similar length, and marks each row with the number of its example.
 
 Shapes: `N` examples, `B` rows of a batch, `S` its columns, `T` tokens of all examples.
 """
@@ -23,13 +23,13 @@ from bert_tf2.io.spilled import SpilledArray
 Array = NDArray[Any]
 
 ROW = "row"
-"""In an evaluation batch: which example each row is, int64 `[B]`; -1 for rows that fill up the batch."""
+"""The key, in an evaluation batch, of the number of each row's example, int64 `[B]`; -1 for rows that fill it up."""
 
-MOST_IN_GRAPH = 16 << 20
-"""Maximum bytes of tokens that are embedded in TensorFlow's graph."""
+MAX_GRAPH_BYTES = 16 << 20
+"""Maximum bytes of tokens, or of a column, that are embedded in TensorFlow's graph."""
 
 _WHOLE = Share()
-_MULTIPLE = 8  # of the columns of a batch, so that there are not too many different numbers of them
+_MULTIPLE = 8  # the number of columns is a multiple of this, to limit the number of different shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,8 @@ class ExampleArrays:
     Attributes:
       row_splits: int64 [N + 1]; the tokens of example `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
       tokens: by feature, a number for each token, [T]: `input_ids`, `segment_ids`, and further features of the task. A
-        `numpy.memmap` is read when it is needed.
-      columns: by feature, an array for each example, [N, ...], or sparse rows.
+        `numpy.memmap` is read as needed.
+      columns: by feature, an array with a row for each example, [N, ...], or sparse rows.
       max_length: maximum tokens per example.
     """
 
@@ -55,7 +55,7 @@ class ExampleArrays:
 
         Args:
           parts: at least one; all with the same features.
-          directory: for data that exceeds memory, see `spilled`.
+          directory: for data that exceeds memory, see `io.spilled`.
         """
         if len(parts) == 1:
             return parts[0]
@@ -64,13 +64,13 @@ class ExampleArrays:
 
         def column(name: str) -> Array | SparseRows:
             values = [part.columns[name] for part in parts]
-            sparse = [one for one in values if isinstance(one, SparseRows)]
-            return SparseRows.joined(sparse) if sparse else _joined(values, directory)
+            sparse = [rows for rows in values if isinstance(rows, SparseRows)]
+            return SparseRows.joined(sparse) if sparse else _concatenate(values, directory)
 
         first = parts[0]
         return cls(
             row_splits=np.concatenate([[0], *row_splits]),
-            tokens={name: _joined([part.tokens[name] for part in parts], directory) for name in first.tokens},
+            tokens={name: _concatenate([part.tokens[name] for part in parts], directory) for name in first.tokens},
             columns={name: column(name) for name in first.columns},
             max_length=max(part.max_length for part in parts),
         )
@@ -84,82 +84,82 @@ class ExampleArrays:
         return np.diff(self.row_splits)
 
     def gather(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
-        """A function from the numbers of examples, int64 [B], to their batch.
+        """Returns a function from the numbers of examples, int64 [B], to a batch of them.
 
-        It has `tokens` and `input_mask`, int32 [B, S], and `columns`, [B, ...]. The number -1 gives a row without
-        tokens; its columns are those of the first example.
+        The batch has `tokens` and `input_mask`, int32 [B, S], and `columns`, [B, ...]. The number -1 gives a row
+        without tokens; its columns are those of the first example.
 
         Args:
-          fixed_shapes: whether S is `max_length`; else it is the length of the longest of the examples, rounded up to
-            a multiple of 8.
+          fixed_shapes: whether S is always `max_length`; else it is the length of the longest example in the batch,
+            rounded up to a multiple of 8.
         """
         if self._is_large:
-            return self._gather_outside(fixed_shapes)
+            return self._gather_outside_graph(fixed_shapes)
         with tf.device("CPU:0"):
             splits = tf.constant(self.row_splits, tf.int64)
             tokens = {name: tf.constant(values) for name, values in self.tokens.items()}
-            columns = {name: _rows_of(values) for name, values in self.columns.items()}
+            columns = {name: _row_gatherer(values) for name, values in self.columns.items()}
         total = len(next(iter(self.tokens.values())))
 
         def batch(rows: tf.Tensor) -> Batch:
-            first = tf.maximum(rows, 0)
-            starts = tf.gather(splits, first)
-            lengths = tf.where(rows >= 0, tf.gather(splits, first + 1) - starts, 0)  # [B]
+            numbers = tf.maximum(rows, 0)
+            starts = tf.gather(splits, numbers)
+            lengths = tf.where(rows >= 0, tf.gather(splits, numbers + 1) - starts, 0)  # [B]
             size = tf.constant(self.max_length, tf.int64)
             if not fixed_shapes:
                 size = tf.minimum(tf.maximum(-(-tf.reduce_max(lengths) // _MULTIPLE) * _MULTIPLE, 1), size)
             positions = tf.range(size)
             mask = positions < lengths[:, None]  # [B, S]
-            places = tf.minimum(starts[:, None] + positions, total - 1)
-            found = {name: tf.where(mask, tf.gather(values, places), 0) for name, values in tokens.items()}
-            found["input_mask"] = tf.cast(mask, tf.int32)
-            columns_of_s = self.max_length if fixed_shapes else None
-            found = {name: tf.ensure_shape(value, [rows.shape[0], columns_of_s]) for name, value in found.items()}
-            return found | {name: gather(first) for name, gather in columns.items()}
+            indices = tf.minimum(starts[:, None] + positions, total - 1)
+            features = {name: tf.where(mask, tf.gather(values, indices), 0) for name, values in tokens.items()}
+            features["input_mask"] = tf.cast(mask, tf.int32)
+            shape = [rows.shape[0], self.max_length if fixed_shapes else None]
+            features = {name: tf.ensure_shape(value, shape) for name, value in features.items()}
+            return features | {name: gather(numbers) for name, gather in columns.items()}
 
         return batch
 
     @property
     def _is_large(self) -> bool:
-        """Whether the examples are left where they are: in a graph there are several copies of them."""
+        """Whether the examples stay outside the graph, which would hold several copies of them."""
         tokens = self.tokens.values()
         dense = [values for values in self.columns.values() if not isinstance(values, SparseRows)]
         return (
             any(isinstance(values, np.memmap) for values in (*tokens, *dense))
-            or sum(values.nbytes for values in tokens) > MOST_IN_GRAPH
-            or any(values.nbytes > MOST_IN_GRAPH for values in dense)
+            or sum(values.nbytes for values in tokens) > MAX_GRAPH_BYTES
+            or any(values.nbytes > MAX_GRAPH_BYTES for values in dense)
         )
 
-    def _gather_outside(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
-        """`gather` where the examples are no part of the graph."""
+    def _gather_outside_graph(self, fixed_shapes: bool) -> Callable[[tf.Tensor], Batch]:
+        """As `gather`, but the examples stay outside the graph."""
         names = [*self.tokens, "input_mask", *self.columns]
         types = [*(values.dtype for values in self.tokens.values()), np.dtype(np.int32)]
         types += [values.dtype for values in self.columns.values()]
 
         def read(rows: Array) -> list[Array]:
-            first = np.maximum(rows, 0)
-            starts = self.row_splits[first]
-            lengths = np.where(rows >= 0, self.row_splits[first + 1] - starts, 0)
+            numbers = np.maximum(rows, 0)
+            starts = self.row_splits[numbers]
+            lengths = np.where(rows >= 0, self.row_splits[numbers + 1] - starts, 0)
             size = self.max_length
             if not fixed_shapes:
                 size = min(max(-(-int(lengths.max()) // _MULTIPLE) * _MULTIPLE, 1), size)
             mask = np.arange(size) < lengths[:, None]  # [B, S]
-            places = (starts[:, None] + np.arange(size))[mask]
-            found = []
+            indices = (starts[:, None] + np.arange(size))[mask]
+            tokens = []
             for values in self.tokens.values():
-                found.append(np.zeros(mask.shape, values.dtype))
-                found[-1][mask] = values[places]
+                tokens.append(np.zeros(mask.shape, values.dtype))
+                tokens[-1][mask] = values[indices]
             columns = self.columns.values()
             return [
-                *found,
+                *tokens,
                 mask.astype(np.int32),
-                *(values.take(first) if isinstance(values, SparseRows) else values[first] for values in columns),
+                *(values.take(numbers) if isinstance(values, SparseRows) else values[numbers] for values in columns),
             ]
 
         def batch(rows: tf.Tensor) -> Batch:
             values = tf.numpy_function(read, [rows], types, stateful=False)
-            of_tokens = [self.max_length if fixed_shapes else None]
-            shapes = [of_tokens] * (len(self.tokens) + 1) + [values.shape[1:] for values in self.columns.values()]
+            token_shape = [self.max_length if fixed_shapes else None]
+            shapes = [token_shape] * (len(self.tokens) + 1) + [values.shape[1:] for values in self.columns.values()]
             return {
                 name: tf.ensure_shape(value, [rows.shape[0], *shape])
                 for name, value, shape in zip(names, values, shapes, strict=True)
@@ -168,27 +168,27 @@ class ExampleArrays:
         return batch
 
 
-def _joined(values: Sequence[Any], directory: str | None) -> Array:
-    """Concatenated arrays; in a file if they exceed memory."""
-    joined = SpilledArray(values[0].shape[1:], values[0].dtype, directory)
+def _concatenate(values: Sequence[Any], directory: str | None) -> Array:
+    """Concatenates arrays, in a file if they exceed memory."""
+    whole = SpilledArray(values[0].shape[1:], values[0].dtype, directory)
     for part in values:
-        joined.append(part)
-    return joined.finish()
+        whole.append(part)
+    return whole.finish()
 
 
-def _rows_of(values: Array | SparseRows) -> Callable[[tf.Tensor], tf.Tensor]:
-    """From numbers of examples, int64 `[B]`, to their rows, `[B, ...]`."""
+def _row_gatherer(values: Array | SparseRows) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from numbers of examples, int64 `[B]`, to their rows, `[B, ...]`."""
     if not isinstance(values, SparseRows):
         dense = tf.constant(values)
         return lambda rows: tf.gather(dense, rows)
-    splits, places, size = tf.constant(values.row_splits), tf.constant(values.values), values.size
+    splits, indices, size = tf.constant(values.row_splits), tf.constant(values.values), values.size
 
     def gather(rows: tf.Tensor) -> tf.Tensor:
         chosen = tf.ragged.range(tf.gather(splits, rows), tf.gather(splits, rows + 1))
-        columns = tf.cast(tf.gather(places, chosen.values), tf.int64)
-        indices = tf.stack([tf.cast(chosen.value_rowids(), tf.int64), columns], axis=1)
-        found = tf.scatter_nd(indices, tf.ones_like(columns, tf.int32), [tf.size(rows, tf.int64), size])
-        return tf.ensure_shape(found, [rows.shape[0], size])
+        columns = tf.cast(tf.gather(indices, chosen.values), tf.int64)
+        ones = tf.stack([tf.cast(chosen.value_rowids(), tf.int64), columns], axis=1)
+        dense = tf.scatter_nd(ones, tf.ones_like(columns, tf.int32), [tf.size(rows, tf.int64), size])
+        return tf.ensure_shape(dense, [rows.shape[0], size])
 
     return gather
 
@@ -208,7 +208,7 @@ def training(
       batch_size: rows of a batch, over all processes and devices. A batch may hold the end of one epoch and the start
         of the next.
       seed: of the order.
-      examples_done: how many examples an earlier run has already taken.
+      examples_done: the number of examples that an earlier run has already taken.
       share: which part of each batch to create.
       fixed_shapes: see `ExampleArrays.gather`.
     """
@@ -221,7 +221,7 @@ def training(
 
     rows = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch).skip(done)
     rows = share.of(rows.batch(batch_size, drop_remainder=True), batch_size)
-    return _gathered(rows, examples.gather(fixed_shapes))
+    return _map(rows, examples.gather(fixed_shapes))
 
 
 def evaluation(
@@ -239,8 +239,8 @@ def evaluation(
         last batch.
       share: which part of each batch to create.
       fixed_shapes: see `ExampleArrays.gather`.
-      splits: int64 [batches + 1]; given, batch `i` has the examples from number `i` of this to number `i + 1`, counted
-        from the longest one, and there is a single share.
+      splits: int64 [batches + 1]; if given, batch `i` has the examples `splits[i]` to `splits[i + 1]`, counted from
+        the longest one; `batch_size` and `share` are then ignored.
     """
     order = np.argsort(-examples.lengths, kind="stable")
     gather = examples.gather(fixed_shapes)
@@ -252,11 +252,11 @@ def evaluation(
         with tf.device("CPU:0"):
             longest_first = tf.constant(order)
         ends = tf.data.Dataset.from_tensor_slices((splits[:-1], splits[1:]))
-        return _gathered(ends.map(lambda first, end: longest_first[first:end]), batch)
-    filled = np.full(number_of_batches(examples, batch_size) * batch_size, -1)
-    filled[: len(order)] = order
-    rows = tf.data.Dataset.from_tensor_slices(filled.reshape(-1, batch_size))
-    return _gathered(share.of(rows, batch_size), batch)
+        return _map(ends.map(lambda first, end: longest_first[first:end]), batch)
+    numbers = np.full(number_of_batches(examples, batch_size) * batch_size, -1)
+    numbers[: len(order)] = order
+    rows = tf.data.Dataset.from_tensor_slices(numbers.reshape(-1, batch_size))
+    return _map(share.of(rows, batch_size), batch)
 
 
 def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
@@ -264,5 +264,5 @@ def number_of_batches(examples: ExampleArrays, batch_size: int) -> int:
     return -(-len(examples) // batch_size)
 
 
-def _gathered(rows: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
+def _map(rows: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
     return rows.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

@@ -163,7 +163,7 @@ class InstanceArrays:
         """
         compiled: Any = kernel("bert_tf2.pretraining_data._instances_numba")
         chosen = self.order[start:stop]
-        rows, places = np.empty((chosen.size, schema.width), np.int32), schema.places
+        rows, places = np.empty((chosen.size, schema.width), np.int32), schema.slices
         compiled.write_rows(
             compiled.Instances(**{name: getattr(self, name) for name in compiled.Instances._fields}),
             chosen,

@@ -6,14 +6,14 @@ from bert_tf2.numba_support import compiled, inlined
 from bert_tf2.records._tfrecord_numba import Array, masked_crc
 
 _HEADER, _FOOTER = 12, 4  # bytes around an example
-_MOST_BYTES = 1 << 31  # of a record; a length above is no length
+_MAX_BYTES = 1 << 31  # of a record; a longer one is a corrupt length
 
 DONE, MORE, DAMAGED_HEADER, DAMAGED_RECORD = 0, 1, 2, 3
 
 
 @inlined
 def _fixed(content: Array, at: int, size: int) -> int:
-    """A little-endian number."""
+    """The little-endian number of `size` bytes at `at`."""
     value = 0
     for byte in range(size):
         value |= int(content[at + byte]) << 8 * byte
@@ -22,11 +22,11 @@ def _fixed(content: Array, at: int, size: int) -> int:
 
 @compiled
 def _length_at(content: Array, at: int) -> int:
-    """The length of the record that begins at `at`, by its checksum; -1 where none begins."""
+    """The length of the record that begins at `at`; -1 if the checksum shows that none begins there."""
     if content[at + 7] > 0x7F or _fixed(content, at + 8, 4) != masked_crc(content, at, at + 8):
         return -1
     length = _fixed(content, at, 8)
-    return length if length < _MOST_BYTES else -1
+    return length if length < _MAX_BYTES else -1
 
 
 @compiled
@@ -35,34 +35,34 @@ def frame(content: Array, at: int, check: bool, spans: Array) -> tuple[int, int,
 
     Args:
       content: uint8 `[bytes]`, a part of a file.
-      at: where a record begins.
-      check: whether checksums of records are compared; those of their lengths always are.
-      spans: int64 `[most, 2]`, filled with the start and end of each example.
+      at: the offset in it at which a record begins.
+      check: whether the checksums of the records are verified; those of their lengths always are.
+      spans: int64 `[max_count, 2]`, filled with the start and end of each example in the content.
 
     Returns:
-      How many were found; where the next record begins; and why no more were found: `DONE`, all are; `MORE`, the next
-      record, or the end of the file, is beyond the content; `DAMAGED_HEADER`, none begins there; `DAMAGED_RECORD`, its
-      checksum is wrong.
+      The number of records found; the offset of the next record; and why the search ended: `DONE`, `spans` is full;
+      `MORE`, the next record, or the end of the file, is beyond the content; `DAMAGED_HEADER`, no record begins there;
+      `DAMAGED_RECORD`, its checksum is wrong.
     """
-    for found in range(len(spans)):
+    for count in range(len(spans)):
         if at + _HEADER > content.size:
-            return found, at, MORE
+            return count, at, MORE
         length = _length_at(content, at)
         if length < 0:
-            return found, at, DAMAGED_HEADER
+            return count, at, DAMAGED_HEADER
         end = at + _HEADER + length
         if end + _FOOTER > content.size:
-            return found, at, MORE
+            return count, at, MORE
         if check and _fixed(content, end, 4) != masked_crc(content, at + _HEADER, end):
-            return found, at, DAMAGED_RECORD
-        spans[found, 0], spans[found, 1] = at + _HEADER, end
+            return count, at, DAMAGED_RECORD
+        spans[count, 0], spans[count, 1] = at + _HEADER, end
         at = end + _FOOTER
     return len(spans), at, DONE
 
 
 @compiled
 def next_header(content: Array, at: int) -> int:
-    """The first place from `at` on where a record seems to begin; -1 where there is none."""
+    """The first offset from `at` on at which a record seems to begin; -1 if there is none."""
     while at + _HEADER <= content.size:
         if _length_at(content, at) >= 0:
             return at
@@ -71,7 +71,7 @@ def next_header(content: Array, at: int) -> int:
 
 
 def try_out() -> None:
-    """Compiles, or loads, all that `shuffled` calls."""
+    """Compiles or loads everything that `shuffled` calls."""
     content = np.zeros(0, np.uint8)
     content.flags.writeable = False
     frame(content, 0, True, np.empty((1, 2), np.int64))

@@ -14,13 +14,13 @@ from bert_tf2.records.schema import Kind, Schema
 
 _HEADER = struct.Struct("<QI")  # length of a record, checksum of that length
 _FOOTER_SIZE = 4  # checksum of the record
-_MOST_BYTES = 2**31  # of a record; a length above is no length
+_MAX_BYTES = 2**31  # of a record; a longer one is a corrupt length
 
 
 def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> None:
     """Checks the first record of every file against the features that a task expects.
 
-    Empty files are let pass beside others that are not: dealing few records over many files leaves some empty.
+    Empty files are accepted unless all are empty: distributing few records over many files leaves some empty.
 
     Raises:
       InputError: a file has other features, or features of another length or type; or all are empty.
@@ -32,31 +32,31 @@ def check_lengths(paths: Iterable[str | os.PathLike[str]], schema: Schema) -> No
 
 
 def has_feature(paths: Iterable[str], name: str) -> bool:
-    """Whether the first record of one of the files has a feature.
+    """Whether the first record of any of the files has a feature.
 
     Raises:
-      InputError: a file has no record that can be read.
+      InputError: the first record of a file cannot be read.
     """
     return any(name in _first_record(path) for path in paths if file_system.getsize(path))
 
 
 def _check_file(path: str, schema: Schema) -> None:
-    found = _first_record(path)
-    missing = [feature for feature in schema.features if feature.name not in found]
-    advice = [feature.without for feature in missing]
+    features = _first_record(path)
+    missing = [feature for feature in schema.features if feature.name not in features]
+    advice = [feature.missing_advice for feature in missing]
     if missing and None not in advice:
         names = ", ".join(feature.name for feature in missing)
         raise InputError(f"{path} lacks {names}. {' '.join(dict.fromkeys(filter(None, advice)))}")
     if missing:
         raise InputError(
             f"{path} holds no {schema.task} records: it lacks {', '.join(feature.name for feature in missing)} and has "
-            f"{', '.join(sorted(found)) or 'nothing'}; give files made for this task."
+            f"{', '.join(sorted(features)) or 'nothing'}; give files made for this task."
         )
     for name, sentence in schema.unwanted:
-        if name in found:
+        if name in features:
             raise InputError(f"{path} has {name}. {sentence}")
     for feature in schema.features:
-        kind, length = found[feature.name]
+        kind, length = features[feature.name]
         if kind != feature.kind:
             raise InputError(
                 f"{path} holds no {schema.task} records: {feature.name} has values of type {kind}, expected "
@@ -80,13 +80,13 @@ def record_dataset(paths: Sequence[str]) -> Any:
     """A `tf.data.TFRecordDataset` of files, all of them plain or all of them gzip.
 
     Raises:
-      InputError: some are compressed and some are not, or in another format.
+      InputError: some are compressed and some are not, or the compression is not gzip.
     """
     return record_reader(paths)(list(paths))
 
 
 def record_reader(paths: Sequence[str]) -> Callable[[Any], Any]:
-    """From names of some of the files (a list or a tensor) to a dataset of their records; see `record_dataset`."""
+    """A function from paths of these files (a list or a tensor) to a dataset of their records; see `record_dataset`."""
     import tensorflow as tf
 
     kinds = {files.compression(path): path for path in paths}
@@ -102,7 +102,7 @@ def record_reader(paths: Sequence[str]) -> Callable[[Any], Any]:
 
 
 def count_records(paths: Iterable[str | os.PathLike[str]]) -> int:
-    """How many records the files hold together; follows their length headers and checks no checksums.
+    """The number of records in all files together; follows the length headers and verifies no checksums.
 
     Raises:
       InputError: a file is missing, not a TFRecord file, or truncated; names file and record.
@@ -123,18 +123,18 @@ def locate_damage(paths: Iterable[str | os.PathLike[str]]) -> str | None:
         if number is not None:
             return damage(path, number)
         try:
-            count_records([path])  # TensorFlow takes a file that ends within a length header for whole
+            count_records([path])  # TensorFlow accepts a file that ends within a length header
         except InputError as error:
             return str(error)
     return None
 
 
 def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
-    """The first record, counted from 1, that TensorFlow refuses."""
+    """The number of the first record, from 1, that TensorFlow rejects; None if there is none."""
     import tensorflow as tf
 
     good = 0
-    for batch_size in (1024, 1):  # batches are much faster; the records of the damaged one are read one by one
+    for batch_size in (1024, 1):  # batches are much faster; the records of the corrupt one are then read singly
         try:
             for batch in record_dataset([os.fspath(path)]).skip(good).batch(batch_size):
                 good += int(batch.shape[0])
@@ -145,7 +145,12 @@ def _unreadable_record(path: str | os.PathLike[str]) -> int | None:
 
 
 def damage(path: str | os.PathLike[str], number: int) -> str:
-    """The message for a corrupt record, counted from 1."""
+    """The message for a corrupt record.
+
+    Args:
+      path: of the file.
+      number: of the record, from 1.
+    """
     return (
         f"{os.fspath(path)} is corrupt or truncated at record {number:,}; create it again, or copy it again from an "
         "intact one."
@@ -159,15 +164,15 @@ def _count(path: str | os.PathLike[str]) -> int:
             number = 0
             while header := file.read(_HEADER.size):
                 number += 1
-                length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MOST_BYTES
+                length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MAX_BYTES
                 rest = length + _FOOTER_SIZE
-                if length >= _MOST_BYTES:
-                    whole = False
-                elif size is None:  # compressed: seeking would not tell where the end is
-                    whole = len(file.read(rest)) == rest
+                if length >= _MAX_BYTES:
+                    is_complete = False
+                elif size is None:  # compressed: seeking would not show where the end is
+                    is_complete = len(file.read(rest)) == rest
                 else:
-                    whole = file.seek(rest, os.SEEK_CUR) <= size
-                if not whole:
+                    is_complete = file.seek(rest, os.SEEK_CUR) <= size
+                if not is_complete:
                     raise InputError(_no_records(path) if number == 1 else damage(path, number))
             return number
     except (OSError, EOFError) as error:
@@ -180,8 +185,8 @@ def _first_content(path: str | os.PathLike[str]) -> bytes:
             header = file.read(_HEADER.size)
             if not header:
                 raise InputError(f"{os.fspath(path)} is empty: it has no records; create it again.")
-            length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MOST_BYTES
-            content = file.read(length) if length < _MOST_BYTES else b""
+            length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else _MAX_BYTES
+            content = file.read(length) if length < _MAX_BYTES else b""
             if len(content) < length:
                 raise InputError(_no_records(path))
             return content
@@ -190,7 +195,7 @@ def _first_content(path: str | os.PathLike[str]) -> bytes:
 
 
 def first_size(paths: Iterable[str | os.PathLike[str]]) -> int:
-    """The bytes of the first record of the first file that has one; 0 where none has.
+    """The size in bytes of the first record of the first file that has one; 0 if none has.
 
     Raises:
       InputError: the file is not a TFRecord file.
@@ -209,15 +214,15 @@ def _first_record(path: str | os.PathLike[str]) -> dict[str, tuple[Kind | Litera
     """Type and number of values of each feature in the first record."""
     import tensorflow as tf
 
-    # Read without tf.data: it would start TensorFlow's runtime, which a distribution strategy wants to do itself.
+    # Not read with tf.data: that would start TensorFlow's runtime, which a distribution strategy must do itself.
     content = _first_content(path)
     try:
         features = tf.train.Example.FromString(content).features.feature
     except DecodeError:
         raise InputError(f"{os.fspath(path)} has records that are not a tf.train.Example; create it again.") from None
     kinds: dict[str, Kind | Literal["bytes"]] = {"int64_list": "int", "float_list": "float", "bytes_list": "bytes"}
-    found: dict[str, tuple[Kind | Literal["bytes"], int]] = {}
+    types: dict[str, tuple[Kind | Literal["bytes"], int]] = {}
     for name, feature in features.items():
         field = feature.WhichOneof("kind")
-        found[name] = (kinds[field], len(getattr(feature, field).value)) if field else ("bytes", 0)
-    return found
+        types[name] = (kinds[field], len(getattr(feature, field).value)) if field else ("bytes", 0)
+    return types

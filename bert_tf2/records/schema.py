@@ -36,18 +36,18 @@ class Feature:
       shape: without the batch; every dimension is fixed.
       kind: `"int"` is int64 in the file and int32 in memory, `"float"` is float32 in both.
       flag: the flag that sets its length, named in errors.
-      without: advice for records that lack it, a sentence for the error message.
+      missing_advice: a sentence for the error message about records that lack it.
     """
 
     name: str
     shape: tuple[int, ...]
     kind: Kind = "int"
     flag: str | None = None
-    without: str | None = None
+    missing_advice: str | None = None
 
     @property
     def size(self) -> int:
-        """How many values a record has of it."""
+        """The number of values per record."""
         return math.prod(self.shape)
 
 
@@ -58,7 +58,7 @@ class Schema:
     Attributes:
       task: the name of the records in errors, for example `"pre-training"`.
       features: in any order.
-      unwanted: features that records may not have, each with advice for the error message, a sentence.
+      unwanted: features that records may not have, each with a sentence of advice for the error message.
 
     Examples:
       >>> from bert_tf2 import records
@@ -73,10 +73,10 @@ class Schema:
     unwanted: tuple[tuple[str, str], ...] = ()
 
     @functools.cached_property
-    def places(self) -> dict[str, slice]:
-        """Where each feature is in a row of values (see `writer`), in the order that they have in a file.
+    def slices(self) -> dict[str, slice]:
+        """The slice of a row of values (see `writer`) that each feature occupies, in the order of the file.
 
-        Protobuf sorts them by name, and puts a name after those that go on from it.
+        Protobuf sorts features by name, and puts a name after those that it is a prefix of.
         """
         features = sorted(self.features, key=lambda feature: feature.name.encode() + b"\xff")  # no UTF-8 has that byte
         ends = itertools.accumulate(feature.size for feature in features)
@@ -84,14 +84,14 @@ class Schema:
 
     @property
     def width(self) -> int:
-        """Values of a row."""
+        """The number of values in a row."""
         return sum(feature.size for feature in self.features)
 
     def encode(self, values: Mapping[str, Any]) -> bytes:
-        """One record.
+        """Serializes one record.
 
         Args:
-          values: for each feature, and for nothing else, an array or (nested) list of its shape.
+          values: for each feature, and nothing else, an array or (nested) list of its shape.
 
         Returns:
           A serialized `tf.train.Example`; the same values always give the same bytes.
@@ -101,7 +101,7 @@ class Schema:
         """
         import tensorflow as tf
 
-        arrays = self.checked(values)
+        arrays = self.validate(values)
         example = tf.train.Example()
         fields = example.features.feature
         for feature in self.features:
@@ -112,12 +112,13 @@ class Schema:
                 fields[feature.name].float_list.value.extend(array.ravel().tolist())
         return bytes(example.SerializeToString(deterministic=True))
 
-    def checked(self, values: Mapping[str, Any], rows: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
-        """What fits this schema, as arrays.
+    def validate(self, values: Mapping[str, Any], rows: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        """Checks that values fit this schema, and returns them as arrays.
 
         Args:
-          values: for each feature, and for nothing else, an array or (nested) list of its shape.
-          rows: the values are of so many records: `[rows, *shape]`.
+          values: for each feature, and nothing else, an array or (nested) list of its shape.
+          rows: the number of records that the values belong to, for arrays `[rows, *shape]`; None: a single record,
+            `[*shape]`.
 
         Raises:
           ValueError: a name, shape or type does not fit, or an integer does not fit into int32.
@@ -131,7 +132,7 @@ class Schema:
         return arrays
 
     def parse(self, batch: Any) -> dict[str, Any]:
-        """A batch of records as tensors; for use in `tf.data` after batching, and outside of it.
+        """Parses a batch of records into tensors; for use in `tf.data`, after batching, and outside of it.
 
         Args:
           batch: serialized records, string [B].
@@ -171,7 +172,7 @@ MASKED_LM = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
 """The features of the predictions of pre-training, [P] each."""
 NEXT_SENTENCE = "next_sentence_labels"
 CONTINUES_WORD = "continues_word"
-"""Of records without masks, [S]: 1 for a Chinese character that continues a word, which its id does not show."""
+"""In records without masks, [S]: 1 for a Chinese character that continues a word, which its id does not show."""
 
 
 def _sequences(max_seq_length: int) -> list[Feature]:
@@ -188,14 +189,15 @@ def pretraining(
 ) -> Schema:
     """Records of create_pretraining_data.py, S = `max_seq_length` and P = `max_predictions_per_seq`.
 
-    `masked=False` leaves out the `masked_lm_` features: such records are masked when they are read (`masking`).
-    `next_sentence=False` leaves out `next_sentence_labels`; records that have them are accepted all the same.
+    `masked=False` omits the `masked_lm_` features: such records are masked when they are read
+    (`input_pipeline.dynamic_masking`). `next_sentence=False` omits `next_sentence_labels`; records that have them are
+    accepted all the same.
     `marks_words=True` adds `continues_word`.
 
     | feature | shape | |
     |---|---|---|
     | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
-    | masked_lm_positions, masked_lm_ids | [P] | indexes into S; what stood there; 0 for padding |
+    | masked_lm_positions, masked_lm_ids | [P] | indices into S; the original ids there; 0 for padding |
     | masked_lm_weights | [P] | float: 1 for predictions, 0 for padding |
     | next_sentence_labels | [1] | 0: b follows a, 1: b is random |
     | continues_word | [S] | 1 for a Chinese character that continues a word |
@@ -209,8 +211,8 @@ def pretraining(
     predictions: dict[str, Any] = {
         "shape": (max_predictions_per_seq,),
         "flag": "max_predictions_per_seq",
-        "without": "The records have no masks: give --masking=dynamic (and --vocab_file), or create them again with "
-        "--masking=static.",
+        "missing_advice": "The records have no masks: give --masking=dynamic (and --vocab_file), or create them again "
+        "with --masking=static.",
     }
     features = _sequences(max_seq_length)
     if masked:
@@ -221,10 +223,10 @@ def pretraining(
         advice = (
             "The records have no pairs: give --use_nsp=false, or create them again without --no_nsp and --line_by_line."
         )
-        features.append(Feature(NEXT_SENTENCE, (1,), without=advice))
+        features.append(Feature(NEXT_SENTENCE, (1,), missing_advice=advice))
     if marks_words:
         advice = "Other files mark the characters of each word: create all files with the same flags."
-        features.append(Feature(CONTINUES_WORD, (max_seq_length,), without=advice))
+        features.append(Feature(CONTINUES_WORD, (max_seq_length,), missing_advice=advice))
     advice = "The records are already masked: give --masking=static, or create them again with --masking=dynamic."
     return Schema("pre-training", tuple(features), () if masked else ((MASKED_LM[0], advice),))
 
@@ -236,7 +238,7 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     |---|---|---|
     | unique_ids | [1] | of the window, from 1,000,000,000 on |
     | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
-    | start_positions, end_positions | [1] | training: first and last token of the answer, 0 where there is none |
+    | start_positions, end_positions | [1] | training: first and last token of the answer, 0 if there is none |
     | is_impossible | [1] | training: 1 for a question without an answer |
 
     Examples:
@@ -247,7 +249,7 @@ def squad(max_seq_length: int, training: bool) -> Schema:
     features = [Feature("unique_ids", (1,)), *_sequences(max_seq_length)]
     if training:
         names = ("start_positions", "end_positions", "is_impossible")
-        features += [Feature(name, (1,), without="The records were created for prediction.") for name in names]
+        features += [Feature(name, (1,), missing_advice="The records were created for prediction.") for name in names]
     return Schema("question answering", tuple(features))
 
 
@@ -256,14 +258,14 @@ def classification(
 ) -> Schema:
     """Records of run_classifier.py, S = `max_seq_length` and L = `label_size`.
 
-    `several=True` is for several labels a row, of which the original has no records. L is then the most that a row of
-    the file has. (Earlier versions wrote a 0 or 1 for each label that there is, and no `label_count`.)
+    `several=True` is for several labels per row, for which the original has no records. L is then the maximum number of
+    labels in a row of the file. (Earlier versions wrote a 0 or 1 for each possible label, and no `label_count`.)
 
     | feature | shape | |
     |---|---|---|
     | input_ids, input_mask, segment_ids | [S] | mask: 1 for tokens, 0 for padding |
     | label_ids | [L] | the label's id, L = 1; of several labels the ids, then zeros; for regression a float, L = 1 |
-    | label_count | [1] | several labels: how many of `label_ids` there are |
+    | label_count | [1] | several labels: the number of labels in `label_ids` |
     | is_real_example | [1] | 0 for rows that only fill up a batch |
 
     Examples:
@@ -299,9 +301,9 @@ class RecordWriter:
     files are untouched. Missing directories are created.
 
     Args:
-      paths: the files, no two the same.
-      open_file: opens a file to which something is written that has `write` and `close`; by default what frames each
-        `write` as a record.
+      paths: the files, all different.
+      open_file: opens a path for writing and returns an object with `write` and `close`; by default `open_records`,
+        which frames the bytes of each `write` as a record.
 
     Raises:
       InputError: see `atomic.check_output`.
@@ -336,16 +338,16 @@ class RecordWriter:
         return self
 
     def write(self, record: bytes) -> None:
-        """Appends one record to the file whose turn it is."""
+        """Appends one record to the next file, round-robin."""
         self.append(self.turn, record, 1)
 
     @property
     def turn(self) -> int:
-        """The file to which the next record belongs."""
+        """The index of the file that the next record belongs to."""
         return self._written % len(self.counts)
 
     def append(self, number: int, content: bytes | memoryview, count: int) -> None:
-        """Appends what is `count` records to file `number`, for callers that deal the records themselves."""
+        """Appends `count` encoded records to file `number`, for callers that distribute the records themselves."""
         with self._naming(number):
             self._writers[number].write(content)
         self.counts[number] += count
@@ -368,13 +370,13 @@ class RecordWriter:
 
     def _remove(self) -> None:
         for writer in self._writers:
-            with contextlib.suppress(Exception):  # it failed before, or is closed already
+            with contextlib.suppress(Exception):  # it has failed before, or is already closed
                 writer.close()
         self._files.__exit__()
 
     @contextlib.contextmanager
     def _naming(self, number: int) -> Iterator[None]:
-        """Errors name the file. TensorFlow has exceptions of its own for a full disk and the like."""
+        """Makes errors name the file; TensorFlow raises exceptions of its own for a full disk and the like."""
         try:
             with self._files.naming(number):
                 yield

@@ -1,10 +1,10 @@
 """Shuffled epochs of records from files, in an order that can be entered anywhere without reading what comes before.
 
-An epoch takes the files in an order of its own. Up to 16 are open at a time, and a *segment* takes a run of records
+Each epoch reads the files in a different order. Up to 16 are open at a time, and a *segment* takes a run of records
 from each in turn; a segment is shuffled as a whole. So to find a segment, only the number of records in each file must
 be known. Segments are limited in records and bytes to fit into memory.
 
-No TensorFlow.
+TensorFlow is not needed.
 """
 
 import collections
@@ -28,86 +28,91 @@ logger = logging.getLogger(__name__)
 SHUFFLE_BUFFER = 100_000
 """Maximum records of a segment. Smaller data is shuffled completely."""
 
-_BYTES_OF_SEGMENT = 128 << 20  # the next one is read while one is used
+_MAX_SEGMENT_BYTES = 128 << 20  # two are held: the next one is read while one is used
 _FILES_READ_AT_ONCE = 16
 _CHUNK = 1 << 20  # bytes read at a time
 _RECORDS_AT_ONCE = 4096
-_HEADER, _FRAME = 12, 16  # bytes before a record, and all around it
+_HEADER, _FRAME = 12, 16  # bytes before a record, and before and after it together
 
 
 class RecordSource:
-    """How record files are read, and any error.
+    """How record files are read, and the error that ended the reading.
 
     Args:
-      index_file: the file of the index, see `index`; None: none is kept.
-      most_damaged: maximum number of corrupt records to skip, over all files.
+      index_file: the path of the index, see `index`; None if it is not to be saved.
+      max_damaged: maximum number of corrupt records to skip, over all files.
 
     Attributes:
-      index: what is known of the files.
-      error: what ended the reading; TensorFlow tells of it in its own words.
+      skips: whether corrupt records are skipped.
+      index: of the files.
+      error: the error that ended the reading, which TensorFlow would report in its own words; None if there is none.
     """
 
-    def __init__(self, index_file: str | None = None, most_damaged: int = 0) -> None:
-        self.skips = most_damaged > 0
+    def __init__(self, index_file: str | None = None, max_damaged: int = 0) -> None:
+        self.skips = max_damaged > 0
         self.index = RecordIndex(index_file, self.skips)
         self.error: InputError | None = None
-        self._most_damaged = most_damaged
+        self._max_damaged = max_damaged
         self._damaged: dict[str, int] = {}
         self._reported: set[str] = set()
 
     def count_damaged(self, path: str, damaged: int) -> None:
-        """Records how many corrupt records of a file were skipped so far.
+        """Records the number of corrupt records of a file that have been skipped so far.
 
         Raises:
-          InputError: they are too many, over all files.
+          InputError: too many have been skipped, over all files.
         """
         self._damaged[path] = max(damaged, self._damaged.get(path, 0))
         total = sum(self._damaged.values())
-        if total > self._most_damaged:
+        if total > self._max_damaged:
             where = ", ".join(f"{path} ({count})" for path, count in self._damaged.items() if count)
             raise InputError(
-                f"{counted(total, 'corrupt record')} in {where}, more than --skip_bad_records={self._most_damaged}; "
+                f"{counted(total, 'corrupt record')} in {where}, more than --skip_bad_records={self._max_damaged}; "
                 "make the files again, copy them again from where they are whole, or raise the number."
             )
 
     def report(self, path: str) -> None:
-        """Warns, once, of what was left out of a file."""
+        """Warns, once per file, of corrupt records that were skipped."""
         if self._damaged.get(path) and path not in self._reported:
             self._reported.add(path)
             logger.warning("Skipping corrupt records (%d): %s.", self._damaged[path], path)
 
     def count(self, path: str) -> int:
-        """How many records a file has; it is read as far as that is not known.
+        """The number of records in a file, of which only the part that the index does not cover is read.
 
         Raises:
-          InputError: it cannot be read, or is corrupt.
+          InputError: the file cannot be read, or is corrupt.
         """
-        known = self.index.of(path)
-        if known.records is None:
-            with contextlib.closing(RecordFile(path, self, known.places[-1][0] if known.places else 0)) as file:
+        index = self.index.of(path)
+        if index.records is None:
+            with contextlib.closing(RecordFile(path, self, index.min_records)) as file:
                 while file.skip(_RECORDS_AT_ONCE):
                     pass
                 return file.number
-        return known.records
+        return index.records
 
-    def at_least(self, path: str, number: int) -> int:
-        """How many of the first `number` records a file has; it is read no further than these.
+    def count_up_to(self, path: str, limit: int) -> int:
+        """The number of records in a file, or `limit` if it has more; no more than `limit` records are read.
 
         Raises:
-          InputError: it cannot be read, or is corrupt.
+          InputError: the file cannot be read, or is corrupt.
         """
-        known = self.index.of(path)
-        if known.records is None and files.compression(path):
-            self.count(path)  # a place in it cannot be returned to
-        if known.records is not None:
-            return min(number, known.records)
-        if known.reach < number:
-            with contextlib.closing(RecordFile(path, self, number)) as file:
-                return min(number, file.number)
-        return number
+        index = self.index.of(path)
+        if index.records is None and files.compression(path):
+            self.count(path)  # read only once: a compressed file cannot be entered in the middle later
+        if index.records is not None:
+            return min(limit, index.records)
+        if index.min_records < limit:
+            with contextlib.closing(RecordFile(path, self, limit)) as file:
+                return min(limit, file.number)
+        return limit
 
     def records(self, paths: Sequence[str]) -> Iterator[bytes]:
-        """All records of files, in order."""
+        """All records of files, in order.
+
+        Raises:
+          InputError: a file cannot be read, or is corrupt.
+        """
         for path in paths:
             with contextlib.closing(RecordFile(path, self)) as file:
                 while records := file.read(_RECORDS_AT_ONCE):
@@ -118,9 +123,9 @@ class RecordFile:
     """The records of a file, plain or gzip, from one of them on.
 
     Args:
-      path: the file.
-      source: which knows what is known of it, and whether damaged records are left out.
-      first: the number of the first record, from 0.
+      path: of the file.
+      source: has its index, and decides whether corrupt records are skipped.
+      first: the number of the first record to read, from 0.
 
     Attributes:
       number: of the next record.
@@ -132,15 +137,15 @@ class RecordFile:
     def __init__(self, path: str, source: RecordSource, first: int = 0) -> None:
         self._kernel: Any = kernel("bert_tf2.records._frames_numba")
         self._path, self._source = path, source
-        self._known = source.index.of(path)
-        self.number, self._base, self._damaged = self._known.before(first)
-        self._content, self._at, self._ended = b"", 0, False
-        self._open = contextlib.ExitStack()
-        with self._reading():
-            self._has_places = files.compression(path) is None
-            self._file = self._open.enter_context(files.open_bytes(path))
-            if self._base:
-                self._file.seek(self._base)
+        self._index = source.index.of(path)
+        self.number, self._content_start, self._damaged = self._index.before(first)
+        self._content, self._offset, self._is_at_end = b"", 0, False
+        self._resources = contextlib.ExitStack()
+        with self._converting_errors():
+            self._is_seekable = files.compression(path) is None
+            self._file = self._resources.enter_context(files.open_bytes(path))
+            if self._content_start:
+                self._file.seek(self._content_start)
         try:
             while self.number < first and self.skip(first - self.number):
                 pass
@@ -150,196 +155,212 @@ class RecordFile:
 
     def close(self) -> None:
         """Closes the file."""
-        self._open.close()
+        self._resources.close()
 
     def read(self, count: int) -> list[bytes]:
-        """The next records; fewer than `count` only at the end of the file."""
+        """The next `count` records; fewer only at the end of the file.
+
+        Raises:
+          InputError: the file cannot be read or, unless records may be skipped, is corrupt.
+        """
         records: list[bytes] = []
-        while len(records) < count and not self._ended:
+        while len(records) < count and not self._is_at_end:
             content = self._content
-            for start, end in self._frame(min(count - len(records), _RECORDS_AT_ONCE), check=True).tolist():
+            for start, end in self._next_spans(min(count - len(records), _RECORDS_AT_ONCE), check=True).tolist():
                 records.append(content[start:end])
-        self._note()
+        self._update_index()
         return records
 
     def skip(self, count: int) -> int:
-        """Passes over records, whose checksums are compared only where damaged ones are left out; how many."""
+        """Skips up to `count` records; verifies their checksums only if corrupt ones are not to be counted.
+
+        Returns:
+          The number of records skipped; fewer than `count` only at the end of the file.
+
+        Raises:
+          InputError: the file cannot be read or, unless records may be skipped, is corrupt.
+        """
         first = self.number
-        while self.number - first < count and not self._ended:
-            self._frame(min(count - self.number + first, _RECORDS_AT_ONCE), check=self._source.skips)
-        self._note()
+        while self.number - first < count and not self._is_at_end:
+            self._next_spans(min(count - self.number + first, _RECORDS_AT_ONCE), check=self._source.skips)
+        self._update_index()
         return self.number - first
 
-    def _frame(self, most: int, check: bool) -> np.ndarray[Any, Any]:
-        """Start and end of the next records in `_content`; none where it had to be filled."""
-        spans = np.empty((most, 2), np.int64)
+    def _next_spans(self, limit: int, check: bool) -> np.ndarray[Any, Any]:
+        """Start and end of the next records in `_content`, int64 `[records, 2]`; may be empty before the end."""
+        spans = np.empty((limit, 2), np.int64)
         content = np.frombuffer(self._content, np.uint8)
-        found, self._at, state = self._kernel.frame(content, self._at, check, spans)
-        self.number += found
-        if not found:
+        count, self._offset, state = self._kernel.frame(content, self._offset, check, spans)
+        self.number += count
+        if not count:
             if state == self._kernel.MORE:
                 if not self._fill():
                     self._finish()
             elif state == self._kernel.DAMAGED_RECORD:
-                self._leave_out()
-                self._at += _FRAME + int.from_bytes(self._content[self._at : self._at + 8], "little")
+                self._count_damaged()
+                self._offset += _FRAME + int.from_bytes(self._content[self._offset : self._offset + 8], "little")
             else:
-                self._leave_out()
+                self._count_damaged()
                 self._seek_record()
-        return spans[:found]
+        return spans[:count]
 
     def _fill(self) -> bool:
-        """Reads on; whether there was anything."""
-        rest = self._content[self._at :]
-        with self._reading():
-            more = self._file.read(max(_CHUNK, len(rest)))
-        self._base += self._at
-        self._content, self._at = rest + more, 0
-        return bool(more)
+        """Reads the next chunk into `_content`; returns False at the end of the file."""
+        rest = self._content[self._offset :]
+        with self._converting_errors():
+            chunk = self._file.read(max(_CHUNK, len(rest)))
+        self._content_start += self._offset
+        self._content, self._offset = rest + chunk, 0
+        return bool(chunk)
 
     def _finish(self) -> None:
-        if self._at < len(self._content):  # the last record is not whole
-            self._leave_out()
+        """Ends at the end of the file, or skips an incomplete last record."""
+        if self._offset < len(self._content):
+            self._count_damaged()
             self._seek_record()
             return
         self._end()
 
     def _end(self) -> None:
-        self._ended = True
-        self._known.records, self._known.damaged = self.number, self._damaged
-        self._source.index.changed()
+        self._is_at_end = True
+        self._index.records, self._index.damaged = self.number, self._damaged
+        self._source.index.mark_changed()
         self._source.report(self._path)
 
-    def _leave_out(self) -> None:
+    def _count_damaged(self) -> None:
         if not self._source.skips:
             raise InputError(record_files.damage(self._path, self.number + 1))
         self._damaged += 1
         self._source.count_damaged(self._path, self._damaged)
 
     def _seek_record(self) -> None:
-        """Goes to the next place where a record seems to begin."""
-        self._at += 1
+        """Moves to the next offset at which a record seems to begin."""
+        self._offset += 1
         while True:
-            at = self._kernel.next_header(np.frombuffer(self._content, np.uint8), self._at)
-            if at >= 0:
-                self._at = at
+            offset = self._kernel.next_header(np.frombuffer(self._content, np.uint8), self._offset)
+            if offset >= 0:
+                self._offset = offset
                 return
-            self._at = max(self._at, len(self._content) - _HEADER + 1)
+            self._offset = max(self._offset, len(self._content) - _HEADER + 1)
             if not self._fill():
                 self._end()
                 return
 
-    def _note(self) -> None:
-        if self._has_places and self._known.note(self.number, self._base + self._at, self._damaged):
-            self._source.index.changed()
+    def _update_index(self) -> None:
+        start = self._content_start + self._offset
+        if self._is_seekable and self._index.add_position(self.number, start, self._damaged):
+            self._source.index.mark_changed()
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _converting_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, EOFError, zlib.error) as error:
             raise files.cannot_read(self._path, error) from None
 
 
-class _Turns:
-    """Which files of an epoch are open, and whose turn it is.
+class _FileRotation:
+    """The files of an epoch: which are open, and which is next.
 
     Args:
-      order: the files.
-      most: records of a segment.
+      order: the paths of the files.
+      segment_size: maximum records of a segment.
     """
 
-    def __init__(self, order: Sequence[str], most: int) -> None:
+    def __init__(self, order: Sequence[str], segment_size: int) -> None:
         self._waiting = collections.deque(order)
         self._open: list[list[Any] | None] = [None] * min(len(order), _FILES_READ_AT_ONCE)
-        self._turn, self._most = 0, most
-        self._run = -(-most // len(self._open))
+        self._next_slot, self._segment_size = 0, segment_size
+        self._run_length = -(-segment_size // len(self._open))
 
     def segment(self, take: Callable[[int, str, int, int], int]) -> int:
         """Takes the records of the next segment.
 
         Args:
-          take: takes `count` records of a file, of which some have been taken before, and says how many it had:
-            `take(slot, path, before, count)`.
+          take: `take(slot, path, before, count)` takes `count` records of a file of which `before` have already been
+            taken, and returns how many it took: fewer only at the end of the file.
 
         Returns:
-          How many; fewer than there may be at the end of the epoch.
+          The number of records; less than `segment_size` only at the end of the epoch.
         """
-        have = 0
-        while have < self._most and (self._waiting or any(self._open)):
-            wanted = min(self._run, self._most - have)
-            have += wanted - self._take(self._turn, wanted, take)
-            self._turn = (self._turn + 1) % len(self._open)
-        return have
+        size = 0
+        while size < self._segment_size and (self._waiting or any(self._open)):
+            size += self._take(self._next_slot, min(self._run_length, self._segment_size - size), take)
+            self._next_slot = (self._next_slot + 1) % len(self._open)
+        return size
 
-    def _take(self, slot: int, wanted: int, take: Callable[[int, str, int, int], int]) -> int:
-        """How many of the wanted records there were not."""
-        while wanted:
+    def _take(self, slot: int, count: int, take: Callable[[int, str, int, int], int]) -> int:
+        """Takes `count` records in one slot, from several files if need be; returns how many it took."""
+        remaining = count
+        while remaining:
             entry = self._open[slot]
             if entry is None:
                 if not self._waiting:
                     break
                 entry = self._open[slot] = [self._waiting.popleft(), 0]
-            taken = take(slot, entry[0], entry[1], wanted)
+            taken = take(slot, entry[0], entry[1], remaining)
             entry[1] += taken
-            wanted -= taken
-            if wanted:
+            remaining -= taken
+            if remaining:
                 self._open[slot] = None
-        return wanted
+        return count - remaining
 
 
 class _OpenFiles:
-    """The files of an epoch that are being read, one in each slot of `_Turns`; see `RecordStream`."""
+    """The files of an epoch that are being read, one in each slot of `_FileRotation`; see `RecordStream`."""
 
-    def __init__(self, source: RecordSource, part: int, parts: int) -> None:
-        self._source, self._part, self._parts = source, part, parts
+    def __init__(self, source: RecordSource, shard_index: int, shard_count: int) -> None:
+        self._source, self._shard_index, self._shard_count = source, shard_index, shard_count
         self._files: dict[int, RecordFile] = {}
         self._records: list[bytes] = []
 
     def close(self) -> None:
-        """Closes them."""
+        """Closes all files."""
         for file in self._files.values():
             file.close()
 
-    def segment(self, turns: _Turns) -> list[bytes]:
+    def segment(self, rotation: _FileRotation) -> list[bytes]:
         """The records of the next segment, in the order of the files."""
         self._records = []
-        turns.segment(self._take)
+        rotation.segment(self._take)
         return self._records
 
     def _take(self, slot: int, path: str, before: int, count: int) -> int:
         if slot not in self._files or before == 0:
             if slot in self._files:
                 self._files[slot].close()
-            self._files[slot] = RecordFile(path, self._source, before * self._parts)
-        found = self._own(self._files[slot], count)
-        self._records += found
-        return len(found)
+            self._files[slot] = RecordFile(path, self._source, before * self._shard_count)
+        records = self._read_shard(self._files[slot], count)
+        self._records += records
+        return len(records)
 
-    def _own(self, file: RecordFile, count: int) -> list[bytes]:
-        """The next records of a file that are for this part."""
-        if self._parts == 1:
+    def _read_shard(self, file: RecordFile, count: int) -> list[bytes]:
+        """The next `count` records of a file that belong to this shard; fewer only at the end of the file."""
+        if self._shard_count == 1:
             return file.read(count)
-        found: list[bytes] = []
-        while len(found) < count:
-            first = (self._part - file.number) % self._parts
-            records = file.read(first + (count - len(found) - 1) * self._parts + 1)
+        shard: list[bytes] = []
+        while len(shard) < count:
+            first = (self._shard_index - file.number) % self._shard_count
+            records = file.read(first + (count - len(shard) - 1) * self._shard_count + 1)
             if not records:
                 break
-            found += records[first :: self._parts]
-        return found
+            shard += records[first :: self._shard_count]
+        return shard
 
 
 class RecordStream:
-    """Shuffled epochs of records without end.
+    """An endless stream of shuffled epochs of records.
 
     Args:
       paths: record files; at least one has a record.
       source: reads them.
       seed: of the order.
-      most: records of a segment at most.
-      part: of each file, every `parts`-th record is taken, from number `part` on.
-      parts: see there.
+      segment_size: maximum records of a segment.
+      shard_index: the first record of each file to take, from 0; then every `shard_count`-th one is taken.
+      shard_count: the number of processes that share the records of each file.
+
+    Raises:
+      InputError: the first file with a record is not a TFRecord file.
     """
 
     def __init__(
@@ -347,20 +368,24 @@ class RecordStream:
         paths: Sequence[str],
         source: RecordSource,
         seed: int,
-        most: int = SHUFFLE_BUFFER,
-        part: int = 0,
-        parts: int = 1,
+        segment_size: int = SHUFFLE_BUFFER,
+        shard_index: int = 0,
+        shard_count: int = 1,
     ) -> None:
         self._paths, self._source, self._seed = list(paths), source, seed
-        self._part, self._parts = part, parts
-        size = record_files.first_size(paths) + _FRAME
-        self._most = max(1, min(most, _BYTES_OF_SEGMENT // size))
+        self._shard_index, self._shard_count = shard_index, shard_count
+        record_size = record_files.first_size(paths) + _FRAME
+        self._segment_size = max(1, min(segment_size, _MAX_SEGMENT_BYTES // record_size))
 
     def blocks(self, rows: int, done: int = 0) -> Iterator[np.ndarray[Any, Any]]:
-        """Records in blocks, bytes `[rows]`, after the first `done`; the next segment is read ahead.
+        """Yields the records in blocks, bytes `[rows]`; the next segment is read ahead.
+
+        Args:
+          rows: records of a block.
+          done: the number of records that an earlier run has already taken.
 
         Raises:
-          InputError: a file is corrupt, or there is no record.
+          InputError: a file cannot be read or is corrupt, or there is no record.
         """
         block = np.empty(rows, object)
         filled = 0
@@ -373,7 +398,7 @@ class RecordStream:
                 records = segment.result()
                 segment = reader.submit(next, segments)
                 records.reverse()
-                while records:  # what is given away is held no longer
+                while records:  # those that have been yielded are freed
                     count = min(rows - filled, len(records))
                     block[filled : filled + count] = records[: -count - 1 : -1]
                     del records[-count:]
@@ -383,15 +408,15 @@ class RecordStream:
                         block, filled = np.empty(rows, object), 0
 
     def _segments(self, done: int) -> Iterator[list[bytes]]:
-        """Each segment in its shuffled order; of the first one what is left after so many records of all."""
-        epoch, number, within = self._place(done)
+        """Yields each segment in its shuffled order, after the first `done` records."""
+        epoch, number, within = self._position(done)
         while True:
-            turns = _Turns(self._order(epoch), self._most)
+            rotation = _FileRotation(self._order(epoch), self._segment_size)
             for _ in range(number):
-                turns.segment(self._count_only)
-            with contextlib.closing(_OpenFiles(self._source, self._part, self._parts)) as open_files:
+                rotation.segment(self._count)
+            with contextlib.closing(_OpenFiles(self._source, self._shard_index, self._shard_count)) as open_files:
                 total = number
-                while records := open_files.segment(turns):
+                while records := open_files.segment(rotation):
                     order = np.random.default_rng([self._seed, epoch, number]).permutation(len(records))
                     total += len(records)
                     yield [records[index] for index in order[within:].tolist()]
@@ -405,28 +430,29 @@ class RecordStream:
             self._paths[index] for index in np.random.default_rng([self._seed, epoch]).permutation(len(self._paths))
         ]
 
-    def _place(self, done: int) -> tuple[int, int, int]:
-        """Epoch, segment, and records of it, after so many records.
+    def _position(self, done: int) -> tuple[int, int, int]:
+        """The epoch, the segment in it, and the number of records of the segment, after `done` records.
 
-        Within the first epoch, files that the training has not come to stay unread.
+        In the first epoch, files that training has not reached are not read.
         """
         if not done:
             return 0, 0, 0
         if any(self._source.index.of(path).records is None for path in self._paths):
-            turns, number, left = _Turns(self._order(0), self._most), 0, done
-            while size := turns.segment(self._count_only):
-                if left < size:
-                    return 0, number, left
-                number, left = number + 1, left - size
-        total = sum(map(self._own, self._paths))
+            rotation, number, remaining = _FileRotation(self._order(0), self._segment_size), 0, done
+            while size := rotation.segment(self._count):
+                if remaining < size:
+                    return 0, number, remaining
+                number, remaining = number + 1, remaining - size
+        total = sum(map(self._shard_size, self._paths))
         if not total:
             raise InputError(f"{', '.join(self._paths)}: no file holds a record for this process.")
         epoch, done = divmod(done, total)
-        return epoch, *divmod(done, self._most)
+        return epoch, *divmod(done, self._segment_size)
 
-    def _own(self, path: str) -> int:
-        return len(range(self._part, self._source.count(path), self._parts))
+    def _shard_size(self, path: str) -> int:
+        return len(range(self._shard_index, self._source.count(path), self._shard_count))
 
-    def _count_only(self, slot: int, path: str, before: int, count: int) -> int:
-        end = self._part + (before + count - 1) * self._parts + 1  # the number after the last one that is taken
-        return len(range(self._part, self._source.at_least(path, end), self._parts)) - before
+    def _count(self, slot: int, path: str, before: int, count: int) -> int:
+        """As `take` of `_FileRotation.segment`, but only counts the records."""
+        end = self._shard_index + (before + count - 1) * self._shard_count + 1  # after the last record to take
+        return len(range(self._shard_index, self._source.count_up_to(path, end), self._shard_count)) - before

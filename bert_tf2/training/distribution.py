@@ -20,6 +20,9 @@ _SECONDS_TO_CONNECT = 20.0
 def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
     """Creates the strategy of this process; call it once, before anything is computed.
 
+    Args:
+      config: the flags.
+
     Raises:
       InputError: a TPU was asked for and cannot be reached; TF_CONFIG is missing or invalid.
     """
@@ -40,8 +43,8 @@ class Workers:
     """The processes that train together.
 
     Attributes:
-      index: which of them this process is.
-      count: how many there are.
+      index: the index of this process; 0 is the chief.
+      count: the number of processes.
     """
 
     index: int = 0
@@ -49,11 +52,11 @@ class Workers:
 
     @classmethod
     def of(cls, strategy: tf.distribute.Strategy) -> "Workers":
-        """Those of a strategy; one for all but multi-worker strategies."""
+        """The processes of a strategy; a single one unless it is a multi-worker strategy."""
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return cls()
         spec = strategy.cluster_resolver.cluster_spec()
-        # A chief is worker 0 of TensorFlow's count, ordinary workers come after it.
+        # TensorFlow counts a chief as worker 0, before the ordinary workers.
         chiefs = len(spec.as_dict().get("chief", []))
         resolver = strategy.cluster_resolver
         index = resolver.task_id if resolver.task_type == "chief" else chiefs + resolver.task_id
@@ -66,19 +69,19 @@ class Workers:
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns when all workers of a strategy have called it: what the chief has written until then is there for all."""
+    """Returns when all workers of a strategy have called it, so that all can read what the chief has written before."""
     if Workers.of(strategy).count == 1:
         return
 
     @tf.function
-    def meet() -> tf.Tensor:
+    def barrier() -> tf.Tensor:
         def replica() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(1.0))
 
         return strategy.experimental_local_results(strategy.run(replica))[0]
 
-    _ = float(meet())
+    _ = float(barrier())
 
 
 def _multi_worker() -> tf.distribute.Strategy:
@@ -89,9 +92,9 @@ def _multi_worker() -> tf.distribute.Strategy:
         raise InputError(
             f"--distribution_strategy=multi_worker_mirrored: the environment variable TF_CONFIG is not set; {expected}."
         )
-    described = json_files.parse(text, "The environment variable TF_CONFIG", expected)
+    tf_config = json_files.parse(text, "The environment variable TF_CONFIG", expected)
     try:
-        cluster, task = described["cluster"], described["task"]
+        cluster, task = tf_config["cluster"], tf_config["task"]
         kind, index = task["type"], int(task["index"])
         addresses = [address for job in cluster.values() for address in job]
         if index < 0 or not all(isinstance(job, list) for job in cluster.values()):
@@ -101,17 +104,17 @@ def _multi_worker() -> tf.distribute.Strategy:
         raise InputError(
             f"TF_CONFIG={text!r:.200} does not name the workers and the index of this one; {expected}."
         ) from None
-    for one in addresses:
-        if not _is_address(one):
+    for entry in addresses:
+        if not _is_address(entry):
             raise InputError(
-                f"TF_CONFIG names the address {one!r:.100}; host:port with a port from 1 to 65535 was expected."
+                f"TF_CONFIG names the address {entry!r:.100}; host:port with a port from 1 to 65535 was expected."
             )
     if len(set(addresses)) < len(addresses):
         raise InputError("TF_CONFIG names an address twice; each worker needs its own.")
     if set(cluster) - {"worker", "chief"}:
         raise InputError(f"TF_CONFIG has the jobs {', '.join(cluster)}; only chief and worker are supported.")
     count = sum(map(len, cluster.values()))
-    for host in {one.rpartition(":")[0].strip("[]") for one in addresses}:
+    for host in {entry.rpartition(":")[0].strip("[]") for entry in addresses}:
         try:
             socket.getaddrinfo(host, None)
         except OSError:
@@ -128,17 +131,19 @@ def _multi_worker() -> tf.distribute.Strategy:
 
 
 def _is_address(address: object) -> bool:
-    found = re.fullmatch(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", address) if isinstance(address, str) else None
-    return found is not None and 0 < int(found[1]) < 1 << 16
+    if not isinstance(address, str):
+        return False
+    match = re.fullmatch(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", address)
+    return match is not None and 0 < int(match[1]) < 1 << 16
 
 
 def _check_listens(target: str) -> None:
-    """Rejects the address of a TPU that does not respond; TensorFlow would wait for it forever."""
+    """Raises an error if a TPU does not respond at its address; TensorFlow would wait for it forever."""
     address = re.fullmatch(r"grpc://\[?([^/\]]+)\]?:([0-9]{1,5})/?", target)
     if address:
         try:
             socket.create_connection((address[1], int(address[2])), _SECONDS_TO_CONNECT).close()
-        except (OSError, OverflowError) as error:  # OverflowError: there is no such port
+        except (OSError, OverflowError) as error:  # OverflowError: the port is above 65535
             reason = getattr(error, "strerror", None) or error
             raise InputError(
                 f"--use_tpu: no response from {target} ({reason}); check --tpu_name, and that the TPU is running."

@@ -27,21 +27,21 @@ def evaluate(
     steps: int | None,
     concurrency: Concurrency = ONE_BY_ONE,
 ) -> dict[str, float]:
-    """The task's metrics over a dataset.
+    """Computes the task's metrics over a dataset.
 
     Args:
       task: model and losses.
       strategy: where it runs.
-      batches: creates a process's part of the batches; rows with `example_weights` 0 do not count.
+      batches: creates a process's share of the batches; rows with `example_weights` 0 do not count.
       steps: number of batches, for the progress display; None if unknown.
-      concurrency: how many are computed at a time; they stay as they are.
+      concurrency: how many batches are computed at a time; their sizes do not change.
 
     Returns:
       Each metric: sums and weights added over all batches, divided once; and `loss`, the mean of the batches' losses
       weighted by their examples.
 
     Raises:
-      InputError: one is not finite.
+      InputError: the loss or a metric is not finite.
     """
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -57,19 +57,19 @@ def evaluate(
         per_replica = strategy.run(replica, args=(batch,))
         return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], per_replica)
 
-    def sums(batch: Any) -> Arrays:
+    def to_arrays(batch: Any) -> Arrays:
         return {name: np.array(values) for name, values in evaluate_batch(batch).items()}  # [2] each
 
     totals: dict[str, tuple[float, float]] = {}
     iterator = iter(distribute(batches, strategy))
-    # By the first batch, in this thread, it is traced.
-    results = itertools.chain(map(sums, itertools.islice(iterator, 1)), concurrency.map(sums, iterator))
+    # The first batch is computed in this thread, which traces the function.
+    results = itertools.chain(map(to_arrays, itertools.islice(iterator, 1)), concurrency.map(to_arrays, iterator))
     with Progress("Evaluating", steps, unit="batch", preparing=_PREPARING) as progress:
-        for found in results:
-            check_finite({"loss and metrics": np.array(list(found.values()))})
-            for name, (total, weight) in found.items():
-                before = totals.get(name, (0.0, 0.0))
-                totals[name] = (before[0] + float(total), before[1] + float(weight))
+        for sums in results:
+            check_finite({"loss and metrics": np.array(list(sums.values()))})
+            for name, (total, weight) in sums.items():
+                total_before, weight_before = totals.get(name, (0.0, 0.0))
+                totals[name] = (total_before + float(total), weight_before + float(weight))
             progress.update()
     return {name: total / weight if weight else math.nan for name, (total, weight) in totals.items()}
 
@@ -87,20 +87,20 @@ def predict_batches(
     Args:
       outputs: from a batch to named tensors, each `[B, ...]`.
       strategy: where it runs.
-      batches: creates a process's part of the batches; rows with `example_weights` 0 are left out.
+      batches: creates a process's share of the batches; rows with `example_weights` 0 are omitted.
       steps: number of batches, for the progress display; None if unknown.
-      done: how many of them an earlier run has done, which `batches` does not make.
-      concurrency: how many are computed at a time.
+      done: the number of batches that an earlier run has computed and `batches` omits.
+      concurrency: how many batches are computed at a time.
 
     Yields:
       For each output an array `[B, ...]`, the same on all workers; in the order of the batches.
 
     Raises:
-      InputError: one is not finite.
+      InputError: an output is not finite.
     """
     dataset = distribute(batches, strategy)
 
-    # Traced once, for any number of columns: a program for the first batch's alone would round otherwise.
+    # Traced once, for any number of columns: a program for the first batch's shape alone would round differently.
     @tf.function(input_signature=[dataset.element_spec], autograph=False)
     def predict_batch(batch: Batch) -> dict[str, tf.Tensor]:
         def replica(batch: Batch) -> dict[str, tf.Tensor]:
@@ -114,9 +114,9 @@ def predict_batches(
 
     with Progress("Predicting", steps, unit="batch", initial=done, preparing=_PREPARING) as progress:
         predict_batch.get_concrete_function()  # traced here, not in the threads of the batches
-        for found in concurrency.map(arrays, dataset):
-            is_example = found.pop(EXAMPLE_WEIGHTS) > 0
-            found = {name: value[is_example] for name, value in found.items()}
-            check_finite(found)
-            yield found
+        for batch_outputs in concurrency.map(arrays, dataset):
+            is_example = batch_outputs.pop(EXAMPLE_WEIGHTS) > 0
+            batch_outputs = {name: value[is_example] for name, value in batch_outputs.items()}
+            check_finite(batch_outputs)
+            yield batch_outputs
             progress.update()

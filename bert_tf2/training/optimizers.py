@@ -1,7 +1,7 @@
 """Optimizers; BERT's own follows google-research/bert `optimization.py`.
 
-Another one is a subclass of `Optimizer` and an entry in `OPTIMIZERS`: it declares its slots and its update;
-checkpoints, moving averages, frozen layers and replicas follow from that.
+To add one, write a subclass of `Optimizer` that defines its slots and its update, and add it to `OPTIMIZERS`;
+checkpoints, moving averages, frozen layers and replicas need nothing else.
 """
 
 import contextlib
@@ -23,7 +23,11 @@ _MIN_FUSED = 65_536
 
 
 def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
-    """The variables of a model that are not frozen.
+    """The names of the variables that are not frozen.
+
+    Args:
+      names: of all variables of a model.
+      config: the flags.
 
     Raises:
       InputError: the model has fewer layers than are to be frozen.
@@ -42,7 +46,11 @@ def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
 def layerwise_scales(names: Sequence[str], decay: float) -> dict[str, float]:
     """The factor of each variable's learning rate: 1 for heads, times `decay` for each level below.
 
-    The levels, from above: heads, pooler, the layers, the embeddings; as in ELECTRA (arXiv:2003.10555, appendix B).
+    The levels, from the top: heads, pooler, the layers, the embeddings; as in ELECTRA (arXiv:2003.10555, appendix B).
+
+    Args:
+      names: of all variables of a model.
+      decay: from 0 to 1.
     """
     layers = _number_of_layers(names)
 
@@ -57,20 +65,20 @@ def layerwise_scales(names: Sequence[str], decay: float) -> dict[str, float]:
 
 
 def _number_of_layers(names: Sequence[str]) -> int:
-    found = [re.match(r"bert/encoder/layer_(\d+)/", name) for name in names]
-    return max((int(match[1]) + 1 for match in found if match), default=0)
+    matches = [re.match(r"bert/encoder/layer_(\d+)/", name) for name in names]
+    return max((int(match[1]) + 1 for match in matches if match), default=0)
 
 
 _Shared = dict[str, tf.Tensor]
 
 
 class Slot(NamedTuple):
-    """The state that an optimizer keeps for a variable.
+    """A tensor that an optimizer keeps for a variable.
 
     Attributes:
-      name: a checkpoint has it as `<variable>/<name>`; optimizers whose slots mean something else need other names.
+      name: in checkpoints, `<variable>/<name>`; optimizers whose slots have another meaning need other names.
       shape: of the slot, which need not be the variable's.
-      start: what every element is before the first update.
+      start: the initial value of every element.
     """
 
     name: str
@@ -82,11 +90,11 @@ class _Step(NamedTuple):
     """Tensors shared by the updates of all variables in a step.
 
     Attributes:
-      taken: whether the step is taken, bool scalar; one that is skipped must leave variables and slots as they are.
-      rate: learning rate, float32 scalar; 0 in a step that is skipped.
-      scale: factor of the gradients, float32 scalar; 0 in a step that is skipped.
-      updates: which update this is, from 1; float32 scalar.
-      average_decay: of the moving averages, float32 scalar; 1 in a step that is skipped.
+      taken: whether the step is taken, bool scalar; a skipped step must not change variables and slots.
+      rate: learning rate, float32 scalar; 0 in a skipped step.
+      scale: factor of the gradients, float32 scalar; 0 in a skipped step.
+      updates: the number of this update, from 1; float32 scalar.
+      average_decay: decay of the moving averages, float32 scalar; 1 in a skipped step.
     """
 
     taken: tf.Tensor
@@ -96,7 +104,7 @@ class _Step(NamedTuple):
     average_decay: tf.Tensor
 
     def decay(self, value: float | tf.Tensor) -> tf.Tensor:
-        """A decay, such as a moment's; 1 in a step that is skipped, so that the moment stays."""
+        """A decay, such as a moment's; 1 in a skipped step, so that the moment does not change."""
         return tf.where(self.taken, value, 1.0)
 
 
@@ -115,11 +123,11 @@ class Optimizer:
     Create it inside the scope of the strategy that the variables belong to.
 
     Args:
-      variables: what to train, by name.
+      variables: the variables to train, by name.
       weight_decay: decay of every variable whose name matches none of `exclude`.
       exclude: regular expressions, searched for in the names.
-      rate_scales: what to multiply each variable's learning rate by, 1 by default.
-      ema_decay: decay of the moving averages of the weights; 0 keeps none.
+      rate_scales: factors of the learning rates by variable name, 1 by default.
+      ema_decay: decay of the moving averages of the weights; 0 for no averages.
       fuse: whether XLA compiles the update of each large variable into one pass over its memory, in place. Only for a
         single device.
     """
@@ -162,11 +170,11 @@ class Optimizer:
     def foreign_slots(self) -> set[str]:
         """The names in checkpoints of the slots that only other optimizers have for these variables."""
         shapes = {name: variable.shape.as_list() for name, variable in self.variables.items()}
-        known = [(name, kind.slots(shape)) for kind in OPTIMIZERS.values() for name, shape in shapes.items()]
-        return {f"{name}/{slot.name}" for name, slots in known for slot in slots} - set(self.named_slots())
+        all_slots = [(name, kind.slots(shape)) for kind in OPTIMIZERS.values() for name, shape in shapes.items()]
+        return {f"{name}/{slot.name}" for name, slots in all_slots for slot in slots} - set(self.named_slots())
 
     def named_averages(self) -> dict[str, tf.Variable]:
-        """The moving averages under TF1's names; empty if none are kept."""
+        """The moving averages under TF1's names; empty without `ema_decay`."""
         states = self._states.items()
         return {f"{name}/{checkpoints.AVERAGE}": state.average for name, state in states if state.average is not None}
 
@@ -178,7 +186,7 @@ class Optimizer:
 
     @contextlib.contextmanager
     def averages_in_place(self) -> Iterator[None]:
-        """Inside, the variables have the values of their moving averages, where any are kept."""
+        """A context in which the variables have the values of their moving averages, if there are any."""
         averaged = {name: state.average for name, state in self._states.items() if state.average is not None}
         trained = {name: tf.identity(self.variables[name]) for name in averaged}
         for name, average in averaged.items():
@@ -201,9 +209,9 @@ class Optimizer:
         Args:
           gradients: dense, already summed over replicas, by variable name.
           learning_rate: float32 scalar.
-          scale: float32 scalar, what each gradient is multiplied by. 0 leaves variables and slots as they are to the
-            last bit, even where a gradient is not finite.
-          updates_done: how many updates came before, for bias correction.
+          scale: float32 scalar, the factor of each gradient. 0 leaves variables and slots unchanged to the last bit,
+            even if a gradient is not finite.
+          updates_done: the number of earlier updates, for bias correction.
         """
         taken = scale > 0
         step = _Step(
@@ -248,16 +256,16 @@ class Optimizer:
 
         Args:
           variable: the weights.
-          state: their slots and weight decay (0 for those that have none).
-          gradient: clipped; zeros in a step that is skipped.
-          step: see `_Step`; the learning rate is that of the variable.
-          shared: what `_shared` returned.
+          state: their slots and weight decay (0 for none).
+          gradient: clipped; zeros in a skipped step.
+          step: tensors of the step, with the learning rate of the variable.
+          shared: the result of `_shared`.
         """
         raise NotImplementedError
 
 
 class _Adam(Optimizer):
-    """Keeps decaying means of the gradient, `adam_m`, and of its square, `adam_v`: the original's names."""
+    """Keeps decaying means of the gradient, `adam_m`, and of its square, `adam_v`, under the original's names."""
 
     BETA_1: ClassVar[float] = 0.9
     BETA_2: ClassVar[float] = 0.999
@@ -303,7 +311,7 @@ class BertAdam(_Adam):
 
     def _shared(self, step: _Step) -> _Shared:
         # The fused kernel multiplies the rate by sqrt(1 - power_2) / (1 - power_1), Adam's bias correction, which
-        # BERT's Adam leaves out: powers of 0 make that factor 1.
+        # BERT's Adam omits: powers of 0 make that factor 1.
         zero = tf.zeros([])
         return {**super()._shared(step), "power_1": zero, "power_2": zero}
 
@@ -348,20 +356,20 @@ class Lamb(_Adam):
 class Adafactor(Optimizer):
     """Adafactor: a second moment in little memory, steps relative to the weights (arXiv:1804.04235, algorithms 4, 5).
 
-    Of a matrix it keeps decaying means of `g²` over each row, `r`, and each column, `c`, whose product stands for the
-    second moment: `v = r·cᵀ / mean(r)`; of anything else `v` itself. With `ρ` the schedule's learning rate:
+    For a matrix it keeps decaying means of `g²` over each row, `r`, and each column, `c`, whose product approximates
+    the second moment: `v = r·cᵀ / mean(r)`; for any other shape `v` itself. With `ρ` the schedule's learning rate:
     `u = g / √v`, `û = u / max(1, RMS(u))`, `w = w - ρ·max(ε, RMS(w))·(û + decay·w)`. The paper has no weight decay;
     here it is decoupled, as in the other optimizers.
     """
 
     DECAY_EXPONENT: ClassVar[float] = -0.8  # the decay of the second moment is 1 - t^-0.8
-    LEAST_SQUARE: ClassVar[float] = 1e-30  # added to g²
-    LEAST_SCALE: ClassVar[float] = 1e-3  # ε: weights that are zero must be able to leave it
-    LARGEST_UPDATE: ClassVar[float] = 1.0  # of RMS(u)
+    MIN_SQUARE: ClassVar[float] = 1e-30  # added to g²
+    MIN_SCALE: ClassVar[float] = 1e-3  # ε, without which weights of zero would never change
+    MAX_UPDATE: ClassVar[float] = 1.0  # of RMS(u)
 
     @classmethod
     def slots(cls, shape: Sequence[int]) -> Sequence[Slot]:
-        """Row and column means of a matrix; of anything else the second moment itself."""
+        """Row and column means of a matrix; for any other shape the second moment itself."""
         if len(shape) == 2:
             return Slot("adafactor_row", shape[:1]), Slot("adafactor_column", shape[1:])
         return (Slot("adafactor_v", shape),)
@@ -370,7 +378,7 @@ class Adafactor(Optimizer):
         return {"beta": step.decay(1.0 - tf.pow(step.updates, self.DECAY_EXPONENT))}
 
     def _update(self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared) -> None:
-        beta, square = shared["beta"], tf.square(gradient) + self.LEAST_SQUARE
+        beta, square = shared["beta"], tf.square(gradient) + self.MIN_SQUARE
 
         def moment(name: str, value: tf.Tensor) -> tf.Tensor:
             slot = state.slots[name]
@@ -382,21 +390,26 @@ class Adafactor(Optimizer):
             row = moment("adafactor_row", tf.reduce_mean(square, axis=1))
             column = moment("adafactor_column", tf.reduce_mean(square, axis=0))
             direction = gradient * tf.math.rsqrt(row / tf.reduce_mean(row))[:, None] * tf.math.rsqrt(column)[None]
-        direction /= tf.maximum(1.0, _root_mean_square(direction) / self.LARGEST_UPDATE)
-        rate = step.rate * tf.maximum(_root_mean_square(variable), self.LEAST_SCALE)
-        # The first step of all may be skipped: its direction is 0 / 0.
+        direction /= tf.maximum(1.0, _root_mean_square(direction) / self.MAX_UPDATE)
+        rate = step.rate * tf.maximum(_root_mean_square(variable), self.MIN_SCALE)
+        # If the very first step is skipped, its direction is 0 / 0.
         direction = tf.where(step.taken, direction, 0.0)
         variable.assign_sub(rate * (direction + state.decay * variable))
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"bert": BertAdam, "adamw": AdamW, "lamb": Lamb, "adafactor": Adafactor}
-"""By the value of `--optimizer`."""
+"""The optimizers by the value of `--optimizer`."""
 
 
 def make_optimizer(
     variables: Mapping[str, keras.Variable], config: OptimizerConfig, *, fuse: bool = False
 ) -> Optimizer:
-    """The optimizer of a model's variables, without those that the config or the model (`trainable`) freezes.
+    """Creates the optimizer of a model's variables, without those that the config or the model (`trainable`) freezes.
+
+    Args:
+      variables: of the model, by name.
+      config: the flags.
+      fuse: see `Optimizer`.
 
     Raises:
       InputError: the model has fewer layers than are to be frozen, or everything is frozen.

@@ -1,7 +1,7 @@
 """The precision of the computation, and whether XLA compiles it: the user's choice, or what suits the device.
 
-Weights and moments are float32 in every precision. bfloat16 has float32's range and needs nothing else; float16 needs
-its loss scaled, so that small gradients do not vanish (Micikevicius et al., arXiv:1710.03740).
+Weights and moments are float32 in every precision. bfloat16 has the range of float32 and needs nothing else; float16
+needs a scaled loss, so that small gradients do not vanish (Micikevicius et al., arXiv:1710.03740).
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from bert_tf2.errors import InputError
 logger = logging.getLogger(__name__)
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-_CPU_WITH_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # as Linux calls them
+_BFLOAT16_CPU_FEATURES = {"avx512_bf16", "amx_bf16"}  # their names in Linux
 
 
 def resolved(config: PrecisionConfig) -> PrecisionConfig:
@@ -43,13 +43,13 @@ def resolved(config: PrecisionConfig) -> PrecisionConfig:
 
 @contextlib.contextmanager
 def policy(config: PrecisionConfig) -> Iterator[None]:
-    """Models created inside compute in this precision; pass the result of `resolved`."""
-    before = keras.config.dtype_policy()
+    """A context in which new models compute in this precision; pass the result of `resolved`."""
+    previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_POLICIES[config.precision])
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(previous)
 
 
 def _device_type() -> str:
@@ -63,11 +63,11 @@ def _fastest_precision(device: str) -> str:
         details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
         capability = details.get("compute_capability", (0, 0))
         return "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
-    return "bfloat16" if _cpu_features() & _CPU_WITH_BFLOAT16 else "float32"
+    return "bfloat16" if _cpu_features() & _BFLOAT16_CPU_FEATURES else "float32"
 
 
 def _cpu_features() -> set[str]:
-    """The processor's features as Linux lists them; empty elsewhere."""
+    """The processor's features as Linux lists them; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -76,15 +76,15 @@ def _cpu_features() -> set[str]:
 
 
 class LossScale:
-    """Dynamic loss scaling: doubled after many good steps, halved after one that overflowed, never below 1.
+    """Dynamic loss scaling: doubled after many finite steps, halved after one that overflowed, never below 1.
 
-    In any other precision than float16 it is 1 and has no variables. All replicas see the same, for whether a step
-    overflowed is decided on the summed gradients.
+    In precisions other than float16 the scale is 1 and has no variables. It is the same on all replicas, as the summed
+    gradients decide whether a step overflowed.
 
     Args:
-      precision: what the model computes in.
+      precision: of the model.
       start: the scale of the first step.
-      steps_to_double: good steps in a row after which the scale is doubled.
+      steps_to_double: consecutive finite steps after which the scale is doubled.
     """
 
     def __init__(self, precision: str, start: float = 2.0**15, steps_to_double: int = 2000) -> None:
@@ -97,13 +97,13 @@ class LossScale:
 
     @property
     def variables(self) -> Mapping[str, tf.Variable]:
-        """By their names in checkpoints."""
+        """The variables by their names in checkpoints."""
         if self._scale is None:
             return {}
         return {"loss_scale": self._scale, "good_steps": self._good_steps}
 
     def value(self) -> tf.Tensor:
-        """The factor of the loss in this step, float32 scalar."""
+        """The factor of the loss in the current step, float32 scalar."""
         return tf.ones([]) if self._scale is None else self._scale.value()
 
     def update(self, finite: tf.Tensor) -> None:

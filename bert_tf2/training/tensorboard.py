@@ -10,7 +10,7 @@ from bert_tf2.training import tracking
 
 
 def event_writer(directory: str) -> Any:
-    """A writer of events, for `with writer.as_default()`; of none where `--report_to` leaves TensorBoard out."""
+    """An event writer, for `with writer.as_default()`; it writes nothing if `--report_to` omits TensorBoard."""
     with_events = tracking.current().with_tensorboard
     return tf.summary.create_file_writer(directory) if with_events else tf.summary.create_noop_writer()
 
@@ -19,9 +19,10 @@ def write_scalars(step: int, values: Mapping[str, float], kind: Literal["train",
     """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed), and tracks them.
 
     Args:
-      step: the step that they are of.
+      step: the training step of the values.
       values: by name.
-      kind: whether they are of training or of an evaluation, for the tools of `tracking`; events are in directories.
+      kind: whether they are from training or from an evaluation, for the tools of `tracking`; TensorBoard distinguishes
+        them by directory.
     """
     metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
     metadata.plugin_data.plugin_name = "scalars"
@@ -33,8 +34,8 @@ def write_scalars(step: int, values: Mapping[str, float], kind: Literal["train",
 def read_scalars(directory: str) -> dict[str, dict[int, float]]:
     """The scalars in the event files of a directory: by name, value by step, in the order of the steps.
 
-    Of a step that a resumed training has taken again, the latest value counts. A file that ends in the middle of an
-    event, as a killed process leaves it, is read up to there.
+    If a resumed run has repeated a step, the latest value counts. A file that ends in the middle of an event, as a
+    killed process leaves it, is read up to that event.
     """
     values: dict[str, dict[int, float]] = {}
     for path in sorted(file_system.path(directory).glob("events.out.tfevents.*")):
@@ -47,4 +48,4 @@ def read_scalars(directory: str) -> dict[str, dict[int, float]]:
                     values.setdefault(value.tag, {})[event.step] = float(scalar)
         except tf.errors.DataLossError:
             continue
-    return {name: dict(sorted(of_name.items())) for name, of_name in values.items()}
+    return {name: dict(sorted(by_step.items())) for name, by_step in values.items()}

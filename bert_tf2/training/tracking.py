@@ -1,10 +1,10 @@
-"""Where the numbers of a run go besides the log: TensorBoard, and by `--report_to` Weights & Biases and MLflow.
+"""Where the metrics of a run go besides the log: TensorBoard and, with `--report_to`, Weights & Biases and MLflow.
 
-    with tracking(config, flags, is_writing):
-        ...  # what `tensorboard.write_scalars` writes inside goes there
+    with tracking(report_to, output_dir, flags):
+        ...  # `tensorboard.write_scalars` also writes to these tools
 
-Both keep their runs on this machine, in `output_dir`, unless their own environment variables say otherwise. A run that
-is resumed continues theirs: `tracking.json` has the ids.
+Weights & Biases and MLflow store their runs on this machine, in `output_dir`, unless their own environment variables
+say otherwise. A resumed run continues their runs: `tracking.json` has the ids.
 """
 
 import contextlib
@@ -24,28 +24,28 @@ from bert_tf2.io import atomic, file_system, json_files, run_files
 logger = logging.getLogger(__name__)
 
 _PROJECT = "bert-tf2"
-_LONGEST_PARAMETER = 500  # characters, of MLflow
+_MAX_PARAMETER_LENGTH = 500  # characters, a limit of MLflow
 
 
 class Tracker(Protocol):
-    """A run in somebody else's tool."""
+    """A run in an external tool."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Takes numbers of a step; steps need not come in order."""
+        """Logs the values of a step; steps need not come in order."""
 
     def finish(self, succeeded: bool) -> None:
-        """Called once at the end."""
+        """Ends the run; called once."""
 
 
 @dataclasses.dataclass
 class Run:
-    """What the numbers of a run are written to.
+    """The tools that the metrics of a run are written to.
 
     Attributes:
       output_dir: of the run.
       flags: of the run, by name.
-      with_tensorboard: whether TensorBoard gets them.
-      names: the other tools, of `TOOLS`.
+      with_tensorboard: whether TensorBoard is one of them.
+      names: the names in `TOOLS` of the others.
     """
 
     output_dir: str = ""
@@ -55,7 +55,7 @@ class Run:
     _trackers: list[Tracker] | None = None
 
     def start(self) -> list[Tracker]:
-        """Starts the runs in the tools, unless that has been done; not before `output_dir` has been emptied."""
+        """Starts the runs in the tools, once; call it only after `output_dir` has been emptied for a new run."""
         if self._trackers is None:
             self._trackers = []
             for name in self.names:
@@ -63,12 +63,12 @@ class Run:
         return self._trackers
 
     def log(self, step: int, values: Mapping[str, float], kind: str) -> None:
-        """Passes numbers on to the tools.
+        """Logs values in the tools.
 
         Args:
-          step: the step that they are of.
+          step: the training step of the values.
           values: by name.
-          kind: "train" or "eval", a part of the names in the tools: `train/loss`.
+          kind: "train" or "eval", the prefix of the names in the tools: `train/loss`.
         """
         for tracker in self.start():
             tracker.log(step, {f"{kind}/{name}": value for name, value in values.items()})
@@ -84,16 +84,16 @@ _UNTRACKED = Run()
 
 
 def current() -> Run:
-    """What numbers are written to now; TensorBoard alone outside of `tracking`."""
+    """The tools in use; outside of `tracking`, TensorBoard alone."""
     return _CURRENT.get(_UNTRACKED)
 
 
 @contextlib.contextmanager
 def tracking(report_to: tuple[str, ...], output_dir: str, flags: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, numbers are written to these tools.
+    """A context in which metrics are written to tools.
 
     Args:
-      report_to: their names; none if another process writes.
+      report_to: the names of the tools; empty if another process writes.
       output_dir: of the run.
       flags: of the run, by name.
 
@@ -113,10 +113,13 @@ def tracking(report_to: tuple[str, ...], output_dir: str, flags: Mapping[str, An
 
 
 def check_installed(report_to: tuple[str, ...]) -> None:
-    """Checks that the packages of the tools are there.
+    """Checks that the packages of the tools are installed.
+
+    Args:
+      report_to: the names of the tools.
 
     Raises:
-      InputError: one is missing.
+      InputError: a package cannot be imported.
     """
     for name in report_to:
         if name in TOOLS:
@@ -138,19 +141,19 @@ class _WeightsAndBiases:
 
     def __init__(self, output_dir: str, flags: Mapping[str, Any]) -> None:
         local = None if file_system.is_remote(output_dir) else file_system.absolute(output_dir)
-        kept = _kept_id(output_dir, "wandb")
+        saved_id = _saved_id(output_dir, "wandb")
         self._run = _module("wandb").init(
             project=os.environ.get("WANDB_PROJECT", _PROJECT),
             name=os.environ.get("WANDB_NAME", output_dir),
             dir=local,
             mode=os.environ.get("WANDB_MODE", "offline"),
-            id=kept,
-            resume="allow" if kept else None,
+            id=saved_id,
+            resume="allow" if saved_id else None,
             config=dict(flags),
         )
-        _keep_id(output_dir, "wandb", self._run.id)
+        _save_id(output_dir, "wandb", self._run.id)
         self._run.define_metric("global_step")
-        self._run.define_metric("*", step_metric="global_step")  # else steps that are taken again would be dropped
+        self._run.define_metric("*", step_metric="global_step")  # otherwise repeated steps would be dropped
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log({**values, "global_step": step})
@@ -168,11 +171,11 @@ class _MLflow:
             store = os.path.join(file_system.absolute(output_dir), run_files.MLFLOW)
             self._module.set_tracking_uri(f"sqlite:///{store}")
         self._module.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT))
-        kept = _kept_id(output_dir, "mlflow")
-        run = self._module.start_run(run_id=kept, run_name=None if kept else output_dir)
-        if kept is None:  # MLflow refuses other values than the first ones
-            self._module.log_params({name: str(value)[:_LONGEST_PARAMETER] for name, value in flags.items()})
-        _keep_id(output_dir, "mlflow", run.info.run_id)
+        saved_id = _saved_id(output_dir, "mlflow")
+        run = self._module.start_run(run_id=saved_id, run_name=None if saved_id else output_dir)
+        if saved_id is None:  # MLflow does not allow parameters to change
+            self._module.log_params({name: str(value)[:_MAX_PARAMETER_LENGTH] for name, value in flags.items()})
+        _save_id(output_dir, "mlflow", run.info.run_id)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._module.log_metrics(dict(values), step=step)
@@ -189,11 +192,11 @@ def _ids(output_dir: str) -> dict[str, Any]:
     return json_files.read_object(path, "remove it to begin new runs.") if file_system.exists(path) else {}
 
 
-def _kept_id(output_dir: str, name: str) -> str | None:
+def _saved_id(output_dir: str, name: str) -> str | None:
     return json_files.get(_ids(output_dir), name, str, os.path.join(output_dir, run_files.TRACKING))
 
 
-def _keep_id(output_dir: str, name: str, identity: str) -> None:
-    ids = {**_ids(output_dir), name: identity}
+def _save_id(output_dir: str, name: str, run_id: str) -> None:
+    ids = {**_ids(output_dir), name: run_id}
     with atomic.replacing(os.path.join(output_dir, run_files.TRACKING)) as file:
         file.write(json.dumps(ids) + "\n")

@@ -1,4 +1,4 @@
-"""The training loop: any task, any `tf.distribute` strategy; saves, resumes, stops when asked; independent of tasks."""
+"""The training loop, for any task and any `tf.distribute` strategy: saves, resumes, and stops when asked to."""
 
 import dataclasses
 import functools
@@ -30,8 +30,8 @@ __all__ = ["Batch", "Data", "Hook", "LoopConfig", "Task", "Trainer", "TrainingCo
 
 logger = logging.getLogger(__name__)
 
-# From the number of examples that an earlier run has taken (or the `INPUT_POSITION` of its latest batch), and a
-# process's share, to the batches after them.
+# A function from the number of examples that an earlier run has taken (or the `INPUT_POSITION` of its latest batch) and
+# a process's share to the batches that follow.
 Data = Callable[[int, Share], tf.data.Dataset]
 
 SKIPPED_STEPS = "skipped_steps"
@@ -46,7 +46,7 @@ _LOST_CONNECTION = (
 
 
 class Hook(Protocol):
-    """Work to do between steps, for example evaluation.
+    """Something to do between steps, for example evaluation.
 
     Examples:
       >>> class EnoughSteps:
@@ -60,25 +60,25 @@ class Hook(Protocol):
     """
 
     def next_after(self, step: int) -> int:
-        """The first step after `step` at which `run` has something to do."""
+        """The first step after `step` at which `run` is to be called."""
 
     def run(self, step: int) -> str | None:
-        """Called at that step, and once at the start; does nothing where an earlier run has done it.
+        """Called at such a step, and once at the start; does nothing if an earlier run has already done it.
 
         Returns:
-          Why training must end here; None if it continues.
+          The reason to end training at this step; None to continue.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """A task with its optimizer on a strategy; make the task inside the strategy's scope.
+    """Trains a task on a strategy; see `create`.
 
     Attributes:
       task: model and losses.
       strategy: where it runs.
-      config: how.
-      step: what is done in each step.
+      config: of the run.
+      step: the training step, with the optimizer.
 
     Examples:
       >>> import tensorflow as tf
@@ -121,20 +121,20 @@ class Trainer:
         """Creates a trainer with new slots, at step 0.
 
         Args:
-          task: model and losses, made inside the scope of `strategy` and with the policy of `precision`.
+          task: model and losses, created inside the scope of `strategy` and with the policy of `precision`.
           schedule: learning rate by step.
           strategy: where it runs.
-          config: how.
-          optimizer: BERT's where it is None.
-          precision: resolved; float32 without XLA where it is None.
+          config: of the run.
+          optimizer: by default, BERT's.
+          precision: the result of `precision.resolved`; by default, float32 without XLA.
 
         Raises:
           InputError: the batch is not divisible by devices and microbatches, or everything is frozen.
         """
-        pieces = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
-        if config.batch_size % pieces:
+        divisor = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
+        if config.batch_size % divisor:
             raise InputError(
-                f"--train_batch_size={config.batch_size} does not divide by {pieces} "
+                f"--train_batch_size={config.batch_size} does not divide by {divisor} "
                 f"({counted(strategy.num_replicas_in_sync, 'device')}, gradient_accumulation_steps "
                 f"{config.gradient_accumulation_steps}); give a multiple of it."
             )
@@ -153,8 +153,8 @@ class Trainer:
                 input_position=tf.Variable(-1, dtype=tf.int64, **options),
                 seed=config.seed,
                 clip_norm=config.clip_norm,
-                parts=config.gradient_accumulation_steps,
-                most_skipped=config.max_skipped_steps,
+                microbatches=config.gradient_accumulation_steps,
+                max_skipped=config.max_skipped_steps,
                 compiles=precision.compiles,
                 is_whole=is_whole,
             )
@@ -190,19 +190,19 @@ class Trainer:
         return {**self.optimizer.named_averages(), **self.step.loss_scale.variables, **extra}
 
     def resume(self) -> str | None:
-        """Restores the newest whole checkpoint of `output_dir`, if it has one; returns its prefix.
+        """Restores the newest complete checkpoint of `output_dir`, if it has one; returns its prefix.
 
         Raises:
-          InputError: there are checkpoints, but none is whole or fits; or workers see different directories.
+          InputError: there are checkpoints, but none is complete and fits; or workers see different directories.
         """
-        found = checkpoints.resume(
+        restored = checkpoints.resume(
             self._state, self.config.output_dir, self._optional_state, self.optimizer.foreign_slots()
         )
         self._check_that_workers_agree()
-        if found is None:
+        if restored is None:
             return None
-        prefix, lacking = found
-        if set(lacking) & set(self.optimizer.named_averages()):
+        prefix, missing = restored
+        if set(missing) & set(self.optimizer.named_averages()):
             self.optimizer.start_averages()
         return prefix
 
@@ -215,12 +215,12 @@ class Trainer:
         @tf.function
         def sums() -> tuple[tf.Tensor, ...]:
             def replica() -> tuple[tf.Tensor, tf.Tensor]:
-                mine = tf.cast(self.step.global_step.value(), tf.float64)
+                own_step = tf.cast(self.step.global_step.value(), tf.float64)
                 add = functools.partial(tf.distribute.get_replica_context().all_reduce, tf.distribute.ReduceOp.SUM)
-                return add(mine), add(mine * mine)
+                return add(own_step), add(own_step * own_step)
 
-            found = self.strategy.run(replica)
-            return tuple(self.strategy.experimental_local_results(value)[0] for value in found)
+            per_replica = self.strategy.run(replica)
+            return tuple(self.strategy.experimental_local_results(value)[0] for value in per_replica)
 
         total, squares = (float(value) for value in sums())
         if total != step * replicas or squares != step * step * replicas:
@@ -230,7 +230,11 @@ class Trainer:
             )
 
     def check(self, data: Data) -> None:
-        """Reads a batch and traces a step without taking it, to detect errors in shapes and records."""
+        """Reads a batch and traces a step without taking it, to detect errors in shapes and records.
+
+        Args:
+          data: as for `train`.
+        """
         iterator = self._iterator(data)
         zero = tf.constant(0, tf.int64)
         self.step.run.get_concrete_function(iterator, zero, zero, tf.zeros([2]))
@@ -240,11 +244,11 @@ class Trainer:
         """Trains from `global_step` to `num_train_steps`, or until a hook ends it.
 
         Args:
-          data: makes the endless dataset of (this process's share of) global batches.
-          hooks: what to do between steps.
+          data: creates the endless dataset of this process's share of the global batches.
+          hooks: called between steps.
 
         Raises:
-          Diverged: too many steps in a row were not finite.
+          Diverged: too many consecutive steps were not finite.
           InputError: the device ran out of memory, or another worker was lost.
           OSError: a checkpoint cannot be written.
           Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
@@ -258,7 +262,7 @@ class Trainer:
         if first >= config.num_train_steps:
             logger.info("Nothing left to train: step %d of %d is reached.", first, config.num_train_steps)
             return
-        reason = _first_reason(hooks, first)
+        reason = _run_hooks(hooks, first)
         if reason:
             logger.info("Nothing left to train: %s.", reason)
             return
@@ -294,7 +298,7 @@ class Trainer:
         config, step = self.config, self.global_step
         iterator = self._iterator(data)
         means, compilations = _Means(self.step.value_names, config.batch_size, step), Compilations(self.step.compiles)
-        seconds_per_step, in_a_row, saved = math.inf, tf.constant(0, tf.int64), step
+        seconds_per_step, consecutive_skips, saved = math.inf, tf.constant(0, tf.int64), step
         profiled_since, is_chief = None, self._workers.is_chief
         events = event_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
         preparing = "tracing and compiling the training step"
@@ -308,38 +312,39 @@ class Trainer:
                 profiled_since = self._profile(step, profiled_since)
                 count = self._steps_to_boundary(step, seconds_per_step, hooks)
                 call_start = time.monotonic()
-                mine = tf.constant([bool(stop), 0.0 if math.isinf(seconds_per_step) else seconds_per_step], tf.float32)
-                totals = self.step.run(iterator, tf.constant(count, tf.int64), in_a_row, mine)
-                in_a_row, taken = totals.in_a_row, int(totals.taken)
-                wants_stop, others_seconds = totals.agreed.numpy().tolist()
+                known_seconds = 0.0 if math.isinf(seconds_per_step) else seconds_per_step
+                proposed = tf.constant([bool(stop), known_seconds], tf.float32)
+                totals = self.step.run(iterator, tf.constant(count, tf.int64), consecutive_skips, proposed)
+                consecutive_skips, taken = totals.consecutive_skips, int(totals.taken)
+                agreed_stop, agreed_seconds = totals.agreed.numpy().tolist()
                 seconds = time.monotonic() - call_start
                 if is_chief:
-                    progress.leave_out(compilations.after(step, totals.shapes.numpy(), seconds))
+                    progress.leave_out(compilations.record(step, totals.shapes.numpy(), seconds))
                 seconds_per_step = max(seconds / taken, 1e-9)
-                if self._workers.count > 1:  # what all know, so that all take as many steps in the next call
-                    seconds_per_step = others_seconds or math.inf
+                if self._workers.count > 1:  # the same on all, so that all take as many steps in the next call
+                    seconds_per_step = agreed_seconds or math.inf
                 step += taken
                 means.add(totals)
-                if int(in_a_row) >= config.max_skipped_steps:
+                if int(consecutive_skips) >= config.max_skipped_steps:
                     raise Diverged(self._not_finite(step, dict(zip(means.names, totals.last.numpy(), strict=True))))
                 progress.update(taken, means.note())
-                last = step == config.num_train_steps
-                if last or step % config.log_steps == 0:
+                is_last = step == config.num_train_steps
+                if is_last or step % config.log_steps == 0:
                     skipped = float(self.step.skipped_steps.numpy())
                     if is_chief:
                         write_scalars(step, {**means.values(), SKIPPED_STEPS: skipped}, "train")
                     means = _Means(self.step.value_names, config.batch_size, step)
-                if last or step % config.save_checkpoints_steps == 0:
+                if is_last or step % config.save_checkpoints_steps == 0:
                     self._save(step)
                     saved = step
-                reason = _first_reason([hook for hook in hooks if hook.next_after(step - taken) == step], step)
-                stops = bool(wants_stop) if self._workers.count > 1 else bool(stop)
+                reason = _run_hooks([hook for hook in hooks if hook.next_after(step - taken) == step], step)
+                stops = bool(agreed_stop) if self._workers.count > 1 else bool(stop)
                 if (reason or stops) and saved != step:
                     self._save(step)
                 if reason:
                     logger.info("Training ends at step %d: %s.", step, reason)
                     break
-                if stops and not last:
+                if stops and not is_last:
                     raise Stopped(self._stopped(step, stop))
         self._profile(step, profiled_since, ends=True)
 
@@ -348,20 +353,20 @@ class Trainer:
             checkpoints.save(self.config.output_dir, step, self._state, self.config.keep_checkpoints)
 
     def _steps_to_boundary(self, step: int, seconds_per_step: float, hooks: Sequence[Hook]) -> int:
-        """Steps until something is due outside the compiled loop, at most about a second's worth."""
+        """The number of steps until something is due outside the compiled loop, limited to about a second."""
         config = self.config
         due = [config.num_train_steps, *(hook.next_after(step) for hook in hooks)]
         due += [step + interval - step % interval for interval in (config.log_steps, config.save_checkpoints_steps)]
         due += [edge for edge in config.profiled or () if edge > step]
-        at_once = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
-        return max(1, min(min(due) - step, at_once))
+        limit = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
+        return max(1, min(min(due) - step, limit))
 
     def _profile(self, step: int, since: int | None, ends: bool = False) -> int | None:
-        """Starts and stops the profiler at the edges of `profile_steps`; returns since when it runs, if it does."""
+        """Starts and stops the profiler at the edges of `profile_steps`; returns the step at which it was started."""
         if self.config.profiled is None or not self._workers.is_chief:
             return None
         first, last = self.config.profiled
-        if since is None and first <= step < last and not ends:  # a training that is resumed can begin in between
+        if since is None and first <= step < last and not ends:  # a resumed run can begin in between
             tf.profiler.experimental.start(self.config.output_dir)
             return step
         if since is not None and (ends or step >= last):
@@ -373,13 +378,13 @@ class Trainer:
         return since
 
     def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
-        last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps
-        were_like_this = inflected(most, "step was like this and was", "consecutive steps were like this and were")
-        skipped = f"--max_skipped_steps={most} {were_like_this} skipped"
+        checkpoint, limit = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps
+        were_like_this = inflected(limit, "step was like this and was", "consecutive steps were like this and were")
+        skipped = f"--max_skipped_steps={limit} {were_like_this} skipped"
         return (
             f"Step {step}: loss {values['loss']:g}, gradient norm {values['gradient_norm']:g} at learning rate "
-            f"{values['learning_rate']:g}; {skipped}, and training stopped. The last good checkpoint is {last}. Lower "
-            "--learning_rate or raise --num_warmup_steps, and start again."
+            f"{values['learning_rate']:g}; {skipped}, and training stopped. The last good checkpoint is {checkpoint}. "
+            "Lower --learning_rate or raise --num_warmup_steps, and start again."
         )
 
     def _stopped(self, step: int, stop: StopRequest) -> str:
@@ -390,21 +395,21 @@ class Trainer:
         )
 
     def _out_of_memory(self, error: tf.errors.ResourceExhaustedError) -> str:
-        config, parts = self.config, self.config.gradient_accumulation_steps
-        rows = config.batch_size // self.strategy.num_replicas_in_sync  # of a device
-        more_parts = next((part for part in range(parts + 1, rows + 1) if rows % part == 0), None)
+        microbatches = self.config.gradient_accumulation_steps
+        rows = self.config.batch_size // self.strategy.num_replicas_in_sync  # of a device
+        more = next((count for count in range(microbatches + 1, rows + 1) if rows % count == 0), None)
         advice = "What helps:"
-        if more_parts:
-            advice = f"--gradient_accumulation_steps={more_parts} needs less and gives the same results. So do"
+        if more:
+            advice = f"--gradient_accumulation_steps={more} needs less and gives the same results. So do"
         return (
-            f"Out of memory with {counted(rows // parts, 'example')} at once on a device "
+            f"Out of memory with {counted(rows // microbatches, 'example')} at once on a device "
             f"({_first_line(error, 'OOM')}). {advice} --recompute, or with other results --precision=bfloat16 and a "
             "smaller --max_seq_length."
         )
 
 
 class _Means:
-    """Means over the steps since the last event, which the progress line shows too."""
+    """Means over the steps since the last event, which the progress line also shows."""
 
     def __init__(self, names: Sequence[str], batch_size: int, step: int) -> None:
         self.names = names
@@ -429,13 +434,13 @@ class _Means:
         return ", ".join([*(f"{name} {value:.4g}" for name, value in values.items()), f"{rate:.4g} examples/s"])
 
 
-def _first_reason(hooks: Sequence[Hook], step: int) -> str | None:
-    """Runs all hooks; the first reason to end training that one of them gives."""
+def _run_hooks(hooks: Sequence[Hook], step: int) -> str | None:
+    """Runs all hooks; returns the first reason to end training, if any."""
     reasons = [hook.run(step) for hook in hooks]
     return next(filter(None, reasons), None)
 
 
 def _first_line(error: tf.errors.OpError, word: str = "aborted") -> str:
-    """The first line of a TensorFlow message with a word in it, or of all."""
+    """The first line of a TensorFlow message that contains a word, or else its first line."""
     lines = str(error.message).strip().splitlines()
     return next((line.strip() for line in lines if word in line), lines[0])[:200]

@@ -364,9 +364,9 @@ def test_starting_and_resuming_read_only_what_they_need(inputs, tmp_path, monkey
     paths = [tmp_path / "records" / f"{number:03}" for number in range(100)]
     for path in paths:
         path.write_bytes(content)
-    monkeypatch.setattr(data, "_MOST_BYTES_COUNTED", 0)
-    monkeypatch.setattr(record_batches, "_RECORDS_AT_ONCE", 4)
-    monkeypatch.setattr(shuffled, "_BYTES_OF_SEGMENT", 8000)
+    monkeypatch.setattr(data, "_MAX_BYTES_COUNTED", 0)
+    monkeypatch.setattr(record_batches, "_RECORDS_PER_BLOCK", 4)
+    monkeypatch.setattr(shuffled, "_MAX_SEGMENT_BYTES", 8000)
     monkeypatch.setattr(shuffled, "_FILES_READ_AT_ONCE", 4)
     monkeypatch.setattr(index, "_RECORDS_BETWEEN_PLACES", 1)
     read = bytes_read.counted(monkeypatch)

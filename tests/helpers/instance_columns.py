@@ -20,8 +20,8 @@ def instance_columns(
     )
     rows = instances.rows(schema, start, stop)
     types = {feature.name: np.float32 if feature.kind == "float" else np.int32 for feature in schema.features}
-    assert schema.width == rows.shape[1] == sum(place.stop - place.start for place in schema.places.values())
+    assert schema.width == rows.shape[1] == sum(place.stop - place.start for place in schema.slices.values())
     return {
-        feature.name: np.ascontiguousarray(rows[:, schema.places[feature.name]]).view(types[feature.name])
+        feature.name: np.ascontiguousarray(rows[:, schema.slices[feature.name]]).view(types[feature.name])
         for feature in schema.features
     }

@@ -1,4 +1,4 @@
-"""Batches: whole epochs, an order that follows from the seed, resuming anywhere, padded evaluation."""
+"""Batches of records: whole epochs, an order that depends on the seed, resuming anywhere, padded evaluation."""
 
 import collections
 import gzip
@@ -19,12 +19,12 @@ from bert_tf2.records.reader import count_records
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     """Three files with the records 0 to 22, as text."""
-    folder, numbers = tmp_path_factory.mktemp("records"), iter(range(23))
+    directory, numbers = tmp_path_factory.mktemp("records"), iter(range(23))
     for index, count in enumerate((10, 1, 12)):
-        with tf.io.TFRecordWriter(str(folder / f"{index}.tfrecord")) as writer:
+        with tf.io.TFRecordWriter(str(directory / f"{index}.tfrecord")) as writer:
             for _ in range(count):
                 writer.write(str(next(numbers)).encode())
-    return sorted(str(path) for path in folder.iterdir())
+    return sorted(str(path) for path in directory.iterdir())
 
 
 def parse(records):
@@ -35,25 +35,25 @@ def numbers(dataset, count):
     return [batch["number"].numpy().tolist() for batch in dataset.take(count)]
 
 
-def test_each_epoch_holds_each_record_once_in_an_order_of_its_own(paths):
+def test_each_epoch_has_each_record_once_in_a_different_order(paths):
     rows = np.concatenate(numbers(record_batches.training(paths, parse, 23, seed=1), 4)).reshape(4, 23)
     for row in rows:
         assert sorted(row) == list(range(23))
     assert len({tuple(row) for row in rows}) == 4
 
 
-def test_batches_go_on_across_epochs(paths):
+def test_batches_continue_across_epochs(paths):
     flat = np.concatenate(numbers(record_batches.training(paths, parse, 10, seed=1), 23))
     assert set(collections.Counter(flat.tolist()).values()) == {10}
 
 
-def test_no_thread_tunes_datasets():
-    # Such a thread can keep the end of a dataset waiting for a minute; in TensorFlow 2.21 it misses its own end.
-    made = record_batches.distribute(lambda share: tf.data.Dataset.range(3), tf.distribute.get_strategy())
-    assert made.options().autotune.enabled is False
+def test_datasets_are_not_autotuned():
+    # In TensorFlow 2.21 the tuning thread can delay the end of a dataset by a minute, as it misses the signal to end.
+    dataset = record_batches.distribute(lambda share: tf.data.Dataset.range(3), tf.distribute.get_strategy())
+    assert dataset.options().autotune.enabled is False
 
 
-def test_order_follows_from_the_seed(paths):
+def test_the_order_depends_on_the_seed(paths):
     first = numbers(record_batches.training(paths, parse, 4, seed=1), 8)
     assert first == numbers(record_batches.training(paths, parse, 4, seed=1), 8)
     assert first != numbers(record_batches.training(paths, parse, 4, seed=2), 8)
@@ -61,27 +61,27 @@ def test_order_follows_from_the_seed(paths):
 
 @given(done=st.integers(0, 20), batch_size=st.integers(1, 30), buffer=st.sampled_from([3, 1000]))
 @settings(max_examples=15)
-def test_resuming_gives_the_batches_that_would_have_come(paths, done, batch_size, buffer):
-    whole = numbers(record_batches.training(paths, parse, batch_size, seed=3, buffer=buffer), done + 2)
+def test_a_resumed_run_has_the_same_batches(paths, done, batch_size, buffer):
+    uninterrupted = numbers(record_batches.training(paths, parse, batch_size, seed=3, buffer=buffer), done + 2)
     later = record_batches.training(paths, parse, batch_size, seed=3, examples_done=done * batch_size, buffer=buffer)
-    assert numbers(later, 2) == whole[done:]
+    assert numbers(later, 2) == uninterrupted[done:]
 
 
-def test_evaluation_in_order_repeated(paths):
-    found = numbers(record_batches.evaluation(paths, parse, 10, steps=3), 5)
-    assert found == [list(range(10)), list(range(10, 20)), [20, 21, 22, *range(7)]]
+def test_evaluation_repeats_records_in_order(paths):
+    batches = numbers(record_batches.evaluation(paths, parse, 10, steps=3), 5)
+    assert batches == [list(range(10)), list(range(10, 20)), [20, 21, 22, *range(7)]]
 
 
 def test_evaluation_of_each_record_once(paths):
-    found = list(record_batches.evaluation(paths, parse, 10, steps=None))
-    assert [batch["number"].shape[0] for batch in found] == [10, 10, 10]
-    last = found[-1]
+    batches = list(record_batches.evaluation(paths, parse, 10, steps=None))
+    assert [batch["number"].shape[0] for batch in batches] == [10, 10, 10]
+    last = batches[-1]
     assert last["number"].numpy().tolist() == [20, 21, 22] + [0] * 7
     assert last["example_weights"].numpy().tolist() == [1.0] * 3 + [0.0] * 7
-    assert sum(float(tf.reduce_sum(batch["example_weights"])) for batch in found) == 23
+    assert sum(float(tf.reduce_sum(batch["example_weights"])) for batch in batches) == 23
 
 
-def test_gzip_files_give_the_same(paths, tmp_path):
+def test_gzip_files_give_the_same_batches(paths, tmp_path):
     packed = [str(tmp_path / os.path.basename(path)) for path in paths]
     for path, target in zip(paths, packed, strict=True):
         Path(target).write_bytes(gzip.compress(Path(path).read_bytes()))
@@ -104,52 +104,51 @@ def test_shapes_are_static(paths):
 
 
 @pytest.mark.parametrize(("workers", "devices"), [(1, 2), (2, 1), (2, 2), (3, 1)])
-def test_shares_are_the_rows_of_one_device(paths, workers, devices):
+def test_shares_together_are_the_rows_of_one_device(paths, workers, devices):
     size = 12
-    whole = numbers(record_batches.training(paths, parse, size, seed=1, examples_done=size), 4)
+    one_device = numbers(record_batches.training(paths, parse, size, seed=1, examples_done=size), 4)
     pieces = {}
     for worker in range(workers):
         share = record_batches.Share(worker, workers, devices)
-        found = numbers(record_batches.training(paths, parse, size, 1, size, share=share), 4 * devices)
-        for element, piece in enumerate(found):
+        elements = numbers(record_batches.training(paths, parse, size, 1, size, share=share), 4 * devices)
+        for element, piece in enumerate(elements):
             pieces[int(share.first_row(element, size))] = piece
             assert len(piece) == share.rows(size)
-    assert [row for first in sorted(pieces) for row in pieces[first]] == [row for batch in whole for row in batch]
+    assert [row for first in sorted(pieces) for row in pieces[first]] == [row for batch in one_device for row in batch]
 
 
 def test_shares_of_an_evaluation(paths):
-    found = []
+    pieces = []
     for worker in (0, 1):
         share = record_batches.Share(worker, 2, 1)
-        found.append([batch["number"].numpy() for batch in record_batches.evaluation(paths, parse, 8, None, share)])
-    rows = [row for pair in zip(*found, strict=True) for piece in pair for row in piece.tolist()]
+        pieces.append([batch["number"].numpy() for batch in record_batches.evaluation(paths, parse, 8, None, share)])
+    rows = [row for pair in zip(*pieces, strict=True) for piece in pair for row in piece.tolist()]
     assert rows == [*range(23), 0]
 
 
 @pytest.mark.parametrize(("workers", "files"), [(2, 3), (3, 3), (3, 2), (4, 1)])
 def test_by_files_each_record_belongs_to_one_worker(paths, workers, files):
-    """Fewer files than workers, too: then every n-th record."""
-    read = paths[:files]
-    everything = sorted(np.concatenate(numbers(record_batches.evaluation(read, parse, 1, None), 30)).tolist())
-    found = []
+    """If there are fewer files than workers, each reads every n-th record."""
+    paths = paths[:files]
+    all_records = sorted(np.concatenate(numbers(record_batches.evaluation(paths, parse, 1, None), 30)).tolist())
+    worker_records = []
     for worker in range(workers):
         share = record_batches.Share(worker, workers, 1, by_files=True)
-        stream = numbers(record_batches.training(read, parse, workers, 1, share=share), 46)
-        own = {row for piece in stream for row in piece}
-        found += own
-        later = record_batches.training(read, parse, workers, 1, examples_done=workers * 7, share=share)
+        stream = numbers(record_batches.training(paths, parse, workers, 1, share=share), 46)
+        worker_records += {row for piece in stream for row in piece}
+        later = record_batches.training(paths, parse, workers, 1, examples_done=workers * 7, share=share)
         assert numbers(later, 9) == stream[7:16]
-    assert sorted(found) == everything
+    assert sorted(worker_records) == all_records
 
 
-def test_columns_of_padding_are_cut_off():
+def test_columns_of_padding_are_removed():
     mask = np.zeros([4, 32], np.int32)
     for row, length in enumerate((3, 9, 30, 0)):
         mask[row, :length] = 1
     rows = {"input_ids": mask * 7, "input_mask": mask, "segment_ids": mask, "other": np.ones([4, 32], np.int32)}
-    found = list(record_batches.trimmed(tf.data.Dataset.from_tensor_slices(rows).batch(2)))
-    assert [batch["input_ids"].shape[1] for batch in found] == [16, 32]
-    assert found[0]["other"].shape == [2, 32]
-    np.testing.assert_array_equal(found[0]["input_ids"], rows["input_ids"][:2, :16])
-    (empty,) = record_batches.trimmed(tf.data.Dataset.from_tensor_slices(rows).skip(3).batch(1))
+    batches = list(record_batches.trim(tf.data.Dataset.from_tensor_slices(rows).batch(2)))
+    assert [batch["input_ids"].shape[1] for batch in batches] == [16, 32]
+    assert batches[0]["other"].shape == [2, 32]
+    np.testing.assert_array_equal(batches[0]["input_ids"], rows["input_ids"][:2, :16])
+    (empty,) = record_batches.trim(tf.data.Dataset.from_tensor_slices(rows).skip(3).batch(1))
     assert empty["input_mask"].shape == [1, 8]

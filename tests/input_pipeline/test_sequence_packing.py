@@ -18,17 +18,17 @@ from bert_tf2.modeling.pretraining import PretrainingModel
 pytestmark = pytest.mark.numeric
 
 
-def unpacked(rows):
-    """Each sequence of packed rows, sorted: ids, segments, predictions, label."""
-    found = []
+def unpack(rows):
+    """The sequences of packed rows, sorted: ids, segments, predictions, label."""
+    unpacked = []
     for row in range(len(rows["input_ids"])):
         for slot in np.flatnonzero(rows["sequence_weights"][row]):
-            where = rows["sequence_ids"][row] == slot + 1
+            is_in_sequence = rows["sequence_ids"][row] == slot + 1
             start = rows["sequence_starts"][row, slot]
-            assert where[start]
-            assert not where[:start].any()
-            np.testing.assert_array_equal(rows["position_ids"][row][where], np.arange(where.sum()))
-            inside = [
+            assert is_in_sequence[start]
+            assert not is_in_sequence[:start].any()
+            np.testing.assert_array_equal(rows["position_ids"][row][is_in_sequence], np.arange(is_in_sequence.sum()))
+            predictions = [
                 (int(position) - int(start), int(target))
                 for position, target, weight in zip(
                     rows["masked_lm_positions"][row],
@@ -36,25 +36,26 @@ def unpacked(rows):
                     rows["masked_lm_weights"][row],
                     strict=True,
                 )
-                if weight and where[position]
+                if weight and is_in_sequence[position]
             ]
-            ids, segments = (tuple(rows[name][row][where].tolist()) for name in ("input_ids", "segment_ids"))
-            found.append((ids, segments, tuple(inside), int(rows["next_sentence_labels"][row, slot])))
-    return sorted(found)
+            ids, segments = (tuple(rows[name][row][is_in_sequence].tolist()) for name in ("input_ids", "segment_ids"))
+            unpacked.append((ids, segments, tuple(predictions), int(rows["next_sentence_labels"][row, slot])))
+    return sorted(unpacked)
 
 
-def as_they_were(examples):
-    found = []
+def sorted_sequences(examples):
+    """The same of examples that are not packed."""
+    unpacked = []
     for index, mask in enumerate(examples["input_mask"] > 0):
         weights = examples["masked_lm_weights"][index] > 0
-        pairs = zip(
+        predictions = zip(
             examples["masked_lm_positions"][index][weights].tolist(),
             examples["masked_lm_ids"][index][weights].tolist(),
             strict=True,
         )
         ids, segments = (tuple(examples[name][index][mask].tolist()) for name in ("input_ids", "segment_ids"))
-        found.append((ids, segments, tuple(pairs), int(examples["next_sentence_labels"][index, 0])))
-    return sorted(found)
+        unpacked.append((ids, segments, tuple(predictions), int(examples["next_sentence_labels"][index, 0])))
+    return sorted(unpacked)
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 60), shortest=st.sampled_from([3, 10, LENGTH]))
@@ -71,7 +72,7 @@ def test_nothing_is_lost_or_mixed(seed, count, shortest):
         "masked_lm_weights",
         "sequence_weights",
     }
-    assert unpacked(rows) == as_they_were(examples)
+    assert unpack(rows) == sorted_sequences(examples)
     assert rows["masked_lm_weights"].sum() == examples["masked_lm_weights"].sum()
     assert ((rows["sequence_ids"] > 0).sum(axis=1) > 0).all()
     assert (rows["input_ids"][rows["sequence_ids"] == 0] == 0).all()
@@ -87,17 +88,19 @@ def test_few_rows_are_needed():
 def stream(examples, position):
     done = sequence_packing.examples_done(position)
     dataset = tf.data.Dataset.from_tensor_slices(examples).repeat().skip(done).batch(sequence_packing.WINDOW)
-    return sequence_packing.packed(dataset, 50, seed=3, position=position)
+    return sequence_packing.pack_dataset(dataset, 50, seed=3, position=position)
 
 
-def test_a_stream_can_be_entered_behind_any_batch():
+def test_a_stream_can_be_entered_after_any_batch():
     examples = sequences(np.random.default_rng(1), 1500)
-    whole = list(stream(examples, 0).take(40).as_numpy_iterator())
-    assert all(batch["input_ids"].shape == (50, LENGTH) for batch in whole)
+    batches = list(stream(examples, 0).take(40).as_numpy_iterator())
+    assert all(batch["input_ids"].shape == (50, LENGTH) for batch in batches)
     for done in (1, 11, 25):
-        position = int(whole[done - 1][INPUT_POSITION][0])
-        assert (whole[done - 1][INPUT_POSITION] == position).all()
-        for batch, expected in zip(stream(examples, position).take(5).as_numpy_iterator(), whole[done:], strict=False):
+        position = int(batches[done - 1][INPUT_POSITION][0])
+        assert (batches[done - 1][INPUT_POSITION] == position).all()
+        for batch, expected in zip(
+            stream(examples, position).take(5).as_numpy_iterator(), batches[done:], strict=False
+        ):
             for name, value in batch.items():
                 np.testing.assert_array_equal(value, expected[name], err_msg=name)
 

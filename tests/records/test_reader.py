@@ -1,4 +1,4 @@
-"""What record files hold: counts, lengths, and sentences for all that can be wrong with them."""
+"""The content of record files: counts, features, and error messages for invalid and corrupt ones."""
 
 import gzip
 from pathlib import Path
@@ -13,16 +13,16 @@ from bert_tf2.records import reader
 from bert_tf2.records.schema import Feature, Schema
 
 
-def test_files_that_fit(tmp_path: Path) -> None:
-    fits = [write(tmp_path / name, [pretraining_record()]) for name in "ab"]
-    reader.check_lengths(fits, records.pretraining(8, 2))
-    reader.check_lengths([*fits, write(tmp_path / "empty", [])], records.pretraining(8, 2))
+def test_matching_files(tmp_path: Path) -> None:
+    matching = [write(tmp_path / name, [pretraining_record()]) for name in "ab"]
+    reader.check_lengths(matching, records.pretraining(8, 2))
+    reader.check_lengths([*matching, write(tmp_path / "empty", [])], records.pretraining(8, 2))
 
 
-def test_other_lengths_name_both_numbers_and_the_flag(tmp_path: Path) -> None:
-    fits, other = write(tmp_path / "a", [pretraining_record()]), write(tmp_path / "b", [pretraining_record(16, 5)])
+def test_the_error_for_other_lengths_names_the_flag_and_both_values(tmp_path: Path) -> None:
+    matching, other = write(tmp_path / "a", [pretraining_record()]), write(tmp_path / "b", [pretraining_record(16, 5)])
     with pytest.raises(InputError) as caught:
-        reader.check_lengths([fits, other], records.pretraining(8, 2))
+        reader.check_lengths([matching, other], records.pretraining(8, 2))
     assert str(caught.value) == (
         f"{other} was made with --max_seq_length=16 (input_ids has 16 values a record), but --max_seq_length is 8; "
         "set --max_seq_length=16, or create the records again with --max_seq_length=8."
@@ -55,7 +55,7 @@ def test_records_of_another_task(tmp_path: Path) -> None:
         reader.check_lengths([path], Schema("some", (Feature("a", (1,)),)))
 
 
-def test_no_records_at_all(tmp_path: Path) -> None:
+def test_files_without_valid_records(tmp_path: Path) -> None:
     schema = records.pretraining(8, 2)
     empty = write(tmp_path / "empty", [])
     with pytest.raises(InputError, match=r"/empty is empty: it has no records"):
@@ -84,16 +84,16 @@ def test_counting(tmp_path: Path) -> None:
         reader.count_records([tmp_path / "missing"])
 
 
-@pytest.mark.parametrize("cut", [1, 4, 5, 100, 104, 105, 111])
-def test_a_file_cut_short(tmp_path: Path, cut: int) -> None:
-    whole = write(tmp_path / "whole", [b"x" * 100] * 1500)
-    path = tmp_path / "cut"
-    path.write_bytes(Path(whole).read_bytes()[:-cut])
-    assert reader.locate_damage([whole]) is None
+@pytest.mark.parametrize("missing_bytes", [1, 4, 5, 100, 104, 105, 111])
+def test_a_truncated_file(tmp_path: Path, missing_bytes: int) -> None:
+    intact = write(tmp_path / "intact", [b"x" * 100] * 1500)
+    path = tmp_path / "truncated"
+    path.write_bytes(Path(intact).read_bytes()[:-missing_bytes])
+    assert reader.locate_damage([intact]) is None
     sentence = f"{path} is corrupt or truncated at record 1,500; create it again, or copy it again from an intact one."
-    assert reader.locate_damage([whole, path, whole]) == sentence
+    assert reader.locate_damage([intact, path, intact]) == sentence
     with pytest.raises(InputError) as caught:
-        reader.count_records([whole, path])
+        reader.count_records([intact, path])
     assert str(caught.value) == sentence
 
 
@@ -108,7 +108,7 @@ def test_a_flipped_bit(tmp_path: Path, number: int) -> None:
 
 
 def test_features_that_only_some_files_have(tmp_path: Path) -> None:
-    """The files of one training must be alike."""
+    """All files of a run must have the same features."""
     schema = records.pretraining(8, 2, marks_words=True)
     marked = schema.encode({feature.name: [0] * feature.size for feature in schema.features})
     paths = [write(tmp_path / "a", [pretraining_record()]), write(tmp_path / "b", [marked]), write(tmp_path / "c", [])]

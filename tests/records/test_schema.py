@@ -1,3 +1,5 @@
+"""Schemas and their records: encoding and parsing, the original's features, and the writer of files."""
+
 import os
 import subprocess
 import sys
@@ -46,19 +48,19 @@ def schemas_and_batches(draw: st.DrawFn) -> tuple[Schema, list[dict[str, Any]]]:
 
 @given(schemas_and_batches())
 @settings(max_examples=60)
-def test_what_is_written_is_what_is_parsed(case: tuple[Schema, list[dict[str, Any]]]) -> None:
+def test_parsing_restores_the_encoded_values(case: tuple[Schema, list[dict[str, Any]]]) -> None:
     schema, batch = case
     parsed = schema.parse(tf.constant([schema.encode(values) for values in batch]))
     assert parsed.keys() == {feature.name for feature in schema.features}
     for feature in schema.features:
-        found = parsed[feature.name]
-        assert found.dtype == (tf.int32 if feature.kind == "int" else tf.float32)
-        expected = np.asarray([values[feature.name] for values in batch], found.dtype.as_numpy_dtype)
-        assert found.shape == (len(batch), *feature.shape)
-        np.testing.assert_array_equal(found.numpy(), expected)
+        tensor = parsed[feature.name]
+        assert tensor.dtype == (tf.int32 if feature.kind == "int" else tf.float32)
+        expected = np.asarray([values[feature.name] for values in batch], tensor.dtype.as_numpy_dtype)
+        assert tensor.shape == (len(batch), *feature.shape)
+        np.testing.assert_array_equal(tensor.numpy(), expected)
 
 
-def test_pretraining_records_are_the_originals(tmp_path: Path) -> None:
+def test_pretraining_records_are_those_of_the_original(tmp_path: Path) -> None:
     values = example(6, 3, masked_lm_weights=[1.0, 1.0, 0.0], next_sentence_labels=[1])
     path = write(tmp_path / "a", [records.pretraining(6, 3).encode(values)] * 2)
 
@@ -72,12 +74,12 @@ def test_pretraining_records_are_the_originals(tmp_path: Path) -> None:
         "masked_lm_weights": tf.io.FixedLenFeature([3], tf.float32),
         "next_sentence_labels": tf.io.FixedLenFeature([1], tf.int64),
     }
-    found = tf.io.parse_single_example(read(path)[0], name_to_features)
+    parsed = tf.io.parse_single_example(read(path)[0], name_to_features)
     for name, expected in values.items():
-        np.testing.assert_array_equal(found[name].numpy(), expected)
+        np.testing.assert_array_equal(parsed[name].numpy(), expected)
     assert set(tf.train.Example.FromString(read(path)[0]).features.feature) == set(name_to_features)
 
-    # As we do.
+    # As `Schema.parse` does.
     dataset = tf.data.TFRecordDataset(path).batch(2, drop_remainder=True).map(records.pretraining(6, 3).parse)
     assert {name: (spec.shape.as_list(), spec.dtype.name) for name, spec in dataset.element_spec.items()} == {
         **dict.fromkeys(("input_ids", "input_mask", "segment_ids"), ([2, 6], "int32")),
@@ -95,7 +97,7 @@ def test_the_same_values_give_the_same_bytes() -> None:
     backwards = dict(reversed(values.items()))
     content = records.pretraining(8, 2).encode(values)
     assert content == records.pretraining(8, 2).encode(backwards)
-    # Protobuf promises no order, and keeps to none from one process to the next, unless told to sort.
+    # Unless told to sort, protobuf guarantees no order, and uses different ones in different processes.
     assert sorted(values, key=lambda name: content.index(name.encode())) == sorted(values)
 
 
@@ -121,19 +123,19 @@ def test_values_that_do_not_fit(changes: dict[str, Any], sentence: str) -> None:
 
 @given(count=st.integers(0, 12), files=st.integers(1, 5))
 @settings(max_examples=25)
-def test_records_are_dealt_in_turn(tmp_path_factory: pytest.TempPathFactory, count: int, files: int) -> None:
-    folder = tmp_path_factory.mktemp("dealt")
-    paths = [str(folder / "new" / str(number)) for number in range(files)]
+def test_records_are_distributed_round_robin(tmp_path_factory: pytest.TempPathFactory, count: int, files: int) -> None:
+    directory = tmp_path_factory.mktemp("records")
+    paths = [str(directory / "new" / str(number)) for number in range(files)]
     contents = [str(number).encode() for number in range(count)]
     with RecordWriter(paths) as writer:
         for content in contents:
             writer.write(content)
     assert [read(path) for path in paths] == [contents[number::files] for number in range(files)]
     assert writer.counts == [len(contents[number::files]) for number in range(files)]
-    assert sorted(os.listdir(folder / "new")) == sorted(map(str, range(files)))
+    assert sorted(os.listdir(directory / "new")) == sorted(map(str, range(files)))
 
 
-def test_nothing_has_its_name_before_all_is_written(tmp_path: Path) -> None:
+def test_files_appear_only_when_all_records_are_written(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"old")
     with RecordWriter([str(tmp_path / "a"), str(tmp_path / "b")]) as writer:
         writer.write(b"1")
@@ -145,21 +147,21 @@ def test_nothing_has_its_name_before_all_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_exception_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+def test_an_exception_leaves_no_new_files(tmp_path: Path, error: type[BaseException]) -> None:
     (tmp_path / "b").write_bytes(b"old")
 
-    def interrupted() -> None:
+    def interrupt() -> None:
         with RecordWriter([str(tmp_path / "a"), str(tmp_path / "b")]) as writer:
             writer.write(b"1")
             raise error
 
     with pytest.raises(error):
-        interrupted()
+        interrupt()
     assert os.listdir(tmp_path) == ["b"]
     assert (tmp_path / "b").read_bytes() == b"old"
 
 
-def test_a_kill_leaves_nothing_under_the_final_names(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_files_under_the_final_names(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from bert_tf2.records import RecordWriter\n"
         "with RecordWriter(sys.argv[1:]) as writer:\n"
@@ -173,8 +175,8 @@ def test_a_kill_leaves_nothing_under_the_final_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [100_000, 1_000_000])
-def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, size: int) -> None:
-    """With the smaller file, what was written is in a buffer until the file is closed."""
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path, size: int) -> None:
+    """The smaller file is in a buffer until it is closed. No unfinished file stays."""
     path = tmp_path / "a"
 
     def fill() -> None:
@@ -186,7 +188,7 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, size: int
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), RecordWriter([str(tmp_path / "a"), str(tmp_path / "file" / "b")]):
         pass

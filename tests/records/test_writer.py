@@ -1,4 +1,4 @@
-"""The same bytes as `records.Schema.encode` and TensorFlow's writer make."""
+"""The compiled writer: the same bytes as `records.Schema.encode` and TensorFlow's writer, gzip, errors."""
 
 import gzip
 import os
@@ -40,7 +40,7 @@ def write_plainly(paths: Sequence[str], schema: Schema, columns: Columns) -> Non
 
 
 def write_fast(paths: Sequence[str], schema: Schema, columns: Columns, blocks: Sequence[int], **options: Any) -> None:
-    """`blocks` are the places where a block ends and the next one begins."""
+    """Writes columns in blocks that end at the rows `blocks`."""
     with BlockWriter(paths, schema, **options) as writer:
         for start, end in zip([0, *blocks], [*blocks, None], strict=True):
             writer.write({name: column[start:end] for name, column in columns.items()})
@@ -87,8 +87,8 @@ def test_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, case: tuple[Schema, Columns], files: int, blocks: list[int]
 ) -> None:
     schema, columns = case
-    folder = tmp_path_factory.mktemp("records")
-    plain, fast = ([str(folder / f"{kind}{number}") for number in range(files)] for kind in ("plain", "fast"))
+    directory = tmp_path_factory.mktemp("records")
+    plain, fast = ([str(directory / f"{kind}{number}") for number in range(files)] for kind in ("plain", "fast"))
     write_plainly(plain, schema, columns)
     write_fast(fast, schema, columns, blocks)
     assert contents(fast) == contents(plain)
@@ -107,7 +107,7 @@ def test_lengths_of_every_number_of_bytes(tmp_path: Path, size: int, kind: Any) 
 
 
 def test_checksums_of_every_length() -> None:
-    """Names of all lengths up to a few of the eight bytes that are summed at once; TensorFlow checks the sums."""
+    """Names of 1 to 39 bytes, as checksums are computed eight bytes at a time."""
     for length in range(1, 40):
         schema = Schema("test", (Feature("n" * length, (1,)),))
         encoder = Encoder(schema)
@@ -117,7 +117,7 @@ def test_checksums_of_every_length() -> None:
         assert bytes(content).endswith(record + bytes(content)[-4:])
 
 
-def test_tensorflow_reads_it(tmp_path: Path) -> None:
+def test_tensorflow_reads_the_records(tmp_path: Path) -> None:
     schema, columns = records.pretraining(16, 3), pretraining_columns(500)
     path = str(tmp_path / "a")
     write_fast([path], schema, columns, [100, 101])
@@ -141,10 +141,10 @@ def test_gzip(tmp_path: Path, files: int) -> None:
         assert unpacked == list(tf.data.TFRecordDataset(expected).as_numpy_iterator())
     write_fast(again, schema, columns, [20, 45], compression="gzip")
     assert contents(packed) == contents(again)
-    assert all(content[4:8] == bytes(4) for content in contents(packed)), "no time in it"
+    assert all(content[4:8] == bytes(4) for content in contents(packed)), "the header contains no time"
 
 
-def test_records_are_dealt_in_turn_over_blocks(tmp_path: Path) -> None:
+def test_blocks_are_distributed_round_robin(tmp_path: Path) -> None:
     schema = Schema("test", (Feature("a", (1,)),))
     paths = [str(tmp_path / "new" / str(number)) for number in range(4)]
     with BlockWriter(paths, schema) as writer:
@@ -158,25 +158,25 @@ def test_records_are_dealt_in_turn_over_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_an_exception_leaves_nothing(tmp_path: Path, compression: Any) -> None:
+def test_an_exception_leaves_no_new_files(tmp_path: Path, compression: Any) -> None:
     (tmp_path / "b").write_bytes(b"old")
     schema, columns = records.pretraining(16, 3), pretraining_columns(50)
 
-    def interrupted() -> None:
+    def interrupt() -> None:
         with BlockWriter([str(tmp_path / "a"), str(tmp_path / "b")], schema, compression) as writer:
             writer.write(columns)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        interrupt()
     assert os.listdir(tmp_path) == ["b"]
     assert (tmp_path / "b").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 @pytest.mark.parametrize("blocks", [1, 100])
-def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, compression: Any, blocks: int) -> None:
-    """With one block, what was written may be in a buffer until the file is closed."""
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path, compression: Any, blocks: int) -> None:
+    """A single block may be in a buffer until the file is closed. No unfinished file stays."""
     schema, columns = records.pretraining(128, 20), pretraining_columns(100, 128, 20)
     path = tmp_path / "a"
 
@@ -223,7 +223,7 @@ def test_tensorflow_is_not_imported(tmp_path: Path) -> None:
 
 
 def test_many_random_records(tmp_path: Path) -> None:
-    """Ids as they are in real records, of one, two and three bytes."""
+    """Ids of one, two and three bytes, as in real records."""
     rng = random.Random(1)
     schema = Schema("test", (Feature("ids", (400,)), Feature("weights", (20,), "float")))
     columns = {

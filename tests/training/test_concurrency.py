@@ -1,4 +1,4 @@
-"""How batches of a prediction are divided, computed side by side, and given back in their order."""
+"""How batches of a prediction are divided, computed in parallel, and returned in order."""
 
 import threading
 import time
@@ -13,11 +13,11 @@ from bert_tf2.training import concurrency
 from bert_tf2.training.concurrency import ONE_BY_ONE, Concurrency
 
 STRATEGY = tf.distribute.get_strategy()
-SECONDS = 60.0  # until a thread that waits for another one is taken for stuck
+TIMEOUT_SECONDS = 60.0  # for a thread that waits for another one
 
 
 @pytest.mark.parametrize(
-    ("options", "gpus", "already", "threads"),
+    ("options", "gpus", "threads_before", "threads"),
     [
         ({}, [], 0, [1]),
         ({"distribution_strategy": "mirrored"}, [], 0, [1]),
@@ -27,13 +27,13 @@ SECONDS = 60.0  # until a thread that waits for another one is taken for stuck
         ({"use_tpu": True}, [], 0, []),
     ],
 )
-def test_a_core_a_batch(monkeypatch, options, gpus, already, threads) -> None:
-    found = []
+def test_a_core_per_batch(monkeypatch, options, gpus, threads_before, threads) -> None:
+    calls = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: already)
-    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", found.append)
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: threads_before)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", calls.append)
     concurrency.use_a_core_a_batch(DistributionConfig(**options))
-    assert found == threads
+    assert calls == threads
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_core_a_batch(monkeypatch, options, gpus, already, threads) -> None:
         (0, ["GPU"], True, Concurrency(3)),
     ],
 )
-def test_what_suits_a_process(monkeypatch, threads, gpus, compiles, expected) -> None:
+def test_concurrency_suits_the_process(monkeypatch, threads, gpus, compiles, expected) -> None:
     monkeypatch.setattr(concurrency, "number_of_cores", lambda: 6)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: threads)
@@ -54,24 +54,24 @@ def test_what_suits_a_process(monkeypatch, threads, gpus, compiles, expected) ->
 
 
 @pytest.mark.parametrize(
-    ("how", "most_rows", "splits"),
+    ("concurrency", "max_rows", "splits"),
     [
-        (Concurrency(4, 99), 32, [0, 2, 4, 6, 7]),  # none of four cores without some
-        (Concurrency(1, 99), 2, [0, 7]),  # tokens decide alone
-        (Concurrency(4, 8), 32, [0, 1, 2, 4, 6, 7]),  # few tokens, but at least a row
+        (Concurrency(4, 99), 32, [0, 2, 4, 6, 7]),  # each of four cores has some
+        (Concurrency(1, 99), 2, [0, 7]),  # only the tokens count
+        (Concurrency(4, 8), 32, [0, 1, 2, 4, 6, 7]),  # few tokens, but at least one row
         (Concurrency(4), 3, [0, 3, 6, 7]),
         (ONE_BY_ONE, 7, [0, 7]),
     ],
 )
-def test_rows_are_divided(how: Concurrency, most_rows: int, splits: list[int]) -> None:
-    assert how.divide(np.array([8, 5, 4, 3, 3, 2, 1]), most_rows).tolist() == splits
+def test_rows_are_divided(concurrency: Concurrency, max_rows: int, splits: list[int]) -> None:
+    assert concurrency.divide(np.array([8, 5, 4, 3, 3, 2, 1]), max_rows).tolist() == splits
 
 
-def test_no_rows_are_no_batches() -> None:
+def test_no_rows_give_no_batches() -> None:
     assert Concurrency(4, 99).divide(np.empty(0, np.int64), 8).tolist() == [0]
 
 
-def test_results_come_in_order_and_few_wait() -> None:
+def test_results_come_in_order_and_few_are_held() -> None:
     taken = []
     both = threading.Barrier(2)
 
@@ -81,12 +81,12 @@ def test_results_come_in_order_and_few_wait() -> None:
             yield number
 
     def compute(number: int) -> int:
-        both.wait(SECONDS)  # two at a time, or never
-        time.sleep(0.001 * (number % 3))  # later ones are done first
+        both.wait(TIMEOUT_SECONDS)  # passes only if two run at a time
+        time.sleep(0.001 * (number % 3))  # so that some results are ready before earlier ones
         return number * number
 
-    for index, found in enumerate(Concurrency(2).map(compute, inputs())):
-        assert found == index * index
+    for index, result in enumerate(Concurrency(2).map(compute, inputs())):
+        assert result == index * index
         assert len(taken) <= index + 6
 
 
@@ -104,7 +104,7 @@ def test_an_error_ends_the_work() -> None:
     assert len(computed) < 20
 
 
-def test_who_stops_listening_ends_the_work() -> None:
+def test_closing_the_iterator_ends_the_work() -> None:
     computed = []
     results = Concurrency(2).map(lambda number: computed.append(number) or number, range(1000))
     assert [next(results), next(results)] == [0, 1]
@@ -112,6 +112,6 @@ def test_who_stops_listening_ends_the_work() -> None:
     assert len(computed) < 20
 
 
-def test_one_by_one_is_lazy_and_in_this_thread() -> None:
+def test_one_by_one_is_lazy_and_uses_no_other_thread() -> None:
     results = ONE_BY_ONE.map(lambda _: threading.current_thread(), range(3))
     assert next(results) is threading.main_thread()

@@ -1,4 +1,4 @@
-"""Choosing a strategy; what runs on two devices is tested in test_training.py."""
+"""Choosing a strategy; what runs on two devices is tested in test_trainer.py."""
 
 import pytest
 import tensorflow as tf
@@ -24,48 +24,48 @@ def test_defaults_are_the_originals():
     assert (config.use_tpu, config.tpu_name, config.master, config.num_tpu_cores) == (False, None, None, 8)
 
 
-def test_a_tpu_that_is_not_there(monkeypatch):
-    def nowhere(**_options):
+def test_a_missing_tpu(monkeypatch):
+    def fail(**_options):
         raise ValueError("Please provide a TPU Name to connect to.\nMore.")
 
-    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", nowhere)
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", fail)
     with pytest.raises(
         InputError, match=r"no TPU could be reached \(Please provide a TPU Name to connect to\.\); give"
     ):
         make_strategy(DistributionConfig(use_tpu=True))
 
 
-def test_a_tpu_that_nobody_answers_for():
+def test_a_tpu_that_does_not_respond():
     with pytest.raises(InputError, match=r"no response from grpc://localhost:1 \(Connection refused\); check"):
         make_strategy(DistributionConfig(use_tpu=True, tpu_name="grpc://localhost:1"))
 
 
 class TestSeveralWorkers:
     def make(self, monkeypatch, text):
-        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "made")
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: "strategy")
         if text is None:
             monkeypatch.delenv("TF_CONFIG", raising=False)
         else:
             monkeypatch.setenv("TF_CONFIG", text)
         return make_strategy(DistributionConfig(distribution_strategy="multi_worker_mirrored"))
 
-    def test_made_by_tf_config(self, monkeypatch, caplog):
+    def test_configured_by_tf_config(self, monkeypatch, caplog):
         caplog.set_level("INFO")
         text = '{"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}}'
-        assert self.make(monkeypatch, text) == "made"
+        assert self.make(monkeypatch, text) == "strategy"
         assert caplog.messages == ["Worker 1 of 2 (localhost:2, MultiWorkerMirroredStrategy); waiting for the others."]
 
-    def test_hosts_that_are_not_known_yet(self, monkeypatch, caplog):
+    def test_hosts_that_cannot_be_resolved_yet(self, monkeypatch, caplog):
         text = '{"cluster": {"worker": ["no-such-host.invalid:1"]}, "task": {"type": "worker", "index": 0}}'
-        assert self.make(monkeypatch, text) == "made"
+        assert self.make(monkeypatch, text) == "strategy"
         assert "The host no-such-host.invalid in TF_CONFIG cannot be resolved (yet)" in caplog.text
 
-    def test_a_port_that_is_taken(self, monkeypatch):
-        def taken():
+    def test_a_port_in_use(self, monkeypatch):
+        def fail():
             raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
 
         text = '{"cluster": {"worker": ["localhost:9"]}, "task": {"type": "worker", "index": 0}}'
-        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", taken)
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", fail)
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(InputError, match=r"localhost:9 of TF_CONFIG cannot be opened \(Could not start"):
             make_strategy(DistributionConfig(distribution_strategy="multi_worker_mirrored"))
@@ -83,7 +83,7 @@ class TestSeveralWorkers:
             ),
         ],
     )
-    def test_mistakes(self, monkeypatch, text, message):
+    def test_invalid_tf_config(self, monkeypatch, text, message):
         with pytest.raises(InputError, match=message):
             self.make(monkeypatch, text)
 
@@ -100,7 +100,7 @@ class TestSeveralWorkers:
         workers = Workers.of(Strategy())
         assert (workers.index, workers.count, workers.is_chief) == (expected, 3, expected == 0)
 
-    def test_other_strategies_have_one(self):
+    def test_other_strategies_have_one_worker(self):
         assert Workers.of(tf.distribute.get_strategy()) == Workers(0, 1)
 
 

@@ -44,19 +44,19 @@ def test_outputs_come_batch_by_batch() -> None:
     rows = {"number": np.arange(7, dtype=np.float32), "row": np.arange(14, dtype=np.int32).reshape(7, 2)}
 
     def data(share):
-        return tf.data.Dataset.from_tensor_slices(rows).batch(3).map(lambda batch: record_batches.filled(batch, 3))
+        return tf.data.Dataset.from_tensor_slices(rows).batch(3).map(lambda batch: record_batches.fill_up(batch, 3))
 
-    parts = list(
+    batches = list(
         predict_batches(lambda batch: {"twice": batch["number"] * 2, "row": batch["row"]}, STRATEGY, data, None)
     )
-    assert [len(part["row"]) for part in parts] == [3, 3, 1]
-    assert set(parts[0]) == {"twice", "row"}
-    np.testing.assert_array_equal(np.concatenate([part["twice"] for part in parts]), rows["number"] * 2)
-    np.testing.assert_array_equal(np.concatenate([part["row"] for part in parts]), rows["row"])
+    assert [len(batch["row"]) for batch in batches] == [3, 3, 1]
+    assert set(batches[0]) == {"twice", "row"}
+    np.testing.assert_array_equal(np.concatenate([batch["twice"] for batch in batches]), rows["number"] * 2)
+    np.testing.assert_array_equal(np.concatenate([batch["row"] for batch in batches]), rows["row"])
 
 
 def test_one_program_for_batches_of_any_length() -> None:
-    """A program for the shape of the first batch would round otherwise, and so would a run that goes on elsewhere."""
+    """A program for the shape of the first batch would round differently, as would one of a resumed run."""
     traced = []
 
     def data(share):
@@ -68,6 +68,6 @@ def test_one_program_for_batches_of_any_length() -> None:
         traced.append(batch["ids"].shape)
         return {"size": tf.repeat(tf.shape(batch["ids"])[1], 2)}
 
-    found = [part["size"].tolist() for part in predict_batches(outputs, STRATEGY, data, None)]
-    assert found == [[0, 0], [1, 1], [2, 2], [3, 3]]
+    sizes = [batch["size"].tolist() for batch in predict_batches(outputs, STRATEGY, data, None)]
+    assert sizes == [[0, 0], [1, 1], [2, 2], [3, 3]]
     assert [shape.as_list() for shape in traced] == [[2, None]]

@@ -1,4 +1,4 @@
-"""The optimizers: BERT's against twenty steps of the original, all against plain definitions; what a new one needs."""
+"""The optimizers: BERT's against twenty steps of the original, all against plain definitions; adding a new one."""
 
 import shutil
 
@@ -34,7 +34,7 @@ from bert_tf2.training.trainer import Trainer, TrainingConfig
 
 pytestmark = pytest.mark.numeric
 
-OFF = 1.3e-5 / EPSILON  # by so much the optimizer's 1 - β2 is not 0.001, as float32 of 0.999 leaves it
+BETA_ERROR = 1.3e-5 / EPSILON  # relative error of the optimizer's 1 - β2, as β2 is 0.999 in float32
 
 
 def test_twenty_steps_equal_the_original(tmp_path):
@@ -61,8 +61,8 @@ def test_twenty_steps_equal_the_original(tmp_path):
     assert_close(logged["gradient_norm"], golden["global_grad_norms"], backward(3))
     expected = {name.removeprefix("final/"): golden[name] for name in golden.files if name.startswith("final/")}
     assert len(expected) > 20
-    found = {name: variables[name].numpy() for name in expected}
-    assert_trained_close(found, expected, 3, steps, float(golden["learning_rate"]))
+    actual = {name: variables[name].numpy() for name in expected}
+    assert_trained_close(actual, expected, 3, steps, float(golden["learning_rate"]))
 
 
 def variables_of(**values):
@@ -94,8 +94,8 @@ def numpy_bert(w, g, m, v, rate, decay, t):
 @pytest.mark.parametrize(
     ("kind", "reference"), [(BertAdam, numpy_bert), (AdamW, numpy_adamw), (Lamb, numpy_lamb)], ids=lambda x: x.__name__
 )
-def test_steps_by_hand(kind, reference):
-    """Two steps, one that is skipped, and a third."""
+def test_steps_equal_the_reference(kind, reference):
+    """Two steps, a skipped one, and a third."""
     variables = variables_of(a__kernel=[1.0, -2.0], a__bias=[3.0], a__LayerNorm__gamma=[1.5])
     decays = {"a/kernel": 0.01, "a/bias": 0.0, "a/LayerNorm/gamma": 0.0}
     optimizer = kind(variables, rate_scales={"a/kernel": 0.5})
@@ -108,8 +108,8 @@ def test_steps_by_hand(kind, reference):
         {"a/kernel": [0.2, -0.3], "a/bias": [0.4], "a/LayerNorm/gamma": [-0.7]},
     ):
         if gradients is None:
-            nothing = {name: tf.fill(variable.shape, np.nan) for name, variable in variables.items()}
-            optimizer.apply(nothing, tf.constant(0.1), tf.constant(0.0), updates)
+            nans = {name: tf.fill(variable.shape, np.nan) for name, variable in variables.items()}
+            optimizer.apply(nans, tf.constant(0.1), tf.constant(0.0), updates)
             continue
         tensors = {name: tf.constant(value, tf.float32) for name, value in gradients.items()}
         optimizer.apply(tensors, tf.constant(0.1), tf.constant(0.5), updates)
@@ -119,10 +119,10 @@ def test_steps_by_hand(kind, reference):
             rate = 0.05 if name == "a/kernel" else 0.1
             state[name] = reference(w, 0.5 * np.array(value), m, v, rate, decays[name], updates)
     for name, variable in variables.items():
-        assert_close(variable, state[name][0], 2 * OFF)
+        assert_close(variable, state[name][0], 2 * BETA_ERROR)
         slots = optimizer.named_slots()
         assert_close(slots[f"{name}/adam_m"], state[name][1], SUM, scale=0.1)
-        assert_close(slots[f"{name}/adam_v"], state[name][2], 2 * OFF)
+        assert_close(slots[f"{name}/adam_v"], state[name][2], 2 * BETA_ERROR)
 
 
 class PlainAdafactor:
@@ -147,8 +147,8 @@ class PlainAdafactor:
         self.w -= rate * max(1e-3, np.sqrt(np.mean(self.w**2))) * (u + decay * self.w)
 
 
-def test_adafactor_by_its_paper():
-    """A step that is skipped, two that are not, one more that is skipped, and a third."""
+def test_adafactor_equals_its_paper():
+    """A skipped step, two that are taken, another skipped one, and a third."""
     start = {"a/kernel": [[1.0, -2.0, 0.5], [0.1, 0.0, 3.0]], "b/kernel": np.zeros([2, 2]), "a/bias": [0.0, 3.0]}
     decays = {"a/kernel": 0.01, "b/kernel": 0.01, "a/bias": 0.0}
     variables = {name: keras.Variable(np.float32(value)) for name, value in start.items()}
@@ -164,7 +164,7 @@ def test_adafactor_by_its_paper():
     rng, updates = np.random.default_rng(0), 0
     for taken in (False, True, True, False, True):
         gradients = {name: rng.normal(size=np.shape(value)) for name, value in start.items()}
-        gradients["b/kernel"][0] = 0.0  # a row without gradient, such as that of a word that does not occur
+        gradients["b/kernel"][0] = 0.0  # a row without gradient, as of a word that does not occur
         tensors = {
             name: tf.constant(value if taken else np.full_like(value, np.inf), tf.float32)
             for name, value in gradients.items()
@@ -184,7 +184,7 @@ def test_adafactor_by_its_paper():
 
 
 class Odd(Optimizer):
-    """Unlike any other: of matrices a count and the gradient's signs, of everything else nothing."""
+    """Unlike any other: keeps a count and the gradient's signs for matrices, and nothing for other shapes."""
 
     @classmethod
     def slots(cls, shape):
@@ -207,14 +207,14 @@ class Plain(Odd):
         return []
 
 
-def tiny_trainer(folder, steps, optimizer):
+def tiny_trainer(directory, steps, optimizer):
     keras.utils.set_random_seed(3)
     model = PretrainingModel(BertConfig(**{**TINY_CONFIG, "num_hidden_layers": 1}))
-    config = TrainingConfig(output_dir=str(folder), num_train_steps=steps, batch_size=4, save_checkpoints_steps=2)
+    config = TrainingConfig(output_dir=str(directory), num_train_steps=steps, batch_size=4, save_checkpoints_steps=2)
     schedule = make_schedule("constant", 1e-2, steps, 0)
-    chosen = OptimizerConfig(ema_decay=0.9)
-    object.__setattr__(chosen, "optimizer", optimizer)  # also one that no flag names
-    return Trainer.create(model, schedule, tf.distribute.get_strategy(), config, chosen)
+    optimizer_config = OptimizerConfig(ema_decay=0.9)
+    object.__setattr__(optimizer_config, "optimizer", optimizer)  # also one that the flag does not allow
+    return Trainer.create(model, schedule, tf.distribute.get_strategy(), config, optimizer_config)
 
 
 def tiny_data(done, share):
@@ -226,45 +226,45 @@ def tiny_data(done, share):
 def test_any_slots_are_saved_and_resumed_to_the_last_bit(tmp_path, monkeypatch, name):
     monkeypatch.setitem(OPTIMIZERS, "odd", Odd)
     monkeypatch.setitem(OPTIMIZERS, "plain", Plain)
-    whole = tiny_trainer(tmp_path / "whole", 4, name)
-    whole.train(tiny_data)
-    (tmp_path / "parts").mkdir()
-    for path in (tmp_path / "whole").glob("model.ckpt-2.*"):
-        shutil.copy(path, tmp_path / "parts")
-    listing.write_state(tmp_path / "parts", [str(tmp_path / "parts/model.ckpt-2")])
-    resumed = tiny_trainer(tmp_path / "parts", 4, name)
-    assert resumed.resume() == str(tmp_path / "parts/model.ckpt-2")
+    full = tiny_trainer(tmp_path / "full", 4, name)
+    full.train(tiny_data)
+    (tmp_path / "resumed").mkdir()
+    for path in (tmp_path / "full").glob("model.ckpt-2.*"):
+        shutil.copy(path, tmp_path / "resumed")
+    listing.write_state(tmp_path / "resumed", [str(tmp_path / "resumed/model.ckpt-2")])
+    resumed = tiny_trainer(tmp_path / "resumed", 4, name)
+    assert resumed.resume() == str(tmp_path / "resumed/model.ckpt-2")
     resumed.train(tiny_data)
-    expected, found = (tf.train.load_checkpoint(str(tmp_path / part / "model.ckpt-4")) for part in ("whole", "parts"))
+    expected, actual = (tf.train.load_checkpoint(str(tmp_path / run / "model.ckpt-4")) for run in ("full", "resumed"))
     shapes = expected.get_variable_to_shape_map()
-    assert found.get_variable_to_shape_map() == shapes
+    assert actual.get_variable_to_shape_map() == shapes
     for variable in shapes:
-        np.testing.assert_array_equal(found.get_tensor(variable), expected.get_tensor(variable), err_msg=variable)
+        np.testing.assert_array_equal(actual.get_tensor(variable), expected.get_tensor(variable), err_msg=variable)
     kernel = "bert/encoder/layer_0/intermediate/dense/kernel"
-    kept = {slot.rpartition("/")[2]: shapes[slot] for slot in shapes if slot.startswith(f"{kernel}/")}
+    slot_shapes = {slot.rpartition("/")[2]: shapes[slot] for slot in shapes if slot.startswith(f"{kernel}/")}
     rows, columns = shapes[kernel]
-    assert kept.pop("ExponentialMovingAverage") == [rows, columns]
+    assert slot_shapes.pop("ExponentialMovingAverage") == [rows, columns]
     assert (
-        kept
+        slot_shapes
         == {
             "adafactor": {"adafactor_row": [rows], "adafactor_column": [columns]},
             "odd": {"odd_count": [], "odd_signs": [2, rows, columns]},
         }[name]
     )
-    report = checkpoints.load(checkpoints.tf_variables(whole.task.named_variables), str(tmp_path / "whole"))
+    report = checkpoints.load(checkpoints.tf_variables(full.task.named_variables), str(tmp_path / "full"))
     assert not report.missing
     assert set(report.unused) == set(report.state)
 
     for other in sorted({"bert", "adamw", "odd", "plain", "adafactor"} - {name}):
         message = rf"model\.ckpt-4 cannot be resumed: it has the state of another optimizer \({name}_.*the --optimizer"
         with pytest.raises(InputError, match=message):
-            tiny_trainer(tmp_path / "whole", 6, other).resume()
+            tiny_trainer(tmp_path / "full", 6, other).resume()
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())
 def test_xla_gives_the_same_numbers(kind, monkeypatch):
     monkeypatch.setattr(optimizers, "_MIN_FUSED", 2)  # the kernel, not the bias
-    found = []
+    results = []
     for compiles, fuse in ((False, False), (True, False), (False, True), (True, True)):
         variables = variables_of(a__kernel=[[1.0, -2.0], [0.5, 3.0]], a__bias=[3.0])
         optimizer = kind(variables, rate_scales={"a/kernel": 0.5}, ema_decay=0.9, fuse=fuse)
@@ -274,8 +274,8 @@ def test_xla_gives_the_same_numbers(kind, monkeypatch):
         for updates in range(2):
             apply(gradients, tf.constant(0.1), tf.constant(1.0), tf.constant(updates))
         kept = (*variables.values(), *optimizer.named_slots().values(), *optimizer.named_averages().values())
-        found.append([variable.numpy() for variable in kept])
-    for plain, *others in zip(*found, strict=True):
+        results.append([variable.numpy() for variable in kept])
+    for plain, *others in zip(*results, strict=True):
         for other in others:
             assert_close(plain, other, SUM)
 
@@ -290,21 +290,21 @@ def test_scale_zero_changes_nothing(kind, bad, fuse, monkeypatch):
     optimizer.start_averages()
 
     def values():
-        kept = (*optimizer.variables.values(), *optimizer.named_slots().values(), *optimizer.named_averages().values())
-        return [variable.numpy() for variable in kept]
+        state = (*optimizer.variables.values(), *optimizer.named_slots().values(), *optimizer.named_averages().values())
+        return [variable.numpy() for variable in state]
 
     for updates in range(2):  # before and after the first update
         before = values()
         gradients = {"a/kernel": tf.constant([[bad, 1.0]]), "a/bias": tf.constant([1.0, bad])}
         optimizer.apply(gradients, tf.constant(0.1), tf.constant(0.0), updates)
-        for one, two in zip(before, values(), strict=True):
-            np.testing.assert_array_equal(one, two)
+        for actual, expected in zip(values(), before, strict=True):
+            np.testing.assert_array_equal(actual, expected)
         gradients = {"a/kernel": tf.constant([[1.0, 2.0]]), "a/bias": tf.constant([1.0, -1.0])}
         optimizer.apply(gradients, tf.constant(0.1), tf.constant(1.0), updates)
         assert not np.array_equal(before[0], values()[0])
 
 
-def test_variables_without_gradient_stay():
+def test_variables_without_gradient_do_not_change():
     variables = variables_of(a__kernel=[1.0], b__kernel=[1.0])
     BertAdam(variables).apply({"a/kernel": tf.constant([1.0])}, tf.constant(0.1), tf.constant(1.0))
     assert variables["a/kernel"].numpy() != 1
@@ -342,7 +342,7 @@ def test_trained_names(config, first):
     assert trained_names(NAMES, config) == NAMES[first:]
 
 
-def test_more_frozen_layers_than_there_are():
+def test_more_frozen_layers_than_the_model_has():
     with pytest.raises(InputError, match="--num_frozen_layers=4, but the model has 3 layers"):
         trained_names(NAMES, OptimizerConfig(num_frozen_layers=4))
 
@@ -357,6 +357,6 @@ def test_more_frozen_layers_than_there_are():
         ({"weight_decay": -1.0}, "--weight_decay=-1.0; it must be at least 0"),
     ],
 )
-def test_impossible_values(change, message):
+def test_invalid_values(change, message):
     with pytest.raises(InputError, match=message):
         OptimizerConfig(**change)

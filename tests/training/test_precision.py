@@ -24,24 +24,24 @@ pytestmark = pytest.mark.numeric
         ("CPU", {"sse"}, ("float32", "off")),
     ],
 )
-def test_auto_is_what_suits_the_device(monkeypatch, caplog, device, details, expected):
+def test_auto_suits_the_device(monkeypatch, caplog, device, details, expected):
     monkeypatch.setattr(precision, "_device_type", lambda: device)
     monkeypatch.setattr(precision, "_cpu_features", lambda: details)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: {"compute_capability": details})
     caplog.set_level("INFO")
-    found = precision.resolved(PrecisionConfig("auto", "auto"))
-    assert (found.precision, found.jit) == expected
-    assert found.compiles == (expected[1] == "on")
+    resolved = precision.resolved(PrecisionConfig("auto", "auto"))
+    assert (resolved.precision, resolved.jit) == expected
+    assert resolved.compiles == (expected[1] == "on")
     assert f"Precision {expected[0]}, XLA {expected[1]} ({device})." in caplog.messages
     caplog.clear()
-    exact = precision.resolved(PrecisionConfig())
-    assert exact.precision == "float32"
+    default = precision.resolved(PrecisionConfig())
+    assert default.precision == "float32"
     hint = f"Computing in float32; --precision={expected[0]} would be faster on this {device}."
     assert (hint in caplog.messages) == (expected[0] != "float32")
 
 
-def test_mistakes(monkeypatch):
+def test_invalid_values(monkeypatch):
     with pytest.raises(InputError, match="Unknown --precision 'fp16'; choose one of float32, bfloat16, float16, auto"):
         PrecisionConfig("fp16")
     with pytest.raises(InputError, match="Unknown --jit 'yes'; choose one of auto, on, off"):
@@ -51,15 +51,15 @@ def test_mistakes(monkeypatch):
         precision.resolved(PrecisionConfig("float16"))
 
 
-def test_features_of_this_processor():
+def test_features_of_the_processor():
     assert isinstance(precision._cpu_features(), set)
 
 
-def test_the_policy_holds_inside_alone():
-    before = keras.config.dtype_policy().name
+def test_the_policy_applies_only_inside_the_context():
+    previous = keras.config.dtype_policy().name
     with precision.policy(PrecisionConfig("bfloat16", "off")):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
-    assert keras.config.dtype_policy().name == before
+    assert keras.config.dtype_policy().name == previous
 
 
 def test_only_float16_scales_its_loss():
@@ -73,9 +73,9 @@ def test_only_float16_scales_its_loss():
 def test_the_scale_halves_and_doubles():
     scale = LossScale("float16", start=4.0, steps_to_double=2)
     assert set(scale.variables) == {"loss_scale", "good_steps"}
-    seen = []
+    values = []
     for finite in (True, True, True, False, True, False, False, False, False):
         scale.update(tf.constant(finite))
-        seen.append(float(scale.value()))
-    assert seen == [4, 8, 8, 4, 4, 2, 1, 1, 1]
+        values.append(float(scale.value()))
+    assert values == [4, 8, 8, 4, 4, 2, 1, 1, 1]
     np.testing.assert_equal(scale.variables["good_steps"].numpy(), 0)

@@ -1,4 +1,4 @@
-"""Learning rates by step, against hand-made numbers."""
+"""Learning rates by step, against numbers computed by hand."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_cosine_and_constant():
     assert [float(constant(tf.constant(step))) for step in (0, 1, 2, 7, 9)] == [0, 1, 2, 2, 2]
 
 
-def test_every_name_of_the_flag_is_a_schedule_of_its_own():
+def test_every_value_of_the_flag_is_a_different_schedule():
     rates = {name: float(make_schedule(name, 1.0, 8, 0)(tf.constant(2))) for name in SCHEDULES}
     assert len(set(rates.values())) == len(SCHEDULES)
     assert OptimizerConfig().learning_rate_schedule == SCHEDULES[0]

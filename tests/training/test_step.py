@@ -1,4 +1,4 @@
-"""The step: accumulated parts, float16's loss scale, moving averages, frozen layers, XLA."""
+"""The step: microbatches, float16's loss scale, moving averages, frozen layers, XLA."""
 
 import keras
 import numpy as np
@@ -26,14 +26,14 @@ def data(done, share):
     return tf.data.Dataset.from_tensor_slices(examples(np.random.default_rng(2), 42)).repeat().skip(done).batch(BATCH)
 
 
-def trained(folder, steps=STEPS, optimizer=None, precision=None, rate=RATE, rows=data, **options):
+def trained(directory, steps=STEPS, optimizer=None, precision=None, rate=RATE, rows=data, **options):
     """A trainer that has taken some steps."""
     config = BertConfig(**{**TINY_CONFIG, "initializer_range": 0.1, **options.pop("model", NO_DROPOUT)})
     keras.utils.set_random_seed(7)
     precision = precision or PrecisionConfig("float32", "off")
     with policy(precision):
         model = PretrainingModel(config, recompute=options.pop("recompute", False))
-    loop = TrainingConfig(output_dir=str(folder), num_train_steps=steps, batch_size=BATCH, **options)
+    loop = TrainingConfig(output_dir=str(directory), num_train_steps=steps, batch_size=BATCH, **options)
     trainer = Trainer.create(model, make_schedule("linear", rate, 12, 2), STRATEGY, loop, optimizer, precision)
     trainer.train(rows)
     return trainer
@@ -43,14 +43,14 @@ def weights(trainer):
     return {name: variable.value.numpy() for name, variable in trainer.task.named_variables.items()}
 
 
-def assert_same_training(found, expected):
-    assert_trained_close(weights(found), weights(expected), TINY_CONFIG["num_hidden_layers"], STEPS, RATE)
+def assert_same_training(actual, expected):
+    assert_trained_close(weights(actual), weights(expected), TINY_CONFIG["num_hidden_layers"], STEPS, RATE)
 
 
 def largest_difference(first, second):
-    """Key biases aside: their true gradient is 0, and Adam makes steps of the rounding error that is there instead."""
-    one, two = weights(first), weights(second)
-    return max(float(np.abs(one[name] - two[name]).max()) for name in one if not name.endswith("key/bias"))
+    """Except for key biases: their true gradient is 0, and Adam turns the rounding error in its place into steps."""
+    first, second = weights(first), weights(second)
+    return max(float(np.abs(first[name] - second[name]).max()) for name in first if not name.endswith("key/bias"))
 
 
 @pytest.fixture(scope="module")
@@ -58,42 +58,43 @@ def plain(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("plain"))
 
 
-@pytest.mark.parametrize("parts", [2, 6])
-def test_accumulated_parts_give_the_numbers_of_the_whole(plain, tmp_path, parts):
-    assert_same_training(trained(tmp_path, gradient_accumulation_steps=parts), plain)
+@pytest.mark.parametrize("microbatches", [2, 6])
+def test_microbatches_give_the_numbers_of_the_whole_batch(plain, tmp_path, microbatches):
+    assert_same_training(trained(tmp_path, gradient_accumulation_steps=microbatches), plain)
 
 
-def test_each_part_has_dropout_of_its_own(tmp_path):
-    """All parts hold the same rows, so that equal masks would give equal gradients and the sum that of one part."""
+def test_each_microbatch_has_different_dropout(tmp_path):
+    """All rows are equal, so that equal masks would give the gradients of the whole batch."""
 
     def same_rows(done, share):
         row = examples(np.random.default_rng(2), 1)
-        return tf.data.Dataset.from_tensors({name: np.repeat(v, BATCH, axis=0) for name, v in row.items()}).repeat()
+        batch = {name: np.repeat(value, BATCH, axis=0) for name, value in row.items()}
+        return tf.data.Dataset.from_tensors(batch).repeat()
 
     model = {"hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.0}
-    whole, parts = (
+    whole, accumulated = (
         trained(tmp_path / str(count), rows=same_rows, model=model, gradient_accumulation_steps=count, steps=2)
         for count in (1, 6)
     )
-    assert largest_difference(whole, parts) > 1e-5
+    assert largest_difference(whole, accumulated) > 1e-5
 
 
 @pytest.mark.parametrize(
     ("options", "layers"),
     [
         pytest.param({}, 2, id="plain"),
-        pytest.param({"gradient_accumulation_steps": 2}, 2, id="parts", marks=pytest.mark.slow),
+        pytest.param({"gradient_accumulation_steps": 2}, 2, id="microbatches", marks=pytest.mark.slow),
         pytest.param({"precision": PrecisionConfig("float32", "on")}, 1, id="XLA", marks=pytest.mark.slow),
     ],
 )
 def test_recomputed_layers_give_the_same_numbers(plain, tmp_path, options, layers):
-    """With dropout, whose masks are the same the second time."""
+    """With dropout, whose masks are the same when recomputed."""
     dropout = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3, "num_hidden_layers": layers}
-    kept, recomputed = (
+    stored, recomputed = (
         trained(tmp_path / str(recompute), model=dropout, recompute=recompute, **options) for recompute in (False, True)
     )
-    assert_same_training(recomputed, kept)
-    assert largest_difference(kept, plain) > 1e-3
+    assert_same_training(recomputed, stored)
+    assert largest_difference(stored, plain) > 1e-3
 
 
 def test_xla_gives_the_same_numbers(plain, tmp_path):
@@ -115,7 +116,7 @@ def test_float16_lowers_its_scale_until_the_gradients_are_finite(tmp_path, monke
     trainer = trained(tmp_path, steps=24, precision=PrecisionConfig("float16", "off"), max_skipped_steps=2)
     scale = trainer.step.loss_scale.variables["loss_scale"].numpy()
     skipped = int(trainer.step.skipped_steps.numpy())
-    assert skipped > 2  # more than may be skipped in a row when it is not the scale's fault
+    assert skipped > 2  # more than max_skipped_steps, which does not count steps that only lower the scale
     assert scale < 2.0**31
     assert np.log2(scale) == int(np.log2(scale))
     reader = tf.train.load_checkpoint(str(tmp_path / "model.ckpt-24"))
@@ -131,7 +132,7 @@ def test_moving_averages_follow_the_weights(tmp_path):
     assert_close(average, 0.9 * start.get_tensor(name) + 0.1 * weights(trainer)[name], SUM)
 
 
-def test_frozen_layers_stay_as_they_were(tmp_path):
+def test_frozen_layers_do_not_change(tmp_path):
     trainer = trained(tmp_path, optimizer=OptimizerConfig(num_frozen_layers=1))
     start = tf.train.load_checkpoint(str(tmp_path / "model.ckpt-0"))
     assert not start.has_tensor("bert/embeddings/word_embeddings/adam_m")

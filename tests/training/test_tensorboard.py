@@ -1,4 +1,4 @@
-"""Scalars are read as they were written, also of a training that was killed and went on."""
+"""Scalars are read as they were written, also those of a run that was killed and resumed."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def write(directory: Path, values: dict[int, dict[str, float]], suffix: str) -> 
 
 def test_scalars_of_all_files(tmp_path: Path) -> None:
     first = write(tmp_path, {10: {"loss": 0.5}, 20: {"loss": 0.25, "rate": 1.0}, 30: {"loss": 0.125}}, ".1")
-    first.write_bytes(first.read_bytes()[:-10])  # killed while it wrote
+    first.write_bytes(first.read_bytes()[:-10])  # as if killed while writing
     write(tmp_path, {20: {"loss": 0.75}, 5: {"loss": 2.0}}, ".2")
     assert read_scalars(str(tmp_path)) == {"loss": {5: 2.0, 10: 0.5, 20: 0.75}, "rate": {20: 1.0}}
 

@@ -1,4 +1,4 @@
-"""--report_to: what TensorBoard, Weights & Biases and MLflow get, and that a run that is resumed continues theirs."""
+"""--report_to: what TensorBoard, Weights & Biases and MLflow receive, and that a resumed run continues their runs."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ ALL = ("tensorboard", "wandb", "mlflow")
 
 
 def write(directory: Path, report_to: tuple[str, ...], step: int) -> None:
-    """What a short training writes."""
+    """Writes what a short training run writes."""
     with tracking.tracking(report_to, str(directory), FLAGS):
         with event_writer(str(directory)).as_default():
             write_scalars(step, {"loss": 0.5}, "train")
@@ -24,7 +24,7 @@ def write(directory: Path, report_to: tuple[str, ...], step: int) -> None:
             write_scalars(step, {"eval_accuracy": 0.75}, "eval")
 
 
-def test_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb, mlflow = fake_trackers.install(monkeypatch)
     write(tmp_path, ALL, 3)
     assert read_scalars(str(tmp_path)) == {"loss": {3: 0.5}}
@@ -55,7 +55,7 @@ def test_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb, mlflow = fake_trackers.install(monkeypatch)
     write(tmp_path, ALL, 3)
     assert json.loads((tmp_path / "tracking.json").read_text()) == {"wandb": "run1", "mlflow": "new"}
@@ -66,7 +66,7 @@ def test_a_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert mlflow.calls[2:4] == [("start_run", "new", None), ("log_metrics", 4, {"train/loss": 0.5})]
 
 
-def test_environment_variables_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_take_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb, mlflow = fake_trackers.install(monkeypatch)
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -91,7 +91,7 @@ def test_an_exception_ends_the_runs_as_failed(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("report_to", "has_events"), [((), False), (("wandb",), False), (("tensorboard",), True)])
-def test_what_is_not_asked_for_is_not_written(tmp_path: Path, report_to, has_events: bool, monkeypatch) -> None:
+def test_only_requested_tools_are_used(tmp_path: Path, report_to, has_events: bool, monkeypatch) -> None:
     wandb, mlflow = fake_trackers.install(monkeypatch)
     write(tmp_path, report_to, 3)
     assert bool(list(tmp_path.rglob("events.out.tfevents.*"))) == has_events

@@ -1,4 +1,4 @@
-"""The loop: logging, saving, resuming to the last bit, stopping, diverging, and two devices against one."""
+"""The loop: logging, saving, resuming bit for bit, stopping, diverging, and two devices against one."""
 
 import functools
 import os
@@ -27,11 +27,11 @@ STRATEGY = tf.distribute.get_strategy()
 BATCH = 4
 
 
-def new_trainer(folder, steps, **options):
+def new_trainer(directory, steps, **options):
     keras.utils.set_random_seed(7)
     model = PretrainingModel(BertConfig(**TINY_CONFIG))
     config = TrainingConfig(
-        output_dir=str(folder), **{"num_train_steps": steps, "batch_size": BATCH, "log_steps": 2, **options}
+        output_dir=str(directory), **{"num_train_steps": steps, "batch_size": BATCH, "log_steps": 2, **options}
     )
     return Trainer.create(model, make_schedule("linear", 1e-2, 12, 2), STRATEGY, config)
 
@@ -46,20 +46,20 @@ def weights(trainer):
 
 
 @pytest.fixture(scope="module")
-def whole_run(tmp_path_factory):
-    """Ten steps with dropout, in one go."""
-    folder = tmp_path_factory.mktemp("whole")
-    trainer = new_trainer(folder, 10, save_checkpoints_steps=4)
+def uninterrupted_run(tmp_path_factory):
+    """An uninterrupted run of ten steps with dropout."""
+    directory = tmp_path_factory.mktemp("run")
+    trainer = new_trainer(directory, 10, save_checkpoints_steps=4)
     trainer.train(data)
-    return folder, weights(trainer)
+    return directory, weights(trainer)
 
 
-def test_checkpoints_and_events(whole_run):
-    folder, _ = whole_run
-    assert sorted(int(path.stem.split("-")[1]) for path in folder.glob("*.index")) == [0, 4, 8, 10]
-    assert checkpoints.step_of(checkpoints.latest(folder)) == 10
+def test_checkpoints_and_events(uninterrupted_run):
+    directory, _ = uninterrupted_run
+    assert sorted(int(path.stem.split("-")[1]) for path in directory.glob("*.index")) == [0, 4, 8, 10]
+    assert checkpoints.step_of(checkpoints.latest(directory)) == 10
     logged: dict[str, list[int]] = {}
-    (events,) = folder.glob("events.out.tfevents.*")
+    (events,) = directory.glob("events.out.tfevents.*")
     for record in tf.data.TFRecordDataset(str(events)):
         event = tf.compat.v1.Event.FromString(record.numpy())
         for value in event.summary.value:
@@ -71,9 +71,9 @@ def test_checkpoints_and_events(whole_run):
     assert all(steps == [2, 4, 6, 8, 10] for steps in logged.values())
 
 
-def test_checkpoint_holds_the_moments_and_the_step(whole_run):
-    folder, final = whole_run
-    reader = tf.train.load_checkpoint(checkpoints.latest(folder))
+def test_checkpoints_have_the_moments_and_the_step(uninterrupted_run):
+    directory, final = uninterrupted_run
+    reader = tf.train.load_checkpoint(checkpoints.latest(directory))
     names = set(reader.get_variable_to_shape_map())
     assert names == {f"{name}{slot}" for name in final for slot in ("", "/adam_m", "/adam_v")} | {
         "global_step",
@@ -84,7 +84,7 @@ def test_checkpoint_holds_the_moments_and_the_step(whole_run):
 
 
 @pytest.mark.parametrize("stop", [4, pytest.param(7, marks=pytest.mark.slow)])
-def test_resuming_ends_with_the_same_bits(whole_run, tmp_path, stop):
+def test_resuming_ends_with_the_same_bits(uninterrupted_run, tmp_path, stop):
     first = new_trainer(tmp_path, stop, save_checkpoints_steps=4)
     assert first.resume() is None
     first.train(data)
@@ -92,25 +92,25 @@ def test_resuming_ends_with_the_same_bits(whole_run, tmp_path, stop):
     assert second.resume() == str(tmp_path / f"model.ckpt-{stop}")
     second.train(data)
     for name, value in weights(second).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
-def test_one_step_a_call_or_many_is_the_same(whole_run, tmp_path):
+def test_steps_per_call_do_not_change_the_result(uninterrupted_run, tmp_path):
     trainer = new_trainer(tmp_path, 10, iterations_per_loop=1)
     trainer.train(data)
     for name, value in weights(trainer).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
-def test_another_seed_gives_other_dropout(whole_run, tmp_path):
+def test_another_seed_gives_different_dropout(uninterrupted_run, tmp_path):
     trainer = new_trainer(tmp_path, 10, seed=1)
     trainer.train(data)
-    assert any((value != whole_run[1][name]).any() for name, value in weights(trainer).items())
+    assert any((value != uninterrupted_run[1][name]).any() for name, value in weights(trainer).items())
 
 
-def test_nothing_left_to_train(whole_run, caplog):
-    folder, final = whole_run
-    trainer = new_trainer(folder, 10)
+def test_nothing_left_to_train(uninterrupted_run, caplog):
+    directory, final = uninterrupted_run
+    trainer = new_trainer(directory, 10)
     trainer.resume()
     caplog.set_level("INFO")
     trainer.train(lambda done, share: pytest.fail("no data should be read"))
@@ -130,7 +130,7 @@ def poisoned(*steps):
     return data
 
 
-def test_a_step_that_is_not_finite_is_skipped_and_counted(whole_run, tmp_path, caplog):
+def test_a_step_that_is_not_finite_is_skipped_and_counted(uninterrupted_run, tmp_path, caplog):
     caplog.set_level("INFO")
     trainer = new_trainer(tmp_path, 10, save_checkpoints_steps=6)
     trainer.train(poisoned(4, 6, 7))
@@ -138,17 +138,16 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(whole_run, tmp_path, c
     assert trainer.global_step == 10
     assert int(trainer.step.skipped_steps.numpy()) == 3
     assert all(np.isfinite(value).all() for value in weights(trainer).values())
-    # Nothing of the sixth step is in the weights that were saved after it: they are those of a run whose sixth step
-    # was never taken.
-    before = new_trainer(tmp_path / "before", 5)
-    before.train(poisoned(4))
+    # The weights saved after the sixth step contain nothing of it: they are those of a run of five steps.
+    five_steps = new_trainer(tmp_path / "five", 5)
+    five_steps.train(poisoned(4))
     reader = tf.train.load_checkpoint(str(tmp_path / "model.ckpt-6"))
-    for name, value in weights(before).items():
+    for name, value in weights(five_steps).items():
         np.testing.assert_array_equal(reader.get_tensor(name), value, err_msg=name)
     assert reader.get_tensor("skipped_steps") == 2
 
 
-def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(tmp_path):
+def test_many_consecutive_steps_that_are_not_finite_stop_the_run(tmp_path):
     trainer = new_trainer(tmp_path, 10, save_checkpoints_steps=3, max_skipped_steps=3)
     message = (
         r"Step 8: loss nan, gradient norm nan at learning rate 0\.00416667; --max_skipped_steps=3 consecutive steps "
@@ -172,11 +171,13 @@ def test_two_devices_give_the_numbers_of_one(tmp_path, scripts):
     scores = [name for name in one if name.startswith("score ")]
     for name in scores:
         assert_close(two[name], one[name], backward(2), name=name)
-    first, second = ({name.replace("|", "/"): file[name] for name in one if name not in scores} for file in (one, two))
-    assert_trained_close(second, first, 2, two_devices.STEPS, two_devices.RATE)
+    expected, actual = (
+        {name.replace("|", "/"): file[name] for name in one if name not in scores} for file in (one, two)
+    )
+    assert_trained_close(actual, expected, 2, two_devices.STEPS, two_devices.RATE)
 
 
-def test_batch_has_to_divide_by_the_parts(tmp_path):
+def test_the_batch_must_divide_by_the_microbatches(tmp_path):
     with pytest.raises(InputError, match=r"--train_batch_size=4 does not divide by 3 .*; give a multiple of it"):
         new_trainer(tmp_path, 10, gradient_accumulation_steps=3)
 
@@ -190,7 +191,7 @@ def test_batch_has_to_divide_by_the_parts(tmp_path):
         ({"profile_steps": "5,5"}, "--profile_steps=5,5; expected two steps"),
     ],
 )
-def test_impossible_values(change, message):
+def test_invalid_values(change, message):
     with pytest.raises(InputError, match=message):
         TrainingConfig(output_dir="o", num_train_steps=1, batch_size=1, **change)
 
@@ -209,55 +210,55 @@ class _Recorder:
         return "enough" if step == self.end else None
 
 
-def test_hooks_run_when_they_are_due(whole_run, tmp_path):
+def test_hooks_run_when_they_are_due(uninterrupted_run, tmp_path):
     hook = _Recorder()
     trainer = new_trainer(tmp_path, 10)
     trainer.train(data, [hook])
     assert hook.steps == [0, 3, 6, 9]
     for name, value in weights(trainer).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
-def test_a_hook_can_end_training_which_saves(tmp_path, caplog):
+def test_a_checkpoint_is_saved_when_a_hook_ends_training(tmp_path, caplog):
     caplog.set_level("INFO")
     trainer = new_trainer(tmp_path, 10)
     trainer.train(data, [_Recorder(end=6)])
     assert checkpoints.latest(tmp_path) == str(tmp_path / "model.ckpt-6")
     assert "Training ends at step 6: enough." in caplog.text
-    again = new_trainer(tmp_path, 10)
-    again.resume()
-    again.train(lambda done, share: pytest.fail("no data should be read"), [_Recorder(end=6)])
+    resumed = new_trainer(tmp_path, 10)
+    resumed.resume()
+    resumed.train(lambda done, share: pytest.fail("no data should be read"), [_Recorder(end=6)])
     assert "Nothing left to train: enough." in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_saves_and_stops(whole_run, tmp_path, number):
+def test_a_signal_saves_and_stops(uninterrupted_run, tmp_path, number):
     class Signal(_Recorder):
         def run(self, step):
             if step == 3:
                 os.kill(os.getpid(), number)
 
     first = new_trainer(tmp_path, 10)
-    before = signal.getsignal(number)
+    handler = signal.getsignal(number)
     message = rf"{number.name} requested a stop: saved step 3 of 10 as .*model\.ckpt-3\. Run the same command again"
     with pytest.raises(Stopped, match=message):
         first.train(data, [Signal()])
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is handler
     second = new_trainer(tmp_path, 10)
     assert second.resume() == str(tmp_path / "model.ckpt-3")
     second.train(data)
     for name, value in weights(second).items():
-        np.testing.assert_array_equal(value, whole_run[1][name], err_msg=name)
+        np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
 
 
 @pytest.mark.slow  # TensorFlow's allocator waits for ten seconds for memory that others might free
-def test_out_of_memory_says_what_to_do(tmp_path, monkeypatch):
+def test_out_of_memory_gives_advice(tmp_path, monkeypatch):
     trainer = new_trainer(tmp_path, 10)
 
-    true_loss = trainer.task.loss
+    original_loss = trainer.task.loss
 
     def loss(batch, weights, seed):
-        value, metrics = true_loss(batch, weights, seed)
+        value, metrics = original_loss(batch, weights, seed)
         huge = tf.fill([tf.size(batch["input_ids"], tf.int64) * 2**40], value)
         return tf.reduce_sum(huge), metrics
 
@@ -278,7 +279,7 @@ def test_profiling_writes_a_trace(tmp_path, caplog):
 
 
 @pytest.mark.slow
-def test_profile_of_a_training_that_is_resumed_in_between(tmp_path, caplog):
+def test_profile_of_a_run_resumed_between_its_steps(tmp_path, caplog):
     caplog.set_level("INFO")
     new_trainer(tmp_path, 2).train(data)
     trainer = new_trainer(tmp_path, 4, profile_steps="1,3")
@@ -287,7 +288,7 @@ def test_profile_of_a_training_that_is_resumed_in_between(tmp_path, caplog):
     assert "Wrote the profile of steps 2 to 3" in caplog.text
 
 
-def test_steps_to_profile_that_do_not_come(tmp_path, caplog):
+def test_profile_steps_that_are_not_reached(tmp_path, caplog):
     new_trainer(tmp_path, 2, profile_steps="2,3").train(data)
     assert "--profile_steps=2,3: training ended at step 2; nothing was profiled" in caplog.text
 

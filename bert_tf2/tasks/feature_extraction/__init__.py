@@ -1,4 +1,4 @@
-"""Extraction of vectors of tokens and of texts."""
+"""Feature extraction: a model's vectors for tokens, words or texts."""
 
 from typing import TYPE_CHECKING
 

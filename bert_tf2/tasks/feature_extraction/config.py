@@ -25,7 +25,7 @@ _ORIGINAL_LAYERS, _LAST_LAYER = "-1,-2,-3,-4", "-1"
 class FeatureConfig:
     """The flags of `extract_features.py`; names and defaults are the original's where it has them.
 
-    None means that the checkpoint's directory decides.
+    None means that the value is found next to the checkpoint, or follows from other flags.
 
     Raises:
       InputError: a value is invalid.
@@ -165,7 +165,7 @@ class FeatureConfig:
 
     @property
     def layer_numbers(self) -> tuple[int, ...]:
-        """The numbers of `layers`; none for the pooler's vectors."""
+        """The numbers in `layers`, or its default; empty for the pooler's output."""
         if self.pooling == POOLER:
             return ()
         layers = self.layers

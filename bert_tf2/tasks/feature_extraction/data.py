@@ -1,6 +1,6 @@
 """Lines of text as sequences of ids, in the form that `extract_features.py` reads.
 
-A line is a text, or two with ` ||| ` between; an empty line is an empty text. Follows google-research/bert
+A line is a text, or two texts separated by ` ||| `; an empty line is an empty text. Follows google-research/bert
 `extract_features.py`.
 
 Shapes: `N` lines, `T` tokens of all of them, `W` words.
@@ -26,10 +26,10 @@ class Words:
     """The words of lines.
 
     Attributes:
-      texts: W words as they are in the lines, in any order.
+      texts: W words as they occur in the lines, in any order.
       offsets: int32 [W, 2], the start and end of each word in its line, in characters.
-      of_tokens: int64 [T], the word that each token is a piece of; -1 for special tokens.
-      without_pieces: the number of words without a piece, because the tokenizer removes all their characters.
+      of_tokens: int64 [T], the index of the word that each token is a piece of; -1 for special tokens.
+      without_pieces: the number of words without pieces, because the tokenizer removes all their characters.
     """
 
     texts: Sequence[str]
@@ -46,7 +46,7 @@ class Sequences:
       row_splits: int64 [N + 1]; the tokens of line `i` are `row_splits[i]` to `row_splits[i + 1]` of all.
       input_ids: int32 [T].
       segment_ids: int32 [T], 1 in the second text.
-      whole_lengths: int64 [N], how many tokens each line had before it was truncated; None: it is not known.
+      whole_lengths: int64 [N], tokens of each line before truncation; None if unknown.
       words: the words that the tokens are pieces of; None if not needed.
     """
 
@@ -58,10 +58,10 @@ class Sequences:
 
     @classmethod
     def of_rows(cls, rows: JoinedRows, input_ids: Array, words: Words | None = None) -> "Sequences":
-        """The sequences of joined rows.
+        """Creates sequences from the boundaries of joined rows.
 
         Args:
-          rows: their boundaries.
+          rows: the boundaries.
           input_ids: int32 [T].
           words: the words that the tokens are pieces of.
         """
@@ -80,12 +80,12 @@ class Sequences:
 
     @property
     def first_lengths(self) -> Array:
-        """Tokens of each line that are not in its second text, int64 [N]."""
-        before = np.concatenate([[0], np.cumsum(self.segment_ids, dtype=np.int64)])[self.row_splits]
-        return self.lengths - np.diff(before)
+        """Tokens of each line before its second text, int64 [N]."""
+        second_tokens = np.concatenate([[0], np.cumsum(self.segment_ids, dtype=np.int64)])[self.row_splits]
+        return self.lengths - np.diff(second_tokens)
 
     def part(self, first: int, end: int) -> "Sequences":
-        """Lines `first` to `end` alone."""
+        """Lines `first` to `end`, without `whole_lengths`."""
         splits = self.row_splits[first : end + 1]
         tokens = slice(int(splits[0]), int(splits[-1]))
         words = self.words and dataclasses.replace(self.words, of_tokens=self.words.of_tokens[tokens])
@@ -93,7 +93,7 @@ class Sequences:
 
 
 def split_line(line: str) -> tuple[str, str]:
-    """The texts of a line; the second one is empty where there is one alone."""
+    """Splits a line into its texts; the second one is empty if there is only one."""
     line = line.strip()
     first, separator, second = line.rpartition(SEPARATOR)
     return (first, second) if separator else (line, "")
@@ -107,7 +107,7 @@ def encode(
     Args:
       lines: texts and pairs.
       tokenizer: the model's.
-      max_seq_length: tokens of a sequence at most, special ones included; at least 3.
+      max_seq_length: maximum tokens of a sequence, special ones included; at least 3.
       long_text: see `sequences.join_rows`; for windows only second texts are truncated.
     """
     first, second = zip(*map(split_line, lines), strict=True) if lines else ((), ())

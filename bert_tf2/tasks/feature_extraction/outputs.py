@@ -1,6 +1,6 @@
 """Vectors as files: the original's JSON Lines, NumPy's npy and npz, Parquet.
 
-Shapes: `N` lines, `U` units (tokens or words) of all of them, `H` hidden, `L` layers, `D` numbers of a vector.
+Shapes: `N` lines, `U` units (tokens or words) of all of them, `D` size of a vector.
 """
 
 import dataclasses
@@ -25,15 +25,19 @@ from bert_tf2.tasks.feature_extraction.data import Array, Sequences
 
 _TEXT = "lines.jsonl"
 _ARRAYS = {"values.npy": "float32", "row_splits.npy": "int64", "input_ids.npy": "int32", "offsets.npy": "int32"}
-_WORDS = "words.txt"  # one on each line
+_WORDS = "words.txt"  # one per line
 _WHOLE = "whole"
 _IDS_AT_ONCE = 1 << 16
-_HEADER_BYTES = 128  # of an npy file here: room for any number of rows
+_HEADER_BYTES = 128  # of an npy file as written here: enough for any number of rows
 _ROW_GROUP_BYTES = 1 << 26  # of a Parquet file
 
 
 def check_format(output_format: str, of_tokens: bool) -> None:
-    """Rejects formats that cannot be written.
+    """Checks that the vectors can be written in a format.
+
+    Args:
+      output_format: one of `FORMATS`.
+      of_tokens: whether there is a vector for each token or word rather than for each line.
 
     Raises:
       InputError: npy for the vectors of tokens, or Parquet without pyarrow.
@@ -67,18 +71,17 @@ class Units:
 
     @classmethod
     def of(cls, sequences: Sequences) -> "Units":
-        """The words of sequences that have them, otherwise the tokens."""
-        known = sequences.words
-        if known is None:
+        """The words of sequences if they have any, otherwise the tokens."""
+        if sequences.words is None:
             return cls(sequences.row_splits, sequences.input_ids, (), np.empty((0, 2), np.int32))
-        starts = words.starts(known)
-        ids = known.of_tokens[starts]
-        texts = [known.texts[index] for index in ids.tolist()]
+        starts = words.starts(sequences.words)
+        indices = sequences.words.of_tokens[starts]
+        texts = [sequences.words.texts[index] for index in indices.tolist()]
         splits = np.searchsorted(starts, sequences.row_splits)
-        return cls(splits, np.empty(0, np.int32), texts, known.offsets[ids])
+        return cls(splits, np.empty(0, np.int32), texts, sequences.words.offsets[indices])
 
     def __len__(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self.row_splits) - 1
 
 
@@ -89,28 +92,28 @@ class Vectors(Protocol):
         """Writes the vectors of some lines.
 
         Args:
-          first: number of the first line.
+          first: number of the first line, from 0.
           units: of the lines.
-          values: float32, [U, D] or [N, D].
+          values: their vectors, float32, [U, D] or [N, D].
 
         Raises:
-          OSError: they cannot be written.
+          OSError: the vectors cannot be written.
         """
 
     def finish(self) -> None:
         """Completes the output.
 
         Raises:
-          OSError: it cannot be written.
+          OSError: the output cannot be written.
         """
 
 
 class JsonLines:
-    """The text of the original: an object a line; with one vector for each line, its numbers alone.
+    """Formats vectors as JSON Lines like those of the original; one object per line of the input.
 
     Args:
       pieces: by id, empty for words; None if there is one vector per line.
-      layers: the numbers of the layers that are listed separately for each unit; empty if they are not.
+      layers: the numbers of the layers that are listed separately for each unit; empty if they are combined.
     """
 
     def __init__(self, pieces: dict[int, str] | None, layers: Sequence[int]) -> None:
@@ -118,18 +121,19 @@ class JsonLines:
         self._openings = [f'{{"index": {layer}, "values": ['.encode() for layer in layers]
 
     def lines(self, first: int, units: Units, values: Array) -> Iterator[bytes]:
-        """The lines, each with its line end; arguments as those of `Vectors.add`."""
+        """Yields the lines, each with its line end; the arguments are those of `Vectors.add`."""
         for row in range(len(units)):
-            start = f'{{"linex_index": {first + row}, '.encode()
+            opening = f'{{"linex_index": {first + row}, '.encode()
             if self._tokens is None:
-                yield b'%b"values": [%b]}\n' % (start, rows_as_text(values[row : row + 1])[0])
+                yield b'%b"values": [%b]}\n' % (opening, rows_as_text(values[row : row + 1])[0])
                 continue
-            part = slice(*units.row_splits[row : row + 2].tolist())
-            tokens = [self._tokens[index] for index in units.input_ids[part].tolist()]
-            tokens += [json.dumps(word).encode() for word in units.words[part]]
-            yield b'%b"features": [%b]}\n' % (start, b", ".join(self._of_tokens(tokens, values[part])))
+            span = slice(*units.row_splits[row : row + 2].tolist())
+            tokens = [self._tokens[index] for index in units.input_ids[span].tolist()]
+            tokens += [json.dumps(word).encode() for word in units.words[span]]
+            yield b'%b"features": [%b]}\n' % (opening, b", ".join(self._features(tokens, values[span])))
 
-    def _of_tokens(self, tokens: list[bytes], values: Array) -> Iterator[bytes]:
+    def _features(self, tokens: list[bytes], values: Array) -> Iterator[bytes]:
+        """Yields the objects of the tokens, each a JSON string; `values` has their vectors."""
         layers = len(self._openings)
         if not tokens:
             return
@@ -138,26 +142,26 @@ class JsonLines:
                 yield b'{"token": %b, "values": [%b]}' % (token, text)
             return
         texts = rows_as_text(values.reshape(len(tokens) * layers, -1))
-        for place, token in enumerate(tokens):
-            numbers = texts[place * layers : (place + 1) * layers]
-            parts = [opening + text + b"]}" for opening, text in zip(self._openings, numbers, strict=True)]
-            yield b'{"token": %b, "layers": [%b]}' % (token, b", ".join(parts))
+        for position, token in enumerate(tokens):
+            token_texts = texts[position * layers : (position + 1) * layers]
+            objects = [opening + text + b"]}" for opening, text in zip(self._openings, token_texts, strict=True)]
+            yield b'{"token": %b, "layers": [%b]}' % (token, b", ".join(objects))
 
 
 class JsonStream:
-    """JSON Lines to an open file, as standard output is.
+    """Writes JSON Lines to an open file, such as standard output.
 
     Args:
-      text: what the lines are.
-      file: where they go.
+      formatter: of the lines.
+      file: to write to.
     """
 
-    def __init__(self, text: JsonLines, file: IO[bytes]) -> None:
-        self._text, self._file = text, file
+    def __init__(self, formatter: JsonLines, file: IO[bytes]) -> None:
+        self._formatter, self._file = formatter, file
 
     def add(self, first: int, units: Units, values: Array) -> None:
-        """See `Vectors`; a reader that has gone raises `BrokenPipeError`."""
-        for line in self._text.lines(first, units, values):
+        """See `Vectors`; raises `BrokenPipeError` if the reader is gone."""
+        for line in self._formatter.lines(first, units, values):
             self._file.write(line)
         self._file.flush()
 
@@ -166,19 +170,19 @@ class JsonStream:
 
 
 class JsonFile:
-    """JSON Lines to a file.
+    """Writes JSON Lines to a file.
 
     Args:
-      text: what the lines are.
-      output: the file, with the names of `names_of`.
+      formatter: of the lines.
+      output: the file, opened with the names of `file_names`.
     """
 
-    def __init__(self, text: JsonLines, output: UnfinishedOutput) -> None:
-        self._text, self._output = text, output
+    def __init__(self, formatter: JsonLines, output: UnfinishedOutput) -> None:
+        self._formatter, self._output = formatter, output
 
     def add(self, first: int, units: Units, values: Array) -> None:
         """See `Vectors`."""
-        for line in self._text.lines(first, units, values):
+        for line in self._formatter.lines(first, units, values):
             self._output.append(_TEXT, line)
 
     def finish(self) -> None:
@@ -187,17 +191,17 @@ class JsonFile:
 
 
 class ArrayFile:
-    """npy, npz or Parquet.
+    """Writes npy, npz or Parquet.
 
-    Collected as npy files; what cannot grow from them (npz, Parquet) is made of them in the end.
+    The vectors are collected in growing npy files, from which npz and Parquet files are created at the end.
 
     Args:
-      output_format: one of `FORMATS`.
+      output_format: "npy", "npz" or "parquet".
       output: the file.
-      names: the result of `names_of`, with which the output was opened.
+      names: the result of `file_names` that the output was opened with.
       size: `D`.
       pieces: by id; None unless the vectors are those of tokens.
-      about: `layers`, their numbers, and `combine`, unless they are concatenated.
+      metadata: `layers`, their numbers, and `combine`, unless they are concatenated.
     """
 
     def __init__(
@@ -207,10 +211,10 @@ class ArrayFile:
         names: Sequence[str],
         size: int,
         pieces: dict[int, str] | None,
-        about: Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> None:
         self._format, self._output, self._names = output_format, output, names
-        self._size, self._pieces, self._about = size, pieces, about
+        self._size, self._pieces, self._metadata = size, pieces, metadata
         for name in self._names:
             if name in _ARRAYS and output.is_empty(name):
                 output.append(name, bytes(_HEADER_BYTES))
@@ -251,14 +255,14 @@ class ArrayFile:
         return os.path.join(self._output.directory, name)
 
     def _numbers(self, vectors: slice) -> Array:
-        """Some vectors, float32 [numbers of all]; read, as what is mapped would count as memory of this process."""
+        """The numbers of some vectors, float32 [vectors * D]; not memory-mapped, to keep resident memory small."""
         first, count = vectors.start * self._size, (vectors.stop - vectors.start) * self._size
         return np.fromfile(self._path("values.npy"), np.float32, count, offset=_HEADER_BYTES + 4 * first)
 
     def _write_npz(self, file: IO[bytes]) -> None:
-        small = {"layers.npy": np.array(self._about["layers"], np.int32)}
-        if "combine" in self._about:
-            small["combine.npy"] = np.array(self._about["combine"])
+        small = {"layers.npy": np.array(self._metadata["layers"], np.int32)}
+        if "combine" in self._metadata:
+            small["combine.npy"] = np.array(self._metadata["combine"])
         if self._pieces is not None:
             small["pieces.npy"] = np.array([self._pieces.get(index, "") for index in range(max(self._pieces) + 1)])
         with zipfile.ZipFile(file, "w") as archive:
@@ -280,21 +284,21 @@ class ArrayFile:
         columns = [("linex_index", pyarrow.int64()), ("values", vector)]
         if "row_splits.npy" in self._names:
             columns[1:] = [("tokens", pyarrow.list_(pyarrow.string())), ("values", pyarrow.list_(vector))]
-        about = {**self._about, "layers": ",".join(map(str, self._about["layers"]))}
-        schema = pyarrow.schema(columns, metadata=about)
+        metadata = {**self._metadata, "layers": ",".join(map(str, self._metadata["layers"]))}
+        schema = pyarrow.schema(columns, metadata=metadata)
         arrays = {name: np.load(self._path(name), mmap_mode="r") for name in self._names if name in _ARRAYS}
         count, splits = len(arrays["values.npy"]), arrays.get("row_splits.npy")
         texts = self._texts(arrays)
-        # Numbers that hardly ever repeat: dictionaries of them would only take time.
+        # The numbers hardly ever repeat, so that dictionaries of them would only cost time.
         with parquet.ParquetWriter(file, schema, use_dictionary=["tokens.list.element"]) as writer:
-            most = max(1, _ROW_GROUP_BYTES // (4 * self._size))
-            for first, end in _equal_ranges(count, most) if splits is None else ranges(splits, most):
-                part = slice(first, end) if splits is None else slice(int(splits[first]), int(splits[end]))
-                vectors: Any = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(self._numbers(part)), self._size)
+            limit = max(1, _ROW_GROUP_BYTES // (4 * self._size))
+            for first, end in _equal_ranges(count, limit) if splits is None else ranges(splits, limit):
+                span = slice(first, end) if splits is None else slice(int(splits[first]), int(splits[end]))
+                vectors: Any = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(self._numbers(span)), self._size)
                 table = {"linex_index": np.arange(first, end), "values": vectors}
                 if splits is not None:
                     offsets = pyarrow.array((splits[first : end + 1] - splits[first]).astype(np.int32))
-                    names = pyarrow.array(itertools.islice(texts, part.stop - part.start), pyarrow.string())
+                    names = pyarrow.array(itertools.islice(texts, span.stop - span.start), pyarrow.string())
                     table["tokens"] = pyarrow.ListArray.from_arrays(offsets, names)
                     table["values"] = pyarrow.ListArray.from_arrays(offsets, vectors)
                 writer.write_table(pyarrow.table([table[name] for name in schema.names], schema=schema))
@@ -310,43 +314,43 @@ class ArrayFile:
                 yield from map(self._pieces.__getitem__, ids[first : first + _IDS_AT_ONCE].tolist())
 
 
-def names_of(output_format: str, unit: str | None) -> tuple[str, ...]:
-    """The files that an output grows from.
+def file_names(output_format: str, unit: str | None) -> tuple[str, ...]:
+    """The names of the growing files that an output is created from.
 
     Args:
       output_format: one of `FORMATS`.
-      unit: one of `UNITS`; None where there is one vector for each line.
+      unit: one of `UNITS`; None if there is one vector for each line.
     """
     if output_format == "json":
         return (_TEXT,)
-    words_in = {"npz": "offsets.npy", "parquet": _WORDS}
-    of_units = {PIECE: "input_ids.npy", WORD: words_in.get(output_format, "")}
-    return ("values.npy", "row_splits.npy", of_units[unit]) if unit else ("values.npy",)
+    word_files = {"npz": "offsets.npy", "parquet": _WORDS}
+    unit_files = {PIECE: "input_ids.npy", WORD: word_files.get(output_format, "")}
+    return ("values.npy", "row_splits.npy", unit_files[unit]) if unit else ("values.npy",)
 
 
 def _write_header(path: str, dtype: np.dtype[Any], columns: tuple[int, ...]) -> None:
-    """Makes a whole npy file of a growing one (format 1.0 of numpy.lib.format)."""
+    """Writes the header of a growing npy file, which completes it (format 1.0 of numpy.lib.format)."""
     rows = (file_system.getsize(path) - _HEADER_BYTES) // (dtype.itemsize * int(np.prod(columns, dtype=np.int64)))
-    described = repr({"descr": dtype.str, "fortran_order": False, "shape": (rows, *columns)})
+    header = repr({"descr": dtype.str, "fortran_order": False, "shape": (rows, *columns)})
     start = b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
     with file_system.open(path, "r+b") as file:
-        file.write(start + described.encode().ljust(_HEADER_BYTES - 11) + b"\n")
+        file.write(start + header.encode().ljust(_HEADER_BYTES - 11) + b"\n")
 
 
-def ranges(splits: Array, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of lines with up to `most` vectors each, or of one line that has more.
+def ranges(splits: Array, max_vectors: int) -> Iterator[tuple[int, int]]:
+    """Yields ranges of lines with up to `max_vectors` vectors each, or of one line that has more.
 
     Args:
-      splits: int64 [N + 1], where the vectors of each line begin.
-      most: vectors.
+      splits: int64 [N + 1]; the vectors of line `i` are `splits[i]` to `splits[i + 1]`.
+      max_vectors: of a range.
     """
     first, last = 0, len(splits) - 1
     while first < last:
-        end = int(np.searchsorted(splits, splits[first] + most, side="right")) - 1
+        end = int(np.searchsorted(splits, splits[first] + max_vectors, side="right")) - 1
         end = max(end, first + 1)
         yield first, end
         first = end
 
 
-def _equal_ranges(count: int, most: int) -> Iterator[tuple[int, int]]:
-    return ((first, min(first + most, count)) for first in range(0, count, most))
+def _equal_ranges(count: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((first, min(first + size, count)) for first in range(0, count, size))

@@ -46,17 +46,17 @@ from bert_tf2.training.precision import policy, resolved
 logger = logging.getLogger(__name__)
 
 _POOLER_WEIGHTS = "bert/pooler/"
-_BLOCK_BYTES = 1 << 27  # of vectors that are held at a time
+_BLOCK_BYTES = 1 << 27  # maximum bytes of vectors held at a time
 
 
 def run(config: FeatureConfig) -> int:
     """Writes the vectors of all lines.
 
     Returns:
-      How many lines there are.
+      The number of lines.
 
     Raises:
-      InputError: input, config, checkpoint and flags do not fit together.
+      InputError: input, config, checkpoint and flags do not match.
       OSError: the output cannot be written.
 
     Examples:
@@ -88,9 +88,9 @@ def run(config: FeatureConfig) -> int:
     with contextlib.ExitStack() as opened:
         if config.output_file == STANDARD_OUTPUT:
             return extraction.run_to_standard_output()
-        names = outputs.names_of(config.output_format, config.unit if config.of_tokens else None)
+        names = outputs.file_names(config.output_format, config.unit if config.of_tokens else None)
         output = opened.enter_context(UnfinishedOutput(config.output_file, names, extraction.settings()))
-        lines = extraction.run(extraction.file(output, names), output)
+        lines = extraction.run(extraction.writer(output, names), output)
     logger.info("Wrote %s: the vectors of %s.", config.output_file, counted(lines, "line"))
     return lines
 
@@ -98,8 +98,7 @@ def run(config: FeatureConfig) -> int:
 def _check_files(config: FeatureConfig, paths: list[str]) -> None:
     if config.output_file == STANDARD_OUTPUT:
         return
-    folder = os.path.dirname(config.output_file) or "."
-    atomic.check_writable(folder)
+    atomic.check_writable(os.path.dirname(config.output_file) or ".")
     if file_system.isdir(config.output_file):
         raise InputError(f"--output_file={config.output_file} is a directory; give the name of a file.")
     atomic.check_output(config.output_file)
@@ -113,7 +112,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
 
 
 def _find_foundation(config: FeatureConfig) -> Pretrained:
-    """Config and vocabulary: from the flags, else from the checkpoint's directory."""
+    """Finds config and vocabulary: from the flags, else from the checkpoint's directory."""
     best_weights.say_if_better(config.init_checkpoint, "used", "--init_checkpoint={best}")
     foundation = pretrained.find(
         config.init_checkpoint,
@@ -129,21 +128,21 @@ def _find_foundation(config: FeatureConfig) -> Pretrained:
     for number in config.layer_numbers:
         if not -count <= number < count:
             raise InputError(
-                f"--layers={_joined(config.layer_numbers)}: there is no layer {number}; the model has {count}, 0 to "
+                f"--layers={_join(config.layer_numbers)}: there is no layer {number}; the model has {count}, 0 to "
                 f"{count - 1} from below or -1 to -{count} from above."
             )
     return foundation
 
 
-def _about_vectors(config: FeatureConfig, size: int) -> str:
-    """Describes the vectors, for the log."""
+def _describe_vectors(config: FeatureConfig, size: int) -> str:
+    """A description of the vectors, for the log."""
     layers = config.layer_numbers
     if len(layers) < 2:
-        source = f"layer {_joined(layers)}" if layers else "the pooler's output"
+        source = f"layer {_join(layers)}" if layers else "the pooler's output"
     elif config.combine == CONCAT:
-        source = f"layers {_joined(layers)}, {size // len(layers):,} each"
+        source = f"layers {_join(layers)}, {size // len(layers):,} each"
     else:
-        source = f"the {config.combine} of layers {_joined(layers)}"
+        source = f"the {config.combine} of layers {_join(layers)}"
     pooled = {MEAN: ", the mean over its tokens", MAX: ", the maximum over its tokens", CLS: ", at its first token"}
     unit = ("token" if config.unit == PIECE else "word") if config.of_tokens else "line"
     normalized = ", divided by its length" if config.normalize else ""
@@ -151,13 +150,13 @@ def _about_vectors(config: FeatureConfig, size: int) -> str:
     return f"A vector of {numbers} for each {unit}: {source}{pooled.get(config.pooling, '')}{normalized}."
 
 
-def _joined(layers: Sequence[int]) -> str:
+def _join(layers: Sequence[int]) -> str:
     return ",".join(map(str, layers))
 
 
 @dataclasses.dataclass
-class _LongLines:
-    """How many lines are longer than the model."""
+class _LengthCounts:
+    """Counts lines that are longer than the limit, and words without pieces."""
 
     lines: int = 0
     long: int = 0
@@ -166,7 +165,7 @@ class _LongLines:
     words_without_pieces: int = 0
 
     def add(self, sequences: Sequences, limit: int) -> None:
-        """Adds lines that `data.encode` made."""
+        """Counts encoded lines."""
         whole_lengths = np.asarray(sequences.whole_lengths)
         self.lines += len(sequences)
         self.long += int(np.count_nonzero(whole_lengths > limit))
@@ -175,7 +174,7 @@ class _LongLines:
         self.words_without_pieces += sequences.words.without_pieces if sequences.words else 0
 
     def sentence(self, config: FeatureConfig) -> str:
-        """That, for the log."""
+        """A sentence about long lines, for the log."""
         limit, longest = f"max_seq_length={config.max_seq_length}", counted(self.longest, "token")
         if not self.long and self.lines == 1:
             return f"The line fits into {limit}; it has {longest}."
@@ -191,7 +190,7 @@ class _LongLines:
 
 
 class _Extraction:
-    """A model, and the lines that it reads."""
+    """Computes the vectors of all lines with a model, and writes them."""
 
     def __init__(
         self,
@@ -213,9 +212,9 @@ class _Extraction:
         logger.info("Using the weights of %s.", report.prefix)
         self._weights = report.prefix
         self._size = bert_config.hidden_size * (max(1, len(numbers)) if config.combine == CONCAT else 1)
-        logger.info("%s", _about_vectors(config, self._size))
-        self._most = max(1, _BLOCK_BYTES // (4 * self._size))  # vectors that are held at a time
-        self._counts = _LongLines()
+        logger.info("%s", _describe_vectors(config, self._size))
+        self._max_vectors = max(1, _BLOCK_BYTES // (4 * self._size))  # held at a time
+        self._counts = _LengthCounts()
         self._encoder = Encoder(
             encoder.features_of(model, numbers, config.pooling, config.combine),
             self._size,
@@ -227,10 +226,10 @@ class _Extraction:
         )
 
     def settings(self) -> dict[str, Any]:
-        """The settings that determine the output, besides the lines."""
+        """The settings that, besides the lines, determine the output."""
         config, foundation = self._config, self._foundation
-        of_lines = ("max_seq_length", "long_text", "window_stride", "output_format")
-        names = (*of_lines, "pooling", "combine", "unit", "normalize")
+        sequence_names = ("max_seq_length", "long_text", "window_stride", "output_format")
+        names = (*sequence_names, "pooling", "combine", "unit", "normalize")
         vocabulary = hashlib.sha256(foundation.vocabulary.content()).hexdigest()
         weights = next(path for path in (self._weights, f"{self._weights}.index") if file_system.isfile(path))
         return {
@@ -253,14 +252,14 @@ class _Extraction:
         pieces = (self._tokenizer.inv_vocab if config.unit == PIECE else {}) if config.of_tokens else None
         return outputs.JsonLines(pieces, config.layer_numbers if config.lists_layers else ())
 
-    def file(self, output: UnfinishedOutput, names: Sequence[str]) -> outputs.Vectors:
-        """The writer of the output, whose growing files have these names."""
+    def writer(self, output: UnfinishedOutput, names: Sequence[str]) -> outputs.Vectors:
+        """Creates the writer of an output that was opened with these names."""
         config = self._config
         if config.output_format == "json":
             return outputs.JsonFile(self._json_lines(), output)
         pieces = self._tokenizer.inv_vocab if config.of_tokens and config.unit == PIECE else None
-        about = {"layers": config.layer_numbers} | ({} if config.combine == CONCAT else {"combine": config.combine})
-        return outputs.ArrayFile(config.output_format, output, names, self._size, pieces, about)
+        metadata = {"layers": config.layer_numbers} | ({} if config.combine == CONCAT else {"combine": config.combine})
+        return outputs.ArrayFile(config.output_format, output, names, self._size, pieces, metadata)
 
     def run_to_standard_output(self) -> int:
         """Writes to standard output until the input ends or the reader is gone; returns the number of lines."""
@@ -269,37 +268,37 @@ class _Extraction:
             return self.run(stream, None)
         except BrokenPipeError:
             logger.info("The reader of standard output is gone; stopping.")
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at exit succeeds
             return 0
 
     def run(self, vectors: outputs.Vectors, output: UnfinishedOutput | None) -> int:
         """Writes the vectors of all lines that the output does not have yet; returns the number of lines."""
-        earlier = output.done if output else {}
-        done = earlier.get("lines", 0)
+        state = output.done if output else {}
+        done = state.get("lines", 0)
         lines = written = 0  # lines and units
-        digest = hashlib.sha256()  # of the lines so far, to go on with the same ones
+        digest = hashlib.sha256()  # of the lines so far, to check that a resumed run reads the same ones
         preparing = "compiling the model" if self._precision.compiles else ""
         total = text_lines.count(self._paths)
         with Progress("Extracting", total, unit="line", initial=done, preparing=preparing) as progress:
-            for text, part in self._parts():
-                units = outputs.Units.of(part)
+            for text, sequences in self._blocks():
+                units = outputs.Units.of(sequences)
                 skipped = min(len(text), max(0, done - lines))
                 if skipped:
                     lines, written = lines + skipped, written + int(units.row_splits[skipped])
                     digest.update(_bytes(text[:skipped]))
-                    if lines == done and digest.hexdigest() != earlier["digest"]:
-                        raise self._other_lines(done)
-                    text, part = text[skipped:], part.part(skipped, len(part))
-                    units = outputs.Units.of(part)
+                    if lines == done and digest.hexdigest() != state["digest"]:
+                        raise self._changed_input(done)
+                    text, sequences = text[skipped:], sequences.part(skipped, len(sequences))
+                    units = outputs.Units.of(sequences)
                 if not text:
                     continue
-                vectors.add(lines, units, self._vectors(part, progress.update))
+                vectors.add(lines, units, self._vectors(sequences, progress.update))
                 digest.update(_bytes(text))
                 lines, written = lines + len(text), written + int(units.row_splits[-1])
                 if output:
                     output.commit({"lines": lines, "units": written, "digest": digest.hexdigest()})
         if lines < done:
-            raise self._other_lines(done)
+            raise self._changed_input(done)
         if output:
             output.commit(output.done, at_once=True)
         vectors.finish()
@@ -308,23 +307,23 @@ class _Extraction:
             logger.warning("%s without a vector: the tokenizer removes all their characters.", counted(count, "word"))
         return lines
 
-    def _vectors(self, part: Sequences, report: Callable[[int], None]) -> Array:
+    def _vectors(self, sequences: Sequences, report: Callable[[int], None]) -> Array:
         """The vectors of the lines, their tokens or their words."""
         config = self._config
         if config.long_text != WINDOWS:
-            vectors = self._encoder.vectors(part, report)
+            vectors = self._encoder.vectors(sequences, report)
         else:
             lengths = config.max_seq_length, config.window_stride
-            vectors = windows.vectors(self._encoder, part, *lengths, config.pooling, self._most, report)
-        if part.words is not None:
-            vectors = words.means(vectors, part.words)
+            vectors = windows.vectors(self._encoder, sequences, *lengths, config.pooling, self._max_vectors, report)
+        if sequences.words is not None:
+            vectors = words.means(vectors, sequences.words)
         if config.normalize:
             norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
             vectors /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
         return vectors
 
-    def _parts(self) -> Iterator[tuple[list[str], Sequences]]:
-        """All lines, as many at a time as their vectors can be held; the same parts each time, and so the same bits."""
+    def _blocks(self) -> Iterator[tuple[list[str], Sequences]]:
+        """Yields all lines in blocks whose vectors can be held; the same blocks in each run, for the same bits."""
         lines = 0
         for block in text_lines.read(self._paths):
             limit, long_text = self._config.max_seq_length, self._config.long_text
@@ -333,8 +332,10 @@ class _Extraction:
             self._counts.add(sequences, limit)
             self._check_segments(sequences, lines)
             lines += len(block)
-            is_divided = self._config.of_tokens
-            for first, end in outputs.ranges(sequences.row_splits, self._most) if is_divided else [(0, len(block))]:
+            ranges = [(0, len(block))]
+            if self._config.of_tokens:
+                ranges = list(outputs.ranges(sequences.row_splits, self._max_vectors))
+            for first, end in ranges:
                 yield block[first:end], sequences.part(first, end)
 
     def _check_segments(self, sequences: Sequences, before: int) -> None:
@@ -345,7 +346,7 @@ class _Extraction:
                 "segment type (type_vocab_size)."
             )
 
-    def _other_lines(self, done: int) -> InputError:
+    def _changed_input(self, done: int) -> InputError:
         config = self._config
         return InputError(
             f"{config.output_file} was started by an earlier run with other input: lines 1 to {done:,} of "

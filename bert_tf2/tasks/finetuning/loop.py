@@ -384,7 +384,7 @@ class Finetuning:
         size = -(-batch_size // replicas) * replicas
         fixed = self.precision.compiles or self.config.predicts_at_full_length
         splits = None
-        if self._concurrency.most_tokens is not None:
+        if self._concurrency.max_tokens is not None:
             lengths = np.full(len(examples), examples.max_length) if fixed else -np.sort(-examples.lengths)
             splits = self._concurrency.divide(lengths, size)[done:]
 

@@ -24,12 +24,12 @@ from bert_tf2.pretraining_data.instances import InstanceParameters
 
 logger = logging.getLogger(__name__)
 
-SHARES = ("rows", "files")
+INPUT_SHARDINGS = ("rows", "files")
 
 
 def _needs_records(flags: Mapping[str, Any]) -> bool:
-    evaluates_them = flags["do_eval"] and not flags["eval_input_file"]
-    return bool(flags["do_train"] or evaluates_them or not (flags["do_eval"] or flags["do_predict"]))
+    evaluates_input_file = flags["do_eval"] and not flags["eval_input_file"]
+    return bool(flags["do_train"] or evaluates_input_file or not (flags["do_eval"] or flags["do_predict"]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class PretrainingConfig(RunConfig):
         help="With several machines: rows: each reads all records and takes its rows of each batch; files: each reads "
         "its own files.",
         group=TASK,
-        choices=SHARES,
+        choices=INPUT_SHARDINGS,
     )
     pack_sequences: bool = setting(
         False,

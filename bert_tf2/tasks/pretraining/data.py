@@ -25,8 +25,8 @@ from bert_tf2.tokenization.auto import VocabularyFile, check_vocab_size
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES_COUNTED = 64 * 10**6
-_CHINESE_SHARE = 0.25  # of the pieces of a vocabulary; a third of those of Google's Chinese one
+_MAX_BYTES_COUNTED = 64 * 10**6  # of files whose records are counted
+_CHINESE_FRACTION = 0.25  # of the pieces of a vocabulary; a third of the fraction in Google's Chinese one
 _FRAME = 16  # bytes around a record in a file
 
 
@@ -37,10 +37,10 @@ class PretrainingData:
     Attributes:
       config: the flags.
       paths: record files.
-      vocabulary: for dynamic masking, else None.
+      vocabulary: for dynamic masking; None for static masking.
+      fixed_shapes: whether all batches have `max_seq_length` columns; else columns with only padding are removed.
       source: reads the files.
-      fixed_shapes: whether all batches have `max_seq_length` columns; else columns of padding alone are cut off.
-      eval_paths: record files to evaluate on; if there are none, `paths`.
+      eval_paths: record files to evaluate on; if empty, `paths`.
     """
 
     config: PretrainingConfig
@@ -52,26 +52,32 @@ class PretrainingData:
 
     @functools.cached_property
     def schema(self) -> records.Schema:
-        """Of the records."""
+        """The schema of the records."""
         config = self.config
         return records.pretraining(
             config.max_seq_length,
             config.max_predictions_per_seq,
             masked=config.masking == "static",
             next_sentence=config.use_nsp,
-            marks_words=self._knows_words,
+            marks_words=self._marks_words,
         )
 
     @functools.cached_property
-    def _knows_words(self) -> bool:
-        """Whether records that are to be masked by whole words say which Chinese characters make one."""
+    def _marks_words(self) -> bool:
+        """Whether whole words are to be masked and the records mark the Chinese characters that continue one."""
         config = self.config
         if config.masking == "static" or not config.do_whole_word_mask or self.vocabulary is None:
             return False
         return reader.has_feature([*self.paths, *self.eval_paths], CONTINUES_WORD)
 
     def training(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
-        """Endless; goes on after that many examples, or after the packed batch of that `INPUT_POSITION`."""
+        """An endless dataset of training batches.
+
+        Args:
+          position: the number of examples that an earlier run has already taken; with `pack_sequences`,
+            `INPUT_POSITION` of its last batch.
+          share: which part of each batch to create.
+        """
         config, share = self.config, dataclasses.replace(share, by_files=self.config.shard_input == "files")
         if config.pack_sequences:
             return self._packed(position, share)
@@ -84,47 +90,56 @@ class PretrainingData:
             share=share,
             source=self.source,
         )
-        return self._prepared(dataset, config.train_batch_size, config.seed, position, share)
+        return self._mask_and_trim(dataset, config.train_batch_size, config.seed, position, share)
 
     def _packed(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
         config, done = self.config, sequence_packing.examples_done(position)
         examples = record_batches.training(
             self.paths, self.schema.parse, sequence_packing.WINDOW, config.seed, done, source=self.source
         )
-        examples = self._masked(examples, config.seed, lambda window: done + window * sequence_packing.WINDOW)
-        rows = sequence_packing.packed(examples, config.train_batch_size, config.seed, position)
+        examples = self._mask(examples, config.seed, lambda window: done + window * sequence_packing.WINDOW)
+        rows = sequence_packing.pack_dataset(examples, config.train_batch_size, config.seed, position)
         return share.of(rows, config.train_batch_size).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, steps: int | None, share: record_batches.Share) -> tf.data.Dataset:
-        """See `record_batches.evaluation`; the masks are the same each time."""
+        """Batches for an evaluation, see `record_batches.evaluation`; dynamic masks are the same each time."""
         size = self.config.eval_batch_size
         paths = self.eval_paths or self.paths
         dataset = record_batches.evaluation(paths, self.schema.parse, size, steps, share, self.source)
-        return self._prepared(dataset, size, dynamic_masking.EVALUATION_SEED, 0, share)
+        return self._mask_and_trim(dataset, size, dynamic_masking.EVALUATION_SEED, 0, share)
 
-    def _prepared(
+    def _mask_and_trim(
         self, dataset: tf.data.Dataset, batch_size: int, seed: int, examples_done: int, share: record_batches.Share
     ) -> tf.data.Dataset:
-        dataset = self._masked(dataset, seed, lambda piece: examples_done + share.first_row(piece, batch_size))
-        return (dataset if self.fixed_shapes else record_batches.trimmed(dataset)).prefetch(tf.data.AUTOTUNE)
+        dataset = self._mask(dataset, seed, lambda piece: examples_done + share.first_row(piece, batch_size))
+        return (dataset if self.fixed_shapes else record_batches.trim(dataset)).prefetch(tf.data.AUTOTUNE)
 
-    def _masked(
+    def _mask(
         self, dataset: tf.data.Dataset, seed: int, first_example: Callable[[tf.Tensor], tf.Tensor]
     ) -> tf.data.Dataset:
-        """Masked, if the records are not."""
+        """Masks the batches unless the records are already masked."""
         if self.vocabulary is None:
             return dataset
-        return dynamic_masking.masked(dataset, self.vocabulary, self.config.parameters, seed, first_example)
+        return dynamic_masking.mask_dataset(dataset, self.vocabulary, self.config.parameters, seed, first_example)
 
 
 def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: list[str]) -> Vocabulary | None:
-    """What dynamic masking of the records in `paths` has to know about the vocabulary."""
+    """The vocabulary as dynamic masking needs it; None for static masking.
+
+    Args:
+      config: the flags.
+      bert_config: the model's.
+      paths: the record files.
+
+    Raises:
+      InputError: the vocabulary cannot be read, or is too large for the model.
+    """
     file = VocabularyFile.from_flags(config.vocab_file, config.spm_model_file)
     if config.masking == "static" or file is None:
         return None
     tokenizer = file.tokenizer(do_lower_case=False)
     check_vocab_size(file.path, tokenizer.is_continuation.size, bert_config.vocab_size)
-    is_chinese = chinese_pieces(tokenizer.vocab).mean() > _CHINESE_SHARE
+    is_chinese = chinese_pieces(tokenizer.vocab).mean() > _CHINESE_FRACTION
     if config.do_whole_word_mask and is_chinese and not reader.has_feature(paths, CONTINUES_WORD):
         logger.warning(
             "--do_whole_word_mask takes each Chinese character for a word: the records do not say which make one; "
@@ -134,7 +149,11 @@ def vocabulary_for(config: PretrainingConfig, bert_config: BertConfig, paths: li
 
 
 def log_input(data: PretrainingData) -> None:
-    """Logs the amount of data, by its size if it is large; small files are checked for corruption."""
+    """Logs the amount of data: the number of records, or for large files only the size.
+
+    Raises:
+      InputError: small files, whose records are counted, are corrupt.
+    """
     if data.paths:
         _log_files("Input", data.config, data.paths, data.source, data.config.do_train)
     if data.eval_paths:
@@ -142,23 +161,23 @@ def log_input(data: PretrainingData) -> None:
 
 
 def _log_files(name: str, config: PretrainingConfig, paths: list[str], source: RecordSource, trains: bool) -> None:
-    where = counted(len(paths), "file")
+    file_count = counted(len(paths), "file")
     size = sum(file_system.getsize(path) for path in paths)
-    known = [source.index.of(path).records for path in paths]
-    if all(count is not None for count in known) or size <= _MOST_BYTES_COUNTED:
+    known_counts = [source.index.of(path).records for path in paths]
+    if all(count is not None for count in known_counts) or size <= _MAX_BYTES_COUNTED:
         count = sum(source.count(path) for path in paths)
-        found = counted(count, "record")
+        amount = counted(count, "record")
     else:
         packed = any(files.compression(path) for path in paths)
         count = 0 if packed else size // (reader.first_size(paths) + _FRAME)
-        found = f"{size / 1e9:.1f} GB" + f", about {counted(count, 'record')}" * (count > 0)
+        amount = f"{size / 1e9:.1f} GB" + f", about {counted(count, 'record')}" * (count > 0)
     epochs = config.num_train_steps * config.train_batch_size / count if count else 0
-    shown = f", {counted(float(f'{epochs:.3g}'), 'epoch')}" if trains and count else ""
-    logger.info("%s: %s in %s%s.", name, found, where, shown)
+    epoch_count = f", {counted(float(f'{epochs:.3g}'), 'epoch')}" if trains and count else ""
+    logger.info("%s: %s in %s%s.", name, amount, file_count, epoch_count)
 
 
-def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:
-    """A sentence for what records can do wrong in the graph; the error itself where it is something else."""
+def explain_error(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:
+    """Converts the errors that invalid records cause in the graph to `InputError`; returns any other unchanged."""
     message = str(error.message)
     if dynamic_masking.OTHER_VOCABULARY in message:
         return InputError(

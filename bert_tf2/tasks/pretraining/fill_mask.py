@@ -1,6 +1,6 @@
 """Fills `[MASK]` with a pre-trained model: the quickest way to inspect it.
 
-Shapes: `B` batch, `S` sequence, `P` masks of a line at most, `V` vocabulary.
+Shapes: `B` batch, `S` sequence, `P` maximum masks of a line, `V` vocabulary.
 """
 
 import dataclasses
@@ -32,20 +32,20 @@ _HEAD = "cls/predictions/"
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A piece, and its probability."""
+    """A piece and its probability."""
 
     token: str
     probability: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Filled:
-    """A line, and its predictions.
+class FilledLine:
+    """A line and its predictions.
 
     Attributes:
       line: its number in the input, from 1.
-      text: as it was given.
-      masks: for each `[MASK]` the best pieces, the most probable first.
+      text: of the line.
+      masks: for each `[MASK]` the top pieces, the most probable first.
     """
 
     line: int
@@ -61,7 +61,7 @@ class Filled:
         return json.dumps({"line": self.line, "text": self.text, "masks": masks}, ensure_ascii=False)
 
     def to_table(self) -> str:
-        """The text, and a row for each mask."""
+        """The text, and a row for each mask, as lines for the terminal."""
         rows = [
             "   ".join(f"{candidate.token} {candidate.probability:.1%}" for candidate in candidates)
             for candidates in self.masks
@@ -69,20 +69,20 @@ class Filled:
         return "\n".join([self.text, *(f"  {MASK} {number}: {row}" for number, row in enumerate(rows, 1))])
 
 
-def run(config: PretrainingConfig) -> list[Filled]:
+def run(config: PretrainingConfig) -> list[FilledLine]:
     """Fills the masks of all lines of `predict_file`, prints them, and writes `fill_mask.jsonl` into `output_dir`.
 
-    Empty lines are passed over. A pair of texts is `a ||| b`.
+    Empty lines are skipped. A pair of texts is `a ||| b`.
 
     Raises:
-      InputError: the lines, the model and the vocabulary do not fit together.
+      InputError: the lines, the model and the vocabulary do not match.
       OSError: the output cannot be written.
     """
     paths = text_lines.find(config.predict_file, "--predict_file")
     atomic.check_writable(config.output_dir)
     filler = MaskFiller.load(config)
     path = os.path.join(config.output_dir, run_files.FILLED_MASKS)
-    found, number = [], 0
+    filled_lines, number = [], 0
     with atomic.replacing(path) as file:
         for block in text_lines.read(paths):
             numbered = [(number + row, line.strip()) for row, line in enumerate(block, 1) if line.strip()]
@@ -90,9 +90,9 @@ def run(config: PretrainingConfig) -> list[Filled]:
             for filled in filler.fill(numbered, config.eval_batch_size):
                 print(filled.to_table(), flush=True)
                 file.write(f"{filled.to_json()}\n")
-                found.append(filled)
-    logger.info("Wrote %s, %s.", path, counted(len(found), "line"))
-    return found
+                filled_lines.append(filled)
+    logger.info("Wrote %s, %s.", path, counted(len(filled_lines), "line"))
+    return filled_lines
 
 
 class MaskFiller:
@@ -101,9 +101,9 @@ class MaskFiller:
     Args:
       model: with weights.
       tokenizer: the model's.
-      max_seq_length: tokens of a line at most.
-      source: how an error calls the lines' file.
-      most: pieces for each mask.
+      max_seq_length: maximum tokens of a line.
+      source: the name of the input in error messages.
+      top_k: the number of pieces for each mask.
     """
 
     def __init__(
@@ -112,30 +112,30 @@ class MaskFiller:
         tokenizer: Tokenizer,
         max_seq_length: int,
         source: str,
-        most: int = _CANDIDATES,
+        top_k: int = _CANDIDATES,
     ) -> None:
         self._tokenizer, self._max_seq_length, self._source = tokenizer, max_seq_length, source
-        # A model may have more rows than there are pieces; what has no name is not a candidate.
-        pieces = np.zeros(model.bert.config.vocab_size, bool)
-        pieces[list(tokenizer.inv_vocab)] = True
-        names = tf.constant(pieces)
+        # A model may have more rows than the vocabulary has pieces; these are not candidates.
+        is_piece = np.zeros(model.bert.config.vocab_size, bool)
+        is_piece[list(tokenizer.inv_vocab)] = True
+        is_candidate = tf.constant(is_piece)
 
         @tf.function(reduce_retracing=True)
-        def best(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def predict(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             logits, _ = model.logits(batch)  # [B*P, V]
-            sums = tf.reduce_sum(tf.cast(logits, tf.float32), -1)  # [B*P], not finite where a logit is not
-            probabilities = tf.where(names, tf.nn.softmax(logits), 0.0)
-            # [B*P, candidates] each
-            return *tf.math.top_k(probabilities, min(most, len(tokenizer.inv_vocab))), sums
+            sums = tf.reduce_sum(tf.cast(logits, tf.float32), -1)  # [B*P], not finite if a logit is not
+            probabilities = tf.where(is_candidate, tf.nn.softmax(logits), 0.0)
+            # [B*P, top_k] each
+            return *tf.math.top_k(probabilities, min(top_k, len(tokenizer.inv_vocab))), sums
 
-        self._best = best
+        self._predict = predict
 
     @classmethod
     def load(cls, config: PretrainingConfig) -> "MaskFiller":
-        """The newest checkpoint of `output_dir`, else `init_checkpoint`.
+        """Loads the newest checkpoint of `output_dir`, else `init_checkpoint`.
 
         Raises:
-          InputError: there is none, it has no masked-LM head, or its config or vocabulary cannot be found.
+          InputError: there is no checkpoint, it has no masked-LM head, or its config or vocabulary cannot be found.
         """
         checkpoint = checkpoints.latest(config.output_dir) or config.init_checkpoint
         if checkpoint is None:
@@ -157,30 +157,31 @@ class MaskFiller:
             model = PretrainingModel(bert_config, with_next_sentence=False)
         variables = checkpoints.tf_variables(model.named_variables)
         report = initialization.load(variables, checkpoint, num_hidden_layers=config.num_hidden_layers)
-        if lacking := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
+        if missing := [name for name in (*report.missing, *report.mismatched) if name.startswith(_HEAD)]:
             raise InputError(
-                f"--do_predict: {report.prefix} has no masked-LM head (it lacks {lacking[0]}): it was fine-tuned for "
+                f"--do_predict: {report.prefix} has no masked-LM head (it lacks {missing[0]}): it was fine-tuned for "
                 "another task, or never had one."
             )
         logger.info("Filling masks with %s.", report.prefix)
         length = min(config.max_seq_length, bert_config.max_position_embeddings)
         return cls(model, tokenizer, length, "standard input" if config.predict_file == "-" else config.predict_file)
 
-    def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[Filled]:
-        """The lines with their predictions, in order.
+    def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[FilledLine]:
+        """Yields the lines with their predictions, in order.
 
         Args:
           lines: number and text of each.
-          batch_size: how many the model gets at a time.
+          batch_size: lines per batch.
 
         Raises:
           InputError: a line is too long, or the logits are not finite.
         """
         for first in range(0, len(lines), batch_size):
-            part = lines[first : first + batch_size]
-            yield from map(Filled, *zip(*part, strict=True), self.candidates([self._form(*line) for line in part]))
+            batch = lines[first : first + batch_size]
+            candidates = self.candidates([self._encode(*line) for line in batch])
+            yield from map(FilledLine, *zip(*batch, strict=True), candidates)
 
-    def _form(self, number: int, text: str) -> tuple[list[str], list[int]]:
+    def _encode(self, number: int, text: str) -> tuple[list[str], list[int]]:
         """Tokens and segments of a line."""
         first, second = map(self._tokens, split_line(text))
         tokens, segments = join_pair(first, second or None)
@@ -195,39 +196,39 @@ class MaskFiller:
         return tokens, segments
 
     def _tokens(self, text: str) -> list[str]:
-        """The tokens of a text in which `[MASK]` is the special token, not text."""
+        """The tokens of a text in which `[MASK]` stands for the special token."""
         first, *others = map(self._tokenizer.tokenize, text.split(MASK))
         return [*first, *(token for other in others for token in (MASK, *other))]
 
     def candidates(
-        self, forms: Sequence[tuple[Sequence[str], Sequence[int]]]
+        self, sequences: Sequence[tuple[Sequence[str], Sequence[int]]]
     ) -> list[tuple[tuple[Candidate, ...], ...]]:
-        """The best pieces for each mask of some sequences, the most probable first.
+        """The top pieces for each mask of some sequences, the most probable first.
 
         Args:
-          forms: tokens and segments of each sequence.
+          sequences: tokens and segments of each; at least one.
 
         Raises:
           InputError: the logits are not finite.
         """
-        places = [[place for place, token in enumerate(tokens) if token == MASK] for tokens, _ in forms]
-        columns, most = max(len(tokens) for tokens, _ in forms), max(1, *map(len, places))
-        rows = [self._tokenizer.convert_tokens_to_ids(pad(tokens, columns, PAD)) for tokens, _ in forms]
+        positions = [[position for position, token in enumerate(tokens) if token == MASK] for tokens, _ in sequences]
+        columns, max_masks = max(len(tokens) for tokens, _ in sequences), max(1, *map(len, positions))
         batch = {
-            "input_ids": rows,
-            "input_mask": [pad([1] * len(tokens), columns, 0) for tokens, _ in forms],
-            "segment_ids": [pad(segments, columns, 0) for _, segments in forms],
-            "masked_lm_positions": [pad(found, most, 0) for found in places],
+            "input_ids": [self._tokenizer.convert_tokens_to_ids(pad(tokens, columns, PAD)) for tokens, _ in sequences],
+            "input_mask": [pad([1] * len(tokens), columns, 0) for tokens, _ in sequences],
+            "segment_ids": [pad(segments, columns, 0) for _, segments in sequences],
+            "masked_lm_positions": [pad(row, max_masks, 0) for row in positions],
         }
-        probabilities, pieces, sums = self._best({name: tf.constant(part, tf.int32) for name, part in batch.items()})
+        tensors = {name: tf.constant(rows, tf.int32) for name, rows in batch.items()}
+        probabilities, ids, sums = self._predict(tensors)
         check_finite({"logits": sums.numpy()})
-        shape = (len(forms), most, -1)
-        best = zip(probabilities.numpy().reshape(shape).tolist(), pieces.numpy().reshape(shape).tolist(), strict=True)
+        shape = (len(sequences), max_masks, -1)
+        rows = zip(probabilities.numpy().reshape(shape).tolist(), ids.numpy().reshape(shape).tolist(), strict=True)
         return [
-            tuple(map(self._named, row_probabilities[: len(found)], row_pieces))
-            for (row_probabilities, row_pieces), found in zip(best, places, strict=True)
+            tuple(map(self._to_candidates, row_probabilities[: len(masks)], row_ids))
+            for (row_probabilities, row_ids), masks in zip(rows, positions, strict=True)
         ]
 
-    def _named(self, probabilities: list[float], indices: list[int]) -> tuple[Candidate, ...]:
-        pieces = self._tokenizer.convert_ids_to_tokens(indices)
+    def _to_candidates(self, probabilities: list[float], ids: list[int]) -> tuple[Candidate, ...]:
+        pieces = self._tokenizer.convert_ids_to_tokens(ids)
         return tuple(Candidate(*pair) for pair in zip(pieces, probabilities, strict=True))

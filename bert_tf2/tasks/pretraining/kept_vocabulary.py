@@ -1,4 +1,4 @@
-"""The vocabulary that a training keeps in `output_dir`, so that the model needs nothing else afterwards."""
+"""The vocabulary that training copies into `output_dir`, so that the model needs nothing else afterwards."""
 
 import dataclasses
 import json
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class KeptVocabulary:
-    """A vocabulary to keep.
+    """A vocabulary to copy into `output_dir`.
 
     Attributes:
       file: the vocabulary, with the options of the tokenizer.
-      do_lower_case: whether the records' text was lower-cased; None if that is not known.
+      do_lower_case: whether the text of the records was lower-cased; None if unknown.
     """
 
     file: VocabularyFile
@@ -33,7 +33,7 @@ class KeptVocabulary:
         """Writes the vocabulary, and `tokenizer_config.json` if the tokenizer is not the original's default.
 
         Raises:
-          OSError: it cannot be read or written.
+          OSError: a file cannot be read or written.
         """
         self.file.copy_into(directory)
         if self.do_lower_case is False and not self.file.is_sentencepiece:
@@ -43,40 +43,41 @@ class KeptVocabulary:
 
 
 def find(config: PretrainingConfig, bert_config: BertConfig, paths: Sequence[str]) -> KeptVocabulary | None:
-    """The vocabulary that a training can find and has not kept yet.
-
-    It is that of the flags, else the one that the records were made with, else the one beside `init_checkpoint`; None
-    if there is none, or if an earlier run in `output_dir` has kept one.
+    """Finds the vocabulary that training is to copy into `output_dir`.
 
     Args:
       config: the flags.
       bert_config: the model's.
       paths: record files.
 
+    Returns:
+      The vocabulary of the flags, else the one that the records were created with, else the one of `init_checkpoint`;
+      None if there is none, or if `output_dir` already has one.
+
     Raises:
-      InputError: the one that flags name cannot be read, is too large for the model, or is not the one that the model
-        in `output_dir` was trained with.
+      InputError: the vocabulary of the flags cannot be read, is too large for the model, or is not the one that the
+        model in `output_dir` was trained with.
     """
-    given = VocabularyFile.from_flags(config.vocab_file, config.spm_model_file)
-    if given:
-        check_vocab_size(given.path, _pieces(given), bert_config.vocab_size)
-        tokenizer_options.check_same_vocabulary(config.output_dir, given)
+    of_flags = VocabularyFile.from_flags(config.vocab_file, config.spm_model_file)
+    if of_flags:
+        check_vocab_size(of_flags.path, _vocab_size(of_flags), bert_config.vocab_size)
+        tokenizer_options.check_same_vocabulary(config.output_dir, of_flags)
     if VocabularyFile.in_directory(config.output_dir):
         return None
     of_records = records_vocabulary.find(paths[0])
-    if of_records and (given is None or of_records.file.content() == given.content()):
+    if of_records and (of_flags is None or of_records.file.content() == of_flags.content()):
         vocabulary = KeptVocabulary(of_records.file, of_records.do_lower_case)
-    elif given:
-        vocabulary = KeptVocabulary(given)
+    elif of_flags:
+        vocabulary = KeptVocabulary(of_flags)
     elif config.init_checkpoint:
         try:
             vocabulary = KeptVocabulary(pretrained.find_vocabulary(config.init_checkpoint))
-        except InputError:  # it has none, which only later commands need
+        except InputError:  # it has none; only later commands need one
             return None
     else:
         return None
     try:
-        check_vocab_size(vocabulary.file.path, _pieces(vocabulary.file), bert_config.vocab_size)
+        check_vocab_size(vocabulary.file.path, _vocab_size(vocabulary.file), bert_config.vocab_size)
     except InputError as error:
         logger.warning("The vocabulary is not kept with the model: %s", error)
         return None
@@ -84,5 +85,5 @@ def find(config: PretrainingConfig, bert_config: BertConfig, paths: Sequence[str
     return dataclasses.replace(vocabulary, file=dataclasses.replace(vocabulary.file, options=options))
 
 
-def _pieces(vocabulary: VocabularyFile) -> int:
+def _vocab_size(vocabulary: VocabularyFile) -> int:
     return int(vocabulary.tokenizer(do_lower_case=False).is_continuation.size)

@@ -25,7 +25,7 @@ from bert_tf2.records import index, reader, shuffled
 from bert_tf2.tasks.finetuning import evaluation_files
 from bert_tf2.tasks.pretraining import kept_vocabulary
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
-from bert_tf2.tasks.pretraining.data import PretrainingData, explained, log_input, vocabulary_for
+from bert_tf2.tasks.pretraining.data import PretrainingData, explain_error, log_input, vocabulary_for
 from bert_tf2.tasks.pretraining.kept_vocabulary import KeptVocabulary
 from bert_tf2.training import evaluation, tracking
 from bert_tf2.training.concurrency import Concurrency
@@ -44,12 +44,12 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     """Trains and evaluates according to the config.
 
     Returns:
-      The evaluation's results, None where there was none.
+      The results of the evaluation; None without one.
 
     Raises:
-      InputError: records, config, checkpoint and flags do not fit together, or the training diverged.
-      OSError: something cannot be written.
-      Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
+      InputError: records, config, checkpoint and flags do not match, or the training diverged.
+      OSError: a file cannot be written.
+      Stopped: SIGTERM or Ctrl-C came during training; a checkpoint has been written.
     """
     tracking.check_installed(config.reports)
     strategy = make_strategy(config.distribution)
@@ -65,20 +65,20 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     eval_paths = files.expand(config.eval_input_file, "--eval_input_file") if config.eval_input_file else []
     paths = files.expand(config.input_file, "--input_file") if config.do_train or not eval_paths else []
     vocabulary = vocabulary_for(config, bert_config, [*paths, *eval_paths])
-    keeps_index = config.do_train and not config.dry_run
-    index_file = os.path.join(config.output_dir, index.INDEX_FILE) if keeps_index else None
+    saves_index = config.do_train and not config.dry_run
+    index_file = os.path.join(config.output_dir, index.INDEX_FILE) if saves_index else None
     source = shuffled.RecordSource(index_file, config.skip_bad_records)
     data = PretrainingData(config, paths, vocabulary, precision.compiles, source, eval_paths)
-    for some in filter(None, (paths, eval_paths)):
-        reader.check_lengths(some, data.schema)
+    for existing in filter(None, (paths, eval_paths)):
+        reader.check_lengths(existing, data.schema)
     log_input(data)
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), policy(precision):
         model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
     logger.info("%s", summary.summary(bert_config, model.named_variables))
-    kept = kept_vocabulary.find(config, bert_config, paths) if config.do_train else None
-    job = _Job(config, bert_config, model, strategy, precision, data, kept)
+    to_keep = kept_vocabulary.find(config, bert_config, paths) if config.do_train else None
+    job = _Job(config, bert_config, model, strategy, precision, data, to_keep)
     try:
         if config.dry_run:
             job.check()
@@ -98,12 +98,12 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
                 reader.locate_damage([*paths, *eval_paths]) or "A record file changed while it was read."
             ) from None
         if isinstance(error, tf.errors.InvalidArgumentError):
-            raise explained(error, bert_config) from error
+            raise explain_error(error, bert_config) from error
         raise
 
 
 def perplexity(masked_lm_loss: float) -> float:
-    """`e` to the power of the mean loss of a masked token, in nats; infinity where that is beyond float32."""
+    """`e` to the power of the mean loss per masked token, in nats; infinity if that exceeds float32."""
     return math.exp(masked_lm_loss) if not masked_lm_loss > _LARGEST_EXPONENT else math.inf
 
 
@@ -117,7 +117,7 @@ class _Job:
     strategy: tf.distribute.Strategy
     precision: PrecisionConfig
     data: PretrainingData
-    kept: KeptVocabulary | None
+    vocabulary_to_keep: KeptVocabulary | None
 
     @property
     def workers(self) -> Workers:
@@ -144,8 +144,8 @@ class _Job:
         self._start(trainer)
         if self.workers.is_chief:
             pretrained.save_config(config.output_dir, self.bert_config)
-            if self.kept:
-                self.kept.copy_into(config.output_dir)
+            if self.vocabulary_to_keep:
+                self.vocabulary_to_keep.copy_into(config.output_dir)
             run_dir.describe(config.output_dir, config)
         hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
         trainer.train(self.data.training, hooks)
@@ -167,7 +167,7 @@ class _Job:
         return checkpoints.tf_variables(self.model.named_variables)
 
     def check(self) -> None:
-        """Does everything that can fail before the first step, without writing anything."""
+        """Does everything that can fail before the first step, but writes nothing."""
         config = self.config
         if config.do_train:
             atomic.check_writable(config.output_dir)
@@ -181,7 +181,7 @@ class _Job:
         logger.info("Dry run: all checks passed; nothing was written.")
 
     def _load_for_evaluation(self) -> int:
-        """Loads the newest checkpoint of `output_dir`, or `init_checkpoint` where it has none; returns its step."""
+        """Loads the newest checkpoint of `output_dir`, else `init_checkpoint`; returns the checkpoint's step."""
         config = self.config
         prefix = checkpoints.latest(config.output_dir)
         if prefix is None and config.init_checkpoint is None:
@@ -191,7 +191,7 @@ class _Job:
         if prefix is None:
             logger.info("%s", self._initialize(str(config.init_checkpoint)))
         else:
-            if not config.do_train:  # else the weights are already those of the newest checkpoint
+            if not config.do_train:  # after training, the weights are those of the newest checkpoint
                 self._initialize(prefix)
             if config.optimizer.ema_decay:
                 averages = checkpoints.load_averages(self._variables, prefix)
@@ -204,7 +204,14 @@ class _Job:
         return {"global_step": float(step), **self.score(step)}
 
     def score(self, step: int) -> dict[str, float]:
-        """Evaluates the current weights, and writes the results."""
+        """Evaluates the current weights, and writes the results.
+
+        Args:
+          step: the training step of the weights.
+
+        Returns:
+          Each metric, `loss` and `perplexity`.
+        """
         config = self.config
         steps = config.max_eval_steps or None
         concurrency = Concurrency.of(self.strategy, self.precision.compiles)
@@ -219,7 +226,7 @@ class _Job:
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluation:
-    """Evaluates while training; a `training.Hook`."""
+    """Evaluates during training; a `training.Hook`."""
 
     job: _Job
     trainer: training.Trainer

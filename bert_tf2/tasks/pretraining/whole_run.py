@@ -1,4 +1,4 @@
-"""All that `run_pretraining.py` does, in one call."""
+"""Everything that `run_pretraining.py` does, in one call."""
 
 from bert_tf2.tasks.finetuning.foundation import with_model_in_output_dir
 from bert_tf2.tasks.pretraining import fill_mask, runner
@@ -9,12 +9,12 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     """Trains, evaluates and fills masks according to the config.
 
     Returns:
-      The evaluation's results, None if there was none.
+      The results of the evaluation; None without one.
 
     Raises:
-      InputError: records, lines, config, checkpoint and flags do not fit together, or the training diverged.
-      OSError: something cannot be written.
-      Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
+      InputError: records, lines, config, checkpoint and flags do not match, or the training diverged.
+      OSError: a file cannot be written.
+      Stopped: SIGTERM or Ctrl-C came during training; a checkpoint has been written.
 
     Examples:
       >>> from pathlib import Path

@@ -1,4 +1,4 @@
-"""A tiny model, the lines of a text, and blocks so small that few lines fill several."""
+"""Fixtures: a tiny model, a text file, and blocks so small that a few lines fill several."""
 
 import pytest
 from helpers.tiny_features import LINES

@@ -1,4 +1,4 @@
-"""Lines as sequences of ids: the original's rules, one line at a time, against all lines at once."""
+"""Lines as sequences of ids: the rules of the original for separators, pairs and truncation."""
 
 import re
 
@@ -20,8 +20,8 @@ def test_lines(tmp_path):
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##b", "|"]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces))
     tokenizer = FastTokenizer(str(tmp_path / "vocab.txt"))
-    found = encode(["A ||| b", "", "ab |||", "a ||| \x00\u200b", " ||| a", "a ||| b ||| bb"], tokenizer, 16)
-    tokens = [[pieces[index] for index in found.part(row, row + 1).input_ids] for row in range(6)]
+    sequences = encode(["A ||| b", "", "ab |||", "a ||| \x00\u200b", " ||| a", "a ||| b ||| bb"], tokenizer, 16)
+    tokens = [[pieces[index] for index in sequences.part(row, row + 1).input_ids] for row in range(6)]
     assert tokens == [
         ["[CLS]", "a", "[SEP]", "b", "[SEP]"],
         ["[CLS]", "[SEP]"],
@@ -30,11 +30,11 @@ def test_lines(tmp_path):
         ["[CLS]", "|", "|", "|", "a", "[SEP]"],
         ["[CLS]", "a", "|", "|", "|", "b", "[SEP]", "b", "##b", "[SEP]"],
     ]
-    assert found.segment_ids.tolist() == [*[0] * 3, 1, 1, *[0] * 25, 1, 1, 1]
-    assert found.row_splits.tolist() == [0, 5, 7, 14, 17, 23, 33]
-    assert found.row_splits.tolist() == [0, *found.lengths.cumsum()]
-    assert found.first_lengths.tolist() == [3, 2, 7, 3, 6, 7]
-    assert found.whole_lengths.tolist() == found.lengths.tolist()
+    assert sequences.segment_ids.tolist() == [*[0] * 3, 1, 1, *[0] * 25, 1, 1, 1]
+    assert sequences.row_splits.tolist() == [0, 5, 7, 14, 17, 23, 33]
+    assert sequences.row_splits.tolist() == [0, *sequences.lengths.cumsum()]
+    assert sequences.first_lengths.tolist() == [3, 2, 7, 3, 6, 7]
+    assert sequences.whole_lengths.tolist() == sequences.lengths.tolist()
     shortest = encode(["A b ||| b a", "ab"], tokenizer, 4)
     assert shortest.whole_lengths.tolist() == [7, 4]
     assert shortest.input_ids.tolist() == [2, 5, 3, 3, 2, 5, 7, 3]

@@ -1,4 +1,4 @@
-"""How batches of features are made and divided among cores; what they contain is test_feature_extraction's."""
+"""How sequences are batched and divided among cores; their vectors are tested in `test_outputs`."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_sequences_are_divided_among_cores(monkeypatch, concurrency, rows):
     )
     lengths = np.array([3, 8, 1, 4, 2, 5, 3])
     ids = np.arange(lengths.sum(), dtype=np.int32)
-    found = []
-    vectors = encoder.vectors(Sequences(np.r_[0, lengths.cumsum()], ids, np.zeros_like(ids)), found.append)
-    assert found == rows
+    reported = []
+    vectors = encoder.vectors(Sequences(np.r_[0, lengths.cumsum()], ids, np.zeros_like(ids)), reported.append)
+    assert reported == rows
     np.testing.assert_array_equal(vectors[:, 0], ids)

@@ -1,4 +1,4 @@
-"""What is written: the original's output, every format and pooling, layers combined, words."""
+"""The output: the original's JSON Lines, every format and pooling, combined layers, words."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.numeric
 
 
 def test_golden_features(tmp_path):
-    """Token for token and key for key what the original wrote; each number as close as float32's rounding allows."""
+    """The same tokens and keys as the original's; the numbers as close as float32's rounding allows."""
     run(
         FeatureConfig(
             input_file=str(GOLDEN / "features/input.txt"),
@@ -34,7 +34,7 @@ def test_golden_features(tmp_path):
     pattern = r"-?\d+\.\d+(?:e-\d+)?"
     assert re.sub(pattern, "x", actual) == re.sub(pattern, "x", expected_values)
     numbers = [np.array(re.findall(pattern, content), float) for content in (actual, expected_values)]
-    # The digits of both files end at the sixth place after the point.
+    # Both files have six decimals.
     assert_close(*numbers, forward(3))
     assert len(numbers[0]) > 20_000
     assert max(len(number.partition(".")[2]) for number in re.findall(r"-?\d+\.\d+(?=[,\]])", actual)) == 6
@@ -104,9 +104,9 @@ def test_vectors_of_tokens_as_npz(model, text, tmp_path):
     assert splits.dtype == np.int64
     assert splits[-1] == len(actual["values"]) == len(actual["input_ids"])
     for row, (tokens, vectors, _) in enumerate(expected(model)):
-        part = slice(splits[row], splits[row + 1])
-        assert actual["pieces"][actual["input_ids"][part]].tolist() == tokens
-        assert_close(actual["values"][part], vectors, forward(2))
+        span = slice(splits[row], splits[row + 1])
+        assert actual["pieces"][actual["input_ids"][span]].tolist() == tokens
+        assert_close(actual["values"][span], vectors, forward(2))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -128,8 +128,8 @@ def test_vectors_of_tokens_as_parquet(model, text, tmp_path):
     ("combine", "pooling", "output_format"),
     [("sum", "none", "json"), ("mean", "none", "npz"), ("sum", "max", "parquet")],
 )
-def test_layers_combined(model, text, tmp_path, combine, pooling, output_format):
-    """Their sum or mean, pooled or not, divided by its length."""
+def test_combined_layers(model, text, tmp_path, combine, pooling, output_format):
+    """The sum or mean of layers, pooled or not, divided by its length."""
     out = tmp_path / "out"
     options = {"combine": combine, "pooling": pooling, "output_format": output_format}
     run(config(model, text, out, **options, normalize=True))
@@ -156,7 +156,7 @@ def test_layers_combined(model, text, tmp_path, combine, pooling, output_format)
 
 @pytest.mark.usefixtures("small_blocks")
 def test_vectors_of_words(model, text, tmp_path):
-    """The mean of the pieces that a word has in its line; the same in each format."""
+    """The mean of a word's pieces that fit into its line; the same in every format."""
     for name in ("json", "npz", "parquet"):
         run(config(model, text, tmp_path / name, output_format=name, unit="word"))
     lines = read_json(tmp_path / "json")
@@ -165,26 +165,26 @@ def test_vectors_of_words(model, text, tmp_path):
     table = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "parquet").to_pylist()
     for row, (line, (tokens, vectors, _)) in enumerate(zip(LINES, expected(model), strict=True)):
         words = line.replace("|||", "").split()[:7]  # what fits
-        part = slice(*arrays["row_splits"][row : row + 2])
-        assert [line[begin:end] for begin, end in arrays["offsets"][part]] == words[: part.stop - part.start]
-        assert [feature["token"] for feature in lines[row]["features"]] == words[: part.stop - part.start]
-        assert table[row]["tokens"] == words[: part.stop - part.start]
-        places = [place for place, token in enumerate(tokens) if token not in ("[CLS]", "[SEP]")]
+        span = slice(*arrays["row_splits"][row : row + 2])
+        assert [line[begin:end] for begin, end in arrays["offsets"][span]] == words[: span.stop - span.start]
+        assert [feature["token"] for feature in lines[row]["features"]] == words[: span.stop - span.start]
+        assert table[row]["tokens"] == words[: span.stop - span.start]
+        positions = [position for position, token in enumerate(tokens) if token not in ("[CLS]", "[SEP]")]
         groups = []
-        for place in places:
-            groups[-1].append(place) if tokens[place].startswith("##") else groups.append([place])
-        assert len(groups) == part.stop - part.start
+        for position in positions:
+            groups[-1].append(position) if tokens[position].startswith("##") else groups.append([position])
+        assert len(groups) == span.stop - span.start
         if not groups:
             continue
         expected_values = np.stack([vectors[group].mean(0) for group in groups])
-        assert_close(arrays["values"][part], expected_values, forward(2))
-        np.testing.assert_array_equal(table[row]["values"], arrays["values"][part])
+        assert_close(arrays["values"][span], expected_values, forward(2))
+        np.testing.assert_array_equal(table[row]["values"], arrays["values"][span])
         values = [[layer["values"] for layer in feature["layers"]] for feature in lines[row]["features"]]
         assert_close(np.reshape(values, expected_values.shape), expected_values, forward(2))
 
 
 @pytest.mark.parametrize(
-    ("changes", "layers", "said"),
+    ("changes", "layers", "description"),
     [
         ({}, (-1, -2, -3, -4), "4 numbers for each token: layers -1,-2,-3,-4, 1 each."),
         ({"pooling": "mean"}, (-1,), "4 numbers for each line: layer -1, the mean over its tokens."),
@@ -194,11 +194,11 @@ def test_vectors_of_words(model, text, tmp_path):
         ({"combine": "sum"}, (-1, -2, -3, -4), "4 numbers for each token: the sum of layers -1,-2,-3,-4."),
     ],
 )
-def test_which_layers_and_how_many_numbers(changes, layers, said):
-    """Without pooling those of the original, which its JSON lists; else the last one."""
-    chosen = FeatureConfig(input_file="i", output_file="o", init_checkpoint="c", **changes)
-    assert chosen.layer_numbers == layers
-    assert runner._about_vectors(chosen, 4).startswith(f"A vector of {said}")
+def test_default_layers_and_the_description_of_vectors(changes, layers, description):
+    """Without pooling, the default layers are those of the original, which its JSON lists; otherwise the last one."""
+    feature_config = FeatureConfig(input_file="i", output_file="o", init_checkpoint="c", **changes)
+    assert feature_config.layer_numbers == layers
+    assert runner._describe_vectors(feature_config, 4).startswith(f"A vector of {description}")
 
 
 @pytest.mark.parametrize("output_format", ["json", "npz", "parquet"])

@@ -1,4 +1,4 @@
-"""Feature extraction: the original's output, every format and pooling, what is refused, and going on after a stop."""
+"""Feature extraction: layers, devices, resuming after an interruption, and input that is rejected."""
 
 import dataclasses
 import logging
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.numeric
 
 
 def test_the_first_layers(model, text, tmp_path):
-    """The lowest layer is the same whether the model has more or not."""
+    """The lowest layer is the same in a model with fewer layers."""
     run(config(model, text, tmp_path / "one.json", layers="0", num_hidden_layers=1))
     run(config(model, text, tmp_path / "all.json", layers="0"))
     one, both = read_json(tmp_path / "one.json"), read_json(tmp_path / "all.json")
@@ -57,7 +57,7 @@ def test_compiled_by_xla(model, text, tmp_path):
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
 def test_two_devices(model, text, tmp_path, pooling, scripts):
-    """In a process of its own: TensorFlow does not stand several strategies in one."""
+    """In a separate process, as TensorFlow does not support several strategies in one."""
     run(config(model, text, tmp_path / "one.npz", output_format="npz", pooling=pooling))
     program = (
         "from bert_tf2 import cli; import tensorflow as tf; "
@@ -75,136 +75,136 @@ def test_two_devices(model, text, tmp_path, pooling, scripts):
     assert_close(two["values"], one["values"], forward(2))
 
 
-def test_case_from_the_folder(model, tmp_path, caplog):
+def test_case_from_the_directory(model, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    folder = shutil.copytree(model, tmp_path / "model")
-    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    directory = shutil.copytree(model, tmp_path / "model")
+    (directory / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     (tmp_path / "text").write_text("CO\n")
 
     def tokens(**changes):
-        run(config(folder, tmp_path / "text", tmp_path / "out", **changes))
+        run(config(directory, tmp_path / "text", tmp_path / "out", **changes))
         return [feature["token"] for feature in read_json(tmp_path / "out")[0]["features"]]
 
     assert tokens() == ["[CLS]", "[UNK]", "[SEP]"]
-    assert f"Keeping the case of the text (--do_lower_case=false), according to {folder}." in caplog.messages
+    assert f"Keeping the case of the text (--do_lower_case=false), according to {directory}." in caplog.messages
     assert tokens(do_lower_case=True) == ["[CLS]", "co", "[SEP]"]
 
 
-# --- Going on -------------------------------------------------------------------------------------------------------
+# --- Resuming -------------------------------------------------------------------------------------------------------
 
 
-class Stop(Exception):
-    """In the place of a kill."""
+class Interruption(Exception):
+    """Stands for a kill."""
 
 
-def stop_after(monkeypatch, calls):
-    """Lets the encoder work that often, and then never again."""
+def interrupt_after(monkeypatch, calls):
+    """Makes the encoder fail after this number of calls."""
     vectors = encoder.Encoder.vectors
-    left = iter(range(calls))
+    remaining = iter(range(calls))
 
-    def stopping(self, *arguments):
-        if next(left, None) is None:
-            raise Stop
+    def interrupted_vectors(self, *arguments):
+        if next(remaining, None) is None:
+            raise Interruption
         return vectors(self, *arguments)
 
-    monkeypatch.setattr(encoder.Encoder, "vectors", stopping)
+    monkeypatch.setattr(encoder.Encoder, "vectors", interrupted_vectors)
 
 
-def seen(monkeypatch):
-    """The numbers of lines that the encoder gets from now on."""
-    vectors, found = encoder.Encoder.vectors, []
+def record_line_counts(monkeypatch):
+    """A list that grows by the number of lines in each later call of the encoder."""
+    vectors, counts = encoder.Encoder.vectors, []
 
-    def counting(self, sequences, report):
-        found.append(len(sequences))
+    def recorded_vectors(self, sequences, report):
+        counts.append(len(sequences))
         return vectors(self, sequences, report)
 
-    monkeypatch.setattr(encoder.Encoder, "vectors", counting)
-    return found
+    monkeypatch.setattr(encoder.Encoder, "vectors", recorded_vectors)
+    return counts
 
 
-FORMS = [("json", "none", "piece"), ("npy", "mean", "piece"), ("npz", "none", "piece"), ("parquet", "none", "word")]
+VARIANTS = [("json", "none", "piece"), ("npy", "mean", "piece"), ("npz", "none", "piece"), ("parquet", "none", "word")]
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize(("output_format", "pooling", "unit"), FORMS)
-def test_goes_on_after_a_stop(model, text, tmp_path, output_format, pooling, unit):
+@pytest.mark.parametrize(("output_format", "pooling", "unit"), VARIANTS)
+def test_an_interrupted_run_resumes(model, text, tmp_path, output_format, pooling, unit):
     options = {"output_format": output_format, "pooling": pooling, "unit": unit}
-    run(config(model, text, tmp_path / "whole", **options))
+    run(config(model, text, tmp_path / "uninterrupted", **options))
     out = tmp_path / "out"
     out.write_text("of an earlier run")
     for calls in (0, 1, 1):
         with pytest.MonkeyPatch.context() as patch:
-            stop_after(patch, calls)
-            with pytest.raises(Stop):
+            interrupt_after(patch, calls)
+            with pytest.raises(Interruption):
                 run(config(model, text, out, **options))
         assert out.read_text() == "of an earlier run"
-        folder = tmp_path / ".out.unfinished"
-        for path in (*folder.glob("*.npy"), *folder.glob("*.jsonl"), *folder.glob("*.txt")):
+        directory = tmp_path / ".out.unfinished"
+        for path in (*directory.glob("*.npy"), *directory.glob("*.jsonl"), *directory.glob("*.txt")):
             path.write_bytes(path.read_bytes() + b"half a block")
     with pytest.MonkeyPatch.context() as patch:
-        lines = seen(patch)
+        counts = record_line_counts(patch)
         run(config(model, text, out, **options))
-    done = len(LINES) - sum(lines)
+    done = len(LINES) - sum(counts)
     assert done >= 3
-    assert not folder.exists()
+    assert not directory.exists()
     if output_format == "npz":
-        whole, resumed = np.load(tmp_path / "whole"), np.load(out)
-        assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+        uninterrupted, resumed = np.load(tmp_path / "uninterrupted"), np.load(out)
+        assert all(np.array_equal(uninterrupted[name], resumed[name]) for name in uninterrupted)
     else:
-        assert out.read_bytes() == (tmp_path / "whole").read_bytes()
+        assert out.read_bytes() == (tmp_path / "uninterrupted").read_bytes()
 
 
 @pytest.fixture
-def stopped(model, text, tmp_path, small_blocks):
-    """An output with the first block done."""
+def interrupted(model, text, tmp_path, small_blocks):
+    """The path of an interrupted output whose first block is done."""
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(patch, 1)
-        with pytest.raises(Stop):
+        interrupt_after(patch, 1)
+        with pytest.raises(Interruption):
             run(config(model, text, tmp_path / "out"))
     return tmp_path / "out"
 
 
 @pytest.mark.parametrize("change", [{"layers": "-2"}, {"do_lower_case": False}])
-def test_other_settings_start_anew(model, text, stopped, monkeypatch, caplog, change):
+def test_other_settings_start_over(model, text, interrupted, monkeypatch, caplog, change):
     caplog.set_level(logging.INFO)
-    lines = seen(monkeypatch)
-    run(config(model, text, stopped, **change))
-    assert sum(lines) == len(LINES)
-    assert f"{stopped} was started with other settings; starting over." in caplog.messages
+    counts = record_line_counts(monkeypatch)
+    run(config(model, text, interrupted, **change))
+    assert sum(counts) == len(LINES)
+    assert f"{interrupted} was started with other settings; starting over." in caplog.messages
 
 
-def test_the_batch_size_may_change(model, text, stopped, monkeypatch):
-    lines = seen(monkeypatch)
-    run(config(model, text, stopped, batch_size=1))
-    assert 0 < sum(lines) < len(LINES)
+def test_the_batch_size_may_change(model, text, interrupted, monkeypatch):
+    counts = record_line_counts(monkeypatch)
+    run(config(model, text, interrupted, batch_size=1))
+    assert 0 < sum(counts) < len(LINES)
 
 
 @pytest.mark.parametrize("content", ["other\n" * 8, "co\n"])
-def test_other_lines_are_refused(model, text, stopped, content):
+def test_changed_lines_are_rejected(model, text, interrupted, content):
     text.write_text(content)
     with pytest.raises(
         InputError, match=r"lines 1 to 2 of .*text\.txt differ\. .* remove the directory .*\.out\.unfinished"
     ):
-        run(config(model, text, stopped))
-    shutil.rmtree(stopped.with_name(".out.unfinished"))
-    assert run(config(model, text, stopped)) == content.count("\n")
+        run(config(model, text, interrupted))
+    shutil.rmtree(interrupted.with_name(".out.unfinished"))
+    assert run(config(model, text, interrupted)) == content.count("\n")
 
 
-def test_a_mended_line_goes_on(model, text, stopped, monkeypatch):
-    whole = text.read_bytes()
-    text.write_bytes(whole.replace(b"nothing", b"noth\xefng"))
+def test_resumes_after_an_invalid_line_is_corrected(model, text, interrupted, monkeypatch):
+    original = text.read_bytes()
+    text.write_bytes(original.replace(b"nothing", b"noth\xefng"))
     with pytest.raises(InputError, match=r"text\.txt, line 8: byte 5 of the line \(0xef\) is not UTF-8"):
-        run(config(model, text, stopped))
-    text.write_bytes(whole)
-    lines = seen(monkeypatch)
-    assert run(config(model, text, stopped)) == len(LINES)
-    assert sum(lines) <= 3
+        run(config(model, text, interrupted))
+    text.write_bytes(original)
+    counts = record_line_counts(monkeypatch)
+    assert run(config(model, text, interrupted)) == len(LINES)
+    assert sum(counts) <= 3
 
 
-def test_damaged_state_starts_anew(model, text, stopped):
-    (stopped.with_name(".out.unfinished") / "state.json").write_text('{"settings"')
-    assert run(config(model, text, stopped)) == len(LINES)
-    assert len(read_json(stopped)) == len(LINES)
+def test_a_corrupt_state_starts_over(model, text, interrupted):
+    (interrupted.with_name(".out.unfinished") / "state.json").write_text('{"settings"')
+    assert run(config(model, text, interrupted)) == len(LINES)
+    assert len(read_json(interrupted)) == len(LINES)
 
 
 def test_one_process_at_a_time(model, text, tmp_path):
@@ -224,13 +224,13 @@ def test_full_disk(tmp_path):
             output.append("a", bytes(100_000))
             output.commit({}, at_once=True)
 
-    with pytest.raises(AssertionError, match="unfinished"):  # it stays, to go on when there is room again
+    with pytest.raises(AssertionError, match="unfinished"):  # it stays, so that a later run can resume
         expect_full_disk(tmp_path / "out", 50_000, lambda: write(b"done"))
     shutil.rmtree(tmp_path / ".out.unfinished")
-    expect_full_disk(tmp_path / "out", 50_000, write)  # nothing was done, so nothing stays
+    expect_full_disk(tmp_path / "out", 50_000, write)  # nothing was committed, so nothing stays
 
 
-# --- What is refused ------------------------------------------------------------------------------------------------
+# --- Rejected input -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_full_disk(tmp_path):
         ({"distribution": {"distribution_strategy": "multi_worker_mirrored"}}, "one machine writes the output"),
     ],
 )
-def test_refused(model, text, tmp_path, change, message):
+def test_invalid_flags_are_rejected(model, text, tmp_path, change, message):
     if "distribution" in change:
         change = {"distribution": DistributionConfig(**change["distribution"])}
     files = {"input_file": str(text), "output_file": str(tmp_path / "out"), "init_checkpoint": str(model)}
@@ -279,7 +279,7 @@ def test_refused(model, text, tmp_path, change, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_output_that_is_an_input(model, text):
+def test_an_output_that_is_also_an_input(model, text):
     with pytest.raises(InputError, match="is an input as well"):
         run(config(model, text, text))
 
@@ -291,11 +291,11 @@ def test_parquet_without_pyarrow(model, text, tmp_path, monkeypatch):
         config(model, text, tmp_path / "out", output_format="parquet")
 
 
-def test_pooler_that_is_not_there(text, tmp_path):
-    folder = write_folder(tmp_path / "model", "BertForMaskedLM")
+def test_a_model_without_a_pooler(text, tmp_path):
+    directory = write_folder(tmp_path / "model", "BertForMaskedLM")
     with pytest.raises(InputError, match=r"^--pooling=pooler: .* has no pooler; give --pooling=mean"):
-        run(config(folder, text, tmp_path / "out", pooling="pooler", layers=None))
-    assert run(config(folder, text, tmp_path / "out", pooling="mean")) == len(LINES)
+        run(config(directory, text, tmp_path / "out", pooling="pooler", layers=None))
+    assert run(config(directory, text, tmp_path / "out", pooling="mean")) == len(LINES)
 
 
 def test_pairs_need_segments(text, tmp_path):

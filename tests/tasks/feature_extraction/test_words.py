@@ -1,4 +1,4 @@
-"""Words of lines: which tokens are theirs, and their vectors."""
+"""Words of lines: their tokens and their vectors."""
 
 import sys
 import unicodedata
@@ -13,14 +13,14 @@ from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##b", "##a", "|", ".", "σ", "ς", "##σ"]
 TOKENIZER = FastTokenizer.of_vocab({piece: index for index, piece in enumerate(PIECES)}, do_lower_case=True)
-# All that some Python function or some rule of BERT's takes for whitespace, and characters that are deleted.
+# Everything that a Python function or a rule of BERT treats as whitespace, and characters that are deleted.
 SEPARATORS = [
     char for char in map(chr, range(sys.maxunicode + 1)) if char.isspace() or unicodedata.category(char).startswith("Z")
 ]
 DELETED = ["\0", "\ufffd", "\u200b", "\u00ad", "\x7f"]
 
 
-def of_units(sequences):
+def line_words(sequences):
     units = Units.of(sequences)
     rows = zip(units.row_splits, units.row_splits[1:], strict=False)
     return [list(units.words[begin:end]) for begin, end in rows]
@@ -30,22 +30,28 @@ def test_words_between_whitespace():
     lines = ["  ab. b ||| aab \u3000a ", "", "b\u200b \u200b b", "bb ba bb baa bb", "a |||"]
     encoded = words.encode(lines, TOKENIZER, 10)
     assert encoded.input_ids.tolist() == data.encode(lines, TOKENIZER, 10).input_ids.tolist()
-    # The room of a line may leave two of three pieces of a word; where it leaves none, the word is not there.
-    assert of_units(encoded) == [["ab.", "b", "aab"], [], ["b\u200b", "b"], ["bb", "ba", "bb", "baa"], ["a", "|||"]]
+    # A word may be truncated to some of its pieces; without pieces it is omitted.
+    assert line_words(encoded) == [
+        ["ab.", "b", "aab"],
+        [],
+        ["b\u200b", "b"],
+        ["bb", "ba", "bb", "baa"],
+        ["a", "|||"],
+    ]
     assert encoded.words.without_pieces == 1
     units = Units.of(encoded)
     assert units.offsets.tolist()[:3] == [[2, 5], [6, 7], [12, 15]]
     for row, line in enumerate(lines):
         for unit in range(*units.row_splits[row : row + 2]):
             assert line[slice(*units.offsets[unit])] == units.words[unit]
-    # Tokens 1 to 3 are the first word's; special tokens are nobody's.
+    # Tokens 1 to 3 belong to the first word, special tokens to none.
     vectors = np.arange(2.0 * len(encoded.input_ids), dtype=np.float32).reshape(-1, 2)
     means = words.means(vectors.copy(), encoded.words)
     assert means.shape == (11, 2)
     np.testing.assert_array_equal(means[0], vectors[1:4].mean(0))
     np.testing.assert_array_equal(means[1], vectors[4])
     part = encoded.part(2, 4)
-    assert of_units(part) == [["b\u200b", "b"], ["bb", "ba", "bb", "baa"]]
+    assert line_words(part) == [["b\u200b", "b"], ["bb", "ba", "bb", "baa"]]
     tokens = slice(*encoded.row_splits[[2, 4]])
     np.testing.assert_array_equal(words.means(vectors[tokens].copy(), part.words), means[3:9])
 
@@ -54,14 +60,14 @@ def test_words_between_whitespace():
     st.lists(st.text(st.sampled_from([*"abΣσ.|\u0301", " ", "\t", *SEPARATORS, *DELETED]), max_size=12), max_size=4),
     st.sampled_from(["truncate_tail", "truncate_head", "head_tail", "windows"]),
 )
-def test_the_same_tokens_as_of_whole_lines(lines, long_text):
-    """Each word is tokenized by itself, and yet the model reads what it reads without words."""
+def test_the_same_tokens_as_for_whole_lines(lines, long_text):
+    """Although each word is tokenized separately, the model reads the same tokens as without words."""
     lines = [line.replace("\n", " ") for line in lines]
-    encoded, whole = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
+    encoded, expected = (module.encode(lines, TOKENIZER, 6, long_text) for module in (words, data))
     for name in ("row_splits", "input_ids", "segment_ids", "whole_lengths"):
-        np.testing.assert_array_equal(getattr(encoded, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(encoded, name), getattr(expected, name))
     starts = words.starts(encoded.words)
-    assert len(set(encoded.words.of_tokens[starts].tolist())) == len(starts)  # the tokens of a word are side by side
+    assert len(set(encoded.words.of_tokens[starts].tolist())) == len(starts)  # the tokens of a word are contiguous
 
 
 def test_no_words():

@@ -116,7 +116,7 @@ def test_a_core_a_batch_gives_the_same(whole: Path, made: Path, tmp_path: Path, 
     expected, probabilities = scores()
     accuracies = [entry["eval_accuracy"] for entry in history(folder)]
     assert (accuracies[-1] < max(accuracies)) == ("--use_best takes them" in caplog.text)
-    monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, most_tokens=20))
+    monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, max_tokens=20))
     sizes = []
     plain = loop.predict_batches
 

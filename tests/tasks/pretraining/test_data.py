@@ -1,4 +1,4 @@
-"""Records of pre-training as batches: shapes that XLA and TPUs want, padding cut off elsewhere, packed rows."""
+"""Pre-training records as batches: fixed shapes for XLA and TPUs, padding removed otherwise, packed rows."""
 
 import dataclasses
 
@@ -40,27 +40,27 @@ def shapes(dataset):
     return {name: tuple(spec.shape) for name, spec in dataset.element_spec.items()}
 
 
-def test_fixed_shapes_are_all_known(data):
+def test_fixed_shapes_are_static(data):
     for dataset in (data.training(0, Share()), data.evaluation(None, Share()), data.training(0, Share(0, 2, 2))):
         assert all(None not in shape for shape in shapes(dataset).values())
     assert shapes(data.training(0, Share()))["input_ids"] == (8, LENGTH)
     assert shapes(data.training(0, Share(0, 2, 2)))["input_ids"] == (2, LENGTH)
 
 
-def test_elsewhere_padding_is_cut_off(data):
-    free = dataclasses.replace(data, fixed_shapes=False)
-    assert shapes(free.training(0, Share()))["input_ids"] == (8, None)
-    lengths = {batch["input_ids"].shape[1] for batch in free.evaluation(None, Share()).take(5)}
+def test_otherwise_columns_of_padding_are_removed(data):
+    trimmed = dataclasses.replace(data, fixed_shapes=False)
+    assert shapes(trimmed.training(0, Share()))["input_ids"] == (8, None)
+    lengths = {batch["input_ids"].shape[1] for batch in trimmed.evaluation(None, Share()).take(5)}
     assert lengths <= {8, 16, 24}
 
 
-def test_batches_that_are_not_full_weigh_nothing_where_they_are_filled(data):
+def test_rows_that_fill_up_the_last_batch_have_weight_0(data):
     *_, last = data.evaluation(None, Share())
     assert last["example_weights"].numpy().tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
     assert last["masked_lm_weights"].numpy()[2:].sum() == 0
 
 
-def test_packed_rows_are_fixed_too(data):
+def test_packed_rows_have_fixed_shapes(data):
     packed = dataclasses.replace(data, config=dataclasses.replace(data.config, pack_sequences=True))
     expected = {name: (8, *feature.shape) for name, feature in row_features(LENGTH, PREDICTIONS, True).items()}
     assert shapes(packed.training(0, Share())) == {**expected, INPUT_POSITION: (8,)}

@@ -1,4 +1,4 @@
-"""Filling masks: against probabilities computed here, every way to a vocabulary, and what is refused."""
+"""Filling masks: against probabilities computed here, every source of the vocabulary, and invalid input."""
 
 import dataclasses
 import json
@@ -40,41 +40,41 @@ def run(model, text, output_dir, **changes):
     return fill_mask.run(PretrainingConfig(**{"bert_config_file": "", "input_file": "", "do_predict": True, **options}))
 
 
-def probabilities(model, tokens, segments, place):
+def probabilities(model, tokens, segments, position):
     pretraining = PretrainingModel(pretrained.find_bert_config(str(model)), with_next_sentence=False)
     pretrained.load(checkpoints.tf_variables(pretraining.named_variables), str(model))
     batch = {
         "input_ids": [[PIECES.index(token) for token in tokens]],
         "input_mask": [[1] * len(tokens)],
         "segment_ids": [segments],
-        "masked_lm_positions": [[place]],
+        "masked_lm_positions": [[position]],
     }
     logits = pretraining.logits({name: tf.constant(value) for name, value in batch.items()})[0].numpy()[0]
     powers = np.exp(logits.astype(np.float64))
     return dict(zip(PIECES, powers / powers.sum(), strict=True))
 
 
-def test_fills(model, text, tmp_path, capsys):
-    found = run(model, text, tmp_path / "out", eval_batch_size=2)
-    assert [(filled.line, filled.text, len(filled.masks)) for filled in found] == [
+def test_predictions(model, text, tmp_path, capsys):
+    filled_lines = run(model, text, tmp_path / "out", eval_batch_size=2)
+    assert [(filled.line, filled.text, len(filled.masks)) for filled in filled_lines] == [
         (1, "co[MASK] a", 1),
         (3, "[MASK] ||| [MASK] as", 2),
         (4, "A [MASK]", 1),
     ]
-    for filled, mask, (tokens, segments, place) in (
-        (found[0], 0, (["[CLS]", "co", "[MASK]", "a", "[SEP]"], [0] * 5, 2)),
-        (found[1], 1, (["[CLS]", "[MASK]", "[SEP]", "[MASK]", "a", "##s", "[SEP]"], [0] * 3 + [1] * 4, 3)),
-        (found[2], 0, (["[CLS]", "a", "[MASK]", "[SEP]"], [0] * 4, 2)),
+    for filled, mask, (tokens, segments, position) in (
+        (filled_lines[0], 0, (["[CLS]", "co", "[MASK]", "a", "[SEP]"], [0] * 5, 2)),
+        (filled_lines[1], 1, (["[CLS]", "[MASK]", "[SEP]", "[MASK]", "a", "##s", "[SEP]"], [0] * 3 + [1] * 4, 3)),
+        (filled_lines[2], 0, (["[CLS]", "a", "[MASK]", "[SEP]"], [0] * 4, 2)),
     ):
-        wanted = probabilities(model, tokens, segments, place)
-        best = sorted(wanted, key=wanted.get, reverse=True)[:5]
+        expected = probabilities(model, tokens, segments, position)
+        best = sorted(expected, key=expected.get, reverse=True)[:5]
         assert [candidate.token for candidate in filled.masks[mask]] == best
-        shares = [candidate.probability for candidate in filled.masks[mask]]
-        assert_close(shares, [wanted[token] for token in best], forward(2))
+        actual = [candidate.probability for candidate in filled.masks[mask]]
+        assert_close(actual, [expected[token] for token in best], forward(2))
 
     written = [json.loads(line) for line in (tmp_path / "out/fill_mask.jsonl").read_text().splitlines()]
     assert [list(line) for line in written] == [["line", "text", "masks"]] * 3
-    first = found[0].masks[0][0]
+    first = filled_lines[0].masks[0][0]
     assert written[0]["masks"][0][0] == {"token": first.token, "probability": round(first.probability, 6)}
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "co[MASK] a"
@@ -83,8 +83,8 @@ def test_fills(model, text, tmp_path, capsys):
     assert len(shown) == 7
 
 
-def test_pieces_without_a_name_are_no_candidates(tmp_path):
-    model = write_folder(tmp_path / "model", "BertForPreTraining")  # with twice as many rows as there are pieces now
+def test_rows_without_a_piece_are_not_candidates(tmp_path):
+    model = write_folder(tmp_path / "model", "BertForPreTraining")  # with twice as many rows as the vocabulary below
     (model / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES[:6]))
     (tmp_path / "text").write_text("[MASK]\n[MASK] [MASK]\n")
     for filled in run(model, tmp_path / "text", tmp_path / "out"):
@@ -94,8 +94,8 @@ def test_pieces_without_a_name_are_no_candidates(tmp_path):
 
 def test_a_line_without_a_mask(model, tmp_path, caplog):
     (tmp_path / "text").write_text("a\n\nco [mask]\n")
-    found = run(model, tmp_path / "text", tmp_path / "out")
-    assert [filled.masks for filled in found] == [(), ()]
+    filled_lines = run(model, tmp_path / "text", tmp_path / "out")
+    assert [filled.masks for filled in filled_lines] == [(), ()]
     assert f"{tmp_path}/text, line 1 has no [MASK] to fill." in caplog.messages
     assert f"{tmp_path}/text, line 3 has no [MASK] to fill." in caplog.messages
     assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 2
@@ -115,14 +115,14 @@ def test_case_follows_the_vocabulary(tmp_path):
 
 
 def test_vocabulary_and_config_of_output_dir(model, text, tmp_path):
-    wanted = run(model, text, tmp_path / "a")
+    expected = run(model, text, tmp_path / "a")
     bare = write_folder(tmp_path / "bare", "BertForPreTraining")
     (bare / "vocab.txt").rename(tmp_path / "moved.txt")
     with pytest.raises(InputError, match=rf"^{bare} has no vocab\.txt; give --vocab_file"):
         run(bare, text, tmp_path / "b")
-    assert run(bare, text, tmp_path / "b", vocab_file=str(tmp_path / "moved.txt")) == wanted
+    assert run(bare, text, tmp_path / "b", vocab_file=str(tmp_path / "moved.txt")) == expected
     (tmp_path / "moved.txt").rename(tmp_path / "b/vocab.txt")
-    assert run(bare, text, tmp_path / "b") == wanted
+    assert run(bare, text, tmp_path / "b") == expected
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_vocabulary_and_config_of_output_dir(model, text, tmp_path):
         ({"distribution": DistributionConfig("multi_worker_mirrored")}, "--do_predict runs on one machine"),
     ],
 )
-def test_refused(model, text, tmp_path, change, message):
+def test_invalid_input_is_rejected(model, text, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         run(model, text, tmp_path / "out", **change)
     assert not list(tmp_path.glob("out/*"))
@@ -159,7 +159,7 @@ def test_defaults():
 
 
 def test_script(model, tmp_path, scripts):
-    """Only --output_dir, --init_checkpoint and the lines on standard input."""
+    """With only --output_dir, --init_checkpoint, and lines on standard input."""
     flags = [f"--init_checkpoint={model}", f"--output_dir={tmp_path / 'out'}", "--do_predict"]
     (tmp_path / "lines").write_text(LINES)
     done = scripts.run("run_pretraining.py", flags, stdin=tmp_path / "lines")
@@ -168,12 +168,12 @@ def test_script(model, tmp_path, scripts):
     assert len(done.stdout.splitlines()) == 7
     assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 3
 
-    refused = scripts.run("run_pretraining.py", [*flags, "--do_eval"])
-    assert refused.returncode == 1
-    assert "--input_file is missing; --help" in refused.stderr
+    rejected = scripts.run("run_pretraining.py", [*flags, "--do_eval"])
+    assert rejected.returncode == 1
+    assert "--input_file is missing; --help" in rejected.stderr
 
 
-def test_logs_what_was_used(model, text, tmp_path, caplog):
+def test_the_log_names_weights_and_output(model, text, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     run(model, text, tmp_path / "out")
     assert f"Filling masks with {model}/model.safetensors." in caplog.messages

@@ -1,4 +1,4 @@
-"""The vocabulary that a training keeps: which one, and that masks are filled with nothing but `output_dir`."""
+"""The vocabulary that training keeps: which one, and that filling masks then needs only `output_dir`."""
 
 import dataclasses
 import json
@@ -22,63 +22,68 @@ LENGTHS = {"max_seq_length": 16, "max_predictions_per_seq": 3}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def data_dir(tmp_path_factory):
     """A directory with a vocabulary of 40 pieces, a config and records."""
-    folder = tmp_path_factory.mktemp("made")
+    directory = tmp_path_factory.mktemp("data")
     words = [f"w{index}" for index in range(35)]
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
-    (folder / "text.txt").write_text("w1 w2 w3\nw4 w5\n\nw6 w7\nw8 w9 w10\n")
-    (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
-    paths = {"input_file": f"{folder}/text.txt", "output_file": f"{folder}/a.tfrecord"}
-    create_pretraining_data(PretrainingDataConfig(**paths, vocab_file=f"{folder}/vocab.txt", **LENGTHS))
-    return folder
+    (directory / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
+    (directory / "text.txt").write_text("w1 w2 w3\nw4 w5\n\nw6 w7\nw8 w9 w10\n")
+    (directory / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
+    paths = {"input_file": f"{directory}/text.txt", "output_file": f"{directory}/a.tfrecord"}
+    create_pretraining_data(PretrainingDataConfig(**paths, vocab_file=f"{directory}/vocab.txt", **LENGTHS))
+    return directory
 
 
-def run(made, output_dir, **changes):
-    flags = {"input_file": f"{made}/a.tfrecord", "bert_config_file": f"{made}/bert_config.json", **LENGTHS, **changes}
+def run(data_dir, output_dir, **changes):
+    flags = {
+        "input_file": f"{data_dir}/a.tfrecord",
+        "bert_config_file": f"{data_dir}/bert_config.json",
+        **LENGTHS,
+        **changes,
+    }
     options = {"train_batch_size": 4, "num_train_steps": 0, "num_warmup_steps": 0, "do_train": True}
     return whole_run.run(PretrainingConfig(output_dir=str(output_dir), **options, **flags))
 
 
-def test_the_vocabulary_is_kept_for_filling_masks(made, tmp_path):
-    """As in the README: training, and then masks to fill with nothing but `output_dir`."""
+def test_the_vocabulary_is_kept_for_filling_masks(data_dir, tmp_path):
+    """As in the README: training, then filling masks with only `output_dir`."""
     (tmp_path / "lines.txt").write_text("w1 [MASK] w3\n")
-    run(made, tmp_path / "model")
-    assert (tmp_path / "model/vocab.txt").read_bytes() == (made / "vocab.txt").read_bytes()
+    run(data_dir, tmp_path / "model")
+    assert (tmp_path / "model/vocab.txt").read_bytes() == (data_dir / "vocab.txt").read_bytes()
     flags = {"do_predict": True, "predict_file": str(tmp_path / "lines.txt"), "max_seq_length": 16}
     whole_run.run(PretrainingConfig(output_dir=str(tmp_path / "model"), **flags))
     (line,) = (tmp_path / "model/fill_mask.jsonl").read_text().splitlines()
     assert len(json.loads(line)["masks"][0]) == 5
 
     other = tmp_path / "other.txt"
-    other.write_text((made / "vocab.txt").read_text().replace("w7", "w77"))
+    other.write_text((data_dir / "vocab.txt").read_text().replace("w7", "w77"))
     with pytest.raises(
         InputError, match=r"other\.txt is not the vocabulary that the model in .*/model was trained with"
     ):
-        run(made, tmp_path / "model", vocab_file=str(other))
-    other.write_text((made / "vocab.txt").read_text() + "w99\n" * 30)
+        run(data_dir, tmp_path / "model", vocab_file=str(other))
+    other.write_text((data_dir / "vocab.txt").read_text() + "w99\n" * 30)
     with pytest.raises(InputError, match=r"other\.txt"):
-        run(made, tmp_path / "new", vocab_file=str(other))
+        run(data_dir, tmp_path / "new", vocab_file=str(other))
     assert not (tmp_path / "new").exists()
 
 
-def test_which_vocabulary_is_kept(made, tmp_path, caplog):
+def test_which_vocabulary_is_kept(data_dir, tmp_path, caplog):
     bert_config = BertConfig(**TINY_CONFIG)
-    records, plain = str(made / "a.tfrecord"), str(tmp_path / "plain.tfrecord")
+    records, plain = str(data_dir / "a.tfrecord"), str(tmp_path / "plain.tfrecord")
     shutil.copy(records, plain)  # without a summary
     model = write_folder(tmp_path / "model", "BertForPreTraining")
 
     def kept(path, **changes):
         config = PretrainingConfig(output_dir=str(tmp_path / "out"), input_file=path, do_train=True, **changes)
-        found = kept_vocabulary.find(config, bert_config, [path])
-        return found and (found.file.path, found.do_lower_case)
+        vocabulary = kept_vocabulary.find(config, bert_config, [path])
+        return vocabulary and (vocabulary.file.path, vocabulary.do_lower_case)
 
-    assert kept(records) == (str(made / "vocab.txt"), True)
-    assert kept(records, init_checkpoint=str(model)) == (str(made / "vocab.txt"), True)
+    assert kept(records) == (str(data_dir / "vocab.txt"), True)
+    assert kept(records, init_checkpoint=str(model)) == (str(data_dir / "vocab.txt"), True)
     assert kept(plain) is None
     assert kept(plain, init_checkpoint=str(model)) == (str(model / "vocab.txt"), None)
-    given = shutil.copy(made / "vocab.txt", tmp_path / "given.txt")
-    assert kept(plain, vocab_file=str(given)) == (str(given), None)
+    copied = shutil.copy(data_dir / "vocab.txt", tmp_path / "copied.txt")
+    assert kept(plain, vocab_file=str(copied)) == (str(copied), None)
     (model / "vocab.txt").unlink()
     assert kept(plain, init_checkpoint=str(model)) is None
     small = dataclasses.replace(bert_config, vocab_size=7)
@@ -87,6 +92,6 @@ def test_which_vocabulary_is_kept(made, tmp_path, caplog):
     assert caplog.messages[-1].startswith("The vocabulary is not kept with the model: ")
 
     (tmp_path / "out").mkdir()
-    KeptVocabulary(VocabularyFile(str(given)), do_lower_case=False).copy_into(str(tmp_path / "out"))
+    KeptVocabulary(VocabularyFile(str(copied)), do_lower_case=False).copy_into(str(tmp_path / "out"))
     assert pretrained.find_do_lower_case(str(tmp_path / "out")) is False
-    assert kept(records) is None, "one has been kept"
+    assert kept(records) is None, "output_dir already has one"

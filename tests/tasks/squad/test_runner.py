@@ -283,7 +283,7 @@ def test_a_prediction_goes_on_after_a_kill(made: Path, trained: Path, tmp_path: 
 
 def test_a_core_a_batch_predicts_the_same_after_a_kill(made: Path, trained: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("bert_tf2.io.resumable_output._SECONDS_BETWEEN_STATES", 0.0)
-    monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, most_tokens=40))
+    monkeypatch.setattr(loop.Concurrency, "of", lambda *_: Concurrency(batches=3, max_tokens=40))
     folder = tmp_path / "model"
     shutil.copytree(trained, folder)
     asked = {"output_dir": str(folder), "predict_file": str(made / "dev2.json"), "do_predict": True}
