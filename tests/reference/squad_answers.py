@@ -14,7 +14,7 @@ from bert_tf2.tasks.squad.answers import (
     Candidate,
     Prediction,
     decide,
-    detokenized,
+    detokenize,
 )
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
@@ -95,7 +95,7 @@ def _answer_text(
     first, last = window.token_to_orig_map[span.start], window.token_to_orig_map[span.end]
     paragraph = example.paragraph
     words = paragraph.words[first : last + 1]
-    begin, end = align(detokenized(window.tokens[span.start : span.end + 1]), words, do_lower_case)
+    begin, end = align(detokenize(window.tokens[span.start : span.end + 1]), words, do_lower_case)
     starts = paragraph.starts[first : last + 1]
     places = [start + place for start, word in zip(starts, words, strict=True) for place in range(len(word))]
     start, end = places[begin], places[end - 1] + 1
@@ -110,7 +110,7 @@ def align(predicted: str, words: Sequence[str], do_lower_case: bool) -> tuple[in
     as the words, white space aside, characters correspond one to one.
 
     Args:
-      predicted: `detokenized` tokens.
+      predicted: the tokens after `detokenize`.
       words: what the tokens are of.
       do_lower_case: whether the tokenizer lowers the case.
 
