@@ -53,7 +53,7 @@ class Example:
       gold: the texts of the right answers, empty if the question has no answer; None if the file has no answers.
       answer: the answer to train with; None for prediction, and if `is_impossible`.
       is_impossible: whether the question has no answer to train with; always false for prediction.
-      gold_starts: the character offset of each text of `gold` in the paragraph, -1 if it is not there; empty for
+      gold_starts: the character offset of each text of `gold` in the paragraph, -1 if it does not occur; empty for
         training.
     """
 

@@ -241,10 +241,10 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     def _find_threshold(self) -> float:
         """The threshold given by the flag, else the one found by an evaluation with the same weights, else 0."""
-        given = self.config.null_score_diff_threshold
+        from_flag = self.config.null_score_diff_threshold
         path = os.path.join(self.config.weights_dir, prediction_files.THRESHOLD)
-        if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
-            return given or 0.0
+        if from_flag is not None or not self.description.version_2_with_negative or not file_system.exists(path):
+            return from_flag or 0.0
         threshold, weights = prediction_files.read_threshold(path)
         if weights != fingerprint(self.model):
             logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
