@@ -124,7 +124,7 @@ class SquadData:
         """The right answers of each question, by id.
 
         Raises:
-          InputError: a question has none.
+          InputError: the file has no answers for a question.
         """
         missing = next((example.id for example in self.examples if example.gold is None), None)
         if missing is not None:
