@@ -140,10 +140,10 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
             skip_padding=skip_padding,
         )
 
-    def keep(self, folder: str) -> None:
+    def save_assets(self, directory: str) -> None:
         """Writes the description of the task, and the threshold of the latest evaluation."""
-        self.description.save(folder)
-        self._save_threshold(folder)
+        self.description.save(directory)
+        self._save_threshold(directory)
 
     def _save_threshold(self, directory: str) -> None:
         if self._best_threshold:
