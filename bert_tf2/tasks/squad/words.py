@@ -137,6 +137,7 @@ def split(text: str, language: str, options: TokenizerOptions = PLAIN, title: st
     starts, ends = array("i"), array("i")
     in_word = False
     pattern = options.pattern()
+    # The tokens that the tokenizer never splits: their ends by their starts.
     unsplit = {match.start(): match.end() for match in re.finditer(pattern, text)} if pattern else {}
     unsplit_end = 0
     for offset, char in enumerate(text):
