@@ -14,12 +14,13 @@ import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_kinds, file_system, files, json_files
 from bert_tf2.io.delimited import Form
+from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.io.tables import find_form, open_table
 
 _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("context", "question"))
@@ -56,7 +57,7 @@ class Example:
     question: str = dataclasses.field(default="", compare=False)  # already in `pairs`
 
 
-def read(path: str, with_labels: bool, form: Form | None = None) -> list[Example]:
+def read(path: str, with_labels: bool, form: Form | None = None, directory: str | None = None) -> Sequence[Example]:
     """Reads the questions of a file.
 
     Args:
@@ -64,14 +65,15 @@ def read(path: str, with_labels: bool, form: Form | None = None) -> list[Example
         of such files.
       with_labels: whether labels are required; if not, missing and invalid ones are None.
       form: the delimiter and encoding given by flags; those that are not given are detected.
+      directory: the directory for questions that exceed memory, see `spilled`.
 
     Raises:
       InputError: the file cannot be read, has no questions, or a question is invalid.
     """
-    examples: list[Example] = []
+    examples = SpilledSequence[Example](directory)
     for where, row in _rows(path, form):
         for question in _questions(where, row):
-            examples.append(_example(where, question, len(examples), with_labels))
+            examples.extend([_example(where, question, len(examples), with_labels)])
     if not examples:
         raise InputError(f"{path} has no questions; {_EXPECTED}.")
     return examples
@@ -103,8 +105,8 @@ def _questions(where: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]
     answers = json_files.get(row, "answers", list, where, [None] * len(questions))
     if not len(questions) == len(options) == len(answers):
         raise InputError(
-            f"{where} has {len(questions)} questions, {len(options)} options and {len(answers)} answers; there must be "
-            "as many of each."
+            f"{where} has {counted(len(questions), 'question')}, {counted(len(options), 'option')} and "
+            f"{counted(len(answers), 'answer')}; there must be as many of each."
         )
     for number, (question, choices, answer) in enumerate(zip(questions, options, answers, strict=True)):
         article = row.get("article")
@@ -149,7 +151,7 @@ def _choices(where: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         while listed and listed[-1] in ("", None):  # a question with fewer choices than others
             listed.pop()
     if len(listed) < 2:
-        raise InputError(f"{where} has {len(listed)} choices; there must be at least 2; {_EXPECTED}.")
+        raise InputError(f"{where} has {counted(len(listed), 'choice')}; there must be at least 2; {_EXPECTED}.")
     for choice in listed:
         if not isinstance(choice, str) or not choice.strip() or not files.is_unicode(choice):
             raise InputError(f"{where} has the choice {json_files.shown(choice)}; each must be a text.")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import counted
+from bert_tf2.errors import counted, inflected
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.tasks.multiple_choice.examples import Example
@@ -53,11 +53,9 @@ class Features:
             f"{counted(self.longest, 'token')}"
         )
         limit = f"max_seq_length={max_seq_length}"
-        return (
-            f"{sizes}, {self.truncated:,} were truncated to {limit}."
-            if self.truncated
-            else f"{sizes}, all fit into {limit}."
-        )
+        if not self.truncated:
+            return f"{sizes}, all fit into {limit}."
+        return f"{sizes}, {self.truncated:,} {inflected(self.truncated, 'was', 'were')} truncated to {limit}."
 
 
 def featurize(

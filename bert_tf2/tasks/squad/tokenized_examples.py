@@ -71,13 +71,16 @@ def _select_rows(ragged: Ragged, rows: Ints) -> Ragged:
     )
 
 
-def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, directory: str | None = None) -> TokenizedExamples:
+def tokenize(
+    examples: Sequence[Example], tokenizer: FastTokenizer, directory: str | None = None, *, is_shown: bool = True
+) -> TokenizedExamples:
     """Tokenizes examples, one block of contexts at a time.
 
     Args:
       examples: the questions.
       tokenizer: the tokenizer of the model.
       directory: the directory for tokens that exceed memory; None: the system's directory for temporary files.
+      is_shown: whether to show progress.
 
     Raises:
       OSError: tokens cannot be written.
@@ -92,7 +95,7 @@ def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, directory: s
     ids, words = (SpilledArray((), np.int32, directory) for _ in range(2))
     lengths = [np.empty(0, np.int64)]
     answers = np.full((len(examples), 2), -1)
-    with Progress("Tokenizing", total, unit="text") as progress:
+    with Progress("Tokenizing", total, unit="text", shown=is_shown) as progress:
         encode = functools.partial(_encode, tokenizer, progress=progress)
         questions = encode([example.question for example in examples])
         for first, last in _blocks([len(each.words) for each in paragraphs]):

@@ -250,13 +250,16 @@ class Windows:
         )
 
 
-def make_windows(tokenized: TokenizedExamples, parameters: FeatureParameters, training: bool) -> Windows:
+def make_windows(
+    tokenized: TokenizedExamples, parameters: FeatureParameters, training: bool, *, is_logged: bool = True
+) -> Windows:
     """Splits all questions into windows, in order; a context without tokens has none.
 
     Args:
       tokenized: the questions, read for training if `training` is set.
       parameters: the sizes of windows.
       training: whether windows have positions of answers.
+      is_logged: whether to log the summary.
     """
     question_lengths = np.minimum(np.diff(tokenized.questions.row_splits), parameters.max_query_length)
     example, start, length = _spans(
@@ -265,7 +268,8 @@ def make_windows(tokenized: TokenizedExamples, parameters: FeatureParameters, tr
         parameters.doc_stride,
     )
     windows = Windows(tokenized, parameters, training, question_lengths, example, start, length)
-    logger.info("Made %s.", "; ".join(windows.summary.lines(training)))
+    if is_logged:
+        logger.info("Made %s.", "; ".join(windows.summary.lines(training)))
     return windows
 
 
